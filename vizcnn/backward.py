@@ -1,0 +1,75 @@
+"""The three operations whose way back depends on the rule, as autograd functions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vizcnn.rules import RULES, Rule
+from vizcnn.unpool import Window, pool_with_switches, unpool
+
+
+@dataclass
+class Way:
+    """What the next backward pass of a recording follows.
+
+    Attributes:
+        rule: The rule at rectifiers.
+        passes_over_normalisation: Whether contrast normalisation is skipped.
+    """
+
+    rule: Rule = RULES["gradient"]
+    passes_over_normalisation: bool = False
+
+
+class Rectify(torch.autograd.Function):
+    """Clamp to 0..ceiling; the way back is the rule's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ceiling: float | None, way: Way) -> Tensor:
+        active = x > 0 if ceiling is None else (x > 0) & (x < ceiling)
+        ctx.save_for_backward(active)
+        ctx.way = way
+        return x.clamp(min=0, max=ceiling)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
+        (active,) = ctx.saved_tensors
+        return ctx.way.rule.rectify(signals[0], active), None, None
+
+
+class Normalise(torch.autograd.Function):
+    """Hand on the normalised maps; on the way back take their true gradient, or skip them.
+
+    Given both the input and the normalised result, the signal goes either straight to the input
+    or through the graph of the result.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, normalised: Tensor, way: Way) -> Tensor:
+        ctx.way = way
+        return normalised.view_as(normalised)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (signal,) = signals
+        return (signal, None, None) if ctx.way.passes_over_normalisation else (None, signal, None)
+
+
+class MaxPool(torch.autograd.Function):
+    """Max pooling whose way back is :func:`vizcnn.unpool.unpool`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+        maxima, switches = pool_with_switches(x, window)
+        ctx.save_for_backward(switches)
+        ctx.mark_non_differentiable(switches)
+        ctx.window = window
+        ctx.input_size = tuple(x.shape[-2:])
+        return maxima, switches
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None]:
+        (switches,) = ctx.saved_tensors
+        return unpool(signals[0], switches, ctx.window, ctx.input_size), None

@@ -1,0 +1,231 @@
+"""The deconvnet in its explicit form: unpool, rectify, filter, as Zeiler & Fergus draw it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vizcnn.errors import UnsupportedOperationError
+from vizcnn.record import MAX_POOLINGS, NORMALISATIONS, Call, Recording
+from vizcnn.rectifiers import parse_rectifier
+from vizcnn.rules import Rule
+from vizcnn.unpool import Window, unpool
+
+
+class Unpool(nn.Module):
+    """Send values back to their switches; overlaps are summed."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        assert call.switches is not None and call.window is not None
+        self.switches, self.window = call.switches, call.window
+        self.size = tuple(call.source.shape[-2:])
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return unpool(signal, self.switches, self.window, (self.size[0], self.size[1]))
+
+    def extra_repr(self) -> str:
+        size, stride = self.window.size, self.window.stride
+        return f"to {self.size[0]} x {self.size[1]} by switches, window {size[0]} x {size[1]}, stride {stride[0]}"
+
+
+class RectifySignal(nn.Module):
+    """Apply the rule of a rectifier on the way back."""
+
+    def __init__(self, call: Call, rule: Rule) -> None:
+        super().__init__()
+        rectifier = parse_rectifier(call.function, call.args, call.kwargs)
+        assert rectifier is not None
+        ceiling = rectifier.ceiling
+        # the output tells which inputs were active, also where the call was in place
+        self.active = call.output > 0 if ceiling is None else (call.output > 0) & (call.output < ceiling)
+        self.rule = rule
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return self.rule.rectify(signal, self.active)
+
+    def extra_repr(self) -> str:
+        return self.rule.name
+
+
+class TransposedFilter(nn.Module):
+    """Filter with the transposed (flipped) filters of a convolution."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        geometry = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), call.args, strict=False))
+        geometry |= call.kwargs
+        self.weight: Tensor = geometry["weight"].detach()
+        self.stride = _pair(geometry.get("stride", 1))
+        self.padding = _pair(geometry.get("padding", 0))
+        self.dilation = _pair(geometry.get("dilation", 1))
+        self.groups: int = geometry.get("groups", 1)
+        self.size = tuple(call.source.shape[-2:])
+
+    def forward(self, signal: Tensor) -> Tensor:
+        least = [
+            (signal.shape[axis - 2] - 1) * self.stride[axis]
+            - 2 * self.padding[axis]
+            + self.dilation[axis] * (self.weight.shape[axis - 2] - 1)
+            + 1
+            for axis in (0, 1)
+        ]
+        # rows and columns at the far edge that no window reached
+        rest = [self.size[axis] - least[axis] for axis in (0, 1)]
+        return F.conv_transpose2d(
+            signal, self.weight, None, self.stride, self.padding, rest, self.groups, self.dilation
+        )
+
+    def extra_repr(self) -> str:
+        maps, channels, height, width = self.weight.shape
+        return f"{maps} -> {channels * self.groups} maps, {height} x {width}, stride {self.stride[0]}, flipped filters"
+
+
+class TransposedLinear(nn.Module):
+    """Multiply by the transposed weights of a fully connected layer."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.weight: Tensor = (call.args[1] if len(call.args) > 1 else call.kwargs["weight"]).detach()
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return signal @ self.weight
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]} -> {self.weight.shape[1]} units, transposed weights"
+
+
+class Reshape(nn.Module):
+    """Undo a flatten or view."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.shape = tuple(call.source.shape[1:])
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return signal.reshape(signal.shape[0], *self.shape)
+
+    def extra_repr(self) -> str:
+        return " x ".join(map(str, self.shape))
+
+
+class ScaleChannels(nn.Module):
+    """Multiply by the fixed scale of a batch normalisation."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+        given = dict(zip(names, call.args, strict=False)) | call.kwargs
+        scale = (given["running_var"] + given.get("eps", 1e-5)).rsqrt()
+        self.scale: Tensor = (scale if given.get("weight") is None else scale * given["weight"]).detach()
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return signal * self.scale[:, None, None]
+
+    def extra_repr(self) -> str:
+        return f"{len(self.scale)} maps"
+
+
+class ContrastNormalisationBack(nn.Module):
+    """Skip contrast normalisation, or take its true gradient."""
+
+    def __init__(self, call: Call, skip: bool) -> None:
+        super().__init__()
+        self.call, self.skip = call, skip
+
+    def forward(self, signal: Tensor) -> Tensor:
+        if self.skip:
+            return signal
+        with torch.enable_grad():
+            source = self.call.source.detach().requires_grad_()
+            # the parameters may come by position or by name; only the input is replaced
+            options = {name: value for name, value in self.call.kwargs.items() if name != "input"}
+            normalised = self.call.function(source, *self.call.args[1:], **options)
+            return torch.autograd.grad(normalised, source, signal)[0]
+
+    def extra_repr(self) -> str:
+        return "passed over" if self.skip else "true gradient"
+
+
+RESHAPES = (torch.flatten, Tensor.flatten, Tensor.view, Tensor.reshape, torch.reshape)
+IDENTITIES = (Tensor.clone, torch.clone, Tensor.contiguous, F.dropout, F.dropout2d, F.alpha_dropout, nn.Identity)
+
+
+def mirror(recording: Recording, layer: str, rule: Rule, skip_normalisation: bool) -> nn.Sequential:
+    """Build the mirrored net of a chain, from a layer down to the pixels.
+
+    Args:
+        recording: A recorded forward pass.
+        layer: Module path of the layer to start from.
+        rule: What rectifiers do on the way back.
+        skip_normalisation: Whether contrast normalisation is passed over.
+
+    Returns:
+        Modules that take a signal with the layer's shape (N, C, h, w) to the input's shape.
+
+    Raises:
+        UnsupportedOperationError: If the net branches below the layer, or calls an operation
+            that has no explicit form here.
+    """
+    steps = []
+    for call in reversed(trace_chain(recording, layer)):
+        step = _mirror_call(call, rule, skip_normalisation)
+        if step is not None:
+            steps.append(step)
+    return nn.Sequential(*steps)
+
+
+def trace_chain(recording: Recording, layer: str) -> list[Call]:
+    """List the calls that lead from the input to a layer, one after the other.
+
+    Raises:
+        UnsupportedOperationError: If a call between joins several feature maps.
+    """
+    current = recording.find_output(layer)
+    chain: list[Call] = []
+    index = len(recording.calls)
+    while current is not recording.input:
+        index -= 1
+        if index < 0:
+            raise UnsupportedOperationError(f"no explicit deconvnet: a step below layer {layer!r} was not seen")
+        call = recording.calls[index]
+        if call.output is not current:
+            continue
+        if len(call.sources) != 1:
+            raise UnsupportedOperationError(
+                f"no explicit deconvnet: below layer {layer!r} the net branches at {call.name!r}"
+            )
+        chain.append(call)
+        current = call.source
+    return chain[::-1]
+
+
+def _mirror_call(call: Call, rule: Rule, skip: bool) -> nn.Module | None:
+    if parse_rectifier(call.function, call.args, call.kwargs) is not None:
+        return RectifySignal(call, rule)
+    if call.function in MAX_POOLINGS:
+        return Unpool(call)
+    if call.function in NORMALISATIONS:
+        return ContrastNormalisationBack(call, skip)
+    if call.function in RESHAPES:
+        return Reshape(call)
+    if call.function in IDENTITIES:
+        return None
+    if call.function in _STEPS:
+        return _STEPS[call.function](call)
+    raise UnsupportedOperationError(f"no explicit deconvnet: {call.name!r} has no mirrored step")
+
+
+_STEPS: dict[Callable[..., Any], Callable[[Call], nn.Module]] = {
+    torch.conv2d: TransposedFilter,
+    F.linear: TransposedLinear,
+    F.batch_norm: ScaleChannels,
+}
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, str):
+        raise UnsupportedOperationError(f"no explicit deconvnet: a convolution with padding={value!r}")
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])

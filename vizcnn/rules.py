@@ -1,0 +1,74 @@
+"""What each method does with the signal at a rectifier on the way back: one expression each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vizcnn.errors import VizcnnError, nearest_names
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to send a signal back through a net.
+
+    Attributes:
+        name: What users call it.
+        rectify: Maps the signal above a rectifier and the mask of its active inputs (where its
+            slope is 1) to the signal below it. Both have the rectifier's shape.
+        passes_over_normalisation: Whether contrast normalisation is skipped on the way back, as
+            Zeiler & Fergus do, where its true gradient would be taken otherwise.
+        needs_rules: Whether activations without a rule have to be refused; the plain gradient is
+            right for all of them.
+        source: The paper.
+    """
+
+    name: str
+    rectify: Callable[[Tensor, Tensor], Tensor]
+    passes_over_normalisation: bool
+    needs_rules: bool
+    source: str
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule(
+            "gradient",
+            lambda signal, active: signal * active,
+            passes_over_normalisation=False,
+            needs_rules=False,
+            source="Simonyan et al. 2013, arXiv 1312.6034",
+        ),
+        Rule(
+            "deconvnet",
+            lambda signal, active: signal.clamp(min=0),
+            passes_over_normalisation=True,
+            needs_rules=True,
+            source="Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1",
+        ),
+        Rule(
+            "guided",
+            lambda signal, active: signal.clamp(min=0) * active,
+            passes_over_normalisation=False,
+            needs_rules=True,
+            source="Springenberg et al. 2014, arXiv 1412.6806, figure 1",
+        ),
+    )
+}
+"""The methods by name."""
+
+
+def find_rule(name: str) -> Rule:
+    """Find a rule by its name.
+
+    Raises:
+        VizcnnError: If there is none of that name.
+
+    Example:
+        >>> find_rule("guided").source
+        'Springenberg et al. 2014, arXiv 1412.6806, figure 1'
+    """
+    if name not in RULES:
+        raise VizcnnError(f"no method {name!r}: {nearest_names(name, RULES)}")
+    return RULES[name]

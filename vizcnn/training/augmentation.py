@@ -1,0 +1,67 @@
+"""Mild augmentation of a whole batch at once: random crop, flip, brightness, contrast, colour."""
+
+import torch
+from torch import Tensor
+
+GREY = (0.299, 0.587, 0.114)
+"""Weights of R, G, B in luminance (ITU-R BT.601)."""
+
+
+def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator) -> Tensor:
+    """Crop, flip and recolour each photo at random.
+
+    Args:
+        pixels: (N, 3, S, S), uint8.
+        crop: Side of the crop, at most S.
+        jitter: Largest relative change of brightness, contrast and saturation.
+        generator: Source of all randomness (on the CPU).
+
+    Returns:
+        (N, 3, crop, crop), float32, RGB 0..1.
+
+    Example:
+        >>> photos = torch.zeros(2, 3, 144, 144, dtype=torch.uint8)
+        >>> augment(photos, 128, 0.2, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 3, 128, 128])
+    """
+    cropped = _crop_and_flip(pixels, crop, generator).float().div_(255)
+    count = len(cropped)
+    change = 1 + jitter * (2 * torch.rand(3, count, 1, 1, 1, generator=generator) - 1)
+    brightness, contrast, saturation = change.to(cropped.device)
+    grey = _luminance(cropped)
+    mean = grey.mean(dim=(1, 2, 3), keepdim=True)
+    # saturation mixes with the grey photo, contrast with its mean, brightness scales all
+    mixed = saturation * cropped + (1 - saturation) * grey
+    return (brightness * (contrast * mixed + (1 - contrast) * mean)).clamp_(0, 1)
+
+
+def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator) -> Tensor:
+    count, _, height, width = pixels.shape
+    tops = torch.randint(height - crop + 1, (count,), generator=generator).tolist()
+    lefts = torch.randint(width - crop + 1, (count,), generator=generator).tolist()
+    flips = torch.rand(count, generator=generator).lt(0.5).tolist()
+    crops = []
+    for photo, top, left, flip in zip(pixels, tops, lefts, flips, strict=True):
+        window = photo[:, top : top + crop, left : left + crop]
+        crops.append(window.flip(-1) if flip else window)
+    return torch.stack(crops)
+
+
+def _luminance(pixels: Tensor) -> Tensor:
+    weights = torch.tensor(GREY, device=pixels.device).view(1, 3, 1, 1)
+    return (pixels * weights).sum(dim=1, keepdim=True)
+
+
+def centre_crop(pixels: Tensor, crop: int) -> Tensor:
+    """Cut the centre of photos.
+
+    Args:
+        pixels: (N, 3, S, S), uint8.
+        crop: Side of the crop.
+
+    Returns:
+        (N, 3, crop, crop), float32, RGB 0..1.
+    """
+    top = (pixels.shape[-2] - crop) // 2
+    left = (pixels.shape[-1] - crop) // 2
+    return pixels[..., top : top + crop, left : left + crop].float().div_(255)

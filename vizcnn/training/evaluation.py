@@ -1,0 +1,68 @@
+"""Accuracy of a net on photos."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vizcnn.progress import Progress, silent
+from vizcnn.training.augmentation import centre_crop
+from vizcnn.training.photos import PhotoFolder
+from vizcnn.zoo.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of photos named rightly, 0..1.
+
+    Attributes:
+        top1: The class with the largest logit is right.
+        top5: The right class is among the five largest logits.
+        mean_class_top1: Mean over classes of their top-1.
+        photos: Number of photos.
+    """
+
+    top1: float
+    top5: float
+    mean_class_top1: float
+    photos: int
+
+
+@torch.inference_mode()
+def measure_accuracy(
+    net: nn.Module,
+    photos: PhotoFolder,
+    preprocessing: Preprocessing,
+    crop: int,
+    device: str = "cpu",
+    batch: int = 128,
+    progress: Progress = silent,
+) -> Accuracy:
+    """Classify the centre crop of each photo once, in float32.
+
+    Args:
+        net: A net in evaluation mode.
+        photos: Loaded photos with class numbers.
+        preprocessing: What turns pixels into the net's input.
+        crop: Side of the centre crop.
+        device: Where the net is.
+        batch: Photos at a time.
+        progress: Shows how far it is.
+    """
+    order = torch.arange(len(photos)).split(batch)
+    ranks = []
+    for pixels, labels in progress(
+        photos.batches([part.tolist() for part in order]), label="validate", total=len(order), unit="batch"
+    ):
+        logits = net(preprocessing.normalise(centre_crop(pixels.to(device), crop))).cpu()
+        right = logits.gather(1, labels[:, None])
+        ranks.append((logits > right).sum(dim=1))
+    rank = torch.cat(ranks)
+    hits = torch.zeros(len(photos.classes)).index_add_(0, photos.labels, rank.lt(1).float())
+    counts = photos.class_counts
+    return Accuracy(
+        top1=rank.lt(1).float().mean().item(),
+        top5=rank.lt(5).float().mean().item(),
+        mean_class_top1=(hits[counts > 0] / counts[counts > 0]).mean().item(),
+        photos=len(photos),
+    )

@@ -1,0 +1,103 @@
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012), as in the paper and in lectures."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from vizcnn.zoo.normalisation import ContrastNormalisation
+
+
+class AlexNet(nn.Module):
+    """Five convolutions and three fully connected layers on 227 x 227 pixels.
+
+    Feature maps: conv1 96 x 55 x 55, pool1 27, conv2 256 x 27 x 27, pool2 13, conv3 384, conv4 384
+    and conv5 256 x 13 x 13, pool5 256 x 6 x 6; 34,944 parameters in conv1. ``groups=2`` is the
+    paper's split over two GPUs. Sizes: Krizhevsky et al. 2012, section 3.5; the 227 of the input
+    is what makes 55 come out (the paper's 224 is a slip).
+
+    Args:
+        classes: Number of logits.
+        groups: Groups of conv2, conv4 and conv5: 1, or 2 as on two GPUs.
+        hidden: Width of fc6 and fc7.
+        input_size: Side of the square input in pixels; fixes the size of fc6.
+        norm_alpha: Alpha of the contrast normalisation (mean over 5 channels). The paper's 1e-4
+            per channel is 5e-4 here; BVLC's Caffe net has 1e-4.
+        norm_k: Constant of the contrast normalisation (the paper: 2; BVLC: 1).
+        ceil_pool5: Round the size of pool5 up, as Caffe does; only matters for other inputs
+            than 227.
+        dropout: Dropout before fc7 and fc8 while training.
+
+    Example:
+        >>> AlexNet(groups=2)(torch.zeros(1, 3, 227, 227)).shape
+        torch.Size([1, 1000])
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 1000,
+        groups: int = 1,
+        hidden: int = 4096,
+        input_size: int = 227,
+        norm_alpha: float = 5e-4,
+        norm_k: float = 2.0,
+        ceil_pool5: bool = False,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(3, 96, 11, stride=4),
+                relu1=nn.ReLU(),
+                norm1=ContrastNormalisation(alpha=norm_alpha, k=norm_k),
+                pool1=nn.MaxPool2d(3, 2),
+                conv2=nn.Conv2d(96, 256, 5, padding=2, groups=groups),
+                relu2=nn.ReLU(),
+                norm2=ContrastNormalisation(alpha=norm_alpha, k=norm_k),
+                pool2=nn.MaxPool2d(3, 2),
+                conv3=nn.Conv2d(256, 384, 3, padding=1),
+                relu3=nn.ReLU(),
+                conv4=nn.Conv2d(384, 384, 3, padding=1, groups=groups),
+                relu4=nn.ReLU(),
+                conv5=nn.Conv2d(384, 256, 3, padding=1, groups=groups),
+                relu5=nn.ReLU(),
+                pool5=nn.MaxPool2d(3, 2, ceil_mode=ceil_pool5),
+            )
+        )
+        self.classifier = make_classifier(self.features, input_size, hidden, classes, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+
+def make_classifier(
+    features: nn.Module, input_size: int, hidden: int, classes: int, dropout: float
+) -> nn.Sequential:
+    """Make fc6, fc7 and fc8 for the features' output at an input size.
+
+    Args:
+        features: The convolutional part.
+        input_size: Side of the square RGB input in pixels.
+        hidden: Width of fc6 and fc7.
+        classes: Number of logits.
+        dropout: Dropout after fc6 and fc7 while training.
+
+    Returns:
+        Modules flatten, fc6, relu6, drop6, fc7, relu7, drop7, fc8.
+    """
+    with torch.no_grad():
+        width = features(torch.zeros(1, 3, input_size, input_size)).numel()
+    return nn.Sequential(
+        OrderedDict(
+            flatten=nn.Flatten(),
+            fc6=nn.Linear(width, hidden),
+            relu6=nn.ReLU(),
+            drop6=nn.Dropout(dropout),
+            fc7=nn.Linear(hidden, hidden),
+            relu7=nn.ReLU(),
+            drop7=nn.Dropout(dropout),
+            fc8=nn.Linear(hidden, classes),
+        )
+    )

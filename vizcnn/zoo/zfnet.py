@@ -1,0 +1,84 @@
+"""ZFNet (Zeiler & Fergus 2013, arXiv 1311.2901): AlexNet with a finer first layer."""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from vizcnn.zoo.alexnet import make_classifier
+from vizcnn.zoo.normalisation import ContrastNormalisation
+
+WIDE_MAPS = (512, 1024, 512)
+"""Feature maps of conv3..conv5 in the larger net of ZF's section 5.1 and of lectures."""
+PAPER_MAPS = (384, 384, 256)
+"""Feature maps of conv3..conv5 in ZF's Figure 3."""
+
+
+class ZFNet(nn.Module):
+    """Five convolutions and three fully connected layers on 224 x 224 pixels.
+
+    Feature maps: conv1 96 x 110 x 110 (7 x 7, stride 2), pool1 55, conv2 256 x 26 x 26 (5 x 5,
+    stride 2), pool2 13, conv3..conv5 13 x 13, pool5 6 x 6 (ZF, Figure 3). As in the figure the
+    maps are rectified, pooled, then contrast normalised.
+
+    Args:
+        classes: Number of logits.
+        maps: Feature maps of conv3, conv4 and conv5: :data:`WIDE_MAPS` or :data:`PAPER_MAPS`
+            (the ONNX Model Zoo's ZFNet-512 has 512, 512, 512).
+        hidden: Width of fc6 and fc7.
+        input_size: Side of the square input in pixels; fixes the size of fc6.
+        conv1_padding: Padding of conv1; with 1 and pools that round up, 110, 55, 26 and 13
+            come out as in Figure 3.
+        ceil_pools: Round the sizes of pool1 and pool2 up.
+        pool5_size: Window of pool5 (3 in the paper, 2 in ZFNet-512).
+        norm_before_pool: Normalise before pooling, as AlexNet and ZFNet-512 do.
+        dropout: Dropout before fc7 and fc8 while training.
+
+    Example:
+        >>> import torch
+        >>> ZFNet().features.conv1(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 96, 110, 110])
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 1000,
+        maps: tuple[int, int, int] = WIDE_MAPS,
+        hidden: int = 4096,
+        input_size: int = 224,
+        conv1_padding: int = 1,
+        ceil_pools: bool = True,
+        pool5_size: int = 3,
+        norm_before_pool: bool = False,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        maps3, maps4, maps5 = maps
+        self.features = nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(3, 96, 7, stride=2, padding=conv1_padding),
+                relu1=nn.ReLU(),
+                **_pool_and_norm(1, ceil_pools, norm_before_pool),
+                conv2=nn.Conv2d(96, 256, 5, stride=2),
+                relu2=nn.ReLU(),
+                **_pool_and_norm(2, ceil_pools, norm_before_pool),
+                conv3=nn.Conv2d(256, maps3, 3, padding=1),
+                relu3=nn.ReLU(),
+                conv4=nn.Conv2d(maps3, maps4, 3, padding=1),
+                relu4=nn.ReLU(),
+                conv5=nn.Conv2d(maps4, maps5, 3, padding=1),
+                relu5=nn.ReLU(),
+                pool5=nn.MaxPool2d(pool5_size, 2),
+            )
+        )
+        self.classifier = make_classifier(self.features, input_size, hidden, classes, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+
+def _pool_and_norm(number: int, ceil: bool, norm_first: bool) -> dict[str, nn.Module]:
+    pool = (f"pool{number}", nn.MaxPool2d(3, 2, ceil_mode=ceil))
+    norm = (f"norm{number}", ContrastNormalisation())
+    return dict([norm, pool] if norm_first else [pool, norm])
