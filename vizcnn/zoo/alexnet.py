@@ -19,11 +19,12 @@ class AlexNet(nn.Module):
     Args:
         classes: Number of logits.
         groups: Groups of conv2, conv4 and conv5: 1, or 2 as on two GPUs.
-        hidden: Width of fc6 and fc7.
+        hidden: Width of fc6 and fc7, or a pair of widths.
         input_size: Side of the square input in pixels; fixes the size of fc6.
         norm_alpha: Alpha of the contrast normalisation (mean over 5 channels). The paper's 1e-4
             per channel is 5e-4 here; BVLC's Caffe net has 1e-4.
         norm_k: Constant of the contrast normalisation (the paper: 2; BVLC: 1).
+        norm_before_pool: Normalise before pooling (the paper, BVLC); CaffeNet pools first.
         ceil_pool5: Round the size of pool5 up, as Caffe does; only matters for other inputs
             than 227.
         dropout: Dropout before fc7 and fc8 while training.
@@ -38,24 +39,24 @@ class AlexNet(nn.Module):
         *,
         classes: int = 1000,
         groups: int = 1,
-        hidden: int = 4096,
+        hidden: int | tuple[int, int] = 4096,
         input_size: int = 227,
         norm_alpha: float = 5e-4,
         norm_k: float = 2.0,
+        norm_before_pool: bool = True,
         ceil_pool5: bool = False,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        norm1, norm2 = (ContrastNormalisation(alpha=norm_alpha, k=norm_k) for _ in range(2))
         self.features = nn.Sequential(
             OrderedDict(
                 conv1=nn.Conv2d(3, 96, 11, stride=4),
                 relu1=nn.ReLU(),
-                norm1=ContrastNormalisation(alpha=norm_alpha, k=norm_k),
-                pool1=nn.MaxPool2d(3, 2),
+                **order_pool_and_norm(1, nn.MaxPool2d(3, 2), norm1, norm_before_pool),
                 conv2=nn.Conv2d(96, 256, 5, padding=2, groups=groups),
                 relu2=nn.ReLU(),
-                norm2=ContrastNormalisation(alpha=norm_alpha, k=norm_k),
-                pool2=nn.MaxPool2d(3, 2),
+                **order_pool_and_norm(2, nn.MaxPool2d(3, 2), norm2, norm_before_pool),
                 conv3=nn.Conv2d(256, 384, 3, padding=1),
                 relu3=nn.ReLU(),
                 conv4=nn.Conv2d(384, 384, 3, padding=1, groups=groups),
@@ -72,32 +73,55 @@ class AlexNet(nn.Module):
         return logits
 
 
+def order_pool_and_norm(
+    number: int, pool: nn.Module, norm: nn.Module, norm_first: bool
+) -> dict[str, nn.Module]:
+    """Name a pooling and a contrast normalisation, in the order in which they are applied.
+
+    Args:
+        number: Number of the convolution that they follow.
+        pool: The pooling.
+        norm: The contrast normalisation.
+        norm_first: Whether to normalise before pooling.
+
+    Returns:
+        The two modules by name, such as ``norm1`` and ``pool1``.
+    """
+    named = {f"norm{number}": norm, f"pool{number}": pool}
+    return named if norm_first else dict(reversed(named.items()))
+
+
 def make_classifier(
-    features: nn.Module, input_size: int, hidden: int, classes: int, dropout: float
+    features: nn.Module,
+    input_size: int,
+    hidden: int | tuple[int, int],
+    classes: int,
+    dropout: float,
 ) -> nn.Sequential:
     """Make fc6, fc7 and fc8 for the features' output at an input size.
 
     Args:
         features: The convolutional part.
         input_size: Side of the square RGB input in pixels.
-        hidden: Width of fc6 and fc7.
+        hidden: Width of fc6 and fc7, or a pair of widths.
         classes: Number of logits.
         dropout: Dropout after fc6 and fc7 while training.
 
     Returns:
         Modules flatten, fc6, relu6, drop6, fc7, relu7, drop7, fc8.
     """
+    width6, width7 = (hidden, hidden) if isinstance(hidden, int) else hidden
     with torch.no_grad():
         width = features(torch.zeros(1, 3, input_size, input_size)).numel()
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
-            fc6=nn.Linear(width, hidden),
+            fc6=nn.Linear(width, width6),
             relu6=nn.ReLU(),
             drop6=nn.Dropout(dropout),
-            fc7=nn.Linear(hidden, hidden),
+            fc7=nn.Linear(width6, width7),
             relu7=nn.ReLU(),
             drop7=nn.Dropout(dropout),
-            fc8=nn.Linear(hidden, classes),
+            fc8=nn.Linear(width7, classes),
         )
     )

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from vizcnn.zoo.alexnet import make_classifier
+from vizcnn.zoo.alexnet import make_classifier, order_pool_and_norm
 from vizcnn.zoo.normalisation import ContrastNormalisation
 
 WIDE_MAPS = (512, 1024, 512)
@@ -24,7 +24,7 @@ class ZFNet(nn.Module):
         classes: Number of logits.
         maps: Feature maps of conv3, conv4 and conv5: :data:`WIDE_MAPS` or :data:`PAPER_MAPS`
             (the ONNX Model Zoo's ZFNet-512 has 512, 512, 512).
-        hidden: Width of fc6 and fc7.
+        hidden: Width of fc6 and fc7, or a pair of widths (ZFNet-512: 4096, 1024).
         input_size: Side of the square input in pixels; fixes the size of fc6.
         conv1_padding: Padding of conv1; with 1 and pools that round up, 110, 55, 26 and 13
             come out as in Figure 3.
@@ -44,7 +44,7 @@ class ZFNet(nn.Module):
         *,
         classes: int = 1000,
         maps: tuple[int, int, int] = WIDE_MAPS,
-        hidden: int = 4096,
+        hidden: int | tuple[int, int] = 4096,
         input_size: int = 224,
         conv1_padding: int = 1,
         ceil_pools: bool = True,
@@ -54,14 +54,15 @@ class ZFNet(nn.Module):
     ) -> None:
         super().__init__()
         maps3, maps4, maps5 = maps
+        pool1, pool2 = (nn.MaxPool2d(3, 2, ceil_mode=ceil_pools) for _ in range(2))
         self.features = nn.Sequential(
             OrderedDict(
                 conv1=nn.Conv2d(3, 96, 7, stride=2, padding=conv1_padding),
                 relu1=nn.ReLU(),
-                **_pool_and_norm(1, ceil_pools, norm_before_pool),
+                **order_pool_and_norm(1, pool1, ContrastNormalisation(), norm_before_pool),
                 conv2=nn.Conv2d(96, 256, 5, stride=2),
                 relu2=nn.ReLU(),
-                **_pool_and_norm(2, ceil_pools, norm_before_pool),
+                **order_pool_and_norm(2, pool2, ContrastNormalisation(), norm_before_pool),
                 conv3=nn.Conv2d(256, maps3, 3, padding=1),
                 relu3=nn.ReLU(),
                 conv4=nn.Conv2d(maps3, maps4, 3, padding=1),
@@ -76,9 +77,3 @@ class ZFNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))
         return logits
-
-
-def _pool_and_norm(number: int, ceil: bool, norm_first: bool) -> dict[str, nn.Module]:
-    pool = (f"pool{number}", nn.MaxPool2d(3, 2, ceil_mode=ceil))
-    norm = (f"norm{number}", ContrastNormalisation())
-    return dict([norm, pool] if norm_first else [pool, norm])

@@ -1,0 +1,164 @@
+"""Frozen dataclasses to JSON and back, checked against their type hints."""
+
+import json
+import math
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vizcnn.errors import VizcnnError
+
+T = TypeVar("T")
+
+RelativeFile = Annotated[str, "relative file"]
+"""A file beside the manifest, with forward slashes: neither absolute nor out of the folder."""
+
+
+class ManifestError(VizcnnError):
+    """A manifest that cannot be read or written."""
+
+
+def encode(record: Any) -> str:
+    """Write a dataclass as JSON; the same values always give the same text.
+
+    Fields stand in the order of the class, keys of plain dictionaries in alphabetical order.
+    The text is plain ASCII, so that file names of any bytes survive.
+
+    Args:
+        record: A dataclass of strings, numbers, tuples, dictionaries and dataclasses.
+
+    Raises:
+        ManifestError: If a value cannot be written, or is not finite.
+
+    Example:
+        >>> from vizcnn.gallery.manifest import Failure
+        >>> print(encode(Failure(source="a.jpg", error="empty")), end="")
+        {
+          "source": "a.jpg",
+          "error": "empty"
+        }
+    """
+    return json.dumps(_to_plain(record, type(record).__name__), indent=2, allow_nan=False) + "\n"
+
+
+def _to_plain(value: Any, where: str) -> Any:
+    if is_dataclass(value):
+        names = [field.name for field in fields(value)]
+        return {name: _to_plain(getattr(value, name), f"{where}.{name}") for name in names}
+    if isinstance(value, dict):
+        return {
+            str(key): _to_plain(value[key], f"{where}[{key!r}]") for key in sorted(value, key=str)
+        }
+    if isinstance(value, list | tuple):
+        return [_to_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ManifestError(f"{where} is {value}: a manifest holds finite numbers only")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ManifestError(
+        f"{where} is a {type(value).__name__}: needed are text, numbers, lists and dictionaries"
+    )
+
+
+def decode(kind: type[T], text: str) -> T:
+    """Read a dataclass from JSON and check every value against the class's type hints.
+
+    Args:
+        kind: A dataclass.
+        text: What :func:`encode` gave.
+
+    Raises:
+        ManifestError: If the text is not JSON, or a key or value is missing, unknown or of the
+            wrong type.
+
+    Example:
+        >>> from vizcnn.gallery.manifest import Failure
+        >>> decode(Failure, '{"source": "a.jpg", "error": 3}')
+        Traceback (most recent call last):
+        vizcnn.gallery.codec.ManifestError: Failure.error is 3: needed is str
+    """
+    checked: T = _read(kind, parse(text), kind.__name__)
+    return checked
+
+
+def parse(text: str) -> Any:
+    """Read JSON, with an error for the user where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"the manifest is not JSON ({error}): write it again") from None
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind):
+        return _read_record(kind, value, where)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _read_file(value, where)
+    if origin in (Union, types.UnionType):
+        inner = [option for option in arguments if option is not type(None)]
+        return None if value is None else _read(inner[0], value, where)
+    if origin is Literal:
+        return value if value in arguments else _refuse(value, where, arguments[0])
+    if origin is tuple:
+        return _read_tuple(arguments, value, where)
+    if origin is dict:
+        items = value.items() if isinstance(value, dict) else _refuse(value, where, "an object")
+        return {key: _read(arguments[1], item, f"{where}[{key!r}]") for key, item in items}
+    return _read_plain(kind, value, where)
+
+
+def _read_record(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        _refuse(value, where, "an object")
+    hints = get_type_hints(kind, include_extras=True)
+    known = {field.name: field for field in fields(kind)}
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise ManifestError(f"{where} has an unknown key {unknown[0]!r}")
+    needed = [name for name, field in known.items() if field.default is MISSING]
+    missing = [name for name in needed if name not in value]
+    if missing:
+        raise ManifestError(f"{where} lacks {missing[0]!r}")
+    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
+
+
+def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        _refuse(value, where, "a list")
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise ManifestError(f"{where} holds {len(value)} values: needed are {len(kinds)}")
+    return tuple(
+        _read(kind, item, f"{where}[{index}]")
+        for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _read_plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # bool is a child of int, and JSON readers accept NaN
+    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not right or (kind is float and not math.isfinite(value)):
+        _refuse(value, where, kind.__name__)
+    return value
+
+
+def _read_file(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        _refuse(value, where, "the name of a file")
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
+        _refuse(value, where, "a file beside the manifest")
+    return str(value)
+
+
+def _refuse(value: Any, where: str, needed: Any) -> Any:
+    shown = json.dumps(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    raise ManifestError(f"{where} is {shown}: needed is {needed}")

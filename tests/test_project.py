@@ -1,0 +1,339 @@
+"""Projections against independent oracles, on odd nets: every spelling, branch and refusal."""
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tests.models import (
+    RELU6_SPELLINGS,
+    RELU_SPELLINGS,
+    UNRULED,
+    Failing,
+    Pooled,
+    Spelled,
+    branching_nets,
+    prepare,
+)
+from tests.reference import reference_projection
+from vizcnn.deconvnet import Deconvnet, GuidedBackprop, Projector
+from vizcnn.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
+from vizcnn.project import project
+from vizcnn.record import record
+from vizcnn.rules import RULES
+
+METHODS = tuple(RULES)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def relative_error(got, wanted):
+    assert got.shape == wanted.shape
+    scale = wanted.abs().max()
+    assert scale > 0, "the reference itself is empty"
+    return ((got - wanted).abs().max() / scale).item()
+
+
+def project_unit(net, images, layer, unit, method):
+    return Projector(net, method).project(images, layer, unit).pixels
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("spelling", RELU_SPELLINGS)
+def test_every_spelling_of_relu_gives_the_same(spelling, method, images):
+    net = prepare(Spelled(RELU_SPELLINGS[spelling]))
+    wanted = reference_projection(prepare(Spelled(F.relu)), images, "conv2", 2, method)
+    got = project_unit(net, images, "conv2", 2, method)
+    assert relative_error(got, wanted) < 1e-6
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("spelling", RELU6_SPELLINGS)
+def test_every_spelling_of_relu6_gives_the_same(spelling, method, images):
+    images = images * 20  # so that the ceiling is reached
+    net = prepare(Spelled(RELU6_SPELLINGS[spelling]))
+    wanted = reference_projection(prepare(Spelled(F.relu6)), images, "conv2", 2, method)
+    assert relative_error(project_unit(net, images, "conv2", 2, method), wanted) < 1e-6
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", branching_nets())
+def test_branching_nets_agree_with_node_hooks(name, method, images):
+    net, layer = branching_nets()[name]
+    prepare(net)
+    wanted = reference_projection(net, images, layer, 1, method)
+    assert relative_error(project_unit(net, images, layer, 1, method), wanted) < 1e-6
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("layer", ["chain.0", "chain.3", "chain.7", "chain.11", "head.4"])
+def test_explicit_form_agrees_with_autograd(layer, method, skip, images):
+    net = prepare(Pooled(), 64).double()
+    images = F.interpolate(images, 64).double()
+    projector = Projector(net, method, passes_over_normalisation=skip)
+    projection = projector.project(images, layer, unit="top", count=2)
+    recording = projector.record(images, [layer])
+    maps = recording.find_output(layer).detach()
+    explicit = projector.mirror(images, layer)
+    for row in range(len(projection)):
+        seed = torch.zeros_like(maps)
+        image, unit = projection.images[row], projection.units[row]
+        place = maps[image, unit].argmax()
+        seed[image, unit].view(-1)[place] = maps[image, unit].view(-1)[place]
+        error = relative_error(projection.pixels[row], explicit(seed)[image])
+        assert error < 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pooling_agrees_with_node_hooks(method, images):
+    net = prepare(Pooled(), 64)
+    images = F.interpolate(images, 64)
+    net.chain[2] = net.chain[8] = nn.Identity()  # the oracle does not know how to pass over LRN
+    wanted = reference_projection(net, images, "head.4", 3, method)
+    assert relative_error(project_unit(net, images, "head.4", 3, method), wanted) < 1e-6
+
+
+@pytest.mark.parametrize("method", ["deconvnet", "guided"])
+@pytest.mark.parametrize("name", UNRULED)
+def test_activations_without_a_rule_are_refused_by_name(name, method, images):
+    function, word = UNRULED[name]
+    net = prepare(Spelled(function))
+    with pytest.raises(UnsupportedOperationError, match=word.replace("(", r"\(")):
+        project_unit(net, images, "conv2", 0, method)
+
+
+@pytest.mark.parametrize("name", UNRULED)
+def test_activations_without_a_rule_have_a_gradient(name, images):
+    net = prepare(Spelled(UNRULED[name][0]))
+    wanted = reference_projection(net, images, "conv2", 0, "gradient")
+    assert relative_error(project_unit(net, images, "conv2", 0, "gradient"), wanted) < 1e-6
+    going_on = Projector(net, "guided", unruled="gradient").project(images, "conv2", 0)
+    assert relative_error(going_on.pixels, wanted) < 1e-6  # no rectifier here: guided is gradient
+
+
+def test_only_what_lies_below_the_layer_is_refused(images):
+    net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.SiLU()))
+    assert len(Deconvnet(net).project(images, "2", 0)) == 2
+    with pytest.raises(UnsupportedOperationError, match=r"Silu \(1x\)"):
+        Deconvnet(net).project(images, "3", 0)
+
+
+def test_scripted_and_compiled_models_are_refused(images):
+    net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    with pytest.raises(ModelError, match="scripted"):
+        Deconvnet(torch.jit.trace(net, images)).project(images, "1", 0)
+    with pytest.raises(ModelError, match="compiled"):
+        Deconvnet(nn.Sequential(torch.compile(net))).project(images, "0", 0)
+
+
+def state_of(net):
+    """Everything of a net that a projection could leave changed, as bytes."""
+    hooks = [
+        (path, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks), m.training)
+        for path, m in net.named_modules()
+    ]
+    parameters = [
+        (name, p.detach().numpy().tobytes(), p.requires_grad, None if p.grad is None else p.grad.numpy().tobytes())
+        for name, p in net.named_parameters()
+    ]
+    buffers = [(name, b.numpy().tobytes()) for name, b in net.named_buffers()]
+    return pickle.dumps((hooks, parameters, buffers, [type(m).__name__ for m in net.modules()]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_left_changed_after_success(method, images):
+    for net, layer in branching_nets().values():
+        prepare(net)
+        net.train()
+        next(net.parameters()).requires_grad_(False)
+        next(net.parameters()).grad = torch.ones_like(next(net.parameters()))
+        before, given = state_of(net), images.clone()
+        first = project_unit(net, images, layer, 0, method)
+        again = project_unit(net, images, layer, 0, method)
+        assert state_of(net) == before
+        assert torch.equal(images, given)
+        assert not images.requires_grad
+        assert images.grad is None
+        assert first.numpy().tobytes() == again.numpy().tobytes()
+        assert not first.requires_grad
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_nothing_is_left_changed_after_an_exception(flag, images):
+    net = prepare(Failing()).train(flag)
+    before = state_of(net)
+    with pytest.raises(ZeroDivisionError, match="on purpose"):
+        Deconvnet(net).project(images, "relu", 0)
+    with pytest.raises(LayerError):
+        Deconvnet(net).project(images, "rleu", 0)
+    assert state_of(net) == before
+    assert torch.is_grad_enabled()
+    assert torch.overrides._get_current_function_mode() is None
+
+
+def test_an_exception_in_the_backward_pass_leaves_nothing(images):
+    net = prepare(Spelled(F.relu))
+    projector = Deconvnet(net)
+    rule = projector.rule
+    recording = projector.record(images, ["conv2"])
+    before = state_of(net)
+
+    def fail(signal, active):
+        raise ZeroDivisionError("in the middle")
+
+    projector.rule = dataclasses.replace(rule, rectify=fail)
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
+        projector.project_recording(recording, "conv2", 0)
+    assert state_of(net) == before
+    projector.rule = rule
+    assert recording.way.rule is RULES["gradient"]
+    assert len(projector.project_recording(recording, "conv2", 0)) == 2
+
+
+def test_works_under_no_grad_and_inference_mode(images):
+    net = prepare(Spelled(F.relu))
+    wanted = project_unit(net, images, "conv2", 1, "guided")
+    with torch.no_grad():
+        assert torch.equal(project_unit(net, images, "conv2", 1, "guided"), wanted)
+    with torch.inference_mode():
+        made_inside = images.clone()
+        assert torch.equal(project_unit(net, made_inside, "conv2", 1, "guided"), wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_follows_the_nets_dtype(dtype, images):
+    net = prepare(Spelled(F.relu)).to(dtype)
+    assert Deconvnet(net).project(images, "conv2", 1).pixels.dtype == dtype
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_cuda_agrees_with_cpu(method, images):
+    net = prepare(Pooled(), 64).double()
+    images = F.interpolate(images, 64).double()
+    wanted = Projector(net, method).project(images, "head.4", [0, 1]).pixels
+    on_device = Projector(copy.deepcopy(net).cuda(), method)
+    first = on_device.project(images, "head.4", [0, 1]).pixels
+    assert relative_error(first.cpu(), wanted) < 1e-10
+    assert torch.equal(first, on_device.project(images, "head.4", [0, 1]).pixels)
+
+
+def test_units_and_images_as_one_batch_equal_one_by_one(images):
+    net = prepare(Pooled(), 64)
+    images = F.interpolate(images, 64)
+    maps = Deconvnet(net).record(images).find_output("chain.7").flatten(2).amax(2)
+    alive = torch.nonzero(maps.amin(0) > 0).flatten().tolist()
+    units = [alive[-1], *alive[:2]]  # not in their natural order
+    together = Deconvnet(net).project(images, "chain.7", unit=units)
+    assert together.units.tolist() == units * 2
+    assert together.images.tolist() == [0, 0, 0, 1, 1, 1]
+    for row in range(6):
+        image, unit = together.images[row].item(), together.units[row].item()
+        alone = Deconvnet(net).project(images[image : image + 1], "chain.7", unit=unit)
+        assert relative_error(together.pixels[row], alone.pixels[0]) < 1e-5
+        assert together.activations[row].item() == pytest.approx(alone.activations[0].item(), rel=1e-5)
+        assert torch.equal(together.positions[row], alone.positions[0])
+        assert torch.equal(together.boxes[row], alone.boxes[0])
+
+
+def test_top_takes_each_images_strongest_units(images):
+    net = prepare(Spelled(F.relu))
+    projector = Deconvnet(net)
+    maps = projector.record(images).find_output("conv2").detach()
+    projection = projector.project(images, "conv2", unit="top", count=3)
+    strongest = maps.flatten(2).amax(2).sort(dim=1, descending=True)
+    assert projection.units.tolist() == strongest.indices[:, :3].flatten().tolist()
+    assert torch.equal(projection.activations, strongest.values[:, :3].flatten())
+    for row in range(6):
+        y, x = projection.positions[row]
+        assert maps[projection.images[row], projection.units[row], y, x] == projection.activations[row]
+    assert len(projector.project(images, "conv2", unit="top", count=100)) == 2 * 6
+
+
+def test_a_given_position_and_all_positions(images):
+    net = prepare(Spelled(F.relu))
+    projector = Projector(net, "gradient")
+    one = projector.project(images, "conv2", unit=1, position=(4, 7))
+    maps = projector.record(images).find_output("conv2").detach()
+    assert torch.equal(one.activations, maps[:, 1, 4, 7])
+    assert one.boxes.tolist() == [[2, 5, 7, 10]] * 2
+    everywhere = projector.project(images, "conv2", unit=1, position="all")
+    # projections are linear in the seed: the whole map is the sum of its places
+    total = sum(
+        projector.project(images, "conv2", unit=1, position=(y, x)).pixels
+        for y in range(32)
+        for x in range(32)
+    )
+    assert relative_error(everywhere.pixels, total) < 1e-4
+    assert everywhere.positions.tolist() == [[-1, -1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layer": "conv3"}, "did you mean"),
+        ({"layer": "conv2", "unit": 6}, r"unit 6 does not exist: the layer has units 0\.\.5"),
+        ({"layer": "conv2", "unit": [-1]}, "unit -1 does not exist"),
+        ({"layer": "conv2", "unit": 0, "position": (32, 0)}, r"position \(32, 0\) is not in the 32 x 32"),
+        ({"layer": "conv2", "unit": 0, "position": "min"}, "position 'min'"),
+    ],
+)
+def test_bad_requests_are_one_clear_line(arguments, message, images):
+    with pytest.raises(LayerError, match=message) as caught:
+        Deconvnet(prepare(Spelled(F.relu))).project(images, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(3, 32, 32), torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "photo.jpg"]
+)
+def test_bad_images_are_refused(bad):
+    with pytest.raises(ImageError, match=r"needed: images as a float tensor \(N, 3, H, W\)"):
+        Deconvnet(prepare(Spelled(F.relu))).project(bad, "conv2", 0)
+
+
+def test_a_module_used_twice_needs_a_number(images):
+    net = prepare(branching_nets()["shared branches"][0])
+    with pytest.raises(LayerError, match="'relu' is used 3 times"):
+        Deconvnet(net).project(images, "relu", 0)
+    wanted = reference_projection(net, images, "relu", 1, "guided", call=2)
+    assert relative_error(project_unit(net, images, "relu#3", 1, "guided"), wanted) < 1e-6
+    with pytest.raises(LayerError, match=r"calls 1\.\.3"):
+        Deconvnet(net).project(images, "relu#4", 0)
+
+
+def test_a_layer_under_no_grad_is_refused(images):
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            with torch.no_grad():
+                return self.conv(x)
+
+    with pytest.raises(LayerError, match="cut off from the input"):
+        Deconvnet(Frozen()).project(images, "conv", 0)
+
+
+def test_recording_serves_all_rules(images):
+    net = prepare(Spelled(F.relu))
+    with record(net) as recording:
+        net(images)
+    for method in METHODS:
+        wanted = project_unit(net, images, "conv2", 1, method)
+        assert torch.equal(project(recording, "conv2", RULES[method], 1).pixels, wanted)
+
+
+def test_repr_draws_the_mirrored_net():
+    lines = repr(Deconvnet(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)))).splitlines()
+    assert [line.split("(")[0].strip() for line in lines[1:]] == ["Unpool", "RectifySignal", "TransposedFilter"]
+    assert "branches at 'cat'" in repr(GuidedBackprop(prepare(branching_nets()["shared branches"][0])))

@@ -1,0 +1,232 @@
+"""Deconvnet, guided backprop and gradient as modules that attach to any net."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vizcnn.errors import ImageError, VizcnnError
+from vizcnn.layers import find_layer
+from vizcnn.mirror import mirror
+from vizcnn.project import Position, Projection, exact_arithmetic, project
+from vizcnn.record import Recording, record
+from vizcnn.rules import Rule, find_rule
+from vizcnn.zoo.model import ZooModel
+
+USUAL_SIZE = 224
+"""Input size in pixels that is assumed of a net that does not say its own."""
+
+
+class Projector(nn.Module):
+    """Projects the units of a net back to pixels by one rule; the net itself is never changed.
+
+    Args:
+        model: A net of the zoo, or any torch module that takes a batch of images.
+        method: Name of the rule, one of :data:`vizcnn.rules.RULES`.
+        passes_over_normalisation: Skip contrast normalisation on the way back. By default the
+            deconvnet does, as ZF do, and the gradients take its true gradient.
+        unruled: ``"gradient"`` takes the plain gradient at operations that the rule does not know
+            (SiLU, GELU, gates) where the default refuses them by name.
+    """
+
+    def __init__(
+        self,
+        model: ZooModel | nn.Module,
+        method: str,
+        passes_over_normalisation: bool | None = None,
+        unruled: Literal["refuse", "gradient"] = "refuse",
+    ) -> None:
+        super().__init__()
+        # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
+        # into the user's net
+        self._attached = (model,)
+        self.rule: Rule = find_rule(method)
+        own = self.rule.passes_over_normalisation
+        self.passes_over_normalisation = own if passes_over_normalisation is None else passes_over_normalisation
+        self.unruled = unruled
+
+    @property
+    def model(self) -> ZooModel | nn.Module:
+        """The net that this is attached to."""
+        return self._attached[0]
+
+    @property
+    def net(self) -> nn.Module:
+        """The torch module that this is attached to."""
+        return self.model.module if isinstance(self.model, ZooModel) else self.model
+
+    def project(
+        self,
+        images: Tensor,
+        layer: str,
+        unit: int | Sequence[int] | Literal["top"] = "top",
+        position: Position = "max",
+        count: int = 9,
+    ) -> Projection:
+        """Project units of a layer back to pixels.
+
+        Args:
+            images: (N, 3, H, W). For a net of the zoo, RGB pixels 0..1 (see
+                :meth:`~vizcnn.zoo.model.ZooModel.read`); for another module, its own input.
+            layer: A canonical name (``conv5``: rectified maps) or a module path.
+            unit: Unit number, several, or ``"top"`` for each image's strongest.
+            position: ``"max"``, (row, column) in the feature map, or ``"all"``.
+            count: How many units ``"top"`` takes.
+
+        Returns:
+            One row per image and unit. For a net of the zoo the pixels are with respect to RGB
+            0..1, by the chain rule through its preprocessing.
+
+        Raises:
+            ImageError: If the images have another shape or type.
+            LayerError: If the layer, a unit or the position does not exist.
+            UnsupportedOperationError: If an operation on the way has no rule.
+
+        Example:
+            >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+            >>> Deconvnet(net).project(torch.rand(2, 3, 8, 8), layer="1", unit=[0, 3]).pixels.shape
+            torch.Size([4, 3, 8, 8])
+        """
+        path = find_layer(self.model, layer)
+        recording = self.record(images, [path])
+        return self.project_recording(recording, layer, unit, position, count)
+
+    forward = project
+
+    def record(self, images: Tensor, layers: Sequence[str] | None = None) -> Recording:
+        """Record the forward pass of images, for several layers at once.
+
+        Args:
+            images: As for :meth:`project`.
+            layers: Canonical names or module paths to keep; all when None.
+
+        Returns:
+            A recording for :meth:`project_recording`.
+        """
+        inputs = self._prepare(images)
+        paths = None if layers is None else [find_layer(self.model, layer) for layer in layers]
+        with record(self.net, paths) as recording, exact_arithmetic():
+            self.net(inputs)
+        return recording
+
+    def project_recording(
+        self,
+        recording: Recording,
+        layer: str,
+        unit: int | Sequence[int] | Literal["top"] = "top",
+        position: Position = "max",
+        count: int = 9,
+    ) -> Projection:
+        """Project units of a recorded pass; arguments and result as in :meth:`project`."""
+        projection = project(
+            recording,
+            find_layer(self.model, layer),
+            self.rule,
+            unit,
+            position,
+            count,
+            self.passes_over_normalisation,
+            self.unruled,
+            name=layer,
+        )
+        if isinstance(self.model, ZooModel):
+            return replace(projection, pixels=self.model.preprocessing.to_pixel_gradient(projection.pixels))
+        return projection
+
+    def mirror(self, images: Tensor, layer: str) -> nn.Sequential:
+        """Build the explicit mirrored net (unpool, rectify, filter) with the switches of images.
+
+        Args:
+            images: As for :meth:`project`.
+            layer: Canonical name or module path of the layer to start from.
+
+        Returns:
+            Modules that take a signal of the layer's shape to the net's input.
+
+        Raises:
+            UnsupportedOperationError: If the net is not a chain below the layer.
+        """
+        path = find_layer(self.model, layer)
+        return mirror(self.record(images, [path]), path, self.rule, self.passes_over_normalisation)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
+            got = (
+                f"{images.dtype} of shape {tuple(images.shape)}"
+                if isinstance(images, Tensor)
+                else type(images).__name__
+            )
+            raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
+        own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
+        moved = images if own is None else images.to(device=own.device, dtype=own.dtype)
+        return self.model.preprocessing.normalise(moved) if isinstance(self.model, ZooModel) else moved
+
+    def extra_repr(self) -> str:
+        return f"method={self.rule.name}"
+
+    def __repr__(self) -> str:
+        """Show the mirrored net of a chain, or say why there is none."""
+        head = f"{type(self).__name__} of {type(self.net).__name__}, {self.rule.source}"
+        try:
+            steps = self._describe_mirror()
+        except (VizcnnError, RuntimeError) as error:
+            return f"{head}\n  not drawn as a chain: {error}"
+        return "\n".join([head, *(f"  {step}" for step in steps)])
+
+    def _describe_mirror(self) -> list[str]:
+        size = self.model.input_size if isinstance(self.model, ZooModel) else USUAL_SIZE
+        recording = self.record(torch.zeros(1, 3, size, size))
+        last = list(recording.outputs)[-1]
+        last = last if len(recording.outputs[last]) == 1 else f"{last}#{len(recording.outputs[last])}"
+        return [repr(step) for step in mirror(recording, last, self.rule, self.passes_over_normalisation)]
+
+
+class Deconvnet(Projector):
+    """The deconvnet of Zeiler & Fergus (arXiv 1311.2901, section 2.1).
+
+    Unpools by the switches of the forward pass (overlaps are summed), rectifies the signal, and
+    filters with the transposed filters; contrast normalisation is passed over.
+
+    Args:
+        model: A net of the zoo, or any torch module that takes a batch of images.
+        passes_over_normalisation: False takes the true gradient of contrast normalisation.
+        unruled: What to do about operations without a rule.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2))
+        >>> print(Deconvnet(net))
+        Deconvnet of Sequential, Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1
+          Unpool(to 111 x 111 by switches, window 2 x 2, stride 2)
+          RectifySignal(deconvnet)
+          TransposedFilter(4 -> 3 maps, 3 x 3, stride 2, flipped filters)
+    """
+
+    def __init__(
+        self,
+        model: ZooModel | nn.Module,
+        passes_over_normalisation: bool = True,
+        unruled: Literal["refuse", "gradient"] = "refuse",
+    ) -> None:
+        super().__init__(model, "deconvnet", passes_over_normalisation, unruled)
+
+
+class GuidedBackprop(Projector):
+    """Guided backprop of Springenberg et al. (arXiv 1412.6806, figure 1).
+
+    The gradient, kept only where it is positive and the forward activation was too.
+
+    Args:
+        model: A net of the zoo, or any torch module that takes a batch of images.
+        passes_over_normalisation: True skips contrast normalisation, as the deconvnet does.
+        unruled: What to do about operations without a rule.
+    """
+
+    def __init__(
+        self,
+        model: ZooModel | nn.Module,
+        passes_over_normalisation: bool = False,
+        unruled: Literal["refuse", "gradient"] = "refuse",
+    ) -> None:
+        super().__init__(model, "guided", passes_over_normalisation, unruled)
