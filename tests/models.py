@@ -176,7 +176,9 @@ class Pooled(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(2, 1, dilation=2),
         )
-        self.head = nn.Sequential(nn.Flatten(), nn.LazyLinear(12), nn.ReLU(), nn.Dropout(), nn.Linear(12, 7))
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.LazyLinear(12), nn.ReLU(), nn.Dropout(), nn.Linear(12, 7)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.chain(x))
@@ -247,7 +249,10 @@ def prepare(net: nn.Module, size: int = 32, seed: int = 0) -> nn.Module:
     with torch.no_grad():
         net(torch.rand(1, 3, size, size)) if not isinstance(net, Failing) else None
         for parameter in net.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / max(parameter[0].numel(), 1) ** 0.5)
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=generator)
+                / max(parameter[0].numel(), 1) ** 0.5
+            )
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.running_var.uniform_(0.5, 2.0, generator=generator)

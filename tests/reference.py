@@ -3,7 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-RECTIFIER_NODES = ("ReluBackward", "ClampBackward", "ClampMinBackward", "HardtanhBackward", "ThresholdBackward")
+RECTIFIER_NODES = (
+    "ReluBackward",
+    "ClampBackward",
+    "ClampMinBackward",
+    "HardtanhBackward",
+    "ThresholdBackward",
+)
 
 
 def capture(net: nn.Module, images: Tensor, layer: str, call: int = -1) -> tuple[Tensor, Tensor]:

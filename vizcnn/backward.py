@@ -73,3 +73,21 @@ class MaxPool(torch.autograd.Function):
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None]:
         (switches,) = ctx.saved_tensors
         return unpool(signals[0], switches, ctx.window, ctx.input_size), None
+
+
+def rectify(x: Tensor, ceiling: float | None, way: Way) -> Tensor:
+    """Clamp feature maps to 0..ceiling; the way back is the rule's."""
+    result: Tensor = Rectify.apply(x, ceiling, way)  # type: ignore[no-untyped-call]
+    return result
+
+
+def pass_normalisation(x: Tensor, normalised: Tensor, way: Way) -> Tensor:
+    """Hand on normalised maps; the way back takes their gradient or goes straight to the input."""
+    result: Tensor = Normalise.apply(x, normalised, way)  # type: ignore[no-untyped-call]
+    return result
+
+
+def pool(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """Pool feature maps; give the maxima and their switches."""
+    result: tuple[Tensor, Tensor] = MaxPool.apply(x, window)  # type: ignore[no-untyped-call]
+    return result

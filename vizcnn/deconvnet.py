@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from vizcnn.errors import ImageError, VizcnnError
 from vizcnn.layers import find_layer
 from vizcnn.mirror import mirror
-from vizcnn.project import Position, Projection, exact_arithmetic, project
-from vizcnn.record import Recording, record
+from vizcnn.projection import Position, Projection, exact_arithmetic, project
+from vizcnn.recording import Recording, record
 from vizcnn.rules import Rule, find_rule
 from vizcnn.zoo.model import ZooModel
 
@@ -44,7 +44,9 @@ class Projector(nn.Module):
         self._attached = (model,)
         self.rule: Rule = find_rule(method)
         own = self.rule.passes_over_normalisation
-        self.passes_over_normalisation = own if passes_over_normalisation is None else passes_over_normalisation
+        self.passes_over_normalisation = (
+            own if passes_over_normalisation is None else passes_over_normalisation
+        )
         self.unruled = unruled
 
     @property
@@ -56,6 +58,10 @@ class Projector(nn.Module):
     def net(self) -> nn.Module:
         """The torch module that this is attached to."""
         return self.model.module if isinstance(self.model, ZooModel) else self.model
+
+    def find_path(self, layer: str) -> str:
+        """Give the module path of a layer's canonical name."""
+        return find_layer(self.model, layer)
 
     def project(
         self,
@@ -89,7 +95,7 @@ class Projector(nn.Module):
             >>> Deconvnet(net).project(torch.rand(2, 3, 8, 8), layer="1", unit=[0, 3]).pixels.shape
             torch.Size([4, 3, 8, 8])
         """
-        path = find_layer(self.model, layer)
+        path = self.find_path(layer)
         recording = self.record(images, [path])
         return self.project_recording(recording, layer, unit, position, count)
 
@@ -106,7 +112,7 @@ class Projector(nn.Module):
             A recording for :meth:`project_recording`.
         """
         inputs = self._prepare(images)
-        paths = None if layers is None else [find_layer(self.model, layer) for layer in layers]
+        paths = None if layers is None else [self.find_path(layer) for layer in layers]
         with record(self.net, paths) as recording, exact_arithmetic():
             self.net(inputs)
         return recording
@@ -122,7 +128,7 @@ class Projector(nn.Module):
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
         projection = project(
             recording,
-            find_layer(self.model, layer),
+            self.find_path(layer),
             self.rule,
             unit,
             position,
@@ -132,7 +138,9 @@ class Projector(nn.Module):
             name=layer,
         )
         if isinstance(self.model, ZooModel):
-            return replace(projection, pixels=self.model.preprocessing.to_pixel_gradient(projection.pixels))
+            return replace(
+                projection, pixels=self.model.preprocessing.to_pixel_gradient(projection.pixels)
+            )
         return projection
 
     def mirror(self, images: Tensor, layer: str) -> nn.Sequential:
@@ -148,7 +156,7 @@ class Projector(nn.Module):
         Raises:
             UnsupportedOperationError: If the net is not a chain below the layer.
         """
-        path = find_layer(self.model, layer)
+        path = self.find_path(layer)
         return mirror(self.record(images, [path]), path, self.rule, self.passes_over_normalisation)
 
     def _prepare(self, images: Tensor) -> Tensor:
@@ -161,7 +169,9 @@ class Projector(nn.Module):
             raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         moved = images if own is None else images.to(device=own.device, dtype=own.dtype)
-        return self.model.preprocessing.normalise(moved) if isinstance(self.model, ZooModel) else moved
+        return (
+            self.model.preprocessing.normalise(moved) if isinstance(self.model, ZooModel) else moved
+        )
 
     def extra_repr(self) -> str:
         return f"method={self.rule.name}"
@@ -179,8 +189,13 @@ class Projector(nn.Module):
         size = self.model.input_size if isinstance(self.model, ZooModel) else USUAL_SIZE
         recording = self.record(torch.zeros(1, 3, size, size))
         last = list(recording.outputs)[-1]
-        last = last if len(recording.outputs[last]) == 1 else f"{last}#{len(recording.outputs[last])}"
-        return [repr(step) for step in mirror(recording, last, self.rule, self.passes_over_normalisation)]
+        last = (
+            last if len(recording.outputs[last]) == 1 else f"{last}#{len(recording.outputs[last])}"
+        )
+        return [
+            repr(step)
+            for step in mirror(recording, last, self.rule, self.passes_over_normalisation)
+        ]
 
 
 class Deconvnet(Projector):

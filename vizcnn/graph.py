@@ -12,25 +12,26 @@ Node = Any
 """A node of torch's autograd graph; its saved attributes depend on its kind."""
 
 LINEAR = frozenset(
-    """Convolution MkldnnConvolution CudnnConvolution Addmm Mm Bmm Baddbmm Mv Linear T Transpose Permute
-    NativeBatchNorm CudnnBatchNorm BatchNorm Add Sub Neg Mul Div AvgPool2D AdaptiveAvgPool2D Mean Sum
-    View UnsafeView ReshapeAlias AsStrided Alias Squeeze Unsqueeze Expand Repeat Clone Copy CopyBackwards
-    CopySlices Cat Stack Split SplitWithSizes Chunk Slice Select Index IndexSelect Narrow Unbind
-    ConstantPadNd ReflectionPad2D ReplicationPad2D UpsampleNearest2D UpsampleBilinear2D
-    UpsampleBicubic2D PixelShuffle PixelUnshuffle Flip Roll ToCopy Contiguous AccumulateGrad""".split()
+    """Convolution MkldnnConvolution CudnnConvolution Addmm Mm Bmm Baddbmm Mv Linear T Transpose
+    Permute NativeBatchNorm CudnnBatchNorm BatchNorm Add Sub Neg Mul Div AvgPool2D AdaptiveAvgPool2D
+    Mean Sum View UnsafeView ReshapeAlias AsStrided Alias Squeeze Unsqueeze Expand Repeat Clone Copy
+    CopyBackwards CopySlices Cat Stack Split SplitWithSizes Chunk Slice Select Index IndexSelect
+    Narrow Unbind ConstantPadNd ReflectionPad2D ReplicationPad2D UpsampleNearest2D
+    UpsampleBilinear2D UpsampleBicubic2D PixelShuffle PixelUnshuffle Flip Roll ToCopy Contiguous
+    AccumulateGrad""".split()
 )
 """Operations that are linear in the feature maps: their transpose is the way back."""
 
-SWITCHED = frozenset("MaxPool Max Amax AdaptiveMaxPool2D MaxPool2DWithIndices".split())
+SWITCHED = frozenset(["MaxPool", "Max", "Amax", "AdaptiveMaxPool2D", "MaxPool2DWithIndices"])
 """Maxima: the way back goes through their switches."""
 
-RULED = frozenset("Rectify Normalise".split())
+RULED = frozenset(["Rectify", "Normalise"])
 """Operations of :mod:`vizcnn.backward`."""
 
-NORMALISING = frozenset("NativeGroupNorm NativeLayerNorm InstanceNorm LinalgVectorNorm".split())
+NORMALISING = frozenset(["NativeGroupNorm", "NativeLayerNorm", "InstanceNorm", "LinalgVectorNorm"])
 """Normalisations whose true gradient is taken under every rule."""
 
-GATES = frozenset("Mul Div Mm Bmm Baddbmm Addmm".split())
+GATES = frozenset(["Mul", "Div", "Mm", "Bmm", "Baddbmm", "Addmm"])
 """Linear when one factor is fixed; a gate when both depend on the input."""
 
 
@@ -68,7 +69,9 @@ def trace_nodes(output: Tensor, input: Tensor) -> list[Node]:
     while stack:
         node, done = stack.pop()
         if done:
-            reaches[node] = any(reaches[parent] for parent in inputs_of(node)) or _is_leaf(node, input)
+            reaches[node] = any(reaches[parent] for parent in inputs_of(node)) or _is_leaf(
+                node, input
+            )
             if reaches[node]:
                 order.append(node)
         elif node not in reaches:
@@ -117,6 +120,6 @@ def refuse_unruled(nodes: list[Node], gates: list[str], method: str) -> None:
     if found:
         names = ", ".join(f"{name} ({count}x)" for name, count in found.most_common())
         raise UnsupportedOperationError(
-            f"{method} has no rule for {names} between this layer and the input; use a layer below, "
-            "method 'gradient', or unruled='gradient' to take the plain gradient there"
+            f"{method} has no rule for {names} between this layer and the input; use a layer "
+            "below, method 'gradient', or unruled='gradient' to take the plain gradient there"
         )

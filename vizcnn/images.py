@@ -1,12 +1,15 @@
-"""Photos as users have them: read safely, bring to a net's size, turn back into pixels."""
+"""Photos as users have them: found, read safely, brought to a net's size."""
 
+import hashlib
+import stat
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from vizcnn.errors import ImageError
@@ -16,6 +19,20 @@ LARGEST_PHOTO = 120_000_000
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """File names that count as photos when a folder is given."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each value of EXIF's orientation tag; 1 is upright."""
+
+# warnings' filters belong to the whole process, and photos are read by several threads
+_filters_lock = threading.Lock()
 
 
 def read_photo(path: Path) -> Image.Image:
@@ -32,7 +49,7 @@ def read_photo(path: Path) -> Image.Image:
 
     Raises:
         ImageError: If the file is missing, is a folder, is empty, is not an image, is cut off, or
-            holds more than :data:`LARGEST_PHOTO` pixels.
+            holds more than :data:`LARGEST_PHOTO` pixels; one line, whatever the file's name.
 
     Example:
         >>> read_photo(Path("missing.jpg"))
@@ -41,37 +58,63 @@ def read_photo(path: Path) -> Image.Image:
     """
     name = repr(str(path))
     try:
-        if path.is_dir():
-            raise ImageError(f"{name} is a folder, not a photo")
-        if path.stat().st_size == 0:
-            raise ImageError(f"{name} is empty (0 bytes): copy the photo again")
+        _require_file(path, name)
         return _decode(path, name)
-    except FileNotFoundError:
-        raise ImageError(f"no file {name}: check the path") from None
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         raise ImageError(
             f"{name} is not an image that can be read; needed: JPEG, PNG, WebP, GIF, BMP or TIFF"
         ) from None
+    except Exception as error:  # a damaged file makes decoders raise anything
+        raise ImageError(
+            f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
+            "copy it again, or save it anew as PNG"
+        ) from error
+
+
+def _require_file(path: Path, name: str) -> None:
+    try:
+        facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            raise ImageError(f"{name} is a folder, not a photo; photos end in {_SUFFIX_LIST}")
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would wait for ever, a device never ends
+            raise ImageError(f"{name} is not a plain file: give a photo")
+        if facts.st_size == 0:
+            raise ImageError(f"{name} is empty (0 bytes): copy the photo again")
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise ImageError(f"no file {name}: check the path") from None
     except PermissionError:
         raise ImageError(f"{name} may not be read: check its permissions") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{name} is cut off or damaged ({error}): copy it again") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise ImageError(f"{name} cannot be opened ({_one_line(error)}): check the path") from None
+
+
+def _one_line(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
+
+
+_SUFFIX_LIST = ", ".join(PHOTO_SUFFIXES[:-1]) + f" or {PHOTO_SUFFIXES[-1]}"
 
 
 def _decode(path: Path, name: str) -> Image.Image:
-    with warnings.catch_warnings():
-        # the size is checked below with our own limit, before any pixel is decoded
+    with _open(path, name) as image:
+        if image.width * image.height > LARGEST_PHOTO:
+            raise ImageError(_too_large(name, f"{image.width} x {image.height} = "))
+        image.load()
+        return _to_rgb(_turn_upright(image))
+
+
+def _open(path: Path, name: str) -> Image.Image:
+    # our own limit is checked before any pixel is decoded; Pillow's warning comes earlier
+    with _filters_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            opened = Image.open(path)
+            return Image.open(path)
         except Image.DecompressionBombError:
             raise ImageError(_too_large(name)) from None
-        with opened as image:
-            if image.width * image.height > LARGEST_PHOTO:
-                raise ImageError(_too_large(name, f"{image.width} x {image.height} = "))
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb(upright)
 
 
 def _too_large(name: str, size: str = "") -> str:
@@ -79,8 +122,18 @@ def _too_large(name: str, size: str = "") -> str:
     return f"{name} has {size}more than {megapixels} million pixels: make it smaller first"
 
 
+def _turn_upright(image: Image.Image) -> Image.Image:
+    # ImageOps.exif_transpose also writes the other EXIF tags anew, and fails on odd ones
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF that cannot be parsed says nothing
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if image.mode.startswith(("I", "F")):
         return _scale_to_8_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         coloured = image.convert("RGBA")
@@ -90,11 +143,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, dtype=np.float64)
-    # a 16-bit file spans 0..65535; other depths say nothing of their range, so take what is there
-    top = 65535.0 if image.mode.startswith("I") else max(float(values.max()), 1e-12)
-    grey = np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Image.fromarray(grey, mode="L").convert("RGB")
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    # 16-bit values span 0..65535; 32-bit and float files do not say what white is
+    white = float(values.max())
+    if image.mode.startswith("I"):
+        white = max(white, 65535.0)
+    grey = np.clip(values / (white or 1.0) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
 
 
 def centre_square(photo: Image.Image, size: int) -> Tensor:
@@ -118,3 +173,62 @@ def _fit_square(photo: Image.Image, size: int) -> Image.Image:
     if photo.size == (size, size):
         return photo
     return ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
+
+
+def find_photos(paths: Sequence[Path]) -> list[Path]:
+    """List the photos that paths stand for.
+
+    A file stands for itself, whatever its name, and so does a path that does not exist or a
+    folder without photos: :func:`read_photo` says what is wrong with it, and the others of a batch
+    still go through. Nothing is listed twice.
+
+    Args:
+        paths: Files and folders.
+
+    Returns:
+        The files in the given order, each folder replaced by :func:`find_in_folder`.
+
+    Example:
+        >>> find_photos([Path("cat.jpg"), Path("cat.jpg")])
+        [PosixPath('cat.jpg')]
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        expanded = find_in_folder(path) if path.is_dir() else []
+        found.update(dict.fromkeys(expanded or [path]))
+    return list(found)
+
+
+def find_in_folder(folder: Path) -> list[Path]:
+    """List the photos in a folder and in the folders in it, sorted by path.
+
+    A file counts by its suffix (:data:`PHOTO_SUFFIXES`, in small or capital letters); hidden
+    files and folders do not count.
+
+    Args:
+        folder: An existing folder.
+
+    Raises:
+        ImageError: If the folder may not be read.
+    """
+    try:
+        files = [path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES]
+    except OSError as error:
+        reason = _one_line(error)
+        raise ImageError(f"the folder {str(folder)!r} cannot be read ({reason})") from None
+    return sorted(
+        path
+        for path in files
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
+
+
+def photo_sha256(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    _require_file(path, repr(str(path)))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vizcnn.errors import UnsupportedOperationError
-from vizcnn.record import MAX_POOLINGS, NORMALISATIONS, Call, Recording
+from vizcnn.recording import MAX_POOLINGS, NORMALISATIONS, Call, Recording
 from vizcnn.rectifiers import parse_rectifier
 from vizcnn.rules import Rule
-from vizcnn.unpool import Window, unpool
+from vizcnn.unpool import unpool
 
 
 class Unpool(nn.Module):
@@ -28,7 +28,8 @@ class Unpool(nn.Module):
 
     def extra_repr(self) -> str:
         size, stride = self.window.size, self.window.stride
-        return f"to {self.size[0]} x {self.size[1]} by switches, window {size[0]} x {size[1]}, stride {stride[0]}"
+        window = f"window {size[0]} x {size[1]}, stride {stride[0]}"
+        return f"to {self.size[0]} x {self.size[1]} by switches, {window}"
 
 
 class RectifySignal(nn.Module):
@@ -40,7 +41,9 @@ class RectifySignal(nn.Module):
         assert rectifier is not None
         ceiling = rectifier.ceiling
         # the output tells which inputs were active, also where the call was in place
-        self.active = call.output > 0 if ceiling is None else (call.output > 0) & (call.output < ceiling)
+        self.active = (
+            call.output > 0 if ceiling is None else (call.output > 0) & (call.output < ceiling)
+        )
         self.rule = rule
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -55,7 +58,13 @@ class TransposedFilter(nn.Module):
 
     def __init__(self, call: Call) -> None:
         super().__init__()
-        geometry = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), call.args, strict=False))
+        geometry = dict(
+            zip(
+                ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+                call.args,
+                strict=False,
+            )
+        )
         geometry |= call.kwargs
         self.weight: Tensor = geometry["weight"].detach()
         self.stride = _pair(geometry.get("stride", 1))
@@ -80,7 +89,8 @@ class TransposedFilter(nn.Module):
 
     def extra_repr(self) -> str:
         maps, channels, height, width = self.weight.shape
-        return f"{maps} -> {channels * self.groups} maps, {height} x {width}, stride {self.stride[0]}, flipped filters"
+        geometry = f"{height} x {width}, stride {self.stride[0]}"
+        return f"{maps} -> {channels * self.groups} maps, {geometry}, flipped filters"
 
 
 class TransposedLinear(nn.Module):
@@ -88,7 +98,9 @@ class TransposedLinear(nn.Module):
 
     def __init__(self, call: Call) -> None:
         super().__init__()
-        self.weight: Tensor = (call.args[1] if len(call.args) > 1 else call.kwargs["weight"]).detach()
+        self.weight: Tensor = (
+            call.args[1] if len(call.args) > 1 else call.kwargs["weight"]
+        ).detach()
 
     def forward(self, signal: Tensor) -> Tensor:
         return signal @ self.weight
@@ -116,10 +128,21 @@ class ScaleChannels(nn.Module):
 
     def __init__(self, call: Call) -> None:
         super().__init__()
-        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+        names = (
+            "input",
+            "running_mean",
+            "running_var",
+            "weight",
+            "bias",
+            "training",
+            "momentum",
+            "eps",
+        )
         given = dict(zip(names, call.args, strict=False)) | call.kwargs
         scale = (given["running_var"] + given.get("eps", 1e-5)).rsqrt()
-        self.scale: Tensor = (scale if given.get("weight") is None else scale * given["weight"]).detach()
+        self.scale: Tensor = (
+            scale if given.get("weight") is None else scale * given["weight"]
+        ).detach()
 
     def forward(self, signal: Tensor) -> Tensor:
         return signal * self.scale[:, None, None]
@@ -150,7 +173,15 @@ class ContrastNormalisationBack(nn.Module):
 
 
 RESHAPES = (torch.flatten, Tensor.flatten, Tensor.view, Tensor.reshape, torch.reshape)
-IDENTITIES = (Tensor.clone, torch.clone, Tensor.contiguous, F.dropout, F.dropout2d, F.alpha_dropout, nn.Identity)
+IDENTITIES = (
+    Tensor.clone,
+    torch.clone,
+    Tensor.contiguous,
+    F.dropout,
+    F.dropout2d,
+    F.alpha_dropout,
+    nn.Identity,
+)
 
 
 def mirror(recording: Recording, layer: str, rule: Rule, skip_normalisation: bool) -> nn.Sequential:
@@ -189,7 +220,9 @@ def trace_chain(recording: Recording, layer: str) -> list[Call]:
     while current is not recording.input:
         index -= 1
         if index < 0:
-            raise UnsupportedOperationError(f"no explicit deconvnet: a step below layer {layer!r} was not seen")
+            raise UnsupportedOperationError(
+                f"no explicit deconvnet: a step below layer {layer!r} was not seen"
+            )
         call = recording.calls[index]
         if call.output is not current:
             continue
@@ -227,5 +260,7 @@ _STEPS: dict[Callable[..., Any], Callable[[Call], nn.Module]] = {
 
 def _pair(value: Any) -> tuple[int, int]:
     if isinstance(value, str):
-        raise UnsupportedOperationError(f"no explicit deconvnet: a convolution with padding={value!r}")
+        raise UnsupportedOperationError(
+            f"no explicit deconvnet: a convolution with padding={value!r}"
+        )
     return (value, value) if isinstance(value, int) else (value[0], value[-1])

@@ -8,9 +8,9 @@ from torch import Tensor
 from vizcnn.graph import Node, inputs_of, kind_of, trace_nodes
 
 POINTWISE = frozenset(
-    """Rectify Normalise NativeBatchNorm CudnnBatchNorm BatchNorm Add Sub Neg Mul Div Clone Alias Copy
-    CopyBackwards Cat Stack Contiguous ToCopy Relu Silu Gelu Sigmoid Tanh Hardswish Hardsigmoid Elu Softplus
-    LeakyRelu PreluKernel Hardtanh Clamp AccumulateGrad Pow Exp Abs Mish""".split()
+    """Rectify Normalise NativeBatchNorm CudnnBatchNorm BatchNorm Add Sub Neg Mul Div Clone Alias
+    Copy CopyBackwards Cat Stack Contiguous ToCopy Relu Silu Gelu Sigmoid Tanh Hardswish Hardsigmoid
+    Elu Softplus LeakyRelu PreluKernel Hardtanh Clamp AccumulateGrad Pow Exp Abs Mish""".split()
 )
 """Operations whose output at a place depends on the same place of each input."""
 
@@ -32,21 +32,22 @@ class Span:
 Place = tuple[Span, Span]
 
 
-def find_boxes(output: Tensor, input: Tensor, positions: Tensor) -> Tensor:
+def find_boxes(output: Tensor, input: Tensor, positions: Tensor, clip: bool = True) -> Tensor:
     """Find the receptive field of units at given places of a layer.
 
     Args:
         output: The layer's output from a recording, (N, C, h, w) or (N, C).
         input: The recording's input, (N, 3, H, W).
         positions: Rows and columns in the feature map, (K, 2); -1 stands for all.
+        clip: Cut the boxes at the image's edge; else padding counts, and they may be negative.
 
     Returns:
-        (K, 4) int64: top, left, bottom, right in input pixels, bottom and right exclusive,
-        clipped to the image. Branches are joined; where the graph holds an operation of unknown
-        geometry the box is the whole image.
+        (K, 4) int64: top, left, bottom, right in input pixels, bottom and right exclusive.
+        Branches are joined; where the graph holds an operation of unknown geometry the box is the
+        whole image.
 
     Example:
-        >>> from vizcnn.record import record
+        >>> from vizcnn.recording import record
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=2))
         >>> with record(net) as recording:
         ...     _ = net(torch.zeros(1, 3, 9, 9))
@@ -56,13 +57,22 @@ def find_boxes(output: Tensor, input: Tensor, positions: Tensor) -> Tensor:
     nodes = trace_nodes(output, input)
     height, width = input.shape[-2:]
     known: dict[tuple[int, int], list[int]] = {}
-    for row, column in {(int(row), int(column)) for row, column in positions.tolist()}:
+    for row, column in {(row, column) for row, column in positions.tolist()}:
         place = _start(output, row, column)
         rows, columns = _walk_back(nodes, place, (height, width))
-        top, bottom = max(rows.first, 0), min(rows.last + 1, height)
-        left, right = max(columns.first, 0), min(columns.last + 1, width)
-        known[row, column] = [top, left, bottom, right]
-    return torch.tensor([known[int(row), int(column)] for row, column in positions.tolist()]).view(-1, 4)
+        known[row, column] = [rows.first, columns.first, rows.last + 1, columns.last + 1]
+    boxes = torch.tensor([known[row, column] for row, column in positions.tolist()]).view(-1, 4)
+    limit = torch.tensor([height, width, height, width])
+    return boxes.clamp(min=0).minimum(limit) if clip else boxes
+
+
+def find_field(output: Tensor, input: Tensor) -> tuple[int, int]:
+    """Give height and width in pixels of the receptive field of a layer's middle unit, uncut."""
+    middle = [[output.shape[-2] // 2, output.shape[-1] // 2]] if output.ndim == 4 else [[0, 0]]
+    top, left, bottom, right = find_boxes(output, input, torch.tensor(middle), clip=False)[
+        0
+    ].tolist()
+    return bottom - top, right - left
 
 
 def _start(output: Tensor, row: int, column: int) -> Place:
@@ -85,7 +95,11 @@ def _walk_back(nodes: list[Node], start: Place, size: tuple[int, int]) -> Place:
         for parent in inputs_of(node):
             if parent in on_path:
                 before = reached.get(parent)
-                reached[parent] = place if before is None else (place[0].join(before[0]), place[1].join(before[1]))
+                reached[parent] = (
+                    place
+                    if before is None
+                    else (place[0].join(before[0]), place[1].join(before[1]))
+                )
     return reached[nodes[-1]] or whole
 
 
@@ -95,8 +109,10 @@ def _step_back(node: Node, place: Place | None) -> Place | None:
     if place is None or kind in POINTWISE:
         return place
     if kind == "Convolution" and not node._saved_transposed:
-        size = tuple(node._saved_weight.shape[-2:])
-        return _slide_back(place, size, node._saved_stride, node._saved_padding, node._saved_dilation)
+        size = node._saved_weight.shape[-2:]
+        return _slide_back(
+            place, size, node._saved_stride, node._saved_padding, node._saved_dilation
+        )
     if kind == "MaxPool":
         window = node.window
         return _slide_back(place, window.size, window.stride, window.padding, window.dilation)
@@ -110,12 +126,18 @@ def _step_back(node: Node, place: Place | None) -> Place | None:
 
 def _whole_map(node: Node) -> Place | None:
     saved = getattr(node, "_saved_self", None)
-    shape = saved.shape if saved is not None else getattr(node, "_saved_self_sym_sizes", ())
+    shape: tuple[int, ...] = (
+        saved.shape if saved is not None else getattr(node, "_saved_self_sym_sizes", ())
+    )
     return (Span(0, shape[-2] - 1), Span(0, shape[-1] - 1)) if len(shape) == 4 else None
 
 
 def _slide_back(
-    place: Place, size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
+    place: Place,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
 ) -> Place:
     """Undo a sliding window: output i depends on inputs i*s - p ... i*s - p + d*(k-1)."""
     spans = []

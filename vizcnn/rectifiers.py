@@ -26,7 +26,9 @@ class Rectifier:
     in_place: bool
 
 
-def parse_rectifier(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rectifier | None:
+def parse_rectifier(
+    function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Rectifier | None:
     """Recognise a call of a torch function as a rectifier.
 
     Args:
@@ -74,7 +76,9 @@ def _hardtanh(
     return _bounded(input, min_val, max_val, inplace)
 
 
-def _hardtanh_in_place(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Rectifier | None:
+def _hardtanh_in_place(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0
+) -> Rectifier | None:
     return _bounded(input, min_val, max_val, True)
 
 
@@ -86,7 +90,9 @@ def _clamp_in_place(input: Tensor, min: Any = None, max: Any = None) -> Rectifie
     return _bounded(input, min, max, True)
 
 
-def _threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Rectifier | None:
+def _threshold(
+    input: Tensor, threshold: float, value: float, inplace: bool = False
+) -> Rectifier | None:
     return Rectifier(input, None, inplace) if threshold == 0 and value == 0 else None
 
 

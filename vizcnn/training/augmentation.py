@@ -11,7 +11,7 @@ def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator
     """Crop, flip and recolour each photo at random.
 
     Args:
-        pixels: (N, 3, S, S), uint8.
+        pixels: (N, 3, S, S), uint8, on any device.
         crop: Side of the crop, at most S.
         jitter: Largest relative change of brightness, contrast and saturation.
         generator: Source of all randomness (on the CPU).
@@ -32,7 +32,8 @@ def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator
     mean = grey.mean(dim=(1, 2, 3), keepdim=True)
     # saturation mixes with the grey photo, contrast with its mean, brightness scales all
     mixed = saturation * cropped + (1 - saturation) * grey
-    return (brightness * (contrast * mixed + (1 - contrast) * mean)).clamp_(0, 1)
+    recoloured: Tensor = brightness * (contrast * mixed + (1 - contrast) * mean)
+    return recoloured.clamp_(0, 1)
 
 
 def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator) -> Tensor:
@@ -61,6 +62,10 @@ def centre_crop(pixels: Tensor, crop: int) -> Tensor:
 
     Returns:
         (N, 3, crop, crop), float32, RGB 0..1.
+
+    Example:
+        >>> centre_crop(torch.zeros(2, 3, 144, 144, dtype=torch.uint8), 128).shape
+        torch.Size([2, 3, 128, 128])
     """
     top = (pixels.shape[-2] - crop) // 2
     left = (pixels.shape[-1] - crop) // 2

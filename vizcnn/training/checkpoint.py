@@ -1,6 +1,5 @@
 """Checkpoints of a training run: written atomically, read without unpickling code."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,14 @@ import torch
 
 from vizcnn.errors import WeightsError
 from vizcnn.training.recipe import Recipe
+from vizcnn.training.writing import replacing
 
 
 @dataclass
 class Checkpoint:
     """Everything that a run needs to go on where it was.
+
+    A field with a default may be missing in the file of an older version.
 
     Attributes:
         recipe: The settings, as written by :meth:`Recipe.to_dict`.
@@ -23,6 +25,8 @@ class Checkpoint:
         step: Steps done.
         history: A record per finished epoch.
         running: Sum of losses and number of steps of the unfinished epoch.
+        seconds: Time spent in the unfinished epoch.
+        photos: Photos in the training folder, which fix the steps of an epoch; 0 is unknown.
     """
 
     recipe: dict[str, Any]
@@ -32,13 +36,42 @@ class Checkpoint:
     step: int
     history: list[dict[str, float]] = field(default_factory=list)
     running: tuple[float, int] = (0.0, 0)
+    seconds: float = 0.0
+    photos: int = 0
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint under a temporary name and move it into place."""
-    temporary = path.with_name(path.name + ".part")
-    torch.save(vars(checkpoint), temporary)
-    os.replace(temporary, path)
+    """Write a checkpoint under a temporary name and move it into place.
+
+    Raises:
+        DataError: If it cannot be written; a former checkpoint is then still there.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(vars(checkpoint), file)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of any run.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, or not a checkpoint.
+
+    Example:
+        >>> read_checkpoint(Path("missing.pt"))
+        Traceback (most recent call last):
+        vizcnn.errors.WeightsError: no checkpoint 'missing.pt': check the path
+    """
+    name = repr(str(path))
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise WeightsError(f"no checkpoint {name}: check the path") from None
+    except OSError as error:
+        raise WeightsError(f"the checkpoint {name} cannot be read ({error.strerror})") from None
+    except Exception as error:  # torch.load raises a dozen kinds on a damaged file
+        raise WeightsError(
+            f"the checkpoint {name} is damaged or of another tool: delete it to start anew"
+        ) from error
 
 
 def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoint:
@@ -47,13 +80,23 @@ def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoin
     Raises:
         WeightsError: If the file is damaged, or was made by another recipe or other classes.
     """
-    try:
-        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise WeightsError(f"the checkpoint {str(path)!r} cannot be read ({error}): delete it to start anew") from None
-    wanted = recipe.to_dict()
-    changed = [f"{name} {checkpoint.recipe.get(name)!r} -> {value!r}" for name, value in wanted.items() if checkpoint.recipe.get(name) != value]
-    if changed or checkpoint.classes != classes:
-        what = ", ".join(changed) or "other classes"
-        raise WeightsError(f"the checkpoint {str(path)!r} is of another run ({what}): use another --out, or the same settings")
+    checkpoint = read_checkpoint(path)
+    changes = _describe_changes(checkpoint.recipe, recipe.to_dict())
+    if checkpoint.classes != classes:
+        changes.append("other classes")
+    if changes:
+        raise WeightsError(
+            f"the checkpoint {str(path)!r} is of another run ({', '.join(changes)}): "
+            "use the same settings, or another folder for this run"
+        )
     return checkpoint
+
+
+def _describe_changes(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    # a setting that the saved run did not know had the value that is the default now
+    former = Recipe(wanted["model"]).to_dict() | saved
+    return [
+        f"{name} {former.get(name)!r} -> {wanted.get(name)!r}"
+        for name in former
+        if former[name] != wanted.get(name)
+    ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vizcnn.progress import Progress, silent
 from vizcnn.training.augmentation import centre_crop
@@ -40,6 +40,9 @@ def measure_accuracy(
 ) -> Accuracy:
     """Classify the centre crop of each photo once, in float32.
 
+    Equal logits count against the net, and so do those that are not numbers: a net that says
+    nothing is not right.
+
     Args:
         net: A net in evaluation mode.
         photos: Loaded photos with class numbers.
@@ -49,14 +52,13 @@ def measure_accuracy(
         batch: Photos at a time.
         progress: Shows how far it is.
     """
-    order = torch.arange(len(photos)).split(batch)
+    every = range(len(photos))
+    order = [every[start : start + batch] for start in range(0, len(photos), batch)]
     ranks = []
-    for pixels, labels in progress(
-        photos.batches([part.tolist() for part in order]), label="validate", total=len(order), unit="batch"
-    ):
+    shown = progress(photos.batches(order), label="validate", total=len(order), unit="batch")
+    for pixels, labels in shown:
         logits = net(preprocessing.normalise(centre_crop(pixels.to(device), crop))).cpu()
-        right = logits.gather(1, labels[:, None])
-        ranks.append((logits > right).sum(dim=1))
+        ranks.append(_rank_right_class(logits, labels))
     rank = torch.cat(ranks)
     hits = torch.zeros(len(photos.classes)).index_add_(0, photos.labels, rank.lt(1).float())
     counts = photos.class_counts
@@ -66,3 +68,9 @@ def measure_accuracy(
         mean_class_top1=(hits[counts > 0] / counts[counts > 0]).mean().item(),
         photos=len(photos),
     )
+
+
+def _rank_right_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """Count the other classes that are not below the right one; all of them if it is no number."""
+    right = logits.gather(1, labels[:, None])
+    return (~(logits < right)).sum(dim=1) - 1 + 5 * right[:, 0].isnan()

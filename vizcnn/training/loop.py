@@ -1,39 +1,46 @@
 """The training run itself: resumable at any step, the same result whether or not it was cut."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from vizcnn.errors import DataError, ModelError
 from vizcnn.progress import Progress, silent
 from vizcnn.training.augmentation import augment
 from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.photos import PhotoFolder, draw_epoch
+from vizcnn.training.interrupts import hold_interrupts
+from vizcnn.training.net import build_net, clip_filters, first_convolution
+from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
-from vizcnn.zoo.own import OWN_OPTIONS, build_own_net
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
-
-CLIPPED_RMS = 0.1
-"""Radius of ZF's feature scale clipping (section 3.1)."""
 
 
 class TrainingRun:
     """A net in training, with all that decides its next step.
 
+    A run that is cut and made again from its checkpoint ends with the very bytes of an unbroken
+    one: on a CPU with the same number of threads exactly, on a GPU up to the order of its sums.
+
     Args:
         recipe: The settings.
-        photos: Loaded training photos.
-        validation: Loaded validation photos of the same classes.
+        photos: Training photos.
+        validation: Validation photos of the same classes.
         checkpoint: Where to save the state; an existing file of the same run is gone on from.
         device: ``"cpu"``, ``"cuda"``, ...
         checkpoint_seconds: Save at least this often.
+
+    Raises:
+        DataError: If the folders have different classes.
+        ModelError: If the net cannot be built.
+        WeightsError: If the checkpoint is damaged or of another run.
     """
 
     def __init__(
@@ -45,16 +52,22 @@ class TrainingRun:
         device: str = "cpu",
         checkpoint_seconds: float = 120,
     ) -> None:
+        require_same_classes(photos, validation)
         self.recipe, self.photos, self.validation = recipe, photos, validation
         self.path, self.device, self.checkpoint_seconds = checkpoint, device, checkpoint_seconds
         self.preprocessing = imagenet_preprocessing(recipe.crop, recipe.resize)
-        self.net = build_net(recipe, len(photos.classes)).to(device, memory_format=torch.channels_last)
+        net = build_net(recipe, len(photos.classes)).to(device)
+        # torch's annotations lack the form of Module.to that sets a memory format
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.SGD(
-            self.net.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+            self.net.parameters(),
+            recipe.learning_rate,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
         )
         self.step = 0
         self.history: list[dict[str, float]] = []
-        self._running = (0.0, 0)
+        self._running, self._seconds, self._photos = (0.0, 0), 0.0, 0
         if checkpoint.exists():
             self._restore(load_checkpoint(checkpoint, recipe, photos.classes))
 
@@ -62,6 +75,20 @@ class TrainingRun:
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
         return max(len(self.photos) // self.recipe.batch, 1)
+
+    def load_photos(self, progress: Progress = silent) -> None:
+        """Read the photos that are not in memory yet.
+
+        Raises:
+            DataError: If none can be read, or there are not as many as when the run began.
+        """
+        self.photos.load(progress)
+        self.validation.load(progress)
+        if self._photos not in (0, len(self.photos)):
+            raise DataError(
+                f"{str(self.photos.root)!r} holds {len(self.photos)} photos, {self._photos} when "
+                "the run began: put the former ones back, or use another folder for this run"
+            )
 
     def run(
         self,
@@ -72,71 +99,97 @@ class TrainingRun:
 
         Args:
             progress: Shows the steps of an epoch.
-            report: Called with the record of every finished epoch.
+            report: Called with the record of every finished epoch: epoch, loss, seconds and
+                the fields of :class:`~vizcnn.training.evaluation.Accuracy`.
+
+        Raises:
+            DataError: If the photos cannot be read or the checkpoint cannot be written.
+            ModelError: If the loss becomes infinite.
         """
+        self.load_photos(progress)
+        torch_device = torch.device(self.device)
+        gpus = [torch_device] if torch_device.type == "cuda" else []
         try:
-            while self.step < self.recipe.epochs * self.steps_per_epoch:
-                self._run_epoch(progress)
-                report(self.history[-1])
+            with torch.random.fork_rng(devices=gpus):
+                while len(self.history) < self.recipe.epochs:
+                    self._run_epoch(progress)
+                    report(self.history[-1])
         except KeyboardInterrupt:
             self.save()
             raise
 
+    def state(self) -> Checkpoint:
+        """Give the run's present state."""
+        return Checkpoint(
+            recipe=self.recipe.to_dict(),
+            classes=self.photos.classes,
+            weights=self.net.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            history=self.history,
+            running=self._running,
+            seconds=self._seconds,
+            photos=len(self.photos),
+        )
+
     def save(self) -> None:
         """Write the checkpoint."""
-        save_checkpoint(
-            Checkpoint(
-                recipe=self.recipe.to_dict(),
-                classes=self.photos.classes,
-                weights=self.net.state_dict(),
-                optimizer=self.optimizer.state_dict(),
-                step=self.step,
-                history=self.history,
-                running=self._running,
-            ),
-            self.path,
-        )
+        with hold_interrupts():
+            save_checkpoint(self.state(), self.path)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.net.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.step, self.history = checkpoint.step, checkpoint.history
-        self._running = checkpoint.running
+        self._running, self._seconds = checkpoint.running, checkpoint.seconds
+        self._photos = checkpoint.photos
 
     def _run_epoch(self, progress: Progress) -> None:
-        epoch, done = divmod(self.step, self.steps_per_epoch)
+        epoch = len(self.history)  # not from the step: the last epoch may lack its validation
+        done = self.step - epoch * self.steps_per_epoch
         order = draw_epoch(self.photos, self.recipe.batch, self.recipe.seed, epoch)[done:]
-        began = saved = time.monotonic()
+        clock = saved = time.monotonic()
         self.net.train()
+        batches = self.photos.batches(order)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
-        for pixels, labels in progress(self.photos.batches(order), label=label, total=len(order), unit="step"):
-            loss = self._take_step(pixels, labels)
-            self._running = (self._running[0] + loss, self._running[1] + 1)
-            if time.monotonic() - saved > self.checkpoint_seconds:
+        for pixels, labels in progress(batches, label=label, total=len(order), unit="step"):
+            self._take_step(pixels, labels)
+            now = time.monotonic()
+            self._seconds, clock = self._seconds + now - clock, now
+            if now - saved > self.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
-        self._finish_epoch(epoch, time.monotonic() - began, progress)
+        self._finish_epoch(progress)
 
-    def _take_step(self, pixels: Tensor, labels: Tensor) -> float:
+    def _take_step(self, pixels: Tensor, labels: Tensor) -> None:
         # every step seeds itself, so that a resumed run draws what an unbroken one would have
         seed = self.recipe.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        crops = augment(pixels, self.recipe.crop, self.recipe.jitter, generator).to(self.device)
+        crops = augment(pixels.to(self.device), self.recipe.crop, self.recipe.jitter, generator)
+        with hold_interrupts():
+            loss = self._update_weights(crops, labels.to(self.device))
+            self.step += 1
+            self._running = (self._running[0] + loss, self._running[1] + 1)
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the loss is {loss} at step {self.step}: the training diverged; start anew "
+                f"with a lower learning rate than {self.recipe.learning_rate}"
+            )
+
+    def _update_weights(self, crops: Tensor, labels: Tensor) -> float:
         inputs = self.preprocessing.normalise(crops).contiguous(memory_format=torch.channels_last)
         rate = self.recipe.learning_rate_at(self.step / self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self._autocast():
-            loss = F.cross_entropy(
-                self.net(inputs), labels.to(self.device), label_smoothing=self.recipe.label_smoothing
-            )
+            logits = self.net(inputs)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         if self.recipe.clip_first_layer:
             clip_filters(first_convolution(self.net).weight)
-        self.step += 1
         return loss.item()
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
@@ -144,71 +197,24 @@ class TrainingRun:
             return nullcontext()
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
-    def _finish_epoch(self, epoch: int, seconds: float, progress: Progress) -> None:
+    def _finish_epoch(self, progress: Progress) -> None:
         self.net.eval()
         accuracy = measure_accuracy(
-            self.net, self.validation, self.preprocessing, self.recipe.crop, self.device, progress=progress
+            self.net,
+            self.validation,
+            self.preprocessing,
+            self.recipe.crop,
+            self.device,
+            progress=progress,
         )
         total, steps = self._running
-        self.history.append(
-            {
-                "epoch": epoch + 1,
-                "loss": total / max(steps, 1),
-                "seconds": seconds,
-                **asdict(accuracy),
-            }
-        )
-        self._running = (0.0, 0)
-        self.save()
-
-
-def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
-    """Give the options of the recipe's net that its weights depend on."""
-    small = OWN_OPTIONS.get(recipe.model, {})
-    return {"classes": classes, "hidden": recipe.hidden, "input_size": recipe.crop, **small}
-
-
-def build_net(recipe: Recipe, classes: int) -> nn.Module:
-    """Make the recipe's net with its initial weights.
-
-    Args:
-        recipe: The settings.
-        classes: Number of logits.
-
-    Returns:
-        A net whose first layer starts small (see :class:`Recipe`), the others after He et al.
-        2015 (arXiv 1502.01852), biases zero.
-    """
-    torch.manual_seed(recipe.seed)
-    net = build_own_net(recipe.model, **net_options(recipe, classes), dropout=recipe.dropout)
-    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    for layer in layers:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-    nn.init.normal_(layers[0].weight, std=recipe.first_layer_std)
-    nn.init.normal_(layers[-1].weight, std=0.01)
-    return net
-
-
-def first_convolution(net: nn.Module) -> nn.Conv2d:
-    """Find the first convolution of a net."""
-    return next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-
-
-@torch.no_grad()
-def clip_filters(weight: Tensor, radius: float = CLIPPED_RMS) -> None:
-    """Scale filters whose root mean square exceeds a radius back to it (ZF, section 3.1).
-
-    Args:
-        weight: (filters, channels, height, width), changed in place.
-        radius: The largest root mean square.
-
-    Example:
-        >>> weight = torch.ones(1, 3, 2, 2)
-        >>> clip_filters(weight)
-        >>> round(weight.pow(2).mean().sqrt().item(), 6)
-        0.1
-    """
-    rms = weight.pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    weight.mul_((radius / rms.clamp(min=1e-12)).clamp(max=1.0))
+        record = {
+            "epoch": len(self.history) + 1,
+            "loss": total / max(steps, 1),
+            "seconds": self._seconds,
+            **asdict(accuracy),
+        }
+        with hold_interrupts():
+            self.history.append(record)
+            self._running, self._seconds = (0.0, 0), 0.0
+            self.save()

@@ -1,5 +1,6 @@
 """Photos of a class-per-folder data set as uint8 tensors, read once and kept in memory."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,43 +9,54 @@ import torch
 from torch import Tensor
 
 from vizcnn.errors import DataError, ImageError
-from vizcnn.images import PHOTO_SUFFIXES, centre_square, read_photo
+from vizcnn.images import centre_square, find_in_folder, read_photo
 from vizcnn.progress import Progress, silent
 
+CHUNK = 256
+"""Photos that are handed to the readers at a time, so that a Ctrl-C need not wait for all."""
 
 
 class PhotoFolder:
-    """The photos of ``root/<class>/*`` with their class numbers.
+    """The photos of ``root/<class>/`` (and of folders in it) with their class numbers.
 
     Args:
-        root: A folder with one folder per class.
+        root: A folder with one folder per class; hidden ones do not count.
         size: Side in pixels of the centred square that each photo is brought to.
         memory: Bytes that decoded photos may take; a larger set is decoded anew in every epoch.
 
+    Attributes:
+        classes: Class names, sorted: the order of the logits.
+        paths: The files, class by class.
+        labels: (photos,), the class number of each file.
+        unreadable: Why photos were left out by :meth:`load`, a line each.
+
     Raises:
-        DataError: If there are no classes or no photos.
+        DataError: If there are no classes, or one has no photos.
 
     Example:
-        >>> PhotoFolder(Path("flowers/train"), size=144)  # doctest: +SKIP
+        >>> PhotoFolder(Path("flowers/train"), size=144)
+        Traceback (most recent call last):
+        vizcnn.errors.DataError: no folder 'flowers/train'; needed: ...
     """
 
     def __init__(self, root: Path, size: int, memory: int = 4 << 30) -> None:
         self.root, self.size = root, size
-        if not root.is_dir():
-            raise DataError(f"no folder {str(root)!r}; needed: DATA/train and DATA/val with a folder per class")
-        self.classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        self.classes = _list_classes(root)
         self.paths: list[Path] = []
         labels: list[int] = []
         for number, name in enumerate(self.classes):
-            found = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            found = find_in_folder(root / name)
+            if not found:
+                raise DataError(
+                    f"no photos in {str(root / name)!r}: put some there or remove the folder"
+                )
             self.paths += found
             labels += [number] * len(found)
-        if not self.paths:
-            raise DataError(f"no photos in {str(root)!r}; needed: a folder per class with JPEG or PNG files")
         self.labels = torch.tensor(labels)
         self.unreadable: list[str] = []
         self._keep = len(self.paths) * 3 * size * size <= memory
         self._pixels: Tensor | None = None
+        self._loaded = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -55,42 +67,115 @@ class PhotoFolder:
         return torch.bincount(self.labels, minlength=len(self.classes))
 
     def load(self, progress: Progress = silent) -> None:
-        """Decode every photo once, drop those that cannot be read, and keep the rest if they fit."""
-        pixels = torch.empty((len(self), 3, self.size, self.size) if self._keep else (0,), dtype=torch.uint8)
+        """Decode every photo once, drop those that cannot be read, and keep the rest if they fit.
+
+        A second call does nothing.
+
+        Raises:
+            DataError: If none can be read.
+        """
+        if self._loaded:
+            return
+        room = (len(self), 3, self.size, self.size) if self._keep else (0,)
+        pixels = torch.empty(room, dtype=torch.uint8)
         good: list[int] = []
-        with ThreadPoolExecutor(2) as pool:
-            decoded = pool.map(self._try_decode, self.paths)
-            for index, photo in enumerate(progress(decoded, label=f"read {self.root.name}", total=len(self))):
-                if photo is None:
-                    self.unreadable.append(str(self.paths[index]))
-                    continue
-                if self._keep:
-                    pixels[len(good)] = photo
-                good.append(index)
+        unreadable: list[str] = []
+        shown = progress(self._try_all(), label=f"read {self.root.name}", total=len(self))
+        for index, photo in enumerate(shown):
+            if isinstance(photo, ImageError):
+                unreadable.append(str(photo))
+                continue
+            if self._keep:
+                pixels[len(good)] = photo
+            good.append(index)
         if not good:
             raise DataError(f"none of the {len(self)} photos in {str(self.root)!r} can be read")
         self.paths = [self.paths[index] for index in good]
         self.labels = self.labels[good]
         self._pixels = pixels[: len(good)] if self._keep else None
+        self.unreadable, self._loaded = unreadable, True
 
     def batches(self, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the photos (N, 3, size, size) uint8 and class numbers (N,) of lists of indices."""
-        with ThreadPoolExecutor(2) as pool:
+        with _make_readers() as readers:
             for indices in order:
+                chosen = torch.tensor(indices)
                 if self._pixels is not None:
-                    pixels = self._pixels[torch.tensor(indices)]
+                    pixels = self._pixels[chosen]
                 else:
-                    pixels = torch.stack(list(pool.map(self._decode, (self.paths[i] for i in indices))))
-                yield pixels, self.labels[torch.tensor(indices)]
+                    paths = [self.paths[index] for index in indices]
+                    pixels = torch.stack(list(readers.map(self._decode, paths)))
+                yield pixels, self.labels[chosen]
 
     def _decode(self, path: Path) -> Tensor:
         return centre_square(read_photo(path), self.size)
 
-    def _try_decode(self, path: Path) -> Tensor | None:
+    def _try_all(self) -> Iterator[Tensor | ImageError]:
+        with _make_readers() as readers:
+            for start in range(0, len(self), CHUNK):
+                yield from readers.map(self._try_decode, self.paths[start : start + CHUNK])
+
+    def _try_decode(self, path: Path) -> Tensor | ImageError:
         try:
             return self._decode(path)
-        except ImageError:
-            return None
+        except ImageError as error:
+            return error
+
+
+def _make_readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+def _list_classes(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise DataError(
+            f"no folder {str(root)!r}; needed: DATA/train and DATA/val with a folder per class"
+        )
+    folders = (entry.name for entry in root.iterdir() if entry.is_dir())
+    classes = sorted(name for name in folders if not name.startswith("."))
+    if not classes:
+        raise DataError(f"no folders in {str(root)!r}; needed: a folder of photos per class")
+    return classes
+
+
+def open_photos(data: Path, size: int) -> tuple[PhotoFolder, PhotoFolder]:
+    """Find the photos of ``data/train`` and ``data/val``; none is read yet.
+
+    Args:
+        data: A folder as torchvision's ImageFolder takes it, with ``train`` and ``val``.
+        size: Side in pixels of the square that each photo is brought to.
+
+    Returns:
+        Training and validation photos.
+
+    Raises:
+        DataError: If a folder or photos are missing, or the two have different classes.
+
+    Example:
+        >>> open_photos(Path("missing"), 144)
+        Traceback (most recent call last):
+        vizcnn.errors.DataError: no folder 'missing/train'; needed: ...
+    """
+    photos, validation = PhotoFolder(data / "train", size), PhotoFolder(data / "val", size)
+    require_same_classes(photos, validation)
+    return photos, validation
+
+
+def require_same_classes(photos: PhotoFolder, validation: PhotoFolder) -> None:
+    """Make sure that class numbers mean the same in both folders.
+
+    Raises:
+        DataError: If they do not, with the classes that only one has.
+    """
+    if photos.classes == validation.classes:
+        return
+    parts = []
+    for one, other in ((photos, validation), (validation, photos)):
+        alone = [repr(name) for name in one.classes if name not in set(other.classes)]
+        if alone:
+            shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if alone[5:] else "")
+            parts.append(f"only in {str(one.root)!r}: {shown}")
+    raise DataError(f"both folders need the same classes; {'; '.join(parts)}")
 
 
 def draw_epoch(photos: PhotoFolder, batch: int, seed: int, epoch: int) -> list[list[int]]:
@@ -109,4 +194,5 @@ def draw_epoch(photos: PhotoFolder, batch: int, seed: int, epoch: int) -> list[l
     weights = photos.class_counts.double().clamp(min=1).rsqrt()[photos.labels]
     count = max(len(photos) // batch, 1) * batch
     drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
-    return drawn.view(-1, batch).tolist()
+    batches: list[list[int]] = drawn.view(-1, batch).tolist()
+    return batches

@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vizcnn.errors import DataError
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -31,6 +33,9 @@ class Recipe:
         jitter: Largest relative change of brightness, contrast and saturation.
         mixed_precision: Compute in bfloat16 where autocast allows.
         seed: Seed of the initial weights, order, augmentation and dropout.
+
+    Raises:
+        DataError: If a size, count or rate is not positive.
     """
 
     model: str
@@ -49,6 +54,11 @@ class Recipe:
     jitter: float = 0.2
     mixed_precision: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "crop", "hidden", "batch", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"{name} is {getattr(self, name)}; needed: more than 0")
 
     @property
     def resize(self) -> int:
@@ -70,8 +80,9 @@ class Recipe:
         """
         if progress < self.warmup_epochs:
             return self.learning_rate * progress / self.warmup_epochs
-        done = (progress - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
-        return round(self.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2, 12)
+        falling = self.epochs - self.warmup_epochs
+        done = min((progress - self.warmup_epochs) / falling, 1.0) if falling > 0 else 1.0
+        return round(self.learning_rate * (1 + math.cos(math.pi * done)) / 2, 12)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain values for JSON."""

@@ -22,8 +22,8 @@ from tests.models import (
 from tests.reference import reference_projection
 from vizcnn.deconvnet import Deconvnet, GuidedBackprop, Projector
 from vizcnn.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
-from vizcnn.project import project
-from vizcnn.record import record
+from vizcnn.projection import project
+from vizcnn.recording import record
 from vizcnn.rules import RULES
 
 METHODS = tuple(RULES)
@@ -142,7 +142,12 @@ def state_of(net):
         for path, m in net.named_modules()
     ]
     parameters = [
-        (name, p.detach().numpy().tobytes(), p.requires_grad, None if p.grad is None else p.grad.numpy().tobytes())
+        (
+            name,
+            p.detach().numpy().tobytes(),
+            p.requires_grad,
+            None if p.grad is None else p.grad.numpy().tobytes(),
+        )
         for name, p in net.named_parameters()
     ]
     buffers = [(name, b.numpy().tobytes()) for name, b in net.named_buffers()]
@@ -230,11 +235,11 @@ def test_cuda_agrees_with_cpu(method, images):
 def test_units_and_images_as_one_batch_equal_one_by_one(images):
     net = prepare(Pooled(), 64)
     images = F.interpolate(images, 64)
-    together = Deconvnet(net).project(images, "chain.7", unit=[5, 0, 3])
+    together = Deconvnet(net).project(images, "chain.3", unit=[5, 0, 3])
     assert together.units.tolist() == [5, 0, 3, 5, 0, 3]
     assert together.images.tolist() == [0, 0, 0, 1, 1, 1]
     alone = [
-        Deconvnet(net).project(images[image : image + 1], "chain.7", unit=unit)
+        Deconvnet(net).project(images[image : image + 1], "chain.3", unit=unit)
         for image in (0, 1)
         for unit in (5, 0, 3)
     ]
@@ -254,7 +259,9 @@ def test_top_takes_each_images_strongest_units(images):
     assert torch.equal(projection.activations, strongest.values[:, :3].flatten())
     for row in range(6):
         y, x = projection.positions[row]
-        assert maps[projection.images[row], projection.units[row], y, x] == projection.activations[row]
+        assert (
+            maps[projection.images[row], projection.units[row], y, x] == projection.activations[row]
+        )
     assert len(projector.project(images, "conv2", unit="top", count=100)) == 2 * 6
 
 
@@ -282,7 +289,10 @@ def test_a_given_position_and_all_positions(images):
         ({"layer": "conv3"}, "did you mean"),
         ({"layer": "conv2", "unit": 6}, r"unit 6 does not exist: the layer has units 0\.\.5"),
         ({"layer": "conv2", "unit": [-1]}, "unit -1 does not exist"),
-        ({"layer": "conv2", "unit": 0, "position": (32, 0)}, r"position \(32, 0\) is not in the 32 x 32"),
+        (
+            {"layer": "conv2", "unit": 0, "position": (32, 0)},
+            r"position \(32, 0\) is not in the 32 x 32",
+        ),
         ({"layer": "conv2", "unit": 0, "position": "min"}, "position 'min'"),
     ],
 )
@@ -334,6 +344,14 @@ def test_recording_serves_all_rules(images):
 
 
 def test_repr_draws_the_mirrored_net():
-    lines = repr(Deconvnet(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)))).splitlines()
-    assert [line.split("(")[0].strip() for line in lines[1:]] == ["Unpool", "RectifySignal", "TransposedFilter"]
-    assert "branches at 'cat'" in repr(GuidedBackprop(prepare(branching_nets()["shared branches"][0])))
+    lines = repr(
+        Deconvnet(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)))
+    ).splitlines()
+    assert [line.split("(")[0].strip() for line in lines[1:]] == [
+        "Unpool",
+        "RectifySignal",
+        "TransposedFilter",
+    ]
+    assert "branches at 'cat'" in repr(
+        GuidedBackprop(prepare(branching_nets()["shared branches"][0]))
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from vizcnn.backward import MaxPool, Normalise, Rectify, Way
+from vizcnn.backward import Way, pass_normalisation, pool, rectify
 from vizcnn.errors import LayerError, ModelError, nearest_names
 from vizcnn.rectifiers import Rectifier, parse_rectifier
 from vizcnn.unpool import Window
@@ -50,7 +50,11 @@ class Call:
     def sources(self) -> list[Tensor]:
         """The feature maps among the arguments, lists of them included; parameters left out."""
         values = [*self.args, *self.kwargs.values()]
-        flat = [item for value in values for item in (value if isinstance(value, list | tuple) else (value,))]
+        flat = [
+            item
+            for value in values
+            for item in (value if isinstance(value, list | tuple) else (value,))
+        ]
         return [item for item in flat if _is_feature_map(item)]
 
     @property
@@ -149,7 +153,9 @@ def record(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[Re
     modules = _choose_modules(model, layers)
     with ExitStack() as stack:
         _evaluate(model, stack)
-        stack.callback(model.register_forward_pre_hook(_leaf_hook(recording), with_kwargs=True).remove)
+        stack.callback(
+            model.register_forward_pre_hook(_leaf_hook(recording), with_kwargs=True).remove
+        )
         for path, module in modules.items():
             stack.callback(module.register_forward_hook(_output_hook(recording, path)).remove)
         stack.enter_context(torch.inference_mode(False))
@@ -163,9 +169,9 @@ def _refuse_opaque(model: nn.Module) -> None:
         kind = type(module).__name__
         if isinstance(module, torch.jit.ScriptModule) or kind == "OptimizedModule":
             where = f"its part {path!r}" if path else "the model"
+            how = "compiled" if kind == "OptimizedModule" else "scripted"
             raise ModelError(
-                f"{where} is {'compiled' if kind == 'OptimizedModule' else 'scripted'} ({kind}) and "
-                "cannot be seen into: pass the original torch module"
+                f"{where} is {how} ({kind}) and cannot be seen into: pass the original torch module"
             )
 
 
@@ -218,7 +224,11 @@ class _Recorder(TorchFunctionMode):
         self.recording = recording
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         switches = window = None
@@ -227,16 +237,18 @@ class _Recorder(TorchFunctionMode):
             result: Any = self._rectify(rectifier)
         elif func in NORMALISATIONS:
             x = args[0] if args else kwargs["input"]
-            result = Normalise.apply(x, func(*args, **kwargs), self.recording.way)
+            result = pass_normalisation(x, func(*args, **kwargs), self.recording.way)
         elif func in MAX_POOLINGS and _is_differentiable(args, kwargs):
             result, switches, window = self._pool(func, *args, **kwargs)
         else:
             result = func(*args, **kwargs)
-        self._note(Call(func, args, kwargs, result, switches, window))
+        output = result[0] if switches is not None and isinstance(result, tuple) else result
+        if isinstance(output, Tensor):
+            self._note(Call(func, args, kwargs, output, switches, window))
         return result
 
     def _rectify(self, rectifier: Rectifier) -> Tensor:
-        result: Tensor = Rectify.apply(rectifier.input, rectifier.ceiling, self.recording.way)
+        result: Tensor = rectify(rectifier.input, rectifier.ceiling, self.recording.way)
         # writing into the input is part of what an in-place call means to the rest of the net
         return rectifier.input.copy_(result) if rectifier.in_place else result
 
@@ -252,16 +264,14 @@ class _Recorder(TorchFunctionMode):
         return_indices: bool = False,
     ) -> tuple[Any, Tensor, Window]:
         size = _pair(kernel_size)
-        window = Window(size, _pair(stride) if stride else size, _pair(padding), _pair(dilation), ceil_mode)
-        maxima, switches = MaxPool.apply(input, window)
+        window = Window(
+            size, _pair(stride) if stride else size, _pair(padding), _pair(dilation), ceil_mode
+        )
+        maxima, switches = pool(input, window)
         both = return_indices or func is F.max_pool2d_with_indices
         return ((maxima, switches) if both else maxima), switches, window
 
     def _note(self, call: Call) -> None:
-        if isinstance(call.output, tuple) and call.switches is not None:
-            call = replace(call, output=call.output[0])
-        if not isinstance(call.output, Tensor):
-            return
         if call.output.requires_grad:
             self.recording.calls.append(call)
         elif _compares_maps(call):

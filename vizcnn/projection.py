@@ -11,8 +11,8 @@ from torch import Tensor
 from vizcnn.backward import Way
 from vizcnn.errors import LayerError, ModelError
 from vizcnn.graph import refuse_unruled, trace_nodes
-from vizcnn.receptive import find_boxes
-from vizcnn.record import Recording
+from vizcnn.receptive import find_boxes, find_field
+from vizcnn.recording import Recording
 from vizcnn.rules import Rule
 
 Position = Literal["max", "all"] | tuple[int, int]
@@ -34,7 +34,9 @@ class Projection:
         activations: The unit's activation that was projected, (R,); for ``position="all"`` its
             maximum over the map.
         positions: Row and column in the feature map, (R, 2); -1 for ``position="all"``.
-        boxes: Receptive fields (R, 4): top, left, bottom, right in pixels, the last two exclusive.
+        boxes: Receptive fields (R, 4): top, left, bottom, right in pixels, the last two exclusive,
+            cut at the image's edge.
+        field: Height and width of an uncut receptive field in pixels.
         layer: The layer's name, as asked for.
         method: The rule's name.
     """
@@ -45,6 +47,7 @@ class Projection:
     activations: Tensor
     positions: Tensor
     boxes: Tensor
+    field: tuple[int, int]
     layer: str
     method: str
 
@@ -103,7 +106,11 @@ def project(
     nodes = trace_nodes(output, recording.input)
     if rule.needs_rules and unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
-    skip = rule.passes_over_normalisation if passes_over_normalisation is None else passes_over_normalisation
+    skip = (
+        rule.passes_over_normalisation
+        if passes_over_normalisation is None
+        else passes_over_normalisation
+    )
     targets = choose_targets(output.detach(), unit, position, count)
     with follow(recording, Way(rule, skip)):
         pixels = _send_back(output, recording.input, targets)
@@ -114,6 +121,7 @@ def project(
         activations=targets.activations,
         positions=targets.positions,
         boxes=find_boxes(output, recording.input, targets.positions),
+        field=find_field(output, recording.input),
         layer=name or layer,
         method=rule.name,
     )
@@ -123,7 +131,10 @@ def project(
 def follow(recording: Recording, way: Way) -> Iterator[None]:
     """Let backward passes of a recording follow a way, then the former one again."""
     former = recording.way.rule, recording.way.passes_over_normalisation
-    recording.way.rule, recording.way.passes_over_normalisation = way.rule, way.passes_over_normalisation
+    recording.way.rule, recording.way.passes_over_normalisation = (
+        way.rule,
+        way.passes_over_normalisation,
+    )
     try:
         yield
     finally:
@@ -148,7 +159,7 @@ def choose_targets(
         LayerError: If a unit or the position lies outside the maps.
     """
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
-    images, channels, height, width = grid.shape
+    images, _, height, width = grid.shape
     flat = grid.flatten(2)
     if position not in ("max", "all"):
         row, column = _check_position(position, height, width)
@@ -178,8 +189,8 @@ def _check_position(position: Position, height: int, width: int) -> tuple[int, i
         if 0 <= row < height and 0 <= column < width:
             return row, column
     raise LayerError(
-        f"position {position!r} is not in the {height} x {width} feature map; needed: 'max', 'all' or "
-        f"(row, column) with row 0..{height - 1} and column 0..{width - 1}"
+        f"position {position!r} is not in the {height} x {width} feature map; needed: 'max', 'all' "
+        f"or (row, column) with row 0..{height - 1} and column 0..{width - 1}"
     )
 
 
@@ -192,7 +203,9 @@ def _choose_units(values: Tensor, unit: int | Sequence[int] | Literal["top"], co
     wanted = [unit] if isinstance(unit, int) else list(unit)
     for number in wanted:
         if not isinstance(number, int) or not 0 <= number < channels:
-            raise LayerError(f"unit {number!r} does not exist: the layer has units 0..{channels - 1}, or 'top'")
+            raise LayerError(
+                f"unit {number!r} does not exist: the layer has units 0..{channels - 1}, or 'top'"
+            )
     return torch.tensor(wanted, dtype=torch.int64, device=values.device).expand(images, -1)
 
 
@@ -228,7 +241,11 @@ def _backward(output: Tensor, input: Tensor, seeds: Tensor) -> Tensor:
     batched = len(seeds) > 1
     with exact_arithmetic():
         (signal,) = torch.autograd.grad(
-            output, input, seeds if batched else seeds[0], retain_graph=True, is_grads_batched=batched
+            output,
+            input,
+            seeds if batched else seeds[0],
+            retain_graph=True,
+            is_grads_batched=batched,
         )
     return signal.detach() if batched else signal.detach()[None]
 
@@ -236,5 +253,7 @@ def _backward(output: Tensor, input: Tensor, seeds: Tensor) -> Tensor:
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """Make convolutions repeatable to the bit and full float32 on a GPU, inside the context."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
         yield

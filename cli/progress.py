@@ -1,0 +1,31 @@
+"""Progress bars of the commands: on a terminal only, and only for what takes long."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DELAY = 0.5
+"""Seconds before a bar appears."""
+
+
+def bar(
+    items: Iterable[T], *, label: str, total: int | None = None, unit: str = "it"
+) -> Iterator[T]:
+    """Show on standard error how far an iteration is; a :class:`vizcnn.progress.Progress`."""
+    from tqdm import tqdm  # costs a part of the 0.3 s that --help may take
+
+    return iter(
+        tqdm(
+            items,
+            desc=label,
+            total=total,
+            unit=unit,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            delay=DELAY,
+            leave=False,
+            dynamic_ncols=True,
+        )
+    )

@@ -1,0 +1,148 @@
+"""``vizcnn train``: train AlexNet or ZFNet on a folder of photos."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vizcnn.cli.progress import bar
+from vizcnn.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vizcnn.training.export import ExportedRun
+    from vizcnn.training.loop import TrainingRun
+
+DEFAULTS = Recipe("zfnet")
+SHOWN_FAILURES = 20
+
+
+@click.command()
+@click.option("--model", required=True, metavar="NAME", help="Net to train: alexnet or zfnet.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with train/ and val/, each with a folder of photos per class.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for checkpoint, weights and model card; a checkpoint there is gone on from.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True)
+@click.option(
+    "--crop",
+    type=click.IntRange(1),
+    default=DEFAULTS.crop,
+    show_default=True,
+    help="Side of the net's input in pixels.",
+)
+@click.option("--batch", type=click.IntRange(1), default=DEFAULTS.batch, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULTS.learning_rate,
+    show_default=True,
+    help="Peak of the schedule (warm-up, then half a cosine).",
+)
+@click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True)
+@click.option(
+    "--hidden",
+    type=click.IntRange(1),
+    default=DEFAULTS.hidden,
+    show_default=True,
+    help="Width of fc6 and fc7.",
+)
+@click.option("--clip-first-layer", is_flag=True, help="Clip conv1's filters to an RMS of 0.1.")
+@click.option(
+    "--mixed-precision/--no-mixed-precision",
+    default=DEFAULTS.mixed_precision,
+    show_default=True,
+    help="Compute in bfloat16 where that is safe.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@click.option("--data-name", help="Name of the photos for the model card; default: the folder's.")
+@click.option(
+    "--licence", default="unknown", show_default=True, help="Licence of the photos, for the card."
+)
+@click.option("--note", default="", help="A remark for the model card.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+def train(
+    data: Path,
+    out: Path,
+    device: str,
+    threads: int | None,
+    data_name: str | None,
+    licence: str,
+    note: str,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train AlexNet or ZFNet on your photos, and write weights and a model card.
+
+    Run the same command again to go on after a break: nothing is lost but the last minutes.
+    """
+    from vizcnn.training.card import DataSource
+    from vizcnn.training.export import export_run
+    from vizcnn.training.loop import TrainingRun
+    from vizcnn.training.machine import choose_device, prepare_cpu
+    from vizcnn.training.photos import open_photos
+
+    prepare_cpu(threads)
+    recipe = Recipe(**settings)
+    photos, validation = open_photos(data, recipe.resize)
+    run = TrainingRun(recipe, photos, validation, out / "checkpoint.pt", choose_device(device))
+    run.load_photos(bar)
+    _list_unreadable(photos.unreadable + validation.unreadable)
+    _run_or_save(run, as_json)
+    source = DataSource(data_name or data.resolve().name, licence, note)
+    exported = export_run(run.state(), photos, validation, out, source, run.device, bar)
+    _report_export(exported, as_json)
+
+
+def _list_unreadable(failures: list[str]) -> None:
+    for failure in failures[:SHOWN_FAILURES]:
+        click.echo(f"left out: {failure}", err=True)
+    if len(failures) > SHOWN_FAILURES:
+        click.echo(f"left out: {len(failures) - SHOWN_FAILURES} more", err=True)
+
+
+def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
+    if run.step:
+        click.echo(f"going on at step {run.step}, epoch {len(run.history) + 1}", err=True)
+    try:
+        run.run(bar, lambda record: click.echo(_describe_epoch(record, run.recipe.epochs, as_json)))
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nstopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
+            "run the same command again to go on",
+            err=True,
+        )
+        raise
+
+
+def _describe_epoch(record: dict[str, float], epochs: int, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(record)
+    return (
+        f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.3f}, "
+        f"val top-1 {record['top1']:.1%}, top-5 {record['top5']:.1%}, {record['seconds']:.0f} s"
+    )
+
+
+def _report_export(exported: "ExportedRun", as_json: bool) -> None:
+    card, weights = exported.card, str(exported.weights)
+    if as_json:
+        paths = {"weights": weights, "card": str(exported.card_json)}
+        click.echo(json.dumps(paths | {"summary": card.summary()}))
+        return
+    click.echo(
+        f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "
+        f"card: {exported.card_markdown}"
+    )
+    command = f"vizcnn deconv --model {card.model} --weights {shlex.quote(weights)}"
+    click.echo(f"use them: {command}")

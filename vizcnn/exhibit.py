@@ -1,0 +1,259 @@
+"""One photo on its way into a gallery: projected, drawn and saved, layer by layer."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vizcnn.deconvnet import Projector
+from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
+from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
+from vizcnn.images import read_photo
+from vizcnn.projection import Position, Projection
+from vizcnn.saving import FigureFormat, save_arrays, save_figure, save_image
+from vizcnn.tiles import (
+    Array,
+    Box,
+    Scaling,
+    cut_box,
+    describe_scaling,
+    enlarge,
+    fit_tile,
+    lay_over,
+    scale_projections,
+    to_bytes,
+)
+from vizcnn.zoo.model import ZooModel
+
+TILE_SIDE = 160
+"""Side in pixels of a tile in figures."""
+PHOTO_SIDE = 640
+"""Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
+
+
+@dataclass(frozen=True)
+class DeconvSettings:
+    """What to project and how to show it.
+
+    Attributes:
+        layers: Canonical names or module paths, lowest first.
+        method: Name of the rule.
+        units: Unit numbers, or None for the strongest.
+        top: How many of the strongest units per layer.
+        position: Where in the feature map; see :meth:`~vizcnn.deconvnet.Projector.project`.
+        scaling: ``"unit"`` or ``"shared"`` contrast.
+        passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
+            habit when None.
+        unruled: What to do about operations without a rule.
+        figure_format: Format of the figures.
+        save_arrays: Whether to keep the raw values.
+    """
+
+    layers: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
+    method: str = "deconvnet"
+    units: tuple[int, ...] | None = None
+    top: int = 9
+    position: Position = "max"
+    scaling: Scaling = "unit"
+    passes_over_normalisation: bool | None = None
+    unruled: Literal["refuse", "gradient"] = "refuse"
+    figure_format: FigureFormat = "png"
+    save_arrays: bool = False
+
+
+@dataclass(frozen=True)
+class ShownLayer:
+    """A layer's projections, ready to be looked at; one entry per unit.
+
+    Attributes:
+        name: The layer as asked for.
+        shape: Shape of its output for one photo: (maps, rows, columns) or (units,).
+        projection: The raw projections.
+        whole: Projections over the whole input, (S, S, 3), signed.
+        projections: Projections in their receptive fields, 0..1.
+        patches: The photo in the same boxes, 0..1.
+        boxes: Receptive fields.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    projection: Projection
+    whole: tuple[Array, ...]
+    projections: tuple[Array, ...]
+    patches: tuple[Array, ...]
+    boxes: tuple[Box, ...]
+
+    @property
+    def size(self) -> str:
+        """Number and size of the maps, in words."""
+        if len(self.shape) == 1:
+            return f"{self.shape[0]} units"
+        return f"{self.shape[0]} maps, {self.shape[1]} × {self.shape[2]}"
+
+    def to_strip(self) -> LayerStrip:
+        """Give what a figure needs."""
+        units, values = self.projection.units.tolist(), self.projection.activations.tolist()
+        pairs = tuple(
+            UnitPair(
+                fit_tile(image, TILE_SIDE), fit_tile(patch, TILE_SIDE), f"unit {unit}\n{value:.3g}"
+            )
+            for image, patch, unit, value in zip(
+                self.projections, self.patches, units, values, strict=True
+            )
+        )
+        height, width = self.projection.field
+        return LayerStrip(self.name, f"{self.size}\nsees {height} × {width} px", pairs)
+
+
+class PhotoExhibit:
+    """Projects one photo's units and writes its pictures.
+
+    Args:
+        projector: The method, attached to the net.
+        model: The net.
+        settings: What to project and how to show it.
+        path: The photo.
+        home: Folder of the photo's pictures; its parent is the gallery.
+
+    Raises:
+        ImageError: If the photo cannot be read.
+    """
+
+    def __init__(
+        self,
+        projector: Projector,
+        model: ZooModel,
+        settings: DeconvSettings,
+        path: Path,
+        home: Path,
+    ) -> None:
+        self.projector, self.model, self.settings = projector, model, settings
+        self.path, self.home = path, home
+        original = read_photo(path)
+        self.size = original.size
+        self.pixels = model.read(original)
+        self.photo = _to_array(self.pixels[0])
+        self.caption = (
+            f"{projector.rule.name} ({projector.rule.source}) · {model.title}, "
+            f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}"
+        )
+
+    def make(self) -> PhotoSection:
+        """Write the photo's pictures and describe them for the manifest."""
+        layers = self._project_layers()
+        predictions = tuple(self.model.classify(self.pixels)[0])
+        title = f"{self.model.title}: {self.path.name}"
+        strips = [layer.to_strip() for layer in layers]
+        save_image(to_bytes(enlarge(self.photo, PHOTO_SIDE)), self.home / "photo.png")
+        return PhotoSection(
+            name=self.path.stem,
+            source=str(self.path),
+            sha256=sha256(self.path.read_bytes()).hexdigest(),
+            size=self.size,
+            input_size=(self.photo.shape[1], self.photo.shape[0]),
+            image=self._relative(self.home / "photo.png"),
+            predictions=predictions,
+            layers=tuple(self._write_layer(layer) for layer in layers),
+            figure=self._save(
+                draw_summary(self.photo, predictions, strips, title, self.caption), "summary"
+            ),
+        )
+
+    def _project_layers(self) -> list[ShownLayer]:
+        settings = self.settings
+        recording = self.projector.record(self.pixels, settings.layers)
+        shown = []
+        for layer in settings.layers:
+            projection = self.projector.project_recording(
+                recording, layer, settings.units or "top", settings.position, settings.top
+            )
+            shape = tuple(recording.find_output(self.projector.find_path(layer)).shape[1:])
+            shown.append(self._scale(layer, shape, projection))
+        return shown
+
+    def _scale(self, layer: str, shape: tuple[int, ...], projection: Projection) -> ShownLayer:
+        whole = tuple(_to_array(pixels) for pixels in projection.pixels)
+        boxes = tuple((box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist())
+        cut = [cut_box(image, box) for image, box in zip(whole, boxes, strict=True)]
+        return ShownLayer(
+            name=layer,
+            shape=shape,
+            projection=projection,
+            whole=whole,
+            projections=tuple(scale_projections(cut, self.settings.scaling)),
+            patches=tuple(cut_box(self.photo, box) for box in boxes),
+            boxes=boxes,
+        )
+
+    def _write_layer(self, layer: ShownLayer) -> LayerSection:
+        home = self.home / layer.name.replace("/", "-")
+        height, width = layer.projection.field
+        overlay = lay_over(self.photo, layer.whole)
+        save_image(to_bytes(enlarge(overlay, PHOTO_SIDE)), home / "overlay.png")
+        title = f"{self.model.title} {layer.name}: {self.path.name}"
+        labels = [str(unit) for unit in layer.projection.units.tolist()]
+        places = draw_overlay(self.photo, overlay, layer.boxes, labels, title, self.caption)
+        return LayerSection(
+            name=layer.name,
+            path=self.projector.find_path(layer.name),
+            maps=layer.shape[0],
+            map_size=(layer.shape[1], layer.shape[2]) if len(layer.shape) == 3 else None,
+            receptive_field=height if height == width else None,
+            tiles=tuple(self._write_tiles(layer, home)),
+            scaling=describe_scaling(self.settings.scaling),
+            figure=self._save(
+                draw_layer(layer.to_strip(), title, self.caption), f"{home.name}/strip"
+            ),
+            places=self._save(places, f"{home.name}/places"),
+            overlay=self._relative(home / "overlay.png"),
+            arrays=self._save_arrays(layer.projection, home),
+        )
+
+    def _write_tiles(self, layer: ShownLayer, home: Path) -> list[UnitTile]:
+        tiles = []
+        for k, unit in enumerate(layer.projection.units.tolist()):
+            projection, patch = (
+                home / f"unit-{unit:04d}-projection.png",
+                home / f"unit-{unit:04d}-patch.png",
+            )
+            save_image(to_bytes(layer.projections[k]), projection)
+            save_image(to_bytes(layer.patches[k]), patch)
+            row, column = layer.projection.positions[k].tolist()
+            tiles.append(
+                UnitTile(
+                    unit=unit,
+                    activation=layer.projection.activations[k].item(),
+                    position=(row, column) if row >= 0 and len(layer.shape) == 3 else None,
+                    box=layer.boxes[k],
+                    projection=self._relative(projection),
+                    patch=self._relative(patch),
+                    width_px=layer.patches[k].shape[1],
+                    height_px=layer.patches[k].shape[0],
+                )
+            )
+        return tiles
+
+    def _save(self, figure: Figure, name: str) -> str:
+        path = self.home / f"{name}.{self.settings.figure_format}"
+        save_figure(figure, path)
+        return self._relative(path)
+
+    def _save_arrays(self, projection: Projection, home: Path) -> str | None:
+        if not self.settings.save_arrays:
+            return None
+        names = ("pixels", "units", "activations", "positions", "boxes")
+        save_arrays(
+            {name: getattr(projection, name).cpu().numpy() for name in names}, home / "arrays.npz"
+        )
+        return self._relative(home / "arrays.npz")
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.home.parent).as_posix()
+
+
+def _to_array(pixels: Tensor) -> Array:
+    array: Array = pixels.permute(1, 2, 0).float().cpu().numpy()
+    return array

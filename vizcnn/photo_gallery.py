@@ -1,0 +1,114 @@
+"""Photos -> a gallery: each layer's strongest units projected back, beside what they looked at."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from vizcnn import __version__
+from vizcnn.deconvnet import Projector
+from vizcnn.errors import ImageError, VizcnnError
+from vizcnn.exhibit import DeconvSettings, PhotoExhibit
+from vizcnn.gallery.manifest import DeconvManifest, Failure, PhotoSection, Weights
+from vizcnn.gallery.site import write_gallery
+from vizcnn.output import write_folder
+from vizcnn.progress import Progress, silent
+from vizcnn.rules import find_rule
+from vizcnn.zoo.model import ZooModel
+
+
+def make_deconv_gallery(
+    model: ZooModel,
+    photos: Sequence[Path],
+    settings: DeconvSettings,
+    folder: Path,
+    command: str = "",
+    progress: Progress = silent,
+) -> DeconvManifest:
+    """Project each photo's strongest units and write pictures, index.html and manifest.json.
+
+    Args:
+        model: A net of the zoo.
+        photos: Photo files; those that cannot be read are listed, the others go through.
+        settings: What to project.
+        folder: Where the gallery goes; complete or untouched.
+        command: The command that repeats the run.
+        progress: Shows how far it is.
+
+    Returns:
+        What was written, as in manifest.json.
+
+    Raises:
+        VizcnnError: If no photo can be read, or the settings do not fit the net.
+    """
+    sections: list[PhotoSection] = []
+    failures: list[Failure] = []
+    projector = Projector(
+        model, settings.method, settings.passes_over_normalisation, settings.unruled
+    )
+    with write_folder(folder) as staging:
+        for path in progress(photos, label="project", total=len(photos), unit="photo"):
+            try:
+                home = staging / f"photo-{len(sections) + 1:03d}"
+                sections.append(PhotoExhibit(projector, model, settings, path, home).make())
+            except ImageError as error:
+                failures.append(Failure(source=str(path), error=str(error)))
+        if not sections:
+            raise VizcnnError(
+                "; ".join(failure.error for failure in failures) or "no photos were given"
+            )
+        manifest = _describe_run(model, settings, command, sections, failures)
+        write_gallery(manifest, staging)
+    return manifest
+
+
+def _describe_run(
+    model: ZooModel,
+    settings: DeconvSettings,
+    command: str,
+    photos: list[PhotoSection],
+    failures: list[Failure],
+) -> DeconvManifest:
+    rule = find_rule(settings.method)
+    return DeconvManifest(
+        vizcnn=__version__,
+        command=command,
+        model=model.name,
+        title=model.title,
+        method=rule.name,
+        method_source=rule.source,
+        weights=describe_weights(model),
+        settings={**asdict(settings), "input_size": model.input_size, "net": model.options},
+        versions=list_versions(),
+        photos=tuple(photos),
+        failures=tuple(failures),
+    )
+
+
+def describe_weights(model: ZooModel) -> Weights:
+    """Bring a net's provenance into the manifest's form."""
+    origin = model.provenance
+    return Weights(
+        describe=origin.describe(),
+        source=origin.source,
+        data=origin.data,
+        licence=origin.licence,
+        top1=origin.top1,
+        top5=origin.top5,
+        note=origin.note,
+        sha256=origin.sha256,
+    )
+
+
+def list_versions() -> dict[str, str]:
+    """List the versions that a repeat of the run depends on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "matplotlib": matplotlib.__version__,
+    }

@@ -1,0 +1,60 @@
+"""Saving of figures, images and arrays: whole files or none, the same bytes on every run."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+FigureFormat = Literal["png", "svg", "pdf"]
+FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
+
+_METADATA: dict[str, dict[str, Any]] = {
+    # dates would make the bytes of every run different
+    "png": {"Software": "vizcnn"},
+    "svg": {"Date": None, "Creator": "vizcnn"},
+    "pdf": {"CreationDate": None, "Creator": "vizcnn", "Producer": None},
+}
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
+    """Write a figure as PNG, SVG or PDF, by the ending of its name.
+
+    Args:
+        figure: A matplotlib figure.
+        path: Where to; ends in .png, .svg or .pdf.
+        dpi: Pixels per inch of a PNG and of images inside the others.
+    """
+    kind = path.suffix.lstrip(".").lower()
+    options: dict[Any, Any] = {"svg.hashsalt": "vizcnn", "svg.fonttype": "path", "pdf.fonttype": 42}
+    with mpl.rc_context(options):
+        _write_whole(
+            path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
+        )
+
+
+def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write an image (H, W, 3), uint8, as PNG."""
+    _write_whole(path, lambda file: Image.fromarray(pixels).save(file, format="PNG", optimize=True))
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write named arrays as .npz, readable with ``numpy.load``."""
+    _write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
+def _write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write under a temporary name and move into place; leave nothing behind on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

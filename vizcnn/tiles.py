@@ -1,0 +1,188 @@
+"""Arrays -> arrays that can be shown: scaled to 0..1, cut, enlarged, laid out in a grid."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[np.float32]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right in pixels; bottom and right exclusive."""
+
+Scaling = Literal["unit", "shared"]
+"""Each tile by its own largest value, or all tiles of a figure by one."""
+
+ROBUST_PERCENTILE = 99.5
+"""Percentile of absolute values that becomes full contrast; the few above are clipped."""
+
+GREY = 0.5
+"""What zero is shown as."""
+
+SHADOW = 0.25
+"""Contrast that is left of the photo under an overlay."""
+
+
+def robust_limit(values: Array) -> float:
+    """Find the absolute value that is shown at full contrast.
+
+    Args:
+        values: Any shape; zeros are left out, since most of a projection is empty.
+
+    Returns:
+        The :data:`ROBUST_PERCENTILE` of the absolute values that are not zero, or 0.0.
+
+    Example:
+        >>> robust_limit(np.array([0.0, -2.0, 2.0], dtype=np.float32))
+        2.0
+    """
+    magnitudes = np.abs(values[values != 0])
+    return float(np.percentile(magnitudes, ROBUST_PERCENTILE)) if magnitudes.size else 0.0
+
+
+def scale_signed(values: Array, limit: float) -> Array:
+    """Show signed values with zero as mid grey.
+
+    Args:
+        values: Any shape.
+        limit: Absolute value that reaches black or white; 0 gives plain grey.
+
+    Returns:
+        The same shape, 0..1: ``0.5 + values / (2 limit)``, clipped.
+
+    Example:
+        >>> scale_signed(np.array([-1.0, 0.0, 3.0], dtype=np.float32), 2.0).tolist()
+        [0.25, 0.5, 1.0]
+    """
+    if limit <= 0:
+        return np.full_like(values, GREY)
+    scaled: Array = np.clip(GREY + values / (2 * limit), 0, 1).astype(np.float32)
+    return scaled
+
+
+def scale_projections(projections: Sequence[Array], scaling: Scaling) -> list[Array]:
+    """Scale projections for showing.
+
+    Args:
+        projections: (H, W, 3) each, signed.
+        scaling: ``"unit"`` gives each its full contrast, ``"shared"`` keeps their ratios.
+
+    Returns:
+        (H, W, 3) each, 0..1, zero as mid grey.
+    """
+    limits = [robust_limit(projection) for projection in projections]
+    if scaling == "shared":
+        limits = [max(limits, default=0.0)] * len(limits)
+    return [scale_signed(p, limit) for p, limit in zip(projections, limits, strict=True)]
+
+
+def describe_scaling(scaling: Scaling) -> str:
+    """Say in words how projections were scaled."""
+    whose = "each unit's own" if scaling == "unit" else "one shared"
+    return f"zero is mid grey; full contrast: {whose} {ROBUST_PERCENTILE} percentile of |values|"
+
+
+def cut_box(image: Array, box: Box) -> Array:
+    """Cut a box (top, left, bottom, right) out of an image (H, W, C)."""
+    top, left, bottom, right = box
+    return image[top:bottom, left:right]
+
+
+def fit_tile(image: Array, side: int) -> Array:
+    """Enlarge or reduce an image to a square tile; what it does not fill is mid grey.
+
+    Small images are enlarged by whole pixels, so that each stays visible; large ones are reduced
+    smoothly.
+
+    Args:
+        image: (H, W, 3), 0..1.
+        side: Side of the tile in pixels.
+
+    Returns:
+        (side, side, 3), 0..1.
+
+    Example:
+        >>> fit_tile(np.zeros((7, 5, 3), dtype=np.float32), 21).shape
+        (21, 21, 3)
+    """
+    height, width = image.shape[:2]
+    factor = side / max(height, width)
+    if factor >= 1:
+        times = int(factor)
+        resized = image.repeat(times, axis=0).repeat(times, axis=1)
+        if times * max(height, width) < side * 0.9:  # whole pixels would leave too wide a margin
+            resized = _resize(image, factor, Image.Resampling.NEAREST)
+    else:
+        resized = _resize(image, factor, Image.Resampling.LANCZOS)
+    tile = np.full((side, side, 3), GREY, dtype=np.float32)
+    top, left = (side - resized.shape[0]) // 2, (side - resized.shape[1]) // 2
+    tile[top : top + resized.shape[0], left : left + resized.shape[1]] = resized
+    return tile
+
+
+def _resize(image: Array, factor: float, method: Image.Resampling) -> Array:
+    size = (max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1))
+    resized = Image.fromarray(to_bytes(image)).resize(size, method)
+    return np.asarray(resized, dtype=np.float32) / np.float32(255)
+
+
+def lay_out_grid(
+    tiles: Sequence[Array], columns: int, gap: int = 1, background: float = 1.0
+) -> Array:
+    """Lay tiles of one size out in rows.
+
+    Args:
+        tiles: (h, w, 3) each, 0..1.
+        columns: Tiles in a row.
+        gap: Pixels between tiles.
+        background: What gaps and empty places are filled with.
+
+    Returns:
+        One image (H, W, 3), 0..1.
+
+    Example:
+        >>> lay_out_grid([np.zeros((7, 7, 3), dtype=np.float32)] * 5, columns=3).shape
+        (15, 23, 3)
+    """
+    height, width = tiles[0].shape[:2]
+    rows = -(-len(tiles) // columns)
+    grid = np.full(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, 3),
+        background,
+        dtype=np.float32,
+    )
+    for index, tile in enumerate(tiles):
+        top = index // columns * (height + gap)
+        left = index % columns * (width + gap)
+        grid[top : top + height, left : left + width] = tile
+    return grid
+
+
+def lay_over(photo: Array, projections: Sequence[Array]) -> Array:
+    """Lay projections, each at its own contrast, over the photo's pale grey shadow.
+
+    Args:
+        photo: (S, S, 3), 0..1.
+        projections: (S, S, 3) each, signed.
+
+    Returns:
+        (S, S, 3), 0..1; where projections overlap they are added.
+    """
+    grey = photo @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    total = GREY + (grey[:, :, None] - GREY) * np.float32(SHADOW)
+    for projection in projections:
+        total = total + scale_signed(projection, robust_limit(projection)) - GREY
+    laid: Array = np.clip(total, 0, 1).astype(np.float32)
+    return laid
+
+
+def enlarge(image: Array, side: int) -> Array:
+    """Enlarge an image by whole pixels, as far as its longer side stays within a limit."""
+    times = max(side // max(image.shape[:2]), 1)
+    return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def to_bytes(image: Array) -> NDArray[np.uint8]:
+    """Round an image of 0..1 to 8 bits."""
+    return np.asarray(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

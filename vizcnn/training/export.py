@@ -1,0 +1,158 @@
+"""From a checkpoint to weights that one can hand on: fp16 safetensors and a model card."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vizcnn.errors import WeightsError
+from vizcnn.progress import Progress, silent
+from vizcnn.training.card import DataSource, ModelCard, summarise_filters
+from vizcnn.training.checkpoint import Checkpoint
+from vizcnn.training.evaluation import measure_accuracy
+from vizcnn.training.machine import describe_device
+from vizcnn.training.net import first_convolution, net_options
+from vizcnn.training.photos import PhotoFolder
+from vizcnn.training.recipe import Recipe
+from vizcnn.training.writing import replacing
+from vizcnn.zoo.own import build_own_net
+from vizcnn.zoo.preprocessing import Preprocessing, imagenet_preprocessing
+
+
+@dataclass(frozen=True)
+class ExportedRun:
+    """What :func:`export_run` wrote.
+
+    Attributes:
+        weights: The fp16 safetensors file.
+        card_json: The model card as JSON.
+        card_markdown: The model card as Markdown.
+        card: The model card.
+    """
+
+    weights: Path
+    card_json: Path
+    card_markdown: Path
+    card: ModelCard
+
+
+def export_run(
+    state: Checkpoint,
+    photos: PhotoFolder,
+    validation: PhotoFolder,
+    out: Path,
+    data: DataSource,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> ExportedRun:
+    """Write ``out/<model>.safetensors``, ``.json`` and ``.md`` from the state of a run.
+
+    Args:
+        state: ``run.state()``, or :func:`~vizcnn.training.checkpoint.read_checkpoint` of a file.
+        photos: Training photos, counted only.
+        validation: Validation photos, loaded; the exported weights are measured on them.
+        out: Folder to write to, made when it is missing.
+        data: Where the photos come from.
+        device: Where to measure.
+        progress: Shows the validation.
+
+    Returns:
+        The paths and the card. Files are moved into place whole, the weights last.
+
+    Raises:
+        WeightsError: If a weight is not finite in 16 bits, or the classes are not the photos'.
+        DataError: If a file cannot be written.
+    """
+    weights = halve_weights(state, validation)
+    card = _make_card(state, weights, photos, validation, data, device, progress)
+    exported = ExportedRun(
+        card=card,
+        weights=out / f"{card.model}.safetensors",
+        card_json=out / f"{card.model}.json",
+        card_markdown=out / f"{card.model}.md",
+    )
+    with replacing(exported.card_json) as temporary:
+        temporary.write_text(card.to_json(), encoding="utf-8")
+    with replacing(exported.card_markdown) as temporary:
+        temporary.write_text(card.to_markdown(), encoding="utf-8")
+    with replacing(exported.weights) as temporary:
+        save_file(weights, temporary, metadata={"vizcnn": json.dumps(_describe_weights(card))})
+    return exported
+
+
+def halve_weights(state: Checkpoint, validation: PhotoFolder) -> dict[str, Tensor]:
+    """Round the weights of a state to 16 bits, in torch's usual memory layout.
+
+    Raises:
+        WeightsError: If a weight is not finite in 16 bits, or the classes are not the photos'.
+    """
+    if state.classes != validation.classes:
+        raise WeightsError(
+            f"the run has {len(state.classes)} classes that are not the {len(validation.classes)} "
+            f"of {str(validation.root)!r}: give the photos that it was trained on"
+        )
+    weights = {name: value.cpu().half().contiguous() for name, value in state.weights.items()}
+    broken = [name for name, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise WeightsError(f"{broken[0]} holds values that are not finite in 16 bits: train anew")
+    return weights
+
+
+def _make_card(
+    state: Checkpoint,
+    weights: dict[str, Tensor],
+    photos: PhotoFolder,
+    validation: PhotoFolder,
+    data: DataSource,
+    device: str,
+    progress: Progress,
+) -> ModelCard:
+    recipe = Recipe(**state.recipe)
+    options = net_options(recipe, len(state.classes))
+    net = _load_net(recipe.model, options, weights).to(device)
+    accuracy = measure_accuracy(
+        net, validation, _preprocessing(recipe), recipe.crop, device, progress=progress
+    )
+    return ModelCard(
+        model=recipe.model,
+        options=options,
+        parameters=sum(value.numel() for value in weights.values()),
+        data=data,
+        train_photos=len(photos),
+        val_photos=len(validation),
+        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
+        classes=tuple(state.classes),
+        recipe=recipe.to_dict(),
+        epochs=len(state.history),
+        seed=recipe.seed,
+        device=describe_device(device),
+        torch_version=torch.__version__,
+        accuracy=accuracy,
+        filters=summarise_filters(first_convolution(net).weight),
+        learning_curve=tuple(state.history),
+    )
+
+
+def _load_net(model: str, options: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+    net = build_own_net(model, **options).eval()
+    net.load_state_dict(weights)  # into float32 parameters
+    return net
+
+
+def _preprocessing(recipe: Recipe) -> Preprocessing:
+    return imagenet_preprocessing(recipe.crop, recipe.resize)
+
+
+def _describe_weights(card: ModelCard) -> dict[str, Any]:
+    preprocessing = _preprocessing(Recipe(**card.recipe))
+    return {
+        "model": card.model,
+        "options": card.options,
+        "preprocessing": asdict(preprocessing),
+        "classes": list(card.classes),
+        "card": card.summary(),
+    }

@@ -1,0 +1,102 @@
+"""Nets of the catalogue as torch modules, with random or with no weights."""
+
+import inspect
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from vizcnn._torchvision import import_torchvision
+from vizcnn.errors import ModelError, nearest_names
+from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Style
+from vizcnn.zoo.own import OWN_NETS, build_own_net
+from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
+
+_USUAL_RESIZES = {224: 256, 227: 256, 299: 342}
+
+CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
+"""Mean colour of Caffe's ImageNet nets, 0..255."""
+
+
+def build_module(entry: Entry, options: dict[str, Any]) -> nn.Module:
+    """Make a net without weights (on torch's meta device, which takes no memory).
+
+    Args:
+        entry: The net.
+        options: Arguments of vizcnn's own class; ``classes`` and ``input_size`` for torchvision's.
+
+    Raises:
+        ModelError: If an option is unknown or its value impossible.
+    """
+    _check_options(entry, options)
+    try:
+        with torch.device("meta"):
+            if entry.own:
+                return build_own_net(entry.builder, **options).eval()
+            return _build_torchvision(entry.builder, options.get("classes", IMAGENET_CLASSES))
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{entry.name} cannot be built with {options}: {reason}") from None
+
+
+def _check_options(entry: Entry, options: dict[str, Any]) -> None:
+    known = ["classes", "input_size"]
+    if entry.own:
+        known = list(inspect.signature(OWN_NETS[entry.builder]).parameters)
+    for name in options:
+        if name not in known:
+            raise ModelError(f"{entry.name} has no option {name!r}: {nearest_names(name, known)}")
+
+
+def _build_torchvision(builder: str, classes: int) -> nn.Module:
+    models = import_torchvision().models
+    extra: dict[str, Any] = {}
+    if builder in ("googlenet", "inception_v3"):
+        # the change of range is part of vizcnn's preprocessing, not of the net
+        extra = {"aux_logits": False, "transform_input": False, "init_weights": False}
+    net = models.get_model(builder, weights=None, num_classes=classes, **extra)
+    return cast(nn.Module, net).eval()
+
+
+def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
+    """Give a net without weights random ones: He et al. 2015 (arXiv 1502.01852), zero biases.
+
+    Args:
+        module: A net on the meta device.
+        seed: Equal seeds give equal weights; torch's own random state is not touched.
+
+    Returns:
+        The net on the CPU.
+    """
+    filled = module.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for part in filled.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()
+    return filled
+
+
+def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
+    """Make the preprocessing of a style at an input size.
+
+    Args:
+        style: ``"imagenet"``: RGB, ImageNet's mean and standard deviation (torchvision).
+            ``"half"``: RGB, -1..1 (GoogLeNet and Inception v3, whose torchvision classes get there
+            by ``transform_input``). ``"caffe"``: BGR 0..255 minus the mean colour.
+            ``"caffe2"``: BGR, (0..255 - 128) / 128, the default of Caffe2's trainer.
+        input_size: Side of the square input in pixels.
+    """
+    resize = _USUAL_RESIZES.get(input_size, round(input_size * 256 / 224))
+    half = (0.5, 0.5, 0.5)
+    grey = (128.0, 128.0, 128.0)
+    if style == "half":
+        return Preprocessing(half, half, 1.0, False, input_size, resize)
+    if style == "caffe":
+        return caffe_preprocessing(CAFFE_MEAN_BGR, input_size, resize)
+    if style == "caffe2":
+        return Preprocessing(grey, grey, 255.0, True, input_size, resize)
+    return imagenet_preprocessing(input_size, resize)

