@@ -2,8 +2,9 @@
 
 import json
 import math
+import sys
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -117,11 +118,14 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     unknown = sorted(set(value) - set(known))
     if unknown:
         raise ManifestError(f"{where} has an unknown key {unknown[0]!r}")
-    needed = [name for name, field in known.items() if field.default is MISSING]
-    missing = [name for name in needed if name not in value]
+    missing = [name for name in known if name not in value and _is_needed(known[name])]
     if missing:
         raise ManifestError(f"{where} lacks {missing[0]!r}")
     return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
+
+
+def _is_needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -140,13 +144,17 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ..
 def _read_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    # bool is a child of int, and JSON readers accept NaN
-    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    if not right or (kind is float and not math.isfinite(value)):
+    # bool is a child of int
+    if not isinstance(value, (int, float) if kind is float else kind) or (
+        isinstance(value, bool) and kind is not bool
+    ):
         _refuse(value, where, kind.__name__)
-    return value
+    if kind is not float:
+        return value
+    # JSON readers accept NaN, and an int of any length
+    if not abs(value) <= sys.float_info.max:
+        _refuse(value, where, "a finite number")
+    return float(value)
 
 
 def _read_file(value: Any, where: str) -> str:
@@ -156,6 +164,26 @@ def _read_file(value: Any, where: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
         _refuse(value, where, "a file beside the manifest")
     return str(value)
+
+
+def find_files(record: Any) -> list[str]:
+    """List every file that a dataclass names, in order, each once.
+
+    Example:
+        >>> from vizcnn.gallery.manifest import FilterTile
+        >>> tile = FilterTile(index=0, rms=0.1, rough=0.2, image="0.png", width_px=7, height_px=7)
+        >>> find_files(tile)
+        ['0.png']
+    """
+    hints = get_type_hints(type(record), include_extras=True)
+    found: list[str] = []
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if "relative file" in str(hints[field.name]):
+            found += [value] if isinstance(value, str) else list(value or ())
+        elif isinstance(value, tuple):
+            found += [file for item in value if is_dataclass(item) for file in find_files(item)]
+    return list(dict.fromkeys(found))
 
 
 def _refuse(value: Any, where: str, needed: Any) -> Any:

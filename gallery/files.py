@@ -1,8 +1,6 @@
 """Files that appear whole or not at all."""
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -21,22 +19,10 @@ def write_text(path: Path, text: str) -> Path:
         OSError: If the folder cannot be written; the old file, if any, is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
-        # a temporary file is readable by its owner alone; a gallery is meant to be shared
-        part.chmod(0o666 & ~_current_umask())
+        part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
         part.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-        raise
+    finally:
+        part.unlink(missing_ok=True)
     return path
-
-
-def _current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -52,8 +52,7 @@ class UnitTile:
             exclusive.
         projection: Image of the projection, cut to the box.
         patch: Image of the photo's patch in the box, of the same size.
-        width_px: Width of both images in pixels.
-        height_px: Height of both images in pixels.
+        width_px, height_px: Size of both images in pixels.
     """
 
     unit: int
@@ -80,6 +79,7 @@ class LayerSection:
         tiles: The units, strongest first.
         scaling: How values became colours, in words.
         figure: The full figure (PNG, SVG or PDF).
+        places: Figure of the receptive fields on the photo, beside the overlay.
         overlay: Image of all projections laid over the photo, of the photo's input size.
         arrays: File of the raw values.
         notes: What a reader should know of this layer.
@@ -93,6 +93,7 @@ class LayerSection:
     tiles: tuple[UnitTile, ...]
     scaling: str
     figure: RelativeFile | None = None
+    places: RelativeFile | None = None
     overlay: RelativeFile | None = None
     arrays: RelativeFile | None = None
     notes: tuple[str, ...] = ()
@@ -111,7 +112,7 @@ class PhotoSection:
         image: Image of what the net saw, of this size.
         predictions: Class names and probabilities in 0..1, best first.
         layers: One section per layer, in the net's order.
-        overlay: Image of the projections laid over the photo, of the same size.
+        figure: The whole photo as one figure (PNG, SVG or PDF).
     """
 
     name: str
@@ -122,7 +123,7 @@ class PhotoSection:
     image: RelativeFile
     predictions: tuple[tuple[str, float], ...]
     layers: tuple[LayerSection, ...]
-    overlay: RelativeFile | None = None
+    figure: RelativeFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +178,7 @@ class FilterTile:
         rms: Root mean square of its weights.
         rough: Share of its energy above 0.25 cycles per pixel, 0..1.
         image: The filter as an image, one pixel per weight or enlarged.
-        width_px: Width of the image in pixels.
-        height_px: Height of the image in pixels.
+        width_px, height_px: Size of the image in pixels.
     """
 
     index: int
@@ -240,9 +240,11 @@ def to_json(manifest: Manifest) -> str:
     """Write a manifest as JSON; the same run always gives the same text.
 
     Raises:
-        ManifestError: If it holds something that JSON cannot, or a number that is not finite.
+        ManifestError: If a value is not of its field's type, or a number is not finite.
     """
-    return encode(manifest)
+    text = encode(manifest)
+    from_json(text)  # what cannot be read back is never written
+    return text
 
 
 def from_json(text: str) -> Manifest:
@@ -258,7 +260,7 @@ def from_json(text: str) -> Manifest:
     """
     raw = parse(text)
     kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ManifestError(f"manifest of kind {kind!r}: needed is one of {', '.join(KINDS)}")
     if raw.get("schema") != SCHEMA:
         raise ManifestError(

@@ -18,12 +18,27 @@ from typing import Any
 KEYS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015"}
 KEYS |= {"enter": "\ue007", "escape": "\ue00c", "tab": "\ue004"}
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+]
 
 
 def find_browser() -> tuple[str, str] | None:
     """Give the paths of chromium and chromedriver, or None where either is missing."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     driver = shutil.which("chromedriver")
     return (chromium, driver) if chromium and driver else None
 
@@ -72,7 +87,9 @@ class Browser:
         )
 
     def prefer(self, **features: str) -> None:
-        media = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        media = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
         self.devtools("Emulation.setEmulatedMedia", features=media)
 
     def screenshot(self, file: Path) -> None:
@@ -101,7 +118,10 @@ def open_browser(chromium: str, driver: str) -> Iterator[Browser]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         environment = os.environ | {"HOME": profile}
         process = subprocess.Popen(
-            [driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+            [driver, f"--port={port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
         )
         try:
             yield from _open_session(f"http://127.0.0.1:{port}", chromium, profile)

@@ -1,5 +1,6 @@
 """Arrays -> matplotlib figures; nothing here saves or shows."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,10 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # photo and class names may hold a dollar sign
     "savefig.facecolor": "white",
 }
+SLIDE_WIDTH = 13.33
+"""Width of a slide in inches."""
+ROW = 1.86
+"""Height of a layer's row in a summary, in inches: labels, projections, patches."""
 TILE_GAP = 6
 """Pixels between tiles."""
 
@@ -108,40 +113,29 @@ def draw_summary(
     Returns:
         A figure of a slide's width, 13.3 inches.
     """
-    row = 1.62
-    height = max(row * len(strips) + 1.15, 5.2)
+    height = max(ROW * len(strips) + 1.2, 6.4)
     with mpl.rc_context(STYLE):
-        figure = _new_figure(13.33, height)
+        figure = _new_figure(SLIDE_WIDTH, height)
         figure.text(0.015, 1 - 0.16 / height, title, va="top", fontsize=18, fontweight="bold")
-        shown = figure.add_axes((0.015, 1 - (0.75 + 4.0) / height, 4.0 / 13.33, 4.0 / height))
+        shown = figure.add_axes((0.015, 1 - 4.75 / height, 4.0 / SLIDE_WIDTH, 4.0 / height))
         shown.imshow(photo, interpolation="nearest")
         shown.set_axis_off()
-        if predictions:
-            below = max(height - 0.75 - 4.0 - 0.75, 0.0)
-            size = min(below, 1.9)
-            _draw_predictions(
-                figure.add_axes((0.165, (height - 5.0 - size) / height, 0.15, size / height)),
-                predictions,
-            ) if size > 0.8 else None
+        if predictions and height > 7.4:  # below the photo, where there is room
+            place = (0.165, (height - 7.0) / height, 0.15, 1.9 / height)
+            _draw_predictions(figure.add_axes(place), predictions)
         for index, strip in enumerate(strips):
-            top = height - 0.72 - index * row
-            axes = figure.add_axes(
-                (0.425, (top - row + 0.08) / height, 0.57, (row - 0.14) / height)
-            )
-            _draw_strip(axes, strip, label_size=8.5)
-            figure.text(
-                0.415,
-                (top - row / 2 + 0.12) / height,
-                strip.name,
-                ha="right",
-                fontsize=13,
-                fontweight="bold",
-            )
-            figure.text(
-                0.415, (top - row / 2 - 0.02) / height, strip.note, ha="right", va="top", fontsize=9
-            )
+            _draw_row(figure, strip, height - 0.7 - index * ROW, height)
         _write_caption(figure, caption)
     return figure
+
+
+def _draw_row(figure: Figure, strip: LayerStrip, top: float, height: float) -> None:
+    """Draw a layer of a summary, its upper edge ``top`` inches above the figure's lower edge."""
+    axes = figure.add_axes((0.43, (top - ROW + 0.06) / height, 0.565, (ROW - 0.42) / height))
+    _draw_strip(axes, strip, label_size=8)
+    middle = (top - ROW / 2 - 0.1) / height
+    figure.text(0.42, middle, strip.name, ha="right", fontsize=13, fontweight="bold")
+    figure.text(0.42, middle - 0.1 / height, strip.note, ha="right", va="top", fontsize=9)
 
 
 def draw_overlay(
@@ -171,11 +165,11 @@ def draw_overlay(
             (0.01, photo, "receptive fields"),
             (0.505, projection, "projections in place"),
         ):
-            axes = figure.add_axes((left, 0.07, 0.485, 0.79))
+            axes = figure.add_axes((left, 0.08, 0.485, 0.79))
             axes.imshow(image, interpolation="nearest")
             axes.set_title(name, fontsize=12, fontweight="normal")
             axes.set_axis_off()
-            for index, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+            for index, (box, label) in enumerate(_join_labels(boxes, labels).items()):
                 _draw_box(axes, box, label, COLOURS[index % len(COLOURS)])
         figure.text(0.01, 0.985, title, va="top", fontsize=15, fontweight="bold")
         _write_caption(figure, caption)
@@ -248,26 +242,38 @@ def _draw_predictions(axes: Axes, predictions: Sequence[tuple[str, float]]) -> N
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _join_labels(boxes: Sequence[Box], labels: Sequence[str]) -> dict[Box, str]:
+    """Bring the labels of equal boxes together, largest box first so that none is hidden."""
+    joined: dict[Box, str] = {}
+    for box, label in zip(boxes, labels, strict=True):
+        joined[box] = f"{joined[box]}, {label}" if box in joined else label
+    return dict(sorted(joined.items(), key=lambda item: -_area(item[0])))
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
 def _draw_box(axes: Axes, box: Box, label: str, colour: str) -> None:
     top, left, bottom, right = box
-    axes.add_patch(
-        Rectangle(
-            (left - 0.5, top - 0.5),
-            right - left,
-            bottom - top,
-            fill=False,
-            edgecolor=colour,
-            linewidth=1.8,
-        )
-    )
+    size = {"width": right - left, "height": bottom - top}
+    corner = (left - 0.5, top - 0.5)
+    axes.add_patch(Rectangle(corner, **size, fill=False, edgecolor=colour, linewidth=1.8))
+    # units of one layer differ in their centres, where boxes' corners meet at the photo's edge
     axes.text(
-        left + 0.5, top + 0.5, label, va="top", fontsize=8, color="white",
-        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.2}, clip_on=True,
-    )  # fmt: skip
+        (left + right - 1) / 2,
+        (top + bottom - 1) / 2,
+        label,
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="white",
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+        clip_on=True,
+    )
 
 
 def _write_caption(figure: Figure, caption: str) -> None:
     inches = figure.get_size_inches()
-    figure.text(
-        0.01, 0.10 / inches[1], caption, va="bottom", fontsize=8.5, color="#444444", wrap=True
-    )
+    lines = textwrap.fill(caption, width=int(inches[0] * 15.5))
+    figure.text(0.01, 0.08 / inches[1], lines, va="bottom", fontsize=8.5, color="#444444")

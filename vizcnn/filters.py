@@ -12,7 +12,7 @@ HIGH_FREQUENCY = 0.25
 """Half of the sampling limit of 0.5 cycles per pixel: a trained filter has little above it."""
 
 DEAD_SHARE = 0.05
-"""A filter is dead when its RMS is below this share of the layer's median RMS."""
+"""A filter is dead when its RMS is at most this share of the layer's median RMS."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FilterMeasures:
         rms: (F,), root mean square of each filter's weights.
         high_share: (F,), share 0..1 of each filter's energy above :data:`HIGH_FREQUENCY`; 0 for a
             filter of zeros. White noise and a single pixel have 1 - pi / 16 = 0.80.
-        dead: (F,), bool, whether the RMS is below :data:`DEAD_SHARE` of the median RMS.
+        dead: (F,), bool, whether the RMS is at most :data:`DEAD_SHARE` of the median RMS.
     """
 
     rms: Tensor
@@ -32,8 +32,9 @@ class FilterMeasures:
 
     @property
     def median_high_share(self) -> float:
-        """Median of ``high_share`` over the filters that are not dead."""
-        return self.high_share[~self.dead].median().item()
+        """Median of ``high_share`` over the filters that are not dead; 0 if all are."""
+        alive = self.high_share[~self.dead]
+        return alive.quantile(0.5).item() if len(alive) else 0.0
 
 
 def measure_filters(weight: Tensor) -> FilterMeasures:
@@ -72,7 +73,7 @@ def measure_filters(weight: Tensor) -> FilterMeasures:
     low = torch.einsum("fci,ij,fcj->f", flat, _disc_kernel(*values.shape[2:]), flat)
     total = flat.pow(2).sum(dim=(1, 2))
     high_share = torch.where(total > 0, 1 - low / total.clamp(min=1e-300), 0.0)
-    return FilterMeasures(rms, high_share.clamp(0, 1), rms < DEAD_SHARE * rms.median())
+    return FilterMeasures(rms, high_share.clamp(0, 1), rms <= DEAD_SHARE * rms.quantile(0.5))
 
 
 def _disc_kernel(height: int, width: int) -> Tensor:

@@ -31,9 +31,6 @@ _UPRIGHT = {
 }
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
-# warnings' filters belong to the whole process, and photos are read by several threads
-_filters_lock = threading.Lock()
-
 
 def read_photo(path: Path) -> Image.Image:
     """Read a photo in any common format as upright 8-bit RGB.
@@ -99,22 +96,44 @@ def _one_line(error: Exception) -> str:
 _SUFFIX_LIST = ", ".join(PHOTO_SUFFIXES[:-1]) + f" or {PHOTO_SUFFIXES[-1]}"
 
 
+class _PillowSilence:
+    """Keeps Pillow's warnings off standard error: what matters of them is in our own errors.
+
+    Warning filters belong to the whole process and photos are read by several threads, so the
+    first reader changes the filters and the last one puts the former ones back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._readers = threading.Lock(), 0
+        self._former = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._former = warnings.catch_warnings()
+                self._former.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._former.__exit__(None, None, None)
+
+
+_silence = _PillowSilence()
+
+
 def _decode(path: Path, name: str) -> Image.Image:
-    with _open(path, name) as image:
-        if image.width * image.height > LARGEST_PHOTO:
-            raise ImageError(_too_large(name, f"{image.width} x {image.height} = "))
-        image.load()
-        return _to_rgb(_turn_upright(image))
-
-
-def _open(path: Path, name: str) -> Image.Image:
-    # our own limit is checked before any pixel is decoded; Pillow's warning comes earlier
-    with _filters_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            return Image.open(path)
-        except Image.DecompressionBombError:
-            raise ImageError(_too_large(name)) from None
+    try:
+        with _silence, Image.open(path) as image:
+            if image.width * image.height > LARGEST_PHOTO:
+                raise ImageError(_too_large(name, f"{image.width} x {image.height} = "))
+            image.load()
+            return _to_rgb(_turn_upright(image))
+    except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
+        raise ImageError(_too_large(name)) from None
 
 
 def _too_large(name: str, size: str = "") -> str:

@@ -1,5 +1,7 @@
 """From the name of a layer to the module that it stands for."""
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from vizcnn.errors import LayerError, nearest_names
@@ -43,3 +45,41 @@ def find_layer(model: ZooModel | nn.Module, name: str) -> str:
     if mark and not (number.isdigit() and int(number) > 0):
         raise LayerError(f"layer {name!r}: after '#' comes the number of a call, 1 or more")
     return name
+
+
+def select_layers(model: ZooModel | nn.Module, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Expand layer names as users write them.
+
+    Args:
+        model: A zoo object or any torch module.
+        wanted: Names, lists (``conv1,conv3``) and ranges (``conv1..conv5``).
+
+    Returns:
+        Names that :func:`find_layer` knows, without repetitions, in the order given.
+
+    Raises:
+        LayerError: If a layer does not exist, or a range is not of one kind.
+
+    Example:
+        >>> from vizcnn.zoo.zfnet import ZFNet
+        >>> select_layers(ZFNet(hidden=8), ["conv1..conv3,fc6"])
+        ('conv1', 'conv2', 'conv3', 'fc6')
+    """
+    names = [name.strip() for part in wanted for name in part.split(",") if name.strip()]
+    expanded = [name for part in names for name in _expand_range(part)]
+    for name in expanded:
+        find_layer(model, name)
+    return tuple(dict.fromkeys(expanded))
+
+
+def _expand_range(text: str) -> list[str]:
+    first, dots, last = text.partition("..")
+    if not dots:
+        return [text]
+    kind = first.rstrip("0123456789")
+    if kind != last.rstrip("0123456789") or not (first[len(kind) :] and last[len(kind) :]):
+        raise LayerError(f"layer range {text!r} is not known; needed: for example conv1..conv5")
+    numbers = range(int(first[len(kind) :]), int(last[len(kind) :]) + 1)
+    if not numbers:
+        raise LayerError(f"layer range {text!r} is empty; needed: the lower layer first")
+    return [f"{kind}{number}" for number in numbers]

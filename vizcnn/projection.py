@@ -127,6 +127,24 @@ def project(
     )
 
 
+def parse_position(text: str) -> Position:
+    """Read a position from text: ``max``, ``all`` or ``ROW,COLUMN``.
+
+    Raises:
+        LayerError: If it is none of these.
+
+    Example:
+        >>> parse_position("3,7")
+        (3, 7)
+    """
+    if text == "max" or text == "all":
+        return text
+    row, _, column = text.partition(",")
+    if row.strip().isdigit() and column.strip().isdigit():
+        return int(row), int(column)
+    raise LayerError(f"position {text!r} is not known; needed: max, all, or ROW,COLUMN")
+
+
 @contextmanager
 def follow(recording: Recording, way: Way) -> Iterator[None]:
     """Let backward passes of a recording follow a way, then the former one again."""

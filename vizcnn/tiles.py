@@ -167,13 +167,16 @@ def lay_over(photo: Array, projections: Sequence[Array]) -> Array:
         projections: (S, S, 3) each, signed.
 
     Returns:
-        (S, S, 3), 0..1; where projections overlap they are added.
+        (S, S, 3), 0..1; where projections overlap, the one that is strongest there is shown.
     """
     grey = photo @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    total = GREY + (grey[:, :, None] - GREY) * np.float32(SHADOW)
+    shadow = (grey[:, :, None] - GREY) * np.float32(SHADOW)
+    strongest = np.zeros_like(photo)
     for projection in projections:
-        total = total + scale_signed(projection, robust_limit(projection)) - GREY
-    laid: Array = np.clip(total, 0, 1).astype(np.float32)
+        shown = scale_signed(projection, robust_limit(projection)) - GREY
+        stronger = np.abs(shown).max(axis=2) > np.abs(strongest).max(axis=2)
+        strongest = np.where(stronger[:, :, None], shown, strongest)
+    laid: Array = np.clip(GREY + shadow + strongest, 0, 1).astype(np.float32)
     return laid
 
 

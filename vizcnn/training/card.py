@@ -1,7 +1,6 @@
 """The model card: what a net was trained on, how, and how good it is, as JSON and Markdown."""
 
 import json
-import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +31,7 @@ class FilterSummary:
 
     Attributes:
         count: Filters in the layer.
-        dead: Filters whose RMS is below 5 % of the median RMS.
+        dead: Filters whose RMS is at most 5 % of the median RMS.
         median_rms: Median root mean square of the filters.
         median_high_share: Median share of energy above 0.25 cycles/px of the filters alive.
         rms: Root mean square of each filter.
@@ -53,7 +52,7 @@ def summarise_filters(weight: Tensor) -> FilterSummary:
     return FilterSummary(
         count=len(weight),
         dead=int(measures.dead.sum()),
-        median_rms=statistics.median(measures.rms.tolist()),
+        median_rms=measures.rms.quantile(0.5).item(),
         median_high_share=measures.median_high_share,
         rms=tuple(round(value, 6) for value in measures.rms.tolist()),
         high_share=tuple(round(value, 6) for value in measures.high_share.tolist()),
@@ -162,7 +161,7 @@ def _describe_accuracy(accuracy: Accuracy) -> str:
 def _describe_filters(filters: FilterSummary) -> str:
     return (
         f"{filters.count} filters, median RMS {filters.median_rms:.4f}; {filters.dead} dead (RMS "
-        f"below {DEAD_SHARE:.0%} of the median). Share of a filter's energy above "
+        f"at most {DEAD_SHARE:.0%} of the median). Share of a filter's energy above "
         f"{HIGH_FREQUENCY} cycles per pixel: median {filters.median_high_share:.1%} "
         "(white noise: 80.4%; less is smoother)."
     )

@@ -1,12 +1,10 @@
 """From a checkpoint to weights that one can hand on: fp16 safetensors and a model card."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vizcnn.errors import WeightsError
@@ -19,6 +17,7 @@ from vizcnn.training.net import first_convolution, net_options
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe
 from vizcnn.training.writing import replacing
+from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.own import build_own_net
 from vizcnn.zoo.preprocessing import Preprocessing, imagenet_preprocessing
 
@@ -67,8 +66,41 @@ def export_run(
         WeightsError: If a weight is not finite in 16 bits, or the classes are not the photos'.
         DataError: If a file cannot be written.
     """
-    weights = halve_weights(state, validation)
-    card = _make_card(state, weights, photos, validation, data, device, progress)
+    recipe = Recipe(**state.recipe)
+    preprocessing = imagenet_preprocessing(recipe.crop, recipe.resize)
+    net = build_own_net(recipe.model, **net_options(recipe, len(state.classes))).eval()
+    net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
+    accuracy = measure_accuracy(
+        net.to(device), validation, preprocessing, recipe.crop, device, progress=progress
+    )
+    card = ModelCard(
+        **_describe_run(state, recipe),
+        parameters=sum(value.numel() for value in net.parameters()),
+        data=data,
+        train_photos=len(photos),
+        val_photos=len(validation),
+        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
+        device=describe_device(device),
+        torch_version=torch.__version__,
+        accuracy=accuracy,
+        filters=summarise_filters(first_convolution(net).weight),
+    )
+    return _write(net, card, preprocessing, out)
+
+
+def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "model": recipe.model,
+        "options": net_options(recipe, len(state.classes)),
+        "classes": tuple(state.classes),
+        "recipe": recipe.to_dict(),
+        "epochs": len(state.history),
+        "seed": recipe.seed,
+        "learning_curve": tuple(state.history),
+    }
+
+
+def _write(net: nn.Module, card: ModelCard, preprocessing: Preprocessing, out: Path) -> ExportedRun:
     exported = ExportedRun(
         card=card,
         weights=out / f"{card.model}.safetensors",
@@ -79,8 +111,8 @@ def export_run(
         temporary.write_text(card.to_json(), encoding="utf-8")
     with replacing(exported.card_markdown) as temporary:
         temporary.write_text(card.to_markdown(), encoding="utf-8")
-    with replacing(exported.weights) as temporary:
-        save_file(weights, temporary, metadata={"vizcnn": json.dumps(_describe_weights(card))})
+    metadata = WeightMetadata(card.model, card.options, preprocessing, card.classes, card.summary())
+    save_weights(exported.weights, net, metadata)
     return exported
 
 
@@ -100,59 +132,3 @@ def halve_weights(state: Checkpoint, validation: PhotoFolder) -> dict[str, Tenso
     if broken:
         raise WeightsError(f"{broken[0]} holds values that are not finite in 16 bits: train anew")
     return weights
-
-
-def _make_card(
-    state: Checkpoint,
-    weights: dict[str, Tensor],
-    photos: PhotoFolder,
-    validation: PhotoFolder,
-    data: DataSource,
-    device: str,
-    progress: Progress,
-) -> ModelCard:
-    recipe = Recipe(**state.recipe)
-    options = net_options(recipe, len(state.classes))
-    net = _load_net(recipe.model, options, weights).to(device)
-    accuracy = measure_accuracy(
-        net, validation, _preprocessing(recipe), recipe.crop, device, progress=progress
-    )
-    return ModelCard(
-        model=recipe.model,
-        options=options,
-        parameters=sum(value.numel() for value in weights.values()),
-        data=data,
-        train_photos=len(photos),
-        val_photos=len(validation),
-        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
-        classes=tuple(state.classes),
-        recipe=recipe.to_dict(),
-        epochs=len(state.history),
-        seed=recipe.seed,
-        device=describe_device(device),
-        torch_version=torch.__version__,
-        accuracy=accuracy,
-        filters=summarise_filters(first_convolution(net).weight),
-        learning_curve=tuple(state.history),
-    )
-
-
-def _load_net(model: str, options: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
-    net = build_own_net(model, **options).eval()
-    net.load_state_dict(weights)  # into float32 parameters
-    return net
-
-
-def _preprocessing(recipe: Recipe) -> Preprocessing:
-    return imagenet_preprocessing(recipe.crop, recipe.resize)
-
-
-def _describe_weights(card: ModelCard) -> dict[str, Any]:
-    preprocessing = _preprocessing(Recipe(**card.recipe))
-    return {
-        "model": card.model,
-        "options": card.options,
-        "preprocessing": asdict(preprocessing),
-        "classes": list(card.classes),
-        "card": card.summary(),
-    }

@@ -31,7 +31,7 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ModelError(f"no device {name!r} here; use auto, cpu or, with a GPU, cuda") from None
     return name

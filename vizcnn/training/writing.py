@@ -45,4 +45,5 @@ def replacing(path: Path) -> Iterator[Path]:
             "free some space, or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_file():
+            temporary.unlink()

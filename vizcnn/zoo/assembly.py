@@ -22,12 +22,11 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
 """torchvision's files of DenseNet write ``norm.1`` where its class says ``norm1``."""
 
 
-def assemble(entry: Entry, variant: Variant, weights: Weights) -> ZooModel:
+def assemble(entry: Entry, weights: Weights) -> ZooModel:
     """Build a net and put weights into it.
 
     Args:
         entry: The net.
-        variant: Its form, for what the weights do not tell.
         weights: What was read.
 
     Raises:
@@ -37,14 +36,16 @@ def assemble(entry: Entry, variant: Variant, weights: Weights) -> ZooModel:
     state = adapt_names(entry, weights.state)
     options = dict(weights.options)
     module = build_module(entry, options)
-    check_state(module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s")
+    check_state(
+        module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
+    )
     module.load_state_dict(state, strict=False, assign=True)
     count = count_classes(module)
     return ZooModel(
         name=entry.name,
         title=entry.title,
         module=module,
-        preprocessing=weights.preprocessing or variant_preprocessing(variant, options),
+        preprocessing=_choose_preprocessing(weights, entry.find_variant(weights.variant)),
         layers=name_layers(module),
         classes=weights.classes or _guess_classes(count),
         provenance=weights.provenance,
@@ -72,6 +73,14 @@ def variant_preprocessing(variant: Variant, options: Mapping[str, Any]) -> Prepr
     return make_preprocessing(variant.style, options.get("input_size", variant.input_size))
 
 
+def _choose_preprocessing(weights: Weights, variant: Variant) -> Preprocessing:
+    told = weights.preprocessing
+    if told is None:
+        return variant_preprocessing(variant, weights.options)
+    size = weights.options.get("input_size", told.input_size)
+    return told if size == told.input_size else told.at_size(size)
+
+
 def number_classes(count: int) -> tuple[str, ...]:
     """Name classes that have no names: class 0, class 1, ..."""
     return tuple(f"class {number}" for number in range(count))
@@ -82,7 +91,9 @@ def count_classes(module: nn.Module) -> int:
     return int(_last_layer(module)[1].weight.shape[0])
 
 
-def infer_options(entry: Entry, state: Mapping[str, Tensor], options: dict[str, Any]) -> dict[str, Any]:
+def infer_options(
+    entry: Entry, state: Mapping[str, Tensor], options: dict[str, Any]
+) -> dict[str, Any]:
     """Read the number of classes off the last layer of a state dict, unless it was given."""
     path, _ = _last_layer(build_module(entry, {}))
     weight = state.get(f"{path}.weight")

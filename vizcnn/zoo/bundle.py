@@ -30,14 +30,19 @@ def read_bundled(entry: Entry, folder: Path = BUNDLE) -> Weights:
     path = find_bundled(entry, folder)
     if path is None:
         raise WeightsError(f"no bundled weights of {entry.name} come with this installation")
-    sha256 = check_hash(path, _expected_hash(path))
+    sha256 = check_hash(path, read_expected_hash(path))
     weights = read_own_file(entry, path, "bundled", sha256)
     if weights is None:
         raise WeightsError(f"{str(path)!r} lacks its record: install vizcnn again")
     return weights
 
 
-def _expected_hash(path: Path) -> str:
+def read_expected_hash(path: Path) -> str:
+    """Read the checksum that a bundled file should have.
+
+    Raises:
+        WeightsError: If the list of checksums lacks it.
+    """
     try:
         sums: dict[str, Any] = json.loads(path.with_name("sha256.json").read_text("utf-8"))
         return str(sums[path.name])

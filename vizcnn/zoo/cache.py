@@ -55,8 +55,8 @@ def check_hash(path: Path, sha256: str) -> str:
     found = hash_file(path)
     if not found.startswith(sha256):
         raise WeightsError(
-            f"{str(path)!r} has sha256 {found[:16]}..., expected {sha256[:16]}...: it is damaged or "
-            "another file; delete it and fetch it again"
+            f"{str(path)!r} has sha256 {found[:16]}..., expected {sha256[:16]}...: it is damaged "
+            "or another file; delete it and fetch it again"
         )
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -119,9 +119,7 @@ def download(
         raise _explain_disk(path, error) from None
 
 
-def _receive(
-    url: str, part: Path, size: int | None, progress: Progress, opener: Opener
-) -> None:
+def _receive(url: str, part: Path, size: int | None, progress: Progress, opener: Opener) -> None:
     begun = part.stat().st_size if part.exists() else 0
     if size is not None and begun > size:
         begun = 0
@@ -162,8 +160,8 @@ def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManage
 
 def _continues(answer: Any, begun: int) -> bool:
     """Tell whether the answer goes on from where the part file ends."""
-    place = answer.headers.get("Content-Range", "")
-    return answer.status == 206 and place.startswith(f"bytes {begun}-")
+    place: str = answer.headers.get("Content-Range", "")
+    return bool(answer.status == 206) and place.startswith(f"bytes {begun}-")
 
 
 def _expected_bytes(answer: Any, begun: int, size: int | None) -> int | None:
@@ -171,7 +169,7 @@ def _expected_bytes(answer: Any, begun: int, size: int | None) -> int | None:
     return begun + int(length) if length is not None else size
 
 
-def _read_chunks(answer: BinaryIO, url: str) -> Iterator[bytes]:
+def _read_chunks(answer: Any, url: str) -> Iterator[bytes]:
     while True:
         try:
             chunk = answer.read(CHUNK)
@@ -189,7 +187,9 @@ def _check_length(part: Path, total: int | None) -> None:
 
 
 def _explain_cut(what: str, reason: str) -> str:
-    return f"the download of {what} was cut ({reason}): run the command again, it goes on from there"
+    return (
+        f"the download of {what} was cut ({reason}): run the command again, it goes on from there"
+    )
 
 
 def _check_download(url: str, part: Path, sha256: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles fail in any way there is
         raise WeightsError(_explain_refusal(path, error)) from None
     if not isinstance(content, Mapping):
@@ -186,11 +189,11 @@ def _strip_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _explain_refusal(path: Path, error: Exception) -> str:
-    unsafe = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    unsafe = re.search(r"GLOBAL (\S+) ", str(error))
     if unsafe:
         return (
-            f"{str(path)!r} is refused: it would call {unsafe[1]}, and only plain tensors are read; "
-            "save the state dict (module.state_dict()) instead"
+            f"{str(path)!r} is refused: it would call {unsafe[1]}, and only plain tensors are "
+            "read; save the state dict (module.state_dict()) instead"
         )
     if "weights_only" in str(error) or "Weights only" in str(error):
         return f"{str(path)!r} is refused: it holds more than plain tensors; save the state dict"

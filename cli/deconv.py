@@ -1,0 +1,168 @@
+"""``vizcnn deconv``: photos -> a gallery of projections."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import (
+    device_option,
+    format_option,
+    json_option,
+    load_model,
+    model_option,
+    out_option,
+    quote_command,
+    seed_option,
+    weights_option,
+)
+from vizcnn.cli.progress import bar
+
+if TYPE_CHECKING:
+    from vizcnn.gallery.manifest import DeconvManifest
+
+SOME_FAILED = 2
+"""Exit status when some photos could not be used."""
+
+
+@click.command()
+@model_option
+@weights_option
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="PHOTO",
+    help="Photo, folder of photos, or a sample's name (astronaut, chelsea, coffee, rocket); may "
+    "be repeated.  [default: the sample coffee]",
+)
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    default=("conv1..conv5",),
+    show_default=True,
+    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.",
+)
+@click.option("--unit", "units", type=int, multiple=True, help="Unit number; may be repeated.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=9,
+    show_default=True,
+    help="How many of a layer's strongest units, where no --unit is given.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    default="deconvnet",
+    show_default=True,
+    help="How the signal goes back.",
+)
+@click.option(
+    "--position",
+    default="max",
+    show_default=True,
+    metavar="PLACE",
+    help="Where in the feature map: max, all, or ROW,COLUMN.",
+)
+@click.option(
+    "--scale",
+    "scaling",
+    type=click.Choice(["unit", "shared"]),
+    default="unit",
+    show_default=True,
+    help="Contrast: each unit's own, or one for all units of a layer.",
+)
+@click.option(
+    "--normalisation",
+    type=click.Choice(["auto", "pass", "gradient"]),
+    default="auto",
+    show_default=True,
+    help="Contrast normalisation on the way back: passed over or its true gradient; auto passes "
+    "it over for the deconvnet only.",
+)
+@click.option(
+    "--unruled",
+    type=click.Choice(["refuse", "gradient"]),
+    default="refuse",
+    show_default=True,
+    help="Activations that the method has no rule for: refuse them, or take their gradient.",
+)
+@click.option("--save-arrays", is_flag=True, help="Keep the raw values too (arrays.npz).")
+@device_option
+@out_option("vizcnn-out/MODEL-METHOD")
+@format_option
+@seed_option
+@json_option
+@click.pass_context
+def deconv(
+    context: click.Context,
+    /,
+    model: str,
+    weights: str,
+    images: tuple[str, ...],
+    layers: tuple[str, ...],
+    units: tuple[int, ...],
+    top: int,
+    method: str,
+    position: str,
+    scaling: str,
+    normalisation: str,
+    unruled: str,
+    save_arrays: bool,
+    device: str,
+    out: Path | None,
+    figure_format: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Project what a net sees in photos back to pixels.
+
+    For each layer the strongest units, each beside the patch of the photo in its receptive field.
+    """
+    from vizcnn.exhibit import DeconvSettings
+    from vizcnn.images import find_photos
+    from vizcnn.layers import select_layers
+    from vizcnn.photo_gallery import make_deconv_gallery
+    from vizcnn.projection import parse_position
+    from vizcnn.samples import find_sample
+
+    net = load_model(model, weights, device, seed)
+    settings = DeconvSettings(
+        layers=select_layers(net, layers),
+        method=method,
+        units=units or None,
+        top=top,
+        position=parse_position(position),
+        scaling=scaling,  # type: ignore[arg-type]  # click has checked these three
+        passes_over_normalisation={"auto": None, "pass": True, "gradient": False}[normalisation],
+        unruled=unruled,  # type: ignore[arg-type]
+        figure_format=figure_format,  # type: ignore[arg-type]
+        save_arrays=save_arrays,
+    )
+    given = images or ("coffee",)
+    photos = find_photos([find_sample(image) or Path(image) for image in given])
+    folder = out or Path("vizcnn-out") / f"{model}-{method}"
+    command = quote_command(context, images=given, out=folder)
+    manifest = make_deconv_gallery(net, photos, settings, folder, command, bar)
+    report(manifest, folder, as_json)
+    if manifest.failures:
+        context.exit(SOME_FAILED)
+
+
+def report(manifest: "DeconvManifest", folder: Path, as_json: bool) -> None:
+    """Say what was made and what failed."""
+    index = folder / "index.html"
+    if as_json:
+        from vizcnn.gallery.manifest import to_json
+
+        click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
+    else:
+        units = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
+        click.echo(f"{manifest.title}, {manifest.weights.describe}")
+        click.echo(f"{len(manifest.photos)} photo(s), {units} projections by {manifest.method}")
+        click.echo(f"gallery: {index}")
+    for failure in manifest.failures:
+        click.echo(f"left out: {failure.error}", err=True)

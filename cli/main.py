@@ -1,0 +1,75 @@
+"""The command ``vizcnn``: its subcommands, and how errors end."""
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+import vizcnn
+from vizcnn.cli.deconv import deconv
+from vizcnn.cli.filters import filters
+from vizcnn.cli.models import models
+from vizcnn.cli.train import train
+from vizcnn.cli.weights import weights
+from vizcnn.errors import VizcnnError, nearest_names
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells expect it (128 + SIGINT)."""
+
+
+FAILED = 2
+"""Exit status of an error."""
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command and reports every error in one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line and exit with its status."""
+        try:
+            status = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "vizcnn"
+            _stop(f"{error.format_message()} (see {where} --help)", FAILED)
+        except click.ClickException as error:
+            _stop(error.format_message(), FAILED)
+        except VizcnnError as error:
+            _stop(str(error), FAILED)
+        except (click.Abort, KeyboardInterrupt):
+            _stop("interrupted: nothing is left half-written", INTERRUPTED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}: {nearest_names(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(vizcnn.__version__, prog_name="vizcnn")
+def commands() -> None:
+    """See what a convolutional network sees.
+
+    Start with `vizcnn deconv`: it projects the strongest units of a trained ZFNet on a sample
+    photo back to pixels and writes a gallery that opens in any browser.
+    """
+
+
+for command in (deconv, filters, models, weights, train):
+    commands.add_command(command)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.main(prog_name="vizcnn")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""``vizcnn models``: the nets, their layers and where their weights come from."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import NetName, json_option
+
+if TYPE_CHECKING:
+    from vizcnn.zoo.listing import ModelRow, SourceRow
+
+
+@click.command()
+@click.argument("names", type=NetName(), nargs=-1, metavar="[NET]...")
+@click.option("--layers", is_flag=True, help="List the layers too.")
+@json_option
+def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
+    """List the nets: weights, accuracies, what is at hand; with NET also its layers."""
+    from vizcnn.zoo.listing import list_models
+
+    rows = list_models(layers=layers or as_json or bool(names), names=names)
+    if as_json:
+        click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
+        return
+    for row in rows:
+        click.echo("\n".join(_describe(row)))
+    click.echo("\n* at hand; the others: vizcnn weights fetch NET. Random weights need no file.")
+
+
+def _describe(row: "ModelRow") -> list[str]:
+    lines = [f"{row.name:<20} {row.title}, {row.input_size} px, {row.paper}"]
+    lines += [
+        f"  {'*' if source.cached else ' '} {_describe_source(source)}" for source in row.sources
+    ]
+    if len(row.variants) > 1:
+        lines.append(f"    variants: {', '.join(row.variants)}")
+    lines += [f"    {name:<16} {path}" for name, path in row.layers.items()]
+    return lines
+
+
+def _describe_source(source: "SourceRow") -> str:
+    accuracy = "accuracy unknown"
+    if source.top1 is not None:
+        where = "" if source.measured_on == "val" else f" ({source.measured_on})"
+        five = "" if source.top5 is None else f" / top-5 {source.top5:.1%}"
+        accuracy = f"top-1 {source.top1:.1%}{five}{where}"
+    return f"{source.kind:<12} {source.label:<16} {source.data}, {accuracy}"

@@ -1,0 +1,125 @@
+"""Options that mean the same in every command, and what they are turned into."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from vizcnn.errors import VizcnnError
+
+if TYPE_CHECKING:
+    from vizcnn.zoo.model import ZooModel
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class NetName(click.ParamType):
+    """A net of the catalogue; completes in the shell, suggests the nearest name."""
+
+    name = "net"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from vizcnn.zoo.catalogue import find_entry
+
+        try:
+            return find_entry(value).name
+        except VizcnnError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from vizcnn.zoo.catalogue import CATALOGUE
+
+        return [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
+
+
+model_option = click.option(
+    "--model", type=NetName(), default="zfnet", show_default=True, help="The net, by name."
+)
+weights_option = click.option(
+    "--weights",
+    default="auto",
+    show_default=True,
+    metavar="SOURCE",
+    help="auto (ImageNet if fetched, else bundled), bundled, imagenet, ndf, random, or a file "
+    "(.safetensors, .pth, .onnx).",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps, ..."
+)
+format_option = click.option(
+    "--format",
+    "figure_format",
+    type=click.Choice(["png", "svg", "pdf"]),
+    default="png",
+    show_default=True,
+    help="Format of the figures.",
+)
+seed_option = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of random weights."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+
+
+def out_option(default: str) -> Callable[[Command], Command]:
+    """Make the ``--out`` option with a default folder."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=None,
+        help=f"Folder for the results.  [default: {default}]",
+    )
+
+
+def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
+    """Load a net as the options say."""
+    import vizcnn
+
+    wanted = None if weights in ("random", "none") else weights
+    return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
+
+
+def choose_device(name: str) -> str:
+    """Settle ``auto``, and refuse a device that torch cannot use here.
+
+    Raises:
+        VizcnnError: If torch does not have the device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VizcnnError(f"device {name!r} cannot be used ({reason}): use --device cpu") from None
+    return name
+
+
+def quote_command(context: click.Context, **settled: Any) -> str:
+    """Write the command that repeats a run, with every option in full.
+
+    Args:
+        context: The running command's context.
+        **settled: Values that replace given ones, by parameter name.
+
+    Returns:
+        A shell-quoted command line.
+    """
+    words = ["vizcnn", str(context.command.name)]
+    for parameter in context.command.params:
+        value = settled.get(str(parameter.name), context.params.get(str(parameter.name)))
+        if parameter.name in ("as_json", "help") or value is None or value is False:
+            continue
+        flag = parameter.opts[0]
+        if value is True:
+            words.append(flag)
+            continue
+        for item in value if isinstance(value, tuple | list) else (value,):
+            words += [flag, str(item)]
+    return shlex.join(words)

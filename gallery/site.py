@@ -1,0 +1,202 @@
+"""Pages from a manifest: HTML that opens from disk, with its own style and script."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vizcnn.gallery.codec import ManifestError, find_files
+from vizcnn.gallery.files import write_text
+from vizcnn.gallery.manifest import (
+    DeconvManifest,
+    FilterManifest,
+    Manifest,
+    PhotoSection,
+    Weights,
+    write_manifest,
+)
+
+HERE = Path(__file__).parent
+
+STATIC_FILES = ("gallery.css", "gallery.js")
+"""Files that are copied beside the pages."""
+
+SHOWN_BY_BROWSERS = (".png", ".svg", ".webp", ".jpg", ".jpeg", ".gif")
+"""Figures that stand in the page itself; others (PDF) are linked only."""
+
+CRISP_BELOW = 48
+"""Images of at most so many pixels are shown with hard pixel edges in the small view."""
+
+
+def write_gallery(manifest: Manifest, folder: Path) -> Path:
+    """Write the pages, their style and script, and ``manifest.json`` into a folder.
+
+    Args:
+        manifest: What a run made.
+        folder: The output folder; every file that the manifest names is there already.
+
+    Returns:
+        Path of ``index.html``.
+
+    Raises:
+        ManifestError: If a file that the manifest names is missing, or the manifest is not
+            valid; then nothing is written.
+    """
+    _require_files(manifest, folder)
+    pages = render_pages(manifest)
+    write_manifest(manifest, folder)
+    for name in STATIC_FILES:
+        write_text(folder / name, (HERE / "static" / name).read_text(encoding="utf-8"))
+    # index.html last: while it is missing or old, so is the gallery
+    for name, page in sorted(pages.items(), key=lambda item: item[0] == "index.html"):
+        write_text(folder / name, page)
+    return folder / "index.html"
+
+
+def _require_files(manifest: Manifest, folder: Path) -> None:
+    missing = [name for name in find_files(manifest) if not (folder / name).is_file()]
+    if missing:
+        raise ManifestError(
+            f"{len(missing)} file(s) of the manifest are missing in {str(folder)!r}, "
+            f"{missing[0]!r} first: write the images before the pages"
+        )
+
+
+def render_pages(manifest: Manifest) -> dict[str, str]:
+    """Render the pages of a manifest.
+
+    Args:
+        manifest: What a run made.
+
+    Returns:
+        HTML by file name. One photo, or a grid of filters, makes ``index.html`` alone; several
+        photos make ``index.html`` with a card for each, and a page each.
+    """
+    environment = make_environment()
+    if isinstance(manifest, FilterManifest):
+        shown = [name for name in manifest.figures if name.lower().endswith(SHOWN_BY_BROWSERS)]
+        context = {"manifest": manifest, "shown": shown[:1]}
+        return {"index.html": environment.get_template("filters.html").render(context)}
+    if len(manifest.photos) == 1:
+        return {"index.html": _render_photo(environment, manifest, 0)}
+    links = [name_page(index) for index in range(len(manifest.photos))]
+    photos = environment.get_template("photos.html").render(manifest=manifest, links=links)
+    pages = {link: _render_photo(environment, manifest, i) for i, link in enumerate(links)}
+    return {"index.html": photos, **pages}
+
+
+def _render_photo(environment: Environment, manifest: DeconvManifest, index: int) -> str:
+    last = len(manifest.photos) - 1
+    return environment.get_template("photo.html").render(
+        manifest=manifest,
+        photo=manifest.photos[index],
+        number=index + 1,
+        previous=name_page(index - 1) if index > 0 else None,
+        next=name_page(index + 1) if index < last else None,
+        scalings=list_scalings(manifest.photos[index]),
+    )
+
+
+def name_page(index: int) -> str:
+    """Name a photo's page.
+
+    Example:
+        >>> name_page(0)
+        'photo-001.html'
+    """
+    return f"photo-{index + 1:03}.html"
+
+
+def list_scalings(photo: PhotoSection) -> list[str]:
+    """List the scalings of a photo's layers, each once, in order."""
+    return list(dict.fromkeys(layer.scaling for layer in photo.layers))
+
+
+def make_environment() -> Environment:
+    """Make the Jinja2 environment of the pages: everything escaped, nothing undefined."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "facts": list_facts,
+        "link": link_file,
+        "number": show_number,
+        "percent": show_percent,
+        "pixels": lambda size: f"{size[0]}\u00a0×\u00a0{size[1]}\u00a0px",
+        "setting": show_setting,
+        "suffix": lambda name: Path(name).suffix.lstrip(".").upper(),
+    }
+    environment.globals |= {"CRISP_BELOW": CRISP_BELOW}
+    return environment
+
+
+def list_facts(weights: Weights) -> dict[str, str]:
+    r"""List what is known of weights, by name; what is unknown is left out.
+
+    Example:
+        >>> list_facts(Weights(describe="bundled", top1=0.5, licence="MIT"))
+        {'top-1': '50.0\xa0%', 'licence of the weights': 'MIT'}
+    """
+    facts = {
+        "weights from": weights.source,
+        "trained on": weights.data,
+        "top-1": "" if weights.top1 is None else show_percent(weights.top1),
+        "top-5": "" if weights.top5 is None else show_percent(weights.top5),
+        "licence of the weights": weights.licence,
+        "sha256 of the weights": weights.sha256 or "",
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def link_file(name: str) -> str:
+    """Encode a relative file name as a URL.
+
+    Example:
+        >>> link_file("caf\u00e9 #1?.png")
+        'caf%C3%A9%20%231%3F.png'
+    """
+    # names that are not UTF-8 reach Python with surrogates for their bytes
+    return quote(name, safe="/", errors="surrogateescape")
+
+
+def show_number(value: float) -> str:
+    """Show a number to three digits or more, without an exponent where it reads well.
+
+    Example:
+        >>> [show_number(value) for value in (1234.5, 30.0, 0.01234, 1.5e-7, 0.0)]
+        ['1234', '30.0', '0.0123', '1.50e-07', '0.00']
+    """
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
+
+
+def show_percent(share: float) -> str:
+    r"""Show a share in 0..1 as a percentage, with a space that does not break.
+
+    Example:
+        >>> [show_percent(share) for share in (0.987, 0.04, 0.0002)]
+        ['98.7\xa0%', '4.0\xa0%', '< 0.1\xa0%']
+    """
+    return "< 0.1\u00a0%" if 0 < share < 0.001 else f"{share:.1%}".replace("%", "\u00a0%")
+
+
+def show_setting(value: Any) -> str:
+    """Show a setting's value in words.
+
+    Example:
+        >>> [show_setting(value) for value in (True, None, ["conv1", "conv2"], 9)]
+        ['yes', 'none', 'conv1, conv2', '9']
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {show_setting(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(show_setting(item) for item in value)
+    return str(value)

@@ -1,0 +1,195 @@
+"use strict";
+
+// Runs from disk, before the body is there: the theme first, so that the page never flashes.
+const root = document.documentElement;
+const find = (selector, within = document) => within.querySelector(selector);
+const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// A browser may forbid storage to pages from disk; the theme then lasts for this page.
+function recall() {
+  try { return localStorage.getItem("vizcnn-theme"); } catch { return null; }
+}
+function remember(theme) {
+  try { localStorage.setItem("vizcnn-theme", theme); } catch { /* nothing is lost but the wish */ }
+}
+const isDark = () => root.dataset.theme
+  ? root.dataset.theme === "dark"
+  : matchMedia("(prefers-color-scheme: dark)").matches;
+if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
+
+function showTheme() {
+  find("[data-action=theme]").setAttribute("aria-pressed", String(isDark()));
+}
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  remember(root.dataset.theme);
+  showTheme();
+}
+
+async function copyCommand() {
+  const command = find("#command");
+  getSelection().selectAllChildren(command);
+  let copied = false;
+  try {
+    await navigator.clipboard.writeText(command.textContent);
+    copied = true;
+  } catch {
+    copied = document.execCommand("copy"); // older browsers give pages from disk no clipboard
+  }
+  find(".command .status").textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+}
+
+// Receptive field: a frame in percent of the photo, so it fits at any size.
+function frame(stage, tile) {
+  const box = find(".box", stage);
+  box.hidden = !tile;
+  if (!tile) return;
+  const [top, left, bottom, right] = tile.dataset.box.split(" ").map(Number);
+  const { width, height } = find("#seen").dataset;
+  box.style.top = `${100 * top / height}%`;
+  box.style.left = `${100 * left / width}%`;
+  box.style.width = `${100 * (right - left) / width}%`;
+  box.style.height = `${100 * (bottom - top) / height}%`;
+}
+
+// Pixels stay even when each becomes a whole number of screen pixels; where that would leave
+// more than a quarter of the room empty, size counts for more.
+function fit(image, source) {
+  const width = Number(source.getAttribute("width"));
+  const height = Number(source.getAttribute("height"));
+  const exact = image.parentElement.clientWidth / Math.max(width, height);
+  const even = Math.floor(exact * devicePixelRatio) / devicePixelRatio;
+  const scale = even >= 0.75 * exact ? even : exact;
+  image.width = Math.round(width * scale);
+  image.height = Math.round(height * scale);
+}
+
+let shown = null;
+function showUnit(tile) {
+  const dialog = find("#unit");
+  const { layer, unit, activation, position, box } = tile.dataset;
+  const [top, left, bottom, right] = box.split(" ").map(Number);
+  const texts = {
+    title: `${layer}, unit ${unit}`, activation, position,
+    size: `${bottom - top} × ${right - left} px`,
+    rows: `${top} to ${bottom - 1}`, columns: `${left} to ${right - 1}`,
+  };
+  for (const [name, text] of Object.entries(texts)) find(`#unit-${name}`).textContent = text;
+  shown = tile;
+  if (!dialog.open) {
+    dialog.showModal();
+    find("h2", dialog).focus(); // rather than a button, which Enter would press
+  }
+  findAll("img", tile).forEach((source, index) => {
+    const image = find(["#unit-projection", "#unit-patch"][index]);
+    image.src = source.src;
+    image.alt = source.alt;
+    fit(image, source);
+  });
+  frame(find(".seen", dialog), tile);
+  find("[data-action=previous]").disabled = !neighbour(-1);
+  find("[data-action=next]").disabled = !neighbour(1);
+}
+function neighbour(step) {
+  const tiles = findAll(".tile");
+  return tiles[tiles.indexOf(shown) + step];
+}
+function stepUnit(step) {
+  const tile = neighbour(step);
+  if (tile) showUnit(tile);
+}
+
+// Arrow keys: along the reading order, or to the nearest item of the row above or below.
+function nearest(items, from, key) {
+  const index = items.indexOf(from);
+  if (key === "ArrowLeft") return items[index - 1];
+  if (key === "ArrowRight") return items[index + 1];
+  const here = from.getBoundingClientRect();
+  const way = key === "ArrowDown" ? 1 : -1;
+  let best = null;
+  let least = Infinity;
+  for (const item of items) {
+    const there = item.getBoundingClientRect();
+    const down = way * (there.top - here.top);
+    const distance = down + Math.abs(there.left - here.left) / 10;
+    if (down > 4 && distance < least) [best, least] = [item, distance];
+  }
+  return best;
+}
+function moveFocus(event) {
+  const items = findAll(".tile, .card a");
+  const from = items.includes(document.activeElement) ? document.activeElement : null;
+  // with nothing chosen, up and down scroll the page as ever
+  if (!from && (!items.length || !["ArrowLeft", "ArrowRight"].includes(event.key))) return;
+  const target = from ? nearest(items, from, event.key) : items[0];
+  event.preventDefault();
+  if (target) target.focus();
+}
+
+function goToLayer(number) {
+  const title = find(`#layer-${number}-title`);
+  if (!title) return;
+  title.scrollIntoView();
+  (find(`#layer-${number} .tile`) ?? title).focus({ preventScroll: true });
+}
+
+function sortTable(button) {
+  const head = button.closest("th");
+  const heads = [...head.parentElement.children];
+  const column = heads.indexOf(head);
+  const up = head.getAttribute("aria-sort") !== "ascending";
+  const body = find("tbody", head.closest("table"));
+  const value = (row) => Number(row.children[column].dataset.value);
+  const sign = up ? 1 : -1;
+  body.append(...[...body.rows].sort((a, b) => sign * (value(a) - value(b))));
+  for (const other of heads) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+}
+
+const ACTIONS = {
+  theme: switchTheme,
+  copy: copyCommand,
+  keys: () => find("#keys").showModal(),
+  close: () => find("#unit").close(),
+  previous: () => stepUnit(-1),
+  next: () => stepUnit(1),
+  sort: sortTable,
+};
+
+function pressKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  const arrow = event.key.startsWith("Arrow");
+  if (find("#unit")?.open) {
+    if (event.key === "ArrowLeft") stepUnit(-1);
+    if (event.key === "ArrowRight") stepUnit(1);
+    return;
+  }
+  if (find("dialog[open]")) return;
+  if (arrow && event.target.id !== "command") moveFocus(event);
+  else if (event.key === "?") ACTIONS.keys();
+  else if (event.key === "t") switchTheme();
+  else if (event.key === "n") find("a[rel=next]")?.click();
+  else if (event.key === "p") find("a[rel=prev]")?.click();
+  else if (/^[1-9]$/.test(event.key)) goToLayer(event.key);
+}
+
+function prepare() {
+  showTheme();
+  document.addEventListener("keydown", pressKey);
+  document.addEventListener("click", (event) => {
+    const action = event.target.closest("[data-action]");
+    const tile = event.target.closest(".tile");
+    if (action) ACTIONS[action.dataset.action](action);
+    else if (tile) showUnit(tile);
+    else if (event.target.matches("dialog")) event.target.close(); // a click on the backdrop
+  });
+  const dialog = find("#unit");
+  if (!dialog) return;
+  dialog.addEventListener("close", () => shown.focus());
+  addEventListener("resize", () => { if (dialog.open) showUnit(shown); });
+  for (const tile of findAll(".tile")) {
+    for (const name of ["focus", "pointerenter"]) tile.addEventListener(name, () => frame(find("#seen"), tile));
+    for (const name of ["blur", "pointerleave"]) tile.addEventListener(name, () => frame(find("#seen"), null));
+  }
+}
+document.addEventListener("DOMContentLoaded", prepare);

@@ -1,0 +1,181 @@
+"""The pages in a real browser: keys, requests, widths; skipped where there is no chromium."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.galleries import make_deconv, make_filters
+from tests.webdriver import Browser, find_browser, open_browser
+from vizcnn.gallery.manifest import Failure
+from vizcnn.gallery.site import write_gallery
+
+FOUND = find_browser()
+pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")
+
+FOCUSED = "return document.activeElement.id"
+TITLE = """const dialog = document.querySelector('#unit');
+    return dialog.open && dialog.querySelector('h2').textContent"""
+SIZES = """return [...document.querySelectorAll('.large img')].map(
+    image => [image.width, image.height, image.complete])"""
+SECOND_COLUMN = """return [...document.querySelectorAll('.sortable tbody td:nth-child(2)')].map(
+    cell => cell.textContent)"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert FOUND is not None
+    with open_browser(*FOUND) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("a gallery #1")
+    write_gallery(make_deconv(base / "one", "cat.png"), base / "one")
+    failures = (Failure(source="x" * 300, error="a very long name"),)
+    names = ("<script>alert(1)</script>" * 4, "b" * 200, "c.png")
+    write_gallery(make_deconv(base / "many", *names, failures=failures), base / "many")
+    (base / "filters").mkdir()
+    write_gallery(make_filters(base / "filters"), base / "filters")
+    return base
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path) -> Iterator[Browser]:
+    browser.resize(1366, 900)
+    browser.open(folder / "one" / "index.html")
+    browser.run("localStorage.clear()")
+    browser.open(folder / "one" / "index.html")
+    yield browser
+    assert [entry["message"] for entry in browser.log("browser")] == []
+
+
+def test_arrow_keys_go_from_unit_to_unit(page):
+    page.press("right")
+    assert page.run(FOCUSED) == "layer-1-unit-0-1"
+    page.press("right", "right")
+    assert page.run(FOCUSED) == "layer-1-unit-2-3"
+    page.press("down")  # three in a row, and unit 3 stands alone in the next
+    assert page.run(FOCUSED) == "layer-1-unit-3-4"
+    page.press("down")
+    assert page.run(FOCUSED) == "layer-2-unit-0-1"
+    page.press("right", "up")  # the nearest of the row above is the one that stands alone
+    assert page.run(FOCUSED) == "layer-1-unit-3-4"
+    page.press("up", "left")
+    assert page.run(FOCUSED) == "layer-1-unit-0-1"
+
+
+def test_focus_frames_the_receptive_field_on_the_photo(page):
+    page.press("right", "right")
+    style = page.run("return document.querySelector('#seen .box').getAttribute('style')")
+    # unit 1: rows 1-8, columns 2-13 of 32 pixels
+    assert style == "top: 3.125%; left: 6.25%; width: 37.5%; height: 25%;"
+
+
+def test_enter_opens_the_large_view_and_escape_brings_back_to_the_unit(page):
+    page.press("right", "enter")
+    assert page.run(TITLE) == "conv1, unit 0"
+    assert page.run("return document.querySelector('[data-action=previous]').disabled")
+    page.press("right", "right")
+    assert page.run(TITLE) == "conv1, unit 2"
+    assert page.run("return document.querySelector('#unit-size').textContent") == "8 × 12 px"
+    projection = page.run("return document.querySelector('#unit-projection').getAttribute('src')")
+    assert projection.endswith("p0/conv1-2-projection.png")
+    page.press("left")
+    assert page.run(TITLE) == "conv1, unit 1"
+    page.press("escape")
+    assert page.run(TITLE) is False
+    assert page.run(FOCUSED) == "layer-1-unit-1-2"
+
+
+def test_large_view_goes_on_into_the_next_layer_and_stops_at_the_last_unit(page):
+    page.press("right", "enter", *["right"] * 4)
+    assert page.run(TITLE) == "conv2, unit 0"
+    page.press(*["right"] * 9)
+    assert page.run(TITLE) == "conv2, unit 3"
+    page.press("escape")
+
+
+def test_large_images_are_the_same_size_in_whole_pixels(page):
+    page.press("right", "enter")
+    sizes = page.run(SIZES)
+    assert sizes[0] == sizes[1]
+    assert sizes[0][0] % 12 == 0 and sizes[0][0] * 8 == sizes[0][1] * 12 and sizes[0][0] > 300
+    page.press("escape")
+
+
+def test_digits_lead_to_a_layer_and_a_question_mark_to_the_keys(page):
+    page.press("2")
+    assert page.run(FOCUSED) == "layer-2-unit-0-1"
+    page.press("?")
+    assert page.run("return document.querySelector('#keys').open")
+    page.press("escape")
+    assert not page.run("return document.querySelector('#keys').open")
+
+
+def test_first_tab_is_the_skip_link(page):
+    page.press("tab", "enter")
+    assert page.run(FOCUSED) == "main"
+
+
+def test_theme_follows_the_system_until_it_is_chosen_and_then_lasts(page, folder):
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    page.prefer(prefers_color_scheme="light")
+    light = page.run(ground)
+    page.prefer(prefers_color_scheme="dark")
+    dark = page.run(ground)
+    assert light != dark
+    page.press("t")
+    assert page.run(ground) == light
+    page.open(folder / "one" / "index.html")
+    assert page.run(ground) == light
+    assert (
+        page.run(
+            "return document.querySelector('[data-action=theme]').getAttribute('aria-pressed')"
+        )
+        == "false"
+    )
+
+
+def test_copy_button_says_what_it_did(page):
+    script = """document.querySelector('[data-action=copy]').click();
+        const done = arguments[0];
+        setTimeout(() => done(document.querySelector('.status').textContent), 300)"""
+    said = page.call("/execute/async", {"script": script, "args": []})
+    assert said in ("Copied", "Selected: press Ctrl+C")
+    assert page.run("return getSelection().toString()").startswith("vizcnn deconv --model zfnet")
+
+
+def test_n_and_p_turn_the_pages_of_photos(page, folder):
+    page.open(folder / "many" / "photo-001.html")
+    page.press("n")
+    assert page.call("/url").endswith("photo-002.html")
+    page.press("p")
+    assert page.call("/url").endswith("photo-001.html")
+
+
+def test_table_of_filters_sorts_both_ways(page, folder):
+    page.open(folder / "filters" / "index.html")
+    page.run("document.querySelectorAll('.sortable th button')[2].click()")
+    assert page.run(SECOND_COLUMN) == ["0", "2", "4", "1", "3"]
+    page.run("document.querySelectorAll('.sortable th button')[2].click()")
+    assert page.run(SECOND_COLUMN) == ["3", "1", "4", "2", "0"]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1366])
+@pytest.mark.parametrize(
+    "name", ["one/index.html", "many/index.html", "many/photo-002.html", "filters/index.html"]
+)
+def test_pages_fit_every_width_and_ask_for_nothing_but_their_own_files(page, folder, name, width):
+    page.resize(width, 740)
+    page.requested_urls()  # what was asked for before
+    page.open(folder / name)
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+    if "photo" in name or "one" in name:
+        page.press("right", "enter")
+        assert page.run("return document.querySelector('#unit').scrollWidth <= innerWidth")
+        page.press("escape")
+    urls = page.requested_urls()
+    assert any(url.endswith("gallery.js") for url in urls)
+    assert all(url.startswith((folder.as_uri(), "data:,")) for url in urls)

@@ -1,0 +1,180 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.galleries import make_deconv, make_filters
+from vizcnn.errors import VizcnnError
+from vizcnn.gallery.codec import ManifestError, find_files
+from vizcnn.gallery.files import write_text
+from vizcnn.gallery.manifest import (
+    DeconvManifest,
+    Failure,
+    from_json,
+    read_manifest,
+    to_json,
+    write_manifest,
+)
+
+NAMES = ["plain.png", 'a "quoted" <script>.png', "café\n#1?.png", "caf\udce9.png"]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> DeconvManifest:
+    failures = (Failure(source="b.jpg", error="empty"),)
+    return make_deconv(
+        tmp_path, *NAMES, failures=failures, settings={"top": 9, "seed": None, "scale": 0.5}
+    )
+
+
+def test_deconv_manifest_survives_the_round_trip(manifest):
+    assert from_json(to_json(manifest)) == manifest
+
+
+def test_filter_manifest_survives_the_round_trip(tmp_path):
+    manifest = make_filters(tmp_path)
+    assert read_manifest(write_manifest(manifest, tmp_path)) == manifest
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_free_keys_are_sorted_so_that_a_repeat_gives_identical_bytes(manifest, tmp_path):
+    turned = replace(manifest, settings=dict(reversed(manifest.settings.items())))
+    first = write_manifest(manifest, tmp_path / "first").read_bytes()
+    second = write_manifest(turned, tmp_path / "second").read_bytes()
+    assert first == second
+    assert list(json.loads(first))[:2] == ["schema", "kind"]
+
+
+def test_every_file_is_found_once(manifest):
+    files = find_files(manifest)
+    # per photo: itself, and per layer four pairs and a figure
+    assert len(files) == len(NAMES) * (1 + 2 * (2 * 4 + 1)) == len(set(files))
+
+
+def damage(text: str, **changes: object) -> str:
+    return json.dumps(json.loads(text) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": 3}, "DeconvManifest.model is 3: needed is str"),
+        ({"title": None}, "DeconvManifest.title is null: needed is str"),
+        ({"schema": 2}, "schema 2: this vizcnn reads 1"),
+        ({"kind": "recipe"}, "kind 'recipe'"),
+        ({"kind": ["deconv"]}, "needed is one of deconv, filters"),
+        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"photos": {}}, "DeconvManifest.photos is {}: needed is a list"),
+        ({"photos": [3]}, r"photos\[0\] is 3: needed is an object"),
+        ({"failures": [{"source": "a"}]}, r"failures\[0\] lacks 'error'"),
+        ({"versions": {"torch": 2}}, r"versions\['torch'\] is 2: needed is str"),
+        ({"settings": []}, r"settings is \[\]: needed is an object"),
+    ],
+)
+def test_damaged_manifest_is_refused_in_one_clear_line(manifest, changes, said):
+    with pytest.raises(ManifestError, match=said) as caught:
+        from_json(damage(to_json(manifest), **changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../a.png", "a/../../b.png", "C:\\a.png", "", 3, "a\0.png"]
+)
+def test_files_outside_the_folder_are_refused(manifest, file):
+    raw = json.loads(to_json(manifest))
+    raw["photos"][0]["image"] = file
+    with pytest.raises(ManifestError, match=r"image is .*: needed is"):
+        from_json(json.dumps(raw))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("activation", True, "activation is true: needed is float"),
+        ("activation", "3", 'activation is "3": needed is float'),
+        ("activation", float("nan"), "activation is NaN: needed is a finite number"),
+        ("activation", 10**400, "needed is a finite number"),
+        ("unit", 1.5, "unit is 1.5: needed is int"),
+        ("box", [1, 2, 3], "box holds 3 values: needed are 4"),
+        ("position", "all", 'position is "all": needed is a list'),
+    ],
+)
+def test_damaged_tile_is_refused(manifest, key, value, said):
+    raw = json.loads(to_json(manifest))
+    raw["photos"][1]["layers"][0]["tiles"][2][key] = value
+    with pytest.raises(ManifestError, match=rf"photos\[1\].layers\[0\].tiles\[2\].*{said}"):
+        from_json(json.dumps(raw))
+
+
+def test_whole_numbers_and_nulls_are_read_where_they_fit(manifest):
+    raw = json.loads(to_json(manifest))
+    raw["photos"][0]["layers"][0]["tiles"][0] |= {"activation": 3, "position": None}
+    read = from_json(json.dumps(raw))
+    assert isinstance(read, DeconvManifest)
+    tile = read.photos[0].layers[0].tiles[0]
+    assert (type(tile.activation), tile.position) == (float, None)
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), object(), {1, 2}, b"bytes", Path("a")]
+)
+def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(manifest, tmp_path, value):
+    file = write_manifest(manifest, tmp_path)
+    before = file.read_bytes()
+    with pytest.raises(ManifestError, match=r"settings\['odd'\] is"):
+        write_manifest(replace(manifest, settings={"odd": value}), tmp_path)
+    assert file.read_bytes() == before
+
+
+def test_wrong_type_is_refused_when_writing(manifest, tmp_path):
+    with pytest.raises(ManifestError, match="model is 3"):
+        write_manifest(replace(manifest, model=3), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"\xff\xfe", "not text"),
+        (b"[]", "kind None"),
+    ],
+)
+def test_files_that_are_no_manifest_are_refused_with_their_name(tmp_path, contents, said):
+    (tmp_path / "manifest.json").write_bytes(contents)
+    with pytest.raises(VizcnnError, match=rf"manifest\.json.*{said}"):
+        read_manifest(tmp_path)
+
+
+def test_missing_manifest_is_refused_with_its_name(tmp_path):
+    with pytest.raises(ManifestError, match=r"manifest\.json' cannot be read \(No such file"):
+        read_manifest(tmp_path)
+
+
+def test_failed_move_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    file = write_text(tmp_path / "page.html", "old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_text(file, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert file.read_text() == "old"
+
+
+def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    whole = Path.write_bytes
+
+    def stop_half_way(self: Path, data: bytes) -> int:
+        whole(self, data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", stop_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "page.html", "half of this")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,136 @@
+"""The command ``train`` from end to end, and its progress bars."""
+
+import io
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+from tests.training_data import make_data
+from vizcnn.cli.progress import bar
+from vizcnn.cli.train import train
+from vizcnn.errors import DataError, ModelError, WeightsError
+from vizcnn.training.loop import TrainingRun
+
+
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch):
+    # the setting is for the whole process, here the tests'; it is tested in one of its own
+    monkeypatch.setattr("vizcnn.training.machine.keep_freed_memory", lambda: True)
+    former = torch.get_num_threads()
+    yield
+    torch.set_num_threads(former)
+
+
+@pytest.fixture
+def call(tmp_path):
+    make_data(tmp_path / "data")
+
+    def call(*arguments: str):
+        options = ["--model", "alexnet", "--data", str(tmp_path / "data")]
+        options += ["--out", str(tmp_path / "my out"), "--epochs", "1", "--crop", "64"]
+        options += ["--hidden", "16", "--batch", "4", "--device", "cpu", "--threads", "1"]
+        return CliRunner().invoke(train, [*options, *arguments], standalone_mode=False)
+
+    return call
+
+
+def test_command_trains_and_exports(call, tmp_path):
+    (tmp_path / "data" / "train" / "ant" / "bad\nname.jpg").write_bytes(b"")
+    result = call("--data-name", "tiny", "--licence", "CC0", "--clip-first-layer")
+    assert result.exception is None, result.output
+    epoch, accuracy, use = result.stdout.splitlines()
+    weights = tmp_path / "my out" / "alexnet.safetensors"
+    assert epoch.startswith("epoch 1/1: loss ")
+    assert "alexnet.md" in accuracy
+    assert use == f"use them: vizcnn deconv --model alexnet --weights '{weights}'"
+    [left_out] = result.stderr.splitlines()
+    assert left_out.startswith("left out: ")
+    assert "is empty" in left_out
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert card["data"]["name"] == "tiny"
+    assert card["recipe"]["clip_first_layer"] is True
+    assert torch.get_num_threads() == 1
+
+
+def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypatch):
+    take_step = TrainingRun._take_step
+
+    def interrupt(self, pixels, labels):
+        if self.step == 2:
+            raise KeyboardInterrupt
+        take_step(self, pixels, labels)
+
+    monkeypatch.setattr(TrainingRun, "_take_step", interrupt)
+    result = call()
+    assert isinstance(result.exception, click.Abort | KeyboardInterrupt)
+    assert "stopped at step 2; saved in" in result.stderr
+    assert "run the same command again to go on" in result.stderr
+    monkeypatch.setattr(TrainingRun, "_take_step", take_step)
+    again = call()
+    assert again.exception is None
+    assert "going on at step 2, epoch 1" in again.stderr
+    assert (tmp_path / "my out" / "alexnet.safetensors").exists()
+
+
+def test_json_lines(call):
+    result = call("--json")
+    epoch, exported = [json.loads(line) for line in result.stdout.splitlines()]
+    assert epoch["epoch"] == 1
+    assert set(exported) == {"weights", "card", "summary"}
+    assert exported["summary"]["data"] == "data"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--model", "zfent"], ModelError, "did you mean 'zfnet'"),
+        (["--device", "cuda:99"], ModelError, "no device"),
+        (["--crop", "20"], ModelError, "too small"),
+        (["--data", "missing"], DataError, "no folder 'missing/train'"),
+        (["--epochs", "0"], click.BadParameter, "0 is not in the range"),
+        (["--learning-rate", "0"], click.BadParameter, "not in the range"),
+        (["--out", "pyproject.toml"], click.BadParameter, "is a file"),
+    ],
+)
+def test_mistakes_get_one_line(call, arguments, error, message):
+    result = call(*arguments)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert len(str(result.exception).splitlines()) == 1
+
+
+def test_checkpoint_of_another_run_is_not_overwritten(call):
+    assert call().exception is None
+    result = call("--seed", "9")
+    assert isinstance(result.exception, WeightsError)
+    assert "seed 0 -> 9" in str(result.exception)
+
+
+def test_command_is_imported_without_torch():
+    script = "import sys, vizcnn.cli.train as _; assert not {'torch', 'tqdm'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_shows_on_a_terminal_only(monkeypatch):
+    monkeypatch.setattr("vizcnn.cli.progress.DELAY", 0)
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert list(bar(iter("abc"), label="read", total=3, unit="photo")) == ["a", "b", "c"]
+        assert ("read" in stream.getvalue()) is shown
+
+
+def test_bar_of_a_short_job_does_not_show(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert list(bar([1, 2], label="read")) == [1, 2]
+    assert stream.getvalue().strip() == ""

@@ -1,0 +1,208 @@
+"""The net classes: sizes of feature maps, parameters, names of layers, random weights."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vizcnn.errors import ModelError
+from vizcnn.zoo.building import build_module, fill_randomly
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
+from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.own import build_own_net
+
+
+def build(name: str, variant: str | None = None, **options: Any) -> nn.Module:
+    entry = find_entry(name)
+    return build_module(entry, {**entry.find_variant(variant).options, **options})
+
+
+def output_shapes(module: nn.Module, paths: list[str], size: int) -> list[tuple[int, ...]]:
+    """Run a net without weights and give the output shape of each call of some modules."""
+    shapes: dict[str, list[tuple[int, ...]]] = {path: [] for path in paths}
+    for path in shapes:
+        module.get_submodule(path).register_forward_hook(
+            lambda part, args, output, path=path: shapes[path].append(tuple(output.shape))
+        )
+    with torch.no_grad():
+        module(torch.zeros(2, 3, size, size, device="meta"))
+    assert all(len(calls) == 1 for calls in shapes.values())
+    return [shapes[path][0] for path in paths]
+
+
+STAGES = ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "options", "maps", "sides"),
+    [
+        ("alexnet", "paper", {}, (96, 256, 384, 384, 256), (55, 27, 27, 13, 13, 13, 13, 6)),
+        (
+            "alexnet",
+            "paper",
+            {"groups": 2},
+            (96, 256, 384, 384, 256),
+            (55, 27, 27, 13, 13, 13, 13, 6),
+        ),
+        ("alexnet", "bvlc", {}, (96, 256, 384, 384, 256), (54, 26, 26, 12, 12, 12, 12, 6)),
+        ("caffenet", None, {}, (96, 256, 384, 384, 256), (54, 26, 26, 12, 12, 12, 12, 6)),
+        ("zfnet", "wide", {}, (96, 256, 512, 1024, 512), (110, 55, 26, 13, 13, 13, 13, 6)),
+        ("zfnet", "paper", {}, (96, 256, 384, 384, 256), (110, 55, 26, 13, 13, 13, 13, 6)),
+        ("zfnet", "zfnet512", {}, (96, 256, 512, 512, 512), (109, 54, 25, 12, 12, 12, 12, 6)),
+    ],
+)
+def test_feature_maps_have_the_published_sizes(
+    name: str,
+    variant: str | None,
+    options: dict[str, Any],
+    maps: tuple[int, ...],
+    sides: tuple[int, ...],
+) -> None:
+    module = build(name, variant, **options)
+    layers = name_layers(module)
+    shapes = output_shapes(
+        module,
+        [layers[stage] for stage in STAGES],
+        find_entry(name).find_variant(variant).input_size,
+    )
+    assert tuple(shape[2] for shape in shapes) == sides
+    assert (
+        tuple(shape[1] for shape, stage in zip(shapes, STAGES, strict=True) if "conv" in stage)
+        == maps
+    )
+    last = shapes[-1]
+    assert module.get_submodule("classifier.fc6").in_features == last[1] * last[2] * last[3]
+
+
+def test_alexnet_has_the_parameters_of_the_paper() -> None:
+    module = build("alexnet", groups=2)
+    conv1 = module.get_submodule("features.conv1")
+    assert sum(value.numel() for value in conv1.parameters()) == 34_944
+    assert sum(value.numel() for value in module.parameters()) == 60_965_224
+
+
+def test_zfnet512_has_as_many_parameters_as_its_file() -> None:
+    parameters = sum(value.numel() for value in build("zfnet", "zfnet512").parameters())
+    assert 0 < 349_005_501 - 4 * parameters < 10_000
+
+
+def test_caffenet_pools_before_it_normalises() -> None:
+    order = list(dict(build("caffenet").get_submodule("features").named_children()))
+    assert order.index("pool1") < order.index("norm1") < order.index("conv2")
+    order = list(dict(build("alexnet").get_submodule("features").named_children()))
+    assert order.index("norm1") < order.index("pool1") < order.index("conv2")
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 6])
+@pytest.mark.parametrize(
+    ("alpha", "beta", "k"), [(1e-4, 0.75, 1.0), (0.7, 0.75, 2.0), (0.7, 0.5, 2.0)]
+)
+def test_contrast_normalisation_equals_torch(
+    size: int, alpha: float, beta: float, k: float
+) -> None:
+    generator = torch.Generator().manual_seed(size)
+    x = torch.randn(2, 9, 5, 4, dtype=torch.float64, generator=generator) * 3
+    ours = ContrastNormalisation(size, alpha, beta, k)(x)
+    torch.testing.assert_close(
+        ours, F.local_response_norm(x, size, alpha, beta, k), rtol=1e-12, atol=0
+    )
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_canonical_name_puts_out_feature_maps(name: str) -> None:
+    module = build(name)
+    layers = name_layers(module)
+    assert {"conv1", "conv2", "conv3", "conv4", "conv5"} <= set(layers)
+    shapes = output_shapes(
+        module, sorted(set(layers.values())), CATALOGUE[name].find_variant(None).input_size
+    )
+    assert all(len(shape) in (2, 4) and shape[0] == 2 for shape in shapes)
+    stages = [
+        shapes[sorted(set(layers.values())).index(layers[f"conv{stage}"])] for stage in range(1, 6)
+    ]
+    sides = [shape[2] for shape in stages]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[0] > sides[-1]
+
+
+@pytest.mark.parametrize("name", ["alexnet", "zfnet", "torchvision-alexnet", "vgg16", "vgg19_bn"])
+def test_convolutions_of_chain_nets_are_named_after_the_relu(name: str) -> None:
+    module = build(name)
+    for layer, path in name_layers(module).items():
+        if layer.startswith("conv") or layer in ("fc6", "fc7"):
+            assert isinstance(module.get_submodule(path), nn.ReLU)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vgg19", {"conv5": "features.35", "conv5_4": "features.35", "conv1_1": "features.1"}),
+        ("googlenet", {"conv1": "conv1", "conv3": "inception3b", "pool4": "maxpool4", "fc": "fc"}),
+        (
+            "resnet50",
+            {"conv1": "relu", "conv2": "layer1", "conv2_1": "layer1.0", "conv5_3": "layer4.2"},
+        ),
+        (
+            "squeezenet1_1",
+            {"fire2": "features.3", "conv5": "features.12", "conv10": "classifier.2"},
+        ),
+        ("densenet121", {"conv1": "features.relu0", "transition3": "features.transition3"}),
+        ("inception_v3", {"conv1": "Conv2d_2b_3x3", "Mixed_6a": "Mixed_6a"}),
+        ("mobilenet_v2", {"conv5": "features.18", "block1": "features.1"}),
+    ],
+)
+def test_canonical_names_of_families(name: str, expected: dict[str, str]) -> None:
+    layers = name_layers(build(name))
+    assert {layer: layers[layer] for layer in expected} == expected
+
+
+def test_nets_of_others_have_no_canonical_names() -> None:
+    vgg = type("VGG", (nn.Sequential,), {})
+    assert name_layers(vgg(nn.Conv2d(3, 4, 3))) == {}
+
+
+def test_random_weights_follow_the_seed_and_leave_torch_alone() -> None:
+    entry, options = find_entry("zfnet"), {"hidden": 4, "classes": 3}
+    before = torch.get_rng_state()
+    first, again, other = (
+        fill_randomly(build_module(entry, options), seed).state_dict() for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["features.conv1.weight"], other["features.conv1.weight"])
+
+
+def test_random_weights_keep_the_signal_alive() -> None:
+    module = fill_randomly(build("zfnet", hidden=64, classes=10), 0)
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = module(x)
+    assert 1e-3 < logits.std().item() < 1e3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("zfnet", {"hiden": 3}, "zfnet has no option 'hiden': did you mean 'hidden'?"),
+        ("vgg16", {"groups": 2}, "vgg16 has no option 'groups': there are: classes, input_size"),
+        ("alexnet", {"input_size": 20}, "alexnet cannot be built with {'input_size': 20}"),
+        ("alexnet", {"groups": 7}, "alexnet cannot be built with {'groups': 7}"),
+    ],
+)
+def test_impossible_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        build_module(find_entry(name), options)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_nets_and_variants_are_refused() -> None:
+    with pytest.raises(ModelError, match="no net 'resnet20'"):
+        find_entry("resnet20")
+    with pytest.raises(ModelError, match="zfnet has no variant 'wid': did you mean 'wide'"):
+        find_entry("zfnet").find_variant("wid")
+    with pytest.raises(ModelError, match="no net 'vgg16' to train"):
+        build_own_net("vgg16")

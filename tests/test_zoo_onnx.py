@@ -1,0 +1,249 @@
+"""The ONNX importer, on the zoo's own graphs: they come with the package onnx, without weights."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vizcnn.errors import WeightsError
+from vizcnn.zoo import onnx_graph
+from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.loading import load
+from vizcnn.zoo.preprocessing import imagenet_preprocessing
+
+onnx = pytest.importorskip("onnx", reason="the extra vizcnn[onnx] is not installed")
+runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+HIDDEN = 64
+GRAPHS = {
+    "alexnet": ("light_bvlc_alexnet.onnx", "bvlc"),
+    "zfnet": ("light_zfnet512.onnx", "zfnet512"),
+    "squeezenet1_1": ("light_squeezenet.onnx", "torchvision"),
+}
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIZCNN_CACHE", str(tmp_path))
+
+
+def read_light(name: str) -> Any:
+    path = LIGHT / name
+    if not path.exists():
+        pytest.skip(f"this version of onnx does not carry {name}")
+    return onnx.load(str(path))
+
+
+def fill_randomly(model: Any, seed: int) -> None:
+    """Put random weights into a graph whose weights are constants, in the scale of He et al.
+
+    fc6 and fc7 are narrowed to HIDDEN units, as they would be 300 MB.
+    """
+    random = np.random.default_rng(seed)
+    graph = model.graph
+    shapes = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    tensors = {node.output[0]: shapes[node.input[0]] for node in made_by_shape(graph)}
+    tensors |= {name: value.shape for name, value in shapes.items() if name.endswith("_b_0")}
+    for node in made_by_shape(graph):
+        graph.node.remove(node)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name in tensors]:
+        graph.initializer.remove(tensor)
+    for name, full in tensors.items():
+        shape = narrow(name, full)
+        scale = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))
+        values = random.standard_normal(tuple(shape), dtype=np.float32) * np.float32(scale)
+        graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+
+
+def narrow(name: str, shape: Any) -> tuple[int, ...]:
+    sides = [int(side) for side in shape]
+    if "fc6" in name or "fc7" in name:
+        sides[0] = HIDDEN
+    if "fc7_w" in name or "fc8_w" in name:
+        sides[1] = HIDDEN
+    return tuple(sides)
+
+
+def made_by_shape(graph: Any) -> list[Any]:
+    return [node for node in graph.node if node.op_type == "ConstantOfShape"]
+
+
+def run_before_softmax(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Compute a graph's logits with onnxruntime."""
+    graph = model.graph
+    softmax = next(node for node in graph.node if node.op_type == "Softmax")
+    value = onnx.helper.make_tensor_value_info(softmax.input[0], onnx.TensorProto.FLOAT, None)
+    graph.output.append(value)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    constant = {tensor.name for tensor in graph.initializer}
+    name = next(value.name for value in session.get_inputs() if value.name not in constant)
+    (logits,) = session.run([softmax.input[0]], {name: inputs})
+    return np.asarray(logits).reshape(len(inputs), -1)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("constant", [True, False], ids=["constant weights", "random weights"])
+def test_logits_equal_onnxruntimes(tmp_path: Path, name: str, constant: bool) -> None:
+    file, variant = GRAPHS[name]
+    graph = read_light(file)
+    options: dict[str, Any] = {}
+    if not constant:
+        fill_randomly(graph, seed=1)
+        options = {} if name == "squeezenet1_1" else {"hidden": HIDDEN}
+    path = tmp_path / "net.onnx"
+    onnx.save(graph, str(path))
+    net = load(name, path, **options)
+    form = find_entry(name).variants[variant].options
+    assert net.options == {**form, "classes": 1000, "input_size": 224, **options}
+    pixels = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    inputs = net.preprocessing.normalise(pixels)
+    expected = run_before_softmax(graph, inputs.numpy())
+    got = net.logits(pixels).numpy()
+    assert constant or expected.std() > 0.01 * np.abs(expected).max()
+    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_vgg19_fits_and_brings_torchvisions_preprocessing() -> None:
+    net = load("vgg19", LIGHT / "light_vgg19.onnx")
+    assert net.preprocessing == imagenet_preprocessing(224, 256)
+    assert net.layers["conv5_4"] == "features.35"
+    weights = [value for value in net.module.parameters() if value.ndim > 1]
+    assert len(weights) == 19
+    assert all(torch.all(value == 0.02) for value in weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "message"),
+    [
+        (
+            "squeezenet1_0",
+            "light_squeezenet.onnx",
+            "is not squeezenet1_0: its layer 1 is convolution with filters 64 x 3 x 3 x 3, needed "
+            "for 'features.0': filters 96 x 3 x 7 x 7",
+        ),
+        (
+            "caffenet",
+            "light_bvlc_alexnet.onnx",
+            "its layer 3 is normalisation, needed for 'features.pool1': max pooling",
+        ),
+        (
+            "vgg16",
+            "light_vgg19.onnx",
+            "its layer 17 is convolution, needed for 'features.16': max pooling",
+        ),
+        (
+            "resnet50",
+            "light_resnet50.onnx",
+            "cannot be read: it has a layer 'BatchNormalization'; only Conv, Gemm, LRN, MaxPool, "
+            "Relu are known",
+        ),
+        ("googlenet", "light_inception_v1.onnx", "the matrix 'r142' is no constant of the graph"),
+    ],
+)
+def test_graphs_of_other_nets_are_refused(name: str, file: str, message: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        load(name, LIGHT / file)
+    assert message in str(caught.value)
+
+
+def test_the_variant_that_was_asked_for_has_to_fit() -> None:
+    with pytest.raises(WeightsError, match=r"padding 0 x 0 x 0 x 0, needed for .*: padding 1 x 1"):
+        load("zfnet", LIGHT / "light_zfnet512.onnx", variant="wide", maps=(512, 512, 512))
+
+
+def set_attribute(graph: Any, kind: str, name: str, value: Any) -> None:
+    node = next(node for node in graph.graph.node if node.op_type == kind)
+    for attribute in [attribute for attribute in node.attribute if attribute.name == name]:
+        node.attribute.remove(attribute)
+    node.attribute.append(onnx.helper.make_attribute(name, value))
+
+
+def drop_last(graph: Any) -> None:
+    kinds = [node.op_type for node in graph.graph.node]
+    del graph.graph.node[kinds.index("GlobalAveragePool") - 1]
+
+
+def add_rectifier(graph: Any) -> None:
+    graph.graph.node.append(onnx.helper.make_node("Relu", ["softmaxout_1"], ["more"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: set_attribute(g, "Conv", "strides", [4, 4]), "stride 4 x 4, needed"),
+        (lambda g: set_attribute(g, "Conv", "dilations", [2, 2]), "dilation 2 x 2, needed"),
+        (
+            lambda g: set_attribute(g, "Conv", "auto_pad", "SAME_UPPER"),
+            "padding SAME_UPPER, needed",
+        ),
+        (lambda g: set_attribute(g, "MaxPool", "kernel_shape", [2, 2]), "window 2 x 2, "),
+        (
+            lambda g: set_attribute(g, "MaxPool", "pads", [1, 1, 1, 1]),
+            "padding 1 x 1 x 1 x 1, ",
+        ),
+        (
+            lambda g: set_attribute(g, "MaxPool", "pads", [0, 0, 2, 2]),
+            "padding 0 x 0 x 2 x 2, ",
+        ),
+        (drop_last, "it ends before 'classifier.2' (ReLU)"),
+        (add_rectifier, "its layer 56 (ReLU) is one too many"),
+    ],
+)
+def test_the_first_difference_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    graph = copy.deepcopy(read_light("light_squeezenet.onnx"))
+    change(graph)
+    onnx.save(graph, str(tmp_path / "changed.onnx"))
+    with pytest.raises(WeightsError) as caught:
+        load("squeezenet1_1", tmp_path / "changed.onnx")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_constants_of_the_normalisation_decide(tmp_path: Path) -> None:
+    graph = read_light("light_bvlc_alexnet.onnx")
+    set_attribute(graph, "LRN", "alpha", 2e-4)
+    onnx.save(graph, str(tmp_path / "changed.onnx"))
+    with pytest.raises(WeightsError, match=r"its layer 3 is normalisation with alpha 0\.0002"):
+        load("alexnet", tmp_path / "changed.onnx", variant="bvlc")
+
+
+def broken_graphs(folder: Path) -> dict[str, str]:
+    light = (LIGHT / "light_squeezenet.onnx").read_bytes()
+    (folder / "cut.onnx").write_bytes(light[: len(light) // 2])
+    (folder / "text.onnx").write_text("this is no graph")
+    graph = read_light("light_squeezenet.onnx")
+    del next(node for node in graph.graph.node if node.op_type == "MaxPool").attribute[:]
+    onnx.save(graph, str(folder / "odd.onnx"))
+    graph = read_light("light_squeezenet.onnx")
+    bias = next(tensor for tensor in graph.graph.initializer if tensor.name == "conv1_b_0")
+    bias.data_location = onnx.TensorProto.EXTERNAL
+    bias.external_data.add(key="location", value="elsewhere.bin")
+    (folder / "external.onnx").write_bytes(graph.SerializeToString())
+    return {
+        "cut.onnx": "is cut off or no ONNX file|is no sound ONNX graph",
+        "text.onnx": "is cut off or no ONNX file",
+        "odd.onnx": "is no sound ONNX graph",
+        "external.onnx": "the bias 'conv1_b_0' lies in another file",
+    }
+
+
+def test_broken_graphs_are_refused_in_one_line(tmp_path: Path) -> None:
+    for name, message in broken_graphs(tmp_path).items():
+        with pytest.raises(WeightsError, match=message) as caught:
+            load("squeezenet1_1", tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "needs_onnx", lambda: True)
+    with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]'"):
+        load("squeezenet1_1", LIGHT / "light_squeezenet.onnx")

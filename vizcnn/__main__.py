@@ -1,0 +1,5 @@
+"""``python -m vizcnn``."""
+
+from vizcnn.cli.main import main
+
+main()

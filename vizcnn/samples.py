@@ -1,0 +1,45 @@
+"""Sample photos that scikit-image ships, found without importing it."""
+
+import importlib.util
+from pathlib import Path
+
+from vizcnn.errors import ImageError
+
+SAMPLES = {
+    "astronaut": "astronaut.png",
+    "chelsea": "chelsea.png",
+    "coffee": "coffee.png",
+    "hubble": "hubble_deep_field.jpg",
+    "motorcycle": "motorcycle_left.png",
+    "retina": "retina.jpg",
+    "rocket": "rocket.jpg",
+}
+"""Colour photos by name (licences: see scikit-image's data/README.txt)."""
+
+
+def find_sample(name: str) -> Path | None:
+    """Find the file of a sample photo.
+
+    Args:
+        name: A key of :data:`SAMPLES`.
+
+    Returns:
+        Its path, or None if the name is not a sample's, or a file of that name exists here.
+
+    Raises:
+        ImageError: If scikit-image is not installed, or without its photos.
+
+    Example:
+        >>> find_sample("coffee").name
+        'coffee.png'
+        >>> find_sample("my-photo.jpg") is None
+        True
+    """
+    if name not in SAMPLES or Path(name).exists():
+        return None
+    package = importlib.util.find_spec("skimage")
+    for folder in package.submodule_search_locations or [] if package else []:
+        path = Path(folder) / "data" / SAMPLES[name]
+        if path.is_file():
+            return path
+    raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")

