@@ -32,7 +32,13 @@ SHOWN_FAILURES = 20
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for checkpoint, weights and model card; a checkpoint there is gone on from.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=DEFAULTS.epochs,
+    show_default=True,
+    help="Passes over the training photos.",
+)
 @click.option(
     "--crop",
     type=click.IntRange(1),
@@ -40,7 +46,13 @@ SHOWN_FAILURES = 20
     show_default=True,
     help="Side of the net's input in pixels.",
 )
-@click.option("--batch", type=click.IntRange(1), default=DEFAULTS.batch, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=DEFAULTS.batch,
+    show_default=True,
+    help="Photos in a step.",
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
@@ -48,7 +60,13 @@ SHOWN_FAILURES = 20
     show_default=True,
     help="Peak of the schedule (warm-up, then half a cosine).",
 )
-@click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=DEFAULTS.seed,
+    show_default=True,
+    help="Seed of weights, order, augmentation and dropout.",
+)
 @click.option(
     "--hidden",
     type=click.IntRange(1),

@@ -109,7 +109,7 @@ class PhotoSection:
         sha256: Of the photo's file, in hexadecimal.
         size: Width and height of the original in pixels.
         input_size: Width and height of what the net saw, in pixels.
-        image: Image of what the net saw, of this size.
+        image: Image of what the net saw, enlarged by whole pixels.
         predictions: Class names and probabilities in 0..1, best first.
         layers: One section per layer, in the net's order.
         figure: The whole photo as one figure (PNG, SVG or PDF).

@@ -1,7 +1,6 @@
 """One photo on its way into a gallery: projected, drawn and saved, layer by layer."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +10,9 @@ from torch import Tensor
 from vizcnn.deconvnet import Projector
 from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
 from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
-from vizcnn.images import read_photo
+from vizcnn.images import photo_sha256, read_photo
 from vizcnn.projection import Position, Projection
+from vizcnn.samples import name_source
 from vizcnn.saving import FigureFormat, save_arrays, save_figure, save_image
 from vizcnn.tiles import (
     Array,
@@ -150,8 +150,8 @@ class PhotoExhibit:
         save_image(to_bytes(enlarge(self.photo, PHOTO_SIDE)), self.home / "photo.png")
         return PhotoSection(
             name=self.path.stem,
-            source=str(self.path),
-            sha256=sha256(self.path.read_bytes()).hexdigest(),
+            source=name_source(self.path),
+            sha256=photo_sha256(self.path),
             size=self.size,
             input_size=(self.photo.shape[1], self.photo.shape[0]),
             image=self._relative(self.home / "photo.png"),

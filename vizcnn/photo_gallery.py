@@ -18,6 +18,7 @@ from vizcnn.gallery.site import write_gallery
 from vizcnn.output import write_folder
 from vizcnn.progress import Progress, silent
 from vizcnn.rules import find_rule
+from vizcnn.samples import name_source
 from vizcnn.zoo.model import ZooModel
 
 
@@ -56,7 +57,7 @@ def make_deconv_gallery(
                 home = staging / f"photo-{len(sections) + 1:03d}"
                 sections.append(PhotoExhibit(projector, model, settings, path, home).make())
             except ImageError as error:
-                failures.append(Failure(source=str(path), error=str(error)))
+                failures.append(Failure(source=name_source(path), error=str(error)))
         if not sections:
             raise VizcnnError(
                 "; ".join(failure.error for failure in failures) or "no photos were given"

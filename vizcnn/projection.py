@@ -137,8 +137,10 @@ def parse_position(text: str) -> Position:
         >>> parse_position("3,7")
         (3, 7)
     """
-    if text == "max" or text == "all":
-        return text
+    if text == "max":
+        return "max"
+    if text == "all":
+        return "all"
     row, _, column = text.partition(",")
     if row.strip().isdigit() and column.strip().isdigit():
         return int(row), int(column)

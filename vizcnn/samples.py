@@ -43,3 +43,23 @@ def find_sample(name: str) -> Path | None:
         if path.is_file():
             return path
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
+
+
+def name_source(path: Path) -> str:
+    """Name a photo's source for a manifest: a sample by its name, so that it reads the same anywhere.
+
+    Args:
+        path: A photo file.
+
+    Returns:
+        ``"sample coffee"``, or the path as given.
+
+    Example:
+        >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
+        ('sample coffee', 'my photo.jpg')
+    """
+    if path.parts[-3:-1] == ("skimage", "data"):
+        for name, file in SAMPLES.items():
+            if path.name == file:
+                return f"sample {name}"
+    return str(path)

@@ -47,7 +47,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         DataError: If it cannot be written; a former checkpoint is then still there.
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(vars(checkpoint), file)
+        try:
+            torch.save(vars(checkpoint), file)
+        except RuntimeError as error:  # torch's writer hides why a write failed
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

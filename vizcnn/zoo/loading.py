@@ -81,7 +81,8 @@ def _read_weights(
     for source in wanted:
         path = source.find()
         if path:
-            return _read_source(entry, source, path, options)
+            sha256 = check_hash(path, source.sha256)
+            return _read_source(entry, source, path, sha256, options)
     if weights == "ndf" or (weights in ("auto", "imagenet") and _has_ndf(entry)):
         return _finish(_read_ndf_for(entry), variant, options)
     if weights == "bundled" or (weights == "auto" and variant is None and find_bundled(entry)):
@@ -112,9 +113,9 @@ def _read_ndf_for(entry: Entry) -> Weights:
 
 
 def _read_source(
-    entry: Entry, source: WeightSource, path: Path, options: dict[str, Any]
+    entry: Entry, source: WeightSource, path: Path, sha256: str, options: dict[str, Any]
 ) -> Weights:
-    cited = _cite(source, path, check_hash(path, source.sha256))
+    cited = _cite(source, path, sha256)
     weights = _read_foreign(entry, path, source.variant, options, cited)
     if source.resize is None:
         return weights
@@ -148,9 +149,10 @@ def _read_user_file(
     own = read_own_file(entry, path, "file", sha256) if path.suffix == ".safetensors" else None
     if own is not None:
         return _finish(own, variant, options)
-    known = [source for source in find_sources(entry) if sha256.startswith(source.sha256)]
+    sources = find_sources(entry, variant)
+    known = [source for source in sources if sha256.startswith(source.sha256)]
     if known:
-        return _read_source(entry, known[0], path, options)
+        return _read_source(entry, known[0], path, sha256, options)
     note = "the file does not tell its data, classes and preprocessing: the net's usual ones"
     cited = Provenance("file", note=note, sha256=sha256, location=str(path))
     return _read_foreign(entry, path, variant, options, cited)

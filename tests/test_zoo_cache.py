@@ -1,0 +1,99 @@
+"""Fetching by name, and the cache folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.flaky_server import CONTENT, SHA256, Server, files_in, run_server
+from vizcnn.errors import ModelError, WeightsError
+from vizcnn.zoo import fetch
+from vizcnn.zoo.cache import cache_folder, check_hash
+from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.fetch import fetch_weights
+from vizcnn.zoo.sources import ONNX_ZOO, find_sources
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with run_server() as running:
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("VIZCNN_CACHE", str(folder))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return folder
+
+
+def redirect(url: str) -> Callable[[Request], AbstractContextManager[Any]]:
+    """Open an address of this machine in place of any other."""
+    return lambda request: urlopen(Request(url, headers=dict(request.header_items())))
+
+
+def test_fetching_by_name_checks_the_published_sum(server: Server, cache: Path) -> None:
+    with pytest.raises(WeightsError, match=r"onnx/models/raw/main/.* has a wrong checksum"):
+        fetch_weights("caffenet", opener=redirect(f"{server.url}/file"))
+    assert files_in(cache) == {}
+
+
+def test_fetching_puts_the_file_where_loading_finds_it(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = replace(ONNX_ZOO["zfnet"], sha256=SHA256, size=len(CONTENT))
+    monkeypatch.setattr(fetch, "find_sources", lambda entry: [source])
+    opener = redirect(f"{server.url}/file")
+    assert source.find() is None
+    path = fetch_weights("zfnet", opener=opener)
+    assert path == source.find() == cache / "zfnet512-12.onnx"
+    assert fetch_weights("zfnet", opener=opener) == path
+    assert len(server.ranges) == 1
+    path.write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="delete it and fetch it again"):
+        fetch_weights("zfnet", opener=opener)
+
+
+def test_torchvisions_own_folder_counts(cache: Path, tmp_path: Path) -> None:
+    (source,) = find_sources(find_entry("resnet18"))
+    assert source.find() is None
+    theirs = tmp_path / "torch" / "hub" / "checkpoints" / source.file
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"")
+    assert source.find() == theirs
+
+
+def test_what_cannot_be_fetched_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match="no net 'zfnett'"):
+        fetch_weights("zfnett")
+    with pytest.raises(
+        WeightsError, match=r"zfnet has no weights 'torchvision' to fetch; there are: onnx"
+    ):
+        fetch_weights("zfnet", "torchvision")
+    monkeypatch.setattr(fetch, "needs_onnx", lambda: True)
+    with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]' first"):
+        fetch_weights("zfnet")
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIZCNN_CACHE", "/a/b")
+    assert cache_folder() == Path("/a/b")
+    monkeypatch.delenv("VIZCNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/c")
+    assert cache_folder() == Path("/c/vizcnn")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/.cache/vizcnn")
+
+
+def test_a_wrong_sum_is_told_with_both(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    assert check_hash(path, SHA256[:8]) == SHA256
+    with pytest.raises(WeightsError, match=f"has sha256 {SHA256[:16]}..., expected 12345678"):
+        check_hash(path, "12345678")
