@@ -103,6 +103,19 @@ def test_auto_takes_imagenet_weights_from_the_cache(
     assert load("squeezenet1_1", input_size=64).preprocessing == imagenet_preprocessing(64, 73)
 
 
+def test_a_source_brings_its_own_resize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = fill_randomly(build_module(find_entry("squeezenet1_1"), {}), 3)
+    source = cache_torchvision(tmp_path, monkeypatch, module.state_dict())
+    resized = replace(source, resize=232)
+    monkeypatch.setattr(loading, "find_sources", lambda entry, variant=None: [resized])
+    assert load("squeezenet1_1").preprocessing == imagenet_preprocessing(224, 232)
+    own_copy = tmp_path / "copy.pth"
+    own_copy.write_bytes((tmp_path / "cache" / source.file).read_bytes())
+    model = load("squeezenet1_1", own_copy)
+    assert model.provenance.source == "torchvision"  # a known file is known by its checksum
+    assert model.provenance.location == str(own_copy)
+
+
 def test_damaged_files_in_the_cache_and_the_bundle_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

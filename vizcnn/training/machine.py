@@ -53,7 +53,7 @@ def keep_freed_memory() -> bool:
     """Make glibc keep freed blocks for the next step instead of giving them to the system.
 
     A training step allocates and frees hundreds of MB. By default each large block is a fresh
-    mapping that the kernel fills with zeros page by page: up to half of the time on a CPU. The
+    mapping that the kernel fills with zeros page by page: a tenth of the time on an idle CPU, up to half on a busy one. The
     price is that the process stays as large as its largest step.
 
     Returns:

