@@ -1,6 +1,7 @@
 """Odd nets: every way of writing a net that has broken a visualization tool."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -242,19 +243,19 @@ def branching_nets() -> dict[str, tuple[nn.Module, str]]:
     }
 
 
-def prepare(net: nn.Module, size: int = 32, seed: int = 0) -> nn.Module:
+def prepare(net: nn.Module, size: int = 32, seed: int = 0) -> Any:
     """Give a net seeded weights, live batch-norm statistics and evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     net.eval()
     with torch.no_grad():
-        net(torch.rand(1, 3, size, size)) if not isinstance(net, Failing) else None
+        if not isinstance(net, Failing):
+            net(torch.rand(1, 3, size, size))  # settles the shapes of lazy layers
         for parameter in net.parameters():
-            parameter.copy_(
-                torch.randn(parameter.shape, generator=generator)
-                / max(parameter[0].numel(), 1) ** 0.5
-            )
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_var.uniform_(0.5, 2.0, generator=generator)
-                module.running_mean.normal_(generator=generator)
+            scale = max(parameter[0].numel(), 1) ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+        for name, statistic in net.named_buffers():
+            if name.endswith("running_var"):
+                statistic.uniform_(0.5, 2.0, generator=generator)
+            elif name.endswith("running_mean"):
+                statistic.normal_(generator=generator)
     return net

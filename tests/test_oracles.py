@@ -87,7 +87,9 @@ def test_agrees_with_node_hooks_where_captum_is_wrong(name, layer, size, method)
     wanted = reference_projection(net, images, layer, unit, method)
     error = relative_error(projection.pixels, wanted)
     captum = relative_error(ask_captum(net, images, layer, projection, method), wanted)
-    print(f"{name:20} {layer:22} {method:10} against node hooks  {error:.1e}   Captum's {captum:.1e}")
+    print(
+        f"{name:20} {layer:22} {method:10} against node hooks  {error:.1e}   Captum's {captum:.1e}"
+    )
     assert error < 1e-5
     if name == "googlenet" and method != "gradient":
         assert captum > 0.5  # the reason for this project: Captum sees no functional ReLU

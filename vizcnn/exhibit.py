@@ -10,6 +10,7 @@ from torch import Tensor
 from vizcnn.deconvnet import Projector
 from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
 from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
+from vizcnn.gallery.site import show_number
 from vizcnn.images import photo_sha256, read_photo
 from vizcnn.projection import Position, Projection
 from vizcnn.samples import name_source
@@ -28,8 +29,8 @@ from vizcnn.tiles import (
 )
 from vizcnn.zoo.model import ZooModel
 
-TILE_SIDE = 160
-"""Side in pixels of a tile in figures."""
+TILE_SIDE = 210
+"""Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
 
@@ -98,7 +99,9 @@ class ShownLayer:
         units, values = self.projection.units.tolist(), self.projection.activations.tolist()
         pairs = tuple(
             UnitPair(
-                fit_tile(image, TILE_SIDE), fit_tile(patch, TILE_SIDE), f"unit {unit}\n{value:.3g}"
+                fit_tile(image, TILE_SIDE),
+                fit_tile(patch, TILE_SIDE),
+                f"unit {unit}\n{show_number(value)}",
             )
             for image, patch, unit, value in zip(
                 self.projections, self.patches, units, values, strict=True
@@ -133,7 +136,7 @@ class PhotoExhibit:
         self.projector, self.model, self.settings = projector, model, settings
         self.path, self.home = path, home
         original = read_photo(path)
-        self.size = original.size
+        self.size, self.sha256 = original.size, photo_sha256(path)
         self.pixels = model.read(original)
         self.photo = _to_array(self.pixels[0])
         self.caption = (
@@ -151,7 +154,7 @@ class PhotoExhibit:
         return PhotoSection(
             name=self.path.stem,
             source=name_source(self.path),
-            sha256=photo_sha256(self.path),
+            sha256=self.sha256,
             size=self.size,
             input_size=(self.photo.shape[1], self.photo.shape[0]),
             image=self._relative(self.home / "photo.png"),

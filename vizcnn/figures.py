@@ -1,46 +1,35 @@
 """Arrays -> matplotlib figures; nothing here saves or shows."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from vizcnn.labels import COLOURS, draw_boxes, join_labels
+from vizcnn.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style
 from vizcnn.tiles import Array, Box, lay_out_grid
 
-COLOURS = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#d55e00",
-    "#f0e442",
-    "#999999",
-    "#000000",
-)
-"""Okabe & Ito's palette: told apart by colour-blind eyes."""
-
-STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "font.family": ["DejaVu Sans"],
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "text.parse_math": False,  # photo and class names may hold a dollar sign
-    "savefig.facecolor": "white",
-}
-SLIDE_WIDTH = 13.33
-"""Width of a slide in inches."""
-ROW = 1.86
-"""Height of a layer's row in a summary, in inches: labels, projections, patches."""
+ROW_UNITS = 9
+"""Units in a row of a layer's figure, and the most in a row of a summary."""
+MOST_UNITS = 5 * ROW_UNITS
+"""Units in a layer's figure; of more the first are drawn, and the caption says so."""
+LAYER_TILE, SUMMARY_BODY = 1.4, 9.2
+"""Largest side of a tile, and height that a summary's rows should keep to, in inches."""
+LEAST_TILE = 0.62
+"""Smallest side of a tile in inches."""
 TILE_GAP = 6
 """Pixels between tiles."""
+LABEL_SIZE = 8.0
+"""Size of the units' labels in a summary, in points."""
+LAYER_COLUMN = 1.25
+"""Width of the layers' names in a summary, in inches."""
+PHOTO_SIDES = (3.4, 5.2)
+"""Least and largest side of the photo in a summary, in inches."""
+PREDICTION_ROW = 0.25
+"""Height of a class in inches."""
+PANEL = 5.6
+"""Side of an overlay's panel in inches."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +63,32 @@ class LayerStrip:
 
 
 def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
-    """Draw one layer: projections in a row, their patches below.
+    """Draw one layer: projections in rows, the patches below each.
 
     Args:
-        strip: The layer.
+        strip: The layer; of more than :data:`MOST_UNITS` units the first are drawn.
         title: Heading.
         caption: Method, weights and scaling, below.
 
     Returns:
         A figure for a slide's full width.
     """
-    columns = len(strip.pairs)
-    with mpl.rc_context(STYLE):
-        figure = _new_figure(max(1.35 * columns, 6.0), 3.9)
-        axes = figure.add_axes((0.01, 0.13, 0.98, 0.69))
-        _draw_strip(axes, strip, label_size=11)
-        figure.text(0.01, 0.97, title, va="top", fontsize=15, fontweight="bold")
-        _write_caption(figure, caption)
-    return figure
+    pairs = strip.pairs[:MOST_UNITS]
+    rows = [pairs[first : first + ROW_UNITS] for first in range(0, len(pairs), ROW_UNITS)]
+    if len(pairs) < len(strip.pairs):
+        caption = f"{caption} · the first {len(pairs)} of {len(strip.pairs)} units are drawn"
+    left = MARGIN + 0.2
+    height = _row_height(LAYER_TILE, LABEL_SIZE + 2) + 0.12
+    width = max(left + len(rows[0]) * LAYER_TILE + MARGIN / 2, 6.0)
+    with plain_style():
+        sheet = Sheet(
+            width, height * len(rows) - 0.12, title, caption, strip.note.replace("\n", " · ")
+        )
+        for index, row in enumerate(rows):
+            top = sheet.top + index * height
+            _draw_row(sheet, row, left, top, LAYER_TILE, LABEL_SIZE + 2)
+            _name_rows(sheet, left - 0.08, top + height - 0.12 - 2 * LAYER_TILE)
+    return sheet.figure
 
 
 def draw_summary(
@@ -106,36 +103,35 @@ def draw_summary(
     Args:
         photo: (S, S, 3), 0..1.
         predictions: Class names and probabilities, best first; may be empty.
-        strips: One per layer, lowest first.
+        strips: One per layer, lowest first; of more than :data:`ROW_UNITS` units the first are
+            drawn.
         title: Heading.
         caption: Method, weights and scaling, below.
 
     Returns:
-        A figure of a slide's width, 13.3 inches.
+        A figure of a slide's width, 13.3 inches; narrower for few units.
     """
-    height = max(ROW * len(strips) + 1.2, 6.4)
-    with mpl.rc_context(STYLE):
-        figure = _new_figure(SLIDE_WIDTH, height)
-        figure.text(0.015, 1 - 0.16 / height, title, va="top", fontsize=18, fontweight="bold")
-        shown = figure.add_axes((0.015, 1 - 4.75 / height, 4.0 / SLIDE_WIDTH, 4.0 / height))
+    columns = min(max(len(strip.pairs) for strip in strips), ROW_UNITS)
+    between = 0.25 + LAYER_COLUMN + 0.12
+    room = SLIDE_WIDTH - 2 * MARGIN - between
+    tile = _choose_tile(room - PHOTO_SIDES[0], columns, len(strips))
+    side = min(room - columns * tile, PHOTO_SIDES[1])
+    start = MARGIN + side + between
+    row = _row_height(tile, LABEL_SIZE) + 0.16
+    below = 0.2 + PREDICTION_ROW * len(predictions)
+    width = max(start + columns * tile + MARGIN, 9.0)
+    caption = f"{caption} · upper rows: projections, lower rows: the photo in the same places"
+    with plain_style():
+        sheet = Sheet(width, max(row * len(strips) - 0.16, side + below), title, caption)
+        shown = sheet.add_axes(MARGIN, sheet.top, side, side)
         shown.imshow(photo, interpolation="nearest")
-        shown.set_axis_off()
-        if predictions and height > 7.4:  # below the photo, where there is room
-            place = (0.165, (height - 7.0) / height, 0.15, 1.9 / height)
-            _draw_predictions(figure.add_axes(place), predictions)
+        _draw_predictions(sheet, predictions, side, sheet.top + side + 0.2)
         for index, strip in enumerate(strips):
-            _draw_row(figure, strip, height - 0.7 - index * ROW, height)
-        _write_caption(figure, caption)
-    return figure
-
-
-def _draw_row(figure: Figure, strip: LayerStrip, top: float, height: float) -> None:
-    """Draw a layer of a summary, its upper edge ``top`` inches above the figure's lower edge."""
-    axes = figure.add_axes((0.43, (top - ROW + 0.06) / height, 0.565, (ROW - 0.42) / height))
-    _draw_strip(axes, strip, label_size=8)
-    middle = (top - ROW / 2 - 0.1) / height
-    figure.text(0.42, middle, strip.name, ha="right", fontsize=13, fontweight="bold")
-    figure.text(0.42, middle - 0.1 / height, strip.note, ha="right", va="top", fontsize=9)
+            top = sheet.top + index * row
+            _draw_row(sheet, strip.pairs[:ROW_UNITS], start, top, tile, LABEL_SIZE)
+            middle = top + _row_height(tile, LABEL_SIZE) - tile
+            _name_layer(sheet, strip, start - 0.12, middle)
+    return sheet.figure
 
 
 def draw_overlay(
@@ -152,28 +148,24 @@ def draw_overlay(
         photo: (S, S, 3), 0..1.
         projection: (S, S, 3), 0..1: all projections in place.
         boxes: Receptive fields in pixels.
-        labels: One per box.
+        labels: One per box; where many boxes leave a label no place, it is left out.
         title: Heading.
         caption: Method, weights and scaling, below.
 
     Returns:
         A figure of two panels.
     """
-    with mpl.rc_context(STYLE):
-        figure = _new_figure(11.0, 6.3)
-        for left, image, name in (
-            (0.01, photo, "receptive fields"),
-            (0.505, projection, "projections in place"),
-        ):
-            axes = figure.add_axes((left, 0.08, 0.485, 0.79))
+    joined = join_labels(boxes, labels)
+    with plain_style():
+        sheet = Sheet(2 * PANEL + 2 * MARGIN + 0.2, PANEL + 0.25, title, caption)
+        panels = ((photo, "receptive fields"), (projection, "projections in place"))
+        for index, (image, name) in enumerate(panels):
+            left = MARGIN + index * (PANEL + 0.2)
+            sheet.write(name, left, sheet.top, 11)
+            axes = sheet.add_axes(left, sheet.top + 0.25, PANEL, PANEL)
             axes.imshow(image, interpolation="nearest")
-            axes.set_title(name, fontsize=12, fontweight="normal")
-            axes.set_axis_off()
-            for index, (box, label) in enumerate(_join_labels(boxes, labels).items()):
-                _draw_box(axes, box, label, COLOURS[index % len(COLOURS)])
-        figure.text(0.01, 0.985, title, va="top", fontsize=15, fontweight="bold")
-        _write_caption(figure, caption)
-    return figure
+            draw_boxes(axes, joined, image.shape[0])
+    return sheet.figure
 
 
 def draw_filters(filters: Sequence[Array], title: str, caption: str) -> Figure:
@@ -188,17 +180,15 @@ def draw_filters(filters: Sequence[Array], title: str, caption: str) -> Figure:
         A square-celled grid, near 3 : 2.
     """
     columns = grid_columns(len(filters))
-    rows = -(-len(filters) // columns)
-    with mpl.rc_context(STYLE):
-        width = 10.0
-        height = width * rows / columns + 1.0
-        figure = _new_figure(width, height)
-        axes = figure.add_axes((0.01, 0.42 / height, 0.98, (height - 1.0) / height))
-        axes.imshow(lay_out_grid(filters, columns), interpolation="nearest")
-        axes.set_axis_off()
-        figure.text(0.01, 1 - 0.12 / height, title, va="top", fontsize=15, fontweight="bold")
-        _write_caption(figure, caption)
-    return figure
+    grid = lay_out_grid(filters, columns)
+    grid_width = min(10.0, 1.25 * columns)
+    grid_height = grid_width * grid.shape[0] / grid.shape[1]
+    with plain_style():
+        width = max(grid_width + 2 * MARGIN, 6.0)
+        sheet = Sheet(width, grid_height, title, caption)
+        axes = sheet.add_axes(MARGIN, sheet.top, grid_width, grid_height)
+        axes.imshow(grid, interpolation="nearest", aspect="auto")
+    return sheet.figure
 
 
 def grid_columns(count: int) -> int:
@@ -213,67 +203,60 @@ def grid_columns(count: int) -> int:
     return min(options, key=lambda columns: abs(columns - near)) if options else near
 
 
-def _new_figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+def _row_height(tile: float, size: float) -> float:
+    """Give the height in inches of two lines of label (letters in points) and two tiles."""
+    return 2 * LINE * size + 0.03 + 2 * tile
 
 
-def _draw_strip(axes: Axes, strip: LayerStrip, label_size: float) -> None:
-    """Draw projections above patches, labels above both, in the pixels of the tiles."""
-    side = strip.pairs[0].projection.shape[0]
-    tiles = [pair.projection for pair in strip.pairs] + [pair.patch for pair in strip.pairs]
-    axes.imshow(lay_out_grid(tiles, len(strip.pairs), TILE_GAP), interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_anchor("W")
-    for index, pair in enumerate(strip.pairs):
-        centre = index * (side + TILE_GAP) + side / 2
-        axes.text(centre, -TILE_GAP, pair.label, ha="center", va="bottom", fontsize=label_size)
+def _choose_tile(room: float, columns: int, rows: int) -> float:
+    """Give the tile's side in inches at which columns fit the room and rows a slide."""
+    high = (SUMMARY_BODY / rows - _row_height(0, LABEL_SIZE) - 0.16) / 2
+    return min(max(min(LAYER_TILE, high), LEAST_TILE), room / columns)
 
 
-def _draw_predictions(axes: Axes, predictions: Sequence[tuple[str, float]]) -> None:
-    names = [name if len(name) <= 22 else name[:21] + "…" for name, _ in predictions]
-    shares = np.array([share for _, share in predictions]) * 100
-    places = np.arange(len(names))[::-1]
-    axes.barh(places, shares, color=COLOURS[0], height=0.65)
-    axes.set_yticks(places, names, fontsize=10)
-    axes.set_xlim(0, 100)
-    axes.set_xticks([0, 50, 100], ["0", "50", "100 %"], fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_row(
+    sheet: Sheet, pairs: Sequence[UnitPair], left: float, top: float, tile: float, size: float
+) -> None:
+    """Draw projections above patches, labels above both; ``tile`` includes the gap beside it."""
+    tiles = [pair.projection for pair in pairs] + [pair.patch for pair in pairs]
+    grid = lay_out_grid(tiles, len(pairs), TILE_GAP)
+    scale = tile / (pairs[0].projection.shape[0] + TILE_GAP)
+    labels = _row_height(tile, size) - 2 * tile
+    axes = sheet.add_axes(left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
+    # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
+    axes.imshow(grid, interpolation="auto", aspect="auto")
+    for index, pair in enumerate(pairs):
+        centre = left + (index + 0.5) * tile - TILE_GAP * scale / 2
+        bottom = top + labels - 0.03
+        sheet.write(pair.label, centre, bottom, size, room=tile * 0.97, ha="center", va="bottom")
 
 
-def _join_labels(boxes: Sequence[Box], labels: Sequence[str]) -> dict[Box, str]:
-    """Bring the labels of equal boxes together, largest box first so that none is hidden."""
-    joined: dict[Box, str] = {}
-    for box, label in zip(boxes, labels, strict=True):
-        joined[box] = f"{joined[box]}, {label}" if box in joined else label
-    return dict(sorted(joined.items(), key=lambda item: -_area(item[0])))
+def _name_rows(sheet: Sheet, right: float, top: float) -> None:
+    for index, name in enumerate(("projection", "photo")):
+        middle = top + (index + 0.5) * LAYER_TILE
+        sheet.write(name, right, middle, LABEL_SIZE, ha="right", va="center", rotation=90)
 
 
-def _area(box: Box) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _name_layer(sheet: Sheet, strip: LayerStrip, right: float, middle: float) -> None:
+    count = len(strip.pairs)
+    more = f"\n{ROW_UNITS} of {count} units" if count > ROW_UNITS else ""
+    style = {"ha": "right", "room": LAYER_COLUMN}
+    sheet.write(strip.name, right, middle - 0.04, 13, va="bottom", weight="bold", **style)
+    sheet.write(strip.note + more, right, middle, 9, **style)
 
 
-def _draw_box(axes: Axes, box: Box, label: str, colour: str) -> None:
-    top, left, bottom, right = box
-    size = {"width": right - left, "height": bottom - top}
-    corner = (left - 0.5, top - 0.5)
-    axes.add_patch(Rectangle(corner, **size, fill=False, edgecolor=colour, linewidth=1.8))
-    # units of one layer differ in their centres, where boxes' corners meet at the photo's edge
-    axes.text(
-        (left + right - 1) / 2,
-        (top + bottom - 1) / 2,
-        label,
-        ha="center",
-        va="center",
-        fontsize=8,
-        color="white",
-        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
-        clip_on=True,
-    )
-
-
-def _write_caption(figure: Figure, caption: str) -> None:
-    inches = figure.get_size_inches()
-    lines = textwrap.fill(caption, width=int(inches[0] * 15.5))
-    figure.text(0.01, 0.08 / inches[1], lines, va="bottom", fontsize=8.5, color="#444444")
+def _draw_predictions(
+    sheet: Sheet, predictions: Sequence[tuple[str, float]], width: float, top: float
+) -> None:
+    """Draw classes as bars; ``width`` and ``top`` in inches."""
+    names, numbers = width * 0.45, 0.6
+    bars = width - names - numbers - 0.1
+    for index, (name, share) in enumerate(predictions):
+        middle = top + (index + 0.5) * PREDICTION_ROW
+        sheet.write(name, MARGIN + names, middle, 10, room=names, ha="right", va="center")
+        axes = sheet.add_axes(MARGIN + names + 0.1, middle - 0.08, bars, 0.16)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.add_patch(Rectangle((0, 0), 1, 1, color="#eeeeee", linewidth=0))
+        axes.add_patch(Rectangle((0, 0), share, 1, color=COLOURS[0], linewidth=0))
+        sheet.write(f"{share:.1%}", MARGIN + width, middle, 10, ha="right", va="center")

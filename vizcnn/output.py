@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vizcnn.errors import VizcnnError
+from vizcnn.training.interrupts import hold_interrupts
 
 LIST_NAME = ".vizcnn-files.json"
 """Names the files that vizcnn wrote into a folder, so that the next run replaces just those."""
+
+_PREFIX, _SUFFIX = ".vizcnn-", ".part"
 
 
 @contextmanager
@@ -30,58 +33,120 @@ def write_folder(folder: Path) -> Iterator[Path]:
     Raises:
         VizcnnError: If the folder holds files that vizcnn did not write, or cannot be written.
     """
-    _refuse_foreign(folder)
+    with _explain(folder):
+        _refuse_foreign(folder)
+        made_folders = _make_folders(folder if folder.is_dir() else folder.parent)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent)
-        )
+        with _explain(folder):
+            # inside a folder that exists: it may be a mount, into which nothing can be moved
+            home = folder if folder.is_dir() else folder.parent
+            staging = Path(tempfile.mkdtemp(_SUFFIX, _PREFIX, home))
+        try:
+            yield staging
+            with _explain(folder), hold_interrupts():
+                _move_into_place(staging, folder)
+        finally:
+            with hold_interrupts():
+                shutil.rmtree(staging, ignore_errors=True)
+    finally:
+        _remove_empty(made_folders)
+
+
+@contextmanager
+def _explain(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise VizcnnError(
             f"cannot write to {str(folder)!r} ({error.strerror}): choose another --out"
         ) from None
-    try:
-        yield staging
-        _move_into_place(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():
         raise VizcnnError(f"{str(folder)!r} is a file; needed: a folder for the results (--out)")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / LIST_NAME).is_file():
+    if folder.is_dir() and not (folder / LIST_NAME).is_file():
+        # what a killed run left behind is not of others
+        if all(p.name.startswith(_PREFIX) and p.suffix == _SUFFIX for p in folder.iterdir()):
+            return
         raise VizcnnError(
             f"the folder {str(folder)!r} holds files that are not vizcnn's: choose another --out"
         )
 
 
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; give those that are new, the innermost first."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # it holds the results
+            return
+
+
 def _move_into_place(staging: Path, folder: Path) -> None:
-    made = sorted(str(path.relative_to(staging)) for path in staging.rglob("*") if path.is_file())
+    """Move the new files in and the former ones out; on an exception, all of them back."""
+    made = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     former = _read_list(folder)
-    (staging / LIST_NAME).write_text(json.dumps(made, indent=0), encoding="utf-8")
-    for name in [*made, LIST_NAME]:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging / name, target)
-    for name in set(former) - set(made):
-        _remove(folder, name)
+    _refuse_collisions(folder, set(made) - set(former))
+    made_folders = _make_folders(folder)
+    trash = staging / f"former{_SUFFIX}"
+    (staging / LIST_NAME).write_text(
+        json.dumps([name.as_posix() for name in made], indent=0), encoding="utf-8"
+    )
+    moves = [(folder / name, trash / name) for name in former]
+    moves += [(folder / LIST_NAME, trash / LIST_NAME)] if (folder / LIST_NAME).exists() else []
+    moves += [(staging / name, folder / name) for name in [*made, Path(LIST_NAME)]]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            done.append((source, target))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+    except BaseException:
+        for source, target in reversed(done):
+            if target.exists() and not source.exists():
+                os.replace(target, source)
+        _prune(folder, made)
+        _remove_empty(made_folders)
+        raise
+    _prune(folder, former)
 
 
-def _read_list(folder: Path) -> list[str]:
+def _refuse_collisions(folder: Path, names: set[Path]) -> None:
+    foreign = sorted(name for name in names if os.path.lexists(folder / name))
+    if foreign:
+        raise VizcnnError(
+            f"{str(folder / foreign[0])!r} is in the way and not vizcnn's: move it, or choose "
+            "another --out"
+        )
+
+
+def _read_list(folder: Path) -> list[Path]:
+    """Give the files of an earlier run that are still there."""
     try:
         names = json.loads((folder / LIST_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    names = names if isinstance(names, list) else []
+    paths = {Path(name) for name in names if isinstance(name, str) and "\0" not in name}
+    return sorted(path for path in paths if _is_within(folder, path))
 
 
-def _remove(folder: Path, name: str) -> None:
-    target = (folder / name).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        return  # a list that was tampered with must not reach outside
-    target.unlink(missing_ok=True)
-    for parent in target.parents:
-        if parent == folder.resolve() or any(parent.iterdir()):
-            break
-        parent.rmdir()
+def _is_within(folder: Path, name: Path) -> bool:
+    """Tell whether a name stands for a file in a folder: a list may have been tampered with."""
+    target = folder / name
+    inside = target.parent.resolve().is_relative_to(folder.resolve())
+    return inside and not target.is_dir() and os.path.lexists(target) and ".." not in name.parts
+
+
+def _prune(folder: Path, names: list[Path]) -> None:
+    """Remove the folders of files that are gone, where nothing else is in them."""
+    for parent in sorted({folder / up for name in names for up in name.parents[:-1]}, reverse=True):
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()

@@ -22,6 +22,10 @@ from vizcnn.samples import name_source
 from vizcnn.zoo.model import ZooModel
 
 
+SHOWN_FAILURES = 3
+"""Photos whose errors are told when not a single one can be used."""
+
+
 def make_deconv_gallery(
     model: ZooModel,
     photos: Sequence[Path],
@@ -59,12 +63,22 @@ def make_deconv_gallery(
             except ImageError as error:
                 failures.append(Failure(source=name_source(path), error=str(error)))
         if not sections:
-            raise VizcnnError(
-                "; ".join(failure.error for failure in failures) or "no photos were given"
-            )
+            raise VizcnnError(_explain_nothing(failures))
         manifest = _describe_run(model, settings, command, sections, failures)
         write_gallery(manifest, staging)
     return manifest
+
+
+def _explain_nothing(failures: list[Failure]) -> str:
+    if not failures:
+        return "no photos were given"
+    if len(failures) == 1:
+        return failures[0].error
+    shown = "; ".join(failure.error for failure in failures[:SHOWN_FAILURES])
+    more = len(failures) - SHOWN_FAILURES
+    return f"none of {len(failures)} photos can be used: {shown}" + (
+        f"; and {more} more" if more > 0 else ""
+    )
 
 
 def _describe_run(

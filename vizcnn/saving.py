@@ -1,15 +1,18 @@
 """Saving of figures, images and arrays: whole files or none, the same bytes on every run."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+
+from vizcnn.errors import VizcnnError, nearest_names
+from vizcnn.sheet import DPI, plain_style
 
 FigureFormat = Literal["png", "svg", "pdf"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
@@ -22,17 +25,23 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of its name.
 
     Args:
         figure: A matplotlib figure.
         path: Where to; ends in .png, .svg or .pdf.
         dpi: Pixels per inch of a PNG and of images inside the others.
+
+    Raises:
+        VizcnnError: If the name has another ending.
     """
     kind = path.suffix.lstrip(".").lower()
-    options: dict[Any, Any] = {"svg.hashsalt": "vizcnn", "svg.fonttype": "path", "pdf.fonttype": 42}
-    with mpl.rc_context(options):
+    if kind not in FIGURE_FORMATS:
+        raise VizcnnError(f"no figure format {kind!r}: {nearest_names(kind, FIGURE_FORMATS)}")
+    with plain_style(), warnings.catch_warnings():
+        # a name in a script that no font here holds is drawn as boxes; nothing to tell a user
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         _write_whole(
             path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
         )
@@ -44,8 +53,16 @@ def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write named arrays as .npz, readable with ``numpy.load``."""
-    _write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    """Write named arrays of numbers as .npz, readable with ``numpy.load``.
+
+    Raises:
+        VizcnnError: If an array holds Python objects, which only pickle could write.
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise VizcnnError(f"array {name!r} holds Python objects; needed: numbers")
+    # not allow_pickle=False: NumPy before 2.1 would write that down as an array of this name
+    _write_whole(path, lambda file: np.savez_compressed(file, **dict(arrays)))
 
 
 def _write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:

@@ -53,8 +53,8 @@ def keep_freed_memory() -> bool:
     """Make glibc keep freed blocks for the next step instead of giving them to the system.
 
     A training step allocates and frees hundreds of MB. By default each large block is a fresh
-    mapping that the kernel fills with zeros page by page: a tenth of the time on an idle CPU, up to half on a busy one. The
-    price is that the process stays as large as its largest step.
+    mapping that the kernel fills with zeros page by page: a tenth of the time on an idle CPU, up
+    to half on a busy one. The price is that the process stays as large as its largest step.
 
     Returns:
         Whether the C library took the settings (False where it is not glibc).

@@ -1,0 +1,165 @@
+"""Labels of boxes on a photo: joined where boxes are equal, moved apart where they would overlap."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from vizcnn.sheet import show_plainly
+from vizcnn.tiles import Box
+
+Point = tuple[float, float]
+Size = tuple[float, float]
+
+COLOURS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#f0e442",
+    "#999999",
+    "#000000",
+)
+"""Okabe & Ito's palette: told apart by colour-blind eyes."""
+
+LETTERS = 16
+"""Letters in a line of a joined label."""
+REACH = 12
+"""Steps, of half a label each, that a label is moved at most."""
+
+
+def join_labels(boxes: Sequence[Box], labels: Sequence[str]) -> dict[Box, str]:
+    """Bring the labels of equal boxes together, largest box first so that none is hidden.
+
+    Example:
+        >>> join_labels([(0, 0, 4, 4), (0, 0, 9, 9), (0, 0, 4, 4)], ["7", "1", "5"])
+        {(0, 0, 9, 9): '1', (0, 0, 4, 4): '7, 5'}
+    """
+    joined: dict[Box, str] = {}
+    for box, label in zip(boxes, labels, strict=True):
+        joined[box] = f"{joined[box]}, {label}" if box in joined else label
+    wrapped = {box: textwrap.fill(label, LETTERS) for box, label in joined.items()}
+    return dict(sorted(wrapped.items(), key=lambda item: -_area(item[0])))
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def place_apart(
+    centres: Sequence[Point], sizes: Sequence[Size], bounds: Size
+) -> list[Point | None]:
+    """Place labels as near to their centres as they go without overlapping.
+
+    Args:
+        centres: Where each label wants its middle, (x, y).
+        sizes: Width and height of each label.
+        bounds: Width and height of the area that the labels stay in, from (0, 0).
+
+    Returns:
+        The middles; None for a label that finds no place.
+
+    Example:
+        >>> place_apart([(5, 5), (5, 5)], [(4, 2), (4, 2)], (10, 10))
+        [(5, 5), (5.0, 3.0)]
+    """
+    placed: list[tuple[Point, Size]] = []
+    middles: list[Point | None] = []
+    for centre, size in zip(centres, sizes, strict=True):
+        free = (
+            spot
+            for spot in _list_spots(centre, size, bounds)
+            if not any(_overlap(spot, size, *other) for other in placed)
+        )
+        middle = next(free, None)
+        middles.append(middle)
+        if middle is not None:
+            placed.append((middle, size))
+    return middles
+
+
+def _list_spots(centre: Point, size: Size, bounds: Size) -> list[Point]:
+    """List places around a centre, nearest first, that lie within the bounds."""
+    steps = [
+        (column * size[0] / 2, row * size[1] / 2)
+        for row in range(-REACH, REACH + 1)
+        for column in range(-REACH, REACH + 1)
+    ]
+    start = [_hold(centre[axis], size[axis] / 2, bounds[axis]) for axis in (0, 1)]
+    spots = [
+        (start[0] + x, start[1] + y) for x, y in sorted(steps, key=lambda s: s[0] ** 2 + s[1] ** 2)
+    ]
+    return [
+        spot
+        for spot in spots
+        if all(
+            size[axis] / 2 <= spot[axis] <= max(bounds[axis] - size[axis] / 2, size[axis] / 2)
+            for axis in (0, 1)
+        )
+    ]
+
+
+def _hold(value: float, half: float, bound: float) -> float:
+    return min(max(value, half), max(bound - half, half))
+
+
+def _overlap(a: Point, a_size: Size, b: Point, b_size: Size) -> bool:
+    return all(abs(a[axis] - b[axis]) < (a_size[axis] + b_size[axis]) / 2 for axis in (0, 1))
+
+
+def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
+    """Draw boxes on a photo and, as near to their middles as they go, their labels.
+
+    Args:
+        axes: Axes that show the photo.
+        joined: From :func:`join_labels`.
+        size: Side of the photo in pixels.
+    """
+    axes.autoscale(False)
+    texts = [_write_label(axes, label, k) for k, label in enumerate(joined.values())]
+    centres = [((box[1] + box[3]) / 2, (box[0] + box[2]) / 2) for box in joined]
+    middles = place_apart(centres, [_measure(text, axes, size) for text in texts], (size, size))
+    for index, (box, text) in enumerate(zip(joined, texts, strict=True)):
+        colour = COLOURS[index % len(COLOURS)]
+        width, height = box[3] - box[1], box[2] - box[0]
+        corner = (box[1] - 0.5, box[0] - 0.5)  # pixel centres have whole coordinates
+        axes.add_patch(
+            Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.8)
+        )
+        middle = middles[index]
+        if middle is None:
+            text.remove()
+            continue
+        text.set_position((middle[0] - 0.5, middle[1] - 0.5))
+        if middle != centres[index]:
+            line = zip(centres[index], middle, strict=True)
+            axes.plot(*([value - 0.5 for value in pair] for pair in line), color=colour)
+
+
+def _write_label(axes: Axes, label: str, index: int) -> Text:
+    colour = COLOURS[index % len(COLOURS)]
+    red, green, blue = to_rgb(colour)
+    bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+    return axes.text(
+        0,
+        0,
+        show_plainly(label),
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="black" if bright else "white",
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+        parse_math=False,
+    )
+
+
+def _measure(text: Text, axes: Axes, size: int) -> Size:
+    """Give a label's width and height in the photo's pixels, its frame included."""
+    extent, frame = text.get_window_extent(), 4 / 72 * axes.figure.dpi
+    per_pixel = size / axes.get_window_extent().width
+    return (extent.width + frame) * per_pixel, (extent.height + frame) * per_pixel

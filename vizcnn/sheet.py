@@ -1,0 +1,170 @@
+"""A figure laid out in inches from its upper left corner: title, body, caption."""
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
+
+SLIDE_WIDTH = 13.33
+"""Width of a slide in inches."""
+DPI = 150
+"""Pixels per inch; letters are hinted for it, so what fits was measured at it too."""
+MARGIN = 0.15
+"""Inches that stay free at every edge."""
+
+TITLE_SIZE, SUBTITLE_SIZE, CAPTION_SIZE = 17.0, 11.0, 8.5
+LINE = 1.3 / 72
+"""Inches that a line takes per point of its letters' size."""
+SMALLEST = 0.75
+"""Share of their size that letters may shrink to before a text is cut."""
+
+WIDE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Hiragino Sans GB",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Arial Unicode MS",
+)
+"""Fonts that hold what DejaVu lacks, for names of photos; used where one is installed."""
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """Draw and save in one style on every machine, whatever the user's matplotlibrc says."""
+    installed = {font.name for font in fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
+    style: dict[Any, Any] = {
+        "font.family": families,
+        "svg.hashsalt": "vizcnn",  # else the names of an SVG's parts change with every run
+        "svg.fonttype": "path",
+        "pdf.fonttype": 42,
+    }
+    with matplotlib.style.context(["default", style]):
+        yield
+
+
+class Sheet:
+    """A figure with a title above and a caption below, around a body of a given height.
+
+    Args:
+        width: Width in inches.
+        body: Height in inches of what is between title and caption.
+        title: Heading; shrunk, then cut in its middle where it is too long.
+        caption: Small print, wrapped over as many lines as it needs.
+        subtitle: A line below the title.
+
+    Attributes:
+        figure: The matplotlib figure.
+        top: Where the body begins, in inches from the upper edge.
+
+    Example:
+        >>> sheet = Sheet(6.0, 2.0, "ZFNet: a photo", "random weights")
+        >>> axes = sheet.add_axes(0.15, sheet.top, 2.0, 2.0)
+        >>> [text.get_text() for text in sheet.figure.texts]
+        ['ZFNet: a photo', 'random weights']
+    """
+
+    def __init__(
+        self, width: float, body: float, title: str, caption: str, subtitle: str = ""
+    ) -> None:
+        self.width = width
+        self.figure = Figure(figsize=(width, 1.0), dpi=DPI, facecolor="white")
+        FigureCanvasAgg(self.figure)
+        lines = self._wrap(caption, CAPTION_SIZE)
+        below = LINE * CAPTION_SIZE * len(lines)
+        self.top = MARGIN + LINE * TITLE_SIZE + (LINE * SUBTITLE_SIZE if subtitle else 0.0) + 0.1
+        self.height = self.top + body + 0.12 + below + MARGIN / 2
+        self.figure.set_size_inches(width, self.height)
+        room = width - 2 * MARGIN
+        self.write(title, MARGIN, MARGIN, TITLE_SIZE, room=room, weight="bold")
+        if subtitle:
+            self.write(subtitle, MARGIN, MARGIN + LINE * TITLE_SIZE, SUBTITLE_SIZE, room=room)
+        bottom = self.height - MARGIN / 2 - below
+        self.write("\n".join(lines), MARGIN, bottom, CAPTION_SIZE, color="#444444")
+
+    def write(
+        self, text: str, left: float, top: float, size: float, room: float = 0.0, **style: Any
+    ) -> Text:
+        """Write a text.
+
+        Args:
+            text: Line or lines, taken letter by letter (a dollar sign is no formula).
+            left: Inches from the left edge; of the middle or the right end with ``ha``.
+            top: Inches from the upper edge; of the middle or the lower end with ``va``.
+            size: Size of the letters in points.
+            room: Inches that the text may be wide; 0 for any.
+            **style: Further properties of matplotlib's text.
+        """
+        placed = self.figure.text(
+            left / self.width,
+            1 - top / self.height,
+            show_plainly(text),
+            **{"va": "top", "fontsize": size, "parse_math": False, **style},
+        )
+        if room:
+            fit_text(placed, room)
+        return placed
+
+    def add_axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Add axes without frame, placed by their upper left corner in inches."""
+        bottom = 1 - (top + height) / self.height
+        axes = self.figure.add_axes(
+            (left / self.width, bottom, width / self.width, height / self.height)
+        )
+        axes.set_axis_off()
+        return axes
+
+    def _wrap(self, text: str, size: float) -> list[str]:
+        probe = self.figure.text(0, 0, "", fontsize=size, parse_math=False)
+        letters = int((self.width - 2 * MARGIN) * 72 / (0.45 * size))
+        lines = [show_plainly(text)]
+        while lines and measure_width(probe, max(lines, key=len)) > self.width - 2 * MARGIN:
+            lines = textwrap.wrap(show_plainly(text), max(letters, 1))
+            letters -= 2
+        probe.remove()
+        return lines
+
+
+def show_plainly(text: str) -> str:
+    r"""Replace what a font cannot show (control characters, bytes that are no UTF-8).
+
+    Example:
+        >>> show_plainly("two\nlines, a\x07bell")
+        'two\nlines, a�bell'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def measure_width(text: Text, content: str | None = None) -> float:
+    """Measure a placed text, or another content in its letters, in inches."""
+    if content is not None:
+        text.set_text(content)
+    figure = text.get_figure(root=True)
+    assert figure is not None
+    return float(text.get_window_extent().width / figure.dpi)
+
+
+def fit_text(text: Text, room: float) -> None:
+    """Bring a placed text to a width: smaller letters first, then an ellipsis in its middle.
+
+    Args:
+        text: A text on a figure.
+        room: Inches that it may be wide.
+    """
+    whole, wide = text.get_text(), measure_width(text)
+    if wide <= room:
+        return
+    text.set_fontsize(float(text.get_fontsize()) * max(room / wide, SMALLEST))
+    kept = len(whole)
+    while measure_width(text) > room and kept > 1:
+        kept -= max(kept // 20, 1)
+        text.set_text(f"{whole[: (kept + 1) // 2]}…{whole[len(whole) - kept // 2 :]}")
