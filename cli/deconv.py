@@ -143,6 +143,8 @@ def deconv(
         save_arrays=save_arrays,
     )
     given = images or ("coffee",)
+    if "" in given:  # Path("") would be the current folder
+        raise click.UsageError("--image is empty: give a photo, a folder or a sample's name", context)
     photos = find_photos([find_sample(image) or Path(image) for image in given])
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
     command = quote_command(context, images=given, out=folder)
@@ -163,6 +165,6 @@ def report(manifest: "DeconvManifest", folder: Path, as_json: bool) -> None:
         units = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
         click.echo(f"{manifest.title}, {manifest.weights.describe}")
         click.echo(f"{len(manifest.photos)} photo(s), {units} projections by {manifest.method}")
-        click.echo(f"gallery: {index}")
+        click.echo(f"gallery: {click.format_filename(index)}")
     for failure in manifest.failures:
         click.echo(f"left out: {failure.error}", err=True)

@@ -18,7 +18,7 @@ from vizcnn.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Draw the filters of a net's first layer.")
 @model_option
 @weights_option
 @click.option(
@@ -66,4 +66,4 @@ def filters(
     else:
         click.echo(f"{manifest.title}, {manifest.weights.describe}")
         click.echo(f"{len(manifest.filters)} filters of {manifest.layer}")
-        click.echo(f"gallery: {index}")
+        click.echo(f"gallery: {click.format_filename(index)}")

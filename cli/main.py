@@ -16,9 +16,11 @@ from vizcnn.errors import VizcnnError, nearest_names
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells expect it (128 + SIGINT)."""
 
-
 FAILED = 2
 """Exit status of an error."""
+
+OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+"""Exceptions by name: torch, whose own is the second, is not loaded for its sake."""
 
 
 class Commands(click.Group):
@@ -28,6 +30,9 @@ class Commands(click.Group):
         """Run a command line and exit with its status."""
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(FAILED)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "vizcnn"
             _stop(f"{error.format_message()} (see {where} --help)", FAILED)
@@ -36,8 +41,23 @@ class Commands(click.Group):
         except VizcnnError as error:
             _stop(str(error), FAILED)
         except (click.Abort, KeyboardInterrupt):
+            if sys.stderr.isatty():
+                click.echo(err=True)  # ends the line in which the terminal shows ^C
             _stop("interrupted: nothing is left half-written", INTERRUPTED)
+        except OSError as error:  # a full disk, a file that may not be written
+            _stop(f"{error}: check the disk and the permissions", FAILED)
+        except Exception as error:
+            if type(error).__name__ not in OUT_OF_MEMORY:
+                raise
+            _stop("out of memory: use --device cpu, fewer units (--top) or a smaller net", FAILED)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would print an empty line for a Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -62,7 +82,7 @@ for command in (deconv, filters, models, weights, train):
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {' '.join(message.splitlines())}", err=True)
     sys.exit(status)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vizcnn.zoo.listing import ModelRow, SourceRow
 
 
-@click.command()
+@click.command(short_help="List the nets, their weights and layers.")
 @click.argument("names", type=NetName(), nargs=-1, metavar="[NET]...")
 @click.option("--layers", is_flag=True, help="List the layers too.")
 @json_option

@@ -60,7 +60,11 @@ format_option = click.option(
     help="Format of the figures.",
 )
 seed_option = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of random weights."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of random weights.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 
@@ -94,7 +98,7 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=name).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise VizcnnError(f"device {name!r} cannot be used ({reason}): use --device cpu") from None

@@ -13,7 +13,7 @@ def weights() -> None:
     """Fetch ImageNet weights into the cache folder."""
 
 
-@weights.command()
+@weights.command(short_help="Fetch the ImageNet weights of nets.")
 @click.argument("names", type=NetName(), nargs=-1, required=True, metavar="NET...")
 @click.option("--source", help="torchvision, onnx-zoo, or a label that `vizcnn models` shows.")
 @json_option
@@ -29,7 +29,7 @@ def fetch(names: tuple[str, ...], source: str | None, as_json: bool) -> None:
         click.echo(f"{name}: {path}")
 
 
-@weights.command()
+@weights.command(short_help="Print the cache folder.")
 @json_option
 def where(as_json: bool) -> None:
     """Print the cache folder (set it with the environment variable VIZCNN_CACHE)."""

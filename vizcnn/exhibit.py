@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizcnn.deconvnet import Projector
+from vizcnn.errors import LayerError
 from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
 from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
 from vizcnn.gallery.site import show_number
@@ -51,6 +52,9 @@ class DeconvSettings:
         unruled: What to do about operations without a rule.
         figure_format: Format of the figures.
         save_arrays: Whether to keep the raw values.
+
+    Raises:
+        LayerError: If there is no layer, or no unit to show.
     """
 
     layers: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -63,6 +67,12 @@ class DeconvSettings:
     unruled: Literal["refuse", "gradient"] = "refuse"
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise LayerError("no layer is named; needed: at least one, for example conv1")
+        if self.top < 1:
+            raise LayerError(f"the strongest {self.top} units were asked for; needed: 1 or more")
 
 
 @dataclass(frozen=True)
@@ -168,11 +178,15 @@ class PhotoExhibit:
     def _project_layers(self) -> list[ShownLayer]:
         settings = self.settings
         recording = self.projector.record(self.pixels, settings.layers)
+        units = tuple(dict.fromkeys(settings.units or ())) or "top"
         shown = []
         for layer in settings.layers:
-            projection = self.projector.project_recording(
-                recording, layer, settings.units or "top", settings.position, settings.top
-            )
+            try:
+                projection = self.projector.project_recording(
+                    recording, layer, units, settings.position, settings.top
+                )
+            except LayerError as error:
+                raise LayerError(f"layer {layer}: {error}") from None
             shape = tuple(recording.find_output(self.projector.find_path(layer)).shape[1:])
             shown.append(self._scale(layer, shape, projection))
         return shown

@@ -16,7 +16,7 @@ MOST_UNITS = 5 * ROW_UNITS
 """Units in a layer's figure; of more the first are drawn, and the caption says so."""
 LAYER_TILE, SUMMARY_BODY = 1.4, 9.2
 """Largest side of a tile, and height that a summary's rows should keep to, in inches."""
-LEAST_TILE = 0.62
+LEAST_TILE = 0.68
 """Smallest side of a tile in inches."""
 TILE_GAP = 6
 """Pixels between tiles."""
@@ -24,7 +24,7 @@ LABEL_SIZE = 8.0
 """Size of the units' labels in a summary, in points."""
 LAYER_COLUMN = 1.25
 """Width of the layers' names in a summary, in inches."""
-PHOTO_SIDES = (3.4, 5.2)
+PHOTO_SIDES = (3.4, 5.4)
 """Least and largest side of the photo in a summary, in inches."""
 PREDICTION_ROW = 0.25
 """Height of a class in inches."""

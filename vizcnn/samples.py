@@ -1,9 +1,10 @@
 """Sample photos that scikit-image ships, found without importing it."""
 
+import difflib
 import importlib.util
 from pathlib import Path
 
-from vizcnn.errors import ImageError
+from vizcnn.errors import ImageError, nearest_names
 
 SAMPLES = {
     "astronaut": "astronaut.png",
@@ -27,7 +28,8 @@ def find_sample(name: str) -> Path | None:
         Its path, or None if the name is not a sample's, or a file of that name exists here.
 
     Raises:
-        ImageError: If scikit-image is not installed, or without its photos.
+        ImageError: If the name is nearly a sample's, or scikit-image is not installed, or without
+            its photos.
 
     Example:
         >>> find_sample("coffee").name
@@ -35,7 +37,11 @@ def find_sample(name: str) -> Path | None:
         >>> find_sample("my-photo.jpg") is None
         True
     """
-    if name not in SAMPLES or Path(name).exists():
+    if Path(name).exists():
+        return None
+    if name not in SAMPLES:
+        if difflib.get_close_matches(name, SAMPLES):
+            raise ImageError(f"no photo or sample {name!r}: {nearest_names(name, SAMPLES)}")
         return None
     package = importlib.util.find_spec("skimage")
     for folder in package.submodule_search_locations or [] if package else []:
@@ -46,7 +52,7 @@ def find_sample(name: str) -> Path | None:
 
 
 def name_source(path: Path) -> str:
-    """Name a photo's source for a manifest: a sample by its name, so that it reads the same anywhere.
+    """Name a photo's source for a manifest; a sample by its name, the same on every machine.
 
     Args:
         path: A photo file.

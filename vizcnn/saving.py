@@ -1,7 +1,6 @@
 """Saving of figures, images and arrays: whole files or none, the same bytes on every run."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -39,9 +38,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
     kind = path.suffix.lstrip(".").lower()
     if kind not in FIGURE_FORMATS:
         raise VizcnnError(f"no figure format {kind!r}: {nearest_names(kind, FIGURE_FORMATS)}")
-    with plain_style(), warnings.catch_warnings():
-        # a name in a script that no font here holds is drawn as boxes; nothing to tell a user
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with plain_style():
         _write_whole(
             path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
         )

@@ -1,6 +1,7 @@
 """A figure laid out in inches from its upper left corner: title, body, caption."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,7 +49,9 @@ def plain_style() -> Iterator[None]:
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
     }
-    with matplotlib.style.context(["default", style]):
+    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
+        # a name in a script that no font here holds is drawn as boxes; nothing to tell a user
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
@@ -125,9 +128,10 @@ class Sheet:
 
     def _wrap(self, text: str, size: float) -> list[str]:
         probe = self.figure.text(0, 0, "", fontsize=size, parse_math=False)
-        letters = int((self.width - 2 * MARGIN) * 72 / (0.45 * size))
+        room = self.width - 2 * MARGIN
+        letters = int(room * 72 / (0.45 * size))
         lines = [show_plainly(text)]
-        while lines and measure_width(probe, max(lines, key=len)) > self.width - 2 * MARGIN:
+        while lines and max(measure_width(probe, line) for line in lines) > room:
             lines = textwrap.wrap(show_plainly(text), max(letters, 1))
             letters -= 2
         probe.remove()

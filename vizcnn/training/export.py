@@ -1,5 +1,7 @@
 """From a checkpoint to weights that one can hand on: fp16 safetensors and a model card."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,12 +94,30 @@ def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
     return {
         "model": recipe.model,
         "options": net_options(recipe, len(state.classes)),
-        "classes": tuple(state.classes),
+        "classes": name_classes(state.classes),
         "recipe": recipe.to_dict(),
         "epochs": len(state.history),
         "seed": recipe.seed,
         "learning_curve": tuple(state.history),
     }
+
+
+def name_classes(folders: Sequence[str]) -> tuple[str, ...]:
+    """Make names for readers of class folders' names.
+
+    Args:
+        folders: Names such as ``n03394916_french_horn`` (a WordNet number first, as in ImageNet)
+            or ``caltech_sea_horse``.
+
+    Returns:
+        The names in words, or the folders' own where two would become the same.
+
+    Example:
+        >>> name_classes(["n03394916_french_horn", "caltech_sea_horse"])
+        ('french horn', 'sea horse')
+    """
+    names = tuple(re.sub(r"^(n\d{8}|caltech)_", "", name).replace("_", " ") for name in folders)
+    return names if len(set(names)) == len(names) else tuple(folders)
 
 
 def _write(net: nn.Module, card: ModelCard, preprocessing: Preprocessing, out: Path) -> ExportedRun:

@@ -1,0 +1,200 @@
+"""Output folders: complete or untouched, files of others safe."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.small_zoo import list_files
+from vizcnn.errors import VizcnnError
+from vizcnn.output import LIST_NAME, write_folder
+
+
+def write(folder: Path, **files: str) -> None:
+    """Write a folder of files; ``__`` in a name stands for a slash."""
+    with write_folder(folder) as staging:
+        for name, text in files.items():
+            path = staging / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def read(folder: Path) -> dict[str, str]:
+    files = list_files(folder)
+    files.pop(LIST_NAME, None)
+    return {name: content.decode() for name, content in files.items()}
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("given", ["out", "a/b/out", "a b/ü <out>"])
+def test_a_new_folder_is_made_with_its_parents(tmp_path, given):
+    write(tmp_path / given, index="1", photo__tile="2")
+    assert read(tmp_path / given) == {"index": "1", "photo/tile": "2"}
+    assert not [name for name in everything(tmp_path) if name.endswith(".part")]
+
+
+def test_an_empty_folder_is_filled_and_a_relative_one_too(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out", index="1")
+    monkeypatch.chdir(tmp_path / "out")
+    write(Path("."), index="2")
+    assert read(tmp_path / "out") == {"index": "2"}
+    write(Path("in"), index="3")
+    assert read(tmp_path / "out" / "in") == {"index": "3"}
+
+
+def test_an_earlier_gallery_is_brought_up_to_date_beside_files_of_others(tmp_path):
+    out = tmp_path / "out"
+    write(out, index="old", p1__a="old", p1__b="old", p2__c__d="old")
+    (out / "p1" / "mine.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine")
+    write(out, index="new", p1__a="new", p3__e="new")
+    assert read(out) == {
+        "index": "new",
+        "p1/a": "new",
+        "p3/e": "new",
+        "p1/mine.txt": "mine",
+        "notes.txt": "mine",
+    }
+    assert "p2" not in everything(out)
+    assert json.loads((out / LIST_NAME).read_text()) == ["index", "p1/a", "p3/e"]
+
+
+def test_a_folder_behind_a_link_is_written_through_it(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write(tmp_path / "link", index="1")
+    write(tmp_path / "link", index="2")
+    assert read(tmp_path / "real") == {"index": "2"}
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_of_others_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(VizcnnError, match="not vizcnn's: choose another --out"):
+        write(tmp_path, index="1")
+    assert everything(tmp_path) == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("place", ["file", "file/out", "file/a/b", "broken"])
+def test_a_file_in_the_way_is_refused_and_untouched(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    before = everything(tmp_path)
+    with pytest.raises(VizcnnError, match="--out") as caught:
+        write(tmp_path / place, index="1")
+    assert len(str(caught.value).splitlines()) == 1
+    assert everything(tmp_path) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_of_others_is_never_replaced(tmp_path):
+    write(tmp_path / "out", index="old")
+    (tmp_path / "out" / "p1").write_text("mine")
+    for name in ("p1", "p1__a"):
+        with pytest.raises(VizcnnError, match="choose another --out"):
+            write(tmp_path / "out", **{"index": "new", name: "new"})
+        assert read(tmp_path / "out") == {"index": "old", "p1": "mine"}
+    assert everything(tmp_path / "out") == [LIST_NAME, "index", "p1"]
+
+
+ERRORS = [RuntimeError("no"), KeyboardInterrupt(), SystemExit(3)]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("place", ["out", "a/b/out"])
+def test_an_exception_leaves_no_new_folder(tmp_path, error, place):
+    with pytest.raises(type(error)), write_folder(tmp_path / place) as staging:
+        (staging / "index").write_text("half")
+        raise error
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_exception_leaves_the_former_gallery(tmp_path, error):
+    out = tmp_path / "out"
+    write(out, index="old", p1__a="old")
+    before = list_files(tmp_path)
+    with pytest.raises(type(error)), write_folder(out) as staging:
+        (staging / "index").write_text("half")
+        raise error
+    assert list_files(tmp_path) == before
+    assert not [name for name in everything(tmp_path) if name.endswith(".part")]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("after", range(8))
+def test_an_exception_while_files_move_brings_the_former_ones_back(
+    tmp_path, monkeypatch, error, after
+):
+    out = tmp_path / "out"
+    write(out, index="old", p1__a="old", p2__b="old")
+    (out / "notes.txt").write_text("mine")
+    before, folders, real, calls = list_files(out), everything(out), os.replace, []
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) == after + 1:
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    needed = VizcnnError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(needed):
+        write(out, index="new", p1__c="new", p3__d="new")
+    assert list_files(out) == before
+    assert everything(out) == folders
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_parent_that_may_not_be_written_is_one_line(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(VizcnnError, match=r"cannot write to .*Permission denied"):
+        write(closed / "out", index="1")
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    with pytest.raises(VizcnnError, match="No space left on device"):
+        write(tmp_path / "a" / "out", index="1")
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["../precious", "p1/../../precious", "link/precious", "{absolute}"])
+def test_a_tampered_list_reaches_nothing_outside(tmp_path, name):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for place in (tmp_path, outside):
+        (place / "precious").write_text("mine")
+    out = tmp_path / "out"
+    write(out, index="old", p1__a="old")
+    (out / "link").symlink_to(outside)
+    absolute = str(tmp_path / "precious")
+    (out / LIST_NAME).write_text(json.dumps([name.format(absolute=absolute), "index", "p1/a"]))
+    write(out, index="new")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert (outside / "precious").read_text() == "mine"
+    assert (out / "index").read_text() == "new"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, null]", "not json", '["p1", "a\\u0000b"]', "[[]]"])
+def test_a_damaged_list_deletes_nothing(tmp_path, text):
+    out = tmp_path / "out"
+    write(out, p1__a="old")
+    (out / LIST_NAME).write_text(text)
+    write(out, index="new")
+    assert read(out) == {"index": "new", "p1/a": "old"}
+
+
+def test_what_a_killed_run_left_is_not_of_others(tmp_path):
+    (tmp_path / "out" / ".vizcnn-abc.part").mkdir(parents=True)
+    write(tmp_path / "out", index="1")
+    assert read(tmp_path / "out") == {"index": "1"}
