@@ -48,7 +48,8 @@ def test_gallery_is_whole_and_its_manifest_comes_back(tmp_path, photo):
     assert all((out / name).is_file() for name in named)
     pages = {"index.html", "gallery.css", "gallery.js", "manifest.json", LIST_NAME}
     assert set(list_files(out)) == {*named, *pages}
-    assert read_manifest(out) == manifest == from_json(to_json(manifest))
+    assert read_manifest(out) == from_json(to_json(manifest))
+    assert replace(read_manifest(out), settings={}) == replace(manifest, settings={})
     (section,) = manifest.photos
     assert [layer.name for layer in section.layers] == list(layers)
     assert [len(layer.tiles) for layer in section.layers] == [3, 3, 3]

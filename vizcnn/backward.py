@@ -49,7 +49,7 @@ class Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, normalised: Tensor, way: Way) -> Tensor:
         ctx.way = way
-        return normalised.view_as(normalised)
+        return normalised.clone()  # not a view: a later layer may write into it in place
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

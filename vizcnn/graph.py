@@ -18,11 +18,13 @@ LINEAR = frozenset(
     CopyBackwards CopySlices Cat Stack Split SplitWithSizes Chunk Slice Select Index IndexSelect
     Narrow Unbind ConstantPadNd ReflectionPad2D ReplicationPad2D UpsampleNearest2D
     UpsampleBilinear2D UpsampleBicubic2D PixelShuffle PixelUnshuffle Flip Roll ToCopy Contiguous
-    AccumulateGrad""".split()
+    AccumulateGrad NativeChannelShuffle ChannelShuffle Im2Col Col2Im""".split()
 )
 """Operations that are linear in the feature maps: their transpose is the way back."""
 
-SWITCHED = frozenset(["MaxPool", "Max", "Amax", "AdaptiveMaxPool2D", "MaxPool2DWithIndices"])
+SWITCHED = frozenset(
+    "MaxPool Max Amax AdaptiveMaxPool2D FractionalMaxPool2D MaxPool2DWithIndices".split()
+)
 """Maxima: the way back goes through their switches."""
 
 RULED = frozenset(["Rectify", "Normalise"])
