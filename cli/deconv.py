@@ -144,7 +144,9 @@ def deconv(
     )
     given = images or ("coffee",)
     if "" in given:  # Path("") would be the current folder
-        raise click.UsageError("--image is empty: give a photo, a folder or a sample's name", context)
+        raise click.UsageError(
+            "--image is empty: give a photo, a folder or a sample's name", context
+        )
     photos = find_photos([find_sample(image) or Path(image) for image in given])
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
     command = quote_command(context, images=given, out=folder)

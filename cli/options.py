@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class NetName(click.ParamType):
+class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A net of the catalogue; completes in the shell, suggests the nearest name."""
 
     name = "net"

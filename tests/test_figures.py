@@ -32,12 +32,13 @@ PREDICTIONS = [("tabby", 0.999), ("Egyptian $cat$ " * 9, 0.0004), ("é", 0.0), (
 
 def make_strip(count, name="conv3", note="512 maps, 14 × 14\nsees 207 × 207 px"):
     tile = np.full((42, 42, 3), 0.5, dtype=np.float32)
-    labels = [f"unit {unit}\n{-1.23e-07 if unit % 2 else 123456}" for unit in range(4000, 4000 + count)]
+    labels = [
+        f"unit {unit}\n{-1.23e-07 if unit % 2 else 123456}" for unit in range(4000, 4000 + count)
+    ]
     return LayerStrip(name, note, tuple(UnitPair(tile, tile, label) for label in labels))
 
 
 def list_texts(figure) -> list[Text]:
-    figure.canvas.draw()
     return [
         text
         for text in figure.findobj(Text)
@@ -169,7 +170,9 @@ def test_overlay_of_a_tiny_photo(side):
     check_layout(draw_overlay(photo, photo, [(0, 0, 1, 1)] * 3, ["1", "2", "3"], "t", CAPTION))
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (6, 3), (64, 8), (96, 12), (97, 12)])
+@pytest.mark.parametrize(
+    ("count", "columns"), [(1, 1), (2, 2), (6, 3), (64, 8), (96, 12), (97, 12)]
+)
 def test_filters_are_drawn_whole(count, columns):
     assert grid_columns(count) == columns
     filters = [np.full((7, 7, 3), index / count, dtype=np.float32) for index in range(count)]

@@ -41,7 +41,7 @@ def test_an_empty_folder_is_filled_and_a_relative_one_too(tmp_path, monkeypatch)
     (tmp_path / "out").mkdir()
     write(tmp_path / "out", index="1")
     monkeypatch.chdir(tmp_path / "out")
-    write(Path("."), index="2")
+    write(Path(), index="2")
     assert read(tmp_path / "out") == {"index": "2"}
     write(Path("in"), index="3")
     assert read(tmp_path / "out" / "in") == {"index": "3"}
@@ -168,7 +168,9 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     assert everything(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["../precious", "p1/../../precious", "link/precious", "{absolute}"])
+@pytest.mark.parametrize(
+    "name", ["../precious", "p1/../../precious", "link/precious", "{absolute}"]
+)
 def test_a_tampered_list_reaches_nothing_outside(tmp_path, name):
     outside = tmp_path / "outside"
     outside.mkdir()

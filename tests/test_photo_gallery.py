@@ -204,9 +204,7 @@ def test_settings_that_do_not_fit_leave_nothing(tmp_path, photo, changes, messag
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
-def test_an_exception_in_the_middle_leaves_the_former_gallery(
-    tmp_path, photo, error, monkeypatch
-):
+def test_an_exception_in_the_middle_leaves_the_former_gallery(tmp_path, photo, error, monkeypatch):
     make(tmp_path, [photo])
     before = list_files(tmp_path)
     real, calls = PhotoExhibit._write_layer, []

@@ -14,7 +14,10 @@ from vizcnn.saving import FIGURE_FORMATS, save_arrays, save_figure, save_image
 from vizcnn.sheet import Sheet, plain_style
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-ARRAYS = {"pixels": np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4), "units": np.arange(2)}
+ARRAYS: dict[str, np.ndarray] = {
+    "pixels": np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4),
+    "units": np.arange(2),
+}
 BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
@@ -105,7 +108,9 @@ def test_objects_are_never_pickled(tmp_path):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["猫.jpg", "\udcff.jpg", "a\nb\x07.jpg", "$\\frac$ _^ {.jpg", "🐈"])
+@pytest.mark.parametrize(
+    "name", ["猫.jpg", "\udcff.jpg", "a\nb\x07.jpg", "$\\frac$ _^ {.jpg", "🐈"]
+)
 def test_names_of_any_script_are_drawn_without_a_warning(tmp_path, name):
     for kind in FIGURE_FORMATS:
         save_figure(draw(name), tmp_path / f"a.{kind}")

@@ -87,8 +87,10 @@ def test_cut_box_takes_rows_then_columns():
 
 @pytest.mark.parametrize(
     ("height", "width", "side"),
-    [(1, 1, 21), (7, 7, 21), (7, 5, 21), (5, 7, 21), (11, 11, 21), (20, 3, 21), (21, 21, 21)]
-    + [(22, 22, 21), (300, 200, 21), (200, 300, 21), (500, 1, 21), (1, 500, 21), (3, 3, 1)],
+    [
+        *((1, 1, 21), (7, 7, 21), (7, 5, 21), (5, 7, 21), (11, 11, 21), (20, 3, 21), (21, 21, 21)),
+        *((22, 22, 21), (300, 200, 21), (200, 300, 21), (500, 1, 21), (1, 500, 21), (3, 3, 1)),
+    ],
 )
 def test_fit_tile_is_a_square_of_the_side_within_the_range(height, width, side):
     tile = fit_tile(noise(height, width), side)
@@ -130,7 +132,7 @@ def test_grid_places_each_tile_and_fills_the_rest():
     tiles = [plain(2, 3, value) for value in (0.1, 0.2, 0.3, 0.4, 0.5)]
     grid = lay_out_grid(tiles, columns=3, gap=2, background=0.9)
     assert grid.shape == (6, 13, 3)
-    expected = [plain(6, 13, 0.9)][0]
+    expected = plain(6, 13, 0.9)
     for index, tile in enumerate(tiles):
         top, left = index // 3 * 4, index % 3 * 5
         expected[top : top + 2, left : left + 3] = tile

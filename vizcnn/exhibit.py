@@ -178,12 +178,12 @@ class PhotoExhibit:
     def _project_layers(self) -> list[ShownLayer]:
         settings = self.settings
         recording = self.projector.record(self.pixels, settings.layers)
-        units = tuple(dict.fromkeys(settings.units or ())) or "top"
+        units = tuple(dict.fromkeys(settings.units or ()))  # each once
         shown = []
         for layer in settings.layers:
             try:
                 projection = self.projector.project_recording(
-                    recording, layer, units, settings.position, settings.top
+                    recording, layer, units or "top", settings.position, settings.top
                 )
             except LayerError as error:
                 raise LayerError(f"layer {layer}: {error}") from None

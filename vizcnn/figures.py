@@ -240,9 +240,9 @@ def _name_rows(sheet: Sheet, right: float, top: float) -> None:
 def _name_layer(sheet: Sheet, strip: LayerStrip, right: float, middle: float) -> None:
     count = len(strip.pairs)
     more = f"\n{ROW_UNITS} of {count} units" if count > ROW_UNITS else ""
-    style = {"ha": "right", "room": LAYER_COLUMN}
-    sheet.write(strip.name, right, middle - 0.04, 13, va="bottom", weight="bold", **style)
-    sheet.write(strip.note + more, right, middle, 9, **style)
+    place = {"ha": "right", "va": "bottom", "weight": "bold"}
+    sheet.write(strip.name, right, middle - 0.04, 13, room=LAYER_COLUMN, **place)
+    sheet.write(strip.note + more, right, middle, 9, room=LAYER_COLUMN, ha="right")
 
 
 def _draw_predictions(

@@ -1,4 +1,4 @@
-"""Labels of boxes on a photo: joined where boxes are equal, moved apart where they would overlap."""
+"""Labels of boxes on a photo: joined where boxes are equal, moved apart where they overlap."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def place_apart(
 
     Example:
         >>> place_apart([(5, 5), (5, 5)], [(4, 2), (4, 2)], (10, 10))
-        [(5, 5), (5.0, 3.0)]
+        [(5.0, 5.0), (5.0, 3.0)]
     """
     placed: list[tuple[Point, Size]] = []
     middles: list[Point | None] = []
@@ -90,7 +90,7 @@ def _list_spots(centre: Point, size: Size, bounds: Size) -> list[Point]:
         for row in range(-REACH, REACH + 1)
         for column in range(-REACH, REACH + 1)
     ]
-    start = [_hold(centre[axis], size[axis] / 2, bounds[axis]) for axis in (0, 1)]
+    start = [_hold(float(centre[axis]), size[axis] / 2, bounds[axis]) for axis in (0, 1)]
     spots = [
         (start[0] + x, start[1] + y) for x, y in sorted(steps, key=lambda s: s[0] ** 2 + s[1] ** 2)
     ]

@@ -21,7 +21,6 @@ from vizcnn.rules import find_rule
 from vizcnn.samples import name_source
 from vizcnn.zoo.model import ZooModel
 
-
 SHOWN_FAILURES = 3
 """Photos whose errors are told when not a single one can be used."""
 

@@ -59,7 +59,8 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
         if array.dtype.hasobject:
             raise VizcnnError(f"array {name!r} holds Python objects; needed: numbers")
     # not allow_pickle=False: NumPy before 2.1 would write that down as an array of this name
-    _write_whole(path, lambda file: np.savez_compressed(file, **dict(arrays)))
+    save: Callable[..., None] = np.savez_compressed
+    _write_whole(path, lambda file: save(file, **arrays))
 
 
 def _write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:

@@ -1,0 +1,14 @@
+"""Fixtures that several test files share."""
+
+import pytest
+
+import vizcnn
+from tests.small_zoo import make_model
+
+
+@pytest.fixture
+def small_net(monkeypatch, tmp_path):
+    """Every net that a command loads is the small one, and the test runs in its own folder."""
+    model = make_model()
+    monkeypatch.setattr(vizcnn, "load", lambda name, **options: model)
+    monkeypatch.chdir(tmp_path)
