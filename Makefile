@@ -23,7 +23,7 @@ types: $(VENV)/.tested
 	$(BIN)/mypy
 
 check: $(VENV)/.tested
-	$(BIN)/pytest $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 # torch first and by its exact version: whatever else is installed then fits it
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -35,7 +35,7 @@ SOME_FAILED = 2
     multiple=True,
     metavar="PHOTO",
     help="Photo, folder of photos, or a sample's name (astronaut, chelsea, coffee, rocket); may "
-    "be repeated.  [default: the sample coffee]",
+    "be repeated.  [default: the sample motorcycle]",
 )
 @click.option(
     "--layer",
@@ -142,7 +142,7 @@ def deconv(
         figure_format=figure_format,  # type: ignore[arg-type]
         save_arrays=save_arrays,
     )
-    given = images or ("coffee",)
+    given = images or ("motorcycle",)
     if "" in given:  # Path("") would be the current folder
         raise click.UsageError(
             "--image is empty: give a photo, a folder or a sample's name", context

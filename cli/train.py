@@ -18,7 +18,7 @@ DEFAULTS = Recipe("zfnet")
 SHOWN_FAILURES = 20
 
 
-@click.command()
+@click.command(short_help="Train AlexNet or ZFNet on your photos.")
 @click.option("--model", required=True, metavar="NAME", help="Net to train: alexnet or zfnet.")
 @click.option(
     "--data",

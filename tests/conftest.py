@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import pytest
+import torch
 
 import vizcnn
 from tests.small_zoo import make_model
@@ -12,3 +13,9 @@ def small_net(monkeypatch, tmp_path):
     model = make_model()
     monkeypatch.setattr(vizcnn, "load", lambda name, **options: model)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def images():
+    """Give two small images of noise, the same in every test."""
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -107,7 +107,7 @@ def test_default_is_a_sample_and_every_convolution():
     assert "random weights (untrained)" in result.stdout
     assert result.stderr == ""
     assert list(list_units()) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
-    assert read_manifest(folder).photos[0].source == "sample coffee"
+    assert read_manifest(folder).photos[0].source == "sample motorcycle"
 
 
 @pytest.mark.parametrize(

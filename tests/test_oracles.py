@@ -12,6 +12,7 @@ import torch
 from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 
 import vizcnn
+from tests.projecting import relative_error
 from tests.reference import capture, hook_rectifiers, reference_projection
 from vizcnn.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
@@ -48,12 +49,6 @@ def load(name: str) -> torch.nn.Module:
 def make_images(size: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     return torch.randn(1, 3, size, size, generator=generator)
-
-
-def relative_error(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    scale = wanted.abs().max()
-    assert scale > 0, "the reference itself is empty"
-    return ((got - wanted).abs().max() / scale).item()
 
 
 def ask_captum(net, images, layer, projection, method):

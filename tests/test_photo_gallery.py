@@ -53,7 +53,7 @@ def test_gallery_is_whole_and_its_manifest_comes_back(tmp_path, photo):
     (section,) = manifest.photos
     assert [layer.name for layer in section.layers] == list(layers)
     assert [len(layer.tiles) for layer in section.layers] == [3, 3, 3]
-    assert section.name == "a b $1"
+    assert section.name == "a b $1.png"
     assert section.size == (48, 40)
     assert section.input_size == (SIZE, SIZE)
     assert sum(share for _, share in section.predictions) == pytest.approx(1.0)

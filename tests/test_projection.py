@@ -1,8 +1,6 @@
 """Projections against independent oracles, on odd nets: every spelling, branch and refusal."""
 
 import copy
-import dataclasses
-import pickle
 
 import pytest
 import torch
@@ -13,12 +11,12 @@ from tests.models import (
     RELU6_SPELLINGS,
     RELU_SPELLINGS,
     UNRULED,
-    Failing,
     Pooled,
     Spelled,
     branching_nets,
     prepare,
 )
+from tests.projecting import project_unit, relative_error
 from tests.reference import reference_projection
 from vizcnn.deconvnet import Deconvnet, GuidedBackprop, Projector
 from vizcnn.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
@@ -27,22 +25,6 @@ from vizcnn.recording import record
 from vizcnn.rules import RULES
 
 METHODS = tuple(RULES)
-
-
-@pytest.fixture
-def images():
-    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-
-
-def relative_error(got, wanted):
-    assert got.shape == wanted.shape
-    scale = wanted.abs().max()
-    assert scale > 0, "the reference itself is empty"
-    return ((got - wanted).abs().max() / scale).item()
-
-
-def project_unit(net, images, layer, unit, method):
-    return Projector(net, method).project(images, layer, unit).pixels
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -133,75 +115,6 @@ def test_scripted_and_compiled_models_are_refused(images):
         Deconvnet(torch.jit.trace(net, images)).project(images, "1", 0)
     with pytest.raises(ModelError, match="compiled"):
         Deconvnet(nn.Sequential(torch.compile(net))).project(images, "0", 0)
-
-
-def state_of(net):
-    """Everything of a net that a projection could leave changed, as bytes."""
-    hooks = [
-        (path, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks), m.training)
-        for path, m in net.named_modules()
-    ]
-    parameters = [
-        (
-            name,
-            p.detach().numpy().tobytes(),
-            p.requires_grad,
-            None if p.grad is None else p.grad.numpy().tobytes(),
-        )
-        for name, p in net.named_parameters()
-    ]
-    buffers = [(name, b.numpy().tobytes()) for name, b in net.named_buffers()]
-    return pickle.dumps((hooks, parameters, buffers, [type(m).__name__ for m in net.modules()]))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_left_changed_after_success(method, images):
-    for net, layer in branching_nets().values():
-        prepare(net)
-        net.train()
-        next(net.parameters()).requires_grad_(False)
-        next(net.parameters()).grad = torch.ones_like(next(net.parameters()))
-        before, given = state_of(net), images.clone()
-        first = project_unit(net, images, layer, 0, method)
-        again = project_unit(net, images, layer, 0, method)
-        assert state_of(net) == before
-        assert torch.equal(images, given)
-        assert not images.requires_grad
-        assert images.grad is None
-        assert first.numpy().tobytes() == again.numpy().tobytes()
-        assert not first.requires_grad
-
-
-@pytest.mark.parametrize("flag", [True, False])
-def test_nothing_is_left_changed_after_an_exception(flag, images):
-    net = prepare(Failing()).train(flag)
-    before = state_of(net)
-    with pytest.raises(ZeroDivisionError, match="on purpose"):
-        Deconvnet(net).project(images, "relu", 0)
-    with pytest.raises(LayerError):
-        Deconvnet(net).project(images, "rleu", 0)
-    assert state_of(net) == before
-    assert torch.is_grad_enabled()
-    assert torch.overrides._get_current_function_mode() is None
-
-
-def test_an_exception_in_the_backward_pass_leaves_nothing(images):
-    net = prepare(Spelled(F.relu))
-    projector = Deconvnet(net)
-    rule = projector.rule
-    recording = projector.record(images, ["conv2"])
-    before = state_of(net)
-
-    def fail(signal, active):
-        raise ZeroDivisionError("in the middle")
-
-    projector.rule = dataclasses.replace(rule, rectify=fail)
-    with pytest.raises(ZeroDivisionError, match="in the middle"):
-        projector.project_recording(recording, "conv2", 0)
-    assert state_of(net) == before
-    projector.rule = rule
-    assert recording.way.rule is RULES["gradient"]
-    assert len(projector.project_recording(recording, "conv2", 0)) == 2
 
 
 def test_works_under_no_grad_and_inference_mode(images):

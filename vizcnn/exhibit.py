@@ -14,7 +14,7 @@ from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
 from vizcnn.gallery.site import show_number
 from vizcnn.images import photo_sha256, read_photo
 from vizcnn.projection import Position, Projection
-from vizcnn.samples import name_source
+from vizcnn.samples import name_photo, name_source
 from vizcnn.saving import FigureFormat, save_arrays, save_figure, save_image
 from vizcnn.tiles import (
     Array,
@@ -144,7 +144,7 @@ class PhotoExhibit:
         home: Path,
     ) -> None:
         self.projector, self.model, self.settings = projector, model, settings
-        self.path, self.home = path, home
+        self.path, self.home, self.name = path, home, name_photo(path)
         original = read_photo(path)
         self.size, self.sha256 = original.size, photo_sha256(path)
         self.pixels = model.read(original)
@@ -158,11 +158,11 @@ class PhotoExhibit:
         """Write the photo's pictures and describe them for the manifest."""
         layers = self._project_layers()
         predictions = tuple(self.model.classify(self.pixels)[0])
-        title = f"{self.model.title}: {self.path.name}"
+        title = f"{self.model.title}: {self.name}"
         strips = [layer.to_strip() for layer in layers]
         save_image(to_bytes(enlarge(self.photo, PHOTO_SIDE)), self.home / "photo.png")
         return PhotoSection(
-            name=self.path.stem,
+            name=self.name,
             source=name_source(self.path),
             sha256=self.sha256,
             size=self.size,
@@ -210,7 +210,7 @@ class PhotoExhibit:
         height, width = layer.projection.field
         overlay = lay_over(self.photo, layer.whole)
         save_image(to_bytes(enlarge(overlay, PHOTO_SIDE)), home / "overlay.png")
-        title = f"{self.model.title} {layer.name}: {self.path.name}"
+        title = f"{self.model.title} {layer.name}: {self.name}"
         labels = [str(unit) for unit in layer.projection.units.tolist()]
         places = draw_overlay(self.photo, overlay, layer.boxes, labels, title, self.caption)
         return LayerSection(

@@ -51,6 +51,16 @@ def find_sample(name: str) -> Path | None:
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
 
 
+def name_photo(path: Path) -> str:
+    """Name a photo for titles: a sample by its name, another by its file's.
+
+    Example:
+        >>> name_photo(find_sample("coffee")), name_photo(Path("holiday/beach.jpg"))
+        ('coffee', 'beach.jpg')
+    """
+    return _sample_of(path) or path.name
+
+
 def name_source(path: Path) -> str:
     """Name a photo's source for a manifest; a sample by its name, the same on every machine.
 
@@ -64,8 +74,11 @@ def name_source(path: Path) -> str:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
         ('sample coffee', 'my photo.jpg')
     """
-    if path.parts[-3:-1] == ("skimage", "data"):
-        for name, file in SAMPLES.items():
-            if path.name == file:
-                return f"sample {name}"
-    return str(path)
+    sample = _sample_of(path)
+    return f"sample {sample}" if sample else str(path)
+
+
+def _sample_of(path: Path) -> str | None:
+    if path.parts[-3:-1] != ("skimage", "data"):
+        return None
+    return next((name for name, file in SAMPLES.items() if file == path.name), None)

