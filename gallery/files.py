@@ -1,7 +1,8 @@
 """Files that appear whole or not at all."""
 
-import os
 from pathlib import Path
+
+from vizcnn.files import replacing
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -16,13 +17,8 @@ def write_text(path: Path, text: str) -> Path:
         The path.
 
     Raises:
-        OSError: If the folder cannot be written; the old file, if any, is then untouched.
+        VizcnnError: If it cannot be written; the old file, if any, is then untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
     return path

@@ -161,7 +161,7 @@ def test_failed_move_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(VizcnnError, match="cannot be written"):
         write_text(file, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert file.read_text() == "old"

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from tests.training_data import CROP, RECIPE, make_data
-from vizcnn.errors import DataError, ModelError
+from vizcnn.errors import DataError, ModelError, VizcnnError
+from vizcnn.files import replacing
 from vizcnn.training.augmentation import augment, centre_crop
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.machine import choose_device, describe_device
 from vizcnn.training.net import build_net, clip_filters, first_convolution
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe
-from vizcnn.training.writing import replacing
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
 
 
@@ -229,5 +229,5 @@ def test_replacing_leaves_the_former_file_when_the_block_fails(tmp_path):
 
 def test_replacing_tells_why_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"), replacing(tmp_path / "file" / "x"):
+    with pytest.raises(VizcnnError, match="cannot be written"), replacing(tmp_path / "file" / "x"):
         pass

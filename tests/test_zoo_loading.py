@@ -10,9 +10,9 @@ import torch
 
 from tests.weight_files import CARD, CLASSES, SMALL, write_bundle, write_zfnet
 from vizcnn.errors import ModelError, WeightsError
+from vizcnn.files import hash_file
 from vizcnn.zoo import bundle, loading
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.cache import hash_file
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.files import WeightMetadata, read_metadata, save_weights
 from vizcnn.zoo.loading import load

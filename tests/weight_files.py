@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from vizcnn.files import hash_file
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.cache import hash_file
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.preprocessing import imagenet_preprocessing

@@ -1,6 +1,5 @@
 """Photos as users have them: found, read safely, brought to a net's size."""
 
-import hashlib
 import stat
 import threading
 import warnings
@@ -13,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from vizcnn.errors import ImageError
+from vizcnn.files import hash_file
 
 LARGEST_PHOTO = 120_000_000
 """Pixels in the largest photo that is decoded: a file of a few kB can claim billions."""
@@ -249,5 +249,4 @@ def photo_sha256(path: Path) -> str:
         ImageError: If the file cannot be read.
     """
     _require_file(path, repr(str(path)))
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)

@@ -1,6 +1,5 @@
 """Saving of figures, images and arrays: whole files or none, the same bytes on every run."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vizcnn.errors import VizcnnError, nearest_names
+from vizcnn.files import replacing
 from vizcnn.sheet import DPI, plain_style
 
 FigureFormat = Literal["png", "svg", "pdf"]
@@ -64,12 +64,5 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 
 
 def _write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write under a temporary name and move into place; leave nothing behind on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(file)

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from vizcnn.errors import WeightsError
+from vizcnn.errors import DataError, WeightsError
+from vizcnn.files import replacing
 from vizcnn.training.recipe import Recipe
-from vizcnn.training.writing import replacing
 
 
 @dataclass
@@ -46,7 +46,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         DataError: If it cannot be written; a former checkpoint is then still there.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, DataError) as temporary, temporary.open("wb") as file:
         try:
             torch.save(vars(checkpoint), file)
         except RuntimeError as error:  # torch's writer hides why a write failed

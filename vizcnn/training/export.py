@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.errors import WeightsError
+from vizcnn.errors import DataError, WeightsError
+from vizcnn.files import replacing
 from vizcnn.progress import Progress, silent
 from vizcnn.training.card import DataSource, ModelCard, summarise_filters
 from vizcnn.training.checkpoint import Checkpoint
@@ -18,7 +19,6 @@ from vizcnn.training.machine import describe_device
 from vizcnn.training.net import first_convolution, net_options
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe
-from vizcnn.training.writing import replacing
 from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.own import build_own_net
 from vizcnn.zoo.preprocessing import Preprocessing, imagenet_preprocessing
@@ -127,9 +127,9 @@ def _write(net: nn.Module, card: ModelCard, preprocessing: Preprocessing, out: P
         card_json=out / f"{card.model}.json",
         card_markdown=out / f"{card.model}.md",
     )
-    with replacing(exported.card_json) as temporary:
+    with replacing(exported.card_json, DataError) as temporary:
         temporary.write_text(card.to_json(), encoding="utf-8")
-    with replacing(exported.card_markdown) as temporary:
+    with replacing(exported.card_markdown, DataError) as temporary:
         temporary.write_text(card.to_markdown(), encoding="utf-8")
     metadata = WeightMetadata(card.model, card.options, preprocessing, card.classes, card.summary())
     save_weights(exported.weights, net, metadata)

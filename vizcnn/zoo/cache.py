@@ -1,12 +1,11 @@
 """The folder where fetched weights lie, and the checks that make a file in it usable."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from vizcnn.errors import WeightsError
+from vizcnn.files import hash_file
 
-_BLOCK = 1 << 20
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -28,15 +27,6 @@ def torch_hub_folder() -> Path:
     import torch  # the cache is also asked by commands that do without torch
 
     return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def hash_file(path: Path) -> str:
-    """Compute the sha256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_hash(path: Path, sha256: str) -> str:

@@ -1,7 +1,6 @@
 """Weight files, read without running anything that is in them, and written atomically."""
 
 import json
-import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,10 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vizcnn.errors import WeightsError
+from vizcnn.files import replacing
 from vizcnn.zoo.cache import is_lfs_pointer
 from vizcnn.zoo.preprocessing import Preprocessing
 
@@ -88,13 +88,8 @@ def save_weights(path: Path, module: nn.Module, metadata: WeightMetadata) -> Non
         if not half.isfinite().all():
             raise WeightsError(f"{name} holds values that half precision cannot: not saved")
         state[name] = half.contiguous()
-    temporary = path.with_name(path.name + ".part")
-    try:
-        save_file(state, temporary, metadata={METADATA_KEY: metadata.to_json()})
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise WeightsError(f"{str(path)!r} cannot be written ({error})") from None
+    with replacing(path, WeightsError) as temporary:
+        temporary.write_bytes(save(state, metadata={METADATA_KEY: metadata.to_json()}))
 
 
 def read_metadata(path: Path) -> WeightMetadata | None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from vizcnn.errors import WeightsError, nearest_names
+from vizcnn.files import hash_file
 from vizcnn.zoo.assembly import (
     assemble,
     assemble_random,
@@ -14,7 +15,7 @@ from vizcnn.zoo.assembly import (
     variant_preprocessing,
 )
 from vizcnn.zoo.bundle import find_bundled, read_bundled, read_own_file
-from vizcnn.zoo.cache import check_hash, hash_file
+from vizcnn.zoo.cache import check_hash
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.files import SUFFIXES, check_file, read_state
 from vizcnn.zoo.model import ZooModel

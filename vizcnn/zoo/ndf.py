@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.errors import WeightsError
-from vizcnn.zoo.cache import hash_file
+from vizcnn.files import hash_file
 from vizcnn.zoo.preprocessing import caffe_preprocessing
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.sources import imagenet_classes

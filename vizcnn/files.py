@@ -1,15 +1,16 @@
-"""Files that are whole or not there: written under a temporary name, then moved into place."""
+"""Whole files and their checksums: written under a temporary name, then moved into place."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vizcnn.errors import DataError
+from vizcnn.errors import VizcnnError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, failure: type[VizcnnError] = VizcnnError) -> Iterator[Path]:
     """Give a temporary name beside a path and move it there if the block succeeds.
 
     A process killed in the block leaves the former file as it was; an exception also removes the
@@ -17,12 +18,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file to write; its folder is made when it is missing.
+        failure: What to raise if it cannot be written.
 
     Yields:
         The name to write to, in the same folder.
 
     Raises:
-        DataError: If the folder or file cannot be written, or the disk is full.
+        VizcnnError: ``failure``, if the folder or file cannot be written, or the disk is full.
 
     Example:
         >>> import tempfile
@@ -32,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> target.read_text()
         'done'
     """
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -40,10 +42,16 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())  # on the disk before the former file goes
         temporary.replace(path)
     except OSError as error:
-        raise DataError(
+        raise failure(
             f"{str(path)!r} cannot be written ({error.strerror or type(error).__name__}): "
             "free some space, or choose another folder"
         ) from error
     finally:
         if temporary.is_file():
             temporary.unlink()
+
+
+def hash_file(path: Path) -> str:
+    """Compute the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
