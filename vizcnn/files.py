@@ -34,7 +34,8 @@ def replacing(path: Path, failure: type[VizcnnError] = VizcnnError) -> Iterator[
         >>> target.read_text()
         'done'
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # one name, not one per process: what a killed run left is written over by the next
+    temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
