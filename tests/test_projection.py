@@ -109,6 +109,7 @@ def test_only_what_lies_below_the_layer_is_refused(images):
         Deconvnet(net).project(images, "3", 0)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_scripted_and_compiled_models_are_refused(images):
     net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
     with pytest.raises(ModelError, match="scripted"):
