@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
+    complete_photos,
     device_option,
     format_option,
     json_option,
@@ -18,6 +19,7 @@ from vizcnn.cli.options import (
     weights_option,
 )
 from vizcnn.cli.progress import bar
+from vizcnn.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import DeconvManifest
@@ -34,8 +36,9 @@ SOME_FAILED = 2
     "images",
     multiple=True,
     metavar="PHOTO",
-    help="Photo, folder of photos, or a sample's name (astronaut, chelsea, coffee, rocket); may "
-    "be repeated.  [default: the sample motorcycle]",
+    shell_complete=complete_photos,
+    help=f"Photo, folder of photos, or a sample's name ({', '.join(SAMPLES)}); may be repeated.  "
+    "[default: the sample motorcycle]",
 )
 @click.option(
     "--layer",
@@ -129,25 +132,26 @@ def deconv(
     from vizcnn.projection import parse_position
     from vizcnn.samples import find_sample
 
-    net = load_model(model, weights, device, seed)
-    settings = DeconvSettings(
-        layers=select_layers(net, layers),
-        method=method,
-        units=units or None,
-        top=top,
-        position=parse_position(position),
-        scaling=scaling,  # type: ignore[arg-type]  # click has checked these three
-        passes_over_normalisation={"auto": None, "pass": True, "gradient": False}[normalisation],
-        unruled=unruled,  # type: ignore[arg-type]
-        figure_format=figure_format,  # type: ignore[arg-type]
-        save_arrays=save_arrays,
-    )
     given = images or ("motorcycle",)
     if "" in given:  # Path("") would be the current folder
         raise click.UsageError(
             "--image is empty: give a photo, a folder or a sample's name", context
         )
     photos = find_photos([find_sample(image) or Path(image) for image in given])
+    place = parse_position(position)
+    net = load_model(model, weights, device, seed)
+    settings = DeconvSettings(
+        layers=select_layers(net, layers),
+        method=method,
+        units=units or None,
+        top=top,
+        position=place,
+        scaling=scaling,  # type: ignore[arg-type]  # click has checked these three
+        passes_over_normalisation={"auto": None, "pass": True, "gradient": False}[normalisation],
+        unruled=unruled,  # type: ignore[arg-type]
+        figure_format=figure_format,  # type: ignore[arg-type]
+        save_arrays=save_arrays,
+    )
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
     command = quote_command(context, images=given, out=folder)
     manifest = make_deconv_gallery(net, photos, settings, folder, command, bar)

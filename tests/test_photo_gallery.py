@@ -113,7 +113,7 @@ def test_shared_scale_keeps_the_ratio_of_units(tmp_path, photo):
         (layer,) = manifest.photos[0].layers
         tiles = [load(tmp_path / scaling / tile.projection) for tile in layer.tiles]
         contrast[scaling] = [int(abs(tile.astype(int) - 128).max()) for tile in tiles]
-        assert ("one shared" in layer.scaling) == (scaling == "shared")
+        assert ("units' largest" in layer.scaling) == (scaling == "shared")
     active = [index for index, value in enumerate(contrast["unit"]) if value > 5]
     assert len(active) > 1
     assert all(contrast["unit"][index] >= 127 for index in active)

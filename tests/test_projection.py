@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import vizcnn
 from tests.models import (
     RELU6_SPELLINGS,
     RELU_SPELLINGS,
@@ -269,3 +270,25 @@ def test_repr_draws_the_mirrored_net():
     assert "branches at 'cat'" in repr(
         GuidedBackprop(prepare(branching_nets()["shared branches"][0]))
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:, :1], r"shape \(2, 1, 128, 128\); needed: images as a float tensor"),
+        (lambda x: x * torch.nan, "not finite"),
+        (lambda x: x * 255, r"got values .*; needed: RGB pixels of 0\.\.1"),
+        (lambda x: x[..., :64, :64], r"cannot take images of shape \(2, 3, 64, 64\)"),
+    ],
+)
+def test_bad_pixels_for_a_net_of_the_zoo_are_refused(change, message):
+    model = vizcnn.load("zfnet", weights="bundled")
+    with pytest.raises(ImageError, match=message) as caught:
+        Deconvnet(model).project(change(torch.rand(2, 3, 128, 128)), layer="conv5")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("unit", ["all", 1.5, None, True, [0, "1"]])
+def test_bad_units_are_refused(unit, images):
+    with pytest.raises(LayerError, match="does not exist: the layer has units"):
+        Deconvnet(prepare(Spelled(F.relu))).project(images, "conv2", unit)

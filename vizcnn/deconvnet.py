@@ -19,6 +19,30 @@ USUAL_SIZE = 224
 """Input size in pixels that is assumed of a net that does not say its own."""
 
 
+def check_images(images: Tensor, colours: bool) -> None:
+    """Make sure that images are what a net can be asked about.
+
+    Args:
+        images: What was given.
+        colours: Whether they have to be RGB pixels of 0..1.
+
+    Raises:
+        ImageError: If they are of another type, shape or range, or hold NaN.
+    """
+    if not isinstance(images, Tensor):
+        raise ImageError(
+            f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
+        )
+    got = f"{images.dtype} of shape {tuple(images.shape)}"
+    if images.ndim != 4 or not images.is_floating_point() or (colours and images.shape[1] != 3):
+        raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
+    if not images.isfinite().all():
+        raise ImageError(f"got {got} with values that are not finite; needed: numbers")
+    low, high = images.min().item(), images.max().item()
+    if colours and not -1e-6 <= low <= high <= 1 + 1e-6:
+        raise ImageError(f"got values {low:.3g}..{high:.3g}; needed: RGB pixels of 0..1")
+
+
 class Projector(nn.Module):
     """Projects the units of a net back to pixels by one rule; the net itself is never changed.
 
@@ -114,7 +138,7 @@ class Projector(nn.Module):
         inputs = self._prepare(images)
         paths = None if layers is None else [self.find_path(layer) for layer in layers]
         with record(self.net, paths) as recording, exact_arithmetic():
-            self.net(inputs)
+            self._run(inputs)
         return recording
 
     def project_recording(
@@ -160,18 +184,24 @@ class Projector(nn.Module):
         return mirror(self.record(images, [path]), path, self.rule, self.passes_over_normalisation)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
-            got = (
-                f"{images.dtype} of shape {tuple(images.shape)}"
-                if isinstance(images, Tensor)
-                else type(images).__name__
-            )
-            raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
+        check_images(images, colours=isinstance(self.model, ZooModel))
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         moved = images if own is None else images.to(device=own.device, dtype=own.dtype)
-        return (
-            self.model.preprocessing.normalise(moved) if isinstance(self.model, ZooModel) else moved
-        )
+        if isinstance(self.model, ZooModel):
+            return self.model.preprocessing.normalise(moved)
+        return moved
+
+    def _run(self, inputs: Tensor) -> None:
+        try:
+            self.net(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ImageError(
+                f"the net cannot take images of shape {tuple(inputs.shape)} ({reason}): "
+                "bring them to its input size"
+            ) from error
 
     def extra_repr(self) -> str:
         return f"method={self.rule.name}"

@@ -87,6 +87,7 @@ class ShownLayer:
         projections: Projections in their receptive fields, 0..1.
         patches: The photo in the same boxes, 0..1.
         boxes: Receptive fields.
+        classes: What the units stand for, in the net's last layer; else empty.
     """
 
     name: str
@@ -96,6 +97,7 @@ class ShownLayer:
     projections: tuple[Array, ...]
     patches: tuple[Array, ...]
     boxes: tuple[Box, ...]
+    classes: tuple[str, ...] = ()
 
     @property
     def size(self) -> str:
@@ -104,6 +106,10 @@ class ShownLayer:
             return f"{self.shape[0]} units"
         return f"{self.shape[0]} maps, {self.shape[1]} × {self.shape[2]}"
 
+    def name_unit(self, unit: int) -> str:
+        """Give a unit's class in the net's last layer, else its number."""
+        return self.classes[unit] if self.classes else f"unit {unit}"
+
     def to_strip(self) -> LayerStrip:
         """Give what a figure needs."""
         units, values = self.projection.units.tolist(), self.projection.activations.tolist()
@@ -111,7 +117,7 @@ class ShownLayer:
             UnitPair(
                 fit_tile(image, TILE_SIDE),
                 fit_tile(patch, TILE_SIDE),
-                f"unit {unit}\n{show_number(value)}",
+                f"{self.name_unit(unit)}\n{show_number(value) if value else 'silent'}",
             )
             for image, patch, unit, value in zip(
                 self.projections, self.patches, units, values, strict=True
@@ -203,7 +209,12 @@ class PhotoExhibit:
             projections=tuple(scale_projections(cut, self.settings.scaling)),
             patches=tuple(cut_box(self.photo, box) for box in boxes),
             boxes=boxes,
+            classes=self.model.classes if self._is_last(layer, shape) else (),
         )
+
+    def _is_last(self, layer: str, shape: tuple[int, ...]) -> bool:
+        last = list(self.model.layers.values())[-1]
+        return self.projector.find_path(layer) == last and shape == (len(self.model.classes),)
 
     def _write_layer(self, layer: ShownLayer) -> LayerSection:
         home = self.home / layer.name.replace("/", "-")
@@ -211,7 +222,8 @@ class PhotoExhibit:
         overlay = lay_over(self.photo, layer.whole)
         save_image(to_bytes(enlarge(overlay, PHOTO_SIDE)), home / "overlay.png")
         title = f"{self.model.title} {layer.name}: {self.name}"
-        labels = [str(unit) for unit in layer.projection.units.tolist()]
+        units = layer.projection.units.tolist()
+        labels = [layer.name_unit(unit).removeprefix("unit ") for unit in units]
         places = draw_overlay(self.photo, overlay, layer.boxes, labels, title, self.caption)
         return LayerSection(
             name=layer.name,
@@ -239,11 +251,14 @@ class PhotoExhibit:
             save_image(to_bytes(layer.projections[k]), projection)
             save_image(to_bytes(layer.patches[k]), patch)
             row, column = layer.projection.positions[k].tolist()
+            value = layer.projection.activations[k].item()
+            placed = row >= 0 and len(layer.shape) == 3 and value != 0  # a silent unit has no place
             tiles.append(
                 UnitTile(
                     unit=unit,
-                    activation=layer.projection.activations[k].item(),
-                    position=(row, column) if row >= 0 and len(layer.shape) == 3 else None,
+                    name=layer.classes[unit] if layer.classes else "",
+                    activation=value,
+                    position=(row, column) if placed else None,
                     box=layer.boxes[k],
                     projection=self._relative(projection),
                     patch=self._relative(patch),

@@ -96,7 +96,12 @@ def _describe_run(
         method=rule.name,
         method_source=rule.source,
         weights=describe_weights(model),
-        settings={**asdict(settings), "input_size": model.input_size, "net": model.options},
+        settings={
+            **asdict(settings),
+            "input_size": model.input_size,
+            "classes": len(model.classes),
+            "net": model.options,
+        },
         versions=list_versions(),
         photos=tuple(photos),
         failures=tuple(failures),

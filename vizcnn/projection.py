@@ -220,9 +220,10 @@ def _choose_units(values: Tensor, unit: int | Sequence[int] | Literal["top"], co
     if unit == "top":
         order = values.sort(dim=1, descending=True, stable=True).indices
         return order[:, : max(min(count, channels), 0)]
-    wanted = [unit] if isinstance(unit, int) else list(unit)
+    several = isinstance(unit, Sequence) and not isinstance(unit, str)
+    wanted = list(unit) if several else [unit]  # type: ignore[arg-type]
     for number in wanted:
-        if not isinstance(number, int) or not 0 <= number < channels:
+        if type(number) is not int or not 0 <= number < channels:
             raise LayerError(
                 f"unit {number!r} does not exist: the layer has units 0..{channels - 1}, or 'top'"
             )

@@ -79,8 +79,9 @@ def scale_projections(projections: Sequence[Array], scaling: Scaling) -> list[Ar
 
 def describe_scaling(scaling: Scaling) -> str:
     """Say in words how projections were scaled."""
-    whose = "each unit's own" if scaling == "unit" else "one shared"
-    return f"zero is mid grey; full contrast: {whose} {ROBUST_PERCENTILE} percentile of |values|"
+    percentile = f"{ROBUST_PERCENTILE} percentile of |values| above zero"
+    whose = f"each unit's {percentile}" if scaling == "unit" else f"the units' largest {percentile}"
+    return f"zero is mid grey; full contrast: {whose}"
 
 
 def cut_box(image: Array, box: Box) -> Array:
@@ -92,8 +93,8 @@ def cut_box(image: Array, box: Box) -> Array:
 def fit_tile(image: Array, side: int) -> Array:
     """Enlarge or reduce an image to a square tile; what it does not fill is mid grey.
 
-    Small images are enlarged by whole pixels, so that each stays visible; large ones are reduced
-    smoothly.
+    Small images are enlarged without smoothing, so that each pixel stays visible; large ones are
+    reduced smoothly.
 
     Args:
         image: (H, W, 3), 0..1.
@@ -108,23 +109,23 @@ def fit_tile(image: Array, side: int) -> Array:
     """
     height, width = image.shape[:2]
     factor = side / max(height, width)
-    if factor >= 1:
-        times = int(factor)
-        resized = image.repeat(times, axis=0).repeat(times, axis=1)
-        if times * max(height, width) < side * 0.9:  # whole pixels would leave too wide a margin
-            resized = _resize(image, factor, Image.Resampling.NEAREST)
-    else:
-        resized = _resize(image, factor, Image.Resampling.LANCZOS)
+    size = (max(round(height * factor), 1), max(round(width * factor), 1))
+    resized = _repeat_pixels(image, size) if factor >= 1 else _reduce(image, size)
     tile = np.full((side, side, 3), GREY, dtype=np.float32)
     top, left = (side - resized.shape[0]) // 2, (side - resized.shape[1]) // 2
     tile[top : top + resized.shape[0], left : left + resized.shape[1]] = resized
     return tile
 
 
-def _resize(image: Array, factor: float, method: Image.Resampling) -> Array:
-    size = (max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1))
-    resized = Image.fromarray(to_bytes(image)).resize(size, method)
-    return np.asarray(resized, dtype=np.float32) / np.float32(255)
+def _repeat_pixels(image: Array, size: tuple[int, int]) -> Array:
+    rows = np.arange(size[0]) * image.shape[0] // size[0]
+    columns = np.arange(size[1]) * image.shape[1] // size[1]
+    return image[rows[:, None], columns]
+
+
+def _reduce(image: Array, size: tuple[int, int]) -> Array:
+    smaller = Image.fromarray(to_bytes(image)).resize(size[::-1], Image.Resampling.LANCZOS)
+    return np.asarray(smaller, dtype=np.float32) / np.float32(255)
 
 
 def lay_out_grid(

@@ -67,10 +67,10 @@ function fit(image, source) {
 let shown = null;
 function showUnit(tile) {
   const dialog = find("#unit");
-  const { layer, unit, activation, position, box } = tile.dataset;
+  const { layer, unit, name, activation, position, box } = tile.dataset;
   const [top, left, bottom, right] = box.split(" ").map(Number);
   const texts = {
-    title: `${layer}, unit ${unit}`, activation, position,
+    title: `${layer}, unit ${unit}${name ? `: ${name}` : ""}`, activation, position,
     size: `${bottom - top} × ${right - left} px`,
     rows: `${top} to ${bottom - 1}`, columns: `${left} to ${right - 1}`,
   };
