@@ -13,7 +13,8 @@ from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
 SIZE = 32
-LAYERS = {"conv1": "1", "conv2": "4", "conv3": "6", "conv4": "8", "conv5": "10", "fc6": "13"}
+CONVOLUTIONS = {"conv1": "1", "conv2": "4", "conv3": "6", "conv4": "8", "conv5": "10"}
+LAYERS = {**CONVOLUTIONS, "fc6": "13", "fc7": "14"}
 
 
 def make_model() -> ZooModel:

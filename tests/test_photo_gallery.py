@@ -18,7 +18,6 @@ from vizcnn.gallery.codec import find_files
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.output import LIST_NAME
 from vizcnn.photo_gallery import make_deconv_gallery
-from vizcnn.samples import SAMPLES, find_sample, name_source
 from vizcnn.tiles import robust_limit, scale_signed, to_bytes
 
 MODEL = make_model()
@@ -144,6 +143,21 @@ def test_fully_connected_units_see_the_whole_photo(tmp_path, photo):
     assert all(tile.position is None and tile.box == (0, 0, SIZE, SIZE) for tile in layer.tiles)
 
 
+def test_units_of_the_last_layer_are_named_by_their_class(tmp_path, photo):
+    below, last = make(tmp_path, [photo], layers=("fc6", "fc7"), top=4).photos[0].layers
+    assert [tile.name for tile in last.tiles] == [make_model().classes[t.unit] for t in last.tiles]
+    assert {tile.name for tile in below.tiles} == {""}
+    assert "cat &lt;&amp;&gt;" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def test_a_silent_unit_has_no_place(tmp_path, photo):
+    (layer,) = make(tmp_path, [photo], layers=("conv5",), top=10).photos[0].layers
+    silent = [tile for tile in layer.tiles if tile.activation == 0]
+    assert silent, "this net and photo have silent units"
+    assert all(tile.position is None for tile in silent)
+    assert all(tile.position is not None for tile in layer.tiles if tile.activation > 0)
+
+
 def test_more_units_than_there_are_and_module_paths_as_names(tmp_path, photo):
     (layer,) = make(tmp_path, [photo], layers=("3#1",), top=99).photos[0].layers
     assert len(layer.tiles) == 10
@@ -264,22 +278,6 @@ def test_filters_of_a_net_without_colours_are_refused(tmp_path):
         with pytest.raises(ModelError):
             make_filter_gallery(replace(MODEL, module=module), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_samples_are_photos_and_named_the_same_on_every_machine(name):
-    path = find_sample(name)
-    assert path is not None and path.is_file()
-    assert name_source(path) == f"sample {name}"
-
-
-def test_samples_give_way_to_files_and_mistyped_ones_are_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(VizcnnError, match="did you mean 'coffee'"):
-        find_sample("cofee")
-    (tmp_path / "coffee").touch()
-    assert find_sample("coffee") is None
-    assert find_sample("holiday.jpg") is None
 
 
 def test_manifest_is_plain_json(tmp_path, photo):
