@@ -2,6 +2,7 @@
 
 import pytest
 
+from vizcnn.errors import VizcnnError
 from vizcnn.samples import SAMPLES, find_sample, name_source
 
 
