@@ -120,7 +120,8 @@ def fit_tile(image: Array, side: int) -> Array:
 def _repeat_pixels(image: Array, size: tuple[int, int]) -> Array:
     rows = np.arange(size[0]) * image.shape[0] // size[0]
     columns = np.arange(size[1]) * image.shape[1] // size[1]
-    return image[rows[:, None], columns]
+    repeated: Array = image[rows[:, None], columns]
+    return repeated
 
 
 def _reduce(image: Array, size: tuple[int, int]) -> Array:
