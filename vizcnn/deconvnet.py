@@ -119,8 +119,7 @@ class Projector(nn.Module):
             >>> Deconvnet(net).project(torch.rand(2, 3, 8, 8), layer="1", unit=[0, 3]).pixels.shape
             torch.Size([4, 3, 8, 8])
         """
-        path = self.find_path(layer)
-        recording = self.record(images, [path])
+        recording = self.record(images, [layer])
         return self.project_recording(recording, layer, unit, position, count)
 
     forward = project
@@ -180,8 +179,9 @@ class Projector(nn.Module):
         Raises:
             UnsupportedOperationError: If the net is not a chain below the layer.
         """
-        path = self.find_path(layer)
-        return mirror(self.record(images, [path]), path, self.rule, self.passes_over_normalisation)
+        recording = self.record(images, [layer])
+        path = self.find_path(layer)  # once: another net's path may be a canonical name as well
+        return mirror(recording, path, self.rule, self.passes_over_normalisation)
 
     def _prepare(self, images: Tensor) -> Tensor:
         check_images(images, colours=isinstance(self.model, ZooModel))
