@@ -1,13 +1,11 @@
 """``vizcnn deconv``: photos -> a gallery of projections."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from vizcnn.cli.options import (
-    complete_photos,
+    complete_names_and_files,
     device_option,
     format_option,
     json_option,
@@ -19,10 +17,8 @@ from vizcnn.cli.options import (
     weights_option,
 )
 from vizcnn.cli.progress import bar
+from vizcnn.cli.report import report_gallery
 from vizcnn.samples import SAMPLES
-
-if TYPE_CHECKING:
-    from vizcnn.gallery.manifest import DeconvManifest
 
 SOME_FAILED = 2
 """Exit status when some photos could not be used."""
@@ -36,7 +32,7 @@ SOME_FAILED = 2
     "images",
     multiple=True,
     metavar="PHOTO",
-    shell_complete=complete_photos,
+    shell_complete=complete_names_and_files(SAMPLES),
     help=f"Photo, folder of photos, or a sample's name ({', '.join(SAMPLES)}); may be repeated.  "
     "[default: the sample motorcycle]",
 )
@@ -155,22 +151,10 @@ def deconv(
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
     command = quote_command(context, images=given, out=folder)
     manifest = make_deconv_gallery(net, photos, settings, folder, command, bar)
-    report(manifest, folder, as_json)
-    if manifest.failures:
-        context.exit(SOME_FAILED)
-
-
-def report(manifest: "DeconvManifest", folder: Path, as_json: bool) -> None:
-    """Say what was made and what failed."""
-    index = folder / "index.html"
-    if as_json:
-        from vizcnn.gallery.manifest import to_json
-
-        click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
-    else:
-        units = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
-        click.echo(f"{manifest.title}, {manifest.weights.describe}")
-        click.echo(f"{len(manifest.photos)} photo(s), {units} projections by {manifest.method}")
-        click.echo(f"gallery: {click.format_filename(index)}")
+    count = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
+    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.method}"
+    report_gallery(manifest, folder, summary, as_json)
     for failure in manifest.failures:
         click.echo(f"left out: {failure.error}", err=True)
+    if manifest.failures:
+        context.exit(SOME_FAILED)

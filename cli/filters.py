@@ -1,6 +1,5 @@
 """``vizcnn filters``: the first layer's filters as a grid."""
 
-import json
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from vizcnn.cli.options import (
     seed_option,
     weights_option,
 )
+from vizcnn.cli.report import report_gallery
 
 
 @click.command(short_help="Draw the filters of a net's first layer.")
@@ -49,7 +49,6 @@ def filters(
 ) -> None:
     """Draw the filters of a net's first layer and measure how trained they look."""
     from vizcnn.filter_gallery import make_filter_gallery
-    from vizcnn.gallery.manifest import to_json
 
     net = load_model(model, weights, device, seed)
     folder = out or Path("vizcnn-out") / f"{model}-filters"
@@ -60,10 +59,5 @@ def filters(
         figure_format=figure_format,  # type: ignore[arg-type]
         command=quote_command(context, out=folder),
     )
-    index = folder / "index.html"
-    if as_json:
-        click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
-    else:
-        click.echo(f"{manifest.title}, {manifest.weights.describe}")
-        click.echo(f"{len(manifest.filters)} filters of {manifest.layer}")
-        click.echo(f"gallery: {click.format_filename(index)}")
+    summary = f"{len(manifest.filters)} filters of {manifest.layer}"
+    report_gallery(manifest, folder, summary, as_json)

@@ -1,7 +1,7 @@
 """Options that mean the same in every command, and what they are turned into."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +9,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.errors import VizcnnError
-from vizcnn.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -43,26 +42,24 @@ model_option = click.option(
 )
 
 
-def complete_weights(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Offer the sources of weights, and files."""
-    sources = ("auto", "bundled", "imagenet", "ndf", "random")
-    offered = [CompletionItem(name) for name in sources if name.startswith(incomplete)]
-    return [*offered, CompletionItem(incomplete, type="file")]
+Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def complete_photos(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Offer the sample photos, and files."""
-    offered = [CompletionItem(name) for name in SAMPLES if name.startswith(incomplete)]
-    return [*offered, CompletionItem(incomplete, type="file")]
+def complete_names_and_files(names: Iterable[str]) -> Completion:
+    """Make a shell completion that offers some names, and files."""
+
+    def complete(
+        context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        offered = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [*offered, CompletionItem(incomplete, type="file")]
+
+    return complete
 
 
 weights_option = click.option(
     "--weights",
-    shell_complete=complete_weights,
+    shell_complete=complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
     default="auto",
     show_default=True,
     metavar="SOURCE",
@@ -103,27 +100,10 @@ def out_option(default: str) -> Callable[[Command], Command]:
 def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
     """Load a net as the options say."""
     import vizcnn
+    from vizcnn.devices import choose_device
 
     wanted = None if weights in ("random", "none") else weights
     return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
-
-
-def choose_device(name: str) -> str:
-    """Settle ``auto``, and refuse a device that torch cannot use here.
-
-    Raises:
-        VizcnnError: If torch does not have the device.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise VizcnnError(f"device {name!r} cannot be used ({reason}): use --device cpu") from None
-    return name
 
 
 def quote_command(context: click.Context, **settled: Any) -> str:

@@ -104,10 +104,11 @@ def train(
 
     Run the same command again to go on after a break: nothing is lost but the last minutes.
     """
+    from vizcnn.devices import choose_device
     from vizcnn.training.card import DataSource
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
-    from vizcnn.training.machine import choose_device, prepare_cpu
+    from vizcnn.training.machine import prepare_cpu
     from vizcnn.training.photos import open_photos
 
     prepare_cpu(threads)

@@ -19,3 +19,12 @@ def small_net(monkeypatch, tmp_path):
 def images():
     """Give two small images of noise, the same in every test."""
     return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute on one thread in a whole file: sums in one order, the same bytes every time."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(former)

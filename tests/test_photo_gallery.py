@@ -223,7 +223,7 @@ def test_an_exception_in_the_middle_leaves_the_former_gallery(tmp_path, photo, e
     before = list_files(tmp_path)
     real, calls = PhotoExhibit._write_layer, []
 
-    def fail_second(self, layer):
+    def fail_second(self, layer, strip):
         calls.append(layer)
         if len(calls) == 2:
             raise error

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from tests.training_data import CROP, RECIPE, make_data
+from vizcnn.devices import choose_device
 from vizcnn.errors import DataError, ModelError, VizcnnError
 from vizcnn.files import replacing
 from vizcnn.training.augmentation import augment, centre_crop
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.machine import choose_device, describe_device
+from vizcnn.training.machine import describe_device
 from vizcnn.training.net import build_net, clip_filters, first_convolution
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe

@@ -21,12 +21,7 @@ from vizcnn.zoo.preprocessing import imagenet_preprocessing
 SOURCE = DataSource("tiny <b>|", licence="CC0", note="two\nlines")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    former = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(former)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -67,10 +67,7 @@ class Projector(nn.Module):
         # into the user's net
         self._attached = (model,)
         self.rule: Rule = find_rule(method)
-        own = self.rule.passes_over_normalisation
-        self.passes_over_normalisation = (
-            own if passes_over_normalisation is None else passes_over_normalisation
-        )
+        self.passes_over_normalisation = self.rule.skips_normalisation(passes_over_normalisation)
         self.unruled = unruled
 
     @property
@@ -202,9 +199,6 @@ class Projector(nn.Module):
                 f"the net cannot take images of shape {tuple(inputs.shape)} ({reason}): "
                 "bring them to its input size"
             ) from error
-
-    def extra_repr(self) -> str:
-        return f"method={self.rule.name}"
 
     def __repr__(self) -> str:
         """Show the mirrored net of a chain, or say why there is none."""

@@ -175,7 +175,9 @@ class PhotoExhibit:
             input_size=(self.photo.shape[1], self.photo.shape[0]),
             image=self._relative(self.home / "photo.png"),
             predictions=predictions,
-            layers=tuple(self._write_layer(layer) for layer in layers),
+            layers=tuple(
+                self._write_layer(layer, strip) for layer, strip in zip(layers, strips, strict=True)
+            ),
             figure=self._save(
                 draw_summary(self.photo, predictions, strips, title, self.caption), "summary"
             ),
@@ -216,7 +218,7 @@ class PhotoExhibit:
         last = list(self.model.layers.values())[-1]
         return self.projector.find_path(layer) == last and shape == (len(self.model.classes),)
 
-    def _write_layer(self, layer: ShownLayer) -> LayerSection:
+    def _write_layer(self, layer: ShownLayer, strip: LayerStrip) -> LayerSection:
         home = self.home / layer.name.replace("/", "-")
         height, width = layer.projection.field
         overlay = lay_over(self.photo, layer.whole)
@@ -233,9 +235,7 @@ class PhotoExhibit:
             receptive_field=height if height == width else None,
             tiles=tuple(self._write_tiles(layer, home)),
             scaling=describe_scaling(self.settings.scaling),
-            figure=self._save(
-                draw_layer(layer.to_strip(), title, self.caption), f"{home.name}/strip"
-            ),
+            figure=self._save(draw_layer(strip, title, self.caption), f"{home.name}/strip"),
             places=self._save(places, f"{home.name}/places"),
             overlay=self._relative(home / "overlay.png"),
             arrays=self._save_arrays(layer.projection, home),

@@ -3,13 +3,14 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from vizcnn.sheet import show_plainly
-from vizcnn.tiles import Box
+from vizcnn.tiles import LUMINANCE, Box
 
 Point = tuple[float, float]
 Size = tuple[float, float]
@@ -143,8 +144,7 @@ def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
 
 def _write_label(axes: Axes, label: str, index: int) -> Text:
     colour = COLOURS[index % len(COLOURS)]
-    red, green, blue = to_rgb(colour)
-    bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+    bright = float(np.dot(to_rgb(colour), LUMINANCE)) > 0.5
     return axes.text(
         0,
         0,

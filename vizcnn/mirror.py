@@ -11,7 +11,7 @@ from vizcnn.errors import UnsupportedOperationError
 from vizcnn.recording import MAX_POOLINGS, NORMALISATIONS, Call, Recording
 from vizcnn.rectifiers import parse_rectifier
 from vizcnn.rules import Rule
-from vizcnn.unpool import unpool
+from vizcnn.unpool import pair, unpool
 
 
 class Unpool(nn.Module):
@@ -67,9 +67,13 @@ class TransposedFilter(nn.Module):
         )
         geometry |= call.kwargs
         self.weight: Tensor = geometry["weight"].detach()
-        self.stride = _pair(geometry.get("stride", 1))
-        self.padding = _pair(geometry.get("padding", 0))
-        self.dilation = _pair(geometry.get("dilation", 1))
+        if isinstance(geometry.get("padding"), str):
+            raise UnsupportedOperationError(
+                f"no explicit deconvnet: a convolution with padding={geometry['padding']!r}"
+            )
+        self.stride = pair(geometry.get("stride", 1))
+        self.padding = pair(geometry.get("padding", 0))
+        self.dilation = pair(geometry.get("dilation", 1))
         self.groups: int = geometry.get("groups", 1)
         self.size = tuple(call.source.shape[-2:])
 
@@ -180,7 +184,6 @@ IDENTITIES = (
     F.dropout,
     F.dropout2d,
     F.alpha_dropout,
-    nn.Identity,
 )
 
 
@@ -256,11 +259,3 @@ _STEPS: dict[Callable[..., Any], Callable[[Call], nn.Module]] = {
     F.linear: TransposedLinear,
     F.batch_norm: ScaleChannels,
 }
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    if isinstance(value, str):
-        raise UnsupportedOperationError(
-            f"no explicit deconvnet: a convolution with padding={value!r}"
-        )
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])

@@ -106,11 +106,7 @@ def project(
     nodes = trace_nodes(output, recording.input)
     if rule.needs_rules and unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
-    skip = (
-        rule.passes_over_normalisation
-        if passes_over_normalisation is None
-        else passes_over_normalisation
-    )
+    skip = rule.skips_normalisation(passes_over_normalisation)
     targets = choose_targets(output.detach(), unit, position, count)
     with follow(recording, Way(rule, skip)):
         pixels = _send_back(output, recording.input, targets)

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from vizcnn.backward import Way, pass_normalisation, pool, rectify
 from vizcnn.errors import LayerError, ModelError, nearest_names
 from vizcnn.rectifiers import Rectifier, parse_rectifier
-from vizcnn.unpool import Window
+from vizcnn.unpool import Window, pair
 from vizcnn.zoo.normalisation import normalise_responses
 
 NORMALISATIONS = (F.local_response_norm, normalise_responses)
@@ -263,9 +263,9 @@ class _Recorder(TorchFunctionMode):
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> tuple[Any, Tensor, Window]:
-        size = _pair(kernel_size)
+        size = pair(kernel_size)
         window = Window(
-            size, _pair(stride) if stride else size, _pair(padding), _pair(dilation), ceil_mode
+            size, pair(stride) if stride else size, pair(padding), pair(dilation), ceil_mode
         )
         maxima, switches = pool(input, window)
         both = return_indices or func is F.max_pool2d_with_indices
@@ -290,10 +290,3 @@ def _is_feature_map(value: Any) -> bool:
 def _is_differentiable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     values = (*args, *kwargs.values())
     return any(isinstance(value, Tensor) and value.requires_grad for value in values)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    values = tuple(int(item) for item in value)
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])

@@ -29,6 +29,10 @@ class Rule:
     needs_rules: bool
     source: str
 
+    def skips_normalisation(self, asked: bool | None) -> bool:
+        """Settle whether contrast normalisation is skipped: as asked, else the rule's own habit."""
+        return self.passes_over_normalisation if asked is None else asked
+
 
 RULES = {
     rule.name: rule

@@ -20,6 +20,9 @@ ROBUST_PERCENTILE = 99.5
 GREY = 0.5
 """What zero is shown as."""
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of R, G, B in luminance (ITU-R BT.601)."""
+
 SHADOW = 0.25
 """Contrast that is left of the photo under an overlay."""
 
@@ -171,7 +174,7 @@ def lay_over(photo: Array, projections: Sequence[Array]) -> Array:
     Returns:
         (S, S, 3), 0..1; where projections overlap, the one that is strongest there is shown.
     """
-    grey = photo @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    grey = photo @ np.array(LUMINANCE, dtype=np.float32)
     shadow = (grey[:, :, None] - GREY) * np.float32(SHADOW)
     strongest = np.zeros_like(photo)
     for projection in projections:

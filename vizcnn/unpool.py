@@ -1,6 +1,7 @@
 """Unpooling by switches: each value goes back to the place its maximum came from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,19 @@ class Window:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     ceil: bool = False
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Spell a size out that torch takes as one number or as two.
+
+    Example:
+        >>> pair(3), pair((2, 1)), pair([5])
+        ((3, 3), (2, 1), (5, 5))
+    """
+    if isinstance(value, int):
+        return value, value
+    values = tuple(int(item) for item in value)
+    return values[0], values[-1]
 
 
 def pool_with_switches(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:

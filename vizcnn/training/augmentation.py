@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-GREY = (0.299, 0.587, 0.114)
-"""Weights of R, G, B in luminance (ITU-R BT.601)."""
+from vizcnn.tiles import LUMINANCE
 
 
 def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator) -> Tensor:
@@ -49,7 +48,7 @@ def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator) -> Ten
 
 
 def _luminance(pixels: Tensor) -> Tensor:
-    weights = torch.tensor(GREY, device=pixels.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMINANCE, device=pixels.device).view(1, 3, 1, 1)
     return (pixels * weights).sum(dim=1, keepdim=True)
 
 

@@ -1,4 +1,4 @@
-"""The machine that trains: which device, and a C library that keeps its memory."""
+"""The machine that trains: its name, and a C library that keeps its memory."""
 
 import ctypes
 import platform
@@ -6,35 +6,8 @@ import sys
 
 import torch
 
-from vizcnn.errors import ModelError
-
 # parameters of mallopt(3), from glibc's malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-
-
-def choose_device(name: str) -> str:
-    """Turn ``"auto"`` into the best device, and refuse one that is not there.
-
-    Args:
-        name: ``"auto"`` (CUDA if there is any, else the CPU), ``"cpu"``, ``"cuda"``, ...
-
-    Returns:
-        A device name that torch takes.
-
-    Raises:
-        ModelError: If there is no such device here.
-
-    Example:
-        >>> choose_device("cpu")
-        'cpu'
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ModelError(f"no device {name!r} here; use auto, cpu or, with a GPU, cuda") from None
-    return name
 
 
 def describe_device(device: str) -> str:

@@ -1,0 +1,30 @@
+"""What a command says of the gallery that it wrote."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vizcnn.gallery.manifest import Manifest
+
+
+def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bool) -> None:
+    """Say on stdout what was made and where it is.
+
+    Args:
+        manifest: What was written.
+        folder: The gallery's folder.
+        summary: What it holds, in one line.
+        as_json: Whether to print the manifest instead of lines for a person.
+    """
+    from vizcnn.gallery.manifest import to_json
+
+    index = folder / "index.html"
+    if as_json:
+        click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
+        return
+    click.echo(f"{manifest.title}, {manifest.weights.describe}")
+    click.echo(summary)
+    click.echo(f"gallery: {click.format_filename(index)}")

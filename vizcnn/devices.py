@@ -1,0 +1,34 @@
+"""The device to compute on."""
+
+import torch
+
+from vizcnn.errors import ModelError
+
+
+def choose_device(name: str) -> str:
+    """Turn ``"auto"`` into the best device, and refuse one that is not there.
+
+    Args:
+        name: ``"auto"`` (CUDA if there is any, else the CPU), ``"cpu"``, ``"cuda"``, ...
+
+    Returns:
+        A device name that torch takes.
+
+    Raises:
+        ModelError: If there is no such device here.
+
+    Example:
+        >>> choose_device("cpu")
+        'cpu'
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"no device to compute on: device {name!r} cannot be used ({reason}); "
+            "use auto, cpu or, with a GPU, cuda"
+        ) from None
+    return name
