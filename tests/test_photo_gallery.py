@@ -227,7 +227,7 @@ def test_an_exception_in_the_middle_leaves_the_former_gallery(tmp_path, photo, e
         calls.append(layer)
         if len(calls) == 2:
             raise error
-        return real(self, layer)
+        return real(self, layer, strip)
 
     monkeypatch.setattr(PhotoExhibit, "_write_layer", fail_second)
     with pytest.raises(type(error)):
