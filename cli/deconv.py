@@ -40,9 +40,8 @@ SOME_FAILED = 2
     "--layer",
     "layers",
     multiple=True,
-    default=("conv1..conv5",),
-    show_default=True,
-    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.",
+    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
+    "[default: conv1..conv5, as far as the net has them]",
 )
 @click.option("--unit", "units", type=int, multiple=True, help="Unit number; may be repeated.")
 @click.option(
@@ -123,7 +122,7 @@ def deconv(
     """
     from vizcnn.exhibit import DeconvSettings
     from vizcnn.images import find_photos
-    from vizcnn.layers import select_layers
+    from vizcnn.layers import list_stages, select_layers
     from vizcnn.photo_gallery import make_deconv_gallery
     from vizcnn.projection import parse_position
     from vizcnn.samples import find_sample
@@ -136,8 +135,9 @@ def deconv(
     photos = find_photos([find_sample(image) or Path(image) for image in given])
     place = parse_position(position)
     net = load_model(model, weights, device, seed)
+    wanted = layers or (list_stages(net),)
     settings = DeconvSettings(
-        layers=select_layers(net, layers),
+        layers=select_layers(net, wanted),
         method=method,
         units=units or None,
         top=top,
@@ -149,7 +149,7 @@ def deconv(
         save_arrays=save_arrays,
     )
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
-    command = quote_command(context, images=given, out=folder)
+    command = quote_command(context, images=given, layers=wanted, out=folder)
     manifest = make_deconv_gallery(net, photos, settings, folder, command, bar)
     count = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
     summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.method}"

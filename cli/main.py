@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import click
 
 import vizcnn
+from vizcnn.cli.aliasing import aliasing
 from vizcnn.cli.deconv import deconv
 from vizcnn.cli.filters import filters
 from vizcnn.cli.models import models
@@ -77,7 +78,7 @@ def commands() -> None:
     """
 
 
-for command in (deconv, filters, models, weights, train):
+for command in (deconv, filters, aliasing, models, weights, train):
     commands.add_command(command)
 
 

@@ -57,14 +57,22 @@ def complete_names_and_files(names: Iterable[str]) -> Completion:
     return complete
 
 
-weights_option = click.option(
+_WEIGHTS: dict[str, Any] = {
+    "shell_complete": complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
+    "show_default": True,
+    "metavar": "SOURCE",
+}
+_WEIGHTS_HELP = (
+    "auto (ImageNet if fetched, else bundled), bundled, imagenet, ndf, random, or a file "
+    "(.safetensors, .pth, .onnx)"
+)
+weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
+several_weights_option = click.option(
     "--weights",
-    shell_complete=complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
-    default="auto",
-    show_default=True,
-    metavar="SOURCE",
-    help="auto (ImageNet if fetched, else bundled), bundled, imagenet, ndf, random, or a file "
-    "(.safetensors, .pth, .onnx).",
+    multiple=True,
+    default=("auto",),
+    help=f"{_WEIGHTS_HELP}; one for all nets, or repeated, one for each.",
+    **_WEIGHTS,
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps, ..."
@@ -87,6 +95,19 @@ seed_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 
 
+def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
+    """Make a ``--model`` option that may be repeated."""
+    return click.option(
+        "--model",
+        "models",
+        type=NetName(),
+        multiple=True,
+        default=default,
+        show_default=True,
+        help="The net, by name; may be repeated: nets are set side by side.",
+    )
+
+
 def out_option(default: str) -> Callable[[Command], Command]:
     """Make the ``--out`` option with a default folder."""
     return click.option(
@@ -104,6 +125,32 @@ def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
 
     wanted = None if weights in ("random", "none") else weights
     return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
+
+
+def load_models(
+    context: click.Context, names: tuple[str, ...], weights: tuple[str, ...], device: str, seed: int
+) -> "list[ZooModel]":
+    """Load several nets as the options say; one ``--weights`` goes for all of them."""
+    check_counts(context, names, "--weights", weights)
+    sources = weights * len(names) if len(weights) == 1 else weights
+    return [
+        load_model(name, source, device, seed) for name, source in zip(names, sources, strict=True)
+    ]
+
+
+def check_counts(
+    context: click.Context, names: tuple[str, ...], flag: str, given: tuple[str, ...]
+) -> None:
+    """Make sure that an option was given once, or once for each net.
+
+    Raises:
+        click.UsageError: If it was not.
+    """
+    if len(given) > 1 and len(given) != len(names):
+        raise click.UsageError(
+            f"{len(given)} {flag} for {len(names)} --model: give one for all nets, or one for each",
+            context,
+        )
 
 
 def quote_command(context: click.Context, **settled: Any) -> str:

@@ -25,6 +25,7 @@ def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bo
     if as_json:
         click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
         return
-    click.echo(f"{manifest.title}, {manifest.weights.describe}")
+    for net in manifest.nets:
+        click.echo(f"{net.title}, {net.weights.describe}")
     click.echo(summary)
     click.echo(f"gallery: {click.format_filename(index)}")

@@ -1,30 +1,59 @@
-"""``vizcnn train``: train AlexNet or ZFNet on a folder of photos."""
+"""``vizcnn train``: train AlexNet, ZFNet or LeNet-5 on a folder of photos."""
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.cli.progress import bar
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
+    from vizcnn.training.card import DataSource
     from vizcnn.training.export import ExportedRun
     from vizcnn.training.loop import TrainingRun
 
 DEFAULTS = Recipe("zfnet")
 SHOWN_FAILURES = 20
+DIGITS = "digits"
+"""What ``--data`` calls the digits of scikit-learn."""
 
 
-@click.command(short_help="Train AlexNet or ZFNet on your photos.")
-@click.option("--model", required=True, metavar="NAME", help="Net to train: alexnet or zfnet.")
+def _usual(name: str) -> str:
+    """Say what a setting is if it is not given, in a help text."""
+    others = [
+        f"{model} {_say(settings[name])}"
+        for model, settings in USUAL_SETTINGS.items()
+        if name in settings
+    ]
+    return "; ".join([_say(getattr(DEFAULTS, name)), *others])
+
+
+def _say(value: object) -> str:
+    if value is None:
+        return "fixed"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+@click.command(short_help="Train AlexNet, ZFNet or LeNet-5 on your photos.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="NAME",
+    help="Net to train: alexnet, alexnet-7x7, zfnet or lenet.",
+)
+@click.option("--variant", metavar="FORM", help="Form of the net, such as lenet's classic.")
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder with train/ and val/, each with a folder of photos per class.",
+    help="Folder with train/ and val/, each with a folder of photos per class; or digits: those "
+    "that scikit-learn ships, written to OUT/digits first, unless a folder has that name.",
 )
 @click.option(
     "--out",
@@ -35,29 +64,25 @@ SHOWN_FAILURES = 20
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    default=DEFAULTS.epochs,
-    show_default=True,
+    show_default=_usual("epochs"),
     help="Passes over the training photos.",
 )
 @click.option(
     "--crop",
     type=click.IntRange(1),
-    default=DEFAULTS.crop,
-    show_default=True,
+    show_default=_usual("crop"),
     help="Side of the net's input in pixels.",
 )
 @click.option(
     "--batch",
     type=click.IntRange(1),
-    default=DEFAULTS.batch,
-    show_default=True,
+    show_default=_usual("batch"),
     help="Photos in a step.",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=DEFAULTS.learning_rate,
-    show_default=True,
+    show_default=_usual("learning_rate"),
     help="Peak of the schedule (warm-up, then half a cosine).",
 )
 @click.option(
@@ -70,24 +95,27 @@ SHOWN_FAILURES = 20
 @click.option(
     "--hidden",
     type=click.IntRange(1),
-    default=DEFAULTS.hidden,
-    show_default=True,
+    show_default=_usual("hidden"),
     help="Width of fc6 and fc7.",
+)
+@click.option(
+    "--flip/--no-flip",
+    default=None,
+    show_default=_usual("flip"),
+    help="Mirror every second photo; not for digits or letters.",
 )
 @click.option("--clip-first-layer", is_flag=True, help="Clip conv1's filters to an RMS of 0.1.")
 @click.option(
     "--mixed-precision/--no-mixed-precision",
-    default=DEFAULTS.mixed_precision,
-    show_default=True,
+    default=None,
+    show_default=_usual("mixed_precision"),
     help="Compute in bfloat16 where that is safe.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
 @click.option("--data-name", help="Name of the photos for the model card; default: the folder's.")
-@click.option(
-    "--licence", default="unknown", show_default=True, help="Licence of the photos, for the card."
-)
-@click.option("--note", default="", help="A remark for the model card.")
+@click.option("--licence", help="Licence of the photos, for the model card.")
+@click.option("--note", help="A remark for the model card.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def train(
     data: Path,
@@ -95,32 +123,46 @@ def train(
     device: str,
     threads: int | None,
     data_name: str | None,
-    licence: str,
-    note: str,
+    licence: str | None,
+    note: str | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Train AlexNet or ZFNet on your photos, and write weights and a model card.
+    """Train AlexNet, ZFNet or LeNet-5 on your photos, and write weights and a model card.
 
     Run the same command again to go on after a break: nothing is lost but the last minutes.
     """
     from vizcnn.devices import choose_device
-    from vizcnn.training.card import DataSource
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
     from vizcnn.training.machine import prepare_cpu
     from vizcnn.training.photos import open_photos
 
     prepare_cpu(threads)
-    recipe = Recipe(**settings)
+    recipe = usual_recipe(**settings)
+    data, source = _find_data(data, out)
     photos, validation = open_photos(data, recipe.resize)
     run = TrainingRun(recipe, photos, validation, out / "checkpoint.pt", choose_device(device))
     run.load_photos(bar)
     _list_unreadable(photos.unreadable + validation.unreadable)
     _run_or_save(run, as_json)
-    source = DataSource(data_name or data.resolve().name, licence, note)
+    told = {"name": data_name, "licence": licence, "note": note}
+    source = replace(source, **{name: text for name, text in told.items() if text is not None})
     exported = export_run(run.state(), photos, validation, out, source, run.device, bar)
     _report_export(exported, as_json)
+
+
+def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:
+    """Give the folder of photos and what is known of them; writes the digits if they are meant."""
+    from vizcnn.training.card import DataSource
+    from vizcnn.training.digits import DIGITS_SOURCE, write_digits
+
+    if data != Path(DIGITS) or data.exists():
+        return data, DataSource(data.resolve().name)
+    folder = out / DIGITS
+    if not folder.exists():
+        write_digits(folder)
+    return folder, DIGITS_SOURCE
 
 
 def _list_unreadable(failures: list[str]) -> None:

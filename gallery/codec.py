@@ -33,7 +33,7 @@ def encode(record: Any) -> str:
         ManifestError: If a value cannot be written, or is not finite.
 
     Example:
-        >>> from vizcnn.gallery.manifest import Failure
+        >>> from vizcnn.gallery.deconv_manifest import Failure
         >>> print(encode(Failure(source="a.jpg", error="empty")), end="")
         {
           "source": "a.jpg",
@@ -74,7 +74,7 @@ def decode(kind: type[T], text: str) -> T:
             wrong type.
 
     Example:
-        >>> from vizcnn.gallery.manifest import Failure
+        >>> from vizcnn.gallery.deconv_manifest import Failure
         >>> decode(Failure, '{"source": "a.jpg", "error": 3}')
         Traceback (most recent call last):
         vizcnn.gallery.codec.ManifestError: Failure.error is 3: needed is str
@@ -170,10 +170,9 @@ def find_files(record: Any) -> list[str]:
     """List every file that a dataclass names, in order, each once.
 
     Example:
-        >>> from vizcnn.gallery.manifest import FilterTile
-        >>> tile = FilterTile(index=0, rms=0.1, rough=0.2, image="0.png", width_px=7, height_px=7)
-        >>> find_files(tile)
-        ['0.png']
+        >>> from vizcnn.gallery.filter_manifest import FilterFigure
+        >>> find_files(FilterFigure(title="a grid", file="grid.png", text="all filters"))
+        ['grid.png']
     """
     hints = get_type_hints(type(record), include_extras=True)
     found: list[str] = []

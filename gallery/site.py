@@ -1,21 +1,19 @@
 """Pages from a manifest: HTML that opens from disk, with its own style and script."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from vizcnn.gallery.aliasing_manifest import AliasingManifest
 from vizcnn.gallery.codec import ManifestError, find_files
+from vizcnn.gallery.deconv_manifest import DeconvManifest, PhotoSection
 from vizcnn.gallery.files import write_text
-from vizcnn.gallery.manifest import (
-    DeconvManifest,
-    FilterManifest,
-    Manifest,
-    PhotoSection,
-    Weights,
-    write_manifest,
-)
+from vizcnn.gallery.filter_manifest import FilterManifest
+from vizcnn.gallery.manifest import Manifest, write_manifest
+from vizcnn.gallery.records import Weights
 
 HERE = Path(__file__).parent
 
@@ -70,20 +68,35 @@ def render_pages(manifest: Manifest) -> dict[str, str]:
         manifest: What a run made.
 
     Returns:
-        HTML by file name. One photo, or a grid of filters, makes ``index.html`` alone; several
-        photos make ``index.html`` with a card for each, and a page each.
+        HTML by file name; every run has an ``index.html``.
     """
-    environment = make_environment()
-    if isinstance(manifest, FilterManifest):
-        shown = [name for name in manifest.figures if name.lower().endswith(SHOWN_BY_BROWSERS)]
-        context = {"manifest": manifest, "shown": shown[:1]}
-        return {"index.html": environment.get_template("filters.html").render(context)}
+    return PAGES[manifest.kind](make_environment(), manifest)
+
+
+def _render_photos(environment: Environment, manifest: DeconvManifest) -> dict[str, str]:
+    """Render one photo as the whole; several as an index of cards and a page each."""
     if len(manifest.photos) == 1:
         return {"index.html": _render_photo(environment, manifest, 0)}
     links = [name_page(index) for index in range(len(manifest.photos))]
     photos = environment.get_template("photos.html").render(manifest=manifest, links=links)
     pages = {link: _render_photo(environment, manifest, i) for i, link in enumerate(links)}
     return {"index.html": photos, **pages}
+
+
+def _render_filters(environment: Environment, manifest: FilterManifest) -> dict[str, str]:
+    return {"index.html": environment.get_template("filters.html").render(manifest=manifest)}
+
+
+def _render_aliasing(environment: Environment, manifest: AliasingManifest) -> dict[str, str]:
+    return {"index.html": environment.get_template("aliasing.html").render(manifest=manifest)}
+
+
+PAGES: Mapping[str, Callable[[Environment, Any], dict[str, str]]] = {
+    "deconv": _render_photos,
+    "filters": _render_filters,
+    "aliasing": _render_aliasing,
+}
+"""What renders the pages of each kind of manifest."""
 
 
 def _render_photo(environment: Environment, manifest: DeconvManifest, index: int) -> str:
@@ -129,6 +142,7 @@ def make_environment() -> Environment:
         "percent": show_percent,
         "pixels": lambda size: f"{size[0]}\u00a0×\u00a0{size[1]}\u00a0px",
         "setting": show_setting,
+        "shown": lambda name: name.lower().endswith(SHOWN_BY_BROWSERS),
         "suffix": lambda name: Path(name).suffix.lstrip(".").upper(),
     }
     environment.globals |= {"CRISP_BELOW": CRISP_BELOW}

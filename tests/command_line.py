@@ -3,6 +3,7 @@
 from click.testing import CliRunner
 
 from vizcnn.cli.main import commands
+from vizcnn.cli.train import train
 
 
 def run(*arguments, status=0):
@@ -11,6 +12,13 @@ def run(*arguments, status=0):
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
     return result
+
+
+def invoke_train(options):
+    """Run the command ``train`` alone, so that its errors come as they are raised."""
+    # a click command keeps the help option of its first context: that of the whole command line
+    names = commands.context_settings["help_option_names"]
+    return CliRunner().invoke(train, options, standalone_mode=False, help_option_names=names)
 
 
 def fail(*arguments, status=2) -> str:

@@ -6,16 +6,21 @@ from typing import Any
 
 from PIL import Image
 
-from vizcnn.gallery.manifest import (
+from vizcnn.gallery.deconv_manifest import (
     DeconvManifest,
     Failure,
-    FilterManifest,
-    FilterTile,
     LayerSection,
     PhotoSection,
     UnitTile,
-    Weights,
 )
+from vizcnn.gallery.filter_manifest import (
+    FilterFigure,
+    FilterManifest,
+    FilterNet,
+    FilterSummary,
+    FilterTile,
+)
+from vizcnn.gallery.records import Weights
 
 WEIGHTS = Weights(
     describe="bundled ZFNet",
@@ -97,28 +102,86 @@ def make_deconv(
     return replace(manifest, **changes)
 
 
-def make_filters(folder: Path, count: int = 5) -> FilterManifest:
-    tiles = [
-        FilterTile(
-            index=index,
-            rms=0.1 / (index + 1),
-            rough=(index * 3 % count) / count,
-            image=paint(folder, f"filter-{index}.png", (7, 7), COLOURS[index % 4]),
-            width_px=7,
-            height_px=7,
-        )
-        for index in range(count)
-    ]
-    (folder / "filters.pdf").write_bytes(b"%PDF-1.4")
+SUMMARY = FilterSummary(
+    filters=96,
+    dead=1,
+    lowpass=40,
+    oriented=50,
+    energy=4.07,
+    low=0.5,
+    mid=0.3,
+    high=0.2,
+    peak=0.113,
+    selectivity=0.4,
+    bandwidth=2.1,
+    colour=0.42,
+    channels_used=2.7,
+)
+
+
+def make_filter(folder: Path, key: str, index: int, count: int) -> FilterTile:
+    return FilterTile(
+        index=index,
+        image=paint(folder, f"{key}-{index}.png", (7, 7), COLOURS[index % 4]),
+        width_px=7,
+        height_px=7,
+        energy=1.0 / (index + 1),
+        rms=0.1 / (index + 1),
+        dead=index == count - 1,
+        low=(index * 3 % count) / count,
+        mid=0.0,
+        high=1 - (index * 3 % count) / count,
+        peak=0.1 * index,
+        orientation=(90.0, None, 45.0)[index % 3],
+        selectivity=0.5,
+        bandwidth=(None, 1.5)[index % 2],
+        colour=0.25,
+        strongest_channel=2,
+        strongest_share=0.5,
+        channels_used=2.5,
+    )
+
+
+def make_filter_net(folder: Path, model: str, title: str, count: int, **changes: Any) -> FilterNet:
+    net = FilterNet(
+        model=model,
+        title=title,
+        weights=WEIGHTS,
+        layer="the first layer",
+        path="features.0",
+        first=True,
+        kernel=(7, 7),
+        channels=3,
+        groups=1,
+        stride=(2, 2),
+        unit="cycles/px",
+        summary=SUMMARY,
+        shown=f"all {count} filters",
+        filters=tuple(make_filter(folder, model, index, count) for index in range(count)),
+    )
+    return replace(net, **changes)
+
+
+def make_filters(folder: Path, count: int = 5, several: bool = False) -> FilterManifest:
+    """One net's first layer, or two nets of which one shows a deeper layer."""
+    (folder / "numbers.pdf").write_bytes(b"%PDF-1.4")
+    nets = [make_filter_net(folder, "zfnet", "ZFNet", count)]
+    if several:
+        deep = {"layer": "conv2", "first": False, "unit": "cycles/map px", "groups": 2}
+        nets.append(make_filter_net(folder, "alexnet", "AlexNet conv2", count, clipped=3, **deep))
     return FilterManifest(
         vizcnn="0.1.0",
         command="vizcnn filters --model zfnet",
-        model="zfnet",
-        title="ZFNet",
-        layer="conv1",
-        path="features.0",
-        weights=WEIGHTS,
+        title=f"{' and '.join(net.title for net in nets)}: filters",
         scaling="each by its largest value",
-        figures=("filters.pdf", paint(folder, "filters.png", (64, 64), COLOURS[3])),
-        filters=tuple(tiles),
+        notes=("sorted by energy",),
+        figures=(
+            FilterFigure(
+                title="The filters",
+                file=paint(folder, "filters.png", (64, 64), COLOURS[3]),
+                text="Grid of filters",
+            ),
+            FilterFigure(title="In numbers", file="numbers.pdf", text="Bars", note="a note"),
+        ),
+        nets=tuple(nets),
     )

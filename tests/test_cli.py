@@ -152,7 +152,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
 
 def test_filters_repeat_too(tmp_path):
     result = run("filters", "--scale", "shared", "--format", "svg")
-    assert "12 filters of conv1" in result.stdout
+    assert "all 12 filters of the first layer" in result.stdout
     first = list_files(tmp_path)
     words = shlex.split(read_manifest(Path("vizcnn-out/zfnet-filters")).command)
     run(*words[1:])

@@ -11,11 +11,9 @@ from vizcnn.figures import (
     ROW_UNITS,
     LayerStrip,
     UnitPair,
-    draw_filters,
     draw_layer,
     draw_overlay,
     draw_summary,
-    grid_columns,
 )
 from vizcnn.labels import join_labels, place_apart
 from vizcnn.sheet import DPI, SLIDE_WIDTH
@@ -138,7 +136,6 @@ def test_layer_of_thousands_of_units_draws_the_first_and_says_so():
 def test_long_and_odd_titles_and_captions_stay_on_every_figure(title):
     for figure in (
         draw_layer(make_strip(1), title, LONG_CAPTION),
-        draw_filters([PHOTO] * 2, title, LONG_CAPTION),
         draw_overlay(PHOTO, PHOTO, [(0, 0, 9, 9)], ["1"], title, LONG_CAPTION),
     ):
         check_layout(figure)
@@ -168,24 +165,6 @@ def test_overlay_labels_every_box_apart(count, spread):
 def test_overlay_of_a_tiny_photo(side):
     photo = np.zeros((side, side, 3), dtype=np.float32)
     check_layout(draw_overlay(photo, photo, [(0, 0, 1, 1)] * 3, ["1", "2", "3"], "t", CAPTION))
-
-
-@pytest.mark.parametrize(
-    ("count", "columns"), [(1, 1), (2, 2), (6, 3), (64, 8), (96, 12), (97, 12)]
-)
-def test_filters_are_drawn_whole(count, columns):
-    assert grid_columns(count) == columns
-    filters = [np.full((7, 7, 3), index / count, dtype=np.float32) for index in range(count)]
-    figure = draw_filters(filters, "ZFNet: the filters", CAPTION)
-    texts = check_layout(figure)
-    assert "ZFNet: the filters" in texts and CAPTION in flat(texts)
-    (image,) = [axes.images[0].get_array() for axes in figure.axes]
-    rows = -(-count // columns)
-    assert image.shape == (rows * 8 - 1, columns * 8 - 1, 3)
-    (box,) = list_image_boxes(figure)
-    width, height = figure.get_size_inches()
-    assert box.width * width / image.shape[1] == pytest.approx(box.height * height / image.shape[0])
-    assert width <= SLIDE_WIDTH
 
 
 def test_labels_of_equal_boxes_are_joined_and_large_boxes_come_first():

@@ -7,7 +7,7 @@ import pytest
 
 from tests.galleries import make_deconv, make_filters
 from tests.webdriver import Browser, find_browser, open_browser
-from vizcnn.gallery.manifest import Failure
+from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.site import write_gallery
 
 FOUND = find_browser()
@@ -20,6 +20,15 @@ SIZES = """return [...document.querySelectorAll('.large img')].map(
     image => [image.width, image.height, image.complete])"""
 SECOND_COLUMN = """return [...document.querySelectorAll('.sortable tbody td:nth-child(2)')].map(
     cell => cell.textContent)"""
+
+
+def sort_by(page: Browser, head: str) -> list[str]:
+    """Press a head of the first table; gives the order of the filters."""
+    page.run(
+        "[...document.querySelectorAll('.sortable th button')]"
+        f".find(button => button.textContent === '{head}').click()"
+    )
+    return page.run(SECOND_COLUMN)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_gallery(make_deconv(base / "many", *names, failures=failures), base / "many")
     (base / "filters").mkdir()
     write_gallery(make_filters(base / "filters"), base / "filters")
+    (base / "nets").mkdir()
+    write_gallery(make_filters(base / "nets", several=True), base / "nets")
     return base
 
 
@@ -157,15 +168,33 @@ def test_n_and_p_turn_the_pages_of_photos(page, folder):
 
 def test_table_of_filters_sorts_both_ways(page, folder):
     page.open(folder / "filters" / "index.html")
-    page.run("document.querySelectorAll('.sortable th button')[2].click()")
-    assert page.run(SECOND_COLUMN) == ["0", "2", "4", "1", "3"]
-    page.run("document.querySelectorAll('.sortable th button')[2].click()")
-    assert page.run(SECOND_COLUMN) == ["3", "1", "4", "2", "0"]
+    assert sort_by(page, "Low") == ["0", "2", "4 dead", "1", "3"]
+    assert sort_by(page, "Low") == ["3", "1", "4 dead", "2", "0"]
+
+
+def test_filters_without_a_value_come_last_both_ways(page, folder):
+    page.open(folder / "filters" / "index.html")
+    assert sort_by(page, "Orientation") == ["2", "0", "3", "1", "4 dead"]
+    assert sort_by(page, "Orientation") == ["0", "3", "2", "1", "4 dead"]
+
+
+def test_tables_of_several_nets_sort_apart(page, folder):
+    page.open(folder / "nets" / "index.html")
+    sort_by(page, "Energy")
+    numbers = page.run(SECOND_COLUMN)
+    assert numbers == ["4 dead", "3", "2", "1", "0", "0", "1", "2", "3", "4 dead"]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1366])
 @pytest.mark.parametrize(
-    "name", ["one/index.html", "many/index.html", "many/photo-002.html", "filters/index.html"]
+    "name",
+    [
+        "one/index.html",
+        "many/index.html",
+        "many/photo-002.html",
+        "filters/index.html",
+        "nets/index.html",
+    ],
 )
 def test_pages_fit_every_width_and_ask_for_nothing_but_their_own_files(page, folder, name, width):
     page.resize(width, 740)

@@ -7,15 +7,10 @@ import pytest
 from tests.galleries import make_deconv, make_filters
 from vizcnn.errors import VizcnnError
 from vizcnn.gallery.codec import ManifestError, find_files
+from vizcnn.gallery.deconv_manifest import DeconvManifest, Failure
 from vizcnn.gallery.files import write_text
-from vizcnn.gallery.manifest import (
-    DeconvManifest,
-    Failure,
-    from_json,
-    read_manifest,
-    to_json,
-    write_manifest,
-)
+from vizcnn.gallery.manifest import KINDS, from_json, read_manifest, to_json, write_manifest
+from vizcnn.gallery.site import PAGES
 
 NAMES = ["plain.png", 'a "quoted" <script>.png', "café\n#1?.png", "caf\udce9.png"]
 
@@ -32,10 +27,29 @@ def test_deconv_manifest_survives_the_round_trip(manifest):
     assert from_json(to_json(manifest)) == manifest
 
 
-def test_filter_manifest_survives_the_round_trip(tmp_path):
-    manifest = make_filters(tmp_path)
+@pytest.mark.parametrize("several", [False, True])
+def test_filter_manifest_survives_the_round_trip(tmp_path, several):
+    manifest = make_filters(tmp_path, several=several)
     assert read_manifest(write_manifest(manifest, tmp_path)) == manifest
     assert read_manifest(tmp_path) == manifest
+
+
+def test_filter_manifest_of_one_net_as_it_once_was_is_refused(tmp_path):
+    old = damage(to_json(make_filters(tmp_path)), schema=1)
+    with pytest.raises(ManifestError, match="schema 1: this vizcnn reads 2"):
+        from_json(old)
+
+
+def test_every_kind_has_pages_and_says_which_nets_it_is_of(tmp_path, manifest):
+    assert set(PAGES) == set(KINDS)
+    assert [net.title for net in manifest.nets] == ["ZFNet"]
+    assert [net.model for net in make_filters(tmp_path, several=True).nets] == ["zfnet", "alexnet"]
+
+
+def test_files_of_filters_are_found(tmp_path):
+    files = find_files(make_filters(tmp_path, count=2, several=True))
+    tiles = ["zfnet-0.png", "zfnet-1.png", "alexnet-0.png", "alexnet-1.png"]
+    assert files == ["filters.png", "numbers.pdf", *tiles]
 
 
 def test_free_keys_are_sorted_so_that_a_repeat_gives_identical_bytes(manifest, tmp_path):

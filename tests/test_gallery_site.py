@@ -8,9 +8,10 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
-from tests.galleries import make_deconv, make_filters, make_photo, paint
+from tests.galleries import make_deconv, make_photo, paint
 from vizcnn.gallery.codec import ManifestError
-from vizcnn.gallery.manifest import Failure, Manifest
+from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import HERE, write_gallery
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -232,17 +233,6 @@ def test_optional_files_are_linked(tmp_path):
     )
     assert pages["index.html"].links.count("overlay%201.png") == 3
     assert "values (NPZ)" in pages["index.html"].text
-    check_links(pages, tmp_path)
-
-
-def test_filters_page_shows_the_grid_and_every_filter(tmp_path):
-    pages = write(make_filters(tmp_path, count=5), tmp_path)
-    page = pages["index.html"]
-    assert [row["data-value"] for row in page.find_all("td") if row.get("class") == "barred"] == [
-        "0.0", "0.6", "0.2", "0.8", "0.4",
-    ]  # fmt: skip
-    assert page.find_all("img")[0]["src"] == "filters.png"  # not the PDF
-    assert {"filters.pdf", "filters.png"} < set(page.links)
     check_links(pages, tmp_path)
 
 

@@ -15,6 +15,7 @@ import vizcnn
 from tests.projecting import relative_error
 from tests.reference import capture, hook_rectifiers, reference_projection
 from vizcnn.deconvnet import Projector
+from vizcnn.training.net import first_convolution
 from vizcnn.zoo.model import ZooModel
 
 CAPTUM = {
@@ -29,6 +30,7 @@ RIGHT = [
     ("vgg16", "features.17", 112),
     ("resnet18", "layer3", 128),
     ("squeezenet1_1", "features.9", 160),
+    ("lenet", "features.conv3", 32),
 ]
 WRONG = [
     ("googlenet", "inception4a", 128),
@@ -46,9 +48,9 @@ def load(name: str) -> torch.nn.Module:
     return model.module
 
 
-def make_images(size: int) -> torch.Tensor:
+def make_images(size: int, channels: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
-    return torch.randn(1, 3, size, size, generator=generator)
+    return torch.randn(1, channels, size, size, generator=generator)
 
 
 def ask_captum(net, images, layer, projection, method):
@@ -64,7 +66,8 @@ def ask_captum(net, images, layer, projection, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("name", "layer", "size"), RIGHT)
 def test_agrees_with_captum_where_captum_is_right(name, layer, size, method):
-    net, images = load(name), make_images(size)
+    net = load(name)
+    images = make_images(size, first_convolution(net).in_channels)
     # Captum takes the true gradient of contrast normalisation
     projector = Projector(net, method, passes_over_normalisation=False)
     projection = projector.project(images, f"{layer}#1", "top", count=1)
@@ -91,19 +94,21 @@ def test_agrees_with_node_hooks_where_captum_is_wrong(name, layer, size, method)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["alexnet", "zfnet"])
-def test_explicit_form_agrees_with_autograd_on_the_lectures_nets(name, method):
+@pytest.mark.parametrize(
+    ("name", "layer"), [("alexnet", "conv5"), ("zfnet", "conv5"), ("lenet", "conv3")]
+)
+def test_explicit_form_agrees_with_autograd_on_the_lectures_nets(name, layer, method):
     model = vizcnn.load(name, weights=None, seed=3)
     images = torch.rand(1, 3, model.input_size, model.input_size)
     projector = Projector(model, method)
-    projection = projector.project(images, "conv5", "top", count=1)
-    maps = projector.record(images, ["conv5"]).find_output("features.relu5").detach()
+    projection = projector.project(images, layer, "top", count=1)
+    maps = projector.record(images, [layer]).find_output(model.layers[layer]).detach()
     seed = torch.zeros_like(maps)
     row, column = projection.positions[0]
     seed[0, projection.units[0], row, column] = projection.activations[0]
-    explicit = model.preprocessing.to_pixel_gradient(projector.mirror(images, "conv5")(seed))
+    explicit = model.preprocessing.to_pixel_gradient(projector.mirror(images, layer)(seed))
     error = relative_error(projection.pixels, explicit)
-    print(f"{name:20} {'conv5':22} {method:10} against explicit    {error:.1e}")
+    print(f"{name:20} {layer:22} {method:10} against explicit    {error:.1e}")
     assert error < 1e-5
 
 

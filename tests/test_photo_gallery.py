@@ -11,9 +11,8 @@ from PIL import Image
 
 from tests.small_zoo import SIZE, list_files, make_model, paint_photo
 from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError, ModelError, VizcnnError
+from vizcnn.errors import LayerError, VizcnnError
 from vizcnn.exhibit import DeconvSettings, PhotoExhibit
-from vizcnn.filter_gallery import make_filter_gallery
 from vizcnn.gallery.codec import find_files
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.output import LIST_NAME
@@ -252,32 +251,6 @@ def test_the_model_stays_as_it_was(tmp_path, photo):
     make(tmp_path, [photo])
     assert all(torch.equal(value, before[n]) for n, value in MODEL.module.state_dict().items())
     assert all(parameter.grad is None for parameter in MODEL.module.parameters())
-
-
-def test_filter_gallery_is_whole_and_repeats(tmp_path):
-    manifests = [make_filter_gallery(MODEL, tmp_path / out) for out in ("one", "two")]
-    assert manifests[0] == manifests[1] == read_manifest(tmp_path / "one")
-    assert list_files(tmp_path / "one") == list_files(tmp_path / "two")
-    assert [tile.index for tile in manifests[0].filters] == list(range(12))
-    assert load(tmp_path / "one" / manifests[0].filters[0].image).shape == (3, 3, 3)
-
-
-def test_filters_by_unit_reach_full_contrast_and_shared_keep_the_ratio(tmp_path):
-    weight = MODEL.preprocessing.to_pixel_gradient(MODEL.module[0].weight.detach())
-    largest = weight.abs().amax(dim=(1, 2, 3))
-    for scaling, limits in (("unit", largest), ("shared", largest.max().expand(12))):
-        manifest = make_filter_gallery(MODEL, tmp_path / scaling, scaling=scaling)
-        for tile in manifest.filters:
-            filter = weight[tile.index].permute(1, 2, 0).numpy()
-            shown = to_bytes(scale_signed(filter, limits[tile.index].item()))
-            assert np.array_equal(load(tmp_path / scaling / tile.image), shown)
-
-
-def test_filters_of_a_net_without_colours_are_refused(tmp_path):
-    for module in (torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(3, 4)):
-        with pytest.raises(ModelError):
-            make_filter_gallery(replace(MODEL, module=module), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_manifest_is_plain_json(tmp_path, photo):

@@ -8,11 +8,10 @@ import sys
 import click
 import pytest
 import torch
-from click.testing import CliRunner
 
+from tests.command_line import invoke_train
 from tests.training_data import make_data
 from vizcnn.cli.progress import bar
-from vizcnn.cli.train import train
 from vizcnn.errors import DataError, ModelError, WeightsError
 from vizcnn.training.loop import TrainingRun
 
@@ -34,7 +33,7 @@ def call(tmp_path):
         options = ["--model", "alexnet", "--data", str(tmp_path / "data")]
         options += ["--out", str(tmp_path / "my out"), "--epochs", "1", "--crop", "64"]
         options += ["--hidden", "16", "--batch", "4", "--device", "cpu", "--threads", "1"]
-        return CliRunner().invoke(train, [*options, *arguments], standalone_mode=False)
+        return invoke_train([*options, *arguments])
 
     return call
 

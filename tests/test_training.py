@@ -86,6 +86,16 @@ def test_crop_and_flip_only_move_pixels():
     assert max(lefts) >= 15
 
 
+def test_crops_without_flips_are_the_same_ones_unmirrored():
+    places = torch.arange(40, dtype=torch.uint8).expand(64, 3, 40, 40)
+    mirrored, upright = (augment(places, 24, 0.0, seeded(0), flip=flip) for flip in (True, False))
+    assert (upright.diff(dim=-1) > 0).all()
+    turned = (mirrored.diff(dim=-1) < 0).all(dim=-1).all(dim=-1).all(dim=-1)
+    assert 16 < turned.sum() < 48
+    assert torch.equal(mirrored[~turned], upright[~turned])
+    assert torch.equal(mirrored[turned].flip(-1), upright[turned])
+
+
 def test_augmentation_is_decided_by_its_generator():
     photos = torch.randint(256, (4, 3, 20, 20), dtype=torch.uint8, generator=seeded(1))
     one = augment(photos, 16, 0.3, seeded(2))

@@ -127,9 +127,15 @@ def test_draw_holds_at_least_one_batch(data):
     assert [len(batch) for batch in draw_epoch(photos, 100, seed=0, epoch=0)] == [100]
 
 
+def test_every_photo_is_drawn_once_where_classes_are_not_balanced(data):
+    photos, _ = open_photos(data, 72)
+    drawn = [index for batch in draw_epoch(photos, 2, seed=0, epoch=0) for index in batch]
+    assert sorted(drawn) == list(range(14))
+
+
 def test_classes_are_drawn_by_the_root_of_their_size(data):
     photos, _ = open_photos(data, 72)
-    [batch] = draw_epoch(photos, 5_000, seed=0, epoch=0)
+    [batch] = draw_epoch(photos, 5_000, seed=0, epoch=0, class_balance=0.5)
     drawn = torch.bincount(photos.labels[torch.tensor(batch)]).double()
     roots = photos.class_counts.double().sqrt()
     torch.testing.assert_close(drawn / drawn.sum(), roots / roots.sum(), atol=0.02, rtol=0)

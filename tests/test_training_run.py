@@ -159,6 +159,7 @@ def test_divergence_is_told_and_not_saved(data, tmp_path):
         ({"seed": 4}, "seed 3 -> 4"),
         ({"learning_rate": 0.5}, "learning_rate 0.02 -> 0.5"),
         ({"epochs": 3, "jitter": 0.0}, "epochs 2 -> 3, jitter 0.2 -> 0.0"),
+        ({"flip": False}, "flip True -> False"),
     ],
 )
 def test_checkpoint_of_another_run_is_refused(data, tmp_path, changes, message):
@@ -198,6 +199,18 @@ def test_checkpoint_of_an_older_version_is_read(data, tmp_path, unbroken):
     run = make_run(data, path)
     run.run()
     assert fingerprint(run.state()) == unbroken
+
+
+def test_class_balance_before_it_was_a_setting_was_a_half(data, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    recipe = replace(RECIPE, class_balance=0.5)
+    make_run(data, path, recipe).save()
+    content = torch.load(path, weights_only=True)
+    del content["recipe"]["class_balance"]
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=r"class_balance 0\.5 -> 0\.0"):
+        make_run(data, path)
+    assert make_run(data, path, recipe).step == 0
 
 
 @pytest.mark.parametrize(

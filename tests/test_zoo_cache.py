@@ -75,6 +75,8 @@ def test_what_cannot_be_fetched_is_refused(cache: Path, monkeypatch: pytest.Monk
         WeightsError, match=r"zfnet has no weights 'torchvision' to fetch; there are: onnx"
     ):
         fetch_weights("zfnet", "torchvision")
+    with pytest.raises(WeightsError, match="no weights of lenet can be fetched: use --weights b"):
+        fetch_weights("lenet")
     monkeypatch.setattr(fetch, "needs_onnx", lambda: True)
     with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]' first"):
         fetch_weights("zfnet")

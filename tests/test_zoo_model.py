@@ -15,7 +15,7 @@ from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
 from vizcnn.zoo.provenance import Provenance
 
-STYLES: list[Style] = ["imagenet", "half", "caffe", "caffe2"]
+STYLES: list[Style] = ["imagenet", "half", "caffe", "caffe2", "grey"]
 
 
 def tiny_model(size: int = 8, resize: int = 10) -> ZooModel:
@@ -30,8 +30,9 @@ def tiny_model(size: int = 8, resize: int = 10) -> ZooModel:
 @pytest.mark.parametrize("style", STYLES)
 def test_preprocessing_goes_there_and_back(style: Style) -> None:
     preprocessing = make_preprocessing(style, 224)
-    pixels = torch.rand(2, 3, 5, 6, dtype=torch.float64)
+    pixels = torch.rand(2, preprocessing.channels, 5, 6, dtype=torch.float64).expand(2, 3, 5, 6)
     inputs = preprocessing.normalise(pixels)
+    assert inputs.shape[1] == preprocessing.channels
     torch.testing.assert_close(preprocessing.denormalise(inputs), pixels)
 
 
@@ -39,7 +40,7 @@ def test_preprocessing_goes_there_and_back(style: Style) -> None:
 def test_pixel_gradient_is_autograds(style: Style) -> None:
     preprocessing = make_preprocessing(style, 224)
     pixels = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
-    weight = torch.rand(1, 3, 4, 4, dtype=torch.float64)
+    weight = torch.rand(1, preprocessing.channels, 4, 4, dtype=torch.float64)
     (preprocessing.normalise(pixels) * weight).sum().backward()
     assert pixels.grad is not None
     torch.testing.assert_close(preprocessing.to_pixel_gradient(weight), pixels.grad)
@@ -52,6 +53,7 @@ def test_pixel_gradient_is_autograds(style: Style) -> None:
         ("half", (1.0, 0.0, 0.5), (1.0, -1.0, 0.0)),
         ("caffe", (1.0, 0.0, 0.5), (127.5 - 104, -117.0, 255.0 - 123)),
         ("caffe2", (1.0, 0.0, 0.5), (-0.5 / 128, -1.0, 127 / 128)),
+        ("grey", (1.0, 0.0, 0.5), (2 * (0.299 + 0.114 / 2) - 1,)),
     ],
 )
 def test_styles_put_colours_where_the_nets_expect_them(
@@ -78,6 +80,38 @@ def test_preprocessing_survives_json(style: Style) -> None:
     preprocessing = make_preprocessing(style, 227)
     text = json.dumps(preprocessing.to_dict())
     assert Preprocessing.from_dict(json.loads(text)) == preprocessing
+
+
+def test_grey_is_what_pillow_calls_luminance() -> None:
+    ramp = Image.linear_gradient("L").resize((8, 8))
+    colours = Image.merge("RGB", [ramp, ramp.rotate(90), Image.radial_gradient("L").resize((8, 8))])
+    pixels = tiny_model(size=8, resize=8).read(colours)
+    grey = torch.tensor(list(colours.convert("L").get_flattened_data())).view(8, 8)
+    ours = make_preprocessing("grey", 8).normalise(pixels)[0, 0] * 127.5 + 127.5
+    assert (ours - grey).abs().max() <= 0.6  # Pillow rounds to whole values
+
+
+def test_records_from_before_the_grey_nets_are_read() -> None:
+    values = make_preprocessing("caffe", 224).to_dict()
+    del values["grey"]
+    assert Preprocessing.from_dict(values) == make_preprocessing("caffe", 224)
+
+
+@pytest.mark.parametrize(("grey", "count"), [(True, 3), (False, 1), (False, 2)])
+def test_records_with_a_wrong_number_of_channels_are_refused(grey: bool, count: int) -> None:
+    values = {**make_preprocessing("half", 32).to_dict(), "grey": grey, "mean": [0.5] * count}
+    with pytest.raises(ValueError, match=f"{count} channels"):
+        Preprocessing.from_dict(values)
+
+
+def test_grey_projections_are_shown_in_grey() -> None:
+    grey = make_preprocessing("grey", 32)
+    slope = torch.randn(2, 1, 4, 4, dtype=torch.float64)
+    shown = grey.to_visible(grey.to_pixel_gradient(slope))
+    # what the pixels do when all three colours change alike: the slope at the grey value
+    torch.testing.assert_close(shown, (2 * slope).expand(2, 3, 4, 4))
+    colours = torch.randn(2, 3, 4, 4)
+    assert make_preprocessing("caffe", 32).to_visible(colours) is colours
 
 
 def test_preprocessing_at_another_size_keeps_the_share_of_border() -> None:

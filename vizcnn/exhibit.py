@@ -10,7 +10,7 @@ from torch import Tensor
 from vizcnn.deconvnet import Projector
 from vizcnn.errors import LayerError
 from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
-from vizcnn.gallery.manifest import LayerSection, PhotoSection, UnitTile
+from vizcnn.gallery.deconv_manifest import LayerSection, PhotoSection, UnitTile
 from vizcnn.gallery.site import show_number
 from vizcnn.images import photo_sha256, read_photo
 from vizcnn.projection import Position, Projection
@@ -200,7 +200,8 @@ class PhotoExhibit:
         return shown
 
     def _scale(self, layer: str, shape: tuple[int, ...], projection: Projection) -> ShownLayer:
-        whole = tuple(_to_array(pixels) for pixels in projection.pixels)
+        visible = self.model.preprocessing.to_visible(projection.pixels)
+        whole = tuple(_to_array(pixels) for pixels in visible)
         boxes = tuple((box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist())
         cut = [cut_box(image, box) for image, box in zip(whole, boxes, strict=True)]
         return ShownLayer(

@@ -168,41 +168,6 @@ def draw_overlay(
     return sheet.figure
 
 
-def draw_filters(filters: Sequence[Array], title: str, caption: str) -> Figure:
-    """Draw first-layer filters as a grid.
-
-    Args:
-        filters: (h, w, 3) each, 0..1.
-        title: Heading.
-        caption: Weights and scaling, below.
-
-    Returns:
-        A square-celled grid, near 3 : 2.
-    """
-    columns = grid_columns(len(filters))
-    grid = lay_out_grid(filters, columns)
-    grid_width = min(10.0, 1.25 * columns)
-    grid_height = grid_width * grid.shape[0] / grid.shape[1]
-    with plain_style():
-        width = max(grid_width + 2 * MARGIN, 6.0)
-        sheet = Sheet(width, grid_height, title, caption)
-        axes = sheet.add_axes(MARGIN, sheet.top, grid_width, grid_height)
-        axes.imshow(grid, interpolation="nearest", aspect="auto")
-    return sheet.figure
-
-
-def grid_columns(count: int) -> int:
-    """Give the number of columns that brings a grid nearest to 3 : 2, full rows preferred.
-
-    Example:
-        >>> grid_columns(96), grid_columns(64)
-        (12, 8)
-    """
-    near = max(round((count * 1.5) ** 0.5), 1)
-    options = [columns for columns in range(max(near - 2, 1), near + 3) if count % columns == 0]
-    return min(options, key=lambda columns: abs(columns - near)) if options else near
-
-
 def _row_height(tile: float, size: float) -> float:
     """Give the height in inches of two lines of label (letters in points) and two tiles."""
     return 2 * LINE * size + 0.03 + 2 * tile

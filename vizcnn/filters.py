@@ -1,4 +1,7 @@
-"""Measures of a first layer's filters: how strong, how smooth, how many dead."""
+"""Strength and smoothness of filters: RMS, shares of energy by frequency, how many dead.
+
+What they are tuned to is measured in :mod:`vizcnn.tuning`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -62,26 +65,61 @@ def measure_filters(weight: Tensor) -> FilterMeasures:
         >>> round(measure_filters(pixel).high_share.item(), 4)
         0.8037
     """
-    if weight.dim() != 4 or not weight.isfinite().all():
+    values = check_filters(weight)
+    rms = values.pow(2).mean(dim=(1, 2, 3)).sqrt()
+    high_share = torch.where(rms > 0, 1 - share_inside(values, HIGH_FREQUENCY), 0.0)
+    return FilterMeasures(rms, high_share.clamp(0, 1), rms <= DEAD_SHARE * rms.quantile(0.5))
+
+
+def check_filters(weight: Tensor) -> Tensor:
+    """Give filters as finite float64 numbers on the CPU.
+
+    Args:
+        weight: (F, C, kh, kw).
+
+    Raises:
+        LayerError: If the weight is not four-dimensional, empty or not finite.
+    """
+    if weight.dim() != 4 or not weight.numel() or not weight.isfinite().all():
         raise LayerError(
             f"filters of shape {tuple(weight.shape)} cannot be measured; "
             "needed: finite weights (filters, channels, height, width)"
         )
-    values = weight.detach().cpu().double()
-    rms = values.pow(2).mean(dim=(1, 2, 3)).sqrt()
-    flat = values.flatten(2)
-    low = torch.einsum("fci,ij,fcj->f", flat, _disc_kernel(*values.shape[2:]), flat)
+    return weight.detach().cpu().double()
+
+
+def share_inside(weight: Tensor, radius: float) -> Tensor:
+    """Give the share of each filter's energy at radial frequencies up to a radius.
+
+    Exact, by the quadratic form that :func:`measure_filters` explains.
+
+    Args:
+        weight: (F, C, kh, kw).
+        radius: In cycles per pixel, 0..0.5.
+
+    Returns:
+        (F,), 0..1; 0 for a filter of zeros.
+
+    Raises:
+        LayerError: If the weight cannot be measured.
+
+    Example:
+        >>> pixel = torch.ones(1, 1, 1, 1)
+        >>> round(share_inside(pixel, 0.1).item(), 6)  # pi 0.1^2 of the unit square
+        0.031416
+    """
+    flat = check_filters(weight).flatten(2)
+    kernel = _disc_kernel(weight.shape[2], weight.shape[3], radius)
+    inside = torch.einsum("fci,ij,fcj->f", flat, kernel, flat)
     total = flat.pow(2).sum(dim=(1, 2))
-    high_share = torch.where(total > 0, 1 - low / total.clamp(min=1e-300), 0.0)
-    return FilterMeasures(rms, high_share.clamp(0, 1), rms <= DEAD_SHARE * rms.quantile(0.5))
+    return torch.where(total > 0, inside / total.clamp(min=1e-300), 0.0).clamp(0, 1)
 
 
-def _disc_kernel(height: int, width: int) -> Tensor:
-    """Integrate exp(2 pi i f (p - q)) over the disc |f| <= HIGH_FREQUENCY for all pixel pairs."""
+def _disc_kernel(height: int, width: int, radius: float) -> Tensor:
+    """Integrate exp(2 pi i f (p - q)) over the disc |f| <= radius for all pixel pairs."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], dim=1).double()
     distance = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
-    radius = HIGH_FREQUENCY
     bessel: Tensor = torch.special.bessel_j1(2 * math.pi * radius * distance)
     return torch.where(
         distance > 0, radius * bessel / distance.clamp(min=1), math.pi * radius * radius

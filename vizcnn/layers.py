@@ -8,6 +8,9 @@ from vizcnn.errors import LayerError, nearest_names
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.naming import name_layers
 
+_STAGES = range(1, 6)
+"""conv1..conv5."""
+
 
 def find_layer(model: ZooModel | nn.Module, name: str) -> str:
     """Find the module path that a layer's name stands for.
@@ -70,6 +73,24 @@ def select_layers(model: ZooModel | nn.Module, wanted: Iterable[str]) -> tuple[s
     for name in expanded:
         find_layer(model, name)
     return tuple(dict.fromkeys(expanded))
+
+
+def list_stages(model: ZooModel | nn.Module) -> str:
+    """Give the range of stages that a net has: ``conv1..conv5`` in most, less in LeNet-5.
+
+    Raises:
+        LayerError: If no canonical names are known for the net.
+
+    Example:
+        >>> from vizcnn.zoo.lenet import LeNet5
+        >>> list_stages(LeNet5())
+        'conv1..conv3'
+    """
+    canonical = model.layers if isinstance(model, ZooModel) else name_layers(model)
+    stages = [name for name in (f"conv{number}" for number in _STAGES) if name in canonical]
+    if not stages:
+        raise LayerError("the net's layers have no canonical names: name a layer by module path")
+    return f"{stages[0]}..{stages[-1]}"
 
 
 def _expand_range(text: str) -> list[str]:

@@ -13,7 +13,8 @@ from vizcnn import __version__
 from vizcnn.deconvnet import Projector
 from vizcnn.errors import ImageError, VizcnnError
 from vizcnn.exhibit import DeconvSettings, PhotoExhibit
-from vizcnn.gallery.manifest import DeconvManifest, Failure, PhotoSection, Weights
+from vizcnn.gallery.deconv_manifest import DeconvManifest, Failure, PhotoSection
+from vizcnn.gallery.records import Weights
 from vizcnn.gallery.site import write_gallery
 from vizcnn.output import write_folder
 from vizcnn.progress import Progress, silent

@@ -21,6 +21,8 @@ MARGIN = 0.15
 """Inches that stay free at every edge."""
 
 TITLE_SIZE, SUBTITLE_SIZE, CAPTION_SIZE = 17.0, 11.0, 8.5
+PLOT_SIZE = 11.0
+"""Size of the labels of a plot's axes, in points."""
 LINE = 1.3 / 72
 """Inches that a line takes per point of its letters' size."""
 SMALLEST = 0.75
@@ -124,6 +126,29 @@ class Sheet:
             (left / self.width, bottom, width / self.width, height / self.height)
         )
         axes.set_axis_off()
+        return axes
+
+    def add_plot(
+        self, left: float, top: float, width: float, height: float, across: str = "", up: str = ""
+    ) -> Axes:
+        """Add axes with ticks and labels for curves, placed by their inner upper left corner.
+
+        Args:
+            left: Inches from the left edge to the vertical axis.
+            top: Inches from the upper edge.
+            width: Inches along the horizontal axis.
+            height: Inches along the vertical axis.
+            across: What the horizontal axis shows, with its unit.
+            up: What the vertical axis shows, with its unit.
+        """
+        axes = self.add_axes(left, top, width, height)
+        axes.set_axis_on()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=PLOT_SIZE - 1)
+        axes.set_xlabel(across, fontsize=PLOT_SIZE)
+        axes.set_ylabel(up, fontsize=PLOT_SIZE)
+        axes.grid(color="#e5e5e5", linewidth=0.7)
+        axes.set_axisbelow(True)
         return axes
 
     def _wrap(self, text: str, size: float) -> list[str]:

@@ -164,6 +164,18 @@ def lay_out_grid(
     return grid
 
 
+def grid_columns(count: int) -> int:
+    """Give the number of columns that brings a grid nearest to 3 : 2, full rows preferred.
+
+    Example:
+        >>> grid_columns(96), grid_columns(64)
+        (12, 8)
+    """
+    near = max(round((count * 1.5) ** 0.5), 1)
+    options = [columns for columns in range(max(near - 2, 1), near + 3) if count % columns == 0]
+    return min(options, key=lambda columns: abs(columns - near)) if options else near
+
+
 def lay_over(photo: Array, projections: Sequence[Array]) -> Array:
     """Lay projections, each at its own contrast, over the photo's pale grey shadow.
 

@@ -139,9 +139,11 @@ function sortTable(button) {
   const column = heads.indexOf(head);
   const up = head.getAttribute("aria-sort") !== "ascending";
   const body = find("tbody", head.closest("table"));
-  const value = (row) => Number(row.children[column].dataset.value);
+  const value = (row) => row.children[column].dataset.value;
   const sign = up ? 1 : -1;
-  body.append(...[...body.rows].sort((a, b) => sign * (value(a) - value(b))));
+  // what has no value stands last, whichever way the others are sorted
+  const order = (a, b) => (a === "") - (b === "") || sign * (Number(a) - Number(b));
+  body.append(...[...body.rows].sort((a, b) => order(value(a), value(b))));
   for (const other of heads) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
 }

@@ -6,7 +6,9 @@ from torch import Tensor
 from vizcnn.tiles import LUMINANCE
 
 
-def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator) -> Tensor:
+def augment(
+    pixels: Tensor, crop: int, jitter: float, generator: torch.Generator, flip: bool = True
+) -> Tensor:
     """Crop, flip and recolour each photo at random.
 
     Args:
@@ -14,6 +16,7 @@ def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator
         crop: Side of the crop, at most S.
         jitter: Largest relative change of brightness, contrast and saturation.
         generator: Source of all randomness (on the CPU).
+        flip: Mirror every second photo; digits and letters must not be.
 
     Returns:
         (N, 3, crop, crop), float32, RGB 0..1.
@@ -23,7 +26,7 @@ def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator
         >>> augment(photos, 128, 0.2, torch.Generator().manual_seed(0)).shape
         torch.Size([2, 3, 128, 128])
     """
-    cropped = _crop_and_flip(pixels, crop, generator).float().div_(255)
+    cropped = _crop_and_flip(pixels, crop, generator, 0.5 if flip else 0.0).float().div_(255)
     count = len(cropped)
     change = 1 + jitter * (2 * torch.rand(3, count, 1, 1, 1, generator=generator) - 1)
     brightness, contrast, saturation = change.to(cropped.device)
@@ -35,11 +38,11 @@ def augment(pixels: Tensor, crop: int, jitter: float, generator: torch.Generator
     return recoloured.clamp_(0, 1)
 
 
-def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator) -> Tensor:
+def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator, share: float) -> Tensor:
     count, _, height, width = pixels.shape
     tops = torch.randint(height - crop + 1, (count,), generator=generator).tolist()
     lefts = torch.randint(width - crop + 1, (count,), generator=generator).tolist()
-    flips = torch.rand(count, generator=generator).lt(0.5).tolist()
+    flips = torch.rand(count, generator=generator).lt(share).tolist()
     crops = []
     for photo, top, left, flip in zip(pixels, tops, lefts, flips, strict=True):
         window = photo[:, top : top + crop, left : left + crop]

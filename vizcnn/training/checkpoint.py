@@ -8,7 +8,7 @@ import torch
 
 from vizcnn.errors import DataError, WeightsError
 from vizcnn.files import replacing
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import Recipe, complete_settings
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Checkpoint:
         running: Sum of losses and number of steps of the unfinished epoch.
         seconds: Time spent in the unfinished epoch.
         photos: Photos in the training folder, which fix the steps of an epoch; 0 is unknown.
+        first_layers: The first layer's weights in 16 bits after every epoch, 0 before the first.
     """
 
     recipe: dict[str, Any]
@@ -38,6 +39,7 @@ class Checkpoint:
     running: tuple[float, int] = (0.0, 0)
     seconds: float = 0.0
     photos: int = 0
+    first_layers: dict[int, torch.Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -98,8 +100,7 @@ def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoin
 
 
 def _describe_changes(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    # a setting that the saved run did not know had the value that is the default now
-    former = Recipe(wanted["model"]).to_dict() | saved
+    former = complete_settings(saved)
     return [
         f"{name} {former.get(name)!r} -> {wanted.get(name)!r}"
         for name in former

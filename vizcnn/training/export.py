@@ -16,12 +16,12 @@ from vizcnn.training.card import DataSource, ModelCard, summarise_filters
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.machine import describe_device
-from vizcnn.training.net import first_convolution, net_options
+from vizcnn.training.net import first_convolution, net_options, recipe_preprocessing
 from vizcnn.training.photos import PhotoFolder
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import Recipe, complete_settings
 from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.own import build_own_net
-from vizcnn.zoo.preprocessing import Preprocessing, imagenet_preprocessing
+from vizcnn.zoo.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def export_run(
         WeightsError: If a weight is not finite in 16 bits, or the classes are not the photos'.
         DataError: If a file cannot be written.
     """
-    recipe = Recipe(**state.recipe)
-    preprocessing = imagenet_preprocessing(recipe.crop, recipe.resize)
+    recipe = Recipe(**complete_settings(state.recipe))
+    preprocessing = recipe_preprocessing(recipe)
     net = build_own_net(recipe.model, **net_options(recipe, len(state.classes))).eval()
     net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
     accuracy = measure_accuracy(

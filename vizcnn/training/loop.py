@@ -17,10 +17,14 @@ from vizcnn.training.augmentation import augment
 from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.interrupts import hold_interrupts
-from vizcnn.training.net import build_net, clip_filters, first_convolution
+from vizcnn.training.net import (
+    build_net,
+    clip_filters,
+    first_convolution,
+    recipe_preprocessing,
+)
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
-from vizcnn.zoo.preprocessing import imagenet_preprocessing
 
 
 class TrainingRun:
@@ -55,7 +59,7 @@ class TrainingRun:
         require_same_classes(photos, validation)
         self.recipe, self.photos, self.validation = recipe, photos, validation
         self.path, self.device, self.checkpoint_seconds = checkpoint, device, checkpoint_seconds
-        self.preprocessing = imagenet_preprocessing(recipe.crop, recipe.resize)
+        self.preprocessing = recipe_preprocessing(recipe)
         net = build_net(recipe, len(photos.classes)).to(device)
         # torch's annotations lack the form of Module.to that sets a memory format
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -67,6 +71,7 @@ class TrainingRun:
         )
         self.step = 0
         self.history: list[dict[str, float]] = []
+        self.first_layers = {0: self._copy_first_layer()}
         self._running, self._seconds, self._photos = (0.0, 0), 0.0, 0
         if checkpoint.exists():
             self._restore(load_checkpoint(checkpoint, recipe, photos.classes))
@@ -130,7 +135,11 @@ class TrainingRun:
             running=self._running,
             seconds=self._seconds,
             photos=len(self.photos),
+            first_layers=self.first_layers,
         )
+
+    def _copy_first_layer(self) -> Tensor:
+        return first_convolution(self.net).weight.detach().cpu().half().contiguous()
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -142,16 +151,19 @@ class TrainingRun:
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.step, self.history = checkpoint.step, checkpoint.history
         self._running, self._seconds = checkpoint.running, checkpoint.seconds
-        self._photos = checkpoint.photos
+        self._photos, self.first_layers = checkpoint.photos, checkpoint.first_layers
 
     def _run_epoch(self, progress: Progress) -> None:
         epoch = len(self.history)  # not from the step: the last epoch may lack its validation
         done = self.step - epoch * self.steps_per_epoch
-        order = draw_epoch(self.photos, self.recipe.batch, self.recipe.seed, epoch)[done:]
+        recipe = self.recipe
+        order = draw_epoch(self.photos, recipe.batch, recipe.seed, epoch, recipe.class_balance)[
+            done:
+        ]
         clock = saved = time.monotonic()
         self.net.train()
         batches = self.photos.batches(order)
-        label = f"epoch {epoch + 1}/{self.recipe.epochs}"
+        label = f"epoch {epoch + 1}/{recipe.epochs}"
         for pixels, labels in progress(batches, label=label, total=len(order), unit="step"):
             self._take_step(pixels, labels)
             now = time.monotonic()
@@ -166,7 +178,8 @@ class TrainingRun:
         seed = self.recipe.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        crops = augment(pixels.to(self.device), self.recipe.crop, self.recipe.jitter, generator)
+        recipe = self.recipe
+        crops = augment(pixels.to(self.device), recipe.crop, recipe.jitter, generator, recipe.flip)
         with hold_interrupts():
             loss = self._update_weights(crops, labels.to(self.device))
             self.step += 1
@@ -216,5 +229,6 @@ class TrainingRun:
         }
         with hold_interrupts():
             self.history.append(record)
+            self.first_layers[len(self.history)] = self._copy_first_layer()
             self._running, self._seconds = (0.0, 0), 0.0
             self.save()

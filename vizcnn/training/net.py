@@ -1,13 +1,19 @@
 """The net of a recipe: its options, its initial weights, and feature scale clipping."""
 
+import inspect
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vizcnn.errors import ModelError
-from vizcnn.training.recipe import Recipe
-from vizcnn.zoo.own import OWN_OPTIONS, build_own_net
+from vizcnn.training.recipe import Recipe, usual_recipe
+from vizcnn.zoo.building import make_preprocessing
+from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.own import OWN_NETS, OWN_OPTIONS, build_own_net
+from vizcnn.zoo.preprocessing import Preprocessing
 
 CLIPPED_RMS = 0.1
 """Radius of ZF's feature scale clipping (section 3.1)."""
@@ -16,12 +22,30 @@ CLIPPED_RMS = 0.1
 def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
     """Give the options of the recipe's net that its weights depend on.
 
+    Raises:
+        ModelError: If the net has no form of the recipe's name.
+
     Example:
         >>> net_options(Recipe("zfnet"), classes=10)
         {'classes': 10, 'hidden': 512, 'input_size': 128}
     """
-    small = OWN_OPTIONS.get(recipe.model, {})
-    return {"classes": classes, "hidden": recipe.hidden, "input_size": recipe.crop, **small}
+    options: dict[str, Any] = {"classes": classes}
+    if recipe.hidden is not None:
+        options["hidden"] = recipe.hidden
+    options |= {"input_size": recipe.crop, **OWN_OPTIONS.get(recipe.model, {})}
+    if recipe.variant is None:
+        return options
+    return {**find_entry(recipe.model).find_variant(recipe.variant).options, **options}
+
+
+def recipe_preprocessing(recipe: Recipe) -> Preprocessing:
+    """Make what turns pixels into the input of the recipe's net.
+
+    Example:
+        >>> recipe_preprocessing(Recipe("zfnet")).resize
+        144
+    """
+    return replace(make_preprocessing(recipe.style, recipe.crop), resize=recipe.resize)
 
 
 def build_net(recipe: Recipe, classes: int) -> nn.Module:
@@ -36,14 +60,16 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
         2015 (arXiv 1502.01852), biases zero.
 
     Raises:
-        ModelError: If there is no such net, or the crop is too small for it.
+        ModelError: If there is no such net or form, its widths are fixed, or the crop is too small
+            for it.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to change
         torch.default_generator.manual_seed(recipe.seed)
         net = _build(recipe, classes)
         layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+        gain = _choose_gain(net)
         for layer in layers:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(layers[0].weight, std=recipe.first_layer_std)
@@ -51,12 +77,23 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
     return net
 
 
+def _choose_gain(net: nn.Module) -> float:
+    """Give what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4."""
+    squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
+    return 4.0 if squashes else math.sqrt(2)
+
+
 def _build(recipe: Recipe, classes: int) -> nn.Module:
+    options = net_options(recipe, classes)
+    known = inspect.signature(OWN_NETS[recipe.model]).parameters if recipe.model in OWN_NETS else {}
+    if known and not set(options) <= set(known):
+        raise ModelError(f"the widths of {recipe.model} are fixed: leave hidden out")
     try:
-        return build_own_net(recipe.model, **net_options(recipe, classes), dropout=recipe.dropout)
+        return build_own_net(recipe.model, **options, dropout=recipe.dropout)
     except RuntimeError:  # a feature map of no pixels
+        usual = usual_recipe(recipe.model).crop
         raise ModelError(
-            f"a crop of {recipe.crop} pixels is too small for {recipe.model}: take 128, say"
+            f"a crop of {recipe.crop} pixels is too small for {recipe.model}: take {usual}, say"
         ) from None
 
 

@@ -178,21 +178,26 @@ def require_same_classes(photos: PhotoFolder, validation: PhotoFolder) -> None:
     raise DataError(f"both folders need the same classes; {'; '.join(parts)}")
 
 
-def draw_epoch(photos: PhotoFolder, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """Draw one epoch's batches with classes weighted by the square root of their size.
+def draw_epoch(
+    photos: PhotoFolder, batch: int, seed: int, epoch: int, class_balance: float = 0.0
+) -> list[list[int]]:
+    """Draw one epoch's batches.
 
     Args:
         photos: The training photos.
         batch: Photos in a batch; a last incomplete batch is left out.
         seed: Seed of the run.
         epoch: Number of the epoch; the draw depends on seed and epoch only.
+        class_balance: A class of n photos is drawn in proportion to ``n ** (1 - class_balance)``;
+            0 takes every photo once, anything else draws with replacement.
 
     Returns:
-        Lists of indices, drawn with replacement, each class as often as the root of its size.
+        Lists of indices; a class's photos are equally likely.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    weights = photos.class_counts.double().clamp(min=1).rsqrt()[photos.labels]
+    weights = photos.class_counts.double().clamp(min=1).pow(-class_balance)[photos.labels]
     count = max(len(photos) // batch, 1) * batch
-    drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
+    again = class_balance != 0 or count > len(photos)
+    drawn = torch.multinomial(weights, count, replacement=again, generator=generator)
     batches: list[list[int]] = drawn.view(-1, batch).tolist()
     return batches

@@ -27,6 +27,9 @@ class AlexNet(nn.Module):
         norm_before_pool: Normalise before pooling (the paper, BVLC); CaffeNet pools first.
         ceil_pool5: Round the size of pool5 up, as Caffe does; only matters for other inputs
             than 227.
+        conv1_size: Side of conv1's filters; with 7 and a stride of 2 only the first layer is
+            ZFNet's.
+        conv1_stride: Stride of conv1.
         dropout: Dropout before fc7 and fc8 while training.
 
     Example:
@@ -45,13 +48,15 @@ class AlexNet(nn.Module):
         norm_k: float = 2.0,
         norm_before_pool: bool = True,
         ceil_pool5: bool = False,
+        conv1_size: int = 11,
+        conv1_stride: int = 4,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
         norm1, norm2 = (ContrastNormalisation(alpha=norm_alpha, k=norm_k) for _ in range(2))
         self.features = nn.Sequential(
             OrderedDict(
-                conv1=nn.Conv2d(3, 96, 11, stride=4),
+                conv1=nn.Conv2d(3, 96, conv1_size, stride=conv1_stride),
                 relu1=nn.ReLU(),
                 **order_pool_and_norm(1, nn.MaxPool2d(3, 2), norm1, norm_before_pool),
                 conv2=nn.Conv2d(96, 256, 5, padding=2, groups=groups),

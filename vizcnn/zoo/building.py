@@ -9,6 +9,7 @@ from torch import nn
 from vizcnn._torchvision import import_torchvision
 from vizcnn.errors import ModelError, nearest_names
 from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Style
+from vizcnn.zoo.lenet import Subsampling
 from vizcnn.zoo.own import OWN_NETS, build_own_net
 from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
 
@@ -75,7 +76,7 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
             nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d):
+        elif isinstance(part, nn.BatchNorm2d | Subsampling):
             part.reset_parameters()
     return filled
 
@@ -88,15 +89,18 @@ def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
             ``"half"``: RGB, -1..1 (GoogLeNet and Inception v3, whose torchvision classes get there
             by ``transform_input``). ``"caffe"``: BGR 0..255 minus the mean colour.
             ``"caffe2"``: BGR, (0..255 - 128) / 128, the default of Caffe2's trainer.
+            ``"grey"``: luminance, -1..1, one channel (LeNet-5).
         input_size: Side of the square input in pixels.
     """
     resize = _USUAL_RESIZES.get(input_size, round(input_size * 256 / 224))
     half = (0.5, 0.5, 0.5)
-    grey = (128.0, 128.0, 128.0)
+    middle = (128.0, 128.0, 128.0)
+    if style == "grey":
+        return Preprocessing((0.5,), (0.5,), 1.0, False, input_size, resize, grey=True)
     if style == "half":
         return Preprocessing(half, half, 1.0, False, input_size, resize)
     if style == "caffe":
         return caffe_preprocessing(CAFFE_MEAN_BGR, input_size, resize)
     if style == "caffe2":
-        return Preprocessing(grey, grey, 255.0, True, input_size, resize)
+        return Preprocessing(middle, middle, 255.0, True, input_size, resize)
     return imagenet_preprocessing(input_size, resize)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from vizcnn.errors import ModelError, nearest_names
 
-Style = Literal["imagenet", "caffe", "caffe2", "half"]
+Style = Literal["imagenet", "caffe", "caffe2", "half", "grey"]
 """How pixels become a net's input; see :func:`vizcnn.zoo.building.make_preprocessing`."""
 
 IMAGENET_CLASSES = 1000
@@ -77,6 +77,7 @@ class Entry:
 
 _ALEXNET = "Krizhevsky, Sutskever & Hinton 2012 (NIPS)"
 _ZFNET = "Zeiler & Fergus 2013 (arXiv 1311.2901)"
+_LENET = "LeCun, Bottou, Bengio & Haffner 1998 (Proc. IEEE)"
 
 _BVLC = {"groups": 2, "norm_alpha": 1e-4, "norm_k": 1.0, "input_size": 224, "ceil_pool5": True}
 _ALEXNET_VARIANTS = {
@@ -86,6 +87,8 @@ _ALEXNET_VARIANTS = {
         "CaffeNet: pools before it normalises", {**_BVLC, "norm_before_pool": False}, 224, "caffe"
     ),
 }
+_FINER = {"conv1_size": 7, "conv1_stride": 2}
+_ALEXNET_FINER = {"finer": Variant("conv1 of 7 x 7 at stride 2, as in ZFNet", _FINER, 227)}
 _ZFNET512 = {
     "maps": (512, 512, 512),
     "hidden": (4096, 1024),
@@ -99,6 +102,10 @@ _ZFNET_VARIANTS = {
     "paper": Variant("384, 384, 256 maps, as in Figure 3", {"maps": (384, 384, 256)}, 224),
     "zfnet512": Variant("ONNX Model Zoo's ZFNet-512", _ZFNET512, 224, "caffe2"),
 }
+_LENET_VARIANTS = {
+    "modern": Variant("max pooling and ReLU", {}, 32, "grey"),
+    "classic": Variant("trainable subsampling, sigmoids", {"form": "classic"}, 32, "grey"),
+}
 
 
 def _own_entries() -> list[Entry]:
@@ -106,6 +113,15 @@ def _own_entries() -> list[Entry]:
     return [
         Entry(
             "alexnet", "AlexNet", _ALEXNET, "alexnet", True, _ALEXNET_VARIANTS, "alexnet", "alexnet"
+        ),
+        Entry(
+            "alexnet-7x7",
+            "AlexNet 7 × 7 / 2",
+            f"{_ALEXNET}, with the first layer of {_ZFNET}",
+            "alexnet",
+            True,
+            _ALEXNET_FINER,
+            "alexnet-7x7",
         ),
         Entry("zfnet", "ZFNet", _ZFNET, "zfnet", True, _ZFNET_VARIANTS, "zfnet", "zfnet"),
         Entry(
@@ -118,6 +134,7 @@ def _own_entries() -> list[Entry]:
             None,
             "caffenet",
         ),
+        Entry("lenet", "LeNet-5", _LENET, "lenet", True, _LENET_VARIANTS, "lenet"),
     ]
 
 

@@ -23,7 +23,8 @@ class ZooModel:
     Attributes:
         name: Name in the catalogue, such as ``"zfnet"``.
         title: Name for headings, such as ``"ZFNet"``.
-        module: The torch module; takes preprocessed images (N, 3, S, S), gives logits (N, classes).
+        module: The torch module; takes preprocessed images (N, 3, S, S), or (N, 1, S, S) if the
+            preprocessing is grey; gives logits (N, classes).
         preprocessing: From pixels to the module's input and back.
         layers: Canonical layer names and the module paths that they stand for.
         classes: Name of each logit.

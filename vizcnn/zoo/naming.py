@@ -3,7 +3,8 @@
 A name stands for the feature maps after the ReLU, as Zeiler & Fergus show them. In every net conv1
 to conv5 are the last maps of the first to the fifth stage; further names are those of the papers.
 Where a net has no ReLU at the end of a stage (DenseNet's blocks, MobileNet v2's linear
-bottlenecks), the name stands for what the stage puts out.
+bottlenecks), the name stands for what the stage puts out. LeNet-5 has three stages, conv1 to
+conv3; in its classic form they end in sigmoids.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,18 @@ def _name_own(net: nn.Module) -> dict[str, str]:
         if not name.startswith("conv"):
             names[name.replace("relu", "conv")] = path
     return {**names, "fc6": "classifier.relu6", "fc7": "classifier.relu7", "fc8": "classifier.fc8"}
+
+
+def _name_lenet(net: nn.Module) -> dict[str, str]:
+    names = {}
+    for path in [*_children(net, "features"), *_children(net, "classifier")]:
+        part, name = path.split(".")
+        kind, number = name.rstrip("12345"), name[-1]
+        if kind in ("relu", "sigmoid"):
+            names[("conv" if part == "features" else "fc") + number] = path
+        elif kind == "pool":
+            names[name] = path
+    return {**names, "fc5": "classifier.fc5"}
 
 
 def _name_alexnet(net: nn.Module) -> dict[str, str]:
@@ -141,4 +154,4 @@ _NAMERS: dict[str, Callable[[nn.Module], dict[str, str]]] = {
     "Inception3": _name_inception,
     "MobileNetV2": _name_mobilenet,
 }
-_OWN_NAMERS = {"AlexNet": _name_own, "ZFNet": _name_own}
+_OWN_NAMERS = {"AlexNet": _name_own, "LeNet5": _name_lenet, "ZFNet": _name_own}

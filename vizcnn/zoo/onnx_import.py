@@ -113,9 +113,10 @@ def _trace_layers(entry: Entry, form: Variant, options: dict[str, Any]) -> list[
 
     for path, part in module.named_modules():
         part.register_forward_hook(note(path))
-    size = options.get("input_size", form.input_size)
+    usual = variant_preprocessing(form, options)
+    shape = (1, usual.channels, usual.input_size, usual.input_size)
     with torch.no_grad():
-        module(torch.zeros(1, 3, size, size, device="meta"))
+        module(torch.zeros(shape, device="meta"))
     return layers
 
 

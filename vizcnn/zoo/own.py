@@ -6,13 +6,25 @@ from torch import nn
 
 from vizcnn.errors import ModelError, nearest_names
 from vizcnn.zoo.alexnet import AlexNet
+from vizcnn.zoo.lenet import LeNet5
 from vizcnn.zoo.zfnet import ZFNet
 
-OWN_NETS: dict[str, type[nn.Module]] = {"alexnet": AlexNet, "zfnet": ZFNet}
+OWN_NETS: dict[str, type[nn.Module]] = {
+    "alexnet": AlexNet,
+    "alexnet-7x7": AlexNet,
+    "lenet": LeNet5,
+    "zfnet": ZFNet,
+}
 """Net classes by name."""
 
-OWN_OPTIONS: dict[str, dict[str, Any]] = {"alexnet": {"ceil_pool5": True}, "zfnet": {}}
-"""Options that make a small-input net of each; pool5 is 3 x 3 at 128 pixels in both."""
+OWN_OPTIONS: dict[str, dict[str, Any]] = {
+    "alexnet": {"ceil_pool5": True},
+    "alexnet-7x7": {"ceil_pool5": True, "conv1_size": 7, "conv1_stride": 2},
+    "lenet": {},
+    "zfnet": {},
+}
+"""Options that make a small-input net of each; at 128 pixels pool5 is 3 x 3 in AlexNet and ZFNet,
+7 x 7 in AlexNet with ZFNet's first layer."""
 
 
 def build_own_net(name: str, **options: Any) -> nn.Module:

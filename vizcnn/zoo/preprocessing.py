@@ -7,51 +7,94 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vizcnn.tiles import LUMINANCE
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """An affine map per colour: ``input = (pixels * scale - mean) / std``, perhaps in BGR order.
+    """An affine map per channel: ``input = (pixels * scale - mean) / std``.
+
+    The channels are red, green and blue, or blue first, or the luminance alone.
 
     Attributes:
-        mean: Mean per channel, in the net's own channel order.
-        std: Divisor per channel, in the net's own channel order.
+        mean: Mean per channel, in the net's own channel order: three values, or one if grey.
+        std: Divisor per channel, in the same order.
         scale: What pixels of 0..1 are multiplied by first (255 for Caffe nets).
         bgr: Whether the net takes blue first.
         input_size: Side of the square input in pixels.
         resize: Side that the photo's shorter side is brought to before the crop.
+        grey: Whether the net takes one channel, the luminance (ITU-R BT.601) of the pixels.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     scale: float
     bgr: bool
     input_size: int
     resize: int
+    grey: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the net's input."""
+        return len(self.mean)
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Turn pixels (N, 3, H, W), RGB 0..1, into the net's input."""
-        ordered = pixels.flip(-3) if self.bgr else pixels
-        return (ordered * self.scale - self._column(self.mean, pixels)) / self._column(
-            self.std, pixels
-        )
+        """Turn pixels (N, 3, H, W), RGB 0..1, into the net's input (N, channels, H, W)."""
+        mean, std = self._column(self.mean, pixels), self._column(self.std, pixels)
+        return (self._choose_channels(pixels) * self.scale - mean) / std
+
+    def _choose_channels(self, pixels: Tensor) -> Tensor:
+        if self.grey:
+            return (pixels * self._column(LUMINANCE, pixels)).sum(dim=-3, keepdim=True)
+        return pixels.flip(-3) if self.bgr else pixels
 
     def denormalise(self, inputs: Tensor) -> Tensor:
-        """Turn the net's input (N, 3, H, W) back into pixels, RGB 0..1 (not clamped)."""
-        scaled = (
-            inputs * self._column(self.std, inputs) + self._column(self.mean, inputs)
-        ) / self.scale
+        """Turn the net's input (N, channels, H, W) back into pixels, RGB 0..1 (not clamped).
+
+        Of a grey net the three colours are equal.
+        """
+        mean, std = self._column(self.mean, inputs), self._column(self.std, inputs)
+        scaled = (inputs * std + mean) / self.scale
+        if self.grey:
+            return scaled.repeat_interleave(3, dim=-3)
         return scaled.flip(-3) if self.bgr else scaled
 
     def to_pixel_gradient(self, gradient: Tensor) -> Tensor:
         """Turn a gradient (or projection) at the net's input into one at RGB pixels 0..1.
 
-        The chain rule through :meth:`normalise`: times scale / std, channels back in RGB order.
+        The chain rule through :meth:`normalise`: times scale / std, channels back in RGB order; of
+        a grey net each colour gets its weight in the luminance.
+
+        Args:
+            gradient: (..., channels, H, W).
+
+        Returns:
+            (..., 3, H, W).
         """
         scaled = gradient * self.scale / self._column(self.std, gradient)
+        if self.grey:
+            return scaled * self._column(LUMINANCE, gradient)
         return scaled.flip(-3) if self.bgr else scaled
+
+    def to_visible(self, gradient: Tensor) -> Tensor:
+        """Turn a gradient at RGB pixels, from :meth:`to_pixel_gradient`, into one to look at.
+
+        A grey net's gradient has the tint of the luminance's weights, which says nothing of the
+        net: what all three colours do together stands in each of them instead.
+
+        Args:
+            gradient: (..., 3, H, W).
+
+        Returns:
+            The same shape; the gradient itself unless the net is grey.
+        """
+        if self.grey:
+            return gradient.sum(dim=-3, keepdim=True).expand_as(gradient)
+        return gradient
 
     def at_size(self, input_size: int) -> "Preprocessing":
         """Give the same map for another input size; the resize keeps its share of border."""
@@ -70,23 +113,27 @@ class Preprocessing:
             KeyError: If a setting is missing.
             TypeError, ValueError: If a setting has another form.
         """
+        grey = bool(values.get("grey", False))  # files from before the grey nets lack it
         return cls(
-            mean=_read_triple(values["mean"]),
-            std=_read_triple(values["std"]),
+            mean=_read_channels(values["mean"], grey),
+            std=_read_channels(values["std"], grey),
             scale=float(values["scale"]),
             bgr=bool(values["bgr"]),
             input_size=int(values["input_size"]),
             resize=int(values["resize"]),
+            grey=grey,
         )
 
     @staticmethod
-    def _column(values: tuple[float, float, float], like: Tensor) -> Tensor:
-        return torch.tensor(values, dtype=like.dtype, device=like.device).view(3, 1, 1)
+    def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
 
 
-def _read_triple(values: Any) -> tuple[float, float, float]:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
+def _read_channels(values: Any, grey: bool) -> tuple[float, ...]:
+    channels = tuple(float(value) for value in values)
+    if len(channels) != (1 if grey else 3):
+        raise ValueError(f"{len(channels)} channels; needed: 3, or 1 if grey")
+    return channels
 
 
 def imagenet_preprocessing(input_size: int, resize: int) -> Preprocessing:

@@ -1,0 +1,69 @@
+"""``vizcnn filters`` as a user meets it."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import fail, run
+from tests.small_zoo import list_files
+from vizcnn.gallery.manifest import read_manifest
+
+pytestmark = pytest.mark.usefixtures("small_net")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        (["--scale", "zf", "--sort", "energy", "--format", "svg"], {"filters.svg", "numbers.svg"}),
+        (["--part", "luminance", "--unit", 3, "--unit", 1], {"net-1/filter-0003.png"}),
+        (["--clip", 0.1, "--format", "pdf"], {"clipping.pdf", "filters.pdf"}),
+        (["--layer", "conv2", "--model", "alexnet", "--model", "zfnet"], {"net-2/filter-0009.png"}),
+    ],
+)
+def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments, files, tmp_path):
+    run("filters", "--out", "out", *arguments)
+    first = list_files(tmp_path / "out")
+    assert set(first) >= files
+    words = shlex.split(json.loads(first["manifest.json"])["command"])
+    shutil.rmtree(tmp_path / "out")
+    run(*words[1:])
+    assert list_files(tmp_path / "out") == first
+
+
+def test_several_nets_name_the_folder_and_are_all_reported():
+    result = run("filters", "--model", "alexnet", "--model", "vgg16", "--weights", "random")
+    assert result.stdout.splitlines()[0] == result.stdout.splitlines()[1]
+    assert "all 12 filters of the first layer" in result.stdout
+    manifest = read_manifest(Path("vizcnn-out/alexnet-vgg16-filters"))
+    assert len(manifest.nets) == 2
+
+
+def test_default_is_the_first_layer_of_zfnet_alone():
+    run("filters")
+    manifest = read_manifest(Path("vizcnn-out/zfnet-filters"))
+    assert [figure.file for figure in manifest.figures] == ["filters.png", "numbers.png"]
+    assert manifest.command.split()[:4] == ["vizcnn", "filters", "--model", "zfnet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sort", "size"], "'index', 'orientation', 'frequency', 'energy'"),
+        (["--part", "red"], "'all', 'luminance', 'colour'"),
+        (["--scale", "big"], "'unit', 'shared', 'zf'"),
+        (["--unit", "12"], "filter 12 does not exist"),
+        (["--clip", "nan"], "a clipping radius of nan makes no sense"),
+        (["--clip", "-1"], "a clipping radius of -1 makes no sense"),
+        (["--layer", "fc6"], "is fully connected: it has no filters"),
+        (["--layer", "conv2", "--part", "colour"], "has no colour part"),
+        (["--model", "zfent"], "did you mean 'zfnet'"),
+        (["--weights", "random", "--weights", "auto"], "2 --weights for 1 --model"),
+        (["--layer", "conv1", "--layer", "conv2"], "2 --layer for 1 --model"),
+    ],
+)
+def test_mistakes_are_one_line_that_helps(arguments, words, tmp_path):
+    assert words in fail("filters", *arguments)
+    assert list(tmp_path.iterdir()) == []

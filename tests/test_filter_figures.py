@@ -1,0 +1,155 @@
+"""Figures of filters: laid out for a slide, every text in its place, what they show."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
+from vizcnn.filter_charts import ChartedNet, describe_layer, draw_numbers
+from vizcnn.filter_figures import FilterPanel, draw_filters
+from vizcnn.filter_numbers import number_filters, summarise_filters
+from vizcnn.sheet import SLIDE_WIDTH
+from vizcnn.tiles import grid_columns
+
+SLIDE_HEIGHT = 7.5 + 0.5
+"""A slide, and some room for long captions."""
+
+
+def make_panel(count=96, size=(7, 7), labelled=False, blocks=False, name="", notes=()):
+    tiles = [np.full((*size, 3), index / count, dtype=np.float32) for index in range(count)]
+    labels = tuple(f"{index}†" for index in range(count)) if labelled else ()
+    return FilterPanel(tuple(tiles), labels, name, tuple(notes), blocks)
+
+
+@pytest.mark.parametrize(
+    ("count", "columns"), [(1, 1), (2, 2), (6, 3), (64, 8), (96, 12), (97, 12)]
+)
+def test_grid_comes_near_three_to_two(count, columns):
+    assert grid_columns(count) == columns
+
+
+@pytest.mark.parametrize("count", [1, 6, 32, 64, 96, 97, 192])
+@pytest.mark.parametrize("size", [(3, 3), (11, 11), (1, 7)])
+def test_plain_grid_is_one_image_of_square_weights_on_a_slide(count, size):
+    figure = draw_filters([make_panel(count, size)], "ZFNet: the filters", CAPTION)
+    texts = check_layout(figure)
+    assert "ZFNet: the filters" in texts and CAPTION in flat(texts)
+    width, height = figure.get_size_inches()
+    assert width <= SLIDE_WIDTH + 1e-6 and height <= SLIDE_HEIGHT
+    (image,) = [axes.images[0].get_array() for axes in figure.axes]
+    (box,) = list_image_boxes(figure)
+    assert box.width * width / image.shape[1] == pytest.approx(box.height * height / image.shape[0])
+    shown = image[:: size[0] + 1, :: size[1] + 1, 0].flatten()[:count]
+    np.testing.assert_allclose(shown, np.arange(count) / count, rtol=1e-6)
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_panels_stand_apart_on_a_slide(panels, labelled):
+    shown = [
+        make_panel(96, (11, 11), labelled, name=f"Net {index}", notes=("weights", "numbers"))
+        for index in range(panels)
+    ]
+    figure = draw_filters(shown, "Nets", CAPTION)
+    texts = check_layout(figure)
+    assert all(f"Net {index}" in texts for index in range(panels))
+    assert texts.count("95†") == (panels if labelled else 0)
+    width, height = figure.get_size_inches()
+    assert width <= SLIDE_WIDTH + 1e-6
+    assert height <= (SLIDE_HEIGHT if panels <= 3 else 2 * SLIDE_HEIGHT)
+    boxes = list_image_boxes(figure)
+    assert len(boxes) == (96 * panels if labelled else panels)
+    assert all(box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1 for box in boxes)
+
+
+def test_small_filters_are_drawn_as_large_as_large_ones():
+    panels = [make_panel(96, (11, 11), name="a"), make_panel(96, (3, 3), name="b")]
+    large, small = list_image_boxes(draw_filters(panels, "t", CAPTION))
+    assert small.width == pytest.approx(large.width, rel=0.25)
+
+
+def test_pairs_of_panels_keep_side_by_side():
+    panels = [make_panel(12, name=f"p{index}") for index in range(6)]
+    boxes = list_image_boxes(draw_filters(panels, "t", CAPTION, in_row=2))
+    assert len({round(box.x0, 3) for box in boxes}) == 2
+    assert len({round(box.y1, 3) for box in boxes}) == 3
+
+
+def test_blocks_are_framed_and_named():
+    figure = draw_filters([make_panel(12, (127, 191), True, blocks=True)], "t", CAPTION)
+    texts = check_layout(figure)
+    assert all(f"{index}†" in texts for index in range(12))
+    images = [axes for axes in figure.axes if axes.images]
+    assert len(images) == 12
+    assert all(len(axes.patches) == 1 for axes in images)
+    assert max(figure.get_size_inches()) <= SLIDE_WIDTH + 1e-6
+
+
+@pytest.mark.parametrize("title", ["ZFNet " * 60, "W" * 300, "猫" * 200, "a\x07b\udcff", ""])
+def test_long_and_odd_texts_stay_on_the_figure(title):
+    panel = make_panel(2, name=title, notes=(title,))
+    check_layout(draw_filters([panel, panel], title, LONG_CAPTION))
+    net = ChartedNet(title, number_filters(torch.randn(4, 3, 5, 5)))
+    figure = draw_numbers([net, net], "cycles/px", title, LONG_CAPTION)
+    figure.draw_without_rendering()  # puts the axes' labels in their places
+    check_layout(figure)
+
+
+def make_nets(count):
+    generator = torch.Generator().manual_seed(0)
+    return [
+        ChartedNet(f"net {index}", number_filters(torch.randn(20, 3, 7, 7, generator=generator)))
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 12])
+def test_chart_shows_every_live_filter_and_every_share(count):
+    nets = make_nets(count)
+    nets[0].numbers.dead[3] = True
+    figure = draw_numbers(nets, "cycles/px", "Filters in numbers", CAPTION)
+    figure.draw_without_rendering()
+    texts = check_layout(figure)
+    assert all(f"net {index}\n" in texts + "\n" for index in range(count))
+    assert "white noise" in texts and "80%" in texts
+    assert figure.get_size_inches()[0] == pytest.approx(SLIDE_WIDTH)
+    (scatter,) = [axes for axes in figure.axes if axes.collections and axes.get_ylabel()]
+    assert scatter.get_ylabel() == "peak frequency (cycles/px)"
+    points = [collection.get_offsets() for collection in scatter.collections]
+    assert [len(part) for part in points] == [19] + [20] * (count - 1)
+    alive = ~nets[0].numbers.dead
+    np.testing.assert_allclose(points[0][:, 1], nets[0].numbers.peak[alive])
+    low, high = scatter.get_ylim()
+    assert all(low <= part[:, 1].min() and part[:, 1].max() <= high for part in points)
+
+
+def test_points_lie_at_their_orientation_or_beside_the_axis():
+    (net,) = make_nets(1)
+    angles = torch.arange(20.0).double() * 9
+    angles[5:] = torch.nan
+    net.numbers.orientation[:] = angles
+    figure = draw_numbers([net], "cycles/px", "t", CAPTION)
+    (scatter,) = [axes for axes in figure.axes if axes.collections and axes.get_ylabel()]
+    places = scatter.collections[0].get_offsets()[:, 0]
+    assert places[:5].tolist() == [0, 9, 18, 27, 36]
+    assert (places[5:] > 186).all() and len(set(places[5:].tolist())) == 15
+
+
+def test_bars_are_the_shares_of_the_layer():
+    nets = make_nets(2)
+    figure = draw_numbers(nets, "cycles/px", "t", CAPTION)
+    bars = [axes.patches for axes in figure.axes if len(axes.patches) == 3 and axes.texts]
+    widths = [[patch.get_width() for patch in patches] for patches in bars]
+    layers = [net.layer for net in nets]
+    expected = [[layer.low, layer.mid, layer.high] for layer in layers]
+    for shares, found in zip(expected, widths, strict=False):
+        assert found == pytest.approx(shares)
+    assert len(widths) == 3  # the last is white noise
+
+
+def test_words_name_the_unit_and_leave_out_what_is_not_there():
+    low = summarise_filters(number_filters(torch.ones(3, 3, 5, 5)))
+    assert describe_layer(low, "cycles/px") == ("3 filters: 0 dead, 0 oriented, 3 low-pass",)
+    edges = torch.tensor([[1.0, 0.0, -1.0, 0.0, 1.0]]).expand(3, 3, 1, 5)
+    words = describe_layer(summarise_filters(number_filters(edges)), "cycles/map px")
+    assert words[1].startswith("others: peak 0.25 cycles/map px")

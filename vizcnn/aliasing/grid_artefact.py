@@ -1,0 +1,100 @@
+"""The grid that a strided layer leaves in projections: energy at the stride's own frequencies."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vizcnn.errors import ImageError
+
+LEAST_SIDE = 24
+"""Smallest side in pixels of a projection whose grid can be told from its surroundings."""
+_REACH = 3
+"""Distance of the surroundings from a grid frequency in units of 1 / side: just past the main lobe
+of the Hann window, which ends at 2."""
+
+
+def measure_grid(projection: Tensor, period: int = 4) -> float:
+    """Measure how far the energy at the frequencies of a grid stands out from its surroundings.
+
+    A layer of stride s builds its projection from copies of its filters on a grid of s pixels;
+    where the copies do not blend, the picture has energy at the grid's frequency 1/s and its
+    harmonics 2/s, ... up to 1/2 cycles per pixel (for a period of 4: 1/4 and 1/2), in either or
+    both directions. ZF (section 4.1, Figure 6 (d)) see it as "aliasing artifacts".
+
+    The measure is the mean power at those frequencies over the mean power at 24 places around
+    each, 3 / side away: 1 for a picture without a grid (on average for noise), large for one with.
+    Powers are of the picture minus its mean, faded out at its edges (Hann), summed over colours.
+
+    Args:
+        projection: (C, h, w), cut to the receptive field.
+        period: Period of the grid in pixels: the stride, 2 or more.
+
+    Returns:
+        The ratio, 0 or more; NaN for a picture without any such energy.
+
+    Raises:
+        ImageError: If the projection is smaller than :data:`LEAST_SIDE` or the period's
+            frequencies lie too close together for its size.
+
+    Example:
+        >>> noise = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+        >>> comb = torch.zeros(3, 64, 64)
+        >>> comb[:, ::4, ::4] = 4.0
+        >>> measure_grid(noise) < 3, measure_grid(noise + comb) > 30
+        (True, True)
+    """
+    height, width = projection.shape[-2:]
+    side = min(height, width)
+    if period < 2 or side < max(LEAST_SIDE, 2 * _REACH * period):
+        raise ImageError(
+            f"a projection of {height} x {width} pixels is too small to show a grid of period "
+            f"{period}; needed: {max(LEAST_SIDE, 2 * _REACH * period)} or more on a side"
+        )
+    faded = _fade(projection.double().cpu())
+    places = list_grid_frequencies(period)
+    around = [
+        (vertical + down / height, horizontal + across / width)
+        for vertical, horizontal in places
+        for down, across in _ring()
+    ]
+    own, other = _mean_power(faded, places), _mean_power(faded, around)
+    return own / other if other > 0 else math.nan
+
+
+def list_grid_frequencies(period: int) -> list[tuple[float, float]]:
+    """List the frequencies of a square grid without the mean, each pair (f, -f) once or twice.
+
+    Example:
+        >>> sorted({max(abs(v), abs(u)) for v, u in list_grid_frequencies(4)})
+        [0.25, 0.5]
+    """
+    steps = range(-(period // 2), (period + 1) // 2)
+    return [(v / period, u / period) for v in steps for u in steps if (v, u) != (0, 0)]
+
+
+def _ring() -> list[tuple[int, int]]:
+    """List the places of a square's edge, in units of 1 / side."""
+    line = range(-_REACH, _REACH + 1)
+    return [(v, u) for v in line for u in line if max(abs(v), abs(u)) == _REACH]
+
+
+def _fade(picture: Tensor) -> Tensor:
+    down, across = (
+        torch.hann_window(side + 1, periodic=False, dtype=torch.float64)[:side]
+        for side in picture.shape[-2:]
+    )
+    window = down[:, None] * across[None, :]
+    mean = (picture * window).sum(dim=(1, 2), keepdim=True) / window.sum()
+    return (picture - mean) * window
+
+
+def _mean_power(picture: Tensor, places: list[tuple[float, float]]) -> float:
+    """Give the mean over frequencies of the squared magnitude of the Fourier transform."""
+    verticals, horizontals = torch.tensor(places, dtype=torch.float64).T
+    rows = torch.arange(picture.shape[-2], dtype=torch.float64)
+    columns = torch.arange(picture.shape[-1], dtype=torch.float64)
+    down = torch.exp(-2j * math.pi * verticals[:, None] * rows)
+    across = torch.exp(-2j * math.pi * horizontals[:, None] * columns)
+    values = torch.einsum("py,cyx,px->pc", down, picture.to(down.dtype), across)
+    return values.abs().square().sum(dim=1).mean().item()

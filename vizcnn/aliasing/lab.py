@@ -1,0 +1,134 @@
+"""The whole lab: nets and photos -> pictures, a page with the story, a table of measures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from vizcnn import __version__
+from vizcnn.aliasing.first_layer import find_first_layer
+from vizcnn.aliasing.patches import ZOOM, read_samples
+from vizcnn.aliasing.story import Chapter, tell_story
+from vizcnn.aliasing.study import LabSettings, NetStudy, study_net
+from vizcnn.aliasing.table import tabulate
+from vizcnn.errors import ModelError
+from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet
+from vizcnn.gallery.filter_manifest import FilterFigure
+from vizcnn.gallery.site import write_gallery
+from vizcnn.images import photo_sha256
+from vizcnn.output import write_folder
+from vizcnn.photo_gallery import describe_weights, list_versions
+from vizcnn.progress import Progress, silent
+from vizcnn.samples import SAMPLES, find_sample, name_source
+from vizcnn.saving import save_figure
+from vizcnn.zoo.model import ZooModel
+
+LEAST_PERIOD = 2
+
+
+def make_aliasing_page(
+    models: Sequence[ZooModel],
+    folder: Path,
+    photos: Sequence[Path] = (),
+    settings: LabSettings | None = None,
+    command: str = "",
+    progress: Progress = silent,
+) -> AliasingManifest:
+    """Measure nets and write the story: pictures, index.html and manifest.json.
+
+    Args:
+        models: Nets of the zoo, side by side.
+        folder: Where the page goes; complete or untouched.
+        photos: Files; patches of the sample photos when empty.
+        settings: What to look at.
+        command: The command that repeats the run.
+        progress: Shows how far it is.
+
+    Returns:
+        What was written, as in manifest.json.
+
+    Raises:
+        ModelError: If there is no net, or a first layer is not a plain convolution of colours.
+        LayerError: If a net lacks the layer whose projections are asked for.
+        ImageError: If no photo can be read.
+        UnsupportedOperationError: If the deconvnet has no rule for an operation of a net.
+    """
+    settings = settings or LabSettings()
+    period = find_period(models)
+    images: Sequence[Path | Image.Image] = photos or read_samples()
+    studies = [study_net(model, images, settings, period, progress) for model in models]
+    chapters = tell_story(studies, settings.layer)
+    words = describe_photos(photos, len(images))
+    used = photos or [path for name in SAMPLES if (path := find_sample(name))]
+    with write_folder(folder) as staging:
+        shown = progress(chapters, label="draw", total=len(chapters), unit="figure")
+        figures = tuple(_draw(chapter, studies, words, settings, staging) for chapter in shown)
+        manifest = AliasingManifest(
+            vizcnn=__version__,
+            command=command,
+            title=f"Aliasing: {', '.join(study.title for study in studies)}",
+            photos=words,
+            sources=tuple(name_source(path) for path in used),
+            sha256=tuple(photo_sha256(path) for path in used),
+            figures=figures,
+            table=tabulate(studies),
+            nets=tuple(_describe_net(study) for study in studies),
+            failures=tuple(dict.fromkeys(line for study in studies for line in study.failures)),
+            settings={**asdict(settings), "period": period},
+            versions=list_versions(),
+        )
+        write_gallery(manifest, staging)
+    return manifest
+
+
+def find_period(models: Sequence[ZooModel]) -> int:
+    """Give the period of the grid that projections are searched for: the largest stride.
+
+    One period for all nets, so that their grids can be compared.
+
+    Raises:
+        ModelError: If there is no net.
+    """
+    if not models:
+        raise ModelError("no net is named; needed: at least one, for example alexnet")
+    return max(LEAST_PERIOD, *(find_first_layer(model).stride for model in models))
+
+
+def describe_photos(photos: Sequence[Path], count: int) -> str:
+    """Say what was looked at."""
+    if photos:
+        return f"{count} photos"
+    return (
+        f"{count} patches of {len(SAMPLES)} photos that scikit-image ships, {ZOOM} to a photo's "
+        "shorter side, overlapping by half"
+    )
+
+
+def _draw(
+    chapter: Chapter, studies: Sequence[NetStudy], photos: str, settings: LabSettings, staging: Path
+) -> FilterFigure:
+    weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
+    small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
+    file = f"{chapter.name}.{settings.figure_format}"
+    save_figure(chapter.draw(small_print), staging / file)
+    return FilterFigure(title=chapter.title, file=file, text=chapter.text, note=chapter.caption)
+
+
+def _describe_net(study: NetStudy) -> AliasingNet:
+    height, width = study.layer.weight.shape[2:]
+    return AliasingNet(
+        model=study.model.name,
+        title=study.title,
+        weights=describe_weights(study.model),
+        path=study.layer.path,
+        kernel=(height, width),
+        stride=study.layer.stride,
+        limit=study.layer.limit,
+        dead=study.dead,
+        predicted=tuple(study.predicted[None].shares.tolist()),
+        measured=tuple(study.measured[None].shares.tolist()),
+        units=tuple(unit.unit for unit in study.units),
+        grids=tuple(unit.grid for unit in study.units),
+        options=study.model.options,
+    )

@@ -1,0 +1,95 @@
+"""Photos for the lab: a folder's, or patches of the photos that scikit-image ships."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vizcnn.errors import ImageError
+from vizcnn.images import read_photo
+from vizcnn.progress import Progress, silent
+from vizcnn.samples import SAMPLES, find_sample
+from vizcnn.zoo.model import ZooModel
+
+ZOOM = 2
+"""A photo is cut into patches when its shorter side is so many inputs long."""
+
+
+def read_samples() -> list[Image.Image]:
+    """Cut the sample photos into overlapping square patches.
+
+    Each photo's shorter side holds :data:`ZOOM` patches; patches overlap by half. They stay in
+    the photo's own resolution, so that one set serves nets of every input size.
+
+    Returns:
+        About a hundred patches, RGB, in the order of the samples.
+
+    Raises:
+        ImageError: If scikit-image is not installed.
+    """
+    patches = []
+    for name in SAMPLES:
+        path = find_sample(name)
+        if path is None:
+            raise ImageError(f"a file named {name!r} hides the sample photo: run elsewhere")
+        patches += cut_patches(read_photo(path))
+    return patches
+
+
+def cut_patches(photo: Image.Image, zoom: int = ZOOM) -> list[Image.Image]:
+    """Cut a photo into square patches that overlap by half, rows first.
+
+    Example:
+        >>> patches = cut_patches(Image.new("RGB", (40, 20)))
+        >>> len(patches), patches[0].size
+        (21, (10, 10))
+    """
+    side = min(photo.size) // zoom
+    step = max(side // 2, 1)
+    return [
+        photo.crop((left, top, left + side, top + side))
+        for top in range(0, photo.height - side + 1, step)
+        for left in range(0, photo.width - side + 1, step)
+    ]
+
+
+def read_pixels(
+    model: ZooModel, photos: Sequence[Path | Image.Image], progress: Progress = silent
+) -> tuple[Tensor, list[Path | Image.Image], tuple[str, ...]]:
+    """Bring photos to a net's input; those that cannot be read are left out.
+
+    Args:
+        model: A net of the zoo.
+        photos: Files or images.
+        progress: Shows how far it is.
+
+    Returns:
+        Pixels (N, 3, S, S), RGB 0..1; the N photos; and why the others were left out, a line each.
+
+    Raises:
+        ImageError: If none can be read.
+    """
+    pixels, kept, failures = [], [], []
+    for photo in progress(photos, label=f"read for {model.name}", total=len(photos)):
+        try:
+            pixels.append(model.read(photo))
+            kept.append(photo)
+        except ImageError as error:
+            failures.append(str(error))
+    if not pixels:
+        raise ImageError(f"none of {len(photos)} photos can be read: {'; '.join(failures[:3])}")
+    return torch.cat(pixels), kept, tuple(failures)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Choose at most so many of a row, evenly spread, the first always among them.
+
+    Example:
+        >>> spread(10, 4), spread(3, 4)
+        ([0, 2, 5, 7], [0, 1, 2])
+    """
+    if count <= most:
+        return list(range(count))
+    return [index * count // most for index in range(most)]

@@ -1,0 +1,232 @@
+"""The lab's pictures: filters, spectra, test patterns through strides, second-layer projections."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from vizcnn.aliasing.second_layer import StrongUnit
+from vizcnn.aliasing.shares import GRID, measure_shares
+from vizcnn.aliasing.signals import make_grating, make_zone_plate, point_frequency
+from vizcnn.aliasing.study import NetStudy
+from vizcnn.aliasing.sweep import sample_transfer
+from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.spectrum import inside_limit, transfer_function
+from vizcnn.tiles import (
+    GREY,
+    Array,
+    fit_tile,
+    grid_columns,
+    lay_out_grid,
+    robust_limit,
+    scale_projections,
+    scale_signed,
+)
+
+GAP = 0.3
+"""Inches between panels."""
+HEADING = 0.34
+"""Inches above a panel for its heading."""
+DECIBELS = 50.0
+"""Range of a spectrum's greys, below its largest value."""
+PLATE, PATCH = 257, 65
+"""Sides in pixels of the zone plate, and of the grating, few enough for each period to be seen."""
+GRATING = (0.22, 20.0)
+"""Frequency in cycles per pixel and direction in degrees of the grating that is shown."""
+SHOWN_UNITS = 16
+"""Units whose projections are drawn, in four columns."""
+
+
+def draw_first_layers(studies: Sequence[NetStudy], caption: str) -> Figure:
+    """Draw the first layers side by side, each filter at its own contrast."""
+    grids = [_lay_out_filters(study) for study in studies]
+    width = _panel_width(len(studies))
+    with plain_style():
+        height = max(width * grid.shape[0] / grid.shape[1] for grid in grids)
+        sheet = Sheet(SLIDE_WIDTH, HEADING + height, "First-layer filters", caption)
+        for index, (study, grid) in enumerate(zip(studies, grids, strict=True)):
+            left = MARGIN + index * (width + GAP)
+            high, wide = study.layer.weight.shape[2:]
+            words = f"{len(study.layer.weight)} of {high} × {wide}, stride {study.layer.stride}"
+            _head(sheet, f"{study.title}: {words}", left, width)
+            tall = width * grid.shape[0] / grid.shape[1]
+            axes = sheet.add_axes(left, sheet.top + HEADING, width, tall)
+            axes.imshow(grid, interpolation="nearest", aspect="auto")
+    return sheet.figure
+
+
+def _lay_out_filters(study: NetStudy) -> Array:
+    weight = study.layer.weight.permute(0, 2, 3, 1).numpy()
+    shown = [scale_signed(filter, float(np.abs(filter).max())) for filter in weight]
+    return lay_out_grid(shown, grid_columns(len(shown)))
+
+
+def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
+    """Draw, for each net, what its filters pass and what the stride makes of it.
+
+    Columns: the transfer function (amplitude), the power of the responses to natural images, the
+    power that stays in its place, and the power that folds onto it.
+    """
+    columns = ("what the filters pass", "… of natural images", "stays in place", "folds onto it")
+    side = (SLIDE_WIDTH - 2 * MARGIN - 1.3 - 3 * GAP - 0.2) / 4
+    row = side + 0.34
+    with plain_style():
+        title = "Spectra of the first layer, before and after its stride"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption)
+        for index, study in enumerate(studies):
+            top = sheet.top + HEADING + index * row
+            _name_row(sheet, study, top + side / 2)
+            _draw_spectra_row(sheet, study, top, side)
+        for column, words in enumerate(columns):
+            _head(sheet, words, MARGIN + 1.3 + column * (side + GAP), side)
+    return sheet.figure
+
+
+def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) -> None:
+    shares = study.predicted[None]
+    transfer = sample_transfer(study.layer, 256).square()
+    limit = study.layer.limit
+    reference = shares.kept.max().item()
+    panels = (
+        (transfer, 0.5, transfer.max().item()),
+        (shares.power, 0.5, shares.power.max().item()),
+        (shares.kept, limit, reference),
+        (shares.aliased, limit, reference),
+    )
+    for column, (power, reach, largest) in enumerate(panels):
+        left = MARGIN + 1.3 + column * (side + GAP)
+        axes = sheet.add_axes(left, top, side, side)
+        _show_spectrum(axes, power, reach, largest)
+        if reach > limit:
+            axes.add_patch(
+                Rectangle(
+                    (-limit, -limit), 2 * limit, 2 * limit, fill=False, color="#e69f00", lw=1.5
+                )
+            )
+        sheet.write(f"±{reach:g} cycles/px", left, top + side + 0.04, 9, color="#444444")
+    words = f"{1 - shares.layer_share:.1%}", f"{shares.layer_share:.1%}"
+    for column, share in enumerate(words, start=2):
+        right = MARGIN + 1.3 + column * (side + GAP) + side
+        sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
+
+
+def _show_spectrum(axes: Axes, power: Tensor, reach: float, largest: float) -> None:
+    decibels = 10 * torch.log10(torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30))
+    extent = (-reach, reach, -reach, reach)
+    axes.imshow(decibels.numpy(), cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
+
+
+def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Figure:
+    """Draw a zone plate or a grating through each net's filters at stride 1, 2 and 4.
+
+    Args:
+        studies: The nets.
+        pattern: ``"zone plate"`` or ``"grating"``.
+        caption: Small print.
+    """
+    picture = make_zone_plate(PLATE) if pattern == "zone plate" else _make_shown_grating()
+    side = min((SLIDE_WIDTH - 2 * MARGIN - 1.3 - 3 * GAP - 0.2) / 4, 2.9)
+    row = side + 0.16
+    with plain_style():
+        title = f"A {pattern} through the first layer's filters, at stride 1, 2 and 4"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption)
+        for column, words in enumerate(("the pattern", "stride 1", "stride 2", "stride 4")):
+            _head(sheet, words, MARGIN + 1.3 + column * (side + GAP), side)
+        for index, study in enumerate(studies):
+            top = sheet.top + HEADING + index * row
+            _name_row(sheet, study, top + side / 2)
+            _draw_pattern_row(sheet, study, picture, top, side)
+    return sheet.figure
+
+
+def _draw_pattern_row(
+    sheet: Sheet, study: NetStudy, picture: Tensor, top: float, side: float
+) -> None:
+    unit = choose_filter(study)
+    pixels = picture.expand(1, 3, -1, -1)
+    shown = [picture.numpy()]
+    responses = [study.layer.respond(pixels, stride)[0, unit].numpy() for stride in (1, 2, 4)]
+    limit = robust_limit(responses[0])
+    shown += [scale_signed(response, limit) for response in responses]
+    for column, panel in enumerate(shown):
+        left = MARGIN + 1.3 + column * (side + GAP)
+        axes = sheet.add_axes(left, top, side, side)
+        axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="auto")
+        if column and (1, 2, 4)[column - 1] == study.layer.stride:
+            frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, clip_on=False)
+            frame.set(color="#e69f00", linewidth=3)
+            axes.add_patch(frame)
+
+
+def _make_shown_grating() -> Tensor:
+    return 0.5 + 0.5 * make_grating(PATCH, point_frequency(*GRATING)).real
+
+
+def choose_filter(study: NetStudy) -> int:
+    """Choose the filter that passes most of what its layer's stride folds, for grey noise.
+
+    Returns:
+        The filter with the largest response energy above the limit; of a layer whose stride is 1
+        the one with the largest response.
+    """
+    power = _grey_power(study)
+    outside = ~inside_limit(GRID, study.layer.stride)
+    above = (power * outside).sum(dim=(1, 2)) if outside.any() else power.sum(dim=(1, 2))
+    return int(above.argmax())
+
+
+def white_share(study: NetStudy, unit: int, stride: int) -> float:
+    """Give the share of a filter's response to white grey noise that a stride folds, 0..1."""
+    return measure_shares(_grey_power(study)[unit : unit + 1], stride).layer_share
+
+
+def _grey_power(study: NetStudy) -> Tensor:
+    return transfer_function(study.layer.weight.double().sum(dim=1), GRID).abs().square()
+
+
+def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> Figure:
+    """Draw the strongest projections of a layer, nine to a unit, the nets side by side."""
+    width = _panel_width(len(studies))
+    with plain_style():
+        title = f"What excites {layer} most: deconvnet projections, nine photos to a unit"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + width, title, caption)
+        for index, study in enumerate(studies):
+            left = MARGIN + index * (width + GAP)
+            grids = study.grids
+            median = f", grid {np.median(grids):.2f} (median)" if grids else ""
+            _head(sheet, f"{study.title}{median}", left, width)
+            axes = sheet.add_axes(left, sheet.top + HEADING, width, width)
+            axes.imshow(_lay_out_units(study.units), interpolation="auto", aspect="auto")
+    return sheet.figure
+
+
+def _lay_out_units(units: Sequence[StrongUnit], side: int = 60) -> Array:
+    active = [unit for unit in units if unit.patches]
+    step = max(len(active) / SHOWN_UNITS, 1.0)
+    chosen = [active[int(index * step)] for index in range(min(SHOWN_UNITS, len(active)))]
+    blocks = [_lay_out_nine(unit, side) for unit in chosen]
+    return lay_out_grid(blocks, 4, gap=10) if blocks else np.full((8, 8, 3), GREY, np.float32)
+
+
+def _lay_out_nine(unit: StrongUnit, side: int) -> Array:
+    arrays = [patch.projection.permute(1, 2, 0).numpy() for patch in unit.patches[:9]]
+    tiles = [fit_tile(tile, side) for tile in scale_projections(arrays, "unit")]
+    blank = np.full((side, side, 3), 1.0, dtype=np.float32)
+    return lay_out_grid([*tiles, *[blank] * (9 - len(tiles))], 3, gap=2)
+
+
+def _panel_width(count: int) -> float:
+    return (SLIDE_WIDTH - 2 * MARGIN - (count - 1) * GAP) / count
+
+
+def _head(sheet: Sheet, words: str, left: float, room: float) -> None:
+    sheet.write(words, left, sheet.top + HEADING - 0.06, 13, room=room, va="bottom", weight="bold")
+
+
+def _name_row(sheet: Sheet, study: NetStudy, middle: float) -> None:
+    sheet.write(study.title, MARGIN, middle - 0.03, 13, room=1.2, va="bottom", weight="bold")
+    sheet.write(f"stride {study.layer.stride}", MARGIN, middle + 0.03, 11, room=1.2)

@@ -1,0 +1,159 @@
+"""One net in the aliasing lab: everything that is measured of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+from torch import Tensor
+
+from vizcnn.aliasing.first_layer import FirstLayer, find_first_layer
+from vizcnn.aliasing.patches import read_pixels, spread
+from vizcnn.aliasing.second_layer import StrongUnit, project_strongest
+from vizcnn.aliasing.shares import (
+    AliasShares,
+    blur_power,
+    measure_colours,
+    measure_power,
+    measure_shares,
+    predict_power,
+)
+from vizcnn.aliasing.shift import ShiftMeasures, measure_shifts
+from vizcnn.aliasing.sweep import Sweep, sweep_gratings
+from vizcnn.filters import measure_filters
+from vizcnn.layers import list_stages, select_layers
+from vizcnn.progress import Progress, silent
+from vizcnn.saving import FigureFormat
+from vizcnn.zoo.model import ZooModel
+
+BLURS: tuple[int | None, ...] = (None, 3, 5)
+"""Taps of the binomial filters that are tried; None is the net as it is."""
+
+
+@dataclass(frozen=True)
+class LabSettings:
+    """What the lab looks at.
+
+    Attributes:
+        layer: Layer whose strongest projections are shown.
+        units: How many of its units, spread evenly over the layer; at most as many as it has.
+        top: Photos per unit.
+        most_photos: Photos that the shift test and the spectra use, at most (evenly spread).
+        shifts: Largest shift in pixels.
+        frequencies: Radial frequencies of the sweep in cycles per pixel.
+        orientations: Directions of the sweep in degrees.
+        figure_format: Format of the figures.
+    """
+
+    layer: str = "conv2"
+    units: int = 64
+    top: int = 9
+    most_photos: int = 16
+    shifts: int = 16
+    frequencies: tuple[float, ...] = tuple(step / 64 for step in range(1, 33))
+    orientations: tuple[float, ...] = tuple(float(angle) for angle in range(0, 180, 15))
+    figure_format: FigureFormat = "png"
+
+
+@dataclass(frozen=True)
+class NetStudy:
+    """What the lab found of a net.
+
+    Attributes:
+        model: The net.
+        layer: Its first layer.
+        dead: Dead filters of the first layer (see :func:`vizcnn.filters.measure_filters`).
+        predicted: Alias shares under the 1/f^2 law, by taps of the blur.
+        measured: Alias shares on the photos, by taps of the blur.
+        sweep: Gratings through the first layer.
+        shifts: The shift test, by taps of the blur.
+        units: Strongest projections of the second layer.
+        pixels: The photos as the net sees them (N, 3, S, S), RGB 0..1.
+        failures: Why photos were left out, a line each.
+        period: Period in pixels of the grid that projections were searched for.
+    """
+
+    model: ZooModel
+    layer: FirstLayer
+    dead: int
+    predicted: dict[int | None, AliasShares]
+    measured: dict[int | None, AliasShares]
+    sweep: Sweep
+    shifts: dict[int | None, ShiftMeasures]
+    units: tuple[StrongUnit, ...]
+    pixels: Tensor = field(repr=False)
+    failures: tuple[str, ...]
+    period: int
+
+    @property
+    def title(self) -> str:
+        """Name of the net for headings."""
+        return self.model.title
+
+    @property
+    def grids(self) -> list[float]:
+        """Grid artefact of every unit that one could be measured of."""
+        return [unit.grid for unit in self.units if unit.grid is not None]
+
+    @property
+    def grid(self) -> float | None:
+        """Median grid artefact over the units; None if there is none."""
+        return median(self.grids) if self.grids else None
+
+
+def study_net(
+    model: ZooModel,
+    photos: Sequence[Path | Image.Image],
+    settings: LabSettings,
+    period: int,
+    progress: Progress = silent,
+) -> NetStudy:
+    """Measure everything of one net.
+
+    Args:
+        model: A net of the zoo.
+        photos: Files or images.
+        settings: What to look at.
+        period: Period in pixels of the grid to search projections for.
+        progress: Shows how far it is.
+
+    Raises:
+        ModelError: If the first layer is not a plain convolution of colours.
+        LayerError: If the net lacks the layer whose projections are asked for.
+        ImageError: If no photo can be read.
+        UnsupportedOperationError: If the deconvnet has no rule for an operation on the way.
+    """
+    layer = find_first_layer(model)
+    pixels, kept, failures = read_pixels(model, photos, progress)
+    few = spread(len(kept), settings.most_photos)
+    moved = [kept[index] for index in few]
+    colours = measure_colours(pixels)
+    theory, photographed = (
+        {taps: measure_shares(blur_power(power, taps), layer.stride) for taps in BLURS}
+        for power in (predict_power(layer, colours), measure_power(layer, pixels[few]))
+    )
+    stages = select_layers(model, [list_stages(model)])
+    shifts = tuple(range(settings.shifts + 1))
+    return NetStudy(
+        model=model,
+        layer=layer,
+        dead=int(measure_filters(layer.weight).dead.sum()),
+        predicted=theory,
+        measured=photographed,
+        sweep=sweep_gratings(layer, settings.frequencies, settings.orientations, progress=progress),
+        shifts={
+            taps: measure_shifts(model, moved, shifts, stages, taps, progress) for taps in BLURS
+        },
+        units=project_strongest(
+            model, pixels, settings.layer, settings.units, settings.top, period, progress
+        ),
+        pixels=pixels,
+        failures=failures,
+        period=period,
+    )
+
+
+def mean_distance(study: NetStudy, blur: int | None, place: int) -> float:
+    """Average the relative distance of a layer over photos and all shifts but 0."""
+    return study.shifts[blur].mean_distances[place, 1:].mean().item()

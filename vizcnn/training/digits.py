@@ -1,0 +1,70 @@
+"""The handwritten digits that scikit-learn ships, as photos to train LeNet-5 on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vizcnn.errors import DataError
+from vizcnn.output import write_folder
+from vizcnn.training.card import DataSource
+
+SIDE = 32
+"""Side of an enlarged digit in pixels, LeNet-5's input."""
+
+FRAME = 2
+"""Width of the black frame around it in pixels: what random crops move it about in."""
+
+EVERY = 5
+"""Of each class the fifth, tenth, ... digit validates, the others train."""
+
+_DEEPEST = 16
+"""Largest value in scikit-learn's images: all 16 pixels of a block of the scan."""
+
+DIGITS_SOURCE = DataSource(
+    name="scikit-learn digits",
+    licence="CC BY 4.0 (UCI optdigits, Alpaydin & Kaynak 1998); scikit-learn: BSD-3-Clause",
+    note="1,797 digits of 8 x 8 pixels, white on black, enlarged to 32 x 32 (bicubic); every fifth "
+    "of a class validates. They are the test set of UCI's optdigits, by 13 writers whom "
+    "scikit-learn does not tell apart: both parts share writers, and new hands were not tried",
+)
+"""What the model card says of them."""
+
+
+def write_digits(folder: Path) -> None:
+    """Write the digits as ``train/<digit>/<number>.png`` and ``val/<digit>/<number>.png``.
+
+    The digits are 8-bit grey, white on black, enlarged from 8 x 8 to 32 x 32 by Pillow's bicubic
+    filter, in a black frame of 2 pixels: a centre crop of 32 is the digit, a random one moves it
+    by up to 2 pixels. The number is the place in scikit-learn's order, in which every fifth digit
+    of each class goes to ``val``: 1,442 train, 355 validate, the same on every machine.
+
+    Args:
+        folder: A new folder, or one that this wrote before; complete or untouched.
+
+    Raises:
+        DataError: If scikit-learn is not installed.
+        VizcnnError: If the folder holds other files, or cannot be written.
+    """
+    digits = _load_digits()
+    seen = [0] * 10
+    with write_folder(folder) as staging:
+        for number, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+            seen[digit] += 1
+            part = "val" if seen[digit] % EVERY == 0 else "train"
+            home = staging / part / str(digit)
+            home.mkdir(parents=True, exist_ok=True)
+            values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
+            enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            ImageOps.expand(enlarged, FRAME).save(home / f"{number:04d}.png")
+
+
+def _load_digits() -> Any:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
+        ) from None
+    return load_digits()
