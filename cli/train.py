@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vizcnn.training.card import DataSource
     from vizcnn.training.export import ExportedRun
     from vizcnn.training.loop import TrainingRun
+    from vizcnn.training.start import Start
 
 DEFAULTS = Recipe("zfnet")
 SHOWN_FAILURES = 20
@@ -104,6 +105,13 @@ def _say(value: object) -> str:
     show_default=_usual("flip"),
     help="Mirror every second photo; not for digits or letters.",
 )
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Trained weights to begin with, of the same net and classes (a .safetensors that vizcnn "
+    "wrote); default: random ones.",
+)
 @click.option("--clip-first-layer", is_flag=True, help="Clip conv1's filters to an RMS of 0.1.")
 @click.option(
     "--mixed-precision/--no-mixed-precision",
@@ -125,6 +133,7 @@ def train(
     data_name: str | None,
     licence: str | None,
     note: str | None,
+    start: Path | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -142,7 +151,9 @@ def train(
     recipe = usual_recipe(**settings)
     data, source = _find_data(data, out)
     photos, validation = open_photos(data, recipe.resize)
-    run = TrainingRun(recipe, photos, validation, out / "checkpoint.pt", choose_device(device))
+    path = out / "checkpoint.pt"
+    recipe, begin = _find_start(start, recipe, photos.classes, path)
+    run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
     run.load_photos(bar)
     _list_unreadable(photos.unreadable + validation.unreadable)
     _run_or_save(run, as_json)
@@ -163,6 +174,22 @@ def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:
     if not folder.exists():
         write_digits(folder)
     return folder, DIGITS_SOURCE
+
+
+def _find_start(
+    file: Path | None, recipe: Recipe, classes: list[str], checkpoint: Path
+) -> tuple[Recipe, "Start | None"]:
+    """Read the weights to begin with; a run that has begun can do without their file."""
+    from vizcnn.training.checkpoint import read_checkpoint
+    from vizcnn.training.start import read_start
+
+    if file is None:
+        return recipe, None
+    if checkpoint.exists() and not file.exists():
+        begun = read_checkpoint(checkpoint).began_with
+        if begun.get("file") == file.name:
+            return replace(recipe, start=begun["sha256"]), None
+    return recipe, read_start(file, recipe, classes)
 
 
 def _list_unreadable(failures: list[str]) -> None:
@@ -201,6 +228,8 @@ def _report_export(exported: "ExportedRun", as_json: bool) -> None:
     card, weights = exported.card, str(exported.weights)
     if as_json:
         paths = {"weights": weights, "card": str(exported.card_json)}
+        if exported.first_layers:
+            paths["first_layers"] = str(exported.first_layers)
         click.echo(json.dumps(paths | {"summary": card.summary()}))
         return
     click.echo(

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vizcnn.gallery.filter_manifest import FilterFigure
-from vizcnn.gallery.records import Net
+from vizcnn.gallery.records import Net, PageFigure
 
 Form = Literal["count", "percent", "number"]
 """How a value is written."""
@@ -85,7 +84,7 @@ class AliasingManifest:
     photos: str
     sources: tuple[str, ...]
     sha256: tuple[str, ...]
-    figures: tuple[FilterFigure, ...]
+    figures: tuple[PageFigure, ...]
     table: tuple[Measure, ...]
     nets: tuple[AliasingNet, ...]
     failures: tuple[str, ...] = ()

@@ -170,8 +170,8 @@ def find_files(record: Any) -> list[str]:
     """List every file that a dataclass names, in order, each once.
 
     Example:
-        >>> from vizcnn.gallery.filter_manifest import FilterFigure
-        >>> find_files(FilterFigure(title="a grid", file="grid.png", text="all filters"))
+        >>> from vizcnn.gallery.records import PageFigure
+        >>> find_files(PageFigure(title="a grid", file="grid.png", text="all filters"))
         ['grid.png']
     """
     hints = get_type_hints(type(record), include_extras=True)

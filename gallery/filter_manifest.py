@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vizcnn.gallery.codec import RelativeFile
-from vizcnn.gallery.records import Net
+from vizcnn.gallery.records import Net, PageFigure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,23 +121,6 @@ class FilterNet(Net):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterFigure:
-    """A figure of the page.
-
-    Attributes:
-        title: Heading on the page.
-        file: The figure (PNG, SVG or PDF).
-        text: What is to be seen, for those who cannot see it.
-        note: What a reader should know.
-    """
-
-    title: str
-    file: RelativeFile
-    text: str
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class FilterManifest:
     """A run of ``vizcnn filters``: the filters of one net or of several.
 
@@ -162,7 +145,7 @@ class FilterManifest:
     title: str
     scaling: str
     notes: tuple[str, ...] = ()
-    figures: tuple[FilterFigure, ...]
+    figures: tuple[PageFigure, ...]
     nets: tuple[FilterNet, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vizcnn.gallery.codec import RelativeFile
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
@@ -41,3 +43,20 @@ class Net:
     model: str
     title: str
     weights: Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFigure:
+    """A figure of the page.
+
+    Attributes:
+        title: Heading on the page.
+        file: The figure (PNG, SVG or PDF).
+        text: What is to be seen, for those who cannot see it.
+        note: What a reader should know.
+    """
+
+    title: str
+    file: RelativeFile
+    text: str
+    note: str = ""

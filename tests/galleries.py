@@ -14,13 +14,12 @@ from vizcnn.gallery.deconv_manifest import (
     UnitTile,
 )
 from vizcnn.gallery.filter_manifest import (
-    FilterFigure,
     FilterManifest,
     FilterNet,
     FilterSummary,
     FilterTile,
 )
-from vizcnn.gallery.records import Weights
+from vizcnn.gallery.records import PageFigure, Weights
 
 WEIGHTS = Weights(
     describe="bundled ZFNet",
@@ -176,12 +175,12 @@ def make_filters(folder: Path, count: int = 5, several: bool = False) -> FilterM
         scaling="each by its largest value",
         notes=("sorted by energy",),
         figures=(
-            FilterFigure(
+            PageFigure(
                 title="The filters",
                 file=paint(folder, "filters.png", (64, 64), COLOURS[3]),
                 text="Grid of filters",
             ),
-            FilterFigure(title="In numbers", file="numbers.pdf", text="Bars", note="a note"),
+            PageFigure(title="In numbers", file="numbers.pdf", text="Bars", note="a note"),
         ),
         nets=tuple(nets),
     )

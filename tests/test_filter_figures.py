@@ -152,4 +152,7 @@ def test_words_name_the_unit_and_leave_out_what_is_not_there():
     assert describe_layer(low, "cycles/px") == ("3 filters: 0 dead, 0 oriented, 3 low-pass",)
     edges = torch.tensor([[1.0, 0.0, -1.0, 0.0, 1.0]]).expand(3, 3, 1, 5)
     words = describe_layer(summarise_filters(number_filters(edges)), "cycles/map px")
-    assert words[1].startswith("others: peak 0.25 cycles/map px")
+    assert words[1].startswith("peak 0.25 cycles/map px")
+    blob = torch.ones(1, 3, 1, 5)
+    words = describe_layer(summarise_filters(number_filters(torch.cat([edges, blob]))), "cycles/px")
+    assert words[0].endswith("1 low-pass") and words[1].startswith("others: peak 0.25 cycles/px")

@@ -85,7 +85,7 @@ def test_colour_part_is_shown_but_the_whole_is_measured(tmp_path):
     assert net.filters[0].energy == number_filters(WEIGHT).energy[0].item()
 
 
-@pytest.mark.parametrize("order", ["orientation", "frequency", "energy"])
+@pytest.mark.parametrize("order", ["frequency", "energy"])
 def test_filters_stand_in_the_asked_order_with_their_numbers(tmp_path, order):
     manifest = make(tmp_path / "out", order=order)
     expected = sort_filters(number_filters(WEIGHT), order)

@@ -80,7 +80,7 @@ def test_json_lines(call):
     result = call("--json")
     epoch, exported = [json.loads(line) for line in result.stdout.splitlines()]
     assert epoch["epoch"] == 1
-    assert set(exported) == {"weights", "card", "summary"}
+    assert set(exported) == {"weights", "card", "first_layers", "summary"}
     assert exported["summary"]["data"] == "data"
 
 

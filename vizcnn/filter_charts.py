@@ -140,7 +140,8 @@ def describe_layer(layer: LayerNumbers, unit: str) -> tuple[str, ...]:
     if layer.peak is None:
         return (count,)
     wide = "" if layer.bandwidth is None else f", {layer.bandwidth:.1f} octaves wide"
-    return count, f"others: peak {layer.peak:.2g} {unit}{wide}"
+    whose = "others: peak" if layer.lowpass else "peak"
+    return count, f"{whose} {layer.peak:.2g} {unit}{wide}"
 
 
 def _fill(axes: Axes, colour: str) -> None:

@@ -11,9 +11,9 @@ from vizcnn.errors import ModelError, VizcnnError
 from vizcnn.filter_charts import draw_numbers
 from vizcnn.filter_exhibit import DEAD, FilterExhibit, FilterSettings
 from vizcnn.filter_figures import draw_filters
-from vizcnn.filter_layers import find_first_filters as find_first_filters
 from vizcnn.filter_views import ORDER_WORDS, PART_WORDS, SCALING_WORDS
-from vizcnn.gallery.filter_manifest import FilterFigure, FilterManifest
+from vizcnn.gallery.filter_manifest import FilterManifest
+from vizcnn.gallery.records import PageFigure
 from vizcnn.gallery.site import write_gallery
 from vizcnn.output import write_folder
 from vizcnn.photo_gallery import list_versions
@@ -131,7 +131,7 @@ def _list_notes(settings: FilterSettings) -> Iterable[str]:
 
 def _draw_figures(
     exhibits: Sequence[FilterExhibit], settings: FilterSettings, staging: Path
-) -> Iterable[FilterFigure]:
+) -> Iterable[PageFigure]:
     title = name_run(exhibits)
     save = _Saver(staging, settings.figure_format)
     yield save(
@@ -163,10 +163,10 @@ class _Saver:
 
     def __call__(
         self, figure: Figure, name: str, title: str, text: str, note: str = ""
-    ) -> FilterFigure:
+    ) -> PageFigure:
         file = f"{name}.{self.kind}"
         save_figure(figure, self.staging / file)
-        return FilterFigure(title=title, file=file, text=text, note=note)
+        return PageFigure(title=title, file=file, text=text, note=note)
 
 
 def _draw_grid(exhibits: Sequence[FilterExhibit], settings: FilterSettings, title: str) -> Figure:

@@ -14,7 +14,7 @@ from vizcnn.aliasing.study import LabSettings, NetStudy, study_net
 from vizcnn.aliasing.table import tabulate
 from vizcnn.errors import ModelError
 from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet
-from vizcnn.gallery.filter_manifest import FilterFigure
+from vizcnn.gallery.records import PageFigure
 from vizcnn.gallery.site import write_gallery
 from vizcnn.images import photo_sha256
 from vizcnn.output import write_folder
@@ -107,12 +107,12 @@ def describe_photos(photos: Sequence[Path], count: int) -> str:
 
 def _draw(
     chapter: Chapter, studies: Sequence[NetStudy], photos: str, settings: LabSettings, staging: Path
-) -> FilterFigure:
+) -> PageFigure:
     weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
     small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
     file = f"{chapter.name}.{settings.figure_format}"
     save_figure(chapter.draw(small_print), staging / file)
-    return FilterFigure(title=chapter.title, file=file, text=chapter.text, note=chapter.caption)
+    return PageFigure(title=chapter.title, file=file, text=chapter.text, note=chapter.caption)
 
 
 def _describe_net(study: NetStudy) -> AliasingNet:

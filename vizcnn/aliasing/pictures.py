@@ -33,8 +33,9 @@ HEADING = 0.34
 """Inches above a panel for its heading."""
 DECIBELS = 50.0
 """Range of a spectrum's greys, below its largest value."""
-PLATE, PATCH = 257, 65
-"""Sides in pixels of the zone plate, and of the grating, few enough for each period to be seen."""
+PLATE, PATCH = 129, 65
+"""Sides in pixels of the zone plate and of the grating: few enough for a page that shows the figure
+smaller not to add an alias of its own."""
 GRATING = (0.22, 20.0)
 """Frequency in cycles per pixel and direction in degrees of the grating that is shown."""
 SHOWN_UNITS = 16

@@ -51,7 +51,7 @@ def draw_sweep(studies: Sequence[NetStudy], caption: str) -> Figure:
     height = 2.5
     with plain_style():
         title = "Gratings through the first layer: how strong they come out, and where"
-        sheet = Sheet(SLIDE_WIDTH, 0.35 + 2 * (height + BELOW), title, caption)
+        sheet = Sheet(SLIDE_WIDTH, 0.35 + 2 * height + 1.6 * BELOW, title, caption)
         for index, study in enumerate(studies):
             left = LEFT + index * (width + GAP)
             upper = sheet.add_plot(left, sheet.top + 0.35, width, height)

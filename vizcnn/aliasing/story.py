@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from matplotlib.figure import Figure
 
@@ -243,7 +244,7 @@ def _tell_grids(studies: Sequence[NetStudy], layer: str) -> Chapter:
     period = studies[0].period
     told = say_each(studies, lambda study: "–" if study.grid is None else f"{study.grid:.2f}")
     counts = say_each(studies, lambda study: f"{len(study.grids)}")
-    frequencies = " and ".join(f"{k}/{period}" for k in range(1, period // 2 + 1))
+    frequencies = " and ".join(str(Fraction(k, period)) for k in range(1, period // 2 + 1))
     return Chapter(
         "grids",
         "The grid in the projections",

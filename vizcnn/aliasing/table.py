@@ -13,9 +13,16 @@ def tabulate(studies: Sequence[NetStudy]) -> tuple[Measure, ...]:
     """Gather the measures of all nets in a table."""
     rows = [*_list_basics(), *_list_shares(), *_list_shifts(studies), *_list_grids()]
     return tuple(
-        Measure(name=name, meaning=meaning, form=form, values=tuple(map(value, studies)))
-        for name, meaning, form, value in rows
+        Measure(
+            name=name, meaning=meaning, form=form, values=tuple(_call(measure, s) for s in studies)
+        )
+        for name, meaning, form, measure in rows
     )
+
+
+def _call(measure: Callable[[NetStudy], float | None], study: NetStudy) -> float | None:
+    value = measure(study)
+    return None if value is None else float(value)
 
 
 def _list_basics() -> list[Row]:

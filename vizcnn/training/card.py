@@ -1,6 +1,7 @@
 """The model card: what a net was trained on, how, and how good it is, as JSON and Markdown."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +9,10 @@ from torch import Tensor
 
 from vizcnn.filters import DEAD_SHARE, HIGH_FREQUENCY, measure_filters
 from vizcnn.training.evaluation import Accuracy
+from vizcnn.training.recipe import complete_settings
+
+_CURVE = ("epoch", "loss", "val top-1", "val top-5", "seconds")
+"""Head of the table of a learning curve."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class ModelCard:
         accuracy: Of the exported fp16 weights, computed in float32 on centre crops of val.
         filters: Measures of the exported first layer.
         learning_curve: A record per epoch.
+        began_with: What is known of the weights that the run began with, as in
+            :class:`~vizcnn.training.start.Start`; None for random ones.
     """
 
     model: str
@@ -98,6 +105,7 @@ class ModelCard:
     accuracy: Accuracy
     filters: FilterSummary
     learning_curve: tuple[dict[str, float], ...]
+    began_with: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
         """Give the few facts that travel inside the weight file."""
@@ -129,9 +137,48 @@ class ModelCard:
             "## Recipe",
             _table(("setting", "value"), list(self.recipe.items())),
             "## Learning curve",
-            _table(("epoch", "loss", "val top-1", "val top-5", "seconds"), _list_epochs(self)),
+            _table(_CURVE, _list_epochs(self.learning_curve)),
+            *_describe_former_training(self),
         ]
         return "\n\n".join(parts) + "\n"
+
+
+def describe_beginning(began_with: Mapping[str, Any]) -> str:
+    """Say in a line what weights a run began with.
+
+    Args:
+        began_with: As in :class:`~vizcnn.training.start.Start`; empty for random weights.
+
+    Example:
+        >>> describe_beginning({"file": "a.safetensors", "data": "toys", "top1": 0.5, "epochs": 24})
+        'a.safetensors (toys, top-1 50.0 %), 24 epochs'
+    """
+    if not began_with:
+        return "random weights"
+    data, top1, epochs = (began_with.get(name) for name in ("data", "top1", "epochs"))
+    told = [data, None if top1 is None else f"top-1 {100 * top1:.1f} %"]
+    known = ", ".join(str(fact) for fact in told if fact is not None)
+    length = "" if epochs is None else f", {epochs} epochs"
+    return str(began_with["file"]) + (f" ({known})" if known else "") + length
+
+
+def _describe_former_training(card: ModelCard) -> list[str]:
+    """Show how the weights that a run began with had been trained, as far as that is known."""
+    told = card.began_with or {}
+    if "learning_curve" not in told:
+        return []
+    former = complete_settings(told["recipe"])
+    differing = [
+        f"{name} {former[name] or 'random weights' if name == 'start' else former[name]}"
+        for name, value in card.recipe.items()
+        if former[name] != value
+    ]
+    return [
+        "## Learning curve of the weights it began with",
+        _table(_CURVE, _list_epochs(told["learning_curve"])),
+        "Recipe of that training: "
+        + (_cell(f"as above, but {', '.join(differing)}.") if differing else "as above."),
+    ]
 
 
 def _list_facts(card: ModelCard) -> list[tuple[Any, ...]]:
@@ -147,6 +194,8 @@ def _list_facts(card: ModelCard) -> list[tuple[Any, ...]]:
         ("seed", card.seed),
         ("measured with", f"torch {card.torch_version} on {card.device}"),
     ]
+    if card.began_with:
+        facts.append(("began with", describe_beginning(card.began_with)))
     return [*facts, ("note", card.data.note)] if card.data.note else facts
 
 
@@ -167,7 +216,7 @@ def _describe_filters(filters: FilterSummary) -> str:
     )
 
 
-def _list_epochs(card: ModelCard) -> list[tuple[Any, ...]]:
+def _list_epochs(curve: Iterable[Mapping[str, float]]) -> list[tuple[Any, ...]]:
     return [
         (
             record["epoch"],
@@ -176,7 +225,7 @@ def _list_epochs(card: ModelCard) -> list[tuple[Any, ...]]:
             f"{record['top5']:.1%}",
             f"{record['seconds']:.0f}",
         )
-        for record in card.learning_curve
+        for record in curve
     ]
 
 

@@ -1,5 +1,6 @@
 """Checkpoints of a training run: written atomically, read without unpickling code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class Checkpoint:
         seconds: Time spent in the unfinished epoch.
         photos: Photos in the training folder, which fix the steps of an epoch; 0 is unknown.
         first_layers: The first layer's weights in 16 bits after every epoch, 0 before the first.
+        began_with: What is known of the weights that the run began with (see
+            :class:`~vizcnn.training.start.Start`); empty for random ones.
     """
 
     recipe: dict[str, Any]
@@ -40,6 +43,7 @@ class Checkpoint:
     seconds: float = 0.0
     photos: int = 0
     first_layers: dict[int, torch.Tensor] = field(default_factory=dict)
+    began_with: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -88,7 +92,7 @@ def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoin
         WeightsError: If the file is damaged, or was made by another recipe or other classes.
     """
     checkpoint = read_checkpoint(path)
-    changes = _describe_changes(checkpoint.recipe, recipe.to_dict())
+    changes = describe_changes(complete_settings(checkpoint.recipe), recipe.to_dict())
     if checkpoint.classes != classes:
         changes.append("other classes")
     if changes:
@@ -99,10 +103,19 @@ def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoin
     return checkpoint
 
 
-def _describe_changes(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    former = complete_settings(saved)
+def describe_changes(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Say which settings differ.
+
+    Args:
+        former: Settings by name.
+        wanted: The other settings; None stands for one that is missing.
+
+    Example:
+        >>> describe_changes({"crop": 128, "seed": 0}, {"crop": 128, "seed": 1, "hidden": 64})
+        ['seed 0 -> 1', 'hidden None -> 64']
+    """
     return [
         f"{name} {former.get(name)!r} -> {wanted.get(name)!r}"
-        for name in former
-        if former[name] != wanted.get(name)
+        for name in {**former, **wanted}
+        if former.get(name) != wanted.get(name)
     ]

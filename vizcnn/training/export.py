@@ -1,8 +1,8 @@
 """From a checkpoint to weights that one can hand on: fp16 safetensors and a model card."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vizcnn.errors import DataError, WeightsError
 from vizcnn.files import replacing
 from vizcnn.progress import Progress, silent
-from vizcnn.training.card import DataSource, ModelCard, summarise_filters
+from vizcnn.training.card import DataSource, ModelCard, describe_beginning, summarise_filters
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.machine import describe_device
@@ -22,6 +22,7 @@ from vizcnn.training.recipe import Recipe, complete_settings
 from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.own import build_own_net
 from vizcnn.zoo.preprocessing import Preprocessing
+from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX, choose_epochs, save_first_layers
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class ExportedRun:
         card_json: The model card as JSON.
         card_markdown: The model card as Markdown.
         card: The model card.
+        first_layers: First layers of some epochs, for
+            :func:`~vizcnn.zoo.snapshots.read_first_layers`; None if the run kept none.
     """
 
     weights: Path
     card_json: Path
     card_markdown: Path
     card: ModelCard
+    first_layers: Path | None = None
 
 
 def export_run(
@@ -49,8 +53,9 @@ def export_run(
     data: DataSource,
     device: str = "cpu",
     progress: Progress = silent,
+    began_with: Mapping[str, Any] | None = None,
 ) -> ExportedRun:
-    """Write ``out/<model>.safetensors``, ``.json`` and ``.md`` from the state of a run.
+    """Write ``out/<model>.safetensors``, ``.json``, ``.md`` and the first layers that a run kept.
 
     Args:
         state: ``run.state()``, or :func:`~vizcnn.training.checkpoint.read_checkpoint` of a file.
@@ -60,15 +65,19 @@ def export_run(
         data: Where the photos come from.
         device: Where to measure.
         progress: Shows the validation.
+        began_with: What is known of the weights that the run began with (see
+            :class:`~vizcnn.training.start.Start`), for a state that does not tell.
 
     Returns:
         The paths and the card. Files are moved into place whole, the weights last.
 
     Raises:
-        WeightsError: If a weight is not finite in 16 bits, or the classes are not the photos'.
+        WeightsError: If a weight is not finite in 16 bits, the classes are not the photos', or
+            the run did not begin with those weights.
         DataError: If a file cannot be written.
     """
     recipe = Recipe(**complete_settings(state.recipe))
+    start = _recall_start(state, recipe, began_with)
     preprocessing = recipe_preprocessing(recipe)
     net = build_own_net(recipe.model, **net_options(recipe, len(state.classes))).eval()
     net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
@@ -77,17 +86,50 @@ def export_run(
     )
     card = ModelCard(
         **_describe_run(state, recipe),
+        **_count_photos(photos, validation),
         parameters=sum(value.numel() for value in net.parameters()),
         data=data,
-        train_photos=len(photos),
-        val_photos=len(validation),
-        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
         device=describe_device(device),
         torch_version=torch.__version__,
         accuracy=accuracy,
         filters=summarise_filters(first_convolution(net).weight),
+        began_with=start or None,
     )
-    return _write(net, card, preprocessing, out)
+    first_layers = _write_first_layers(state, card, out)
+    return replace(_write(net, card, preprocessing, out), first_layers=first_layers)
+
+
+def _recall_start(
+    state: Checkpoint, recipe: Recipe, given: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    told = dict(state.began_with or given or {})
+    if told and told.get("sha256") != recipe.start:
+        begun = f"weights of sha256 {recipe.start[:16]}..." if recipe.start else "random weights"
+        raise WeightsError(
+            f"the run began with {begun}, not with those of sha256 "
+            f"{str(told.get('sha256'))[:16]}...: give what is known of the former, or nothing"
+        )
+    return told
+
+
+def _write_first_layers(state: Checkpoint, card: ModelCard, out: Path) -> Path | None:
+    if not state.first_layers:
+        return None
+    path = out / f"{card.model}{SNAPSHOTS_SUFFIX}"
+    start = str(card.recipe["start"])
+    unknown = f"weights of sha256 {start[:16]}" if start and not card.began_with else None
+    record = {
+        "model": card.model,
+        "data": card.data.name,
+        "epochs": card.recipe["epochs"],
+        "start": start,
+        "top1": {int(row["epoch"]): round(row["top1"], 4) for row in card.learning_curve},
+        "note": f"{card.data.name}; began with "
+        + (unknown or describe_beginning(card.began_with or {})),
+    }
+    chosen = choose_epochs(state.first_layers)
+    save_first_layers(path, {epoch: state.first_layers[epoch] for epoch in chosen}, record)
+    return path
 
 
 def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
@@ -99,6 +141,14 @@ def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
         "epochs": len(state.history),
         "seed": recipe.seed,
         "learning_curve": tuple(state.history),
+    }
+
+
+def _count_photos(photos: PhotoFolder, validation: PhotoFolder) -> dict[str, int]:
+    return {
+        "train_photos": len(photos),
+        "val_photos": len(validation),
+        "unreadable_photos": len(photos.unreadable) + len(validation.unreadable),
     }
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.errors import DataError, ModelError
+from vizcnn.errors import DataError, ModelError, WeightsError
 from vizcnn.progress import Progress, silent
 from vizcnn.training.augmentation import augment
 from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -25,6 +26,8 @@ from vizcnn.training.net import (
 )
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
+from vizcnn.training.start import Start
+from vizcnn.zoo.assembly import check_state
 
 
 class TrainingRun:
@@ -40,11 +43,14 @@ class TrainingRun:
         checkpoint: Where to save the state; an existing file of the same run is gone on from.
         device: ``"cpu"``, ``"cuda"``, ...
         checkpoint_seconds: Save at least this often.
+        start: Trained weights to begin with, written into the recipe's ``start``; None begins
+            with random ones. A run that goes on from its checkpoint no longer needs them.
 
     Raises:
         DataError: If the folders have different classes.
         ModelError: If the net cannot be built.
-        WeightsError: If the checkpoint is damaged or of another run.
+        WeightsError: If the checkpoint is damaged or of another run, or the weights to begin with
+            are missing or do not fit.
     """
 
     def __init__(
@@ -55,26 +61,25 @@ class TrainingRun:
         checkpoint: Path,
         device: str = "cpu",
         checkpoint_seconds: float = 120,
+        start: Start | None = None,
     ) -> None:
         require_same_classes(photos, validation)
+        recipe = start.complete(recipe) if start else recipe
         self.recipe, self.photos, self.validation = recipe, photos, validation
         self.path, self.device, self.checkpoint_seconds = checkpoint, device, checkpoint_seconds
         self.preprocessing = recipe_preprocessing(recipe)
         net = build_net(recipe, len(photos.classes)).to(device)
         # torch's annotations lack the form of Module.to that sets a memory format
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(
-            self.net.parameters(),
-            recipe.learning_rate,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimizer = _make_optimizer(self.net, recipe)
         self.step = 0
         self.history: list[dict[str, float]] = []
-        self.first_layers = {0: self._copy_first_layer()}
+        self.began_with: dict[str, Any] = dict(start.began_with) if start else {}
         self._running, self._seconds, self._photos = (0.0, 0), 0.0, 0
         if checkpoint.exists():
             self._restore(load_checkpoint(checkpoint, recipe, photos.classes))
+        else:
+            self._begin(start)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -136,7 +141,19 @@ class TrainingRun:
             seconds=self._seconds,
             photos=len(self.photos),
             first_layers=self.first_layers,
+            began_with=self.began_with,
         )
+
+    def _begin(self, start: Start | None) -> None:
+        if start is not None:
+            check_state(self.net, start.weights, "the weights to begin with do not fit")
+            self.net.load_state_dict(start.weights)
+        elif self.recipe.start:
+            raise WeightsError(
+                f"the recipe begins with the weights of sha256 {self.recipe.start[:16]}..., and "
+                f"there is no checkpoint {str(self.path)!r}: give their file as start"
+            )
+        self.first_layers = {0: self._copy_first_layer()}
 
     def _copy_first_layer(self) -> Tensor:
         return first_convolution(self.net).weight.detach().cpu().half().contiguous()
@@ -152,6 +169,8 @@ class TrainingRun:
         self.step, self.history = checkpoint.step, checkpoint.history
         self._running, self._seconds = checkpoint.running, checkpoint.seconds
         self._photos, self.first_layers = checkpoint.photos, checkpoint.first_layers
+        # an older version wrote down the checksum alone: the same weights, told of anew
+        self.began_with = checkpoint.began_with or self.began_with
 
     def _run_epoch(self, progress: Progress) -> None:
         epoch = len(self.history)  # not from the step: the last epoch may lack its validation
@@ -232,3 +251,9 @@ class TrainingRun:
             self.first_layers[len(self.history)] = self._copy_first_layer()
             self._running, self._seconds = (0.0, 0), 0.0
             self.save()
+
+
+def _make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        net.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+    )

@@ -20,6 +20,8 @@ from vizcnn.zoo.preprocessing import Preprocessing
 
 METADATA_KEY = "vizcnn"
 """Key of vizcnn's record in the metadata of a safetensors file."""
+FIRST_LAYERS_KEY = "vizcnn.first_layers"
+"""Key of the record of a file that holds first layers of a training, not weights of a net."""
 _STATE_KEYS = ("state_dict", "weights")
 _PICKLE_SUFFIXES = (".pth", ".pt")
 SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES, ".onnx")
@@ -99,16 +101,32 @@ def read_metadata(path: Path) -> WeightMetadata | None:
         The record; None if the file was not written by vizcnn.
 
     Raises:
-        WeightsError: If the file or the record is damaged.
+        WeightsError: If the file or the record is damaged, or it holds first layers of a training.
+    """
+    text = read_record(path, METADATA_KEY)
+    if text is None and read_record(path, FIRST_LAYERS_KEY) is not None:
+        raise WeightsError(
+            f"{str(path)!r} holds the first layers of a training, not weights: give the weights "
+            "beside it"
+        )
+    try:
+        return None if text is None else WeightMetadata.from_json(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"the vizcnn record in {str(path)!r} is damaged ({error!r})") from None
+
+
+def read_record(path: Path, key: str) -> str | None:
+    """Read one text from the metadata of a safetensors file; None if it has none of that name.
+
+    Raises:
+        WeightsError: If the file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-        return None if text is None else WeightMetadata.from_json(text)
+            text: str | None = (file.metadata() or {}).get(key)
     except (SafetensorError, OSError) as error:
         raise WeightsError(_say_damaged(path, error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"the vizcnn record in {str(path)!r} is damaged ({error!r})") from None
+    return text
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

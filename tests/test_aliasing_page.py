@@ -1,0 +1,290 @@
+"""The lab's page: pictures, captions and table that come from the run and nothing else."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.command_line import fail, run
+from tests.small_zoo import paint_photo
+from vizcnn.aliasing.first_layer import find_first_layer
+from vizcnn.aliasing.lab import find_period, make_aliasing_page
+from vizcnn.aliasing.patches import cut_patches, read_pixels, read_samples
+from vizcnn.aliasing.shares import measure_power, measure_shares
+from vizcnn.aliasing.study import LabSettings
+from vizcnn.aliasing.words import judge, judge_change, percent
+from vizcnn.errors import ImageError, LayerError, ModelError
+from vizcnn.gallery.manifest import read_manifest, to_json
+from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.preprocessing import Preprocessing
+from vizcnn.zoo.provenance import Provenance
+
+SIZE = 64
+SETTINGS = LabSettings(
+    units=4, most_photos=2, shifts=4, frequencies=(0.1, 0.2, 0.4), orientations=(0.0, 45.0)
+)
+
+
+def make_net(title: str, size: int, stride: int, weight: torch.Tensor | None = None) -> ZooModel:
+    """Two convolutions, the first of a given size and stride; conv2 sees at least 24 pixels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(size)
+        net = nn.Sequential(
+            nn.Conv2d(3, 6, size, stride=stride),
+            nn.ReLU(),
+            nn.Conv2d(6, 5, 5 if stride == 4 else 11, padding=2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(5, 3),
+        )
+    if weight is not None:
+        with torch.no_grad():
+            net[0].weight.copy_(weight)
+    return ZooModel(
+        name=title.lower(),
+        title=title,
+        module=net.eval(),
+        preprocessing=Preprocessing((0.5,) * 3, (0.5,) * 3, 1.0, False, SIZE, 72),
+        layers={"conv1": "1", "conv2": "3"},
+        classes=("a", "b", "c"),
+        provenance=Provenance("random", data="none", licence="none", note="seed"),
+        options={},
+    )
+
+
+def mean_filters(size: int) -> torch.Tensor:
+    return torch.ones(6, 3, size, size)
+
+
+def sharp_filters(size: int) -> torch.Tensor:
+    """A checkerboard: all of its response lies at the highest frequency."""
+    line = torch.tensor([(-1.0) ** index for index in range(size)])
+    return torch.outer(line, line).expand(6, 3, size, size)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    return [paint_photo(folder / f"{name}.png", seed) for seed, name in enumerate("abc")]
+
+
+@pytest.fixture(scope="module")
+def models() -> list[ZooModel]:
+    return [make_net("Coarse <b>", 11, 4), make_net("Fine", 7, 2)]
+
+
+@pytest.fixture(scope="module")
+def page(models, photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page") / "out"
+    before = [copy.deepcopy(model.module.state_dict()) for model in models]
+    manifest = make_aliasing_page(models, folder, photos, SETTINGS, "vizcnn aliasing")
+    for model, state in zip(models, before, strict=True):
+        assert all(
+            torch.equal(state[name], value) for name, value in model.module.state_dict().items()
+        )
+        assert not any(m._forward_hooks or m._backward_hooks for m in model.module.modules())
+        assert not any(value.grad is not None for value in model.module.parameters())
+    return folder, manifest
+
+
+def test_ten_pictures_with_captions(page):
+    folder, manifest = page
+    assert len(manifest.figures) == 10
+    for figure in manifest.figures:
+        assert (folder / figure.file).read_bytes().startswith(b"\x89PNG")
+        assert figure.note and figure.text and "nan" not in figure.note
+
+
+def test_manifest_is_read_back(page):
+    folder, manifest = page
+    assert to_json(read_manifest(folder)) == to_json(manifest)
+    assert manifest.settings["period"] == 4
+    assert len(manifest.sha256) == len(manifest.sources) == 3
+
+
+def test_table_holds_what_an_own_measurement_gives(page, models, photos):
+    _, manifest = page
+    rows = {row.name: row.values for row in manifest.table}
+    for index, model in enumerate(models):
+        layer = find_first_layer(model)
+        pixels, _, _ = read_pixels(model, photos)
+        few = pixels[[0, 1]]
+        expected = measure_shares(measure_power(layer, few), layer.stride)
+        assert rows["alias share, photos"][index] == pytest.approx(expected.layer_share)
+        assert list(manifest.nets[index].measured) == pytest.approx(expected.shares.tolist())
+    assert rows["stride"] == (4, 2)
+    assert rows["top-1"] == (None, None)
+    assert all(value >= 0 for value in rows["distance, conv2"])
+    assert all(value is not None for value in rows["grid artefact"])
+
+
+def test_captions_quote_the_table(page):
+    _, manifest = page
+    rows = {row.name: row.values for row in manifest.table}
+    captions = {figure.file: figure.note for figure in manifest.figures}
+    for value in rows["alias share, theory"]:
+        assert percent(value) in captions["spectra.png"]
+    for value in rows["alias share, photos"]:
+        assert percent(value) in captions["shares.png"]
+    for value in rows["grid artefact"]:
+        assert f"{value:.2f}" in captions["grids.png"]
+    for value in rows["consistency"]:
+        assert percent(value) in captions["shifts.png"]
+
+
+def test_page_is_escaped(page):
+    folder, _ = page
+    text = (folder / "index.html").read_text("utf-8")
+    assert "Coarse &lt;b&gt;" in text
+    assert "Coarse <b>" not in text
+
+
+def test_page_says_when_a_measure_goes_the_other_way(photos, tmp_path):
+    """The coarse stride after a low pass, the fine one after the highest frequency alone."""
+    nets = [
+        make_net("Smooth", 11, 4, mean_filters(11)),
+        make_net("Sharp", 7, 2, sharp_filters(7)),
+    ]
+    manifest = make_aliasing_page(nets, tmp_path / "out", photos, SETTINGS)
+    captions = {figure.file: figure.note for figure in manifest.figures}
+    assert (
+        "The finer stride has more, against what Zeiler & Fergus expect." in captions["shares.png"]
+    )
+    assert "The finer stride has more, against" in captions["spectra.png"]
+
+
+def test_a_net_alone_is_compared_with_nothing(photos, tmp_path):
+    manifest = make_aliasing_page([make_net("Alone", 7, 2)], tmp_path / "out", photos, SETTINGS)
+    assert not any("stride has" in figure.note for figure in manifest.figures)
+
+
+def test_nothing_is_left_of_a_failed_run(models, photos, tmp_path):
+    settings = LabSettings(layer="conv9", most_photos=2, shifts=2)
+    with pytest.raises(LayerError, match="conv9"):
+        make_aliasing_page(models, tmp_path / "out", photos, settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_needs_a_net():
+    with pytest.raises(ModelError, match="no net is named"):
+        find_period([])
+
+
+def test_samples_make_about_a_hundred_square_patches():
+    patches = read_samples()
+    assert 50 < len(patches) < 200
+    assert all(patch.width == patch.height >= 128 for patch in patches)
+
+
+def test_patches_overlap_by_half(tmp_path):
+    from PIL import Image
+
+    photo = Image.linear_gradient("L").resize((40, 20)).convert("RGB")
+    patches = cut_patches(photo)
+    assert len(patches) == 3 * 7
+    assert patches[0].crop((0, 5, 10, 10)).tobytes() == patches[7].crop((0, 0, 10, 5)).tobytes()
+
+
+def test_refuses_when_no_photo_can_be_read(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"not a photo")
+    with pytest.raises(ImageError, match="none of 1 photos can be read"):
+        read_pixels(make_net("Net", 7, 2), [tmp_path / "broken.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("strides", "values", "better", "said"),
+    [
+        ([4, 2], [0.2, 0.1], "less", "The finer stride has less, as ZF expect."),
+        ([2, 4], [0.1, 0.2], "less", "The finer stride has less, as ZF expect."),
+        ([4, 2], [0.1, 0.2], "less", "The finer stride has more, against what ZF expect."),
+        ([4, 2], [0.1, 0.2], "more", "The finer stride has more, as ZF expect."),
+        ([4, 2, 2], [0.2, 0.1, 0.3], "less", "Strides alone do not order the nets here, against"),
+        ([4, 2], [0.2, 0.2], "less", "Strides alone do not order the nets here"),
+        ([2, 2], [0.1, 0.2], "less", ""),
+        ([4, 2], [None, 0.2], "less", ""),
+    ],
+)
+def test_judge(strides, values, better, said):
+    sentence = judge(strides, values, better, "ZF")
+    assert sentence.startswith(said) if said else sentence == ""
+
+
+def test_judge_change_says_when_it_got_worse():
+    assert judge_change("A", 0.5, 0.6, "more") == "A 0.50 → 0.60"
+    assert judge_change("A", 0.5, 0.4, "more") == "A 0.50 → 0.40 (worse)"
+    assert judge_change("A", None, 0.4, "more") == "A –"
+
+
+@pytest.mark.usefixtures("small_net")
+class TestCommand:
+    """The small net has a stride of 1 and units too small to show a grid: nothing to compare."""
+
+    OPTIONS = ("--model", "zfnet", "--shift-photos", "1", "--shift", "2", "--units", "3")
+
+    def test_writes_page_and_reports(self, tmp_path, photos):
+        out = tmp_path / "out"
+        done = run(
+            "aliasing",
+            *self.OPTIONS,
+            "--images",
+            str(photos[0].parent),
+            "--out",
+            str(out),
+            "--json",
+        )
+        told = json.loads(done.stdout)
+        assert Path(told["index"]) == out / "index.html"
+        rows = {row["name"]: row["values"] for row in told["manifest"]["table"]}
+        assert rows["alias share, photos"] == [0.0]
+        assert rows["grid artefact"] == [None]
+        assert "--shift-photos 1" in told["manifest"]["command"]
+
+    def test_table_for_people(self, tmp_path, photos):
+        done = run(
+            "aliasing", *self.OPTIONS, "--images", str(photos[0]), "--out", str(tmp_path / "o")
+        )
+        assert "stride: 1\n" in done.stdout
+        assert "grid artefact: -\n" in done.stdout
+
+    def test_lists_photos_that_cannot_be_read(self, tmp_path, photos):
+        folder = tmp_path / "mixed"
+        paint_photo(folder / "good.png")
+        (folder / "bad.png").write_bytes(b"not a photo")
+        done = run(
+            "aliasing",
+            *self.OPTIONS,
+            "--images",
+            str(folder),
+            "--out",
+            str(tmp_path / "o"),
+            status=2,
+        )
+        assert "left out: " in done.stderr and "bad.png" in done.stderr
+        assert len(read_manifest(tmp_path / "o").failures) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--images", ""), "--images is empty"),
+            (("--images", "missing"), "missing"),
+            (("--weights", "auto", "--weights", "auto", "--weights", "auto"), "3 --weights for"),
+            (("--shift", "0"), "--shift"),
+            (("--shift", "99"), "shifts of 0 to 99 pixels"),
+            (("--layer", "conv9"), "no layer 'conv9'"),
+        ],
+    )
+    def test_refuses_in_one_line(self, arguments, words, tmp_path):
+        out = tmp_path / "out"
+        assert words in fail("aliasing", "--model", "zfnet", *arguments, "--out", str(out))
+        assert not out.exists()
+
+
+def test_percent_never_hides_a_trace():
+    assert percent(1e-9).startswith("<")
+    assert percent(0.0) == "0.0\N{NO-BREAK SPACE}%"
+    assert not math.isnan(float(percent(0.5).split("\N{NO-BREAK SPACE}")[0]))
