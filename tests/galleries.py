@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet, Measure
 from vizcnn.gallery.deconv_manifest import (
     DeconvManifest,
     Failure,
@@ -183,4 +184,52 @@ def make_filters(folder: Path, count: int = 5, several: bool = False) -> FilterM
             PageFigure(title="In numbers", file="numbers.pdf", text="Bars", note="a note"),
         ),
         nets=tuple(nets),
+    )
+
+
+def make_aliasing(
+    folder: Path, caption: str = "It folds.", title: str = "AlexNet"
+) -> AliasingManifest:
+    """Two nets, a picture that a browser shows and one that it does not."""
+    (folder / "grids.pdf").write_bytes(b"%PDF-1.4")
+    nets = [
+        AliasingNet(
+            model=name.lower(),
+            title=name,
+            weights=WEIGHTS,
+            path="features.conv1",
+            kernel=(11, 11),
+            stride=stride,
+            limit=0.5 / stride,
+            dead=0,
+            predicted=(0.1, 0.2),
+            measured=(0.1, 0.3),
+            units=(0, 5),
+            grids=(1.5, None),
+        )
+        for name, stride in ((title, 4), ("ZFNet", 2))
+    ]
+    return AliasingManifest(
+        vizcnn="0.1.0",
+        command="vizcnn aliasing --model alexnet --model zfnet",
+        title=f"Aliasing: {title}, ZFNet",
+        photos="3 photos",
+        sources=("a.png",),
+        sha256=("ab" * 32,),
+        figures=(
+            PageFigure(
+                title="What a stride folds",
+                file=paint(folder, "spectra.png", (1500, 900), COLOURS[3]),
+                text="Spectra",
+                note=caption,
+            ),
+            PageFigure(title="The grid", file="grids.pdf", text="Curves", note="A grid."),
+        ),
+        table=(
+            Measure(name="stride", meaning="step", form="count", values=(4.0, 2.0)),
+            Measure(name="alias share", meaning="folded", form="percent", values=(0.081, 0.0135)),
+            Measure(name="grid artefact", meaning="ratio", form="number", values=(3.06, None)),
+        ),
+        nets=tuple(nets),
+        failures=("'bad <i>.png' cannot be read",),
     )

@@ -43,8 +43,10 @@ def make_net(title: str, size: int, stride: int, weight: torch.Tensor | None = N
             nn.Linear(5, 3),
         )
     if weight is not None:
+        first = net[0]
+        assert isinstance(first, nn.Conv2d)
         with torch.no_grad():
-            net[0].weight.copy_(weight)
+            first.weight.copy_(weight)
     return ZooModel(
         name=title.lower(),
         title=title,

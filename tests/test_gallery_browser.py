@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.galleries import make_deconv, make_filters
+from tests.galleries import make_aliasing, make_deconv, make_filters
 from tests.webdriver import Browser, find_browser, open_browser
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.site import write_gallery
@@ -35,6 +35,8 @@ def sort_by(page: Browser, head: str) -> list[str]:
 def browser() -> Iterator[Browser]:
     assert FOUND is not None
     with open_browser(*FOUND) as opened:
+        # else a window that is not in front on a busy machine gets no focus events
+        opened.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
         yield opened
 
 
@@ -49,6 +51,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_gallery(make_filters(base / "filters"), base / "filters")
     (base / "nets").mkdir()
     write_gallery(make_filters(base / "nets", several=True), base / "nets")
+    (base / "aliasing").mkdir()
+    write_gallery(make_aliasing(base / "aliasing", title="<b>$x$" * 30), base / "aliasing")
     return base
 
 
@@ -194,6 +198,7 @@ def test_tables_of_several_nets_sort_apart(page, folder):
         "many/photo-002.html",
         "filters/index.html",
         "nets/index.html",
+        "aliasing/index.html",
     ],
 )
 def test_pages_fit_every_width_and_ask_for_nothing_but_their_own_files(page, folder, name, width):

@@ -13,6 +13,7 @@ from tests.command_line import invoke_train
 from tests.training_data import make_data
 from vizcnn.cli.progress import bar
 from vizcnn.errors import DataError, ModelError, WeightsError
+from vizcnn.files import hash_file
 from vizcnn.training.loop import TrainingRun
 
 
@@ -108,6 +109,35 @@ def test_checkpoint_of_another_run_is_not_overwritten(call):
     result = call("--seed", "9")
     assert isinstance(result.exception, WeightsError)
     assert "seed 0 -> 9" in str(result.exception)
+
+
+def test_start_file_is_begun_with_and_not_needed_again(call, tmp_path):
+    assert call("--out", str(tmp_path / "first")).exception is None
+    file = (tmp_path / "first" / "alexnet.safetensors").rename(tmp_path / "begin.safetensors")
+    result = call("--start", str(file))
+    assert result.exception is None, result.output
+    card = json.loads((tmp_path / "my out" / "alexnet.json").read_text("utf-8"))
+    assert card["recipe"]["start"] == hash_file(file)
+    assert card["began_with"]["file"] == "begin.safetensors"
+    again = call()
+    assert isinstance(again.exception, WeightsError)
+    assert f"start '{hash_file(file)}' -> ''" in str(again.exception)
+    file.unlink()
+    again = call("--start", str(file))
+    assert again.exception is None, again.output
+    assert "already trained" in again.stderr
+    assert json.loads((tmp_path / "my out" / "alexnet.json").read_text("utf-8")) == card
+    other = call("--start", str(tmp_path / "other.safetensors"))
+    assert isinstance(other.exception, WeightsError)
+    assert "no weight file" in str(other.exception)
+
+
+def test_start_of_other_settings_gets_one_line(call, tmp_path):
+    assert call("--out", str(tmp_path / "first")).exception is None
+    result = call("--start", str(tmp_path / "first" / "alexnet.safetensors"), "--hidden", "8")
+    assert isinstance(result.exception, WeightsError)
+    assert "hidden 16 -> 8" in str(result.exception)
+    assert not (tmp_path / "my out").exists()
 
 
 def test_command_is_imported_without_torch():

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tests.training_data import RECIPE, cut_after, fingerprint, make_data, make_run
-from vizcnn.errors import VizcnnError, WeightsError
+from vizcnn.errors import WeightsError
 from vizcnn.files import hash_file
 from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import usual_recipe
 from vizcnn.training.start import Start, read_start
 from vizcnn.zoo.files import read_metadata, read_state, save_weights
 from vizcnn.zoo.own import build_own_net
@@ -219,7 +219,11 @@ def test_card_tells_of_both_trainings(run, start, former, tmp_path):
     top1 = f"{100 * former.card.summary()['top1']:.1f} %"
     assert f"| began with | alexnet.safetensors (toys, top-1 {top1}), 2 epochs |" in text
     own, theirs = text.split("## Learning curve\n")[1].split("## Learning curve of the weights")
-    assert [line[:4] for line in own.splitlines() if line.startswith("| ")] == ["| ep", "| --", "| 1 "]
+    assert [line[:4] for line in own.splitlines() if line.startswith("| ")] == [
+        "| ep",
+        "| --",
+        "| 1 ",
+    ]
     rows = [line for line in theirs.splitlines() if line.startswith("| ")]
     assert [row[:4] for row in rows] == ["| ep", "| --", "| 1 ", "| 2 "]
     assert f"{former.card.learning_curve[1]['loss']:.3f}" in rows[-1]
@@ -278,21 +282,16 @@ def test_checkpoint_that_does_not_tell_learns_it_from_the_file(run, data, start,
     assert make_run(data, path, replace(NEXT, start=start.sha256)).began_with == {}
 
 
-# ---- other nets -----------------------------------------------------------------------------
+# ---- forms of a net -------------------------------------------------------------------------
 
 
-def test_options_that_are_lists_in_a_file_are_compared_by_value(tmp_path, former):
-    recipe = Recipe("lenet", crop=32, hidden=None, style="grey", variant="classic")
-    record = read_metadata(former.weights)
-    options = {"classes": 3, "input_size": 32}
-    for form, refused in (("modern", True), ("classic", False)):
-        module = build_own_net("lenet", form=form, **options)
-        kept = replace(record, model="lenet", options={"form": form, **options})
-        save_weights(tmp_path / "lenet.safetensors", module, kept)
-        try:
-            read_start(tmp_path / "lenet.safetensors", recipe, CLASSES)
-        except VizcnnError as error:
-            assert refused
-            assert "form 'modern' -> 'classic'" in str(error)
-        else:
-            assert not refused
+@pytest.mark.parametrize("form", ["modern", "classic"])
+def test_weights_of_another_form_are_refused(tmp_path, former, form):
+    options = {"classes": 3, "input_size": 32} | ({"form": form} if form == "classic" else {})
+    record = replace(read_metadata(former.weights), model="lenet", options=options)
+    save_weights(tmp_path / "lenet.safetensors", build_own_net("lenet", **options), record)
+    same, other = (form, "classic") if form == "modern" else (form, None)
+    recipe = usual_recipe("lenet", variant=same)
+    assert read_start(tmp_path / "lenet.safetensors", recipe, CLASSES).weights
+    with pytest.raises(WeightsError, match=r"lenet with other options \(form "):
+        read_start(tmp_path / "lenet.safetensors", replace(recipe, variant=other), CLASSES)

@@ -191,7 +191,9 @@ function prepare() {
   addEventListener("resize", () => { if (dialog.open) showUnit(shown); });
   for (const tile of findAll(".tile")) {
     for (const name of ["focus", "pointerenter"]) tile.addEventListener(name, () => frame(find("#seen"), tile));
-    for (const name of ["blur", "pointerleave"]) tile.addEventListener(name, () => frame(find("#seen"), null));
+    tile.addEventListener("blur", () => frame(find("#seen"), null));
+    // the mouse may pass by while the keyboard stays on a tile
+    tile.addEventListener("pointerleave", () => frame(find("#seen"), document.activeElement.closest(".tile")));
   }
 }
 document.addEventListener("DOMContentLoaded", prepare);

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,7 @@ def export_run(
         filters=summarise_filters(first_convolution(net).weight),
         began_with=start or None,
     )
-    first_layers = _write_first_layers(state, card, out)
-    return replace(_write(net, card, preprocessing, out), first_layers=first_layers)
+    return _write(net, card, preprocessing, state.first_layers, out)
 
 
 def _recall_start(
@@ -112,10 +111,7 @@ def _recall_start(
     return told
 
 
-def _write_first_layers(state: Checkpoint, card: ModelCard, out: Path) -> Path | None:
-    if not state.first_layers:
-        return None
-    path = out / f"{card.model}{SNAPSHOTS_SUFFIX}"
+def _write_first_layers(path: Path, layers: Mapping[int, Tensor], card: ModelCard) -> None:
     start = str(card.recipe["start"])
     unknown = f"weights of sha256 {start[:16]}" if start and not card.began_with else None
     record = {
@@ -127,9 +123,8 @@ def _write_first_layers(state: Checkpoint, card: ModelCard, out: Path) -> Path |
         "note": f"{card.data.name}; began with "
         + (unknown or describe_beginning(card.began_with or {})),
     }
-    chosen = choose_epochs(state.first_layers)
-    save_first_layers(path, {epoch: state.first_layers[epoch] for epoch in chosen}, record)
-    return path
+    chosen = choose_epochs(layers)
+    save_first_layers(path, {epoch: layers[epoch] for epoch in chosen}, record)
 
 
 def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
@@ -144,7 +139,7 @@ def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _count_photos(photos: PhotoFolder, validation: PhotoFolder) -> dict[str, int]:
+def _count_photos(photos: PhotoFolder, validation: PhotoFolder) -> dict[str, Any]:
     return {
         "train_photos": len(photos),
         "val_photos": len(validation),
@@ -170,17 +165,26 @@ def name_classes(folders: Sequence[str]) -> tuple[str, ...]:
     return names if len(set(names)) == len(names) else tuple(folders)
 
 
-def _write(net: nn.Module, card: ModelCard, preprocessing: Preprocessing, out: Path) -> ExportedRun:
+def _write(
+    net: nn.Module,
+    card: ModelCard,
+    preprocessing: Preprocessing,
+    first_layers: Mapping[int, Tensor],
+    out: Path,
+) -> ExportedRun:
     exported = ExportedRun(
         card=card,
         weights=out / f"{card.model}.safetensors",
         card_json=out / f"{card.model}.json",
         card_markdown=out / f"{card.model}.md",
+        first_layers=out / f"{card.model}{SNAPSHOTS_SUFFIX}" if first_layers else None,
     )
     with replacing(exported.card_json, DataError) as temporary:
         temporary.write_text(card.to_json(), encoding="utf-8")
     with replacing(exported.card_markdown, DataError) as temporary:
         temporary.write_text(card.to_markdown(), encoding="utf-8")
+    if exported.first_layers:
+        _write_first_layers(exported.first_layers, first_layers, card)
     metadata = WeightMetadata(card.model, card.options, preprocessing, card.classes, card.summary())
     save_weights(exported.weights, net, metadata)
     return exported
