@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tests.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
-from vizcnn.filter_charts import ChartedNet, describe_layer, draw_numbers
-from vizcnn.filter_figures import FilterPanel, draw_filters
-from vizcnn.filter_numbers import number_filters, summarise_filters
+from vizcnn.filters.charts import ChartedNet, describe_layer, draw_numbers
+from vizcnn.filters.figures import FilterPanel, draw_filters
+from vizcnn.filters.numbers import number_filters, summarise_filters
 from vizcnn.sheet import SLIDE_WIDTH
 from vizcnn.tiles import grid_columns
 

@@ -10,10 +10,11 @@ from PIL import Image
 
 from tests.small_zoo import list_files, make_model
 from vizcnn.errors import LayerError, ModelError, VizcnnError
-from vizcnn.filter_exhibit import MOST_BLOCKS, FilterExhibit, FilterSettings
-from vizcnn.filter_gallery import make_filter_gallery
-from vizcnn.filter_numbers import number_filters
-from vizcnn.filter_views import show_channels, sort_filters, split_parts
+from vizcnn.filters.exhibit import MOST_BLOCKS, FilterExhibit, FilterSettings
+from vizcnn.filters.gallery import make_filter_gallery
+from vizcnn.filters.numbers import number_filters
+from vizcnn.filters.parts import split_parts
+from vizcnn.filters.views import show_channels, sort_filters
 from vizcnn.gallery.codec import find_files
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.output import LIST_NAME

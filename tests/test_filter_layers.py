@@ -10,8 +10,8 @@ import vizcnn
 from tests.models import prepare
 from tests.small_zoo import SIZE, make_model
 from vizcnn.errors import LayerError, ModelError
-from vizcnn.filter_layers import find_first_filters, read_filters
-from vizcnn.filter_views import scale_filters, show_colours
+from vizcnn.filters.layers import find_first_filters, read_filters
+from vizcnn.filters.views import scale_filters, show_colours
 from vizcnn.training.net import clip_filters
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import CATALOGUE

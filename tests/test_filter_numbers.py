@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.test_tuning import make_gabor
-from vizcnn.filter_numbers import LOW_FREQUENCY, WHITE_SHARES, number_filters, summarise_filters
-from vizcnn.filters import DEAD_SHARE, measure_filters
+from vizcnn.filters.measures import DEAD_SHARE, measure_filters
+from vizcnn.filters.numbers import LOW_FREQUENCY, WHITE_SHARES, number_filters, summarise_filters
 
 
 def shares(filter):

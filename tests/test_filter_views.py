@@ -7,15 +7,14 @@ from torch.nn import functional as F
 
 from tests.test_tuning import make_gabor
 from vizcnn.errors import LayerError
-from vizcnn.filter_numbers import number_filters
-from vizcnn.filter_views import (
+from vizcnn.filters.numbers import number_filters
+from vizcnn.filters.parts import split_parts, take_part
+from vizcnn.filters.views import (
     ZOOM,
     scale_filters,
     show_channels,
     show_colours,
     sort_filters,
-    split_parts,
-    take_part,
 )
 
 

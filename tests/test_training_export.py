@@ -8,7 +8,7 @@ import torch
 
 from tests.training_data import RECIPE, make_data, make_run
 from vizcnn.errors import DataError, WeightsError
-from vizcnn.filters import measure_filters
+from vizcnn.filters.measures import measure_filters
 from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.evaluation import measure_accuracy

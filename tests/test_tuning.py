@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vizcnn.errors import LayerError
-from vizcnn.tuning import UNORIENTED, measure_tuning
+from vizcnn.filters.tuning import UNORIENTED, measure_tuning
 
 
 def make_gabor(frequency, bars, sigma=5.0, size=41, phase=0.3):

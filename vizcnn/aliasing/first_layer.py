@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vizcnn.errors import ModelError
-from vizcnn.filter_layers import find_first_filters
+from vizcnn.filters.layers import find_first_filters
 from vizcnn.zoo.model import ZooModel
 
 

@@ -21,7 +21,7 @@ from vizcnn.aliasing.shares import (
 )
 from vizcnn.aliasing.shift import ShiftMeasures, measure_shifts
 from vizcnn.aliasing.sweep import Sweep, sweep_gratings
-from vizcnn.filters import measure_filters
+from vizcnn.filters.measures import measure_filters
 from vizcnn.layers import list_stages, select_layers
 from vizcnn.progress import Progress, silent
 from vizcnn.saving import FigureFormat
@@ -63,7 +63,7 @@ class NetStudy:
     Attributes:
         model: The net.
         layer: Its first layer.
-        dead: Dead filters of the first layer (see :func:`vizcnn.filters.measure_filters`).
+        dead: Dead filters of the first layer (see :func:`vizcnn.filters.measures.measure_filters`).
         predicted: Alias shares under the 1/f^2 law, by taps of the blur.
         measured: Alias shares on the photos, by taps of the blur.
         sweep: Gratings through the first layer.

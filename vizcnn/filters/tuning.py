@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.filters import check_filters
+from vizcnn.filters.measures import check_filters
 from vizcnn.spectrum import transfer_function
 
 INNER_SCALE = 1.0

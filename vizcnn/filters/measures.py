@@ -1,6 +1,6 @@
 """Strength and smoothness of filters: RMS, shares of energy by frequency, how many dead.
 
-What they are tuned to is measured in :mod:`vizcnn.tuning`.
+What they are tuned to is measured in :mod:`vizcnn.filters.tuning`.
 """
 
 import math

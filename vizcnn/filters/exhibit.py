@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from vizcnn.errors import LayerError, VizcnnError
-from vizcnn.filter_charts import ChartedNet
-from vizcnn.filter_figures import FilterPanel
-from vizcnn.filter_layers import FilterLayer, read_filters
-from vizcnn.filter_numbers import FilterNumbers, number_filters, summarise_filters
-from vizcnn.filter_views import (
+from vizcnn.filters.charts import ChartedNet
+from vizcnn.filters.figures import FilterPanel
+from vizcnn.filters.layers import FilterLayer, read_filters
+from vizcnn.filters.numbers import FilterNumbers, number_filters, summarise_filters
+from vizcnn.filters.parts import Part, take_part
+from vizcnn.filters.views import (
     FilterScaling,
     Order,
-    Part,
     scale_filters,
     show_channels,
     show_colours,
     sort_filters,
-    take_part,
 )
 from vizcnn.gallery.filter_manifest import FilterNet, FilterSummary, FilterTile
 from vizcnn.photo_gallery import describe_weights
@@ -45,7 +44,7 @@ class FilterSettings:
         layers: Layer of each net, or one for all; none for the first convolutions.
         units: Numbers of filters; None for all of the first layer, and for those of largest energy
             of a deeper one.
-        scaling: Contrast; see :func:`~vizcnn.filter_views.scale_filters`.
+        scaling: Contrast; see :func:`~vizcnn.filters.views.scale_filters`.
         part: The whole filter, its luminance or its colour part (first layer only).
         order: What filters are sorted by.
         clip: Radius of feature scale clipping that is shown beside; None for none.

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vizcnn.filter_numbers import (
+from vizcnn.filters.measures import HIGH_FREQUENCY
+from vizcnn.filters.numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
     FilterNumbers,
     LayerNumbers,
     summarise_filters,
 )
-from vizcnn.filters import HIGH_FREQUENCY
 from vizcnn.labels import COLOURS
 from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
 
@@ -130,7 +130,7 @@ def describe_layer(layer: LayerNumbers, unit: str) -> tuple[str, ...]:
     """Say the key numbers of a layer in a line or two.
 
     Example:
-        >>> from vizcnn.filter_numbers import number_filters
+        >>> from vizcnn.filters.numbers import number_filters
         >>> import torch
         >>> describe_layer(summarise_filters(number_filters(torch.ones(4, 3, 7, 7))), "cycles/px")
         ('4 filters: 0 dead, 0 oriented, 4 low-pass',)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.filter_views import split_parts
-from vizcnn.filters import HIGH_FREQUENCY, check_filters, measure_filters, share_inside
-from vizcnn.tuning import measure_tuning
+from vizcnn.filters.measures import HIGH_FREQUENCY, check_filters, measure_filters, share_inside
+from vizcnn.filters.parts import split_parts
+from vizcnn.filters.tuning import measure_tuning
 
 LOW_FREQUENCY = 0.1
 """Cycles per pixel below which a frequency is low: a period of more than ten pixels. Zeiler &
@@ -35,9 +35,9 @@ class FilterNumbers:
         dead: (F,), bool: the RMS is at most 5 % of the layer's median.
         low: (F,), share 0..1 of the energy below :data:`LOW_FREQUENCY`.
         mid: (F,), share between the two borders.
-        high: (F,), share above :data:`~vizcnn.filters.HIGH_FREQUENCY`; the three sum to 1, or are
-            all 0 for a filter of zeros.
-        peak: (F,), see :class:`~vizcnn.tuning.Tuning`.
+        high: (F,), share above :data:`~vizcnn.filters.measures.HIGH_FREQUENCY`; the three sum to
+            1, or are all 0 for a filter of zeros.
+        peak: (F,), see :class:`~vizcnn.filters.tuning.Tuning`.
         orientation: (F,), degrees 0..180 or NaN.
         selectivity: (F,), 0..1.
         bandwidth: (F,), octaves or NaN.
@@ -103,9 +103,9 @@ def number_filters(weight: Tensor) -> FilterNumbers:
     """Measure filters.
 
     The energy at a frequency is the squared magnitude of the Fourier transform, summed over the
-    channels; see :func:`~vizcnn.filters.measure_filters` for the shares, which are exact,
-    :func:`~vizcnn.tuning.measure_tuning` for what a filter is tuned to, and
-    :func:`~vizcnn.filter_views.split_parts` for colour.
+    channels; see :func:`~vizcnn.filters.measures.measure_filters` for the shares, which are exact,
+    :func:`~vizcnn.filters.tuning.measure_tuning` for what a filter is tuned to, and
+    :func:`~vizcnn.filters.parts.split_parts` for colour.
 
     Args:
         weight: (F, C, kh, kw), the weights of a convolution.

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from vizcnn import __version__
 from vizcnn.errors import ModelError, VizcnnError
-from vizcnn.filter_charts import draw_numbers
-from vizcnn.filter_exhibit import DEAD, FilterExhibit, FilterSettings
-from vizcnn.filter_figures import draw_filters
-from vizcnn.filter_views import ORDER_WORDS, PART_WORDS, SCALING_WORDS
+from vizcnn.filters.charts import draw_numbers
+from vizcnn.filters.exhibit import DEAD, FilterExhibit, FilterSettings
+from vizcnn.filters.figures import draw_filters
+from vizcnn.filters.parts import PART_WORDS
+from vizcnn.filters.views import ORDER_WORDS, SCALING_WORDS
 from vizcnn.gallery.filter_manifest import FilterManifest
 from vizcnn.gallery.records import PageFigure
 from vizcnn.gallery.site import write_gallery

@@ -1,23 +1,17 @@
 """How filters are shown: which part of them, at which contrast, in which order."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vizcnn.errors import LayerError
+from vizcnn.filters.numbers import FilterNumbers
 from vizcnn.tiles import Array, grid_columns, lay_out_grid
-
-if TYPE_CHECKING:
-    from vizcnn.filter_numbers import FilterNumbers
 
 FilterScaling = Literal["unit", "shared", "zf"]
 """Contrast: each filter's own, one for all with zero as mid grey, or ZF's own."""
-
-Part = Literal["all", "luminance", "colour"]
-"""What of a filter is shown."""
 
 Order = Literal["index", "orientation", "frequency", "energy"]
 """What filters are sorted by."""
@@ -33,11 +27,6 @@ SCALING_WORDS: Mapping[FilterScaling, str] = {
 }
 """Scalings in words, for captions."""
 
-PART_WORDS: Mapping[Part, str] = {
-    "all": "",
-    "luminance": "luminance part: the mean of the three colours",
-    "colour": "colour part: what differs from the mean of the three colours",
-}
 ORDER_WORDS: Mapping[Order, str] = {
     "index": "",
     "orientation": "sorted by orientation of the bars, anticlockwise from the horizontal; "
@@ -45,47 +34,6 @@ ORDER_WORDS: Mapping[Order, str] = {
     "frequency": "sorted by peak frequency, lowest first",
     "energy": "sorted by energy, largest first",
 }
-
-
-def split_parts(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Split filters into luminance and colour, which are orthogonal and sum to the filter.
-
-    The luminance part is the mean over red, green and blue in each of the three: the projection
-    onto the grey axis. The whole of the response to grey pictures is in it; the colour part
-    answers to none. Their energies add up to the filter's.
-
-    Args:
-        weight: (F, 3, h, w).
-
-    Returns:
-        Luminance and colour part, (F, 3, h, w) each.
-
-    Raises:
-        LayerError: If there are other than three channels.
-
-    Example:
-        >>> luminance, colour = split_parts(torch.tensor([3.0, 0.0, 0.0]).view(1, 3, 1, 1))
-        >>> luminance.flatten().tolist(), colour.flatten().tolist()
-        ([1.0, 1.0, 1.0], [2.0, -1.0, -1.0])
-    """
-    if weight.shape[1] != 3:
-        raise LayerError(
-            f"filters of {weight.shape[1]} channels have no colours; needed: red, green and blue"
-        )
-    luminance = weight.mean(dim=1, keepdim=True).expand_as(weight)
-    return luminance, weight - luminance
-
-
-def take_part(weight: Tensor, part: Part) -> Tensor:
-    """Give the asked part of filters (F, 3, h, w); of ``"all"`` any number of channels.
-
-    Raises:
-        LayerError: If a part of other than three channels is asked for.
-    """
-    if part == "all":
-        return weight
-    luminance, colour = split_parts(weight)
-    return luminance if part == "luminance" else colour
 
 
 def scale_filters(weight: Tensor, scaling: FilterScaling) -> Tensor:
@@ -118,7 +66,7 @@ def scale_filters(weight: Tensor, scaling: FilterScaling) -> Tensor:
     return (0.5 + (values - middle) / (2 * limit.clamp(min=1e-300))).clamp(0, 1).float()
 
 
-def sort_filters(numbers: "FilterNumbers", order: Order) -> list[int]:
+def sort_filters(numbers: FilterNumbers, order: Order) -> list[int]:
     """Give the numbers of filters in the order in which they are shown.
 
     Args:

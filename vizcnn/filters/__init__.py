@@ -1,0 +1,1 @@
+"""Filters of a layer: read, measured, drawn, and written as a page."""
