@@ -95,12 +95,8 @@ def aliasing(
     """
     from vizcnn.aliasing.lab import make_aliasing_page
     from vizcnn.aliasing.study import LabSettings
-    from vizcnn.images import find_photos
-    from vizcnn.samples import find_sample
 
-    if "" in images:  # Path("") would be the current folder
-        raise click.UsageError("--images is empty: give a folder, a photo or a sample", context)
-    photos = find_photos([find_sample(image) or Path(image) for image in images]) if images else []
+    photos = _find_photos(context, images)
     settings = LabSettings(
         layer=layer,
         units=units,
@@ -112,13 +108,24 @@ def aliasing(
     folder = out or Path("vizcnn-out") / f"{'-'.join(models)}-aliasing"
     command = quote_command(context, out=folder)
     manifest = make_aliasing_page(nets, folder, photos, settings, command, bar)
-    for row in manifest.table if not as_json else ():
-        click.echo(f"{row.name}: {', '.join(_write(value, row.form) for value in row.values)}")
-    report_gallery(manifest, folder, f"{len(manifest.figures)} figures", as_json)
+    rows = (
+        f"{row.name}: {', '.join(_write(value, row.form) for value in row.values)}"
+        for row in manifest.table
+    )
+    report_gallery(manifest, folder, "\n".join(rows), as_json)
     for failure in manifest.failures:
         click.echo(f"left out: {failure}", err=True)
     if manifest.failures:
         context.exit(SOME_FAILED)
+
+
+def _find_photos(context: click.Context, images: tuple[str, ...]) -> list[Path]:
+    from vizcnn.images import find_photos
+    from vizcnn.samples import find_sample
+
+    if "" in images:  # Path("") would be the current folder
+        raise click.UsageError("--images is empty: give a folder, a photo or a sample", context)
+    return find_photos([find_sample(image) or Path(image) for image in images]) if images else []
 
 
 def _write(value: float | None, form: str) -> str:

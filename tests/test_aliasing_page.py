@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from torch import nn
 from tests.command_line import fail, run
 from tests.small_zoo import paint_photo
 from vizcnn.aliasing.first_layer import find_first_layer
-from vizcnn.aliasing.lab import find_period, make_aliasing_page
+from vizcnn.aliasing.lab import make_aliasing_page, name_apart
 from vizcnn.aliasing.patches import cut_patches, read_pixels, read_samples
 from vizcnn.aliasing.shares import measure_power, measure_shares
-from vizcnn.aliasing.study import LabSettings
+from vizcnn.aliasing.study import LabSettings, check_net
 from vizcnn.aliasing.words import judge, judge_change, percent
-from vizcnn.errors import ImageError, LayerError, ModelError
+from vizcnn.errors import ImageError, LayerError, ModelError, VizcnnError
 from vizcnn.gallery.manifest import read_manifest, to_json
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -154,10 +155,8 @@ def test_page_says_when_a_measure_goes_the_other_way(photos, tmp_path):
     ]
     manifest = make_aliasing_page(nets, tmp_path / "out", photos, SETTINGS)
     captions = {figure.file: figure.note for figure in manifest.figures}
-    assert (
-        "The finer stride has more, against what Zeiler & Fergus expect." in captions["shares.png"]
-    )
-    assert "The finer stride has more, against" in captions["spectra.png"]
+    assert "The finer stride has more, unlike what theory predicts." in captions["shares.png"]
+    assert "The finer stride has more, unlike" in captions["spectra.png"]
 
 
 def test_a_net_alone_is_compared_with_nothing(photos, tmp_path):
@@ -172,9 +171,79 @@ def test_nothing_is_left_of_a_failed_run(models, photos, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_needs_a_net():
-    with pytest.raises(ModelError, match="no net is named"):
-        find_period([])
+@pytest.mark.parametrize("count", [0, 7])
+def test_needs_one_net_and_not_too_many(count, tmp_path):
+    nets = [make_net("Net", 7, 2)] * count
+    with pytest.raises(ModelError, match=f"{count} nets are named; needed: 1 to 6"):
+        make_aliasing_page(nets, tmp_path / "out")
+
+
+def test_nets_of_one_title_are_numbered():
+    nets = [make_net("Net", 7, 2), make_net("Other", 7, 2), make_net("Net", 11, 4)]
+    assert [net.title for net in name_apart(nets)] == ["Net (1)", "Other", "Net (2)"]
+
+
+def test_another_ones_folder_is_refused_before_any_work(models, photos, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(VizcnnError, match="not vizcnn's"):
+        make_aliasing_page(models, tmp_path, [tmp_path / "missing.png"], SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (LabSettings(layer="6"), "6 has no feature maps"),
+        (LabSettings(shifts=64), "shifts of 0 to 64 pixels"),
+        (LabSettings(layer="conv7"), "no layer 'conv7'"),
+    ],
+)
+def test_impossible_settings_are_found_before_any_work(settings, words, models):
+    with pytest.raises(VizcnnError, match=words):
+        check_net(models[0], settings)
+
+
+def test_a_stride_of_three_and_nets_of_different_layers(photos, tmp_path):
+    """The first layer alone is common to both nets; one has no canonical names beyond it."""
+    odd = make_net("Odd", 9, 3)
+    short = replace(make_net("Short", 7, 2), layers={"conv1": "1"})
+    settings = replace(SETTINGS, layer="3", figure_format="svg")
+    manifest = make_aliasing_page([odd, short], tmp_path / "out", photos, settings)
+    names = [row.name for row in manifest.table]
+    assert "distance, conv1" in names and "distance, conv2" not in names
+    assert "no unit" not in " ".join(figure.note for figure in manifest.figures)
+    assert all(figure.file.endswith(".svg") for figure in manifest.figures)
+    assert manifest.settings["period"] == 3
+
+
+def test_a_silent_layer_has_no_distance(photos, tmp_path):
+    net = make_net("Silent", 7, 2)
+    last = net.module[2]
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(-1)
+    manifest = make_aliasing_page([net], tmp_path / "out", photos, SETTINGS)
+    rows = {row.name: row.values for row in manifest.table}
+    assert rows["distance, conv2"] == (None,)
+    assert rows["grid artefact"] == (None,)
+    assert rows["consistency"] == (1.0,)
+
+
+def test_photos_that_were_left_out_are_not_counted(models, photos, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a photo")
+    manifest = make_aliasing_page(models[1:], tmp_path / "out", [broken, *photos], SETTINGS)
+    assert manifest.photos == "3 photos"
+    assert manifest.sources == tuple(str(path) for path in photos)
+    assert len(manifest.failures) == 1
+
+
+def test_captions_count_what_was_drawn(page):
+    _, manifest = page
+    captions = {figure.file: figure.note for figure in manifest.figures}
+    assert "units drawn, evenly spread: Coarse <b> 4, Fine 4" in captions["second-layer.png"]
+    assert "(Coarse <b> 1, Fine 1)" in captions["cure.png"]
 
 
 def test_samples_make_about_a_hundred_square_patches():
@@ -201,18 +270,20 @@ def test_refuses_when_no_photo_can_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("strides", "values", "better", "said"),
     [
-        ([4, 2], [0.2, 0.1], "less", "The finer stride has less, as ZF expect."),
-        ([2, 4], [0.1, 0.2], "less", "The finer stride has less, as ZF expect."),
-        ([4, 2], [0.1, 0.2], "less", "The finer stride has more, against what ZF expect."),
-        ([4, 2], [0.1, 0.2], "more", "The finer stride has more, as ZF expect."),
-        ([4, 2, 2], [0.2, 0.1, 0.3], "less", "Strides alone do not order the nets here, against"),
+        ([4, 2], [0.2, 0.1], "less", "The finer stride has less, as ZF say."),
+        ([2, 4], [0.1, 0.2], "less", "The finer stride has less, as ZF say."),
+        ([4, 2], [0.1, 0.2], "less", "The finer stride has more, unlike what ZF say."),
+        ([4, 2], [0.1, 0.2], "more", "The finer stride has more, as ZF say."),
+        ([4, 2, 2], [0.2, 0.1, 0.3], "less", "Strides alone do not order the nets here, unlike"),
         ([4, 2], [0.2, 0.2], "less", "Strides alone do not order the nets here"),
+        ([4, 2, 1], [0.3, 0.2, 0.1], "less", "The finer the stride, the less, as ZF say."),
+        ([4, 2, 1], [0.1, 0.3, 0.05], "less", "Strides alone do not order the nets here"),
         ([2, 2], [0.1, 0.2], "less", ""),
         ([4, 2], [None, 0.2], "less", ""),
     ],
 )
 def test_judge(strides, values, better, said):
-    sentence = judge(strides, values, better, "ZF")
+    sentence = judge(strides, values, better, "ZF say")
     assert sentence.startswith(said) if said else sentence == ""
 
 

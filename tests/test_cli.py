@@ -50,7 +50,7 @@ def test_every_command_explains_itself(words, flag):
 
 def test_readme_names_every_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for needed in ("deconv", "filters", "models", "weights fetch", "train"):
+    for needed in ("deconv", "filters", "aliasing", "models", "weights fetch", "train"):
         assert tuple(f"vizcnn {needed}".split()) in COMMANDS
         assert f"vizcnn {needed}" in readme
 

@@ -212,3 +212,13 @@ def _count_missing(size: int, window: int, padding: int, dilation: int, stride: 
     if (windows - 1) * stride >= size + padding:  # no window may begin in the padding on the right
         windows -= 1
     return max((windows - 1) * stride + 1 - dense, 0)
+
+
+def count_blurs(module: nn.Module) -> int:
+    """Count the subsamplings of a net that :func:`insert_blur` puts a blur before.
+
+    Example:
+        >>> count_blurs(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)))
+        2
+    """
+    return sum(isinstance(part, BlurPool) for part in insert_blur(module, 3).modules())

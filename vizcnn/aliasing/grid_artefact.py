@@ -81,8 +81,7 @@ def _ring() -> list[tuple[int, int]]:
 
 def _fade(picture: Tensor) -> Tensor:
     down, across = (
-        torch.hann_window(side + 1, periodic=False, dtype=torch.float64)[:side]
-        for side in picture.shape[-2:]
+        torch.hann_window(side, periodic=True, dtype=torch.float64) for side in picture.shape[-2:]
     )
     window = down[:, None] * across[None, :]
     mean = (picture * window).sum(dim=(1, 2), keepdim=True) / window.sum()

@@ -1,16 +1,16 @@
 """The whole lab: nets and photos -> pictures, a page with the story, a table of measures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from PIL import Image
 
 from vizcnn import __version__
 from vizcnn.aliasing.first_layer import find_first_layer
-from vizcnn.aliasing.patches import ZOOM, read_samples
+from vizcnn.aliasing.patches import ZOOM, find_samples, read_samples
 from vizcnn.aliasing.story import Chapter, tell_story
-from vizcnn.aliasing.study import LabSettings, NetStudy, study_net
+from vizcnn.aliasing.study import LabSettings, NetStudy, check_net, study_net
 from vizcnn.aliasing.table import tabulate
 from vizcnn.errors import ModelError
 from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet
@@ -20,11 +20,14 @@ from vizcnn.images import photo_sha256
 from vizcnn.output import write_folder
 from vizcnn.photo_gallery import describe_weights, list_versions
 from vizcnn.progress import Progress, silent
-from vizcnn.samples import SAMPLES, find_sample, name_source
+from vizcnn.samples import SAMPLES, name_source
 from vizcnn.saving import save_figure
 from vizcnn.zoo.model import ZooModel
 
 LEAST_PERIOD = 2
+"""Period of the finest grid that there is."""
+MOST_NETS = 6
+"""Nets that can be read side by side on a slide."""
 
 
 def make_aliasing_page(
@@ -49,59 +52,88 @@ def make_aliasing_page(
         What was written, as in manifest.json.
 
     Raises:
-        ModelError: If there is no net, or a first layer is not a plain convolution of colours.
+        ModelError: If there is no net or too many, or a first layer is not a plain convolution of
+            colours.
         LayerError: If a net lacks the layer whose projections are asked for.
-        ImageError: If no photo can be read.
+        ImageError: If no photo can be read, or a shift is too large for a net's input.
         UnsupportedOperationError: If the deconvnet has no rule for an operation of a net.
     """
     settings = settings or LabSettings()
-    period = find_period(models)
-    images: Sequence[Path | Image.Image] = photos or read_samples()
-    studies = [study_net(model, images, settings, period, progress) for model in models]
-    chapters = tell_story(studies, settings.layer)
-    words = describe_photos(photos, len(images))
-    used = photos or [path for name in SAMPLES if (path := find_sample(name))]
+    nets = name_apart(models)
+    period = find_period(nets)
     with write_folder(folder) as staging:
-        shown = progress(chapters, label="draw", total=len(chapters), unit="figure")
-        figures = tuple(_draw(chapter, studies, words, settings, staging) for chapter in shown)
-        manifest = AliasingManifest(
-            vizcnn=__version__,
-            command=command,
-            title=f"Aliasing: {', '.join(study.title for study in studies)}",
-            photos=words,
-            sources=tuple(name_source(path) for path in used),
-            sha256=tuple(photo_sha256(path) for path in used),
-            figures=figures,
-            table=tabulate(studies),
-            nets=tuple(_describe_net(study) for study in studies),
-            failures=tuple(dict.fromkeys(line for study in studies for line in study.failures)),
-            settings={**asdict(settings), "period": period},
-            versions=list_versions(),
-        )
+        for net in nets:
+            check_net(net, settings)
+        images: Sequence[Path | Image.Image] = photos or read_samples()
+        studies = [study_net(net, images, settings, period, progress) for net in nets]
+        manifest = _write(studies, bool(photos), settings, command, staging, progress)
         write_gallery(manifest, staging)
     return manifest
+
+
+def name_apart(models: Sequence[ZooModel]) -> list[ZooModel]:
+    """Number nets of the same title, such as one net with two kinds of weights.
+
+    Raises:
+        ModelError: If there is no net, or more than can be read side by side.
+    """
+    if not 0 < len(models) <= MOST_NETS:
+        raise ModelError(
+            f"{len(models)} nets are named; needed: 1 to {MOST_NETS}, for example alexnet and zfnet"
+        )
+    titles = [model.title for model in models]
+    return [
+        model
+        if titles.count(model.title) == 1
+        else replace(model, title=f"{model.title} ({titles[: index + 1].count(model.title)})")
+        for index, model in enumerate(models)
+    ]
 
 
 def find_period(models: Sequence[ZooModel]) -> int:
     """Give the period of the grid that projections are searched for: the largest stride.
 
-    One period for all nets, so that their grids can be compared.
-
-    Raises:
-        ModelError: If there is no net.
+    One period for all nets, so that their grids can be compared; 2 if no net has a stride.
     """
-    if not models:
-        raise ModelError("no net is named; needed: at least one, for example alexnet")
     return max(LEAST_PERIOD, *(find_first_layer(model).stride for model in models))
 
 
-def describe_photos(photos: Sequence[Path], count: int) -> str:
+def describe_photos(count: int, samples: bool) -> str:
     """Say what was looked at."""
-    if photos:
+    if not samples:
         return f"{count} photos"
     return (
         f"{count} patches of {len(SAMPLES)} photos that scikit-image ships, {ZOOM} to a photo's "
-        "shorter side, overlapping by half"
+        "shorter side, overlapping by half, brought to the net's input size"
+    )
+
+
+def _write(
+    studies: Sequence[NetStudy],
+    own: bool,
+    settings: LabSettings,
+    command: str,
+    staging: Path,
+    progress: Progress,
+) -> AliasingManifest:
+    chapters = tell_story(studies, settings.layer)
+    read = studies[0].photos
+    words = describe_photos(len(read), samples=not own)
+    used = [photo for photo in read if isinstance(photo, Path)] or find_samples()
+    shown = progress(chapters, label="draw", total=len(chapters), unit="figure")
+    return AliasingManifest(
+        vizcnn=__version__,
+        command=command,
+        title=f"Aliasing: {', '.join(study.title for study in studies)}",
+        photos=words,
+        sources=tuple(name_source(path) for path in used),
+        sha256=tuple(photo_sha256(path) for path in used),
+        figures=tuple(_draw(chapter, studies, words, settings, staging) for chapter in shown),
+        table=tabulate(studies),
+        nets=tuple(_describe_net(study) for study in studies),
+        failures=tuple(dict.fromkeys(line for study in studies for line in study.failures)),
+        settings={**asdict(settings), "period": studies[0].period},
+        versions=list_versions(),
     )
 
 
@@ -126,7 +158,7 @@ def _describe_net(study: NetStudy) -> AliasingNet:
         stride=study.layer.stride,
         limit=study.layer.limit,
         dead=study.dead,
-        predicted=tuple(study.predicted[None].shares.tolist()),
+        predicted=tuple(study.predicted.shares.tolist()),
         measured=tuple(study.measured[None].shares.tolist()),
         units=tuple(unit.unit for unit in study.units),
         grids=tuple(unit.grid for unit in study.units),

@@ -13,6 +13,9 @@ from vizcnn.errors import LayerError
 from vizcnn.images import read_photo
 from vizcnn.zoo.model import ZooModel
 
+_SILENCE = 1e-9
+"""Part of the whole map's norm up to which what stays in sight is rounding of the interpolation."""
+
 
 def move_photo(model: ZooModel, photo: Path | Image.Image, shifts: Sequence[int]) -> Tensor:
     """Move a photo to the right under the net's window, over pixels that it really has.
@@ -88,7 +91,8 @@ def find_distances(maps: Tensor, jump: int, shifts: Sequence[int]) -> Tensor:
         shifts: K movements in pixels; the first is 0.
 
     Returns:
-        (K,), float64; NaN where the maps are all zero.
+        (K,), float64, on the CPU. NaN where there is nothing to compare with: a layer that is
+        silent on the photo, or in all columns that have not moved out of sight.
 
     Raises:
         LayerError: If a shift leaves no column that can be compared.
@@ -98,18 +102,20 @@ def find_distances(maps: Tensor, jump: int, shifts: Sequence[int]) -> Tensor:
         >>> find_distances(maps, 4, (0, 4, 4)).square().round(decimals=3).tolist()
         [0.0, 0.0, 0.154]
     """
-    values = maps.double()
+    values = maps.cpu().double()  # first to the CPU: not every device has float64
     original = values[0]
+    least = _SILENCE * original.norm()
     found = []
     for moved, step in zip(values, shifts, strict=True):
         wanted, first = original, 0
         if jump and original.ndim == 3:
             first = math.ceil(step / jump)
-            matrix = move_columns(original.shape[-1], step / jump)
-            wanted = original @ matrix.to(original.device).T
+            wanted = original @ move_columns(original.shape[-1], step / jump).T
         rest = moved if first == 0 else moved[..., first:]
-        found.append((rest - wanted).norm() / wanted.norm())
-    return torch.stack(found).cpu()
+        energy = wanted.norm()
+        ratio = (rest - wanted).norm() / energy
+        found.append(ratio if energy > least else torch.full_like(ratio, math.nan))
+    return torch.stack(found)
 
 
 def move_columns(columns: int, by: float) -> Tensor:

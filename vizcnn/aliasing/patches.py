@@ -29,13 +29,22 @@ def read_samples() -> list[Image.Image]:
     Raises:
         ImageError: If scikit-image is not installed.
     """
-    patches = []
+    return [patch for path in find_samples() for patch in cut_patches(read_photo(path))]
+
+
+def find_samples() -> list[Path]:
+    """Find the files of all sample photos.
+
+    Raises:
+        ImageError: If scikit-image is not installed, or a file here has a sample's name.
+    """
+    paths = []
     for name in SAMPLES:
         path = find_sample(name)
         if path is None:
             raise ImageError(f"a file named {name!r} hides the sample photo: run elsewhere")
-        patches += cut_patches(read_photo(path))
-    return patches
+        paths.append(path)
+    return paths
 
 
 def cut_patches(photo: Image.Image, zoom: int = ZOOM) -> list[Image.Image]:
@@ -71,16 +80,19 @@ def read_pixels(
     Raises:
         ImageError: If none can be read.
     """
-    pixels, kept, failures = [], [], []
+    side = model.input_size
+    pixels = torch.empty(len(photos), 3, side, side)
+    kept: list[Path | Image.Image] = []
+    failures: list[str] = []
     for photo in progress(photos, label=f"read for {model.name}", total=len(photos)):
         try:
-            pixels.append(model.read(photo))
+            pixels[len(kept)] = model.read(photo)[0]
             kept.append(photo)
         except ImageError as error:
             failures.append(str(error))
-    if not pixels:
+    if not kept:
         raise ImageError(f"none of {len(photos)} photos can be read: {'; '.join(failures[:3])}")
-    return torch.cat(pixels), kept, tuple(failures)
+    return pixels[: len(kept)], kept, tuple(failures)
 
 
 def spread(count: int, most: int) -> list[int]:

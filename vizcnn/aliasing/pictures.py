@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from vizcnn.aliasing.patches import spread
 from vizcnn.aliasing.second_layer import StrongUnit
-from vizcnn.aliasing.shares import GRID, measure_shares
+from vizcnn.aliasing.shares import choose_grid, measure_shares
 from vizcnn.aliasing.signals import make_grating, make_zone_plate, point_frequency
 from vizcnn.aliasing.study import NetStudy
 from vizcnn.aliasing.sweep import sample_transfer
+from vizcnn.aliasing.words import percent
 from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
 from vizcnn.spectrum import inside_limit, transfer_function
 from vizcnn.tiles import (
@@ -88,7 +90,7 @@ def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
 
 
 def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) -> None:
-    shares = study.predicted[None]
+    shares = study.predicted
     transfer = sample_transfer(study.layer, 256).square()
     limit = study.layer.limit
     reference = shares.kept.max().item()
@@ -108,8 +110,8 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
                     (-limit, -limit), 2 * limit, 2 * limit, fill=False, color="#e69f00", lw=1.5
                 )
             )
-        sheet.write(f"±{reach:g} cycles/px", left, top + side + 0.04, 9, color="#444444")
-    words = f"{1 - shares.layer_share:.1%}", f"{shares.layer_share:.1%}"
+        sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color="#444444")
+    words = percent(1 - shares.layer_share), percent(shares.layer_share)
     for column, share in enumerate(words, start=2):
         right = MARGIN + 1.3 + column * (side + GAP) + side
         sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
@@ -175,7 +177,7 @@ def choose_filter(study: NetStudy) -> int:
         the one with the largest response.
     """
     power = _grey_power(study)
-    outside = ~inside_limit(GRID, study.layer.stride)
+    outside = ~inside_limit(power.shape[-1], study.layer.stride)
     above = (power * outside).sum(dim=(1, 2)) if outside.any() else power.sum(dim=(1, 2))
     return int(above.argmax())
 
@@ -186,14 +188,15 @@ def white_share(study: NetStudy, unit: int, stride: int) -> float:
 
 
 def _grey_power(study: NetStudy) -> Tensor:
-    return transfer_function(study.layer.weight.double().sum(dim=1), GRID).abs().square()
+    size = choose_grid(2, 4, study.layer.stride)
+    return transfer_function(study.layer.weight.double().sum(dim=1), size).abs().square()
 
 
 def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> Figure:
     """Draw the strongest projections of a layer, nine to a unit, the nets side by side."""
     width = _panel_width(len(studies))
     with plain_style():
-        title = f"What excites {layer} most: deconvnet projections, nine photos to a unit"
+        title = f"What excites {layer} most: deconvnet projections, up to nine photos to a unit"
         sheet = Sheet(SLIDE_WIDTH, HEADING + width, title, caption)
         for index, study in enumerate(studies):
             left = MARGIN + index * (width + GAP)
@@ -206,11 +209,14 @@ def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> 
 
 
 def _lay_out_units(units: Sequence[StrongUnit], side: int = 60) -> Array:
-    active = [unit for unit in units if unit.patches]
-    step = max(len(active) / SHOWN_UNITS, 1.0)
-    chosen = [active[int(index * step)] for index in range(min(SHOWN_UNITS, len(active)))]
-    blocks = [_lay_out_nine(unit, side) for unit in chosen]
+    blocks = [_lay_out_nine(unit, side) for unit in choose_units(units)]
     return lay_out_grid(blocks, 4, gap=10) if blocks else np.full((8, 8, 3), GREY, np.float32)
+
+
+def choose_units(units: Sequence[StrongUnit]) -> list[StrongUnit]:
+    """Choose the units to draw: those that are not silent, at most 16, evenly spread."""
+    active = [unit for unit in units if unit.patches]
+    return [active[index] for index in spread(len(active), SHOWN_UNITS)]
 
 
 def _lay_out_nine(unit: StrongUnit, side: int) -> Array:

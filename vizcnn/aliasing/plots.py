@@ -1,5 +1,6 @@
 """The lab's curves: shares by filter, the sweep, the shift test, the cure, the grid artefact."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from vizcnn.aliasing.study import BLURS, NetStudy, mean_distance
+from vizcnn.aliasing.study import BLURS, NetStudy
 from vizcnn.labels import COLOURS
 from vizcnn.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, plain_style
 
@@ -33,7 +34,8 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_title(words, fontsize=13, loc="left", weight="bold")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             for index, study in enumerate(studies):
-                shares = getattr(study, name)[None].shares.sort(descending=True).values.numpy()
+                shares = (study.predicted if name == "predicted" else study.measured[None]).shares
+                shares = shares.sort(descending=True).values
                 place = np.linspace(0, 1, len(shares))
                 label = f"{study.title}, stride {study.layer.stride}"
                 axes.plot(place, shares, label=label, **_line(index))
@@ -83,16 +85,16 @@ def _plot_amplitudes(axes: Axes, study: NetStudy) -> None:
 
 def _plot_places(axes: Axes, study: NetStudy) -> None:
     sweep = study.sweep
-    for column, angle in enumerate(sweep.orientations.tolist()):
-        if angle not in (0.0, 45.0):
-            continue
-        colour = COLOURS[0] if angle == 0 else COLOURS[2]
+    angles = sweep.orientations.tolist()
+    shown = [angles.index(angle) for angle in (0.0, 45.0) if angle in angles] or [0]
+    for place, column in enumerate(shown):
+        angle, colour = angles[column], COLOURS[(0, 2)[place]]
         predicted, found = sweep.predicted[:, column], sweep.found[:, column]
         axes.plot(sweep.frequencies, predicted, color=colour, label=f"predicted, {angle:.0f}°")
         axes.plot(
             sweep.frequencies,
             found,
-            MARKERS[0] if angle == 0 else MARKERS[1],
+            MARKERS[place],
             color=colour,
             markersize=5,
             label=f"found, {angle:.0f}°",
@@ -113,11 +115,13 @@ def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw how far features and scores are off when the photo moves, a panel per layer."""
     stages = list(dict.fromkeys(name for s in studies for name in s.shifts[None].layers))
     columns, width, height = 3, (SLIDE_WIDTH - LEFT - MARGIN - 2 * GAP) / 3, 2.3
-    rows = -(-(len(stages) + 1) // columns)
+    scored = any(study.shifts[None].score_changes is not None for study in studies)
+    panels = [*stages, "score"] if scored else stages
+    rows = -(-len(panels) // columns)
     with plain_style():
         title = "The photo moves by a few pixels: how far the features fail to follow"
         sheet = Sheet(SLIDE_WIDTH, rows * (height + BELOW + 0.3), title, caption)
-        for index, name in enumerate([*stages, "score"]):
+        for index, name in enumerate(panels):
             left = LEFT + index % columns * (width + GAP)
             top = sheet.top + 0.3 + index // columns * (height + BELOW + 0.3)
             axes = sheet.add_plot(left, top, width, height, "shift (pixels)")
@@ -130,7 +134,7 @@ def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_ylim(0, axes.get_ylim()[1] * (1.1 + 0.13 * len(studies) * (index == 0)))
             if index == 0:
                 axes.legend(fontsize=PLOT_SIZE - 1, frameon=False, loc="upper left")
-            if index % columns == 0:
+            if index % columns == 0 and name != "score":
                 axes.set_ylabel("relative distance", fontsize=PLOT_SIZE)
     return sheet.figure
 
@@ -159,7 +163,7 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
         *_list_distances(studies),
         ("consistency of the class", [_list_consistency(s) for s in studies]),
     ]
-    width = (SLIDE_WIDTH - LEFT - MARGIN - 3 * GAP) / 4
+    width = (SLIDE_WIDTH - LEFT - MARGIN - (len(measures) - 1) * GAP) / len(measures)
     with plain_style():
         title = "The cure: blur before every subsampling, same weights"
         sheet = Sheet(SLIDE_WIDTH, 0.35 + TALL + 0.4, title, caption)
@@ -178,20 +182,30 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
     return sheet.figure
 
 
+def list_common_stages(studies: Sequence[NetStudy]) -> list[str]:
+    """List the layers that the shift test looked at in every net; of the first net's if none."""
+    first = studies[0].shifts[None].layers
+    common = [name for name in first if all(name in s.shifts[None].layers for s in studies)]
+    return common or list(first)
+
+
 def _list_distances(studies: Sequence[NetStudy]) -> list[tuple[str, list[list[float]]]]:
-    places = (("first", 0), ("last", -1))
+    stages = list_common_stages(studies)
     return [
         (
-            f"distance in {studies[0].shifts[None].layers[place]}",
-            [[mean_distance(study, blur, place) for blur in BLURS] for study in studies],
+            f"distance in {name}",
+            [[_or_nan(study.measure_distance(b, name)) for b in BLURS] for study in studies],
         )
-        for _, place in places
+        for name in dict.fromkeys((stages[0], stages[-1]))
     ]
 
 
 def _list_consistency(study: NetStudy) -> list[float]:
-    values = [study.shifts[blur].consistency for blur in BLURS]
-    return [float("nan") if value is None else value for value in values]
+    return [_or_nan(study.shifts[blur].consistency) for blur in BLURS]
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
@@ -200,18 +214,18 @@ def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
         title = "The grid in the projections: how many units have how much"
         sheet = Sheet(SLIDE_WIDTH * 0.75, 0.1 + TALL + BELOW, title, caption)
         width = sheet.width - LEFT - MARGIN - 0.3
-        words = "energy at the grid's frequencies over their surroundings (1: no grid)"
+        words = "energy at the grid's frequencies over their surroundings (about 1: no grid)"
         axes = sheet.add_plot(LEFT, sheet.top + 0.1, width, TALL, words, "share of units above")
         for index, study in enumerate(studies):
-            grids = np.sort(np.array(study.grids))
-            above = 1 - np.arange(len(grids)) / max(len(grids), 1)
-            axes.step(grids, above, where="pre", label=study.title, **_line(index))
+            if study.grids:
+                axes.ecdf(study.grids, complementary=True, label=study.title, **_line(index))
         axes.axvline(1, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylim(0, 1)
-        axes.legend(fontsize=PLOT_SIZE, frameon=False)
+        if axes.lines[1:]:
+            axes.legend(fontsize=PLOT_SIZE, frameon=False)
     return sheet.figure
 
 

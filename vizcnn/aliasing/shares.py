@@ -1,5 +1,6 @@
 """How much of a first layer's response its stride folds: by theory and on real photos."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,11 +8,33 @@ from torch import Tensor
 
 from vizcnn.aliasing.blur import binomial_kernel
 from vizcnn.aliasing.first_layer import FirstLayer
-from vizcnn.errors import ImageError
+from vizcnn.errors import ImageError, LayerError
 from vizcnn.spectrum import fold_spectrum, frequency_grid, transfer_function
 
 GRID = 256
-"""Side of the grid of frequencies that integrals over spectra are taken on."""
+"""Least side of the grid of frequencies that integrals over spectra are taken on."""
+
+
+def choose_grid(*strides: int) -> int:
+    """Choose the side of a grid of frequencies that each of some strides can fold.
+
+    Args:
+        strides: Subsampling steps, 1 or more.
+
+    Returns:
+        The smallest multiple of ``2 * stride``, for every stride, of :data:`GRID` or more.
+
+    Raises:
+        LayerError: If a stride is not positive.
+
+    Example:
+        >>> choose_grid(2, 4), choose_grid(3), choose_grid(2, 4, 5)
+        (256, 258, 280)
+    """
+    if min(strides, default=1) < 1:
+        raise LayerError(f"strides of {strides} fold no spectrum; needed: 1 or more each")
+    step = 2 * math.lcm(*strides)
+    return math.ceil(GRID / step) * step
 
 
 @dataclass(frozen=True)
@@ -67,19 +90,29 @@ def measure_shares(power: Tensor, stride: int) -> AliasShares:
     )
 
 
-def predict_power(layer: FirstLayer, covariance: Tensor) -> Tensor:
+def predict_power(layer: FirstLayer, covariance: Tensor, size: int | None = None) -> Tensor:
     """Predict the power spectra of the filters' responses to natural images, 1/f^2.
 
     The response of a filter with transfer functions H_c (c: colour) to images of power
     ``covariance / f^2`` has the power ``sum over c, d of H_c conj(H_d) covariance[c, d] / f^2``;
     the mean (f = 0) is left out. The 1/f^2 law: Field 1987 (J. Opt. Soc. Am. A 4, 2379).
 
+    Frequencies from 1/size to 1/2 cycles per pixel count, from 1/256 as a rule. Shares depend on
+    this choice: every octave holds the same energy of 1/f^2, so that whoever counts lower
+    frequencies too finds smaller shares above the limit, with no end to it. Only the law is
+    theory; how the colours go together is measured, on the photos that the covariance is of.
+
     Args:
         layer: Filters.
         covariance: (3, 3), of the colours of photos; see :func:`measure_colours`.
+        size: Side of the grid of frequencies; that of :func:`choose_grid` for the layer's stride
+            when None.
 
     Returns:
-        (F, GRID, GRID), zero frequency first.
+        (F, size, size), zero frequency first.
+
+    Raises:
+        LayerError: If a filter is larger than the grid.
 
     Example:
         >>> layer = FirstLayer(torch.ones(1, 3, 1, 1), 4, "conv1")
@@ -87,10 +120,11 @@ def predict_power(layer: FirstLayer, covariance: Tensor) -> Tensor:
         >>> round(measure_shares(power, 4).layer_share, 2)
         0.26
     """
-    transfer = transfer_function(layer.weight, GRID)
+    size = size or choose_grid(layer.stride)
+    transfer = transfer_function(layer.weight, size)
     colours = covariance.to(transfer.dtype)
     power = torch.einsum("fcyx,cd,fdyx->fyx", transfer, colours, transfer.conj()).real
-    return power.clamp(min=0) * natural_power(GRID)
+    return power.clamp(min=0) * natural_power(size)
 
 
 def blur_power(power: Tensor, taps: int | None) -> Tensor:
@@ -98,7 +132,17 @@ def blur_power(power: Tensor, taps: int | None) -> Tensor:
 
     Args:
         power: (..., N, N), zero frequency first.
-        taps: Taps of the filter; None changes nothing.
+        taps: Taps of the filter, 1 or more; None changes nothing.
+
+    Returns:
+        (..., N, N), zero frequency first.
+
+    Raises:
+        LayerError: If there is no such filter, or it has more taps than N.
+
+    Example:
+        >>> blur_power(torch.ones(4, 4), 3)[0].tolist()  # |cos(pi f)|^4 at f = 0, 1/4, 1/2, -1/4
+        [1.0, 0.25, 0.0, 0.25]
     """
     if taps is None:
         return power
@@ -124,10 +168,20 @@ def measure_colours(pixels: Tensor) -> Tensor:
         pixels: (N, 3, H, W).
 
     Returns:
-        (3, 3), float64.
+        (3, 3), float64, per pixel, in the square of the pixels' unit.
+
+    Example:
+        >>> red = torch.zeros(1, 3, 1, 2)
+        >>> red[0, 0, 0, 1] = 1.0  # half the pixels are red: their variance is 1/4
+        >>> measure_colours(red).diag().tolist()
+        [0.25, 0.0, 0.0]
     """
-    centred = (pixels - pixels.mean(dim=(2, 3), keepdim=True)).double().transpose(0, 1).flatten(1)
-    return centred @ centred.T / centred.shape[1]
+    covariance = torch.zeros(3, 3, dtype=torch.float64)
+    for photo in pixels:
+        values = photo.double().flatten(1)
+        centred = values - values.mean(dim=1, keepdim=True)
+        covariance += centred @ centred.T
+    return covariance / pixels[:, 0].numel()
 
 
 def measure_power(layer: FirstLayer, pixels: Tensor, stride: int | None = None) -> Tensor:
@@ -146,6 +200,13 @@ def measure_power(layer: FirstLayer, pixels: Tensor, stride: int | None = None) 
 
     Raises:
         ImageError: If the photos are too small for the filters.
+
+    Example:
+        >>> layer = FirstLayer(torch.ones(1, 3, 1, 1), 4, "conv1")
+        >>> line = torch.cos(2 * torch.pi * 3 / 16 * torch.arange(16))  # above the limit of 1/8
+        >>> power = measure_power(layer, line.expand(1, 3, 16, 16))
+        >>> power.shape, round(measure_shares(power, 4).layer_share, 6)
+        (torch.Size([1, 16, 16]), 1.0)
     """
     step = stride or layer.stride
     height, width = layer.weight.shape[2:]

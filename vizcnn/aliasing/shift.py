@@ -15,6 +15,7 @@ from vizcnn.aliasing.moving import find_distances, move_photo
 from vizcnn.errors import ImageError, LayerError
 from vizcnn.layers import find_layer
 from vizcnn.progress import Progress, silent
+from vizcnn.projection import exact_arithmetic
 from vizcnn.receptive import find_boxes
 from vizcnn.recording import Recording, record
 from vizcnn.zoo.model import ZooModel
@@ -24,6 +25,9 @@ SHIFTS = tuple(range(17))
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 """Layers that are measured by default."""
+
+_AT_ONCE = 16
+"""Shifts of a photo that run as one batch at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,8 @@ class ShiftMeasures:
         jumps: Per layer, the horizontal distance of neighbouring units in pixels of the input;
             0 for layers that have no place (fully connected).
         distances: (P, L, K), float64, relative distance of the maps from those that moved ideally
-            (see :func:`~vizcnn.aliasing.moving.find_distances`), 0 or more.
+            (see :func:`~vizcnn.aliasing.moving.find_distances`), 0 or more; NaN where a layer is
+            silent on a photo.
         probabilities: (P, K), float64, 0..1, of the class that the net named at shift 0; None for
             nets without class scores.
         classes: (P, K), int64, the class named first at each shift; None for the same nets.
@@ -51,8 +56,8 @@ class ShiftMeasures:
 
     @property
     def mean_distances(self) -> Tensor:
-        """Distances averaged over the photos, (L, K)."""
-        return self.distances.mean(dim=0)
+        """Distances averaged over the photos that have one, (L, K); NaN where none has."""
+        return self.distances.nanmean(dim=0)
 
     @property
     def score_changes(self) -> Tensor | None:
@@ -60,13 +65,6 @@ class ShiftMeasures:
         if self.probabilities is None:
             return None
         return (self.probabilities - self.probabilities[:, :1]).abs()
-
-    @property
-    def agreements(self) -> Tensor | None:
-        """Share of the photos whose class is that of shift 0, per shift, (K,), 0..1."""
-        if self.classes is None:
-            return None
-        return (self.classes == self.classes[:, :1]).double().mean(dim=0)
 
     @property
     def consistency(self) -> float | None:
@@ -111,7 +109,7 @@ def measure_shifts(
         >>> measures.jumps, measures.distances.shape, measures.consistency
         ((2,), torch.Size([1, 1, 3]), 1.0)
     """
-    steps = _check_shifts(shifts, model.input_size)
+    steps = check_shifts(shifts, model.input_size)
     if not photos:
         raise ImageError("no photo to move: give one at least")
     paths = [find_layer(model, name) for name in layers]
@@ -131,7 +129,16 @@ def measure_shifts(
     )
 
 
-def _check_shifts(shifts: Iterable[int], size: int) -> tuple[int, ...]:
+def check_shifts(shifts: Iterable[int], size: int) -> tuple[int, ...]:
+    """Sort shifts, with 0 among them, and make sure that an input of ``size`` pixels allows them.
+
+    Raises:
+        ImageError: If it does not.
+
+    Example:
+        >>> check_shifts([4, 2], 32)
+        (0, 2, 4)
+    """
     steps = tuple(sorted({0, *shifts}))
     if steps[0] < 0 or steps[-1] >= size or len(steps) < 2:
         raise ImageError(
@@ -163,7 +170,7 @@ def find_jumps(model: ZooModel, layers: Sequence[str]) -> tuple[int, ...]:
     paths = [find_layer(model, name) for name in layers]
     like = next(model.module.parameters())
     size = model.input_size
-    with record(model.module, paths) as recording:
+    with record(model.module, paths) as recording, exact_arithmetic():
         black = torch.zeros(1, 3, size, size, device=like.device, dtype=like.dtype)
         model.module(model.preprocessing.normalise(black))
     return tuple(
@@ -197,14 +204,24 @@ class _Watched:
 
     def _keep(self, path: str) -> Any:
         def hook(module: nn.Module, args: Any, output: Tensor) -> None:
-            # a copy, for the next layer may be a ReLU in place
-            self._seen.setdefault(path, []).append(output.detach().clone())
+            # a copy, for the next layer may be a ReLU in place; the maps of all shifts together
+            # may be too much for the device
+            copy = output.detach().to("cpu", copy=True)
+            self._seen.setdefault(path, []).append(copy)
 
         return hook
 
     @torch.no_grad()
     def run(self, inputs: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Give the layers' outputs, and the net's if these can be class scores."""
+        """Give the layers' outputs, and the net's if these can be class scores, on the CPU."""
+        with exact_arithmetic():
+            maps, scores = zip(*map(self._run_batch, inputs.split(_AT_ONCE)), strict=True)
+        found = [score for score in scores if score is not None]
+        return [torch.cat(parts) for parts in zip(*maps, strict=True)], (
+            torch.cat(found) if len(found) == len(scores) else None
+        )
+
+    def _run_batch(self, inputs: Tensor) -> tuple[list[Tensor], Tensor | None]:
         self._seen.clear()
         output = self._net(inputs)
         maps = []
@@ -212,12 +229,12 @@ class _Watched:
             path, _, number = layer.partition("#")
             maps.append(self._seen[path][int(number or 1) - 1])
         has_scores = isinstance(output, Tensor) and output.ndim == 2
-        return maps, output if has_scores else None
+        return maps, output.cpu() if has_scores else None
 
 
 def _read_scores(outputs: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
     """Give, per photo and shift, the probability of the class of shift 0, and the class."""
-    scores = [output.double().cpu() for output in outputs if output is not None]
+    scores = [output.cpu().double() for output in outputs if output is not None]
     if len(scores) < len(outputs):
         return None, None
     logits = torch.stack(scores)

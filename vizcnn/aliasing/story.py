@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from matplotlib.figure import Figure
 
 from vizcnn.aliasing import pictures, plots
-from vizcnn.aliasing.signals import find_frequency, fold_frequency, point_frequency
-from vizcnn.aliasing.study import BLURS, NetStudy, mean_distance
-from vizcnn.aliasing.sweep import respond_to_grating
-from vizcnn.aliasing.words import Better, judge, judge_change, percent, say_each
+from vizcnn.aliasing.shares import GRID
+from vizcnn.aliasing.signals import fold_frequency, point_frequency
+from vizcnn.aliasing.study import BLURS, NetStudy
+from vizcnn.aliasing.sweep import sweep_gratings
+from vizcnn.aliasing.words import Better, judge, judge_change, number, percent, say_each
 
-ZF = "Zeiler & Fergus"
+ZF = "Zeiler & Fergus report"
+THEORY = "theory predicts"
 STRONGEST_BLUR = BLURS[-1]
 
 
@@ -60,7 +63,10 @@ def tell_story(studies: Sequence[NetStudy], layer: str) -> tuple[Chapter, ...]:
 
 
 def _judge(
-    studies: Sequence[NetStudy], values: Sequence[float | None], better: Better, source: str = ZF
+    studies: Sequence[NetStudy],
+    values: Sequence[float | None],
+    better: Better,
+    source: str = THEORY,
 ) -> str:
     return judge([study.layer.stride for study in studies], values, better, source)
 
@@ -77,16 +83,17 @@ def _tell_filters(studies: Sequence[NetStudy]) -> Chapter:
 
 
 def _tell_spectra(studies: Sequence[NetStudy]) -> Chapter:
-    shares = [study.predicted[None].layer_share for study in studies]
+    shares = [study.predicted.layer_share for study in studies]
     limits = say_each(studies, lambda study: f"{study.layer.limit:g}")
-    folded = say_each(studies, lambda study: percent(study.predicted[None].layer_share))
+    folded = say_each(studies, lambda study: percent(study.predicted.layer_share))
     return Chapter(
         "spectra",
         "What a stride folds",
         "Spectra of the filters, of their responses, and of what stays and what folds",
         "A stride of s keeps frequencies up to 1/(2s) cycles per pixel, the orange square "
         f"({limits}); what the filters pass beyond folds back onto it. Of the energy of the "
-        f"responses to natural images (power 1/f²) fold: {folded}. "
+        f"responses to natural images (power 1/f² from 1/{GRID} to 1/2 cycles per pixel, the "
+        f"photos' colours) fold: {folded}. "
         f"{_judge(studies, shares, 'less')}",
         lambda caption: pictures.draw_spectra(studies, caption),
     )
@@ -120,9 +127,9 @@ def _tell_zone_plate(studies: Sequence[NetStudy]) -> Chapter:
         "A zone plate through the filters",
         "A zone plate, and one filter's response to it at stride 1, 2 and 4",
         "Every ring has its own frequency, from none in the middle to 1/2 cycle per pixel at the "
-        "edges: rings elsewhere are aliases. The filter that passes most above its layer's limit, "
-        "and the share of its answer to grey noise that stride 2 and stride 4 fold: "
-        f"{chosen}. Framed: the net's own stride.",
+        "edges: rings elsewhere are aliases. For each net one filter, the one that passes most of "
+        "what its layer's stride folds (at stride 1: most of all), and the share of its answer to "
+        f"grey noise that stride 2 and stride 4 fold: {chosen}. Framed where it is the net's own.",
         lambda caption: pictures.draw_pattern(studies, "zone plate", caption),
     )
 
@@ -146,95 +153,110 @@ def _tell_grating(studies: Sequence[NetStudy]) -> Chapter:
         "A grating through the filters",
         "A grating, and one filter's response to it at stride 1, 2 and 4",
         f"A grating of {radial:g} cycles per pixel, {angle:g}° from the horizontal. By theory its "
-        f"frequency (across, up) becomes {told}. Farthest that the responses are from it: "
-        f"{say_each(studies, lambda study: f'{_miss(study):.0e}')} cycles per pixel.",
+        f"frequency (across, up) becomes {told}. Farthest that the layers' strongest responses "
+        f"are from it: {say_each(studies, lambda study: f'{_miss(study):.0e}')} cycles per pixel.",
         lambda caption: pictures.draw_pattern(studies, "grating", caption),
     )
 
 
 def _miss(study: NetStudy) -> float:
     """Find how far the strongest responses to the grating are from where theory folds them."""
-    place = point_frequency(*pictures.GRATING)
-    unit, farthest = pictures.choose_filter(study), 0.0
-    for stride in (1, 2, 4):
-        found = find_frequency(respond_to_grating(study.layer, place, stride)[unit], stride)
-        folded = fold_frequency(place, stride)
-        farthest = max(farthest, *(abs(a - b) for a, b in zip(found, folded, strict=True)))
-    return farthest
+    radial, angle = pictures.GRATING
+    strides = (1, 2, 4)
+    return max(sweep_gratings(study.layer, [radial], [angle], s).worst_miss for s in strides)
 
 
 def _tell_sweep(studies: Sequence[NetStudy]) -> Chapter:
     shares = [study.sweep.aliased_share for study in studies]
     miss = max(study.sweep.worst_miss for study in studies)
     count = studies[0].sweep.strided.numel()
+    answered = say_each(studies, lambda study: str(study.sweep.answered))
     aliased = say_each(studies, lambda study: percent(study.sweep.aliased_share))
     return Chapter(
         "sweep",
         "Gratings of every frequency",
         "Amplitude of the response by frequency, and the frequency at which it was found",
-        f"{count} gratings, each sent through the real layers. All were found within {miss:.0e} "
-        "cycles per pixel of where theory folds them. Of the answers' energy an ideal low-pass "
-        f"layer would not have given: {aliased}. {_judge(studies, shares, 'less')}",
+        f"{count} gratings, each sent through the real layers; answered: {answered}, each found "
+        f"within {miss:.0e} cycles per pixel of where theory folds it. Of the answers' energy an "
+        f"ideal low-pass layer would not have given: {aliased}. {_judge(studies, shares, 'less')}",
         lambda caption: plots.draw_sweep(studies, caption),
     )
 
 
 def _tell_shifts(studies: Sequence[NetStudy]) -> Chapter:
-    first = [mean_distance(study, None, 0) for study in studies]
-    distance = say_each(studies, lambda study: f"{mean_distance(study, None, 0):.2f}")
+    name = plots.list_common_stages(studies)[0]
+    first = [study.measure_distance(None, name) for study in studies]
+    distance = say_each(studies, lambda study: number(study.measure_distance(None, name)))
     same = say_each(studies, lambda study: percent(study.shifts[None].consistency))
     photos = len(studies[0].shifts[None].distances)
     farthest = studies[0].shifts[None].shifts[-1]
-    name = studies[0].shifts[None].layers[0]
-    consistency = [study.shifts[None].consistency for study in studies]
     return Chapter(
         "shifts",
         "The photo moves",
         "Relative distance of each layer's features by shift, and the change of the class score",
         f"{photos} photos, moved by 0 to {farthest} pixels. How far {name} is from its own "
-        f"features moved along, on average: {distance}. "
-        f"{_judge(studies, first, 'less', 'Nyquist and Zhang')} In deep layers new pixels at the "
-        "edges add to the distance, the more the farther the photo moves. Pairs of shifts with the "
-        f"same first class: {same}. {_judge(studies, consistency, 'more', 'Nyquist and Zhang')}",
+        f"features moved along, on average: {distance}. {_judge(studies, first, 'less')} A unit "
+        "that sees the photo's edge also sees new pixels come in, which the distance includes. "
+        f"Pairs of shifts with the same first class: {same}.",
         lambda caption: plots.draw_shifts(studies, caption),
     )
 
 
 def _tell_cure(studies: Sequence[NetStudy]) -> Chapter:
-    shares = ", ".join(
-        f"{study.title} {percent(study.measured[None].layer_share)} → "
-        f"{percent(study.measured[STRONGEST_BLUR].layer_share)}"
-        for study in studies
-    )
-    same = ", ".join(
-        judge_change(
-            study.title,
-            study.shifts[None].consistency,
-            study.shifts[STRONGEST_BLUR].consistency,
-            "more",
-        )
-        for study in studies
-    )
+    stages = plots.list_common_stages(studies)
+    blurs = say_each(studies, lambda study: str(study.blurred))
+    same = say_each(studies, lambda study: percent(study.measure_agreement(STRONGEST_BLUR)))
+    changes = [
+        f"distance in {name} " + _say_changes(studies, partial(_distance_of, name=name), "less")
+        for name in dict.fromkeys((stages[0], stages[-1]))
+    ]
     return Chapter(
         "cure",
         "The cure",
         "Alias share, distances and consistency without a blur, with one of 3 and of 5 taps",
-        "A binomial blur before every subsampling (Zhang's BlurPool), the weights as they were, "
-        f"not trained anew. With {STRONGEST_BLUR} taps the first layers fold of their responses to "
-        f"the photos: {shares}. Consistency of the class: {same}.",
+        "A binomial blur (Zhang's BlurPool) before every subsampling that is a module of its own "
+        f"({blurs}), the weights as they were, not trained anew. Without and with "
+        f"{STRONGEST_BLUR} taps: share of the first layer's linear response to the photos that "
+        f"folds {_say_changes(studies, _share_of, 'less')}; {'; '.join(changes)}; consistency of "
+        f"the class {_say_changes(studies, _consistency_of, 'more')}. Photos whose class stays "
+        f"what it was without a blur: {same}.",
         lambda caption: plots.draw_cure(studies, caption),
     )
 
 
+def _say_changes(
+    studies: Sequence[NetStudy],
+    measure: Callable[[NetStudy, int | None], float | None],
+    better: Better,
+) -> str:
+    return ", ".join(
+        judge_change(study.title, measure(study, None), measure(study, STRONGEST_BLUR), better)
+        for study in studies
+    )
+
+
+def _share_of(study: NetStudy, blur: int | None) -> float:
+    return study.measured[blur].layer_share
+
+
+def _consistency_of(study: NetStudy, blur: int | None) -> float | None:
+    return study.shifts[blur].consistency
+
+
+def _distance_of(study: NetStudy, blur: int | None, name: str) -> float | None:
+    return study.measure_distance(blur, name)
+
+
 def _tell_second_layer(studies: Sequence[NetStudy], layer: str) -> Chapter:
     counts = say_each(studies, lambda study: str(sum(len(unit.patches) for unit in study.units)))
+    drawn = say_each(studies, lambda study: str(len(pictures.choose_units(study.units))))
     return Chapter(
         "second-layer",
         f"What {layer} sees",
-        f"Deconvnet projections of units of {layer}, nine photos to a unit",
-        f"The photos that excite units of {layer} most, projected back to pixels as in ZF's Figure "
-        f"6 (d) and (e). Projections made: {counts}; {pictures.SHOWN_UNITS} units, evenly spread, "
-        "are shown. Each projection at its own contrast, zero as mid grey.",
+        f"Deconvnet projections of units of {layer}, up to nine photos to a unit",
+        f"The photos that excite units of {layer} most, projected back to pixels; ZF's Figure 6 "
+        f"(d) and (e) show the second layer so. Projections made: {counts}; units drawn, evenly "
+        f"spread: {drawn}. Each projection at its own contrast, zero as mid grey.",
         lambda caption: pictures.draw_second_layer(studies, layer, caption),
     )
 
@@ -242,15 +264,15 @@ def _tell_second_layer(studies: Sequence[NetStudy], layer: str) -> Chapter:
 def _tell_grids(studies: Sequence[NetStudy], layer: str) -> Chapter:
     medians = [study.grid for study in studies]
     period = studies[0].period
-    told = say_each(studies, lambda study: "–" if study.grid is None else f"{study.grid:.2f}")
+    told = say_each(studies, lambda study: number(study.grid))
     counts = say_each(studies, lambda study: f"{len(study.grids)}")
     frequencies = " and ".join(str(Fraction(k, period)) for k in range(1, period // 2 + 1))
     return Chapter(
         "grids",
         "The grid in the projections",
         "Share of the units whose grid artefact is above a value",
-        f"Energy of the projections at {frequencies} cycles per pixel over that of the "
-        f"surroundings: 1 is no grid. Median over the units ({counts}): {told}. "
-        f"{_judge(studies, medians, 'less')}",
+        f"Energy of {layer}'s projections at {frequencies} cycles per pixel over that of the "
+        "surroundings: about 1 (0.7 for smooth pictures) where there is no grid. Median over the "
+        f"units ({counts}): {told}. {_judge(studies, medians, 'less', ZF)}",
         lambda caption: plots.draw_grids(studies, caption),
     )

@@ -52,6 +52,11 @@ class Sweep:
     worst_miss: float
 
     @property
+    def answered(self) -> int:
+        """Number of gratings that the layer answered."""
+        return int((~self.found.isnan()).sum())
+
+    @property
     def aliased_share(self) -> float:
         """Share of the energy of all answers that the ideal layer would not have given, 0..1."""
         answered = self.strided.square().sum().item()
@@ -119,7 +124,8 @@ def _ask(layer: FirstLayer, place: Frequency, stride: int) -> _Answer:
     amplitude = amplitudes.square().mean().sqrt().item()
     inside = all(-0.5 / stride <= part <= 0.5 / stride for part in place)
     strongest = response[amplitudes.argmax()]
-    mute = amplitude <= 1e-9 * layer.weight.abs().sum(dim=(1, 2, 3)).max().item()
+    # weights of 32 bits leave that much where a filter's colours cancel
+    mute = amplitude <= 1e-6 * layer.weight.abs().sum(dim=(1, 2, 3)).max().item()
     folded = fold_frequency(place, stride)
     return _Answer(
         amplitude=amplitude,

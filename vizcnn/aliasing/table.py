@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from vizcnn.aliasing.study import BLURS, NetStudy, mean_distance
+from vizcnn.aliasing.plots import list_common_stages
+from vizcnn.aliasing.study import BLURS, NetStudy
 from vizcnn.gallery.aliasing_manifest import Form, Measure
 
 Row = tuple[str, str, Form, Callable[[NetStudy], float | None]]
@@ -39,7 +40,7 @@ def _list_shares() -> list[Row]:
     theory = "energy of the first layer's response to natural images (1/f²) above the limit"
     photos = "the same, measured on the photos"
     return [
-        ("alias share, theory", theory, "percent", lambda s: s.predicted[None].layer_share),
+        ("alias share, theory", theory, "percent", lambda s: s.predicted.layer_share),
         ("alias share, photos", photos, "percent", lambda s: s.measured[None].layer_share),
         *(
             (
@@ -60,11 +61,7 @@ def _list_shares() -> list[Row]:
 
 
 def _list_shifts(studies: Sequence[NetStudy]) -> list[Row]:
-    stages = [
-        name
-        for name in studies[0].shifts[None].layers
-        if all(name in study.shifts[None].layers for study in studies)
-    ]
+    stages = list_common_stages(studies)
     far = "features of the moved photo against the moved features, mean over photos and shifts"
     rows: list[Row] = [
         (f"distance, {name}", far, "number", partial(_distance, name)) for name in stages
@@ -73,6 +70,11 @@ def _list_shifts(studies: Sequence[NetStudy]) -> list[Row]:
     for taps in BLURS:
         label = "consistency" if taps is None else f"consistency, blur of {taps}"
         rows.append((label, pairs, "percent", partial(_consistency, taps)))
+    stays = "photos whose class is the same with the blur as without"
+    rows += [
+        (f"class kept, blur of {taps}", stays, "percent", partial(_agreement, taps))
+        for taps in BLURS[1:]
+    ]
     return rows
 
 
@@ -84,8 +86,12 @@ def _consistency(taps: int | None, study: NetStudy) -> float | None:
     return study.shifts[taps].consistency
 
 
-def _distance(name: str, study: NetStudy) -> float:
-    return mean_distance(study, None, study.shifts[None].layers.index(name))
+def _distance(name: str, study: NetStudy) -> float | None:
+    return study.measure_distance(None, name)
+
+
+def _agreement(taps: int | None, study: NetStudy) -> float | None:
+    return study.measure_agreement(taps)
 
 
 def _list_grids() -> list[Row]:

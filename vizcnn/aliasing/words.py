@@ -1,6 +1,7 @@
 """Words for numbers: what a run showed, and whether it went the way that theory has it."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from vizcnn.aliasing.study import NetStudy
@@ -34,42 +35,38 @@ def percent(share: float | None) -> str:
 def judge(
     strides: Sequence[int], values: Sequence[float | None], better: Better, source: str
 ) -> str:
-    """Say whether the nets with the finest stride fare as a source has it.
+    """Say whether nets of finer strides fare as a source has it.
 
     Args:
         strides: Stride of each net's first layer.
         values: The measure of each net; None where there is none.
-        better: Whether theory expects less or more of it at a finer stride.
-        source: Whose expectation it is.
+        better: Whether the source has less or more of it at finer strides.
+        source: Who says so, with the verb: ``"theory predicts"``.
 
     Returns:
         A sentence that states what these numbers show; empty where strides do not differ or a
         value is missing, and so nothing can be said.
 
     Example:
-        >>> judge([4, 2], [0.08, 0.01], "less", "Zeiler & Fergus")
-        'The finer stride has less, as Zeiler & Fergus expect.'
-        >>> judge([4, 2], [0.01, 0.08], "less", "Zeiler & Fergus")
-        'The finer stride has more, against what Zeiler & Fergus expect.'
+        >>> judge([4, 2], [0.08, 0.01], "less", "theory predicts")
+        'The finer stride has less, as theory predicts.'
+        >>> judge([4, 2], [0.01, 0.08], "less", "theory predicts")
+        'The finer stride has more, unlike what theory predicts.'
     """
-    finest, coarsest = min(strides), max(strides)
-    known = [(stride, value) for stride, value in zip(strides, values, strict=True)]
-    fine = [value for stride, value in known if stride == finest]
-    coarse = [value for stride, value in known if stride != finest]
-    if finest == coarsest or None in fine or None in coarse:
+    groups: dict[int, list[float]] = {}
+    for stride, value in zip(strides, values, strict=True):
+        if value is None:
+            return ""
+        groups.setdefault(stride, []).append(value)
+    ordered = [groups[stride] for stride in sorted(groups)]
+    if len(ordered) < 2:
         return ""
-    least, most = _span(fine)
-    lowest, highest = _span(coarse)
-    if most < lowest or least > highest:
-        shown = "less" if most < lowest else "more"
-        verdict = "as" if shown == better else "against what"
-        return f"The finer stride has {shown}, {verdict} {source} expect."
-    return f"Strides alone do not order the nets here, against what {source} expect."
-
-
-def _span(values: Sequence[float | None]) -> tuple[float, float]:
-    numbers = [value for value in values if value is not None]
-    return min(numbers), max(numbers)
+    who = "The finer stride has" if len(ordered) == 2 else "The finer the stride, the"
+    for shown, sign in (("less", 1), ("more", -1)):
+        signed = [[sign * value for value in group] for group in ordered]
+        if all(max(finer) < min(coarser) for finer, coarser in pairwise(signed)):
+            return f"{who} {shown}, {'as' if shown == better else 'unlike what'} {source}."
+    return f"Strides alone do not order the nets here, unlike what {source}."
 
 
 def judge_change(title: str, before: float | None, after: float | None, better: Better) -> str:
@@ -83,5 +80,12 @@ def judge_change(title: str, before: float | None, after: float | None, better: 
     """
     if before is None or after is None:
         return f"{title} –"
-    worse = after < before if better == "more" else after > before
-    return f"{title} {before:.2f} → {after:.2f}{' (worse)' if worse else ''}"
+    shown = (f"{before:.2f}", f"{after:.2f}")
+    worse = float(shown[1]) < float(shown[0])
+    worse = worse if better == "more" else float(shown[1]) > float(shown[0])
+    return f"{title} {shown[0]} → {shown[1]}{' (worse)' if worse else ''}"
+
+
+def number(value: float | None) -> str:
+    """Write a number with two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
