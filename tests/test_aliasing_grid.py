@@ -9,12 +9,24 @@ from vizcnn.aliasing.grid_artefact import list_grid_frequencies, measure_grid
 from vizcnn.aliasing.second_layer import project_strongest
 from vizcnn.deconvnet import Deconvnet
 from vizcnn.errors import ImageError, LayerError
+from vizcnn.spectrum import frequency_grid
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
 
 
 def noise(side: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def random_phases(side: int, slope: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw a grey picture whose amplitude falls as 1 / f^slope, cut from one twice as large."""
+    vertical, horizontal = frequency_grid(2 * side)
+    frequency = torch.hypot(vertical, horizontal)
+    amplitude = torch.where(frequency > 0, frequency, torch.inf).pow(-slope)
+    white = torch.rand(2 * side, 2 * side, generator=generator, dtype=torch.float64)
+    phases = torch.fft.fft2(white).angle()  # those of a real picture
+    picture = torch.fft.ifft2(torch.polar(amplitude, phases)).real
+    return picture[:side, :side].expand(3, -1, -1)
 
 
 def grating(side: int, frequency: float) -> torch.Tensor:
@@ -25,6 +37,17 @@ class TestMeasureGrid:
     def test_noise_has_one_on_average(self):
         values = torch.tensor([measure_grid(noise(48, seed)) for seed in range(200)])
         assert values.mean().item() == pytest.approx(1, abs=0.06)
+
+    @pytest.mark.parametrize(("slope", "median"), [(0, 0.97), (1, 0.87), (2, 0.71)])
+    def test_pictures_without_a_grid_have_the_medians_of_the_docstring(
+        self, slope: int, median: float
+    ):
+        generator = torch.Generator().manual_seed(slope)
+        pictures = [random_phases(51, slope, generator) for _ in range(200)]
+        values = torch.tensor([measure_grid(picture) for picture in pictures])
+        # the median of 200 errs by 0.035 on average
+        assert values.quantile(0.5).item() == pytest.approx(median, abs=0.08)
+        assert ((values > 0.25) & (values < 1.75)).double().mean() > 0.85
 
     @pytest.mark.parametrize("amplitude", [0.5, 1.0, 2.0])
     def test_grid_on_noise_has_the_ratio_of_their_powers(self, amplitude: float):

@@ -108,6 +108,22 @@ def test_interpolation_of_random_maps_errs_little(columns, most):
     assert 1e-4 < found[1:].mean() < most
 
 
+def test_maps_without_energy_have_no_distance():
+    silent, loud = torch.zeros(2, 1, 4), torch.ones(2, 1, 4)
+    for second in (silent, loud, torch.full_like(loud, math.inf)):
+        assert find_distances(torch.stack([silent, second]), 2, (0, 1)).isnan().all()
+    found = find_distances(torch.stack([loud, silent, loud * math.inf]), 2, (0, 1, 2))
+    assert found[:2].tolist() == pytest.approx([0, 1])
+    assert found[2].isnan()
+
+
+def test_energy_that_moves_out_of_sight_leaves_nothing_to_compare_with():
+    """All the original's energy is in the last column, at which nothing looks after a movement."""
+    last = torch.tensor([0.0, 0, 0, 1])[None, None]
+    found = find_distances(torch.stack([last, last, last]), 4, (0, 2, 4))
+    assert found.isnan().tolist() == [False, False, True]
+
+
 def test_whole_columns_move_exactly():
     row = torch.rand(9, dtype=torch.float64)
     for by in range(9):

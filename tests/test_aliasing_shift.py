@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -44,7 +45,6 @@ def test_multiples_of_the_jump_measure_nothing_without_padding():
         for shift, distance in enumerate(distances):
             assert (distance < 1e-6) == (shift % jump == 0)
     assert measures.consistency is measures.probabilities is measures.score_changes is None
-    assert measures.agreements is None
 
 
 def make_stripes(contrast=1.0):
@@ -70,7 +70,6 @@ def test_consistency_of_a_net_that_sees_the_parity_of_the_shift():
     assert measures.classes.tolist() == [[shift % 2 for shift in SHIFTS]] * 2
     # of 9 even and 8 odd shifts 36 + 28 pairs agree, of 17 * 16 / 2
     assert measures.consistency == pytest.approx(64 / 136)
-    assert measures.agreements.tolist() == [1.0 - shift % 2 for shift in SHIFTS]
     white, black = (1 / (1 + math.exp(0.6 - value)) for value in (1, 0))
     changes = [(white - black) * (shift % 2) for shift in SHIFTS]
     assert measures.score_changes[1].tolist() == pytest.approx(changes, abs=1e-6)
@@ -91,7 +90,7 @@ def test_constant_net_is_consistent():
         nn.init.zeros_(part)
     measures = measure_shifts(model, [draw_noise(60, 50)], SHIFTS, ["conv1", "fc6"])
     assert measures.consistency == 1.0
-    assert measures.agreements.tolist() == [1.0] * 17
+    assert measures.classes.unique().tolist() == [0]
     assert measures.score_changes.max() == 0
     assert measures.probabilities.unique().tolist() == [0.25]
 
@@ -114,6 +113,48 @@ def test_measures_of_several_photos_stand_side_by_side(tmp_path):
     fc6 = F.relu(model.module[:13](model.preprocessing.normalise(pixels)))
     change = (fc6[2] - fc6[0]).norm() / fc6[0].norm()
     assert measures.distances[0, 5, 2].item() == pytest.approx(change.item(), rel=1e-4)
+
+
+def test_photos_that_a_layer_is_silent_on_are_left_out_of_its_mean():
+    """Of a black photo the first layer, without a bias, shows nothing; the second has a bias."""
+    torch.manual_seed(0)
+    net = make_net(nn.Conv2d(3, 4, 5, stride=2, bias=False), nn.Conv2d(4, 4, 3))
+    nn.init.ones_(net.module[1].bias)
+    black, noise = Image.new("RGB", (80, 80)), draw_noise(80, 80)
+    measures = measure_shifts(net, [black, noise], (1, 2), ["0", "1"])
+    assert measures.distances[0, 0].isnan().all()
+    assert torch.equal(measures.mean_distances[0], measures.distances[1, 0])
+    torch.testing.assert_close(measures.mean_distances[1], measures.distances[:, 1].mean(dim=0))
+    alone = measure_shifts(net, [black], (1, 2), ["0", "1"])
+    assert alone.mean_distances.isnan().tolist() == [[True] * 3, [False] * 3]
+
+
+class Probe(nn.Identity):
+    """Note the size of every batch and whether the arithmetic was exact."""
+
+    seen: ClassVar[list[tuple[int, bool]]] = []  # of the class: the net is copied
+
+    def forward(self, input):
+        exact = torch.backends.cudnn.deterministic and not torch.backends.cudnn.allow_tf32
+        self.seen.append((len(input), exact))
+        return input
+
+
+def test_shifts_run_in_batches_and_exactly():
+    Probe.seen.clear()
+    torch.manual_seed(0)
+    net = make_net(Probe(), nn.Conv2d(3, 4, 3, stride=2), nn.Flatten(), nn.Linear(4 * 31 * 31, 3))
+    flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
+    measures = measure_shifts(net, [draw_noise(100, 100)], range(33), ["1", "3"])
+    assert Probe.seen == [(size, True) for size in (1, 16, 16, 1)]  # the first finds the jumps
+    assert flags == (torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32)
+    for shift in (15, 16, 32):  # of the first, the second and the last batch
+        alone = measure_shifts(net, [draw_noise(100, 100)], (shift, 32), ["1", "3"])
+        place = alone.shifts.index(shift)
+        torch.testing.assert_close(
+            measures.distances[..., shift], alone.distances[..., place], rtol=1e-4, atol=1e-6
+        )
+        torch.testing.assert_close(measures.probabilities[:, shift], alone.probabilities[:, place])
 
 
 def test_net_of_a_thousand_classes_and_module_paths():

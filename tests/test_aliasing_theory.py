@@ -10,6 +10,7 @@ from vizcnn.aliasing.first_layer import FirstLayer, find_first_layer
 from vizcnn.aliasing.shares import (
     AliasShares,
     blur_power,
+    choose_grid,
     measure_colours,
     measure_power,
     measure_shares,
@@ -62,12 +63,9 @@ class TestTransferFunction:
     def test_is_the_response_to_gratings(self):
         layer = random_layer(1)
         transfer = transfer_function(layer.weight.double().sum(dim=1), 32)
+        line = torch.fft.fftfreq(32).tolist()
         for row, column in ((0, 0), (3, 5), (31, 16), (20, 9)):
-            frequency = (
-                torch.fft.fftfreq(32)[row].item(),
-                torch.fft.fftfreq(32)[column].item(),
-            )
-            response = respond_to_grating(layer, frequency, 1)
+            response = respond_to_grating(layer, (line[row], line[column]), 1)
             torch.testing.assert_close(response[:, 0, 0], transfer[:, row, column])
 
     def test_parseval(self):
@@ -128,9 +126,8 @@ class TestSignals:
             for radial in (0.03, 0.11, 0.27, 0.41):
                 place = point_frequency(radial, 25)
                 sampled = make_grating(64, place)[::stride, ::stride]
-                assert find_frequency(sampled, stride) == pytest.approx(
-                    fold_frequency(place, stride)
-                )
+                folded = fold_frequency(place, stride)
+                assert find_frequency(sampled, stride) == pytest.approx(folded)
 
     def test_zone_plate_has_its_frequency_in_its_place(self):
         plate = 2 * make_zone_plate(401, 0.25)[200] - 1  # the middle row
@@ -144,9 +141,9 @@ class TestSignals:
 
 
 class TestShares:
-    @pytest.mark.parametrize("stride", [2, 4])
+    @pytest.mark.parametrize("stride", [2, 3, 4, 5])
     def test_delta_under_white_noise_folds_all_but_the_square_that_stays(self, stride: int):
-        power = transfer_function(delta(stride).weight[:, 0], 64).abs().square()
+        power = transfer_function(delta(stride).weight[:, 0], choose_grid(stride)).abs().square()
         assert measure_shares(power, stride).layer_share == pytest.approx(1 - 1 / stride**2)
 
     @pytest.mark.parametrize("stride", [2, 4])
@@ -158,16 +155,35 @@ class TestShares:
         logarithm. So the share between the lowest frequency and the limit does not depend on more
         than logarithms.
         """
-        power = natural_power(512)[None]
         vertical, horizontal = frequency_grid(512)
         ring = torch.maximum(vertical.abs(), horizontal.abs()) >= 8 / 512
-        shares = measure_shares(power * ring, stride)
+        shares = measure_shares(natural_power(512)[None] * ring, stride)
         expected = math.log(stride) / math.log(0.5 / (7.5 / 512))
         assert shares.layer_share == pytest.approx(expected, rel=0.02)
 
-    @pytest.mark.parametrize("stride", [2, 4])
+    @pytest.mark.parametrize("stride", [2, 3, 5])
+    def test_an_octave_more_of_low_frequencies_adds_its_energy(self, stride: int):
+        """1/share is the energy of all octaves over that of the log2(stride) above the limit."""
+        size = choose_grid(stride)
+        few, many = (
+            measure_shares(predict_power(delta(stride), GREY, side), stride).layer_share
+            for side in (size, 2 * size)
+        )
+        assert predict_shares(delta(stride), GREY).layer_share == few
+        assert 1 / many - 1 / few == pytest.approx(1 / math.log2(stride), rel=0.02)
+
+    def test_grids_are_the_smallest_that_fold(self):
+        for strides in ((1,), (2, 4), (3,), (2, 4, 5), (6, 7), (300,)):
+            steps = [2 * stride for stride in strides]
+            fitting = (n for n in range(256, 999) if not any(n % step for step in steps))
+            assert choose_grid(*strides) == next(fitting)
+        with pytest.raises(LayerError, match=r"strides of \(2, 0\)"):
+            choose_grid(2, 0)
+
+    @pytest.mark.parametrize("stride", [2, 3, 4, 5])
     def test_band_limited_filter_folds_nothing(self, stride: int):
-        layer = FirstLayer(low_pass(256, stride).expand(1, 3, -1, -1), stride, "conv1")
+        filters = low_pass(choose_grid(stride), stride).expand(1, 3, -1, -1)
+        layer = FirstLayer(filters, stride, "conv1")
         shares = predict_shares(layer, GREY)
         assert shares.layer_share == pytest.approx(0, abs=1e-20)
         assert shares.kept.sum() == pytest.approx(1)
@@ -184,18 +200,17 @@ class TestShares:
     def test_one_grating_goes_wholly_to_one_side(self):
         for cycles, share in ((10, 0.0), (30, 1.0)):  # of 80 pixels: 1/8 and 3/8 cycles per pixel
             line = 0.5 + 0.4 * torch.cos(2 * math.pi * cycles / 80 * torch.arange(80))
-            pixels = line.expand(1, 3, 80, 80)
-            assert measure_photo_shares(delta(2), pixels).layer_share == pytest.approx(
-                share, abs=1e-9
-            )
+            measured = measure_photo_shares(delta(2), line.expand(1, 3, 80, 80)).layer_share
+            assert measured == pytest.approx(share, abs=1e-9)
 
-    def test_white_noise_photos_agree_with_theory(self):
+    @pytest.mark.parametrize("stride", [3, 4, 5])
+    def test_white_noise_photos_agree_with_theory(self, stride: int):
         """White pixels through any filter: the measured share is the white one of the filter."""
-        layer = random_layer(4, 5)
+        layer = random_layer(stride, 5)
         generator = torch.Generator().manual_seed(1)
         pixels = torch.rand(40, 3, 100, 100, generator=generator)
-        transfer = transfer_function(layer.weight, 256)
-        expected = measure_shares(transfer.abs().square().sum(dim=1), 4)
+        transfer = transfer_function(layer.weight, choose_grid(stride))
+        expected = measure_shares(transfer.abs().square().sum(dim=1), stride)
         measured = measure_photo_shares(layer, pixels)
         torch.testing.assert_close(measured.shares, expected.shares, atol=0.01, rtol=0)
 

@@ -23,8 +23,15 @@ def measure_grid(projection: Tensor, period: int = 4) -> float:
     both directions. ZF (section 4.1, Figure 6 (d)) see it as "aliasing artifacts".
 
     The measure is the mean power at those frequencies over the mean power at 24 places around
-    each, 3 / side away: 1 for a picture without a grid (on average for noise), large for one with.
-    Powers are of the picture minus its mean, faded out at its edges (Hann), summed over colours.
+    each, 3 / side away. Powers are of the picture minus its mean, faded out at its edges (Hann),
+    summed over colours.
+
+    Values around 0.7 to 1 mean no grid, values far above 2 mean one. White noise has 1.0 on
+    average; a smooth picture has less, for its power falls along a curve that is hollow upwards,
+    and then the mean of the surroundings exceeds what lies in their middle. Measured on grey
+    pictures of random phase, 51 pixels on a side, whose amplitude falls as 1, 1/f and 1/f^2: means
+    of 1.0, 0.94 and 0.80, medians of 0.97, 0.87 and 0.71. A single picture strays further: nine of
+    ten lie between 0.25 and 1.75. Unrelated colours stray less, with the same means.
 
     Args:
         projection: (C, h, w), cut to the receptive field.

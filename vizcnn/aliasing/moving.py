@@ -92,7 +92,8 @@ def find_distances(maps: Tensor, jump: int, shifts: Sequence[int]) -> Tensor:
 
     Returns:
         (K,), float64, on the CPU. NaN where there is nothing to compare with: a layer that is
-        silent on the photo, or in all columns that have not moved out of sight.
+        silent on the photo, or in all columns that have not moved out of sight; and where maps
+        are not finite.
 
     Raises:
         LayerError: If a shift leaves no column that can be compared.
@@ -113,9 +114,9 @@ def find_distances(maps: Tensor, jump: int, shifts: Sequence[int]) -> Tensor:
             wanted = original @ move_columns(original.shape[-1], step / jump).T
         rest = moved if first == 0 else moved[..., first:]
         energy = wanted.norm()
-        ratio = (rest - wanted).norm() / energy
-        found.append(ratio if energy > least else torch.full_like(ratio, math.nan))
-    return torch.stack(found)
+        ratio = ((rest - wanted).norm() / energy).item()
+        found.append(ratio if energy > least and math.isfinite(ratio) else math.nan)
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def move_columns(columns: int, by: float) -> Tensor:

@@ -203,7 +203,7 @@ def measure_power(layer: FirstLayer, pixels: Tensor, stride: int | None = None) 
 
     Example:
         >>> layer = FirstLayer(torch.ones(1, 3, 1, 1), 4, "conv1")
-        >>> line = torch.cos(2 * torch.pi * 3 / 16 * torch.arange(16))  # above the limit of 1/8
+        >>> line = torch.cos(2 * torch.pi * 3 / 8 * torch.arange(16))  # far above the limit of 1/8
         >>> power = measure_power(layer, line.expand(1, 3, 16, 16))
         >>> power.shape, round(measure_shares(power, 4).layer_share, 6)
         (torch.Size([1, 16, 16]), 1.0)
