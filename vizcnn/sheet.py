@@ -170,7 +170,8 @@ def show_plainly(text: str) -> str:
         >>> show_plainly("two\nlines, a\x07bell")
         'two\nlines, a�bell'
     """
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    kept = "\n\N{NO-BREAK SPACE}"
+    return "".join(c if c.isprintable() or c in kept else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def measure_width(text: Text, content: str | None = None) -> float:

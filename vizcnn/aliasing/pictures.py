@@ -63,7 +63,8 @@ def draw_first_layers(studies: Sequence[NetStudy], caption: str) -> Figure:
 
 
 def _lay_out_filters(study: NetStudy) -> Array:
-    weight = study.layer.weight.permute(0, 2, 3, 1).numpy()
+    visible = study.model.preprocessing.to_visible(study.layer.weight)
+    weight = visible.permute(0, 2, 3, 1).numpy()
     shown = [scale_signed(filter, float(np.abs(filter).max())) for filter in weight]
     return lay_out_grid(shown, grid_columns(len(shown)))
 
@@ -195,21 +196,24 @@ def _grey_power(study: NetStudy) -> Tensor:
 def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> Figure:
     """Draw the strongest projections of a layer, nine to a unit, the nets side by side."""
     width = _panel_width(len(studies))
+    grids = [_lay_out_units(study) for study in studies]
+    tall = [width * grid.shape[0] / grid.shape[1] for grid in grids]
     with plain_style():
         title = f"What excites {layer} most: deconvnet projections, up to nine photos to a unit"
-        sheet = Sheet(SLIDE_WIDTH, HEADING + width, title, caption)
+        sheet = Sheet(SLIDE_WIDTH, HEADING + max(tall), title, caption)
         for index, study in enumerate(studies):
             left = MARGIN + index * (width + GAP)
-            grids = study.grids
-            median = f", grid {np.median(grids):.2f} (median)" if grids else ""
+            median = "" if study.grid is None else f", grid {study.grid:.2f} (median)"
             _head(sheet, f"{study.title}{median}", left, width)
-            axes = sheet.add_axes(left, sheet.top + HEADING, width, width)
-            axes.imshow(_lay_out_units(study.units), interpolation="auto", aspect="auto")
+            axes = sheet.add_axes(left, sheet.top + HEADING, width, tall[index])
+            axes.imshow(grids[index], interpolation="auto", aspect="auto")
     return sheet.figure
 
 
-def _lay_out_units(units: Sequence[StrongUnit], side: int = 60) -> Array:
-    blocks = [_lay_out_nine(unit, side) for unit in choose_units(units)]
+def _lay_out_units(study: NetStudy, side: int = 60) -> Array:
+    units = choose_units(study.units)
+    rows = max((-(-min(len(unit.patches), 9) // 3) for unit in units), default=3)
+    blocks = [_lay_out_nine(study, unit, side, 3 * rows) for unit in units]
     return lay_out_grid(blocks, 4, gap=10) if blocks else np.full((8, 8, 3), GREY, np.float32)
 
 
@@ -219,11 +223,12 @@ def choose_units(units: Sequence[StrongUnit]) -> list[StrongUnit]:
     return [active[index] for index in spread(len(active), SHOWN_UNITS)]
 
 
-def _lay_out_nine(unit: StrongUnit, side: int) -> Array:
-    arrays = [patch.projection.permute(1, 2, 0).numpy() for patch in unit.patches[:9]]
+def _lay_out_nine(study: NetStudy, unit: StrongUnit, side: int, places: int) -> Array:
+    show = study.model.preprocessing.to_visible
+    arrays = [show(patch.projection).permute(1, 2, 0).numpy() for patch in unit.patches[:9]]
     tiles = [fit_tile(tile, side) for tile in scale_projections(arrays, "unit")]
     blank = np.full((side, side, 3), 1.0, dtype=np.float32)
-    return lay_out_grid([*tiles, *[blank] * (9 - len(tiles))], 3, gap=2)
+    return lay_out_grid([*tiles, *[blank] * (places - len(tiles))], 3, gap=2)
 
 
 def _panel_width(count: int) -> float:

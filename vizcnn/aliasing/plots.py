@@ -177,7 +177,7 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_xlim(-0.3, len(BLURS) - 0.7)
             axes.set_ylim(0, max(axes.get_ylim()[1] * 1.05, 1e-6))
             if column == 0:
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+                axes.yaxis.set_major_formatter(PercentFormatter(1))
                 axes.legend(fontsize=PLOT_SIZE - 1, frameon=False)
     return sheet.figure
 

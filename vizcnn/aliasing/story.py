@@ -206,6 +206,8 @@ def _tell_cure(studies: Sequence[NetStudy]) -> Chapter:
     stages = plots.list_common_stages(studies)
     blurs = say_each(studies, lambda study: str(study.blurred))
     same = say_each(studies, lambda study: percent(study.measure_agreement(STRONGEST_BLUR)))
+    shares = _say_changes(studies, _share_of, "less", percent)
+    consistency = _say_changes(studies, _consistency_of, "more", percent)
     changes = [
         f"distance in {name} " + _say_changes(studies, partial(_distance_of, name=name), "less")
         for name in dict.fromkeys((stages[0], stages[-1]))
@@ -217,9 +219,8 @@ def _tell_cure(studies: Sequence[NetStudy]) -> Chapter:
         "A binomial blur (Zhang's BlurPool) before every subsampling that is a module of its own "
         f"({blurs}), the weights as they were, not trained anew. Without and with "
         f"{STRONGEST_BLUR} taps: share of the first layer's linear response to the photos that "
-        f"folds {_say_changes(studies, _share_of, 'less')}; {'; '.join(changes)}; consistency of "
-        f"the class {_say_changes(studies, _consistency_of, 'more')}. Photos whose class stays "
-        f"what it was without a blur: {same}.",
+        f"folds {shares}; {'; '.join(changes)}; consistency of the class {consistency}. Photos "
+        f"whose class stays what it was without a blur: {same}.",
         lambda caption: plots.draw_cure(studies, caption),
     )
 
@@ -228,10 +229,12 @@ def _say_changes(
     studies: Sequence[NetStudy],
     measure: Callable[[NetStudy, int | None], float | None],
     better: Better,
+    write: Callable[[float], str] = number,
 ) -> str:
+    before_and_after = [(measure(s, None), measure(s, STRONGEST_BLUR)) for s in studies]
     return ", ".join(
-        judge_change(study.title, measure(study, None), measure(study, STRONGEST_BLUR), better)
-        for study in studies
+        judge_change(study.title, *values, better, write)
+        for study, values in zip(studies, before_and_after, strict=True)
     )
 
 

@@ -69,7 +69,13 @@ def judge(
     return f"Strides alone do not order the nets here, unlike what {source}."
 
 
-def judge_change(title: str, before: float | None, after: float | None, better: Better) -> str:
+def judge_change(
+    title: str,
+    before: float | None,
+    after: float | None,
+    better: Better,
+    write: Callable[[float], str] = "{:.2f}".format,
+) -> str:
     """Say how a cure changed a measure of one net.
 
     Example:
@@ -80,9 +86,8 @@ def judge_change(title: str, before: float | None, after: float | None, better: 
     """
     if before is None or after is None:
         return f"{title} –"
-    shown = (f"{before:.2f}", f"{after:.2f}")
-    worse = float(shown[1]) < float(shown[0])
-    worse = worse if better == "more" else float(shown[1]) > float(shown[0])
+    shown = write(before), write(after)
+    worse = (after < before if better == "more" else after > before) and shown[0] != shown[1]
     return f"{title} {shown[0]} → {shown[1]}{' (worse)' if worse else ''}"
 
 
