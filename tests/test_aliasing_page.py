@@ -1,8 +1,6 @@
 """The lab's page: pictures, captions and table that come from the run and nothing else."""
 
 import copy
-import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.command_line import fail, run
 from tests.small_zoo import paint_photo
 from vizcnn.aliasing.first_layer import find_first_layer
 from vizcnn.aliasing.lab import make_aliasing_page, name_apart
 from vizcnn.aliasing.patches import cut_patches, read_pixels, read_samples
 from vizcnn.aliasing.shares import measure_power, measure_shares
 from vizcnn.aliasing.study import LabSettings, check_net
-from vizcnn.aliasing.words import judge, judge_change, percent
+from vizcnn.aliasing.words import percent
 from vizcnn.errors import ImageError, LayerError, ModelError, VizcnnError
 from vizcnn.gallery.manifest import read_manifest, to_json
 from vizcnn.zoo.model import ZooModel
@@ -265,99 +262,3 @@ def test_refuses_when_no_photo_can_be_read(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"not a photo")
     with pytest.raises(ImageError, match="none of 1 photos can be read"):
         read_pixels(make_net("Net", 7, 2), [tmp_path / "broken.jpg"])
-
-
-@pytest.mark.parametrize(
-    ("strides", "values", "better", "said"),
-    [
-        ([4, 2], [0.2, 0.1], "less", "The finer stride has less, as ZF say."),
-        ([2, 4], [0.1, 0.2], "less", "The finer stride has less, as ZF say."),
-        ([4, 2], [0.1, 0.2], "less", "The finer stride has more, unlike what ZF say."),
-        ([4, 2], [0.1, 0.2], "more", "The finer stride has more, as ZF say."),
-        ([4, 2, 2], [0.2, 0.1, 0.3], "less", "Strides alone do not order the nets here, unlike"),
-        ([4, 2], [0.2, 0.2], "less", "Strides alone do not order the nets here"),
-        ([4, 2, 1], [0.3, 0.2, 0.1], "less", "The finer the stride, the less, as ZF say."),
-        ([4, 2, 1], [0.1, 0.3, 0.05], "less", "Strides alone do not order the nets here"),
-        ([2, 2], [0.1, 0.2], "less", ""),
-        ([4, 2], [None, 0.2], "less", ""),
-    ],
-)
-def test_judge(strides, values, better, said):
-    sentence = judge(strides, values, better, "ZF say")
-    assert sentence.startswith(said) if said else sentence == ""
-
-
-def test_judge_change_says_when_it_got_worse():
-    assert judge_change("A", 0.5, 0.6, "more") == "A 0.50 → 0.60"
-    assert judge_change("A", 0.5, 0.4, "more") == "A 0.50 → 0.40 (worse)"
-    assert judge_change("A", None, 0.4, "more") == "A –"
-
-
-@pytest.mark.usefixtures("small_net")
-class TestCommand:
-    """The small net has a stride of 1 and units too small to show a grid: nothing to compare."""
-
-    OPTIONS = ("--model", "zfnet", "--shift-photos", "1", "--shift", "2", "--units", "3")
-
-    def test_writes_page_and_reports(self, tmp_path, photos):
-        out = tmp_path / "out"
-        done = run(
-            "aliasing",
-            *self.OPTIONS,
-            "--images",
-            str(photos[0].parent),
-            "--out",
-            str(out),
-            "--json",
-        )
-        told = json.loads(done.stdout)
-        assert Path(told["index"]) == out / "index.html"
-        rows = {row["name"]: row["values"] for row in told["manifest"]["table"]}
-        assert rows["alias share, photos"] == [0.0]
-        assert rows["grid artefact"] == [None]
-        assert "--shift-photos 1" in told["manifest"]["command"]
-
-    def test_table_for_people(self, tmp_path, photos):
-        done = run(
-            "aliasing", *self.OPTIONS, "--images", str(photos[0]), "--out", str(tmp_path / "o")
-        )
-        assert "stride: 1\n" in done.stdout
-        assert "grid artefact: -\n" in done.stdout
-
-    def test_lists_photos_that_cannot_be_read(self, tmp_path, photos):
-        folder = tmp_path / "mixed"
-        paint_photo(folder / "good.png")
-        (folder / "bad.png").write_bytes(b"not a photo")
-        done = run(
-            "aliasing",
-            *self.OPTIONS,
-            "--images",
-            str(folder),
-            "--out",
-            str(tmp_path / "o"),
-            status=2,
-        )
-        assert "left out: " in done.stderr and "bad.png" in done.stderr
-        assert len(read_manifest(tmp_path / "o").failures) == 1
-
-    @pytest.mark.parametrize(
-        ("arguments", "words"),
-        [
-            (("--images", ""), "--images is empty"),
-            (("--images", "missing"), "missing"),
-            (("--weights", "auto", "--weights", "auto", "--weights", "auto"), "3 --weights for"),
-            (("--shift", "0"), "--shift"),
-            (("--shift", "99"), "shifts of 0 to 99 pixels"),
-            (("--layer", "conv9"), "no layer 'conv9'"),
-        ],
-    )
-    def test_refuses_in_one_line(self, arguments, words, tmp_path):
-        out = tmp_path / "out"
-        assert words in fail("aliasing", "--model", "zfnet", *arguments, "--out", str(out))
-        assert not out.exists()
-
-
-def test_percent_never_hides_a_trace():
-    assert percent(1e-9).startswith("<")
-    assert percent(0.0) == "0.0\N{NO-BREAK SPACE}%"
-    assert not math.isnan(float(percent(0.5).split("\N{NO-BREAK SPACE}")[0]))

@@ -1,0 +1,80 @@
+"""``vizcnn aliasing`` as a user meets it, on a small net."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import fail, run
+from tests.small_zoo import paint_photo
+from vizcnn.gallery.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    return [paint_photo(folder / f"{name}.png", seed) for seed, name in enumerate("abc")]
+
+
+@pytest.mark.usefixtures("small_net")
+class TestCommand:
+    """The small net has a stride of 1 and units too small to show a grid: nothing to compare."""
+
+    OPTIONS = ("--model", "zfnet", "--shift-photos", "1", "--shift", "2", "--units", "3")
+
+    def test_writes_page_and_reports(self, tmp_path, photos):
+        out = tmp_path / "out"
+        done = run(
+            "aliasing",
+            *self.OPTIONS,
+            "--images",
+            str(photos[0].parent),
+            "--out",
+            str(out),
+            "--json",
+        )
+        told = json.loads(done.stdout)
+        assert Path(told["index"]) == out / "index.html"
+        rows = {row["name"]: row["values"] for row in told["manifest"]["table"]}
+        assert rows["alias share, photos"] == [0.0]
+        assert rows["grid artefact"] == [None]
+        assert "--shift-photos 1" in told["manifest"]["command"]
+
+    def test_table_for_people(self, tmp_path, photos):
+        done = run(
+            "aliasing", *self.OPTIONS, "--images", str(photos[0]), "--out", str(tmp_path / "o")
+        )
+        assert "stride: 1\n" in done.stdout
+        assert "grid artefact: -\n" in done.stdout
+
+    def test_lists_photos_that_cannot_be_read(self, tmp_path, photos):
+        folder = tmp_path / "mixed"
+        paint_photo(folder / "good.png")
+        (folder / "bad.png").write_bytes(b"not a photo")
+        done = run(
+            "aliasing",
+            *self.OPTIONS,
+            "--images",
+            str(folder),
+            "--out",
+            str(tmp_path / "o"),
+            status=2,
+        )
+        assert "left out: " in done.stderr and "bad.png" in done.stderr
+        assert len(read_manifest(tmp_path / "o").failures) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--images", ""), "--images is empty"),
+            (("--images", "missing"), "missing"),
+            (("--weights", "auto", "--weights", "auto", "--weights", "auto"), "3 --weights for"),
+            (("--shift", "0"), "--shift"),
+            (("--shift", "99"), "shifts of 0 to 99 pixels"),
+            (("--layer", "conv9"), "no layer 'conv9'"),
+        ],
+    )
+    def test_refuses_in_one_line(self, arguments, words, tmp_path):
+        out = tmp_path / "out"
+        assert words in fail("aliasing", "--model", "zfnet", *arguments, "--out", str(out))
+        assert not out.exists()
