@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from vizcnn.aliasing.first_layer import find_first_layer
+from vizcnn.aliasing.patches import read_pixels, read_samples
+from vizcnn.aliasing.shares import measure_colours, measure_shares, predict_power
+from vizcnn.zoo import load
 from vizcnn.zoo.bundle import BUNDLE
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX
@@ -40,3 +44,19 @@ def test_pictures_and_files_that_are_named_exist():
         assert (ROOT / "docs" / f"{name}.png").is_file()
     assert "make demo" in README
     assert "make test" in README
+
+
+def test_alias_shares_are_those_of_the_bundled_nets():
+    """The lab's table: its head names the nets, its row on theory is measured anew."""
+    lab = README.split("<!-- lab -->")[1].split("<!-- /lab -->")[0].strip().splitlines()
+    titles = [cell.strip() for cell in lab[0].strip("|").split("|")[1:]]
+    (row,) = [line for line in lab if line.startswith("| alias share, theory |")]
+    told = [cell.strip() for cell in row.strip("|").split("|")[1:]]
+    names = [name for name, entry in CATALOGUE.items() if entry.title in titles and entry.own]
+    assert [CATALOGUE[name].title for name in names] == titles
+    for name, share in zip(names, told, strict=True):
+        model = load(name, weights="bundled")
+        pixels, _, _ = read_pixels(model, read_samples())
+        layer = find_first_layer(model)
+        power = predict_power(layer, measure_colours(pixels))
+        assert share == f"{measure_shares(power, layer.stride).layer_share * 100:.1f} %"

@@ -50,7 +50,8 @@ def draw_first_layers(studies: Sequence[NetStudy], caption: str) -> Figure:
     width = _panel_width(len(studies))
     with plain_style():
         height = max(width * grid.shape[0] / grid.shape[1] for grid in grids)
-        sheet = Sheet(SLIDE_WIDTH, HEADING + height, "First-layer filters", caption)
+        words = "each filter at its own contrast, zero is mid grey"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + height, "First-layer filters", caption, words)
         for index, (study, grid) in enumerate(zip(studies, grids, strict=True)):
             left = MARGIN + index * (width + GAP)
             high, wide = study.layer.weight.shape[2:]
@@ -80,7 +81,10 @@ def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
     row = side + 0.34
     with plain_style():
         title = "Spectra of the first layer, before and after its stride"
-        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption)
+        words = (
+            f"power; colours span {DECIBELS:g} dB, in the last two columns from one largest value"
+        )
+        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption, words)
         for index, study in enumerate(studies):
             top = sheet.top + HEADING + index * row
             _name_row(sheet, study, top + side / 2)
@@ -137,7 +141,8 @@ def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Fig
     row = side + 0.16
     with plain_style():
         title = f"A {pattern} through the first layer's filters, at stride 1, 2 and 4"
-        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption)
+        words = "one filter of each net; its responses share one contrast, zero is mid grey"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption, words)
         for column, words in enumerate(("the pattern", "stride 1", "stride 2", "stride 4")):
             _head(sheet, words, MARGIN + 1.3 + column * (side + GAP), side)
         for index, study in enumerate(studies):
@@ -200,7 +205,8 @@ def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> 
     tall = [width * grid.shape[0] / grid.shape[1] for grid in grids]
     with plain_style():
         title = f"What excites {layer} most: deconvnet projections, up to nine photos to a unit"
-        sheet = Sheet(SLIDE_WIDTH, HEADING + max(tall), title, caption)
+        words = "each projection at its own contrast, zero is mid grey"
+        sheet = Sheet(SLIDE_WIDTH, HEADING + max(tall), title, caption, words)
         for index, study in enumerate(studies):
             left = MARGIN + index * (width + GAP)
             median = "" if study.grid is None else f", grid {study.grid:.2f} (median)"

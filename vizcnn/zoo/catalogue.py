@@ -116,7 +116,7 @@ def _own_entries() -> list[Entry]:
         ),
         Entry(
             "alexnet-7x7",
-            "AlexNet 7 × 7 / 2",
+            "AlexNet 7×7",
             f"{_ALEXNET}, with the first layer of {_ZFNET}",
             "alexnet",
             True,
