@@ -31,6 +31,8 @@ from vizcnn.tiles import (
 
 GAP = 0.3
 """Inches between panels."""
+NAMES = 1.6
+"""Inches for the names of nets before a row."""
 HEADING = 0.34
 """Inches above a panel for its heading."""
 DECIBELS = 50.0
@@ -77,7 +79,7 @@ def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
     power that stays in its place, and the power that folds onto it.
     """
     columns = ("what the filters pass", "… of natural images", "stays in place", "folds onto it")
-    side = (SLIDE_WIDTH - 2 * MARGIN - 1.3 - 3 * GAP - 0.2) / 4
+    side = (SLIDE_WIDTH - 2 * MARGIN - NAMES - 3 * GAP - 0.2) / 4
     row = side + 0.34
     with plain_style():
         title = "Spectra of the first layer, before and after its stride"
@@ -90,7 +92,7 @@ def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
             _name_row(sheet, study, top + side / 2)
             _draw_spectra_row(sheet, study, top, side)
         for column, words in enumerate(columns):
-            _head(sheet, words, MARGIN + 1.3 + column * (side + GAP), side)
+            _head(sheet, words, MARGIN + NAMES + column * (side + GAP), side)
     return sheet.figure
 
 
@@ -106,7 +108,7 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
         (shares.aliased, limit, reference),
     )
     for column, (power, reach, largest) in enumerate(panels):
-        left = MARGIN + 1.3 + column * (side + GAP)
+        left = MARGIN + NAMES + column * (side + GAP)
         axes = sheet.add_axes(left, top, side, side)
         _show_spectrum(axes, power, reach, largest)
         if reach > limit:
@@ -118,7 +120,7 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
         sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color="#444444")
     words = percent(1 - shares.layer_share), percent(shares.layer_share)
     for column, share in enumerate(words, start=2):
-        right = MARGIN + 1.3 + column * (side + GAP) + side
+        right = MARGIN + NAMES + column * (side + GAP) + side
         sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
 
 
@@ -137,14 +139,14 @@ def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Fig
         caption: Small print.
     """
     picture = make_zone_plate(PLATE) if pattern == "zone plate" else _make_shown_grating()
-    side = min((SLIDE_WIDTH - 2 * MARGIN - 1.3 - 3 * GAP - 0.2) / 4, 2.9)
+    side = min((SLIDE_WIDTH - 2 * MARGIN - NAMES - 3 * GAP - 0.2) / 4, 2.9)
     row = side + 0.16
     with plain_style():
         title = f"A {pattern} through the first layer's filters, at stride 1, 2 and 4"
         words = "one filter of each net; its responses share one contrast, zero is mid grey"
         sheet = Sheet(SLIDE_WIDTH, HEADING + row * len(studies), title, caption, words)
         for column, words in enumerate(("the pattern", "stride 1", "stride 2", "stride 4")):
-            _head(sheet, words, MARGIN + 1.3 + column * (side + GAP), side)
+            _head(sheet, words, MARGIN + NAMES + column * (side + GAP), side)
         for index, study in enumerate(studies):
             top = sheet.top + HEADING + index * row
             _name_row(sheet, study, top + side / 2)
@@ -162,7 +164,7 @@ def _draw_pattern_row(
     limit = robust_limit(responses[0])
     shown += [scale_signed(response, limit) for response in responses]
     for column, panel in enumerate(shown):
-        left = MARGIN + 1.3 + column * (side + GAP)
+        left = MARGIN + NAMES + column * (side + GAP)
         axes = sheet.add_axes(left, top, side, side)
         axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="auto")
         if column and (1, 2, 4)[column - 1] == study.layer.stride:
@@ -246,5 +248,7 @@ def _head(sheet: Sheet, words: str, left: float, room: float) -> None:
 
 
 def _name_row(sheet: Sheet, study: NetStudy, middle: float) -> None:
-    sheet.write(study.title, MARGIN, middle - 0.03, 13, room=1.2, va="bottom", weight="bold")
-    sheet.write(f"stride {study.layer.stride}", MARGIN, middle + 0.03, 11, room=1.2)
+    sheet.write(
+        study.title, MARGIN, middle - 0.03, 13, room=NAMES - 0.1, va="bottom", weight="bold"
+    )
+    sheet.write(f"stride {study.layer.stride}", MARGIN, middle + 0.03, 11, room=NAMES - 0.1)
