@@ -100,6 +100,15 @@ def test_run_killed_in_the_middle_of_a_save_goes_on(data, tmp_path, unbroken):
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """A shell starts what runs in its background deaf to Ctrl-C; here it is to be heard."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
     run = make_run(data, path)
@@ -241,6 +250,7 @@ def test_net_that_cannot_be_built_is_refused(data, tmp_path, changes, message):
         make_run(data, tmp_path / "checkpoint.pt", replace(RECIPE, **changes))
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_held_interrupt_comes_when_the_block_is_left():
     reached = []
     with pytest.raises(KeyboardInterrupt), hold_interrupts():
