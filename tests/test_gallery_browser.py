@@ -156,7 +156,12 @@ def test_theme_follows_the_system_until_it_is_chosen_and_then_lasts(page, folder
 def test_copy_button_says_what_it_did(page):
     script = """document.querySelector('[data-action=copy]').click();
         const done = arguments[0];
-        setTimeout(() => done(document.querySelector('.status').textContent), 300)"""
+        const end = Date.now() + 10000;
+        const look = () => {
+            const said = document.querySelector('.status').textContent;
+            if (said || Date.now() > end) done(said); else setTimeout(look, 20);
+        };
+        look()"""
     said = page.call("/execute/async", {"script": script, "args": []})
     assert said in ("Copied", "Selected: press Ctrl+C")
     assert page.run("return getSelection().toString()").startswith("vizcnn deconv --model zfnet")

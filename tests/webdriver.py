@@ -43,6 +43,11 @@ def find_browser() -> tuple[str, str] | None:
     return (chromium, driver) if chromium and driver else None
 
 
+NEXT_FRAME = """const done = arguments[0];
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))"""
+"""Keys reach a page with its next frame: on a busy machine a script would come before them."""
+
+
 class Browser:
     """One window of chromium."""
 
@@ -54,6 +59,7 @@ class Browser:
 
     def open(self, page: Path) -> None:
         self.call("/url", {"url": page.absolute().as_uri()})
+        self.wait_for_frame()  # keys are dropped before the first picture
 
     def press(self, *keys: str) -> None:
         actions = []
@@ -61,6 +67,10 @@ class Browser:
             value = KEYS.get(key, key)
             actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         self.call("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+        self.wait_for_frame()
+
+    def wait_for_frame(self) -> None:
+        self.call("/execute/async", {"script": NEXT_FRAME, "args": []})
 
     def run(self, script: str) -> Any:
         return self.call("/execute/sync", {"script": script, "args": []})
