@@ -7,6 +7,7 @@ import click
 from vizcnn.cli.options import (
     complete_names_and_files,
     device_option,
+    find_given_photos,
     format_option,
     json_option,
     load_models,
@@ -17,11 +18,9 @@ from vizcnn.cli.options import (
     several_weights_option,
 )
 from vizcnn.cli.progress import bar
-from vizcnn.cli.report import report_gallery
+from vizcnn.cli.report import SOME_FAILED, report_gallery
 from vizcnn.samples import SAMPLES
 
-SOME_FAILED = 2
-"""Exit status when some photos could not be used."""
 DEFAULT_MODELS = ("alexnet", "alexnet-7x7", "zfnet")
 
 
@@ -96,7 +95,7 @@ def aliasing(
     from vizcnn.aliasing.lab import make_aliasing_page
     from vizcnn.aliasing.study import LabSettings
 
-    photos = _find_photos(context, images)
+    photos = find_given_photos(context, "--images", images) if images else []
     settings = LabSettings(
         layer=layer,
         units=units,
@@ -117,15 +116,6 @@ def aliasing(
         click.echo(f"left out: {failure}", err=True)
     if manifest.failures:
         context.exit(SOME_FAILED)
-
-
-def _find_photos(context: click.Context, images: tuple[str, ...]) -> list[Path]:
-    from vizcnn.images import find_photos
-    from vizcnn.samples import find_sample
-
-    if "" in images:  # Path("") would be the current folder
-        raise click.UsageError("--images is empty: give a folder, a photo or a sample", context)
-    return find_photos([find_sample(image) or Path(image) for image in images]) if images else []
 
 
 def _write(value: float | None, form: str) -> str:

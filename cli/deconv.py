@@ -7,6 +7,7 @@ import click
 from vizcnn.cli.options import (
     complete_names_and_files,
     device_option,
+    find_given_photos,
     format_option,
     json_option,
     load_model,
@@ -17,11 +18,8 @@ from vizcnn.cli.options import (
     weights_option,
 )
 from vizcnn.cli.progress import bar
-from vizcnn.cli.report import report_gallery
+from vizcnn.cli.report import SOME_FAILED, report_gallery
 from vizcnn.samples import SAMPLES
-
-SOME_FAILED = 2
-"""Exit status when some photos could not be used."""
 
 
 @click.command()
@@ -121,18 +119,12 @@ def deconv(
     For each layer the strongest units, each beside the patch of the photo in its receptive field.
     """
     from vizcnn.exhibit import DeconvSettings
-    from vizcnn.images import find_photos
     from vizcnn.layers import list_stages, select_layers
     from vizcnn.photo_gallery import make_deconv_gallery
     from vizcnn.projection import parse_position
-    from vizcnn.samples import find_sample
 
     given = images or ("motorcycle",)
-    if "" in given:  # Path("") would be the current folder
-        raise click.UsageError(
-            "--image is empty: give a photo, a folder or a sample's name", context
-        )
-    photos = find_photos([find_sample(image) or Path(image) for image in given])
+    photos = find_given_photos(context, "--image", given)
     place = parse_position(position)
     net = load_model(model, weights, device, seed)
     wanted = layers or (list_stages(net),)

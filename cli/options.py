@@ -138,6 +138,22 @@ def load_models(
     ]
 
 
+def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...]) -> list[Path]:
+    """Find the photos that an option names: files, folders and samples.
+
+    Raises:
+        click.UsageError: If a name is empty, which Path would take for the current folder.
+    """
+    from vizcnn.images import find_photos
+    from vizcnn.samples import find_sample
+
+    if "" in given:
+        raise click.UsageError(
+            f"{flag} is empty: give a photo, a folder or a sample's name", context
+        )
+    return find_photos([find_sample(name) or Path(name) for name in given])
+
+
 def check_counts(
     context: click.Context, names: tuple[str, ...], flag: str, given: tuple[str, ...]
 ) -> None:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
 
 
+SOME_FAILED = 2
+"""Exit status when some photos could not be used."""
+
+
 def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bool) -> None:
     """Say on stdout what was made and where it is.
 

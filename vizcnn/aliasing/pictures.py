@@ -16,13 +16,14 @@ from vizcnn.aliasing.signals import make_grating, make_zone_plate, point_frequen
 from vizcnn.aliasing.study import NetStudy
 from vizcnn.aliasing.sweep import sample_transfer
 from vizcnn.aliasing.words import percent
+from vizcnn.filters.figures import FilterPanel, draw_filters
+from vizcnn.filters.views import SCALING_WORDS, scale_filters, show_colours
 from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
 from vizcnn.spectrum import inside_limit, transfer_function
 from vizcnn.tiles import (
     GREY,
     Array,
     fit_tile,
-    grid_columns,
     lay_out_grid,
     robust_limit,
     scale_projections,
@@ -48,28 +49,16 @@ SHOWN_UNITS = 16
 
 def draw_first_layers(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw the first layers side by side, each filter at its own contrast."""
-    grids = [_lay_out_filters(study) for study in studies]
-    width = _panel_width(len(studies))
-    with plain_style():
-        height = max(width * grid.shape[0] / grid.shape[1] for grid in grids)
-        words = "each filter at its own contrast, zero is mid grey"
-        sheet = Sheet(SLIDE_WIDTH, HEADING + height, "First-layer filters", caption, words)
-        for index, (study, grid) in enumerate(zip(studies, grids, strict=True)):
-            left = MARGIN + index * (width + GAP)
-            high, wide = study.layer.weight.shape[2:]
-            words = f"{len(study.layer.weight)} of {high} × {wide}, stride {study.layer.stride}"
-            _head(sheet, f"{study.title}: {words}", left, width)
-            tall = width * grid.shape[0] / grid.shape[1]
-            axes = sheet.add_axes(left, sheet.top + HEADING, width, tall)
-            axes.imshow(grid, interpolation="nearest", aspect="auto")
-    return sheet.figure
+    panels = [_lay_out_filters(study) for study in studies]
+    return draw_filters(panels, "First-layer filters", f"{SCALING_WORDS['unit']} · {caption}")
 
 
-def _lay_out_filters(study: NetStudy) -> Array:
-    visible = study.model.preprocessing.to_visible(study.layer.weight)
-    weight = visible.permute(0, 2, 3, 1).numpy()
-    shown = [scale_signed(filter, float(np.abs(filter).max())) for filter in weight]
-    return lay_out_grid(shown, grid_columns(len(shown)))
+def _lay_out_filters(study: NetStudy) -> FilterPanel:
+    weight = study.layer.weight
+    tiles = show_colours(scale_filters(study.model.preprocessing.to_visible(weight), "unit"))
+    height, width = weight.shape[2:]
+    size = f"{len(weight)} of {height} × {width}, stride {study.layer.stride}"
+    return FilterPanel(tuple(tiles), name=study.title, notes=(size,))
 
 
 def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:

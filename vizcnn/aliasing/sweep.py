@@ -92,12 +92,9 @@ def sweep_gratings(
         Answers by frequency and direction.
     """
     step = stride or layer.stride
-    places = [
-        point_frequency(radial, angle)
-        for radial in progress(frequencies, label="gratings", total=len(frequencies))
-        for angle in orientations
-    ]
-    answers = [_ask(layer, place, step) for place in places]
+    places = [point_frequency(radial, angle) for radial in frequencies for angle in orientations]
+    shown = progress(places, label="gratings", total=len(places))
+    answers = [_ask(layer, place, step) for place in shown]
     shape = (len(frequencies), len(orientations))
     misses = [
         math.dist(answer.predicted, answer.found) for answer in answers if answer.found is not None

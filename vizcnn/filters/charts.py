@@ -14,9 +14,9 @@ from vizcnn.filters.numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
     FilterNumbers,
-    LayerNumbers,
     summarise_filters,
 )
+from vizcnn.gallery.filter_manifest import FilterSummary
 from vizcnn.labels import COLOURS
 from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
 
@@ -60,7 +60,7 @@ class ChartedNet:
     numbers: FilterNumbers
 
     @property
-    def layer(self) -> LayerNumbers:
+    def layer(self) -> FilterSummary:
         """The layer in a few numbers."""
         return summarise_filters(self.numbers)
 
@@ -126,7 +126,7 @@ def _draw_shares(sheet: Sheet, nets: Sequence[ChartedNet], unit: str, top: float
             _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), COLOURS[index % 9])
 
 
-def describe_layer(layer: LayerNumbers, unit: str) -> tuple[str, ...]:
+def describe_layer(layer: FilterSummary, unit: str) -> tuple[str, ...]:
     """Say the key numbers of a layer in a line or two.
 
     Example:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from vizcnn.filters.views import (
     show_colours,
     sort_filters,
 )
-from vizcnn.gallery.filter_manifest import FilterNet, FilterSummary, FilterTile
+from vizcnn.gallery.filter_manifest import FilterNet, FilterTile
 from vizcnn.photo_gallery import describe_weights
 from vizcnn.saving import FigureFormat, save_image
 from vizcnn.tiles import Array, to_bytes
@@ -231,7 +231,7 @@ class FilterExhibit:
             groups=layer.groups,
             stride=layer.stride,
             unit=self.unit,
-            summary=FilterSummary(**asdict(self.summary)),
+            summary=self.summary,
             shown=self.shown,
             filters=tuple(self._write_tiles(home)),
             clipped=clipped,

@@ -9,6 +9,7 @@ from torch import Tensor
 from vizcnn.filters.measures import HIGH_FREQUENCY, check_filters, measure_filters, share_inside
 from vizcnn.filters.parts import split_parts
 from vizcnn.filters.tuning import measure_tuning
+from vizcnn.gallery.filter_manifest import FilterSummary
 
 LOW_FREQUENCY = 0.1
 """Cycles per pixel below which a frequency is low: a period of more than ten pixels. Zeiler &
@@ -65,40 +66,6 @@ class FilterNumbers:
     channels_used: Tensor
 
 
-@dataclass(frozen=True)
-class LayerNumbers:
-    """A layer's filters in a few numbers; dead filters are left out of all but the counts.
-
-    Attributes:
-        filters: Number of filters.
-        dead: How many of them are dead.
-        lowpass: Live filters whose spectrum is largest at zero frequency.
-        oriented: Live filters that have an orientation.
-        energy: Median energy.
-        low, mid, high: Mean shares of energy, 0..1.
-        peak: Median peak frequency of the others than low-pass filters, cycles per pixel; None if
-            there are none.
-        selectivity: Median selectivity, 0..1.
-        bandwidth: Median bandwidth in octaves, of those that have one; None if none has.
-        colour: Mean share of colour in the energy, 0..1; None where there are no colours.
-        channels_used: Median effective number of input channels.
-    """
-
-    filters: int
-    dead: int
-    lowpass: int
-    oriented: int
-    energy: float
-    low: float
-    mid: float
-    high: float
-    peak: float | None
-    selectivity: float
-    bandwidth: float | None
-    colour: float | None
-    channels_used: float
-
-
 def number_filters(weight: Tensor) -> FilterNumbers:
     """Measure filters.
 
@@ -153,7 +120,7 @@ def _share_colour(values: Tensor, energy: Tensor) -> Tensor:
     return colour.square().sum(dim=(1, 2, 3)) / energy
 
 
-def summarise_filters(numbers: FilterNumbers) -> LayerNumbers:
+def summarise_filters(numbers: FilterNumbers) -> FilterSummary:
     """Put a layer's filters into a few numbers.
 
     Example:
@@ -172,7 +139,7 @@ def summarise_filters(numbers: FilterNumbers) -> LayerNumbers:
     def mean(values: Tensor) -> float | None:
         return known(values).mean().item() if len(known(values)) else None
 
-    return LayerNumbers(
+    return FilterSummary(
         filters=len(numbers.energy),
         dead=int(numbers.dead.sum()),
         lowpass=int((alive & (numbers.peak == 0)).sum()),
