@@ -121,7 +121,7 @@ def deconv(
     from vizcnn.exhibit import DeconvSettings
     from vizcnn.layers import list_stages, select_layers
     from vizcnn.photo_gallery import make_deconv_gallery
-    from vizcnn.projection import parse_position
+    from vizcnn.targets import parse_position
 
     given = images or ("motorcycle",)
     photos = find_given_photos(context, "--image", given)

@@ -8,39 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.errors import ImageError, VizcnnError
+from vizcnn.full_image import exact_arithmetic
+from vizcnn.inputs import check_images
 from vizcnn.layers import find_layer
 from vizcnn.mirror import mirror
-from vizcnn.projection import Position, Projection, exact_arithmetic, project
+from vizcnn.projection import Projection, project, project_places
 from vizcnn.recording import Recording, record
 from vizcnn.rules import Rule, find_rule
+from vizcnn.targets import Position
 from vizcnn.zoo.model import ZooModel
 
 USUAL_SIZE = 224
 """Input size in pixels that is assumed of a net that does not say its own."""
-
-
-def check_images(images: Tensor, colours: bool) -> None:
-    """Make sure that images are what a net can be asked about.
-
-    Args:
-        images: What was given.
-        colours: Whether they have to be RGB pixels of 0..1.
-
-    Raises:
-        ImageError: If they are of another type, shape or range, or hold NaN.
-    """
-    if not isinstance(images, Tensor):
-        raise ImageError(
-            f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
-        )
-    got = f"{images.dtype} of shape {tuple(images.shape)}"
-    if images.ndim != 4 or not images.is_floating_point() or (colours and images.shape[1] != 3):
-        raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
-    if not images.isfinite().all():
-        raise ImageError(f"got {got} with values that are not finite; needed: numbers")
-    low, high = images.min().item(), images.max().item()
-    if colours and not -1e-6 <= low <= high <= 1 + 1e-6:
-        raise ImageError(f"got values {low:.3g}..{high:.3g}; needed: RGB pixels of 0..1")
 
 
 class Projector(nn.Module):
@@ -146,22 +125,60 @@ class Projector(nn.Module):
         count: int = 9,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
-        projection = project(
-            recording,
-            self.find_path(layer),
-            self.rule,
-            unit,
-            position,
-            count,
-            self.passes_over_normalisation,
-            self.unruled,
-            name=layer,
-        )
-        if isinstance(self.model, ZooModel):
-            return replace(
-                projection, pixels=self.model.preprocessing.to_pixel_gradient(projection.pixels)
+        path = self.find_path(layer)
+        return self._to_pixels(
+            project(
+                recording,
+                path,
+                self.rule,
+                unit,
+                position,
+                count,
+                self.passes_over_normalisation,
+                self.unruled,
+                name=layer,
             )
-        return projection
+        )
+
+    def project_places(
+        self, recording: Recording, layer: str, images: Tensor, units: Tensor, positions: Tensor
+    ) -> Projection:
+        """Project units of a recorded pass at places of one's own choice.
+
+        Args:
+            recording: From :meth:`record`.
+            layer: Canonical name or module path.
+            images: Index of the image in the batch, (R,).
+            units: Unit numbers, (R,).
+            positions: Row and column in the feature map, (R, 2).
+
+        Returns:
+            R rows in the order given; pixels as in :meth:`project`.
+
+        Raises:
+            LayerError: If the layer or a place does not exist.
+            UnsupportedOperationError: If an operation on the way has no rule.
+        """
+        return self._to_pixels(
+            project_places(
+                recording,
+                self.find_path(layer),
+                self.rule,
+                images,
+                units,
+                positions,
+                self.passes_over_normalisation,
+                self.unruled,
+                name=layer,
+            )
+        )
+
+    def _to_pixels(self, projection: Projection) -> Projection:
+        """Give a projection with respect to RGB pixels, where the preprocessing is known."""
+        if not isinstance(self.model, ZooModel):
+            return projection
+        windows = self.model.preprocessing.to_pixel_gradient(projection.windows)
+        return replace(projection, windows=windows)
 
     def mirror(self, images: Tensor, layer: str) -> nn.Sequential:
         """Build the explicit mirrored net (unpool, rectify, filter) with the switches of images.

@@ -13,9 +13,10 @@ from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_
 from vizcnn.gallery.deconv_manifest import LayerSection, PhotoSection, UnitTile
 from vizcnn.gallery.site import show_number
 from vizcnn.images import photo_sha256, read_photo
-from vizcnn.projection import Position, Projection
+from vizcnn.projection import Projection
 from vizcnn.samples import name_photo, name_source
 from vizcnn.saving import FigureFormat, save_arrays, save_figure, save_image
+from vizcnn.targets import Position
 from vizcnn.tiles import (
     Array,
     Box,

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from vizcnn.aliasing.blur import insert_blur
 from vizcnn.aliasing.moving import find_distances, move_photo
 from vizcnn.errors import ImageError, LayerError
+from vizcnn.full_image import exact_arithmetic
 from vizcnn.layers import find_layer
 from vizcnn.progress import Progress, silent
-from vizcnn.projection import exact_arithmetic
 from vizcnn.receptive import find_boxes
 from vizcnn.recording import Recording, record
 from vizcnn.zoo.model import ZooModel
