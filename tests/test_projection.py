@@ -284,7 +284,7 @@ def test_repr_draws_the_mirrored_net():
 def test_bad_pixels_for_a_net_of_the_zoo_are_refused(change, message):
     model = vizcnn.load("zfnet", weights="bundled")
     with pytest.raises(ImageError, match=message) as caught:
-        Deconvnet(model).project(change(torch.rand(2, 3, 128, 128)), layer="conv5")
+        Deconvnet(model).project(change(torch.rand(2, 3, 128, 128)), layer="fc6")
     assert "\n" not in str(caught.value)
 
 

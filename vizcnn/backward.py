@@ -1,5 +1,6 @@
 """The three operations whose way back depends on the rule, as autograd functions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +44,24 @@ class Normalise(torch.autograd.Function):
     """Hand on the normalised maps; on the way back take their true gradient, or skip them.
 
     Given both the input and the normalised result, the signal goes either straight to the input
-    or through the graph of the result.
+    or through the graph of the result. The node keeps the input and the function, for those who
+    want the gradient in a part of the maps.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, normalised: Tensor, way: Way) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, normalised: Tensor, normalise: Callable[[Tensor], Tensor], way: Way
+    ) -> Tensor:
         ctx.way = way
+        ctx.normalise = normalise
+        ctx.save_for_backward(x)
         return normalised.clone()  # not a view: a later layer may write into it in place
 
     @staticmethod
-    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         (signal,) = signals
-        return (signal, None, None) if ctx.way.passes_over_normalisation else (None, signal, None)
+        skip = ctx.way.passes_over_normalisation
+        return (signal, None, None, None) if skip else (None, signal, None, None)
 
 
 class MaxPool(torch.autograd.Function):
@@ -81,9 +88,9 @@ def rectify(x: Tensor, ceiling: float | None, way: Way) -> Tensor:
     return result
 
 
-def pass_normalisation(x: Tensor, normalised: Tensor, way: Way) -> Tensor:
-    """Hand on normalised maps; the way back takes their gradient or goes straight to the input."""
-    result: Tensor = Normalise.apply(x, normalised, way)  # type: ignore[no-untyped-call]
+def pass_normalisation(x: Tensor, normalise: Callable[[Tensor], Tensor], way: Way) -> Tensor:
+    """Normalise maps; the way back takes the true gradient or goes straight to the input."""
+    result: Tensor = Normalise.apply(x, normalise(x), normalise, way)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -1,7 +1,6 @@
 """Deconvnet, guided backprop and gradient as modules that attach to any net."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from vizcnn.inputs import check_images
 from vizcnn.layers import find_layer
 from vizcnn.mirror import mirror
 from vizcnn.projection import Projection, project, project_places
-from vizcnn.recording import Recording, record
+from vizcnn.recording import AllRecorded, Recording, record
 from vizcnn.rules import Rule, find_rule
 from vizcnn.targets import Position
 from vizcnn.zoo.model import ZooModel
@@ -112,7 +111,9 @@ class Projector(nn.Module):
         """
         inputs = self._prepare(images)
         paths = None if layers is None else [self.find_path(layer) for layer in layers]
-        with record(self.net, paths) as recording, exact_arithmetic():
+        # a layer of the zoo is called once, or has the number of its call in its path
+        known = isinstance(self.model, ZooModel) and set(layers or ()) <= set(self.model.layers)
+        with record(self.net, paths, stops=known) as recording, exact_arithmetic():
             self._run(inputs)
         return recording
 
@@ -125,19 +126,17 @@ class Projector(nn.Module):
         count: int = 9,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
-        path = self.find_path(layer)
-        return self._to_pixels(
-            project(
-                recording,
-                path,
-                self.rule,
-                unit,
-                position,
-                count,
-                self.passes_over_normalisation,
-                self.unruled,
-                name=layer,
-            )
+        return project(
+            recording,
+            self.find_path(layer),
+            self.rule,
+            unit,
+            position,
+            count,
+            self.passes_over_normalisation,
+            self.unruled,
+            layer,
+            self._finish,
         )
 
     def project_places(
@@ -159,26 +158,24 @@ class Projector(nn.Module):
             LayerError: If the layer or a place does not exist.
             UnsupportedOperationError: If an operation on the way has no rule.
         """
-        return self._to_pixels(
-            project_places(
-                recording,
-                self.find_path(layer),
-                self.rule,
-                images,
-                units,
-                positions,
-                self.passes_over_normalisation,
-                self.unruled,
-                name=layer,
-            )
+        return project_places(
+            recording,
+            self.find_path(layer),
+            self.rule,
+            images,
+            units,
+            positions,
+            self.passes_over_normalisation,
+            self.unruled,
+            layer,
+            self._finish,
         )
 
-    def _to_pixels(self, projection: Projection) -> Projection:
-        """Give a projection with respect to RGB pixels, where the preprocessing is known."""
-        if not isinstance(self.model, ZooModel):
-            return projection
-        windows = self.model.preprocessing.to_pixel_gradient(projection.windows)
-        return replace(projection, windows=windows)
+    def _finish(self, projected: Tensor) -> Tensor:
+        """Give projections with respect to RGB pixels, where the preprocessing is known."""
+        if isinstance(self.model, ZooModel):
+            return self.model.preprocessing.to_pixel_gradient(projected)
+        return projected
 
     def mirror(self, images: Tensor, layer: str) -> nn.Sequential:
         """Build the explicit mirrored net (unpool, rectify, filter) with the switches of images.
@@ -208,6 +205,8 @@ class Projector(nn.Module):
     def _run(self, inputs: Tensor) -> None:
         try:
             self.net(inputs)
+        except AllRecorded:
+            return
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

@@ -1,12 +1,21 @@
 """Projections by backward passes over the whole image: right for every net that has a rule."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from vizcnn.targets import Targets
+
+Finish = Callable[[Tensor], Tensor]
+"""What becomes of projections (R, C, h, w) in the end; a map of the channels at each place."""
+
+
+def unchanged(pixels: Tensor) -> Tensor:
+    """Leave projections as they are."""
+    return pixels
+
 
 SEEDS_AT_ONCE = 16
 """Units whose backward passes run as one batch."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vizcnn.calls import MAX_POOLINGS, NORMALISATIONS, Call
 from vizcnn.errors import UnsupportedOperationError
-from vizcnn.recording import MAX_POOLINGS, NORMALISATIONS, Call, Recording
+from vizcnn.recording import Recording
 from vizcnn.rectifiers import parse_rectifier
 from vizcnn.rules import Rule
 from vizcnn.unpool import pair, unpool

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from vizcnn.backward import Way
+from vizcnn.cones.cone import Cone
 from vizcnn.errors import ModelError
-from vizcnn.full_image import project_full_image
+from vizcnn.full_image import Finish, project_full_image, unchanged
 from vizcnn.graph import refuse_unruled, trace_nodes
 from vizcnn.receptive import find_boxes, find_field
 from vizcnn.recording import Recording
@@ -82,6 +83,7 @@ def project(
     passes_over_normalisation: bool | None = None,
     unruled: Literal["refuse", "gradient"] = "refuse",
     name: str | None = None,
+    finish: Finish = unchanged,
 ) -> Projection:
     """Project units of a recorded layer back to the recording's input.
 
@@ -99,6 +101,7 @@ def project(
             habit when None.
         unruled: What to do about operations that the rule does not know.
         name: What to call the layer in the result.
+        finish: From the input's channels to those of the result, place by place.
 
     Returns:
         The projections, N * units rows, by image, then unit.
@@ -109,7 +112,7 @@ def project(
     """
     targets = choose_targets(recording.find_output(layer).detach(), unit, position, count)
     return project_targets(
-        recording, layer, rule, targets, passes_over_normalisation, unruled, name
+        recording, layer, rule, targets, passes_over_normalisation, unruled, name, finish
     )
 
 
@@ -123,6 +126,7 @@ def project_places(
     passes_over_normalisation: bool | None = None,
     unruled: Literal["refuse", "gradient"] = "refuse",
     name: str | None = None,
+    finish: Finish = unchanged,
 ) -> Projection:
     """Project units at places of one's own choice, each row another image, unit and place.
 
@@ -136,6 +140,7 @@ def project_places(
         passes_over_normalisation: As in :func:`project`.
         unruled: As in :func:`project`.
         name: What to call the layer in the result.
+        finish: From the input's channels to those of the result, place by place.
 
     Returns:
         The projections, R rows in the order given.
@@ -147,7 +152,7 @@ def project_places(
     output = recording.find_output(layer).detach()
     targets = place_targets(output, images, units, positions)
     return project_targets(
-        recording, layer, rule, targets, passes_over_normalisation, unruled, name
+        recording, layer, rule, targets, passes_over_normalisation, unruled, name, finish
     )
 
 
@@ -159,6 +164,7 @@ def project_targets(
     passes_over_normalisation: bool | None,
     unruled: Literal["refuse", "gradient"],
     name: str | None,
+    finish: Finish,
 ) -> Projection:
     """Project targets of a recorded layer; arguments and errors as in :func:`project`."""
     if recording.input is None:
@@ -168,11 +174,17 @@ def project_targets(
     if rule.needs_rules and unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
     skip = rule.skips_normalisation(passes_over_normalisation)
+    cone = Cone(output, recording.input, nodes)
+    in_windows = cone.exists()
     with follow(recording, Way(rule, skip)):
-        windows = project_full_image(output, recording.input, targets)
+        if in_windows:
+            windows, corners = cone.project(targets, finish)
+        else:
+            windows = finish(project_full_image(output, recording.input, targets))
+            corners = torch.zeros_like(targets.positions)
     return Projection(
         windows=windows,
-        corners=torch.zeros_like(targets.positions),
+        corners=corners,
         size=(recording.input.shape[-2], recording.input.shape[-1]),
         images=targets.images,
         units=targets.units,
@@ -182,7 +194,7 @@ def project_targets(
         field=find_field(output, recording.input),
         layer=name or layer,
         method=rule.name,
-        computed="full image",
+        computed="windows" if in_windows else "full image",
     )
 
 

@@ -7,60 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from vizcnn.backward import Way, pass_normalisation, pool, rectify
+from vizcnn.backward import Way
+from vizcnn.calls import Call
 from vizcnn.errors import LayerError, ModelError, nearest_names
-from vizcnn.rectifiers import Rectifier, parse_rectifier
-from vizcnn.unpool import Window, pair
-from vizcnn.zoo.normalisation import normalise_responses
-
-NORMALISATIONS = (F.local_response_norm, normalise_responses)
-MAX_POOLINGS = (F.max_pool2d, F.max_pool2d_with_indices, torch.max_pool2d)
-COMPARISONS = frozenset(("gt", "ge", "lt", "le", "greater", "less", "sign", "heaviside"))
-
-
-@dataclass(frozen=True)
-class Call:
-    """One torch function that the forward pass called.
-
-    Attributes:
-        function: The function, as torch's override protocol names it.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        output: Its result.
-        switches: For max pooling: where each maximum came from.
-        window: For max pooling: its geometry.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Tensor
-    switches: Tensor | None = None
-    window: Window | None = None
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return str(getattr(self.function, "__name__", self.function))
-
-    @property
-    def sources(self) -> list[Tensor]:
-        """The feature maps among the arguments, lists of them included; parameters left out."""
-        values = [*self.args, *self.kwargs.values()]
-        flat = [
-            item
-            for value in values
-            for item in (value if isinstance(value, list | tuple) else (value,))
-        ]
-        return [item for item in flat if _is_feature_map(item)]
-
-    @property
-    def source(self) -> Tensor:
-        """The first feature map among the arguments."""
-        return self.sources[0]
+from vizcnn.recorder import Recorder
 
 
 @dataclass
@@ -122,8 +73,14 @@ def _check_feature_maps(layer: str, output: Any) -> Tensor:
     return output
 
 
+class AllRecorded(Exception):  # noqa: N818 - an end, not an error
+    """Ends a forward pass early, when every layer that was asked for is recorded."""
+
+
 @contextmanager
-def record(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[Recording]:
+def record(
+    model: nn.Module, layers: Iterable[str] | None = None, stops: bool = False
+) -> Iterator[Recording]:
     """Record the forward pass that is run inside the context.
 
     Every spelling of ReLU, max pooling and contrast normalisation is seen, whether it is a module
@@ -133,6 +90,9 @@ def record(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[Re
     Args:
         model: Any torch module that takes one batch of images.
         layers: Module paths whose outputs to keep; all when None.
+        stops: Whether to end the forward pass, by raising :class:`AllRecorded` in it, once all of
+            ``layers`` are recorded; ``"path#2"`` is waited for until its second call. Only for
+            layers that are known not to be called again.
 
     Yields:
         The recording; it fills during the forward pass and stays usable afterwards.
@@ -150,17 +110,21 @@ def record(model: nn.Module, layers: Iterable[str] | None = None) -> Iterator[Re
     """
     _refuse_opaque(model)
     recording = Recording()
-    modules = _choose_modules(model, layers)
+    wanted = None if layers is None else list(layers)
+    modules = _choose_modules(model, wanted)
+    awaited = _count_calls(wanted) if wanted and stops else {}
     with ExitStack() as stack:
-        _evaluate(model, stack)
+        evaluate(model, stack)
         stack.callback(
             model.register_forward_pre_hook(_leaf_hook(recording), with_kwargs=True).remove
         )
         for path, module in modules.items():
-            stack.callback(module.register_forward_hook(_output_hook(recording, path)).remove)
+            stack.callback(
+                module.register_forward_hook(_output_hook(recording, path, awaited)).remove
+            )
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(_Recorder(recording))
+        stack.enter_context(Recorder(recording.calls, recording.gates, recording.way))
         yield recording
 
 
@@ -186,7 +150,7 @@ def _choose_modules(model: nn.Module, layers: Iterable[str] | None) -> dict[str,
     return {path: modules[path] for path in wanted}
 
 
-def _evaluate(model: nn.Module, stack: ExitStack) -> None:
+def evaluate(model: nn.Module, stack: ExitStack) -> None:
     """Set evaluation mode module by module, so that each flag can be put back."""
     for module in model.modules():
         if module.training:
@@ -207,86 +171,21 @@ def _leaf_hook(recording: Recording) -> Callable[..., Any]:
     return hook
 
 
-def _output_hook(recording: Recording, path: str) -> Callable[..., Any]:
+def _count_calls(layers: list[str]) -> dict[str, int]:
+    """Give the number of calls after which each module has been recorded."""
+    counts: dict[str, int] = {}
+    for layer in layers:
+        path, _, number = layer.partition("#")
+        counts[path] = max(counts.get(path, 1), int(number) if number.isdigit() else 1)
+    return counts
+
+
+def _output_hook(recording: Recording, path: str, awaited: dict[str, int]) -> Callable[..., Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
         recording.outputs.setdefault(path, []).append(output)
+        if awaited and all(len(recording.outputs.get(p, ())) >= n for p, n in awaited.items()):
+            raise AllRecorded
         # a copy goes on: the layer after this one may be a ReLU in place
         return output.clone() if isinstance(output, Tensor) else None
 
     return hook
-
-
-class _Recorder(TorchFunctionMode):
-    """Sees every torch function of the forward pass."""
-
-    def __init__(self, recording: Recording) -> None:
-        super().__init__()
-        self.recording = recording
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        switches = window = None
-        rectifier = parse_rectifier(func, args, kwargs)
-        if rectifier is not None and rectifier.input.requires_grad:
-            result: Any = self._rectify(rectifier)
-        elif func in NORMALISATIONS:
-            x = args[0] if args else kwargs["input"]
-            result = pass_normalisation(x, func(*args, **kwargs), self.recording.way)
-        elif func in MAX_POOLINGS and _is_differentiable(args, kwargs):
-            result, switches, window = self._pool(func, *args, **kwargs)
-        else:
-            result = func(*args, **kwargs)
-        output = result[0] if switches is not None and isinstance(result, tuple) else result
-        if isinstance(output, Tensor):
-            self._note(Call(func, args, kwargs, output, switches, window))
-        return result
-
-    def _rectify(self, rectifier: Rectifier) -> Tensor:
-        result: Tensor = rectify(rectifier.input, rectifier.ceiling, self.recording.way)
-        # writing into the input is part of what an in-place call means to the rest of the net
-        return rectifier.input.copy_(result) if rectifier.in_place else result
-
-    def _pool(
-        self,
-        func: Callable[..., Any],
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> tuple[Any, Tensor, Window]:
-        size = pair(kernel_size)
-        window = Window(
-            size, pair(stride) if stride else size, pair(padding), pair(dilation), ceil_mode
-        )
-        maxima, switches = pool(input, window)
-        both = return_indices or func is F.max_pool2d_with_indices
-        return ((maxima, switches) if both else maxima), switches, window
-
-    def _note(self, call: Call) -> None:
-        if call.output.requires_grad:
-            self.recording.calls.append(call)
-        elif _compares_maps(call):
-            self.recording.gates.append(call.name.strip("_"))
-
-
-def _compares_maps(call: Call) -> bool:
-    # a single truth value only steers the program; a mask can gate feature maps
-    return call.name.strip("_") in COMPARISONS and call.output.numel() > 1 and bool(call.sources)
-
-
-def _is_feature_map(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad and not isinstance(value, nn.Parameter)
-
-
-def _is_differentiable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    values = (*args, *kwargs.values())
-    return any(isinstance(value, Tensor) and value.requires_grad for value in values)

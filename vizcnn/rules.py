@@ -16,6 +16,7 @@ class Rule:
         name: What users call it.
         rectify: Maps the signal above a rectifier and the mask of its active inputs (where its
             slope is 1) to the signal below it. Both have the rectifier's shape.
+        needs_activity: Whether ``rectify`` looks at the mask at all.
         passes_over_normalisation: Whether contrast normalisation is skipped on the way back, as
             Zeiler & Fergus do, where its true gradient would be taken otherwise.
         needs_rules: Whether activations without a rule have to be refused; the plain gradient is
@@ -25,6 +26,7 @@ class Rule:
 
     name: str
     rectify: Callable[[Tensor, Tensor], Tensor]
+    needs_activity: bool
     passes_over_normalisation: bool
     needs_rules: bool
     source: str
@@ -40,6 +42,7 @@ RULES = {
         Rule(
             "gradient",
             lambda signal, active: signal * active,
+            needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=False,
             source="Simonyan et al. 2013, arXiv 1312.6034",
@@ -47,6 +50,7 @@ RULES = {
         Rule(
             "deconvnet",
             lambda signal, active: signal.clamp(min=0),
+            needs_activity=False,
             passes_over_normalisation=True,
             needs_rules=True,
             source="Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1",
@@ -54,6 +58,7 @@ RULES = {
         Rule(
             "guided",
             lambda signal, active: signal.clamp(min=0) * active,
+            needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=True,
             source="Springenberg et al. 2014, arXiv 1412.6806, figure 1",

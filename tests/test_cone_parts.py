@@ -1,0 +1,220 @@
+"""The parts of projection by windows: each against the plain operation on whole maps."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import vizcnn
+from tests.models import Pooled, prepare
+from tests.projecting import relative_error
+from vizcnn.backward import Way
+from vizcnn.cones import chunks
+from vizcnn.cones.chunks import run_in_chunks
+from vizcnn.cones.cone import Cone
+from vizcnn.cones.transposed_filter import filter_back
+from vizcnn.cones.unpooling import (
+    _add_element_by_element,
+    _scatter,
+    encode_switches,
+)
+from vizcnn.deconvnet import Projector
+from vizcnn.full_image import project_full_image
+from vizcnn.graph import trace_nodes
+from vizcnn.projection import follow
+from vizcnn.recording import AllRecorded, record
+from vizcnn.rules import RULES
+from vizcnn.targets import choose_targets
+from vizcnn.unpool import Window, pool_with_switches, unpool
+
+
+@pytest.mark.parametrize(
+    ("filters", "stride", "dilation", "groups"),
+    [
+        ((8, 3, 11, 11), (4, 4), (1, 1), 1),
+        ((8, 3, 7, 7), (2, 2), (1, 1), 1),
+        ((8, 3, 2, 5), (3, 3), (1, 1), 1),
+        ((8, 3, 3, 3), (1, 1), (1, 1), 1),
+        ((8, 1, 5, 3), (1, 1), (1, 1), 1),
+        ((8, 3, 3, 3), (2, 1), (1, 1), 1),
+        ((8, 3, 3, 3), (2, 2), (2, 3), 1),
+        ((8, 4, 3, 3), (2, 2), (1, 1), 2),
+        ((8, 20, 3, 3), (2, 2), (1, 1), 1),
+    ],
+)
+def test_transposed_filters_are_the_gradient_of_the_convolution(filters, stride, dilation, groups):
+    weight = torch.randn(filters, dtype=torch.float64)
+    signal = torch.randn(2, 8, 4, 5, dtype=torch.float64)
+    got = filter_back(signal, weight, stride, dilation, groups)
+    image = torch.zeros(2, filters[1] * groups, *got.shape[-2:], dtype=torch.float64)
+    image.requires_grad_()
+    output = F.conv2d(image, weight, None, stride, 0, dilation, groups)
+    (wanted,) = torch.autograd.grad(output, image, signal)
+    assert relative_error(got, wanted) < 1e-12
+
+
+WINDOWS = [
+    Window((2, 2), (2, 2)),
+    Window((3, 3), (2, 2), (1, 1)),
+    Window((3, 2), (1, 3), (1, 0)),
+    Window((2, 2), (1, 1), (0, 0), (2, 2)),
+    Window((3, 3), (2, 2), (0, 0), (1, 1), True),
+    Window((17, 17), (5, 5)),
+]
+
+
+@pytest.mark.parametrize("send", [_scatter, _add_element_by_element])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_unpooling_in_windows_is_unpooling(window, send):
+    maps = torch.randn(2, 3, 23, 21, dtype=torch.float64)
+    maxima, switches = pool_with_switches(maps, window)
+    signal = torch.randn_like(maxima)
+    reach = send(signal, encode_switches(switches, window, 21), window)
+    top, left = window.padding
+    inside = reach[..., top : top + 23, left : left + 21]
+    rest = (0, 21 - inside.shape[-1], 0, 23 - inside.shape[-2])
+    assert relative_error(F.pad(inside, rest), unpool(signal, switches, window, (23, 21))) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "ceil", "counts", "divisor"),
+    list(itertools.product([2, 3], [0, 1], [False, True], [False, True], [None, 5])),
+)
+def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor):
+    net = prepare(
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.ReLU(),
+            nn.AvgPool2d(3, stride, padding, ceil, counts, divisor),
+            nn.ReLU(),
+        ),
+        16,
+    ).double()
+    images = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    for position in [(0, 0), "max", (2, 3), "all"]:
+        found = Projector(net, "guided").project(images, "3", [0, 1, 2], position)
+        assert found.computed == "windows"
+        with record(net) as recording:
+            net(images)
+        output = recording.find_output("3")
+        targets = choose_targets(output.detach(), [0, 1, 2], position, 9)
+        with follow(recording, Way(RULES["guided"])):
+            wanted = project_full_image(output, recording.input, targets)
+        assert relative_error(found.pixels, wanted) < 1e-12
+
+
+def project_with(net, images, layer="chain.10", units=(0, 1, 2, 3)):
+    return Projector(net, "deconvnet").project(images, layer, list(units))
+
+
+@pytest.mark.parametrize(("budget", "chunk"), [(1, 1), (400_000, 3), (10_000_000, 12)])
+def test_chunks_do_not_change_the_result(budget, chunk, monkeypatch):
+    net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
+    wanted = project_with(net, images)
+    sizes = []
+    send_back = Cone._send_back
+
+    def count(self, targets, codes):
+        sizes.append(len(targets))
+        return send_back(self, targets, codes)
+
+    monkeypatch.setattr(Cone, "_send_back", count)
+    monkeypatch.setattr(chunks, "PROCESSOR_BUDGET", budget)
+    assert relative_error(project_with(net, images).windows, wanted.windows) < 1e-12
+    assert sum(sizes) == 12
+    assert max(sizes) == chunk
+
+
+def test_a_gpu_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch):
+    net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
+    wanted = project_with(net, images)
+    sizes = []
+    send_back = Cone._send_back
+
+    def run_out(self, targets, codes):
+        sizes.append(len(targets))
+        if len(targets) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return send_back(self, targets, codes)
+
+    monkeypatch.setattr(Cone, "_send_back", run_out)
+    assert relative_error(project_with(net, images).windows, wanted.windows) < 1e-12
+    assert sizes == [12, 6, 3, 3, 3, 3]
+
+
+def test_a_single_window_that_does_not_fit_is_an_error():
+    def fail(rows):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        run_in_chunks(torch.arange(5), 4, fail)
+
+
+def test_what_has_no_window_is_projected_over_the_whole_image():
+    net, images = prepare(Pooled(), 57), torch.rand(1, 3, 57, 57)
+    assert project_with(net, images, "head.2").computed == "full image"
+    assert project_with(net, images, "chain.11").computed == "windows"
+    smooth = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3)))
+    found = Projector(smooth, "guided", unruled="gradient").project(images, "2", 0)
+    assert found.computed == "full image"
+    assert found.windows.shape == (1, 3, 57, 57)
+
+
+def test_a_unit_that_sees_only_padding():
+    net = prepare(nn.Sequential(nn.Conv2d(3, 4, 1, padding=3), nn.Conv2d(4, 2, 1)), 8)
+    images = torch.rand(1, 3, 8, 8)
+    assert not Projector(net, "gradient").project(images, "1", 0, (0, 0)).windows.any()
+    assert Projector(net, "gradient").project(images, "1", 0, (4, 4)).windows.any()
+
+
+def test_multiply_adds_are_counted_where_the_windows_are():
+    net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 3)), 16)
+    images = torch.rand(1, 3, 16, 16)
+    with record(net) as recording:
+        net(images)
+    output = recording.find_output("2")
+    cone = Cone(output, recording.input, trace_nodes(output, recording.input))
+    targets = choose_targets(output.detach(), [0, 3], (4, 4), 1)
+    # one place of 5 x 4 x 3 x 3 filters, then 3 x 3 places of 4 x 3 x 3 x 3
+    assert cone.count_multiply_adds(targets) == 2 * (180 + 9 * 108)
+
+
+class Counting(nn.Module):
+    """Counts how often it is called."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x
+
+
+def test_a_recording_ends_with_the_last_layer_that_it_is_for():
+    counting = Counting()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), counting)
+    with pytest.raises(AllRecorded), record(net, ["0", "1"], stops=True) as recording:
+        net(torch.rand(1, 3, 8, 8))
+    assert counting.calls == 0
+    assert set(recording.outputs) == {"0", "1"}
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_recording_waits_for_the_call_that_was_named():
+    relu, counting = nn.ReLU(), Counting()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), relu, counting, relu, nn.Conv2d(4, 4, 3))
+    with pytest.raises(AllRecorded), record(net, ["1#2"], stops=True) as recording:
+        net(torch.rand(1, 3, 8, 8))
+    assert counting.calls == 1
+    assert len(recording.outputs["1"]) == 2
+
+
+def test_every_canonical_layer_is_found_when_the_pass_ends_early():
+    model = vizcnn.load("resnet18", weights=None)
+    projector = vizcnn.Deconvnet(model)
+    for layer in model.layers:
+        output = projector.record(torch.rand(1, 3, 224, 224), [layer]).find_output(
+            projector.find_path(layer)
+        )
+        assert output.shape[0] == 1

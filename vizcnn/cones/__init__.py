@@ -1,0 +1,1 @@
+"""Projection within the cones of receptive fields: windows of all units as one batch."""
