@@ -1,71 +1,254 @@
-"""Time every unit of a layer on one photo: vizcnn against a loop of Captum's NeuronDeconvolution.
+"""Time every unit of layers on one photo: vizcnn against a loop of Captum's NeuronDeconvolution.
 
-    python benchmarks/projection.py --model alexnet --layer conv5 --units 64
+    python benchmarks/projection.py
+    python benchmarks/projection.py --layer vgg16:conv4_3 --captum-units 32
 
-Random weights, the argmax position of each unit, both in one run and in turn; prints seconds and
-their ratio. The two give the same pictures where Captum is right (tests/test_oracles.py).
+Random weights, the argmax place of each unit, both in one run and in turn, forward passes included.
+Beside the ratio stands the time that the cone's own multiplications would take at the rate of the
+machine's best convolution, and how many times that vizcnn takes for the projections (the forward
+pass, which is not part of the cone, has a column of its own). The two give the same pictures
+wherever Captum is right (tests/test_oracles.py). The second table times top-9 projections over
+photos: vizcnn mines and projects all of them, of Captum's loop a sample is timed and scaled.
 """
 
 import argparse
+import platform
+import resource
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from captum.attr import NeuronDeconvolution
+from torch import Tensor
+from torch.nn import functional as F
 
 import vizcnn
+from vizcnn.cones.cone import Cone
+from vizcnn.devices import choose_device
+from vizcnn.graph import trace_nodes
+from vizcnn.targets import choose_targets, find_first_maximum
+from vizcnn.zoo.model import ZooModel
+
+PAIRS = (
+    "torchvision-alexnet:conv5",
+    "torchvision-alexnet:conv3",
+    "torchvision-alexnet:conv2",
+    "vgg16:conv3_3",
+    "vgg16:conv4_3",
+)
+LOT = 16
+"""Photos in a forward pass of the second table."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A layer of a net on a photo, all of its units."""
+
+    model: ZooModel
+    projector: vizcnn.Deconvnet
+    layer: str
+    photo: Tensor
+
+    @property
+    def units(self) -> list[int]:
+        return list(range(self.maps().shape[1]))
+
+    def maps(self) -> Tensor:
+        path = self.projector.find_path(self.layer)
+        return self.projector.record(self.photo, [self.layer]).find_output(path).detach()
 
 
 def main() -> None:
     options = _parse()
     if options.threads:
         torch.set_num_threads(options.threads)
-    model = vizcnn.load(options.model, weights=None)
-    photo = torch.rand(1, 3, model.input_size, model.input_size)
-    projector = vizcnn.Deconvnet(model)
-    path = projector.find_path(options.layer)
-    maps = projector.record(photo, [options.layer]).find_output(path).detach()
-    units = list(range(min(options.units or maps.shape[1], maps.shape[1])))
-
-    def project_all() -> None:
-        projector.project(photo, layer=options.layer, unit=units)
-
-    def loop_captum() -> None:
-        oracle = NeuronDeconvolution(model.module, model.module.get_submodule(path))
-        inputs = model.preprocessing.normalise(photo).requires_grad_()
-        for unit in units:
-            place = int(maps[0, unit].flatten().argmax())
-            width = maps.shape[-1]
-            oracle.attribute(inputs, (unit, place // width, place % width))
-
-    print(f"{options.model} {options.layer}, {len(units)} units, {torch.get_num_threads()} threads")
-    ours, theirs = _time_in_turn(project_all, loop_captum, options.rounds)
-    print(f"vizcnn  {ours:8.2f} s\nCaptum  {theirs:8.2f} s\nratio   {theirs / ours:8.1f}")
+    device = torch.device(choose_device(options.device))
+    rate = measure_rate(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"best convolution: {rate / 1e9:.0f} billion multiply-adds per second\n")
+    print("| layer | units | vizcnn s | Captum s | ratio | forward s | cone's own s | times it |")
+    print("|---|---|---|---|---|---|---|---|")
+    for pair in options.layer or PAIRS:
+        print(compare(make_job(pair, device), rate, options), flush=True)
+    if options.photos:
+        print(f"\ntop-9 projections over {options.photos} photos (coloured noise)\n")
+        print("| layer | projections | vizcnn s | Captum s, scaled | ratio |")
+        print("|---|---|---|---|---|")
+        for pair in options.layer or PAIRS[:1]:
+            print(compare_galleries(make_job(pair, device), options), flush=True)
+    print(f"\npeak memory {_peak_memory(device):.0f} MiB")
 
 
-def _time_in_turn(
-    first: Callable[[], None], second: Callable[[], None], rounds: int
-) -> tuple[float, float]:
-    """Give the best of some rounds of each, run in turn so that both meet the same machine."""
-    best = [float("inf"), float("inf")]
+def make_job(pair: str, device: torch.device) -> Job:
+    name, _, layer = pair.partition(":")
+    model = vizcnn.load(name, weights=None, device=device)
+    generator = torch.Generator().manual_seed(0)
+    photo = torch.rand(1, 3, model.input_size, model.input_size, generator=generator)
+    return Job(model, vizcnn.Deconvnet(model), layer, photo.to(device))
+
+
+def compare(job: Job, rate: float, options: argparse.Namespace) -> str:
+    """Time both on one photo; give a row of the table."""
+    units = job.units
+    sample = units[: options.captum_units] if options.captum_units else units
+    ours, theirs, forward = time_in_turn(
+        (
+            lambda: job.projector.project(job.photo, job.layer, units),
+            lambda: loop_captum(job, sample),
+            job.maps,
+        ),
+        options.rounds,
+    )
+    theirs *= len(units) / len(sample)
+    ideal = count_multiply_adds(job, units) / rate
+    times = (ours - forward) / ideal
+    return (
+        f"| {job.model.name} {job.layer} | {len(units)} | {ours:.3f} | {theirs:.2f} "
+        f"| {theirs / ours:.0f} | {forward:.3f} | {ideal:.3f} | {times:.1f} |"
+    )
+
+
+def loop_captum(job: Job, units: list[int]) -> None:
+    path = job.projector.find_path(job.layer)
+    oracle = NeuronDeconvolution(job.model.module, job.model.module.get_submodule(path))
+    inputs = job.model.preprocessing.normalise(job.photo).requires_grad_()
+    maps = job.maps()[0]
+    width = maps.shape[-1]
+    for unit in units:
+        place = int(maps[unit].flatten().argmax())
+        oracle.attribute(inputs, (unit, place // width, place % width))
+
+
+def count_multiply_adds(job: Job, units: list[int]) -> int:
+    recording = job.projector.record(job.photo, [job.layer])
+    output = recording.find_output(job.projector.find_path(job.layer))
+    assert recording.input is not None
+    cone = Cone(output, recording.input, trace_nodes(output, recording.input))
+    return cone.count_multiply_adds(choose_targets(output.detach(), units, "max", 1))
+
+
+def compare_galleries(job: Job, options: argparse.Namespace) -> str:
+    """Time top-9 over many photos; give a row of the table."""
+    began = time.perf_counter()
+    places = mine_noise(job, options.photos)
+    count = project_noise(job, places)
+    ours = time.perf_counter() - began
+    sample = options.captum_units or 64
+    began = time.perf_counter()
+    loop_captum(job, job.units[:sample])
+    _synchronise(job.photo.device)
+    theirs = (time.perf_counter() - began) / min(sample, len(job.units)) * count
+    return (
+        f"| {job.model.name} {job.layer} | {count} | {ours:.2f} | {theirs:.1f} "
+        f"| {theirs / ours:.0f} |"
+    )
+
+
+def make_lot(job: Job, number: int, size: int) -> Tensor:
+    """Make photos of noise whose patches differ, the same ones for the same number."""
+    generator = torch.Generator().manual_seed(number)
+    coarse = torch.rand(size, 3, 16, 16, generator=generator)
+    side = job.model.input_size
+    return F.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1).to(job.photo.device)
+
+
+def mine_noise(job: Job, photos: int) -> Tensor:
+    """Give photo, row and column of the nine strongest places of every unit, (U, 9, 3)."""
+    path = job.projector.find_path(job.layer)
+    values, places = [], []
+    for number in range(-(-photos // LOT)):
+        lot = make_lot(job, number, min(LOT, photos - number * LOT))
+        maps = job.projector.record(lot, [job.layer]).find_output(path).detach()
+        values.append(maps.flatten(2).amax(2))
+        first = find_first_maximum(maps.flatten(2))
+        places.append(torch.stack([first // maps.shape[-1], first % maps.shape[-1]], 2))
+    best = torch.cat(values).topk(min(9, photos), dim=0).indices.t()
+    where = torch.cat(places).transpose(0, 1)
+    return torch.cat([best[..., None], where.gather(1, best[..., None].expand(-1, -1, 2))], 2).cpu()
+
+
+def project_noise(job: Job, places: Tensor) -> int:
+    units = torch.arange(len(places)).repeat_interleave(places.shape[1])
+    photo, row, column = places.flatten(0, 1).unbind(1)
+    for number in (photo // LOT).unique().tolist():
+        rows = photo // LOT == number
+        lot = make_lot(job, number, int(photo[rows].max()) % LOT + 1)
+        recording = job.projector.record(lot, [job.layer])
+        positions = torch.column_stack([row[rows], column[rows]])
+        job.projector.project_places(
+            recording, job.layer, photo[rows] % LOT, units[rows], positions
+        )
+    _synchronise(job.photo.device)
+    return len(units)
+
+
+def measure_rate(device: torch.device) -> float:
+    """Give the multiply-adds per second of the fastest of some plain convolutions."""
+    rates = []
+    for channels, side, batch in ((64, 56, 16), (128, 28, 32), (256, 14, 32), (512, 14, 16)):
+        maps = torch.rand(batch, channels, side, side, device=device)
+        filters = torch.rand(channels, channels, 3, 3, device=device)
+
+        def run(maps: Tensor = maps, filters: Tensor = filters) -> None:
+            F.conv2d(maps, filters, padding=1)
+            _synchronise(device)
+
+        run()
+        (seconds,) = time_in_turn((run,), 5)
+        rates.append(batch * side * side * filters.numel() / seconds)
+    return max(rates)
+
+
+def time_in_turn(jobs: tuple[Callable[[], object], ...], rounds: int) -> list[float]:
+    """Give the best of some rounds of each, run in turn so that all meet the same machine."""
+    best = [float("inf")] * len(jobs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Captum says that it sets hooks and gradients
         for _ in range(rounds):
-            for index, job in enumerate((first, second)):
+            for index, job in enumerate(jobs):
                 began = time.perf_counter()
                 job()
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
                 best[index] = min(best[index], time.perf_counter() - began)
-    return best[0], best[1]
+    return best
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="alexnet")
-    parser.add_argument("--layer", default="conv5")
-    parser.add_argument("--units", type=int, default=0, help="how many units; 0: all")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--layer", action="append", metavar="NET:LAYER", help="may be repeated")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--captum-units", type=int, default=0, help="time Captum on so many units; 0: all"
+    )
+    parser.add_argument(
+        "--photos", type=int, default=1000, help="photos of the second table; 0: none"
+    )
     return parser.parse_args()
 
 

@@ -109,8 +109,10 @@ def project_with(net, images, layer="chain.10", units=(0, 1, 2, 3)):
     return Projector(net, "deconvnet").project(images, layer, list(units))
 
 
-@pytest.mark.parametrize(("budget", "chunk"), [(1, 1), (400_000, 3), (10_000_000, 12)])
-def test_chunks_do_not_change_the_result(budget, chunk, monkeypatch):
+@pytest.mark.parametrize(
+    ("budget", "least", "most"), [(1, 1, 1), (400_000, 2, 6), (10_000_000, 12, 12)]
+)
+def test_chunks_do_not_change_the_result(budget, least, most, monkeypatch):
     net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
     wanted = project_with(net, images)
     sizes = []
@@ -124,7 +126,7 @@ def test_chunks_do_not_change_the_result(budget, chunk, monkeypatch):
     monkeypatch.setattr(chunks, "PROCESSOR_BUDGET", budget)
     assert relative_error(project_with(net, images).windows, wanted.windows) < 1e-12
     assert sum(sizes) == 12
-    assert max(sizes) == chunk
+    assert least <= max(sizes) <= most
 
 
 def test_a_gpu_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch):

@@ -155,7 +155,8 @@ def _hand_down(
     """Add what came out below a node to the signals of the nodes before it."""
     for (parent, _), signal in zip(node.next_functions, below, strict=False):
         if parent in plan and signal is not None:
-            moved = move(signal, corners, plan[parent])
+            there = plan[parent]
+            moved = signal if there is plan[node] else move(signal, corners, there)
             signals[parent] = signals[parent] + moved if parent in signals else moved
 
 

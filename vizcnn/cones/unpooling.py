@@ -15,16 +15,22 @@ def encode_switches(switches: Tensor, window: Window, width: int) -> Tensor:
         width: W.
 
     Returns:
-        Numbers of the window's elements, row by row, (N, C, h, w), uint8 or int64.
+        Numbers of the window's elements, row by row, (N, C, h, w), uint8 or int32.
 
     Example:
         >>> encode_switches(torch.tensor([[[[1, 2]]]]), Window((1, 2), (1, 1)), 3)
         tensor([[[[1, 1]]]], dtype=torch.uint8)
     """
-    rows, columns = (torch.arange(n, device=switches.device) for n in switches.shape[-2:])
-    down = switches // width - (rows * window.stride[0] - window.padding[0])[:, None]
-    right = switches % width - (columns * window.stride[1] - window.padding[1])
-    codes = down // window.dilation[0] * window.size[1] + right // window.dilation[1]
+    narrow = switches.to(torch.int32)  # half the bytes: this runs over whole maps
+    rows, columns = (torch.arange(n, device=narrow.device) for n in narrow.shape[-2:])
+    tops = (rows * window.stride[0] - window.padding[0]).to(torch.int32)[:, None]
+    lefts = (columns * window.stride[1] - window.padding[1]).to(torch.int32)
+    down = narrow // width
+    right = (narrow - down * width).sub_(lefts)
+    down.sub_(tops)
+    if window.dilation != (1, 1):
+        down, right = down // window.dilation[0], right // window.dilation[1]
+    codes = down.mul_(window.size[1]).add_(right)
     return codes.to(torch.uint8) if window.size[0] * window.size[1] <= 256 else codes
 
 

@@ -1,5 +1,6 @@
 """Windows of feature maps: where they lie, cut out, moved, and planned down a graph."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,15 +62,21 @@ def plan_windows(
     Returns:
         The windows in the output of each node.
     """
+    on_path = set(nodes)
+    parents = {node: [p for p in inputs_of(node) if p in on_path] for node in nodes}
+    consumers = Counter(parent for node in nodes for parent in parents[node])
     asked: dict[Node, _Span] = {}
     plan = {nodes[0]: start}
-    for node in nodes[:-1]:
-        span = _reach(reaches[node], plan[node])
-        for parent in inputs_of(node):
-            asked[parent] = span.join(asked[parent]) if parent in asked else span
-        following = nodes[len(plan)]
-        height, width = shape_of(following)[-2:]
-        plan[following] = asked[following].fit((height, width))
+    for node in nodes:
+        if node not in plan:
+            height, width = shape_of(node)[-2:]
+            plan[node] = asked[node].fit((height, width))
+        for parent in parents[node]:
+            if reaches[node] is UNIT_WINDOW and consumers[parent] == 1:
+                plan[parent] = plan[node]
+            else:
+                span = _reach(reaches[node], plan[node])
+                asked[parent] = span.join(asked[parent]) if parent in asked else span
     return plan
 
 
@@ -145,6 +152,7 @@ def move(signal: Tensor, corners: Tensor, there: Windows) -> Tensor:
         return F.pad(signal, (-right, right + new_width - width, -down, down + new_height - height))
     before = [max(-low[0], 0), max(-low[1], 0)]
     after = [max(high[0] + new_height - height, 0), max(high[1] + new_width - width, 0)]
-    padded = F.pad(signal, (before[1], after[1], before[0], after[0]))
+    if any(before + after):
+        signal = F.pad(signal, (before[1], after[1], before[0], after[0]))
     places = Windows(shifts + torch.tensor(before), there.size)
-    return cut(padded, torch.arange(len(signal)), places)
+    return cut(signal, torch.arange(len(signal)), places)
