@@ -11,7 +11,12 @@ DELAY = 0.5
 
 
 def bar(
-    items: Iterable[T], *, label: str, total: int | None = None, unit: str = "it"
+    items: Iterable[T],
+    *,
+    label: str,
+    total: int | None = None,
+    unit: str = "it",
+    initial: int = 0,
 ) -> Iterator[T]:
     """Show on standard error how far an iteration is; a :class:`vizcnn.progress.Progress`."""
     from tqdm import tqdm  # costs a part of the 0.3 s that --help may take
@@ -22,6 +27,7 @@ def bar(
             desc=label,
             total=total,
             unit=unit,
+            initial=initial,
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
             delay=DELAY,

@@ -4,7 +4,9 @@ import json
 import math
 import sys
 import types
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +16,9 @@ T = TypeVar("T")
 
 RelativeFile = Annotated[str, "relative file"]
 """A file beside the manifest, with forward slashes: neither absolute nor out of the folder."""
+
+PLAIN = (str, int, float, bool, Any)
+"""Kinds of values that JSON holds itself."""
 
 
 class ManifestError(VizcnnError):
@@ -40,22 +45,45 @@ def encode(record: Any) -> str:
           "error": "empty"
         }
     """
-    return json.dumps(_to_plain(record, type(record).__name__), indent=2, allow_nan=False) + "\n"
+    return _lay_out(_to_plain(record, type(record).__name__), "\n") + "\n"
+
+
+_write_value = json.JSONEncoder(allow_nan=False).encode
+
+
+def _lay_out(value: Any, line: str) -> str:
+    """Write JSON with a line for each entry; a list of numbers, as a box is, has one for all."""
+    if isinstance(value, dict) and value:
+        entries = [
+            f"{_write_value(key)}: {_lay_out(item, line + '  ')}" for key, item in value.items()
+        ]
+        return _lay_lines("{", entries, "}", line)
+    if isinstance(value, list) and any(isinstance(item, list | dict | str) for item in value):
+        return _lay_lines("[", [_lay_out(item, line + "  ") for item in value], "]", line)
+    return _write_value(value)
+
+
+def _lay_lines(start: str, entries: list[str], end: str, line: str) -> str:
+    return f"{start}{line}  " + f",{line}  ".join(entries) + f"{line}{end}"
 
 
 def _to_plain(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
     if is_dataclass(value):
-        names = [field.name for field in fields(value)]
-        return {name: _to_plain(getattr(value, name), f"{where}.{name}") for name in names}
+        kind: Any = type(value)
+        return {
+            name: _to_plain(getattr(value, name), f"{where}.{name}") for name in _list_hints(kind)
+        }
     if isinstance(value, dict):
         return {
             str(key): _to_plain(value[key], f"{where}[{key!r}]") for key in sorted(value, key=str)
         }
     if isinstance(value, list | tuple):
         return [_to_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ManifestError(f"{where} is {value}: a manifest holds finite numbers only")
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ManifestError(f"{where} is {value}: a manifest holds finite numbers only")
         return value
     raise ManifestError(
         f"{where} is a {type(value).__name__}: needed are text, numbers, lists and dictionaries"
@@ -92,6 +120,8 @@ def parse(text: str) -> Any:
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
+    if kind in PLAIN:
+        return _read_plain(kind, value, where)
     if is_dataclass(kind):
         return _read_record(kind, value, where)
     origin, arguments = get_origin(kind), get_args(kind)
@@ -107,25 +137,37 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         items = value.items() if isinstance(value, dict) else _refuse(value, where, "an object")
         return {key: _read(arguments[1], item, f"{where}[{key!r}]") for key, item in items}
-    return _read_plain(kind, value, where)
+    raise TypeError(f"{where} has a type hint that no manifest holds: {kind}")
 
 
 def _read_record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         _refuse(value, where, "an object")
-    hints = get_type_hints(kind, include_extras=True)
-    known = {field.name: field for field in fields(kind)}
-    unknown = sorted(set(value) - set(known))
+    hints = _list_hints(kind)
+    unknown = sorted(value.keys() - hints.keys())
     if unknown:
         raise ManifestError(f"{where} has an unknown key {unknown[0]!r}")
-    missing = [name for name in known if name not in value and _is_needed(known[name])]
+    missing = [name for name in _list_needed(kind) if name not in value]
     if missing:
         raise ManifestError(f"{where} lacks {missing[0]!r}")
     return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
 
 
-def _is_needed(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
+# a gallery holds tens of thousands of records of a few kinds
+@cache
+def _list_hints(kind: Any) -> dict[str, Any]:
+    """List the type hints of a dataclass's fields, in their order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+@cache
+def _list_needed(kind: Any) -> list[str]:
+    return [
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING and field.default_factory is MISSING
+    ]
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -174,15 +216,25 @@ def find_files(record: Any) -> list[str]:
         >>> find_files(PageFigure(title="a grid", file="grid.png", text="all filters"))
         ['grid.png']
     """
-    hints = get_type_hints(type(record), include_extras=True)
-    found: list[str] = []
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if "relative file" in str(hints[field.name]):
-            found += [value] if isinstance(value, str) else list(value or ())
+    return list(dict.fromkeys(_each_file(record)))
+
+
+def _each_file(record: Any) -> Iterator[str]:
+    kind: Any = type(record)
+    for name, holds_files in _list_holders(kind).items():
+        value = getattr(record, name)
+        if holds_files:
+            yield from [value] if isinstance(value, str) else value or ()
         elif isinstance(value, tuple):
-            found += [file for item in value if is_dataclass(item) for file in find_files(item)]
-    return list(dict.fromkeys(found))
+            for item in value:
+                if is_dataclass(item):
+                    yield from _each_file(item)
+
+
+@cache
+def _list_holders(kind: Any) -> dict[str, bool]:
+    """List the fields of a dataclass that may hold files, and whether each does itself."""
+    return {name: "relative file" in str(hint) for name, hint in _list_hints(kind).items()}
 
 
 def _refuse(value: Any, where: str, needed: Any) -> Any:

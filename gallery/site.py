@@ -13,12 +13,18 @@ from vizcnn.gallery.deconv_manifest import DeconvManifest, PhotoSection
 from vizcnn.gallery.files import write_text
 from vizcnn.gallery.filter_manifest import FilterManifest
 from vizcnn.gallery.manifest import Manifest, write_manifest
+from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 from vizcnn.gallery.records import Weights
+from vizcnn.gallery.top_site import render_layers
+from vizcnn.progress import Progress, silent
 
 HERE = Path(__file__).parent
 
 STATIC_FILES = ("gallery.css", "gallery.js")
 """Files that are copied beside the pages."""
+
+OWN_STATIC_FILES = {"gallery": ("top.css", "top.js")}
+"""Further such files, by kind of manifest."""
 
 SHOWN_BY_BROWSERS = (".png", ".svg", ".webp", ".jpg", ".jpeg", ".gif")
 """Figures that stand in the page itself; others (PDF) are linked only."""
@@ -27,12 +33,13 @@ CRISP_BELOW = 48
 """Images of at most so many pixels are shown with hard pixel edges in the small view."""
 
 
-def write_gallery(manifest: Manifest, folder: Path) -> Path:
+def write_gallery(manifest: Manifest, folder: Path, progress: Progress = silent) -> Path:
     """Write the pages, their style and script, and ``manifest.json`` into a folder.
 
     Args:
         manifest: What a run made.
         folder: The output folder; every file that the manifest names is there already.
+        progress: Shows how many pages are written.
 
     Returns:
         Path of ``index.html``.
@@ -44,10 +51,11 @@ def write_gallery(manifest: Manifest, folder: Path) -> Path:
     _require_files(manifest, folder)
     pages = render_pages(manifest)
     write_manifest(manifest, folder)
-    for name in STATIC_FILES:
+    for name in STATIC_FILES + OWN_STATIC_FILES.get(manifest.kind, ()):
         write_text(folder / name, (HERE / "static" / name).read_text(encoding="utf-8"))
     # index.html last: while it is missing or old, so is the gallery
-    for name, page in sorted(pages.items(), key=lambda item: item[0] == "index.html"):
+    ordered = sorted(pages.items(), key=lambda item: item[0] == "index.html")
+    for name, page in progress(ordered, label="pages", total=len(ordered), unit="page"):
         write_text(folder / name, page)
     return folder / "index.html"
 
@@ -91,10 +99,16 @@ def _render_aliasing(environment: Environment, manifest: AliasingManifest) -> di
     return {"index.html": environment.get_template("aliasing.html").render(manifest=manifest)}
 
 
+def _render_receptive(environment: Environment, manifest: ReceptiveManifest) -> dict[str, str]:
+    return {"index.html": environment.get_template("receptive.html").render(manifest=manifest)}
+
+
 PAGES: Mapping[str, Callable[[Environment, Any], dict[str, str]]] = {
     "deconv": _render_photos,
     "filters": _render_filters,
     "aliasing": _render_aliasing,
+    "receptive": _render_receptive,
+    "gallery": render_layers,
 }
 """What renders the pages of each kind of manifest."""
 
@@ -145,7 +159,7 @@ def make_environment() -> Environment:
         "shown": lambda name: name.lower().endswith(SHOWN_BY_BROWSERS),
         "suffix": lambda name: Path(name).suffix.lstrip(".").upper(),
     }
-    environment.globals |= {"CRISP_BELOW": CRISP_BELOW}
+    environment.globals |= {"CRISP_BELOW": CRISP_BELOW, "root": ""}
     return environment
 
 

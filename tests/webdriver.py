@@ -17,6 +17,7 @@ from typing import Any
 
 KEYS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015"}
 KEYS |= {"enter": "\ue007", "escape": "\ue00c", "tab": "\ue004"}
+KEYS |= {"home": "\ue011", "end": "\ue010", "backspace": "\ue003"}
 
 FLAGS = [
     "--headless",
@@ -58,7 +59,10 @@ class Browser:
         return send(self.session + path, body)
 
     def open(self, page: Path) -> None:
-        self.call("/url", {"url": page.absolute().as_uri()})
+        self.visit(page.absolute().as_uri())
+
+    def visit(self, url: str) -> None:
+        self.call("/url", {"url": url})
         self.wait_for_frame()  # keys are dropped before the first picture
 
     def press(self, *keys: str) -> None:

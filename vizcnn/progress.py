@@ -7,15 +7,29 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Wraps an iterable and shows how far it has come, as ``tqdm`` does."""
+    """Wraps an iterable and shows how far it has come, as ``tqdm`` does.
+
+    ``initial`` items of the ``total`` were done in a former run.
+    """
 
     def __call__(
-        self, items: Iterable[T], *, label: str, total: int | None = None, unit: str = "it"
+        self,
+        items: Iterable[T],
+        *,
+        label: str,
+        total: int | None = None,
+        unit: str = "it",
+        initial: int = 0,
     ) -> Iterator[T]: ...
 
 
 def silent(
-    items: Iterable[T], *, label: str, total: int | None = None, unit: str = "it"
+    items: Iterable[T],
+    *,
+    label: str,
+    total: int | None = None,
+    unit: str = "it",
+    initial: int = 0,
 ) -> Iterator[T]:
     """Show nothing."""
     return iter(items)

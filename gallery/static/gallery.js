@@ -15,7 +15,10 @@ function remember(theme) {
 const isDark = () => root.dataset.theme
   ? root.dataset.theme === "dark"
   : matchMedia("(prefers-color-scheme: dark)").matches;
-if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
+function takeTheme() {
+  if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
+}
+takeTheme();
 
 function showTheme() {
   find("[data-action=theme]").setAttribute("aria-pressed", String(isDark()));
@@ -117,7 +120,7 @@ function nearest(items, from, key) {
   return best;
 }
 function moveFocus(event) {
-  const items = findAll(".tile, .card a");
+  const items = findAll(".tile, .card > a");
   const from = items.includes(document.activeElement) ? document.activeElement : null;
   // with nothing chosen, up and down scroll the page as ever
   if (!from && (!items.length || !["ArrowLeft", "ArrowRight"].includes(event.key))) return;
@@ -177,6 +180,8 @@ function pressKey(event) {
 
 function prepare() {
   showTheme();
+  // Back may bring a page as it was left, before the theme was switched on another
+  addEventListener("pageshow", () => { takeTheme(); showTheme(); });
   document.addEventListener("keydown", pressKey);
   document.addEventListener("click", (event) => {
     const action = event.target.closest("[data-action]");

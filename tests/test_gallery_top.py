@@ -1,0 +1,259 @@
+"""Pages of a net's layers: what they show and where they lead."""
+
+import re
+from dataclasses import replace
+from os import fsdecode
+from pathlib import Path
+from posixpath import normpath
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import pytest
+
+from tests.test_gallery_site import NASTY, Page
+from tests.top_galleries import (
+    NASTY_NAMES,
+    SIDE,
+    TOP,
+    change_layer,
+    make_silent,
+    make_top_layer,
+    make_top_manifest,
+    make_unit,
+)
+from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.site import HERE, write_gallery
+from vizcnn.gallery.top_manifest import TopManifest, name_folders
+from vizcnn.gallery.top_site import choose_units
+
+
+def write(manifest: TopManifest, folder: Path) -> dict[str, Page]:
+    write_gallery(manifest, folder)
+    return {file.relative_to(folder).as_posix(): Page(file) for file in folder.rglob("*.html")}
+
+
+def check_links(pages: dict[str, Page], folder: Path) -> set[str]:
+    """Every link leads to a file in the folder or a place of its page; gives the pages reached."""
+    reached = set()
+    for name, page in pages.items():
+        ids = [values["id"] for _, values in page.elements if "id" in values]
+        assert len(ids) == len(set(ids))
+        for link in page.links:
+            parts = urlsplit(link)
+            assert (parts.scheme, parts.netloc, parts.query) in (("", "", ""), ("data", "", ""))
+            assert not parts.fragment or parts.fragment in ids
+            if parts.path and not parts.scheme:
+                target = normpath(
+                    Path(name).parent.as_posix() + "/" + fsdecode(unquote_to_bytes(parts.path))
+                )
+                assert not target.startswith("..") and (folder / target).is_file(), (name, link)
+                reached.add(target)
+    return reached
+
+
+def list_tiles(page: Page) -> list[dict[str, str]]:
+    return [values for values in page.find_all("li") if "data-u" in values]
+
+
+def test_front_layers_and_units_have_a_page_each_and_lead_to_one_another(tmp_path):
+    pages = write(make_top_manifest(tmp_path, units=3, silent=(1,)), tmp_path)
+    units = [f"{layer}/unit-{unit:04d}.html" for layer in ("conv1", "conv2") for unit in range(3)]
+    assert set(pages) == {"index.html", "conv1/index.html", "conv2/index.html", *units}
+    assert check_links(pages, tmp_path) >= set(pages)
+
+
+def test_front_page_tells_net_weights_accuracy_photos_and_layers(tmp_path):
+    page = write(make_top_manifest(tmp_path, units=6), tmp_path)["index.html"]
+    for text in (
+        "ZFNet",
+        "bundled ZFNet",
+        "top-1 61.0\u00a0%, top-5 87.0\u00a0%",
+        "1200 photos",
+        "1 left out",
+        "it is cut off",
+        "Zeiler & Fergus 2014",
+        "6 units, maps of 16\u00a0×\u00a016",
+        "receptive field 20\u00a0×\u00a024\u00a0px",
+        "computed by windows",
+        "vizcnn gallery --model zfnet --data 'my photos'",
+    ):
+        assert text in page.text, text
+    sheets = [image["src"] for image in page.find_all("img")]
+    # six units, of which number 5 is silent: four of the other five
+    assert sheets == [
+        f"{layer}/sheets/{u}-small.webp" for layer in ("conv1", "conv2") for u in range(4)
+    ]
+
+
+def test_weights_without_accuracy_are_said_to_be_so(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=1, silent=())
+    weights = replace(manifest.weights, top1=None, top5=None)
+    text = write(replace(manifest, weights=weights), tmp_path)["index.html"].text
+    assert "Accuracyunknown" in text
+    weights = replace(manifest.weights, top1=None)
+    text = write(replace(manifest, weights=weights), tmp_path)["index.html"].text
+    assert "Accuracytop-5 87.0" in text
+
+
+def test_layer_page_has_a_tile_for_every_unit(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=12)
+    page = write(manifest, tmp_path)["conv1/index.html"]
+    tiles = list_tiles(page)
+    assert [tile["data-u"] for tile in tiles] == [str(unit) for unit in range(12)]
+    assert "data-a" not in tiles[5] and "data-s" not in tiles[5] and "silent" in page.text
+    for tile, unit in zip(tiles, manifest.layers[0].units, strict=True):
+        if unit.places:
+            assert float(tile["data-a"]) == pytest.approx(unit.places[0].activation, rel=1e-5)
+            assert float(tile["data-s"]) == pytest.approx(unit.spread, rel=1e-3)
+    images = page.find_all("img")
+    assert [image["src"] for image in images] == [
+        f"../conv1/sheets/{unit}-small.webp" for unit in range(12) if unit != 5
+    ]
+    for image in images:
+        assert (image["width"], image["height"]) == ("80", "32")
+        assert (image["loading"], image["decoding"]) == ("lazy", "async")
+        assert image["alt"].startswith("Sheet of unit ")
+
+
+def test_a_layer_page_needs_less_than_half_a_kilobyte_for_a_unit(tmp_path):
+    folders = [tmp_path / "few", tmp_path / "many"]
+    for folder, units in zip(folders, (10, 210), strict=True):
+        write_gallery(make_top_manifest(folder, units=units, layers=("conv1",)), folder)
+    few, many = (len((folder / "conv1/index.html").read_bytes()) for folder in folders)
+    assert (many - few) / 200 < 500
+
+
+def test_unit_page_tells_its_places_photos_and_command(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=3, silent=())
+    page = write(manifest, tmp_path)["conv2/unit-0002.html"]
+    unit = manifest.layers[1].units[2]
+    assert unit.command in page.text and "conv2 --unit 2" in unit.command
+    rows = [values for values in page.find_all("tr") if "data-rank" in values]
+    assert [row["data-rank"] for row in rows] == [str(rank + 1) for rank in range(TOP)]
+    shown = [image["src"] for image in page.find_all("img")]
+    assert shown == ["../conv2/sheets/2-large.webp"] * 2 + [
+        f"../photos/{place.photo:04d}.webp" for place in unit.places
+    ]
+    for place in unit.places:
+        assert manifest.photos[place.photo].name in page.text or place.photo == 3  # not UTF-8
+        assert f"{place.position[0]}, {place.position[1]}" in page.text
+
+
+def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=1, silent=())
+    page = write(manifest, tmp_path)["conv1/unit-0000.html"]
+    boxes = [v["style"] for v in page.find_all("span") if v.get("class") == "box"]
+    for style, place in zip(boxes, manifest.layers[0].units[0].places, strict=True):
+        top, left, width, height = (float(value) for value in re.findall(r"([\d.]+)%", style))
+        drawn = (top, left, top + height, left + width)
+        assert drawn == pytest.approx([100 * edge / SIDE for edge in place.box], abs=0.002)
+
+
+def test_silent_units_have_a_tile_and_a_page_without_pictures(tmp_path):
+    pages = write(make_top_manifest(tmp_path, units=2, silent=(0, 1)), tmp_path)
+    assert "All of its units are silent" in pages["index.html"].text
+    assert "2 silent on every photo" in pages["conv1/index.html"].text
+    for name in ("conv1/index.html", "conv1/unit-0001.html"):
+        assert pages[name].find_all("img") == [] and "silent" in pages[name].text
+    check_links(pages, tmp_path)
+
+
+def test_layer_without_places_has_no_column_for_them(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=1, silent=())
+    layer = manifest.layers[0]
+    place = replace(layer.units[0].places[0], position=None)
+    unit = replace(layer.units[0], places=(place,), spread=None, name="tabby")
+    changed = {"units": (unit,), "map_size": None, "stride": None, "receptive_field": None}
+    pages = write(change_layer(manifest, **changed), tmp_path)
+    page = pages["conv1/unit-0000.html"]
+    assert "Row, column" not in page.text and "tabby unit 0 of conv1" in page.text
+    assert "receptive field unknown" in pages["index.html"].text
+    assert "data-s" not in list_tiles(pages["conv1/index.html"])[0]
+
+
+@pytest.mark.parametrize("name", [*NASTY, *NASTY_NAMES[:3]])
+def test_everything_is_escaped(tmp_path, name):
+    manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
+    plain = write(manifest, tmp_path)
+    unit = replace(manifest.layers[0].units[0], name=name, command=name)
+    texts = dict.fromkeys(("name", "path", "scaling", "computed"), name)
+    nasty = change_layer(manifest, units=(unit,), notes=(name,), **texts)
+    nasty = replace(
+        nasty,
+        **dict.fromkeys(("title", "model", "method", "method_source", "command"), name),
+        photos=tuple(replace(photo, name=name) for photo in manifest.photos),
+        weights=replace(manifest.weights, describe=name, note=name, data=name),
+        data=replace(manifest.data, describe=name),
+        settings={name: name},
+        versions={name: name},
+    )
+    pages = write(nasty, tmp_path)
+    assert set(pages) == set(plain)
+    for file, page in pages.items():
+        assert name in page.text
+        assert len(page.find_all("script")) == len(plain[file].find_all("script")) == 2
+        assert {tag for tag, _ in page.elements} <= {tag for tag, _ in plain[file].elements} | {
+            "span"
+        }
+        assert not any(key.startswith("on") for _, values in page.elements for key in values)
+    check_links(pages, tmp_path)
+
+
+def test_photo_whose_name_is_not_utf8_is_shown_escaped(tmp_path):
+    pages = write(make_top_manifest(tmp_path, units=4, layers=("conv1",), silent=()), tmp_path)
+    assert r"caf\udce9.jpg" in pages["conv1/unit-0003.html"].text
+
+
+def test_layers_with_odd_names_have_folders_of_their_own(tmp_path):
+    names = ("features.3", "inception4a.branch1#2", "a/b", "a:b", "../up", "Жук", "photos")
+    pages = write(make_top_manifest(tmp_path, units=1, silent=(), layers=names), tmp_path)
+    assert len([name for name in pages if name.endswith("/index.html")]) == len(names)
+    check_links(pages, tmp_path)
+    assert "inception4a.branch1#2" in pages["inception4a.branch1-2/index.html"].text
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", folder) for folder in name_folders(names))
+
+
+def test_posters_notes_and_raw_values_are_linked(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=1, silent=())
+    for name in ("poster 1.png", "poster.pdf", "raw.npz"):
+        (tmp_path / name).write_bytes(b"file")
+    unit = replace(manifest.layers[0].units[0], arrays="raw.npz")
+    changed = {"posters": ("poster 1.png", "poster.pdf"), "notes": ("look out",), "units": (unit,)}
+    pages = write(change_layer(manifest, **changed), tmp_path)
+    assert "poster%201.png" in pages["index.html"].links
+    assert {"../poster%201.png", "../poster.pdf"} < set(pages["conv1/index.html"].links)
+    assert "poster (PNG) · poster (PDF)" in pages["index.html"].text
+    assert "look out" in pages["conv1/index.html"].text
+    assert "../raw.npz" in pages["conv1/unit-0000.html"].links
+
+
+def test_strip_is_spread_over_the_units_that_are_not_silent(tmp_path):
+    units = [make_unit(tmp_path, "conv1", unit) for unit in range(8)]
+    empty = make_top_layer(tmp_path, "conv1", "conv1", 0)
+    layer = replace(empty, units=(make_silent(9), *units))
+    assert [unit.unit for unit in choose_units(layer)] == [0, 2, 4, 6]
+    assert [unit.unit for unit in choose_units(layer, 20)] == list(range(8))
+    assert choose_units(replace(layer, units=(make_silent(0),))) == []
+
+
+def test_pages_style_and_script_ask_the_network_for_nothing(tmp_path):
+    write(make_top_manifest(tmp_path, units=1, silent=()), tmp_path)
+    files = [*tmp_path.rglob("*.html"), *tmp_path.glob("*.css"), *tmp_path.glob("*.js")]
+    assert {"top.css", "top.js", "gallery.css", "gallery.js"} <= {file.name for file in files}
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttp|data:image", text)
+
+
+def test_other_galleries_are_spared_the_files_of_this_one():
+    base = (HERE / "templates" / "base.html").read_text(encoding="utf-8")
+    assert "top." not in base
+
+
+def test_many_photos_left_out_do_not_fill_the_front_page(tmp_path):
+    manifest = make_top_manifest(tmp_path, units=1, silent=())
+    failures = tuple(Failure(source=f"{number}.jpg", error="empty") for number in range(21))
+    data = replace(manifest.data, failures=failures, describe="1200 photos in 'my photos'")
+    page = write(replace(manifest, data=data), tmp_path)["index.html"]
+    assert "21 photos left out" in page.text and "20.jpg" in page.text
+    assert len(page.find_all("details")) == 2
+    assert page.text.count("1200 photos") == 1

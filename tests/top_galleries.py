@@ -1,0 +1,189 @@
+"""Small galleries of layers on disk, for the tests of their pages."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.galleries import COLOURS, WEIGHTS
+from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.top_manifest import (
+    PhotoData,
+    Place,
+    SourcePhoto,
+    TopLayer,
+    TopManifest,
+    TopUnit,
+    name_folders,
+)
+
+SIDE = 64
+PHOTOS = 12
+GRID = (3, 3)
+TOP = GRID[0] * GRID[1]
+WINDOW = (20, 24)
+SMALL_GAPS, LARGE_GAPS = (1, 4), (2, 10)
+NASTY_NAMES = (
+    "<script>alert(1)</script>.jpg",
+    "\"quoted\" & 'single'.jpg",
+    "Жук/каф é #1?%20.jpg",
+    "caf\udce9.jpg",
+)
+
+
+def measure_sheet(tile: tuple[int, int], gaps: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a sheet of tiles (height, width) with gaps (inner, between halves)."""
+    rows, columns = GRID
+    half = columns * tile[1] + (columns - 1) * gaps[0]
+    return 2 * half + gaps[1], rows * tile[0] + (rows - 1) * gaps[0]
+
+
+def paint_sheet(
+    file: Path, unit: int, places: int, tile: tuple[int, int], gaps: tuple[int, int]
+) -> None:
+    """Tiles in colours that tell units and ranks apart; the left half is paler than the right."""
+    width, height = measure_sheet(tile, gaps)
+    sheet = Image.new("RGB", (width, height), (128, 128, 128))
+    for half in range(2):
+        for rank in range(places):
+            row, column = divmod(rank, GRID[1])
+            colour = tuple(
+                (c + 17 * unit + 9 * rank) % 200 // (2 - half) for c in COLOURS[rank % 3]
+            )
+            corner = (
+                half * (width + gaps[1]) // 2 + column * (tile[1] + gaps[0]),
+                row * (tile[0] + gaps[0]),
+            )
+            sheet.paste(Image.new("RGB", (tile[1], tile[0]), colour), corner)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(file, quality=80)
+
+
+def measure_strength(unit: int, rank: int) -> float:
+    """An order by activation, and one by spread, that are neither each other's nor the numbers'."""
+    strongest = 10.0 + unit * 7 % 13
+    return strongest * (1 - rank * (1 + unit * 5 % 11) / 100)
+
+
+def make_place(unit: int, rank: int, flat: bool = False) -> Place:
+    top, left = (unit * 3 + rank) % 40, (unit * 5 + 2 * rank) % 36
+    return Place(
+        photo=(unit + rank) % PHOTOS,
+        activation=measure_strength(unit, rank),
+        position=None if flat else (rank, unit % 16),
+        box=(0, 0, SIDE, SIDE) if flat else (top, left, top + WINDOW[0], left + WINDOW[1]),
+        corner=(0, 0) if flat else (top, left),
+    )
+
+
+def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> TopUnit:
+    home = f"{layer}/sheets"
+    made = TopUnit(
+        unit=unit,
+        spread=1 - measure_strength(unit, TOP - 1) / measure_strength(unit, 0),
+        places=tuple(make_place(unit, rank) for rank in range(TOP)),
+        command=f"vizcnn gallery --model zfnet --data 'my photos' --layer {layer} --unit {unit}",
+        small=f"{home}/{unit}-small.webp",
+        large=f"{home}/{unit}-large.webp",
+    )
+    made = replace(made, **changes)
+    for name, factor, gaps in ((made.small, 1, SMALL_GAPS), (made.large, 2, LARGE_GAPS)):
+        if name:
+            tile = (WINDOW[0] // 2 * factor, WINDOW[1] // 2 * factor)
+            paint_sheet(folder / name, unit, len(made.places), tile, gaps)
+    return made
+
+
+def make_silent(unit: int) -> TopUnit:
+    return TopUnit(
+        unit=unit, spread=None, places=(), command="vizcnn gallery", small=None, large=None
+    )
+
+
+def make_top_layer(
+    folder: Path, name: str, home: str, units: int, silent: tuple[int, ...] = (), **changes: Any
+) -> TopLayer:
+    tile = (WINDOW[0] // 2, WINDOW[1] // 2)
+    layer = TopLayer(
+        name=name,
+        path=f"features.{name}",
+        folder=home,
+        units_total=units,
+        map_size=(16, 16),
+        receptive_field=WINDOW,
+        stride=(4, 4),
+        window=WINDOW,
+        computed="windows",
+        scaling="each by its largest value",
+        grid=GRID,
+        small_px=measure_sheet(tile, SMALL_GAPS),
+        large_px=measure_sheet((2 * tile[0], 2 * tile[1]), LARGE_GAPS),
+        large_gaps=LARGE_GAPS,
+        units=tuple(
+            make_silent(unit) if unit in silent else make_unit(folder, home, unit)
+            for unit in range(units)
+        ),
+    )
+    return replace(layer, **changes)
+
+
+def make_source(folder: Path, number: int, name: str) -> SourcePhoto:
+    file = folder / f"photos/{number:04d}.webp"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shade = Image.linear_gradient("L").resize((SIDE, SIDE)).rotate(30 * number)
+    Image.merge("RGB", (shade, shade.transpose(Image.Transpose.ROTATE_90), shade)).save(file)
+    return SourcePhoto(name=name, sha256="cd" * 32, image=file.relative_to(folder).as_posix())
+
+
+def make_top_manifest(
+    folder: Path,
+    units: int = 12,
+    layers: tuple[str, ...] = ("conv1", "conv2"),
+    silent: tuple[int, ...] = (5,),
+    names: tuple[str, ...] = NASTY_NAMES,
+    **changes: Any,
+) -> TopManifest:
+    """A net's gallery with its images; the photos bear ``names`` first, then plain ones."""
+    plain = tuple(f"beetles/{number:02d}.jpg" for number in range(PHOTOS))
+    manifest = TopManifest(
+        vizcnn="0.1.0",
+        command="vizcnn gallery --model zfnet --data 'my photos'",
+        model="zfnet",
+        title="ZFNet",
+        method="deconvnet",
+        method_source="Zeiler & Fergus 2014",
+        weights=WEIGHTS,
+        input_size=(SIDE, SIDE),
+        data=PhotoData(
+            describe="folder 'my photos'",
+            count=1200,
+            failures=(Failure(source="broken <b>.jpg", error="it is cut off"),),
+        ),
+        layers=tuple(
+            make_top_layer(folder, name, home, units, silent)
+            for name, home in zip(layers, name_folders(layers), strict=True)
+        ),
+        photos=tuple(
+            make_source(folder, number, name)
+            for number, name in enumerate((*names, *plain)[:PHOTOS])
+        ),
+        settings={"top": TOP, "layers": list(layers)},
+        versions={"torch": "2.9.1"},
+    )
+    return replace(manifest, **changes)
+
+
+def change_layer(manifest: TopManifest, number: int = 0, **changes: Any) -> TopManifest:
+    layers = list(manifest.layers)
+    layers[number] = replace(layers[number], **changes)
+    return replace(manifest, layers=tuple(layers))
+
+
+def name_classes(manifest: TopManifest, number: int = 0) -> TopManifest:
+    """Give the units of a layer the names in NASTY_NAMES, in turn, as if they were classes."""
+    units = tuple(
+        replace(unit, name=NASTY_NAMES[unit.unit % len(NASTY_NAMES)])
+        for unit in manifest.layers[number].units
+    )
+    return change_layer(manifest, number, units=units)
