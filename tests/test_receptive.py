@@ -1,49 +1,21 @@
-"""Receptive fields against published sizes and against where the gradient really reaches."""
-
-import functools
+"""Receptive fields of whole nets, against where the gradient reaches: branches, pools, edges."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-import vizcnn
 from tests.models import Pooled, branching_nets, prepare
-from vizcnn.receptive import find_boxes, find_field
+from tests.reaching import find_reaches, let_everything_through
+from vizcnn.receptive import find_boxes
+from vizcnn.receptive.boxes import trace_back
 from vizcnn.recording import record
 
 
-@functools.lru_cache(maxsize=1)
-def load(name):
-    return vizcnn.load(name, weights=None)
-
-
-def record_net(net, size, layer):
+def record_net(net, x, layer):
     with record(net) as recording:
-        net(torch.rand(1, 3, size, size))
+        net(x)
     return recording.find_output(layer), recording.input
-
-
-@pytest.mark.parametrize(
-    ("name", "layer", "side"),
-    [
-        ("alexnet", "conv1", 11),
-        ("alexnet", "conv2", 51),
-        ("alexnet", "conv3", 99),
-        ("alexnet", "conv4", 131),
-        ("alexnet", "conv5", 163),  # the published sizes of AlexNet at 227 px
-        ("alexnet", "pool5", 195),
-        ("vgg16", "conv3_3", 40),
-        ("vgg16", "pool5", 212),
-        ("zfnet", "conv1", 7),
-        ("zfnet", "conv2", 27),
-        ("resnet18", "conv5", 435),
-    ],
-)
-def test_published_sizes(name, layer, side):
-    model = load(name)
-    output, input = record_net(model.module, model.input_size, vizcnn.find_layer(model, layer))
-    assert find_field(output, input) == (side, side)
 
 
 def reach_of_gradient(output, input, row, column):
@@ -71,30 +43,48 @@ class Linear(nn.Module):
 
 @pytest.mark.parametrize("position", [(0, 0), (0, 3), (2, 2), (4, 4), (1, 4)])
 def test_box_equals_the_reach_of_the_gradient(position):
-    output, input = record_net(prepare(Linear()), 32, "last")
+    output, input = record_net(prepare(Linear()), torch.rand(1, 3, 32, 32), "last")
     (box,) = find_boxes(output, input, torch.tensor([position])).tolist()
     assert box == [int(edge) for edge in reach_of_gradient(output, input, *position)]
 
 
-@pytest.mark.parametrize("layer", ["chain.4", "chain.7", "chain.11"])
-def test_box_holds_the_reach_of_the_gradient_under_every_pool(layer):
-    output, input = record_net(prepare(Pooled(), 64), 64, layer)
-    for row in range(output.shape[-2]):
-        for column in range(output.shape[-1]):
-            if output[0, :, row, column].abs().sum() == 0:
-                continue
-            top, left, bottom, right = reach_of_gradient(output, input, row, column)
-            box = find_boxes(output, input, torch.tensor([[row, column]]))[0]
-            assert box[0] <= top and box[1] <= left and box[2] >= bottom and box[3] >= right
+ODD = {name: (net, layer) for name, (net, layer) in branching_nets().items() if "edits" not in name}
+ODD |= {f"pools to {layer}": (Pooled(), layer) for layer in ("chain.3", "chain.7", "chain.11")}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_boxes_of_odd_nets_are_where_the_gradient_reaches(name, monkeypatch):
+    net, layer = ODD[name]
+    shape = (1, 3, 64, 64) if isinstance(net, Pooled) else (1, 3, 37, 44)
+    output, input = record_net(prepare(net, 64), torch.rand(shape), layer)
+    places = [(0, 0)]
+    if output.ndim == 4:
+        places = torch.cartesian_prod(*map(torch.arange, output.shape[2:])).tolist()[::7]
+    boxes = find_boxes(output, input, torch.tensor(places))
+    let_everything_through(monkeypatch)
+    assert {layer: boxes.tolist()} == find_reaches(net, [layer], shape, {layer: places})
+    assert trace_back(output, input, torch.tensor(places)).exact
+
+
+def test_a_net_that_writes_into_slices_sees_the_whole_image_as_far_as_is_known():
+    net, layer = branching_nets()["edits its input"]
+    output, input = record_net(prepare(net), torch.rand(1, 3, 32, 32), layer)
+    middle = torch.tensor([[15, 15]])
+    assert find_boxes(output, input, middle).tolist() == [[0, 0, 32, 32]]
+    assert not trace_back(output, input, middle).exact
 
 
 def test_what_joins_the_whole_map_sees_the_whole_image():
-    output, input = record_net(prepare(branching_nets()["inception"][0]), 32, "head")
+    output, input = record_net(
+        prepare(branching_nets()["inception"][0]), torch.rand(1, 3, 32, 32), "head"
+    )
     assert find_boxes(output, input, torch.tensor([[0, 0]])).tolist() == [[0, 0, 32, 32]]
 
 
 def test_boxes_are_cut_at_the_edge_only_when_asked():
-    output, input = record_net(prepare(nn.Sequential(nn.Conv2d(3, 2, 5, padding=2))), 16, "0")
+    output, input = record_net(
+        prepare(nn.Sequential(nn.Conv2d(3, 2, 5, padding=2))), torch.rand(1, 3, 16, 16), "0"
+    )
     corner = torch.tensor([[0, 15]])
     assert find_boxes(output, input, corner).tolist() == [[0, 13, 3, 16]]
     assert find_boxes(output, input, corner, clip=False).tolist() == [[-2, 13, 3, 18]]

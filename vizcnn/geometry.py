@@ -64,8 +64,8 @@ def find_window(node: Node, on_path: Container[Node] | None = None) -> Window | 
             pair(node._saved_dilation),
         )
     if kind == "MaxPool":
-        window: Window = node.window
-        return window
+        window = getattr(node, "window", None)  # a function of others may have this name
+        return window if isinstance(window, Window) else None
     if kind in ("AvgPool2D", "MaxPool2DWithIndices"):
         return _pooling_window(node)
     if kind == "ConstantPadNd":

@@ -1,0 +1,259 @@
+"""Receptive fields of whole layers: size, stride and offset, and the box of any unit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vizcnn.errors import LayerError, ModelError
+from vizcnn.layers import find_layer
+from vizcnn.receptive.boxes import trace_back
+from vizcnn.recording import Recording, record
+from vizcnn.tiles import Box
+from vizcnn.zoo.model import ZooModel
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows or the columns of the image that units of one row or column of a map depend on.
+
+    Attributes:
+        start, stop: Uncut, as if the image went on where the layers pad; ``stop`` is exclusive.
+        seen_start, seen_stop: Inside the image, really read; equal if nothing is.
+    """
+
+    start: int
+    stop: int
+    seen_start: int
+    seen_stop: int
+
+    @property
+    def size(self) -> int:
+        """Uncut length in pixels."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What the units of a layer depend on; sizes are (vertical, horizontal), in input pixels.
+
+    Attributes:
+        layer: The layer's name, as asked for.
+        path: Module path.
+        maps: Number of feature maps, or of units of a fully connected layer.
+        map_size: Height and width of a feature map; None for a vector of units.
+        input_size: Height and width of the input.
+        size: Of the middle unit's receptive field, uncut.
+        stride: From a unit's field to its neighbour's; None where it is not the same everywhere,
+            or there are no neighbours.
+        exact: Whether all geometry below the layer is known; else fields may be too large, never
+            too small.
+        rows: What the units of each row of the map depend on; of a vector, one for all.
+        columns: The same of each column.
+    """
+
+    layer: str
+    path: str
+    maps: int
+    map_size: tuple[int, int] | None
+    input_size: tuple[int, int]
+    size: tuple[int, int]
+    stride: tuple[int, int] | None
+    exact: bool
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Top and left of the uncut field of the unit (0, 0); negative in the padding."""
+        return self.rows[0].start, self.columns[0].start
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Row and column of the middle of that field; pixels have theirs at whole numbers."""
+        return find_centre(self.rows[0]), find_centre(self.columns[0])
+
+    @property
+    def middle(self) -> tuple[int, int]:
+        """Row and column of the middle unit."""
+        return len(self.rows) // 2, len(self.columns) // 2
+
+    @property
+    def share(self) -> float:
+        """Share 0..1 of the image that the middle unit sees."""
+        top, left, bottom, right = find_box(self, *self.middle)
+        return (bottom - top) * (right - left) / (self.input_size[0] * self.input_size[1])
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every unit sees the whole image."""
+        return all(
+            (span.seen_start, span.seen_stop) == (0, size)
+            for spans, size in zip((self.rows, self.columns), self.input_size, strict=True)
+            for span in spans
+        )
+
+
+def find_centre(span: Span) -> float:
+    """Give the middle of an uncut span.
+
+    Example:
+        >>> find_centre(Span(-2, 9, 0, 9))
+        3.0
+    """
+    return (span.start + span.stop - 1) / 2
+
+
+def find_box(field: ReceptiveField, row: int, column: int, clip: bool = True) -> Box:
+    """Give the receptive field of one unit of a measured layer.
+
+    Args:
+        field: From :func:`measure_fields`.
+        row: Row of the unit in its feature map; 0 of a vector of units.
+        column: Its column.
+        clip: Give what lies inside the image and is really read; else padding counts as if the
+            image went on there, and boxes may be negative.
+
+    Returns:
+        Top, left, bottom and right in input pixels, bottom and right exclusive; 0 everywhere for a
+        unit that sees padding only.
+
+    Raises:
+        LayerError: If the map has no such place.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 5, stride=2, padding=2))
+        >>> (field,) = measure_fields(net, ["0"], 16)
+        >>> find_box(field, 0, 3), find_box(field, 0, 3, clip=False)
+        ((0, 4, 3, 9), (-2, 4, 3, 9))
+    """
+    if not (0 <= row < len(field.rows) and 0 <= column < len(field.columns)):
+        raise LayerError(
+            f"layer {field.layer!r} has no unit at ({row}, {column}); needed: row "
+            f"0..{len(field.rows) - 1}, column 0..{len(field.columns) - 1}"
+        )
+    down, across = field.rows[row], field.columns[column]
+    if not clip:
+        return down.start, across.start, down.stop, across.stop
+    if down.seen_start == down.seen_stop or across.seen_start == across.seen_stop:
+        return 0, 0, 0, 0
+    return down.seen_start, across.seen_start, down.seen_stop, across.seen_stop
+
+
+def measure_fields(
+    model: ZooModel | nn.Module,
+    layers: Sequence[str],
+    input_size: int | tuple[int, int] | None = None,
+) -> tuple[ReceptiveField, ...]:
+    """Measure the receptive fields of layers, exactly, from a recorded forward pass.
+
+    Chains and branching nets, padding, dilation, ceil_mode: whatever lies between a layer and the
+    image is followed step by step; where branches meet, the field is what any of them sees.
+    Weights play no part, but where they are zero a unit sees less.
+
+    Args:
+        model: A net of the zoo, or any torch module that takes images (N, channels, H, W).
+        layers: Canonical names or module paths; see :func:`vizcnn.layers.find_layer`.
+        input_size: Side of the input in pixels, or height and width; the zoo net's own when None.
+            Layers above one that does not take inputs of this size cannot be measured.
+
+    Returns:
+        One per layer, in the order asked for.
+
+    Raises:
+        LayerError: If a layer does not exist or does not depend on the image.
+        ModelError: If inputs of this size do not reach a layer.
+
+    Example:
+        >>> from vizcnn.zoo.alexnet import AlexNet
+        >>> conv5, pool5 = measure_fields(AlexNet(hidden=8), ["conv5", "pool5"], 227)
+        >>> conv5.size, conv5.stride, conv5.offset
+        ((163, 163), (16, 16), (-64, -64))
+        >>> pool5.size, pool5.map_size
+        ((195, 195), (6, 6))
+    """
+    paths = [find_layer(model, layer) for layer in layers]
+    recording = _record_geometry(model, paths, _choose_size(model, input_size))
+    return tuple(
+        _measure(recording, layer, path) for layer, path in zip(layers, paths, strict=True)
+    )
+
+
+def _choose_size(
+    model: ZooModel | nn.Module, input_size: int | tuple[int, int] | None
+) -> tuple[int, int]:
+    if isinstance(input_size, tuple):
+        return input_size
+    if input_size is None:
+        if not isinstance(model, ZooModel):
+            raise ModelError(
+                f"the input size of a {type(model).__name__} is not known: give input_size"
+            )
+        input_size = model.input_size
+    return input_size, input_size
+
+
+def _record_geometry(
+    model: ZooModel | nn.Module, paths: list[str], size: tuple[int, int]
+) -> Recording:
+    module = model.module if isinstance(model, ZooModel) else model
+    like = next(module.parameters(), torch.zeros(()))
+    black = torch.zeros(1, _count_channels(module), *size, device=like.device, dtype=like.dtype)
+    with record(module, paths) as recording:
+        try:
+            module(black)
+        except RuntimeError as error:  # the layers above may not take this size
+            if not recording.outputs.keys() >= {path.partition("#")[0] for path in paths}:
+                reason = str(error).splitlines()[0]
+                raise ModelError(
+                    f"an input of {size[0]} x {size[1]} px does not get through the net "
+                    f"({reason}): give another input_size, or lower layers"
+                ) from None
+    return recording
+
+
+def _count_channels(module: nn.Module) -> int:
+    """Give the channels that a net's first convolution takes."""
+    convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
+    first = next(convolutions, None)
+    return first.in_channels if first else 3
+
+
+def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
+    output, input = recording.find_output(path), recording.input
+    assert input is not None
+    height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
+    # one walk for all rows and all columns: row i goes with column i as far as there are both
+    numbers = torch.arange(max(height, width))
+    positions = torch.stack([numbers % height, numbers % width], dim=1)
+    reached = trace_back(output, input, positions)
+    uncut, seen = (reached.boxes(len(numbers), clip) for clip in (False, True))
+    rows, columns = _list_spans(uncut, seen, 0)[:height], _list_spans(uncut, seen, 1)[:width]
+    steps = _find_step(rows), _find_step(columns)
+    return ReceptiveField(
+        layer=layer,
+        path=path,
+        maps=output.shape[1],
+        map_size=(height, width) if output.ndim == 4 else None,
+        input_size=(input.shape[-2], input.shape[-1]),
+        size=(rows[height // 2].size, columns[width // 2].size),
+        stride=None if steps[0] is None or steps[1] is None else (steps[0], steps[1]),
+        exact=reached.exact,
+        rows=rows,
+        columns=columns,
+    )
+
+
+def _list_spans(uncut: Tensor, seen: Tensor, axis: int) -> tuple[Span, ...]:
+    ends = torch.cat([uncut[:, axis::2], seen[:, axis::2]], dim=1)
+    return tuple(Span(*numbers) for numbers in ends.tolist())
+
+
+def _find_step(spans: Sequence[Span]) -> int | None:
+    """Give the distance of neighbouring spans, if it is the same everywhere."""
+    starts = {after.start - before.start for before, after in pairwise(spans)}
+    stops = {after.stop - before.stop for before, after in pairwise(spans)}
+    (step,) = starts if len(starts) == 1 and starts == stops else (0,)
+    return step or None
