@@ -9,7 +9,11 @@ import vizcnn
 from vizcnn.cli.aliasing import aliasing
 from vizcnn.cli.deconv import deconv
 from vizcnn.cli.filters import filters
+from vizcnn.cli.gallery import gallery
+from vizcnn.cli.merge import merge
+from vizcnn.cli.mine import mine
 from vizcnn.cli.models import models
+from vizcnn.cli.receptive import receptive
 from vizcnn.cli.train import train
 from vizcnn.cli.weights import weights
 from vizcnn.errors import VizcnnError, nearest_names
@@ -78,7 +82,7 @@ def commands() -> None:
     """
 
 
-for command in (deconv, filters, aliasing, models, weights, train):
+for command in (deconv, gallery, filters, aliasing, mine, merge, receptive, models, weights, train):
     commands.add_command(command)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SOME_FAILED = 2
 """Exit status when some photos could not be used."""
 
+SHOWN_FAILURES = 20
+"""Unusable photos that are named, one line each."""
+
 
 def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bool) -> None:
     """Say on stdout what was made and where it is.
@@ -33,3 +36,15 @@ def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bo
         click.echo(f"{net.title}, {net.weights.describe}")
     click.echo(summary)
     click.echo(f"gallery: {click.format_filename(index)}")
+
+
+def list_left_out(failures: list[str]) -> None:
+    """Say on standard error which photos could not be used.
+
+    Args:
+        failures: Why, a line for each.
+    """
+    for failure in failures[:SHOWN_FAILURES]:
+        click.echo(f"left out: {failure}", err=True)
+    if len(failures) > SHOWN_FAILURES:
+        click.echo(f"left out: {len(failures) - SHOWN_FAILURES} more", err=True)

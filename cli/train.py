@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vizcnn.cli.progress import bar
+from vizcnn.cli.report import list_left_out
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from vizcnn.training.start import Start
 
 DEFAULTS = Recipe("zfnet")
-SHOWN_FAILURES = 20
 DIGITS = "digits"
 """What ``--data`` calls the digits of scikit-learn."""
 
@@ -155,7 +155,7 @@ def train(
     recipe, begin = _find_start(start, recipe, photos.classes, path)
     run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
     run.load_photos(bar)
-    _list_unreadable(photos.unreadable + validation.unreadable)
+    list_left_out(photos.unreadable + validation.unreadable)
     _run_or_save(run, as_json)
     told = {"name": data_name, "licence": licence, "note": note}
     source = replace(source, **{name: text for name, text in told.items() if text is not None})
@@ -190,13 +190,6 @@ def _find_start(
         if begun.get("file") == file.name:
             return replace(recipe, start=begun["sha256"]), None
     return recipe, read_start(file, recipe, classes)
-
-
-def _list_unreadable(failures: list[str]) -> None:
-    for failure in failures[:SHOWN_FAILURES]:
-        click.echo(f"left out: {failure}", err=True)
-    if len(failures) > SHOWN_FAILURES:
-        click.echo(f"left out: {len(failures) - SHOWN_FAILURES} more", err=True)
 
 
 def _run_or_save(run: "TrainingRun", as_json: bool) -> None:

@@ -50,9 +50,8 @@ def test_every_command_explains_itself(words, flag):
 
 def test_readme_names_every_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for needed in ("deconv", "filters", "aliasing", "models", "weights fetch", "train"):
-        assert tuple(f"vizcnn {needed}".split()) in COMMANDS
-        assert f"vizcnn {needed}" in readme
+    for words in COMMANDS:
+        assert " ".join(words) in readme
 
 
 def test_version_and_help_without_a_command():

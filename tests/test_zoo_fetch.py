@@ -31,7 +31,13 @@ class CountingProgress:
         self.fail_after, self.error = fail_after, error
 
     def __call__(
-        self, items: Iterable[T], *, label: str, total: int | None = None, unit: str = "it"
+        self,
+        items: Iterable[T],
+        *,
+        label: str,
+        total: int | None = None,
+        unit: str = "it",
+        initial: int = 0,
     ) -> Iterator[T]:
         self.total = total
         for item in items:

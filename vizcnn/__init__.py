@@ -20,11 +20,13 @@ _HOMES = {
     "Projection": "vizcnn.projection",
     "Provenance": "vizcnn.zoo.provenance",
     "RULES": "vizcnn.rules",
+    "ReceptiveField": "vizcnn.receptive",
     "Recording": "vizcnn.recording",
     "VizcnnError": "vizcnn.errors",
     "ZooModel": "vizcnn.zoo.model",
     "find_layer": "vizcnn.layers",
     "load": "vizcnn.zoo",
+    "measure_fields": "vizcnn.receptive",
     "project": "vizcnn.projection",
     "record": "vizcnn.recording",
 }
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from vizcnn.errors import VizcnnError
     from vizcnn.layers import find_layer
     from vizcnn.projection import Projection, project
+    from vizcnn.receptive import ReceptiveField, measure_fields
     from vizcnn.recording import Recording, record
     from vizcnn.rules import RULES
     from vizcnn.zoo import load
@@ -47,12 +50,14 @@ __all__ = [
     "Projection",
     "Projector",
     "Provenance",
+    "ReceptiveField",
     "Recording",
     "VizcnnError",
     "ZooModel",
     "__version__",
     "find_layer",
     "load",
+    "measure_fields",
     "project",
     "record",
 ]

@@ -34,7 +34,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
         VizcnnError: If the folder holds files that vizcnn did not write, or cannot be written.
     """
     with _explain(folder):
-        _refuse_foreign(folder)
+        refuse_foreign(folder)
         made_folders = _make_folders(folder if folder.is_dir() else folder.parent)
     try:
         with _explain(folder):
@@ -62,7 +62,12 @@ def _explain(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
+    """Make sure that a folder may be written to: it is missing, empty or vizcnn's own.
+
+    Raises:
+        VizcnnError: If it holds files that vizcnn did not write, or is a file.
+    """
     if os.path.lexists(folder) and not folder.is_dir():
         raise VizcnnError(f"{str(folder)!r} is a file; needed: a folder for the results (--out)")
     if folder.is_dir() and not (folder / LIST_NAME).is_file():
@@ -101,7 +106,8 @@ def _move_into_place(staging: Path, folder: Path) -> None:
     )
     moves = [(folder / name, trash / name) for name in former]
     moves += [(folder / LIST_NAME, trash / LIST_NAME)] if (folder / LIST_NAME).exists() else []
-    moves += [(staging / name, folder / name) for name in [*made, Path(LIST_NAME)]]
+    # the list first: the files of a run that is killed here are known as vizcnn's own
+    moves += [(staging / name, folder / name) for name in [Path(LIST_NAME), *made]]
     done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:

@@ -44,11 +44,24 @@ def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
         )
 
 
-def save_image(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write an image (H, W, 3), uint8, as PNG."""
+def save_image(pixels: NDArray[np.uint8], path: Path, exact: bool = True) -> None:
+    """Write an image as PNG, or as WebP if its name ends so.
+
+    Args:
+        pixels: (H, W, 3), uint8.
+        path: Where to.
+        exact: Keep every pixel as it is; False makes a WebP of photos a fifth as large, with
+            losses that are hardly seen.
+    """
     image = Image.fromarray(pixels)
-    # level 4 takes a third of the time of the best compression; files grow by a few per cent
-    _write_whole(path, lambda file: image.save(file, format="PNG", compress_level=4))
+    # PNG: level 4 takes a third of the time of the best compression; files grow by a few per cent.
+    # WebP: method 2 takes half the time of the usual 4; files grow by two per cent.
+    options: dict[str, Any] = {"format": "PNG", "compress_level": 4}
+    if path.suffix.lower() == ".webp":
+        options = {"format": "WEBP", "method": 2, "quality": 85}
+        if exact:
+            options = {"format": "WEBP", "method": 0, "quality": 50, "lossless": True}
+    _write_whole(path, lambda file: image.save(file, **options))
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:

@@ -55,12 +55,22 @@ def cut_patches(photo: Image.Image, zoom: int = ZOOM) -> list[Image.Image]:
         >>> len(patches), patches[0].size
         (21, (10, 10))
     """
-    side = min(photo.size) // zoom
+    return [photo.crop(box) for box in list_squares(photo.width, photo.height, zoom)]
+
+
+def list_squares(width: int, height: int, zoom: int = ZOOM) -> list[tuple[int, int, int, int]]:
+    """Give the squares that :func:`cut_patches` cuts: left, top, right, bottom in pixels.
+
+    Example:
+        >>> list_squares(30, 20)[:3]
+        [(0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10)]
+    """
+    side = min(width, height) // zoom
     step = max(side // 2, 1)
     return [
-        photo.crop((left, top, left + side, top + side))
-        for top in range(0, photo.height - side + 1, step)
-        for left in range(0, photo.width - side + 1, step)
+        (left, top, left + side, top + side)
+        for top in range(0, height - side + 1, step)
+        for left in range(0, width - side + 1, step)
     ]
 
 

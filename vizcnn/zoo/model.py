@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -59,16 +58,7 @@ class ZooModel:
             ImageError: If the file cannot be read.
         """
         image = photo.convert("RGB") if isinstance(photo, Image.Image) else read_photo(Path(photo))
-        # resizing only the square that stays keeps a panorama from becoming a giant on the way
-        side = min(image.size) * min(self.input_size / self.preprocessing.resize, 1.0)
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        square = image.resize(
-            (self.input_size, self.input_size),
-            Image.Resampling.LANCZOS,
-            box=(left, top, left + side, top + side),
-        )
-        values = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None]
-        return values.to(torch.float32).div(255).contiguous()
+        return self.preprocessing.fit(image)[None].to(torch.float32).div(255)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:

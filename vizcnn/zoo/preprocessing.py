@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vizcnn.tiles import LUMINANCE
@@ -41,6 +43,25 @@ class Preprocessing:
     def channels(self) -> int:
         """Number of channels of the net's input."""
         return len(self.mean)
+
+    def fit(self, photo: Image.Image) -> Tensor:
+        """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
+
+        Args:
+            photo: An RGB image.
+
+        Returns:
+            Pixels (3, S, S), uint8.
+        """
+        # resizing only the square that stays keeps a panorama from becoming a giant on the way
+        side = min(photo.size) * min(self.input_size / self.resize, 1.0)
+        left, top = (photo.width - side) / 2, (photo.height - side) / 2
+        square = photo.resize(
+            (self.input_size, self.input_size),
+            Image.Resampling.LANCZOS,
+            box=(left, top, left + side, top + side),
+        )
+        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn pixels (N, 3, H, W), RGB 0..1, into the net's input (N, channels, H, W)."""

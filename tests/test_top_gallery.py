@@ -1,0 +1,215 @@
+"""Galleries of whole layers against a naive loop over units and photos, and their odd cases."""
+
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tests.small_zoo import SIZE, list_files
+from tests.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, make, write_photos
+from vizcnn.deconvnet import Projector
+from vizcnn.gallery.codec import find_files
+from vizcnn.gallery.manifest import read_manifest
+from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.mining.index_file import read_index
+from vizcnn.tiles import robust_limit, scale_signed, to_bytes
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("top")
+    write_photos(folder / "photos")
+    return folder, make(folder / "photos", folder / "out")
+
+
+@cache
+def search(folder, layer, method="deconvnet", top=4):
+    """Rank one photo after another, each through the net alone; one unit after another."""
+    files = sorted(folder.rglob("*.png"), key=lambda file: file.relative_to(folder).as_posix())
+    pixels = [MODEL.read(file) for file in files]
+    projector = Projector(MODEL, method)
+    found = {}
+    for number, photo in enumerate(pixels):
+        recording = projector.record(photo, [layer])
+        units = recording.find_output(projector.find_path(layer)).shape[1]
+        projection = projector.project_recording(recording, layer, list(range(units)))
+        for row in range(units):
+            value = projection.activations[row].item()
+            if value > 0:
+                facts = (projection.positions[row].tolist(), projection.boxes[row].tolist())
+                found.setdefault(row, []).append(
+                    (value, number, *facts, projection.pixels[row].permute(1, 2, 0).numpy())
+                )
+    names = [file.relative_to(folder).as_posix() for file in files]
+    best = {unit: sorted(all_, key=lambda p: (-p[0], p[1]))[:top] for unit, all_ in found.items()}
+    return best, names, [photo[0].permute(1, 2, 0).numpy() for photo in pixels]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_place_is_that_of_a_naive_search(site, layer):
+    folder, manifest = site
+    wanted, names, _ = search(folder / "photos", layer)
+    (shown,) = [found for found in manifest.layers if found.name == layer]
+    assert [unit.unit for unit in shown.units] == list(range(shown.units_total))
+    assert sum(bool(unit.places) for unit in shown.units) == len(wanted) > 3
+    for unit in shown.units:
+        places = wanted.get(unit.unit, [])
+        assert [manifest.photos[place.photo].name for place in unit.places] == [
+            names[number] for _, number, *_ in places
+        ]
+        for place, (value, _, position, box, _) in zip(unit.places, places, strict=True):
+            assert place.activation == pytest.approx(value, rel=1e-5)
+            assert place.position == (tuple(position) if shown.map_size else None)
+            assert list(place.box) == box
+            top, left = place.corner
+            height, width = shown.window
+            assert 0 <= top <= box[0] < box[2] <= top + height <= SIZE
+            assert 0 <= left <= box[1] < box[3] <= left + width <= SIZE
+
+
+@pytest.mark.parametrize("scaling", ["unit", "shared"])
+@pytest.mark.parametrize("layer", ["conv1", "conv3"])
+def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path, layer, scaling):
+    photos = site[0] / "photos"
+    settings = replace(SETTINGS, layers=(layer,), scaling=scaling)
+    (shown,) = make(photos, tmp_path / "out", settings).layers
+    wanted, _, pixels = search(photos, layer)
+    height, width = shown.window
+    for unit in shown.units:
+        if not unit.places:
+            continue
+        left, right = cut_tiles(load(tmp_path / "out" / unit.large), shown)
+        limits = [robust_limit(image) for *_, image in wanted[unit.unit]]
+        limits = [max(limits)] * len(limits) if scaling == "shared" else limits
+        for rank, (_, number, _, _, image) in enumerate(wanted[unit.unit]):
+            top, start = unit.places[rank].corner
+            window = (slice(top, top + height), slice(start, start + width))
+            tiles = (
+                (left[rank], to_bytes(scale_signed(image[window], limits[rank]))),
+                (right[rank], to_bytes(pixels[number][window])),
+            )
+            for tile, small in tiles:
+                times = tile.shape[0] // height
+                assert times >= 4  # so that nothing is lost in the file
+                got = tile[times // 2 :: times, times // 2 :: times]
+                assert np.array_equal(tile, got.repeat(times, 0).repeat(times, 1))
+                assert np.abs(got - small).max() <= 1  # 16 bits on the way
+
+
+def test_what_is_outside_a_window_is_zero(site):
+    """Nothing of a projection is lost with what the tiles do not show."""
+    folder, manifest = site
+    for layer in manifest.layers:
+        wanted, *_ = search(folder / "photos", layer.name)
+        for unit in layer.units:
+            for place, (*_, image) in zip(unit.places, wanted.get(unit.unit, []), strict=True):
+                rest = image.copy()
+                (top, left), (height, width) = place.corner, layer.window
+                rest[top : top + height, left : left + width] = 0
+                assert not rest.any()
+
+
+def test_the_site_is_whole_and_says_what_it_is(site):
+    folder, manifest = site
+    out = folder / "out"
+    assert all((out / name).is_file() for name in find_files(manifest))
+    kept = read_manifest(out)
+    assert isinstance(kept, TopManifest)
+    assert kept.layers == manifest.layers
+    assert json.loads((out / "manifest.json").read_text())["kind"] == "gallery"
+    assert read_index(out / "strongest.safetensors").complete
+    assert (out / "conv3" / "unit-0000.html").is_file()
+    conv1, conv3, fc6 = manifest.layers
+    assert (conv1.receptive_field, conv1.stride, conv1.window) == ((3, 3), (1, 1), (3, 3))
+    assert (conv3.receptive_field, conv3.stride, conv3.map_size) == ((12, 12), (2, 2), (16, 16))
+    assert (fc6.map_size, fc6.stride, fc6.window) == (None, None, (SIZE, SIZE))
+    assert "tiles show the whole photo" in fc6.notes[0]
+    assert conv1.grid == (2, 2)
+    assert conv1.posters == ()
+    assert "each projection's own" in conv1.scaling
+    assert manifest.data.count == 40
+    assert not any(path.name.startswith(".vizcnn-work") for path in out.iterdir())
+    assert manifest.settings["top"] == 4
+    assert conv3.units[3].command == "vizcnn gallery --layer conv3 --unit 3"
+
+
+def test_photos_are_kept_as_the_net_saw_them(site):
+    folder, manifest = site
+    used = {p.photo for layer in manifest.layers for unit in layer.units for p in unit.places}
+    assert used == set(range(len(manifest.photos)))
+    for photo in manifest.photos:
+        seen = load(folder / "photos" / photo.name)
+        assert photo.sha256 == hashlib.sha256(seen.astype(np.uint8).tobytes()).hexdigest()
+        shown = load(folder / "out" / photo.image)
+        assert shown.shape == seen.shape == (SIZE, SIZE, 3)
+        # colours of single pixels are what a lossy file does not hold; here they are noise
+        assert np.abs(measure_blocks(shown) - measure_blocks(seen)).mean() < 4
+
+
+def measure_blocks(image: np.ndarray) -> np.ndarray:
+    """Mean grey of blocks of 4 x 4 pixels."""
+    return image.mean(axis=2).reshape(SIZE // 4, 4, SIZE // 4, 4).mean(axis=(1, 3))
+
+
+def test_spread_compares_the_strongest_place_with_the_weakest(site):
+    _, manifest = site
+    for layer in manifest.layers:
+        for unit in layer.units:
+            values = [place.activation for place in unit.places]
+            if len(values) > 1:
+                assert unit.spread == pytest.approx((values[0] - values[-1]) / values[0])
+            assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("method", ["guided", "gradient"])
+def test_methods_reach_the_projections(site, tmp_path, method):
+    photos = site[0] / "photos"
+    settings = replace(SETTINGS, layers=("conv3",), method=method, units=(2,))
+    manifest = make(photos, tmp_path / "out", settings)
+    assert manifest.method == method
+    ((unit,),) = [layer.units for layer in manifest.layers]
+    wanted, *_ = search(photos, "conv3", method)
+    left, _ = cut_tiles(load(tmp_path / "out" / unit.large), manifest.layers[0])
+    for rank, (*_, image) in enumerate(wanted[2]):
+        (top, start), (height, width) = unit.places[rank].corner, manifest.layers[0].window
+        small = image[top : top + height, start : start + width]
+        times = left[rank].shape[0] // height
+        expected = to_bytes(scale_signed(small, robust_limit(small)))
+        assert np.abs(left[rank][::times, ::times] - expected).max() <= 1
+
+
+def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
+    folder, _ = site
+    settings = replace(SETTINGS, layers=("conv3",), units=(7, 2, 7))
+    (layer,) = make(folder / "photos", tmp_path / "out", settings).layers
+    assert [unit.unit for unit in layer.units] == [2, 7]
+    assert layer.units_total == 10
+    for unit in layer.units:
+        for name in (unit.small, unit.large):
+            assert (tmp_path / "out" / name).read_bytes() == (folder / "out" / name).read_bytes()
+
+
+def test_an_index_spares_the_mining(site, tmp_path):
+    folder, _ = site
+    make(folder / "photos", tmp_path / "out", index=folder / "out" / "strongest.safetensors")
+    assert list_files(tmp_path / "out") == list_files(folder / "out")
+    settings = replace(SETTINGS, layers=("conv3",), top=2)
+    manifest = make(
+        folder / "photos",
+        tmp_path / "few",
+        settings,
+        index=folder / "out" / "strongest.safetensors",
+    )
+    assert [len(unit.places) for unit in manifest.layers[0].units][:2] == [2, 2]
+
+
+def test_small_portions_give_the_same_site(site, tmp_path, monkeypatch):
+    monkeypatch.setattr("vizcnn.top_gallery.gallery.SPOOL_BYTES", 30_000)
+    monkeypatch.setattr("vizcnn.top_gallery.projecting.CALL_BYTES", 12 * 3 * 3)
+    make(site[0] / "photos", tmp_path / "out")
+    assert list_files(tmp_path / "out") == list_files(site[0] / "out")

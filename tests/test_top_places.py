@@ -1,0 +1,127 @@
+"""From an index to portions and slots: all places, each once, none of a silent unit."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from tests.top_runs import MODEL
+from vizcnn.deconvnet import Projector
+from vizcnn.errors import VizcnnError
+from vizcnn.mining.identity import describe_identity
+from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.top_gallery.layer_plans import plan_layers
+from vizcnn.top_gallery.places import (
+    NOWHERE,
+    Part,
+    choose_places,
+    cut_portions,
+    find_slots,
+    list_photos,
+)
+from vizcnn.top_gallery.spool import open_array, open_spool
+
+GAP = float("-inf")
+
+
+def make_index(values, photos) -> StrongestIndex:
+    strengths, numbers = torch.tensor(values), torch.tensor(photos)
+    places = torch.stack([numbers, numbers + 1], dim=2)
+    ranking = LayerRanking("conv3", "6", (16, 16), strengths, numbers, places)
+    return StrongestIndex(
+        identity=describe_identity(MODEL, ("conv3",), strengths.shape[1], 1),
+        photos=tuple("abcdefgh"),
+        sizes=(1,) * 8,
+        done=8,
+        layers={"conv3": ranking},
+    )
+
+
+def plan(units):
+    (layer,) = plan_layers(Projector(MODEL, "deconvnet"), MODEL, ["conv3"], None)
+    return replace(layer, units=units)
+
+
+def test_silent_and_empty_slots_are_no_places():
+    index = make_index(
+        [[3.0, 1.0, 0.5], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, GAP, GAP], [-1.0, -2.0, GAP]],
+        [[4, 2, 7], [5, 0, 1], [0, 1, 2], [6, -1, -1], [3, 2, -1]],
+    )
+    places = choose_places(index, plan((0, 1, 2, 3, 4)), 3)
+    wanted = [[4, 2, 7], [5, -1, -1], [-1, -1, -1], [6, -1, -1], [3, 2, -1]]
+    assert places.photos.tolist() == wanted
+    assert [places.count(row) for row in range(5)] == [3, 1, 0, 1, 2]
+    assert list_photos([places]) == [2, 3, 4, 5, 6, 7]
+    few = choose_places(index, plan((1, 4)), 1)
+    assert few.photos.tolist() == [[5], [3]]
+    assert few.positions.tolist() == [[[5, 6]], [[3, 4]]]
+    assert index.layers["conv3"].photos[2].tolist() == [0, 1, 2]  # the index is left as it was
+
+
+@pytest.mark.parametrize(("each", "budget"), list(product([1, 7, 40], [1, 10, 50, 10_000])))
+def test_portions_hold_each_unit_once_within_the_budget(each, budget):
+    sizes = [(13, each), (1, 3 * each), (0, each), (29, 2 * each)]
+    portions = cut_portions(sizes, budget)
+    units = [
+        (part.layer, unit)
+        for portion in portions
+        for part in portion
+        for unit in range(part.first, part.last)
+    ]
+    assert units == [
+        (layer, unit) for layer, (count, _) in enumerate(sizes) for unit in range(count)
+    ]
+    for portion in portions:
+        taken = sum((part.last - part.first) * sizes[part.layer][1] for part in portion)
+        alone = len(portion) == 1 and portion[0].last - portion[0].first == 1
+        assert taken <= budget or alone
+        assert portion
+
+
+def test_slots_are_found_photo_by_photo():
+    rng = np.random.default_rng(0)
+    photos = rng.integers(-1, 8, (30, 9)).tolist()
+    index = make_index(rng.uniform(1, 2, (30, 9)).tolist(), photos)
+    places = choose_places(index, plan(tuple(range(30))), 9)
+    part, lots = Part(0, 4, 21), [(0, 3), (1,), (2, 4, 5, 6, 7)]
+    found = [
+        (lot[photo], row, rank)
+        for lot in lots
+        for photo, row, rank in find_slots(places, part, lot)
+    ]
+    wanted = [
+        (photos[row][rank], row, rank)
+        for row in range(4, 21)
+        for rank in range(9)
+        if photos[row][rank] != NOWHERE
+    ]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_a_spool_gives_back_what_was_stored(tmp_path):
+    rng = np.random.default_rng(0)
+    spool = open_spool(tmp_path, "0-0", 3, 2, (6, 5))
+    windows = [1e-9, 1.0, 3e8] * rng.normal(size=(6, 5, 3, 3))
+    patch = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    for row in range(3):
+        spool.store(row, 0, windows[..., row].astype(np.float32), patch + row)
+        spool.store(row, 1, np.zeros((6, 5, 3), dtype=np.float32), patch)
+    spool.flush()
+    again = open_spool(tmp_path, "0-0", 3, 2, (6, 5))
+    for row in range(3):
+        (first, second), patches = again.load(row, 2)
+        limit = np.abs(windows[..., row]).max()
+        assert np.abs(first - windows[..., row]).max() <= limit / 2000
+        assert not second.any()
+        assert np.array_equal(patches[0], patch + row)
+
+
+def test_a_damaged_or_foreign_spool_is_one_line(tmp_path):
+    open_array(tmp_path / "a.npy", np.float32, (4, 5))
+    with pytest.raises(VizcnnError, match="is of another run: remove its folder"):
+        open_array(tmp_path / "a.npy", np.float32, (4, 6))
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY damaged")
+    with pytest.raises(VizcnnError, match="is damaged"):
+        open_array(tmp_path / "a.npy", np.float32, (4, 5))

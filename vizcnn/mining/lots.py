@@ -1,0 +1,167 @@
+"""Photos on their way into a net: read by workers, in order, in lots of one size."""
+
+import os
+import signal
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vizcnn.errors import DataError, ImageError
+from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.training.interrupts import hold_interrupts
+
+LOT = 32
+"""Photos that go through the net at a time; not a setting, because it decides the last bits.
+
+Matrix products and convolutions pick their order of summation by the size of a batch: the same
+photo has other bits alone than among 31 others. Always so many, the last lot filled up with black,
+it has the same bits in any lot and in any place of it, whatever the other photos are. That was
+measured on the CPU for every family of the zoo (tests/test_mining_bits.py repeats it on the bundled
+nets); a machine with another processor, another version of torch or another number of threads may
+differ in the last bits.
+"""
+
+MOST_WORKERS = 16
+
+Item = tuple[Tensor, list[tuple[int, str]]]
+"""What a worker hands over: pixels, and which photos failed and why."""
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Photos that go through the net together.
+
+    Attributes:
+        first: Number of the first.
+        count: How many there are; fewer than :data:`LOT` only at the end.
+        pixels: (LOT, 3, S, S), uint8; black where there is no photo, or none that can be read.
+        usable: Which of them are photos, (LOT,).
+        failures: Numbers of photos that cannot be read, and why, in one line each.
+    """
+
+    first: int
+    count: int
+    pixels: Tensor
+    usable: Tensor
+    failures: tuple[tuple[int, str], ...]
+
+
+class _Lots(Dataset[Item]):
+    """Reads one lot per item; goes to the workers."""
+
+    def __init__(self, photos: PhotoSet, first: int, size: int) -> None:
+        self.photos, self.first, self.size = photos, first, size
+
+    def __len__(self) -> int:
+        return -(-(len(self.photos.names) - self.first) // LOT)
+
+    def __getitem__(self, index: int) -> Item:
+        first = self.first + index * LOT
+        pixels = torch.zeros(LOT, 3, self.size, self.size, dtype=torch.uint8)
+        failures = []
+        for number in range(first, min(first + LOT, len(self.photos.names))):
+            try:
+                pixels[number - first] = self._read(number)
+            except ImageError as error:
+                failures.append((number, " ".join(str(error).split())))
+        return pixels, failures
+
+    def _read(self, number: int) -> Tensor:
+        photo = self.photos.read(number)
+        if photo.dtype != torch.uint8 or photo.shape != (3, self.size, self.size):
+            raise DataError(
+                f"photo {self.photos.names[number]!r} came as {photo.dtype} of shape "
+                f"{tuple(photo.shape)}; the net needs uint8 (3, {self.size}, {self.size})"
+            )
+        return photo
+
+
+def read_lots(
+    photos: PhotoSet, first: int, size: int, workers: int, pin: bool
+) -> Generator[Lot, None, None]:
+    """Read photos ahead of the net that takes them.
+
+    A few lots per worker wait at the most, whatever the number of photos.
+
+    Args:
+        photos: What to read.
+        first: Number of the first photo to read, a multiple of :data:`LOT`.
+        size: Side of the net's input in pixels.
+        workers: Processes that read; 0 reads in this one.
+        pin: Whether the pixels go on to a CUDA device.
+
+    Yields:
+        The lots in the order of the photos, whichever worker is the fastest.
+
+    Raises:
+        DataError: If a worker dies, or photos are of another size than the net's.
+    """
+    lots = _Lots(photos, first, size)
+    loader = _make_loader(lots, min(workers, len(lots)), pin)
+    with hold_interrupts():  # until the new processes know that a Ctrl-C is not theirs
+        items = iter(loader)
+    try:
+        for index, (pixels, failures) in enumerate(items):
+            yield _make_lot(first + index * LOT, len(photos.names), pixels, failures)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that reads photos was ended from outside, perhaps for want of memory: run "
+            "again with fewer --workers"
+        ) from error
+
+
+def _make_loader(lots: _Lots, workers: int, pin: bool) -> DataLoader[Item]:
+    with warnings.catch_warnings():  # of more workers than cores, which a slow disk may well want
+        warnings.simplefilter("ignore", UserWarning)
+        return DataLoader(
+            lots,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=_keep,
+            worker_init_fn=_leave_interrupts_to_the_parent,
+            pin_memory=pin,
+            generator=torch.Generator(),  # the loader draws a number; not from the user's generator
+        )
+
+
+def _make_lot(first: int, photos: int, pixels: Tensor, failures: list[tuple[int, str]]) -> Lot:
+    count = min(LOT, photos - first)
+    usable = torch.arange(LOT) < count
+    for number, _ in failures:
+        usable[number - first] = False
+    return Lot(first, count, pixels, usable, tuple((number, why) for number, why in failures))
+
+
+def _keep(item: Any) -> Any:
+    return item
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def choose_workers(device: str) -> int:
+    """Choose how many processes read photos.
+
+    Beside a CPU that computes, reading takes a small part of the work: one process per four cores.
+    A GPU leaves all cores free.
+
+    Args:
+        device: Where the net is, such as ``"cpu"`` or ``"cuda:0"``.
+    """
+    cores = count_cores()
+    return max(cores // 4, 1) if device == "cpu" else min(cores, MOST_WORKERS)
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # of a container, its share
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,240 @@
+"""One pass over a set of photos, saved at intervals and gone on with after a break."""
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from vizcnn.errors import DataError, LayerError
+from vizcnn.mining.forward import measure_layers
+from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
+from vizcnn.mining.index import Identity, StrongestIndex
+from vizcnn.mining.index_file import read_index, write_index
+from vizcnn.mining.lots import Lot, choose_workers, read_lots
+from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
+from vizcnn.mining.search import Search, make_black, search_layers
+from vizcnn.progress import Progress, silent
+from vizcnn.zoo.model import ZooModel
+
+SAVING_SHARE = 20
+"""Saving may take one part in so many of the time: a long list of photos is saved more rarely."""
+
+
+@dataclass(frozen=True)
+class MiningSettings:
+    """What to keep, and how to work; the last two change nothing in the result.
+
+    Attributes:
+        layers: Canonical names or module paths.
+        top: Places kept per unit.
+        per_photo: How many of them may be of one photo.
+        workers: Processes that read photos; None chooses by the machine, 0 reads in this process.
+        interval: Seconds between two savings.
+
+    Raises:
+        LayerError: If there is no layer.
+        DataError: If another value is impossible.
+    """
+
+    layers: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
+    top: int = 9
+    per_photo: int = 1
+    workers: int | None = None
+    interval: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise LayerError("no layer is named; needed: at least one, for example conv1")
+        if self.top < 1:
+            raise DataError(f"the strongest {self.top} were asked for; needed: 1 or more")
+        if not 1 <= self.per_photo <= self.top:
+            raise DataError(
+                f"{self.per_photo} of one photo among the strongest {self.top} were asked for; "
+                f"needed: 1..{self.top}"
+            )
+        if (self.workers or 0) < 0:
+            raise DataError(f"{self.workers} workers were asked for; needed: 0 or more")
+
+
+def mine(
+    model: ZooModel,
+    photos: PhotoSet,
+    file: Path,
+    settings: MiningSettings,
+    progress: Progress = silent,
+) -> StrongestIndex:
+    """Find the strongest places of every unit of some layers over a set of photos.
+
+    The index in ``file`` is the same to the last byte whether the run went through or was broken
+    off and gone on with, whatever the number of workers, and whether the photos were mined in one
+    run or in parts that were merged; provided that the machines compute alike (see
+    :data:`~vizcnn.mining.lots.LOT`). Memory does not grow with the number of photos, their names
+    and the list of unreadable ones aside.
+
+    Args:
+        model: A net of the zoo, on the device to compute on.
+        photos: The photos; those that cannot be read are listed, the others go through.
+        file: The index: a new file, or one of the same net, layers, settings and photos to go on
+            with.
+        settings: What to keep, and how to work.
+        progress: Shows how far it is.
+
+    Returns:
+        The complete index.
+
+    Raises:
+        DataError: If the file is of another run, damaged or cannot be written, a worker dies, or an
+            activation is not finite.
+        LayerError: If a layer does not exist or cannot be mined.
+
+    Example:
+        >>> import tempfile
+        >>> import vizcnn
+        >>> from vizcnn.mining.photo_sets import SamplePatches
+        >>> model = vizcnn.load("lenet", weights="bundled")
+        >>> file = Path(tempfile.mkdtemp()) / "strongest.safetensors"
+        >>> settings = MiningSettings(layers=("conv1",), top=3, workers=0)
+        >>> index = mine(model, SamplePatches(model.preprocessing), file, settings)
+        >>> index.complete, index.layers["conv1"].values.shape
+        (True, torch.Size([6, 3]))
+    """
+    return MiningRun(model, photos, file, settings).run(progress)
+
+
+class MiningRun:
+    """A run that can be broken off at any time.
+
+    Args:
+        model: A net of the zoo, on the device to compute on.
+        photos: The photos.
+        file: The index; gone on with if it is there.
+        settings: What to keep, and how to work.
+
+    Attributes:
+        index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
+
+    Raises:
+        DataError: If the file is of another run or damaged, or the photos are none or not in order.
+        LayerError: If a layer does not exist or cannot be mined.
+    """
+
+    def __init__(
+        self, model: ZooModel, photos: PhotoSet, file: Path, settings: MiningSettings
+    ) -> None:
+        self.model, self.photos, self.file, self.settings = model, photos, file, settings
+        self.device = next(model.module.parameters()).device
+        _check_names(photos)
+        identity = describe_identity(model, settings.layers, settings.top, settings.per_photo)
+        self.index = self._go_on(identity) if file.exists() else self._begin(identity)
+        self._next_saving, self._saved = 0.0, self.index.done if file.exists() else -1
+
+    def _go_on(self, identity: Identity) -> StrongestIndex:
+        index = read_index(self.file)
+        differences = list_differences(index.identity, identity)
+        differences += list_photo_differences(
+            index, tuple(self.photos.names), tuple(self.photos.sizes)
+        )
+        if differences:
+            raise DataError(
+                f"{str(self.file)!r} is the index of another run ({'; '.join(differences)}): give "
+                "another file, or delete it"
+            )
+        return _move(index, self.device)
+
+    def _begin(self, identity: Identity) -> StrongestIndex:
+        layers = dict(identity.layers)
+        shapes = measure_layers(self.model.module, make_black(self.model), layers)
+        return StrongestIndex(
+            identity=identity,
+            photos=tuple(self.photos.names),
+            sizes=tuple(self.photos.sizes),
+            done=0,
+            layers={
+                name: make_ranking(name, path, shapes[name], identity.top, self.device)
+                for name, path in layers.items()
+            },
+        )
+
+    def run(self, progress: Progress = silent) -> StrongestIndex:
+        """Go on to the end, saving at intervals, and on an exception (Ctrl-C too) what there is.
+
+        Returns:
+            The complete index, on the CPU.
+        """
+        if not self.index.complete:
+            self._mine_rest(progress)
+        return _move(self.index, "cpu")
+
+    def _mine_rest(self, progress: Progress) -> None:
+        self._save_new()  # a file that cannot be written is no surprise at the end
+        layers = dict(self.index.identity.layers)
+        try:
+            with closing(self._read_lots()) as lots, search_layers(self.model, layers) as search:
+                shown = progress(
+                    self._mine_lots(lots, search),
+                    label="mine",
+                    total=len(self.index.photos),
+                    unit="photo",
+                    initial=self.index.done,
+                )
+                for _ in shown:
+                    pass
+        finally:
+            self._save_new()
+
+    def _read_lots(self) -> Generator[Lot, None, None]:
+        workers = self.settings.workers
+        if workers is None:
+            workers = choose_workers(self.device.type)
+        on_cuda = self.device.type == "cuda"
+        return read_lots(self.photos, self.index.done, self.model.input_size, workers, pin=on_cuda)
+
+    def _mine_lots(self, lots: Iterator[Lot], search: Search) -> Iterator[int]:
+        """Look at lot after lot; gives the number of each photo that is done."""
+        for lot in lots:
+            self.index = self._take(lot, search)  # all layers at once, or none of them
+            yield from range(lot.first, lot.first + lot.count)
+            if time.monotonic() >= self._next_saving:
+                self._save_new()
+
+    def _take(self, lot: Lot, search: Search) -> StrongestIndex:
+        """Give the index with a lot of photos in it."""
+        index = self.index
+        found = search.find(lot, index)
+        failures = tuple((index.photos[number], why) for number, why in lot.failures)
+        return replace(
+            index,
+            done=lot.first + lot.count,
+            failures=index.failures + failures,
+            layers={
+                name: update_ranking(layer, found[name], lot.first) if found else layer
+                for name, layer in index.layers.items()
+            },
+        )
+
+    def _save_new(self) -> None:
+        """Write the index, unless the file holds it already."""
+        if self._saved == self.index.done:
+            return
+        began = time.monotonic()
+        write_index(self.index, self.file)
+        now = time.monotonic()
+        self._saved = self.index.done
+        self._next_saving = now + max(self.settings.interval, SAVING_SHARE * (now - began))
+
+
+def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:
+    layers = {name: move_ranking(layer, device) for name, layer in index.layers.items()}
+    return replace(index, layers=layers)
+
+
+def _check_names(photos: PhotoSet) -> None:
+    names = list(photos.names)
+    if not names:
+        raise DataError("there are no photos to mine")
+    if names != sorted(set(names)):
+        raise DataError("the photos of a set have to be sorted by name, none of them twice")

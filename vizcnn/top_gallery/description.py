@@ -1,0 +1,144 @@
+"""A finished gallery in words and numbers: its manifest."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from vizcnn import __version__
+from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.top_manifest import (
+    PhotoData,
+    Place,
+    SourcePhoto,
+    TopLayer,
+    TopManifest,
+    TopUnit,
+)
+from vizcnn.photo_gallery import describe_weights, list_versions
+from vizcnn.top_gallery.job import Job
+from vizcnn.top_gallery.poster_files import name_posters
+from vizcnn.top_gallery.projecting import name_photo_file
+from vizcnn.top_gallery.sheet_files import name_sheets, plan_forms
+from vizcnn.top_gallery.wording import describe_contrast, list_notes
+
+UnitCommand = Callable[[str, int], str]
+"""Gives the command that repeats one unit of a layer."""
+
+
+def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> TopManifest:
+    """Describe what was made.
+
+    Args:
+        job: The gallery; all its files are written.
+        command: The command that repeats the run.
+        unit_command: Gives the command that repeats one unit of a layer.
+    """
+    rule, model, index = job.projector.rule, job.model, job.index
+    return TopManifest(
+        vizcnn=__version__,
+        command=command,
+        model=model.name,
+        title=model.title,
+        method=rule.name,
+        method_source=rule.source,
+        weights=describe_weights(model),
+        input_size=(model.input_size, model.input_size),
+        data=PhotoData(
+            describe=job.photos.describe(),
+            count=len(index.photos) - len(index.failures),
+            failures=tuple(Failure(source=name, error=error) for name, error in index.failures),
+        ),
+        layers=tuple(
+            _describe_layer(job, number, unit_command) for number in range(len(job.layers))
+        ),
+        photos=tuple(_describe_photo(job, number) for number in range(len(job.shown))),
+        settings=list_settings(job),
+        versions=list_versions(),
+    )
+
+
+def list_settings(job: Job) -> dict[str, object]:
+    """List all that was set, but for what changes nothing in the result."""
+    settings = asdict(job.settings)
+    del settings["workers"]
+    model = job.model
+    return {**settings, "classes": len(model.classes), "net": model.options}
+
+
+def _describe_photo(job: Job, number: int) -> SourcePhoto:
+    return SourcePhoto(
+        name=job.index.photos[job.shown[number]],
+        sha256=job.facts.digests[number].tobytes().hex(),
+        image=name_photo_file(number),
+    )
+
+
+def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> TopLayer:
+    plan = job.layers[number]
+    small, large = plan_forms(job, number)
+    return TopLayer(
+        name=plan.name,
+        path=plan.path,
+        folder=plan.folder,
+        units_total=plan.units_total,
+        map_size=plan.map_size,
+        receptive_field=plan.field,
+        stride=plan.stride,
+        window=plan.window,
+        computed=plan.computed,
+        scaling=describe_contrast(job.settings.scaling, job.settings.top),
+        grid=(large.rows, large.columns),
+        small_px=small.size,
+        large_px=large.size,
+        large_gaps=(large.gap, large.middle),
+        units=tuple(
+            _describe_unit(job, number, row, unit_command(plan.name, unit))
+            for row, unit in enumerate(plan.units)
+        ),
+        posters=name_posters(job, number),
+        notes=list_notes(job, number),
+    )
+
+
+def _describe_unit(job: Job, layer: int, row: int, command: str) -> TopUnit:
+    plan = job.layers[layer]
+    unit = plan.units[row]
+    places = tuple(
+        _describe_place(job, layer, row, rank) for rank in range(job.places[layer].count(row))
+    )
+    small, large = name_sheets(job, layer, unit) if places else (None, None)
+    return TopUnit(
+        unit=unit,
+        name=plan.classes[unit] if plan.classes else "",
+        spread=measure_spread([place.activation for place in places]),
+        places=places,
+        command=command,
+        small=small,
+        large=large,
+    )
+
+
+def measure_spread(activations: list[float]) -> float | None:
+    """Give (strongest - weakest) / strongest; None where nothing is to be compared.
+
+    Example:
+        >>> measure_spread([4.0, 3.0]), measure_spread([4.0]), measure_spread([-1.0, -2.0])
+        (0.25, None, None)
+    """
+    if len(activations) < 2 or activations[0] <= 0:
+        return None
+    return (activations[0] - activations[-1]) / activations[0]
+
+
+def _describe_place(job: Job, layer: int, row: int, rank: int) -> Place:
+    places, facts = job.places[layer], job.facts
+    photo = int(places.photos[row, rank])
+    position = places.positions[row, rank].tolist()
+    top, left, bottom, right = facts.boxes[layer][row, rank].tolist()
+    corner = facts.corners[layer][row, rank].tolist()
+    return Place(
+        photo=job.find_shown(photo),
+        activation=float(places.activations[row, rank]),
+        position=(position[0], position[1]) if job.layers[layer].map_size else None,
+        box=(top, left, bottom, right),
+        corner=(corner[0], corner[1]),
+    )

@@ -1,0 +1,222 @@
+"""A net and photos -> a site of whole layers: mined, projected, drawn; a killed run goes on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vizcnn import __version__
+from vizcnn.deconvnet import Projector
+from vizcnn.errors import DataError
+from vizcnn.files import hash_file
+from vizcnn.gallery.site import write_gallery
+from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
+from vizcnn.mining.index import StrongestIndex
+from vizcnn.mining.index_file import read_index
+from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.output import write_folder
+from vizcnn.photo_gallery import list_versions
+from vizcnn.progress import Progress, silent
+from vizcnn.top_gallery.description import UnitCommand, describe_gallery
+from vizcnn.top_gallery.job import Job, settle_job
+from vizcnn.top_gallery.layer_plans import plan_layers
+from vizcnn.top_gallery.places import cut_portions
+from vizcnn.top_gallery.poster_files import write_posters
+from vizcnn.top_gallery.projecting import project_portion
+from vizcnn.top_gallery.settings import TopSettings
+from vizcnn.top_gallery.sheet_files import write_sheets
+from vizcnn.top_gallery.spool import BYTES_PER_PIXEL
+from vizcnn.top_gallery.work_folder import INDEX_NAME, WorkFolder, open_work
+from vizcnn.zoo.model import ZooModel
+
+SPOOL_BYTES = 4 << 30
+"""Disk that projections take before they become sheets; more are made in several rounds."""
+
+Notice = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+def make_top_gallery(
+    model: ZooModel,
+    photos: PhotoSet,
+    settings: TopSettings,
+    folder: Path,
+    index: Path | None = None,
+    command: str = "",
+    unit_command: UnitCommand = lambda layer, unit: "",
+    progress: Progress = silent,
+    notice: Notice = lambda line: None,
+) -> TopManifest:
+    """Find each unit's strongest places in photos, project them back and write a site.
+
+    A run that was killed or interrupted goes on when it is called again with the same arguments,
+    and ends with the same bytes as an unbroken one.
+
+    Args:
+        model: A net of the zoo.
+        photos: The photos to look through.
+        settings: What to show.
+        folder: Where the site goes; complete or untouched, apart from a hidden working folder.
+        index: A complete index of these photos, which spares the mining.
+        command: The command that repeats the run.
+        unit_command: Gives the command that repeats one unit of a layer.
+        progress: Shows how far it is.
+        notice: Is told what of a former run cannot be used.
+
+    Returns:
+        What was written, as in manifest.json.
+
+    Raises:
+        DataError: If no photo can be read, photos changed since they were mined, or the index is
+            of another net or of other settings.
+        LayerError: If a layer or unit does not exist.
+        UnsupportedOperationError: If the method has no rule for an operation of the net.
+        VizcnnError: If the folder is not vizcnn's own, or the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> import vizcnn
+        >>> from vizcnn.mining.photo_sets import SamplePatches
+        >>> model = vizcnn.load("lenet", weights="bundled")
+        >>> settings = TopSettings(layers=("conv1",), units=(0, 3), workers=0)
+        >>> site = Path(tempfile.mkdtemp()) / "site"
+        >>> manifest = make_top_gallery(model, SamplePatches(model.preprocessing), settings, site)
+        >>> [len(unit.places) for unit in manifest.layers[0].units]
+        [9, 9]
+        >>> (site / "conv1" / "unit-0003.html").is_file()
+        True
+    """
+    projector = Projector(
+        model, settings.method, settings.passes_over_normalisation, settings.unruled
+    )
+    layers = plan_layers(projector, model, settings.layers, settings.units)
+    with open_work(folder) as work:
+        file, found = find_strongest(model, photos, settings, work, index, progress)
+        causes = {"index": hash_file(file), **_list_causes(model, photos, settings)}
+        begin = partial(_begin, work, causes, notice)
+        job = settle_job(projector, model, photos, found, settings, layers, work, begin)
+        _draw(job, progress)
+        manifest = describe_gallery(job, command, unit_command)
+        with write_folder(folder) as staging:
+            work.copy_site(staging)
+            (staging / INDEX_NAME).write_bytes(file.read_bytes())
+            write_gallery(manifest, staging, progress)
+    return manifest
+
+
+def find_strongest(
+    model: ZooModel,
+    photos: PhotoSet,
+    settings: TopSettings,
+    work: WorkFolder,
+    file: Path | None,
+    progress: Progress,
+) -> tuple[Path, StrongestIndex]:
+    """Mine the photos, go on with it, or read what was mined before.
+
+    Returns:
+        The index's file, and the index.
+    """
+    _refuse_other_run(model, photos, settings, work, file)
+    if file is not None:
+        index = read_index(file)
+        check_index(index, file, model, settings)
+        return file, index
+    mining = MiningSettings(
+        layers=settings.layers,
+        top=settings.top,
+        per_photo=settings.per_photo,
+        workers=settings.workers,
+    )
+    return work.index, mine(model, photos, work.index, mining, progress)
+
+
+def _refuse_other_run(
+    model: ZooModel,
+    photos: PhotoSet,
+    settings: TopSettings,
+    work: WorkFolder,
+    file: Path | None,
+) -> None:
+    """Spare what another run has mined and not yet shown: it may have taken hours.
+
+    Raises:
+        DataError: If there is such an index.
+    """
+    if not work.index.exists():
+        return
+    differences = ["this one has an index"]
+    if file is None:
+        index = read_index(work.index)
+        wanted = describe_identity(model, settings.layers, settings.top, settings.per_photo)
+        differences = list_differences(index.identity, wanted)
+        differences += list_photo_differences(index, tuple(photos.names), tuple(photos.sizes))
+    if differences:
+        raise DataError(
+            f"{str(work.path)!r} holds what another run has mined ({'; '.join(differences)}): "
+            "end that run, remove the folder, or choose another --out"
+        )
+
+
+def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
+    """Make sure that an index holds what a gallery asks for: it may hold more layers and places.
+
+    Raises:
+        DataError: If it does not, or is not complete.
+    """
+    name = f"the index {str(file)!r}"
+    if not index.complete:
+        raise DataError(
+            f"{name} has looked at {index.done} of {len(index.photos)} photos: end its mining first"
+        )
+    wanted = describe_identity(model, settings.layers, settings.top, settings.per_photo)
+    held = replace(index.identity, weights=wanted.weights)  # where they lay; sha256 says which
+    if set(wanted.layers) <= set(held.layers):
+        held = replace(held, layers=wanted.layers)
+    if held.top >= wanted.top:
+        held = replace(held, top=wanted.top)
+    differences = list_differences(held, wanted)
+    if differences:
+        raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
+
+
+def _begin(work: WorkFolder, causes: Mapping[str, Any], notice: Notice) -> None:
+    """Keep what a former run of the same settings made, and tell if it cannot be used."""
+    changes = work.begin(causes)
+    if changes:
+        notice(
+            f"begun with other settings ({', '.join(changes)}): what was mined is kept, all "
+            "projections are made anew"
+        )
+
+
+def _list_causes(model: ZooModel, photos: PhotoSet, settings: TopSettings) -> dict[str, Any]:
+    """List all that the files depend on, beside the index."""
+    return {
+        **asdict(replace(settings, workers=None)),
+        "photos": photos.describe(),
+        "weights": model.provenance.describe(),
+        "device": next(model.module.parameters()).device.type,
+        "vizcnn": __version__,
+        **list_versions(),
+    }
+
+
+def _draw(job: Job, progress: Progress) -> None:
+    """Project and draw, portion by portion, from where a former run has come to."""
+    sizes = [
+        (len(layer.units), BYTES_PER_PIXEL * job.settings.top * layer.window[0] * layer.window[1])
+        for layer in job.layers
+    ]
+    portions = cut_portions(sizes, SPOOL_BYTES)
+    first, lots = job.work.read_done()
+    for number in range(first, len(portions)):
+        project_portion(job, portions[number], number, lots, progress)
+        write_sheets(job, portions[number], progress)
+        lots = 0
+        job.work.write_done(number + 1, lots)
+        job.work.drop_spool()
+    write_posters(job, progress)

@@ -1,0 +1,170 @@
+"""All that is settled when a gallery's photos have been mined, for every step after that."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vizcnn.deconvnet import Projector
+from vizcnn.errors import DataError
+from vizcnn.mining.index import StrongestIndex
+from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.top_gallery.layer_plans import LayerPlan
+from vizcnn.top_gallery.places import LayerPlaces, choose_places, list_photos
+from vizcnn.top_gallery.settings import TopSettings
+from vizcnn.top_gallery.spool import flush_arrays, open_array
+from vizcnn.top_gallery.work_folder import WorkFolder
+from vizcnn.zoo.model import ZooModel
+
+MOST_NAMED = 3
+"""Photos that an error names; more are counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the manifest says of places and photos; kept in files, for a run that goes on.
+
+    Attributes:
+        boxes: Receptive fields per layer, (units, top, 4), int32.
+        corners: Top and left of the windows per layer, (units, top, 2), int32.
+        digests: SHA-256 of each shown photo, (photos, 32), uint8.
+    """
+
+    boxes: tuple[NDArray[np.int32], ...]
+    corners: tuple[NDArray[np.int32], ...]
+    digests: NDArray[np.uint8]
+
+    def flush(self) -> None:
+        """Bring all that was noted onto the disk."""
+        flush_arrays((*self.boxes, *self.corners, self.digests))
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A gallery that is being made.
+
+    Attributes:
+        model: The net.
+        projector: The method, attached to it.
+        photos: Where the photos come from.
+        index: Where each unit is strongest.
+        settings: What to show.
+        layers: The layers.
+        places: The places of each layer's units.
+        shown: Numbers in the index of the photos that are shown, sorted.
+        work: Where files grow.
+        facts: What is noted of places and photos.
+    """
+
+    model: ZooModel
+    projector: Projector
+    photos: PhotoSet
+    index: StrongestIndex
+    settings: TopSettings
+    layers: tuple[LayerPlan, ...]
+    places: tuple[LayerPlaces, ...]
+    shown: tuple[int, ...]
+    work: WorkFolder
+    facts: Facts
+
+    def find_shown(self, photo: int) -> int:
+        """Give the place of a photo of the index among those that are shown."""
+        return bisect_left(self.shown, photo)
+
+
+def settle_job(
+    projector: Projector,
+    model: ZooModel,
+    photos: PhotoSet,
+    index: StrongestIndex,
+    settings: TopSettings,
+    layers: Sequence[LayerPlan],
+    work: WorkFolder,
+    begin: Callable[[], None],
+) -> Job:
+    """Settle what is to be projected.
+
+    Args:
+        projector: The method, attached to the net.
+        model: The net.
+        photos: Where the photos come from.
+        index: Where each unit is strongest.
+        settings: What to show.
+        layers: The layers.
+        work: Where files grow.
+        begin: Clears the working folder of another run's files; called once all is settled.
+
+    Raises:
+        DataError: If not one photo could be mined, or photos that the index names are missing or
+            of another size than then.
+    """
+    if len(index.failures) == len(index.photos):
+        told = "; ".join(error for _, error in index.failures[:MOST_NAMED])
+        raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
+    places = tuple(choose_places(index, layer, settings.top) for layer in layers)
+    shown = tuple(list_photos(places))
+    _require_photos(photos, index, shown)
+    begin()
+    facts = _open_facts(work, places, len(shown))
+    return Job(model, projector, photos, index, settings, tuple(layers), places, shown, work, facts)
+
+
+def _open_facts(work: WorkFolder, places: Sequence[LayerPlaces], photos: int) -> Facts:
+    def open_each(name: str, values: int) -> tuple[NDArray[np.int32], ...]:
+        return tuple(
+            open_array(work.facts / f"{name}-{number}.npy", np.int32, (*layer.photos.shape, values))
+            for number, layer in enumerate(places)
+        )
+
+    digests = open_array(work.facts / "digests.npy", np.uint8, (max(photos, 1), 32))
+    return Facts(open_each("boxes", 4), open_each("corners", 2), digests)
+
+
+def _require_photos(photos: PhotoSet, index: StrongestIndex, shown: Sequence[int]) -> None:
+    sizes = dict(zip(photos.names, photos.sizes, strict=True))
+    names = [index.photos[number] for number in shown]
+    missing = [name for name in names if name not in sizes]
+    if missing:
+        raise DataError(
+            f"{describe_names(missing)} of the index {_are(missing)} not in {photos.describe()}: "
+            "give the folder that was mined (--data), or mine this one"
+        )
+    changed = [
+        index.photos[number]
+        for number in shown
+        if sizes[index.photos[number]] != index.sizes[number]
+    ]
+    if changed:
+        refuse_changed(changed)
+
+
+def refuse_changed(names: Sequence[str]) -> None:
+    """Refuse photos that are others than those that were mined: their patches would be wrong.
+
+    Raises:
+        DataError: Always.
+    """
+    raise DataError(
+        f"{describe_names(names)} changed since mining: put the former back, or mine anew "
+        "(another --out, without --index)"
+    )
+
+
+def describe_names(names: Sequence[str]) -> str:
+    """Name photos, the first ones by name.
+
+    Example:
+        >>> describe_names(["a.jpg"]), describe_names(list("abcde"))
+        ("photo 'a.jpg'", "photos 'a', 'b', 'c' and 2 more")
+    """
+    named = ", ".join(repr(name) for name in names[:MOST_NAMED])
+    more = len(names) - MOST_NAMED
+    return f"photo{'s' if len(names) > 1 else ''} {named}" + (
+        f" and {more} more" if more > 0 else ""
+    )
+
+
+def _are(names: Sequence[str]) -> str:
+    return "are" if len(names) > 1 else "is"
