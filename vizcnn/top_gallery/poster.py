@@ -72,7 +72,7 @@ class _Layout:
 
 
 def choose_units(
-    units: Sequence[int], window: tuple[int, int], seed: int, count: int | None = None
+    units: Sequence[int], window: tuple[int, int], seed: int | str, count: int | None = None
 ) -> list[int]:
     """Draw the units of a poster at random, as ZF's Figure 2 shows a random subset.
 
@@ -80,7 +80,7 @@ def choose_units(
         units: Units that are not silent.
         window: Height and width of the projections' windows in pixels; small ones leave room for
             more units.
-        seed: Seed of the draw.
+        seed: Seed of the draw; a text where several draws are to differ.
         count: How many units, at most; chosen by the window when None.
 
     Returns:

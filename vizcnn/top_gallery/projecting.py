@@ -1,8 +1,9 @@
 """Photos -> projections of the places that they hold, lot by lot, into a spool on the disk."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,15 +52,15 @@ def project_portion(job: Job, portion: Portion, number: int, done: int, progress
     """
     spools = open_spools(job, portion)
     lots = cut_lots(job, portion)
-    count = len(lots)
-    pixels = _read_ahead(job, lots[done:])
-    for lot in progress(range(done, count), label="project", total=count, unit="lot", initial=done):
-        recorded = _record(job, portion, lots[lot], next(pixels))
-        for part, spool in zip(portion, spools, strict=True):
-            _project_part(job, part, spool, recorded)
-            spool.flush()
-        job.facts.flush()
-        job.work.write_done(number, lot + 1)
+    with closing(_read_ahead(job, lots[done:])) as pixels:
+        rest = range(done, len(lots))
+        for lot in progress(rest, label="project", total=len(lots), unit="lot", initial=done):
+            recorded = _record(job, portion, lots[lot], next(pixels))
+            for part, spool in zip(portion, spools, strict=True):
+                _project_part(job, part, spool, recorded)
+                spool.flush()
+            job.facts.flush()
+            job.work.write_done(number, lot + 1)
 
 
 def open_spools(job: Job, portion: Portion) -> list[Spool]:
@@ -88,7 +89,7 @@ def cut_lots(job: Job, portion: Portion) -> list[tuple[int, ...]]:
     return [tuple(photos[start : start + size]) for start in range(0, len(photos), size)]
 
 
-def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, None, None]:
     """Give the pixels of lots (N, 3, S, S), uint8, the next being read meanwhile."""
     numbers = {name: number for number, name in enumerate(job.photos.names)}
 

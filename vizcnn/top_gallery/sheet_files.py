@@ -1,8 +1,9 @@
 """Projections on the disk -> the sheets of a portion's units, and the blocks of their posters."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -41,11 +42,13 @@ def write_sheets(job: Job, portion: Portion, progress: Progress) -> None:
         progress: Shows how far it is.
     """
     count = sum(part.last - part.first for part in portion)
-    for _ in progress(_write_each(job, portion), label="draw", total=count, unit="unit"):
-        pass
+    # closed at once on an exception: no thread writes on behind the next run's back
+    with closing(_write_each(job, portion)) as written:
+        for _ in progress(written, label="draw", total=count, unit="unit"):
+            pass
 
 
-def _write_each(job: Job, portion: Portion) -> Iterator[None]:
+def _write_each(job: Job, portion: Portion) -> Generator[None, None, None]:
     with ThreadPoolExecutor(os.cpu_count()) as writers:
         for part, spool in zip(portion, open_spools(job, portion), strict=True):
             drawn = set(choose_poster_units(job, part.layer)) if job.settings.poster else set()
@@ -58,7 +61,9 @@ def choose_poster_units(job: Job, layer: int) -> list[int]:
     """Choose the units of a layer's poster among those that are not silent."""
     plan, settings = job.layers[layer], job.settings
     answering = [unit for row, unit in enumerate(plan.units) if job.places[layer].count(row)]
-    return choose_units(answering, plan.window, settings.seed, settings.poster_units)
+    # each layer with units of its own: equal numbers would look like a relation
+    seed = f"{settings.seed} {plan.name}"
+    return choose_units(answering, plan.window, seed, settings.poster_units)
 
 
 def plan_forms(job: Job, layer: int) -> tuple[SheetForm, SheetForm]:
