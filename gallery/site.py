@@ -56,7 +56,7 @@ def write_gallery(manifest: Manifest, folder: Path, progress: Progress = silent)
     # index.html last: while it is missing or old, so is the gallery
     ordered = sorted(pages.items(), key=lambda item: item[0] == "index.html")
     for name, page in progress(ordered, label="pages", total=len(ordered), unit="page"):
-        write_text(folder / name, page)
+        write_text(folder / name, page, flush=name == "index.html")
     return folder / "index.html"
 
 

@@ -3,7 +3,8 @@
 import os
 import signal
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ def read_lots(
     """
     lots = _Lots(photos, first, size)
     loader = _make_loader(lots, min(workers, len(lots)), pin)
-    with hold_interrupts():  # until the new processes know that a Ctrl-C is not theirs
+    with hold_interrupts(), _no_warning():  # held until they know that a Ctrl-C is not theirs
         items = iter(loader)
     try:
         for index, (pixels, failures) in enumerate(items):
@@ -118,8 +119,7 @@ def read_lots(
 
 
 def _make_loader(lots: _Lots, workers: int, pin: bool) -> DataLoader[Item]:
-    with warnings.catch_warnings():  # of more workers than cores, which a slow disk may well want
-        warnings.simplefilter("ignore", UserWarning)
+    with _no_warning():
         return DataLoader(
             lots,
             batch_size=None,
@@ -129,6 +129,14 @@ def _make_loader(lots: _Lots, workers: int, pin: bool) -> DataLoader[Item]:
             pin_memory=pin,
             generator=torch.Generator(),  # the loader draws a number; not from the user's generator
         )
+
+
+@contextmanager
+def _no_warning() -> Iterator[None]:
+    """Keep quiet about more workers than cores: a slow disk may well want them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _make_lot(first: int, photos: int, pixels: Tensor, failures: list[tuple[int, str]]) -> Lot:
