@@ -5,16 +5,21 @@ from pathlib import Path
 import click
 
 from vizcnn.cli.options import (
+    PASSES_OVER,
     complete_names_and_files,
     device_option,
     find_given_photos,
     format_option,
     json_option,
+    layers_option,
     load_model,
+    method_option,
     model_option,
+    normalisation_option,
     out_option,
     quote_command,
     seed_option,
+    unruled_option,
     weights_option,
 )
 from vizcnn.cli.progress import bar
@@ -34,13 +39,7 @@ from vizcnn.samples import SAMPLES
     help=f"Photo, folder of photos, or a sample's name ({', '.join(SAMPLES)}); may be repeated.  "
     "[default: the sample motorcycle]",
 )
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
-    "[default: conv1..conv5, as far as the net has them]",
-)
+@layers_option
 @click.option("--unit", "units", type=int, multiple=True, help="Unit number; may be repeated.")
 @click.option(
     "--top",
@@ -49,13 +48,7 @@ from vizcnn.samples import SAMPLES
     show_default=True,
     help="How many of a layer's strongest units, where no --unit is given.",
 )
-@click.option(
-    "--method",
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
-    default="deconvnet",
-    show_default=True,
-    help="How the signal goes back.",
-)
+@method_option
 @click.option(
     "--position",
     default="max",
@@ -71,21 +64,8 @@ from vizcnn.samples import SAMPLES
     show_default=True,
     help="Contrast: each unit's own, or one for all units of a layer.",
 )
-@click.option(
-    "--normalisation",
-    type=click.Choice(["auto", "pass", "gradient"]),
-    default="auto",
-    show_default=True,
-    help="Contrast normalisation on the way back: passed over or its true gradient; auto passes "
-    "it over for the deconvnet only.",
-)
-@click.option(
-    "--unruled",
-    type=click.Choice(["refuse", "gradient"]),
-    default="refuse",
-    show_default=True,
-    help="Activations that the method has no rule for: refuse them, or take their gradient.",
-)
+@normalisation_option
+@unruled_option
 @click.option("--save-arrays", is_flag=True, help="Keep the raw values too (arrays.npz).")
 @device_option
 @out_option("vizcnn-out/MODEL-METHOD")
@@ -135,7 +115,7 @@ def deconv(
         top=top,
         position=place,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these three
-        passes_over_normalisation={"auto": None, "pass": True, "gradient": False}[normalisation],
+        passes_over_normalisation=PASSES_OVER[normalisation],
         unruled=unruled,  # type: ignore[arg-type]
         figure_format=figure_format,  # type: ignore[arg-type]
         save_arrays=save_arrays,

@@ -8,14 +8,21 @@ import click
 
 from vizcnn.cli.cores import SharingCommand
 from vizcnn.cli.options import (
+    PASSES_OVER,
     device_option,
     json_option,
+    layers_option,
     load_model,
+    method_option,
     model_option,
+    normalisation_option,
     out_option,
+    per_photo_option,
     quote_command,
     seed_option,
+    unruled_option,
     weights_option,
+    workers_option,
 )
 from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, list_left_out, report_gallery
@@ -38,13 +45,7 @@ if TYPE_CHECKING:
     help="Folder of photos, with all folders in it; may be repeated.  [default: patches of the "
     "photos that scikit-image ships]",
 )
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
-    "[default: conv1..conv5, as far as the net has them]",
-)
+@layers_option
 @click.option(
     "--unit",
     "units",
@@ -59,20 +60,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many of the strongest places per unit.",
 )
-@click.option(
-    "--per-photo",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many of them may be of one photo.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
-    default="deconvnet",
-    show_default=True,
-    help="How the signal goes back.",
-)
+@per_photo_option
+@method_option
 @click.option(
     "--scale",
     "scaling",
@@ -81,21 +70,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Contrast: each projection's own, or one for all places of a unit.",
 )
-@click.option(
-    "--normalisation",
-    type=click.Choice(["auto", "pass", "gradient"]),
-    default="auto",
-    show_default=True,
-    help="Contrast normalisation on the way back: passed over or its true gradient; auto passes "
-    "it over for the deconvnet only.",
-)
-@click.option(
-    "--unruled",
-    type=click.Choice(["refuse", "gradient"]),
-    default="refuse",
-    show_default=True,
-    help="Activations that the method has no rule for: refuse them, or take their gradient.",
-)
+@normalisation_option
+@unruled_option
 @click.option(
     "--index",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -113,11 +89,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="How many units.  [default: 20, of small receptive fields 48]",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    help="Processes that read photos while mining.  [default: by the machine]",
-)
+@workers_option
 @device_option
 @out_option("vizcnn-out/MODEL-gallery")
 @seed_option
@@ -156,6 +128,7 @@ def gallery(
     from vizcnn.mining.photo_sets import FolderPhotos, SamplePatches
     from vizcnn.top_gallery.gallery import make_top_gallery
     from vizcnn.top_gallery.settings import TopSettings
+    from vizcnn.top_gallery.work_folder import INDEX_NAME
     from vizcnn.training.machine import prepare_cpu
 
     if "" in data:  # for Path, that is the current folder
@@ -171,7 +144,7 @@ def gallery(
         per_photo=per_photo,
         method=method,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-        passes_over_normalisation={"auto": None, "pass": True, "gradient": False}[normalisation],
+        passes_over_normalisation=PASSES_OVER[normalisation],
         unruled=unruled,  # type: ignore[arg-type]
         poster=poster,
         poster_units=poster_units,
@@ -184,7 +157,10 @@ def gallery(
 
     def repeat_unit(layer: str, unit: int) -> str:
         alone = folder.with_name(f"{folder.name}-{layer.replace('/', '-')}-{unit}")
-        return quote_command(context, layers=(layer,), units=(unit,), out=alone, poster=False)
+        mined = index or folder / INDEX_NAME
+        return quote_command(
+            context, layers=(layer,), units=(unit,), index=mined, out=alone, poster=False
+        )
 
     try:
         manifest = make_top_gallery(

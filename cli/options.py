@@ -92,6 +92,50 @@ seed_option = click.option(
     show_default=True,
     help="Seed of random weights.",
 )
+layers_option = click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
+    "[default: conv1..conv5, as far as the net has them]",
+)
+method_option = click.option(
+    "--method",
+    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    default="deconvnet",
+    show_default=True,
+    help="How the signal goes back.",
+)
+normalisation_option = click.option(
+    "--normalisation",
+    type=click.Choice(["auto", "pass", "gradient"]),
+    default="auto",
+    show_default=True,
+    help="Contrast normalisation on the way back: passed over or its true gradient; auto passes "
+    "it over for the deconvnet only.",
+)
+PASSES_OVER = {"auto": None, "pass": True, "gradient": False}
+"""What --normalisation means for :class:`vizcnn.deconvnet.Projector`."""
+
+unruled_option = click.option(
+    "--unruled",
+    type=click.Choice(["refuse", "gradient"]),
+    default="refuse",
+    show_default=True,
+    help="Activations that the method has no rule for: refuse them, or take their gradient.",
+)
+per_photo_option = click.option(
+    "--per-photo",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many of them may be of one photo.",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes that read photos; changes nothing in the result.  [default: by the machine]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 
 
