@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vizcnn.errors import LayerError
 from vizcnn.full_image import exact_arithmetic
-from vizcnn.mining.alignment import AlignRows
+from vizcnn.mining.alignment import AlignRows, has_odd_rows
 from vizcnn.recording import evaluate, record
 
 See = Callable[[str, Tensor], None]
@@ -48,7 +48,8 @@ def watch_layers(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Forwa
         evaluate(module, stack)
         stack.enter_context(torch.no_grad())
         stack.enter_context(exact_arithmetic())
-        stack.enter_context(AlignRows())
+        if has_odd_rows(module):
+            stack.enter_context(AlignRows())
         for path in watch.wanted:
             hook = module.get_submodule(path).register_forward_hook(watch.make_hook(path))
             stack.callback(hook.remove)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from vizcnn.errors import DataError
@@ -85,18 +85,18 @@ def read_index(file: Path) -> StrongestIndex:
     try:
         record = json.loads(tensors.pop(_RECORD).numpy().tobytes())
         return _rebuild(record, tensors)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise DataError(f"the index {name} is damaged ({reason}): delete it") from None
 
 
 def _read_tensors(file: Path, name: str) -> dict[str, Tensor]:
     try:
-        with safe_open(file, "pt") as content:
-            found = (content.metadata() or {}).get(FORMAT_KEY)
-            if found == FORMAT:
-                return {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        content = file.read_bytes()  # at once: a run may replace the file at any time
+        found = _read_metadata(content).get(FORMAT_KEY)
+        if found == FORMAT:
+            return load(content)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             f"{name} cannot be read as an index ({reason}): it is cut off, damaged or of another "
@@ -104,7 +104,19 @@ def _read_tensors(file: Path, name: str) -> dict[str, Tensor]:
         ) from None
     if found is None:
         raise DataError(f"{name} is no index; needed: a file that vizcnn mine wrote")
-    raise DataError(f"{name} is of another version of vizcnn (layout {found[:20]!r}): mine it anew")
+    raise DataError(f"{name} is of another version of vizcnn (layout {found!r:.20}): mine it anew")
+
+
+def _read_metadata(content: bytes) -> dict[str, Any]:
+    """Read what a safetensors file says of itself: 8 bytes of length, then JSON.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _rebuild(record: dict[str, Any], tensors: dict[str, Tensor]) -> StrongestIndex:

@@ -10,6 +10,11 @@ from vizcnn.mining.index import LayerRanking
 AT_ONCE = 1 << 22
 """Activations that are looked at closely at a time: a bound on the memory that this takes."""
 
+MANY = 4
+"""One in so many maps that are stronger than the weakest in the ranking are many."""
+
+_PARTS = ("values", "photos", "positions")
+
 
 def make_ranking(
     name: str, path: str, shape: tuple[int, ...], top: int, device: torch.device | str = "cpu"
@@ -36,26 +41,23 @@ def make_ranking(
 
 def move_ranking(ranking: LayerRanking, device: torch.device | str) -> LayerRanking:
     """Give a ranking on another device."""
-    return replace(
-        ranking,
-        values=ranking.values.to(device),
-        photos=ranking.photos.to(device),
-        positions=ranking.positions.to(device),
-    )
+    return replace(ranking, **{part: getattr(ranking, part).to(device) for part in _PARTS})
 
 
 @dataclass(frozen=True)
 class Places:
-    """Places that may be among the strongest, of every unit equally many.
+    """Places of M maps of a lot, ordered by unit and then by photo.
 
     Attributes:
-        values: Activations (units, K); -inf where there is none.
-        slots: Which photo of its lot each is of (units, K), rising from left to right.
-        positions: Row and column (units, K, 2).
+        units: Unit of each map, (M,).
+        slots: Which photo of the lot each map is of, (M,).
+        values: Activations (M, K), the strongest first.
+        positions: Row and column (M, K, 2); -1 in a vector of units.
     """
 
-    values: Tensor
+    units: Tensor
     slots: Tensor
+    values: Tensor
     positions: Tensor
 
 
@@ -65,7 +67,7 @@ def find_peaks(maps: Tensor) -> Tensor:
 
 
 def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> Tensor:
-    """Tell which maps of a lot have a place in the ranking: after some lots these are few.
+    """Tell which maps of a lot may have a place in the ranking: after some lots these are few.
 
     Args:
         ranked: The activations in the ranking, (units, top), of earlier photos.
@@ -73,13 +75,16 @@ def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> Tensor:
         usable: Which of the N are photos, (N,).
 
     Returns:
-        (N, units). Maps as strong as the weakest that stays are among them, in case of ties; one
-        that is as strong as the weakest in the ranking comes after it and is not.
+        (N, units). A map that is as strong as the weakest in the ranking comes after it and is not
+        among them.
     """
+    hopeful = (peaks > ranked[:, -1]) & usable[:, None]
+    if hopeful.count_nonzero() * MANY < hopeful.numel():
+        return hopeful
+    # in the first lots of a run most maps are stronger, but only so many of them stay
     peaks = peaks.float().masked_fill(~usable[:, None], -torch.inf)
     together = torch.cat([ranked, peaks.t()], dim=1)
-    weakest = together.topk(ranked.shape[1], dim=1).values[:, -1]
-    return (peaks > ranked[:, -1]) & (peaks >= weakest)
+    return hopeful & (peaks >= together.topk(ranked.shape[1], dim=1).values[:, -1])
 
 
 def find_places(maps: Tensor, hopeful: Tensor, per_photo: int) -> Places:
@@ -91,21 +96,17 @@ def find_places(maps: Tensor, hopeful: Tensor, per_photo: int) -> Places:
         per_photo: Places of one photo, at most.
 
     Returns:
-        The places, N * per_photo for each unit; of equally strong ones the first in row-major
-        order go first.
+        The places; of equally strong ones the first in row-major order go first.
     """
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
     height, width = grid.shape[2:]
-    count = min(per_photo, height * width)
-    images, units = hopeful.nonzero(as_tuple=True)
-    strongest, places = _rank_places(grid, images, units, count)
-    values = torch.full((*grid.shape[:2], count), -torch.inf, device=maps.device)
-    positions = torch.full((*grid.shape[:2], count, 2), -1, device=maps.device)
-    values[images, units] = strongest.float() + 0.0  # of -0 and 0, which are equal, always 0
-    if maps.ndim == 4:
-        positions[images, units] = torch.stack([places // width, places % width], dim=-1)
-    slots = torch.arange(len(maps), device=maps.device)[:, None, None].expand(values.shape)
-    return Places(_per_unit(values), _per_unit(slots), _per_unit(positions))
+    units, slots = hopeful.t().nonzero(as_tuple=True)
+    strongest, places = _rank_places(grid, slots, units, min(per_photo, height * width))
+    positions = torch.stack([places // width, places % width], dim=-1)
+    if maps.ndim == 2:
+        positions.fill_(-1)
+    # of -0 and 0, which are equal, always 0
+    return Places(units, slots, strongest.float() + 0.0, positions)
 
 
 def _rank_places(grid: Tensor, images: Tensor, units: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -122,11 +123,6 @@ def _rank_places(grid: Tensor, images: Tensor, units: Tensor, count: int) -> tup
     return torch.cat([values for values, _ in parts]), torch.cat([places for _, places in parts])
 
 
-def _per_unit(values: Tensor) -> Tensor:
-    """Turn (N, units, count, ...) into (units, N * count, ...)."""
-    return values.transpose(0, 1).flatten(1, 2)
-
-
 def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRanking:
     """Take the places of a lot into a ranking of earlier photos.
 
@@ -135,41 +131,54 @@ def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRa
         places: From :func:`find_places`.
         first: Number of the lot's first photo.
     """
-    found = places.values > -torch.inf
-    numbers = torch.where(found, places.slots + first, -1)
-    positions = torch.where(found[:, :, None], places.positions, -1)
-    return _keep_strongest(
-        ranking,
-        torch.cat([ranking.values, places.values], dim=1),
-        torch.cat([ranking.photos, numbers], dim=1),
-        torch.cat([ranking.positions, positions], dim=1),
-    )
+    if not len(places.units):
+        return ranking
+    units, found = _arrange(ranking, places, first)
+    former = replace(ranking, **{part: getattr(ranking, part)[units] for part in _PARTS})
+    better = _keep_strongest(_set_side_by_side([former, found]), ranking.values.shape[1])
+    changed = {
+        part: getattr(ranking, part).index_copy(0, units, getattr(better, part)) for part in _PARTS
+    }
+    return replace(ranking, **changed)
+
+
+def _arrange(like: LayerRanking, places: Places, first: int) -> tuple[Tensor, LayerRanking]:
+    """Give the units that have places, (R,), and a ranking (R, most) of their places alone."""
+    units, rows, counts = places.units.unique_consecutive(return_inverse=True, return_counts=True)
+    columns = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    most, count = int(counts.max()), places.values.shape[1]
+    found = make_ranking(like.name, like.path, (len(units),), most * count, rows.device)
+    found.values.view(-1, most, count)[rows, columns] = places.values
+    found.photos.view(-1, most, count)[rows, columns] = places.slots[:, None] + first
+    found.positions.view(-1, most, count, 2)[rows, columns] = places.positions
+    return units, found
 
 
 def join_rankings(rankings: list[LayerRanking]) -> LayerRanking:
     """Join rankings of one layer over disjoint photos whose numbers are of one list."""
+    together = _set_side_by_side(rankings)
+    by_photo = together.photos.argsort(dim=1, stable=True)  # of a photo's places the order stays
+    return _keep_strongest(_choose(together, by_photo), rankings[0].values.shape[1])
+
+
+def _keep_strongest(ranking: LayerRanking, top: int) -> LayerRanking:
+    """Sort the places of each unit and keep some; equally strong ones stay in their order."""
+    order = ranking.values.argsort(dim=1, descending=True, stable=True)
+    return _choose(ranking, order[:, :top])
+
+
+def _set_side_by_side(rankings: list[LayerRanking]) -> LayerRanking:
     values, photos, positions = (
-        torch.cat([getattr(ranking, part) for ranking in rankings], dim=1)
-        for part in ("values", "photos", "positions")
+        torch.cat([getattr(ranking, part) for ranking in rankings], dim=1) for part in _PARTS
     )
-    order = photos.argsort(dim=1, stable=True)  # of a photo's places the order stays
-    return _keep_strongest(
-        rankings[0], values.gather(1, order), photos.gather(1, order), _gather(positions, order)
-    )
+    return replace(rankings[0], values=values, photos=photos, positions=positions)
 
 
-def _keep_strongest(
-    like: LayerRanking, values: Tensor, photos: Tensor, positions: Tensor
-) -> LayerRanking:
-    """Keep as many as a ranking holds; of equally strong ones those that stand first."""
-    order = values.argsort(dim=1, descending=True, stable=True)[:, : like.values.shape[1]]
+def _choose(ranking: LayerRanking, order: Tensor) -> LayerRanking:
+    """Give the places (units, n) that stand at the numbers (units, n) of an order."""
     return replace(
-        like,
-        values=values.gather(1, order),
-        photos=photos.gather(1, order),
-        positions=_gather(positions, order),
+        ranking,
+        values=ranking.values.gather(1, order),
+        photos=ranking.photos.gather(1, order),
+        positions=ranking.positions.gather(1, order[:, :, None].expand(-1, -1, 2)),
     )
-
-
-def _gather(positions: Tensor, order: Tensor) -> Tensor:
-    return positions.gather(1, order[:, :, None].expand(-1, -1, 2))

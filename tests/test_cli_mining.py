@@ -1,0 +1,143 @@
+"""The commands mine and merge: reports, exit status, going on, Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.command_line import fail, run
+from tests.small_zoo import paint_photo
+from vizcnn.mining.index_file import read_index
+
+pytestmark = pytest.mark.usefixtures("small_net")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number in range(7):
+        paint_photo(tmp_path / "photos" / f"{number}.png", seed=number)
+    return tmp_path / "photos"
+
+
+def mine(*arguments, out="index.safetensors", status=0):
+    return run("mine", "--data", "photos", "--out", out, "--workers", 0, *arguments, status=status)
+
+
+def test_mine_reports(photos):
+    result = mine()
+    assert re.search(
+        r"^7 photo\(s\), 52 units of 5 layer\(s\), [\d.]+ photos/s$", result.stdout, re.M
+    )
+    assert "tiny, random weights (untrained)" in result.stdout
+    assert result.stdout.endswith("index: index.safetensors\n")
+    assert result.stderr == ""
+    index = read_index(photos.parent / "index.safetensors")
+    assert list(index.layers) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    assert index.identity.top == 9
+
+
+def test_a_complete_index_is_left(photos):
+    mine("--layer", "conv1,fc6", "--top", 3, "--per-photo", 2)
+    before = (photos.parent / "index.safetensors").stat()
+    result = mine("--layer", "conv1,fc6", "--top", 3, "--per-photo", 2)
+    assert result.stderr == "already complete: 7 photos\n"
+    assert "photos/s" not in result.stdout
+    assert (photos.parent / "index.safetensors").stat() == before
+    message = fail("mine", "--data", "photos", "--out", "index.safetensors", "--top", 3)
+    assert "another run (layers: conv1 (1), fc6 (13), not conv1 (1), conv2 (4)" in message
+
+
+def test_unreadable_photos_are_listed(photos):
+    (photos / "it's.jpg").write_bytes(b"")
+    result = mine(status=2)
+    assert "7 photo(s)" in result.stdout
+    assert result.stderr.startswith('left out: "it\'s.jpg" is empty')
+    facts = json.loads(mine("--json", status=2).stdout)
+    assert facts["photos"] == 8
+    assert facts["units"] == {"conv1": 12, "conv2": 10, "conv3": 10, "conv4": 10, "conv5": 10}
+    assert [failure["photo"] for failure in facts["failures"]] == ["it's.jpg"]
+    assert facts["photos_per_second"] is None
+
+
+def test_parts_merge_to_the_bytes_of_one_run(photos):
+    (photos / "5.png").write_bytes(b"no photo")
+    mine(status=2)
+    for part in (1, 2, 3):
+        mine("--part", f"{part}/3", out=f"part{part}", status=2 if part == 3 else 0)
+    parts = ["part2", "part3", "part1"]
+    result = run("merge", *parts, "--out", "all", status=2)
+    assert "6 photo(s), 52 units" in result.stdout
+    assert result.stderr.startswith("left out: '5.png'")
+    folder = photos.parent
+    assert (folder / "all").read_bytes() == (folder / "index.safetensors").read_bytes()
+    facts = json.loads(run("merge", *parts, "--out", "all", "--json", status=2).stdout)
+    assert facts["index"] == "all"
+
+
+def test_merge_refuses(photos):
+    mine()
+    mine("--top", 4, out="other")
+    (photos.parent / "precious").write_text("not an index")
+    assert "both in 'index.safetensors' and in" in fail(
+        "merge", "index.safetensors", "index.safetensors", "--out", "all"
+    )
+    assert "'other' cannot be merged with 'index.safetensors' (top: 4, not 9)" in fail(
+        "merge", "index.safetensors", "other", "--out", "all"
+    )
+    assert "no index 'missing'" in fail("merge", "missing", "--out", "all")
+    fail("merge", "index.safetensors", "--out", "precious")
+    assert (photos.parent / "precious").read_text() == "not an index"
+    assert "Missing argument" in fail("merge", "--out", "all")
+
+
+def test_mine_refuses(photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "no photos in 'empty'" in fail("mine", "--data", "empty", "--out", "i")
+    assert "no folder 'missing'" in fail("mine", "--data", "missing", "--out", "i")
+    assert "part 8/8 of 7 photos" in fail("mine", "--data", "photos", "--out", "i", "--part", "8/8")
+    assert "conv9" in fail("mine", "--data", "photos", "--out", "i", "--layer", "conv9")
+    assert "1..2" in fail("mine", "--data", "photos", "--out", "i", "--top", 2, "--per-photo", 3)
+    assert not (tmp_path / "i").exists()
+
+
+def test_without_data_the_sample_patches_are_mined():
+    result = run("mine", "--layer", "conv1", "--top", 2, "--out", "index", "--workers", 0)
+    assert re.match(r"\d+ photo\(s\), 12 units", result.stdout.splitlines()[1])
+
+
+def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path):
+    """As in a terminal, the workers get the signal too; they must neither end nor say anything."""
+    paint_photo(tmp_path / "photos" / "0000.png")
+    for number in range(1, 1500):
+        os.link(tmp_path / "photos" / "0000.png", tmp_path / "photos" / f"{number:04d}.png")
+    command = "-m vizcnn mine --model zfnet --data photos --out index --layer conv1 --workers 2"
+    process = subprocess.Popen(
+        [sys.executable, *command.split()],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    end = time.monotonic() + 120
+    while not (tmp_path / "index").exists() and time.monotonic() < end:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output == ""
+    done = read_index(tmp_path / "index").done
+    assert 0 <= done < 1500
+    assert errors.splitlines() == [
+        f"stopped at photo {done} of 1500; saved in index: run the same command again to go on",
+        "error: interrupted: nothing is left half-written",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "photos"]

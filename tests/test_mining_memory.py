@@ -1,0 +1,43 @@
+"""What stays in memory does not grow with the number of photos."""
+
+import gc
+import tracemalloc
+
+import torch
+
+from tests.mining_runs import NoisePhotos
+from tests.small_zoo import make_model
+from vizcnn.mining import run as run_module
+from vizcnn.mining.run import MiningSettings, mine
+
+COUNT, EARLY, LATE = 1600, 767, 1503
+
+
+def count_tensor_bytes():
+    tensors = [value for value in gc.get_objects() if isinstance(value, torch.Tensor)]
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage() for value in tensors}
+    return len(tensors), sum(storage.nbytes() for storage in storages.values())
+
+
+def test_memory_does_not_grow(tmp_path, monkeypatch):
+    """Tensors by what lives, all else by what Python has allocated; saving all the while."""
+    monkeypatch.setattr(run_module, "SAVING_SHARE", 0)
+    photos = NoisePhotos({f"photo {number:04d}": number % 7 for number in range(COUNT)})
+    seen = {}
+
+    def watch(items, **options):
+        for number, _ in enumerate(items):
+            if number in (EARLY, LATE):
+                gc.collect()
+                seen[number] = (*count_tensor_bytes(), tracemalloc.get_traced_memory()[0])
+        return iter(())
+
+    settings = MiningSettings(layers=("conv1", "conv5", "fc6"), workers=0, interval=0)
+    tracemalloc.start()
+    try:
+        mine(make_model(), photos, tmp_path / "index", settings, watch)
+    finally:
+        tracemalloc.stop()
+    early, late = seen[EARLY], seen[LATE]
+    assert late[:2] == early[:2]
+    assert late[2] - early[2] < 25_000  # an object of 40 bytes per photo would be more
