@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import vizcnn
+from vizcnn.backward import Way
 from vizcnn.cones.cone import Cone
 from vizcnn.devices import choose_device
 from vizcnn.graph import trace_nodes
@@ -128,7 +129,7 @@ def count_multiply_adds(job: Job, units: list[int]) -> int:
     recording = job.projector.record(job.photo, [job.layer])
     output = recording.find_output(job.projector.find_path(job.layer))
     assert recording.input is not None
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input))
+    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
     return cone.count_multiply_adds(choose_targets(output.detach(), units, "max", 1))
 
 

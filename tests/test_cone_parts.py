@@ -101,7 +101,9 @@ def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor):
         output = recording.find_output("3")
         targets = choose_targets(output.detach(), [0, 1, 2], position, 9)
         with follow(recording, Way(RULES["guided"])):
-            wanted = project_full_image(output, recording.input, targets)
+            wanted = project_full_image(
+                output, recording.input, targets, trace_nodes(output, recording.input)
+            )
         assert relative_error(found.pixels, wanted) < 1e-12
 
 
@@ -177,7 +179,7 @@ def test_multiply_adds_are_counted_where_the_windows_are():
     with record(net) as recording:
         net(images)
     output = recording.find_output("2")
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input))
+    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
     targets = choose_targets(output.detach(), [0, 3], (4, 4), 1)
     # one place of 5 x 4 x 3 x 3 filters, then 3 x 3 places of 4 x 3 x 3 x 3
     assert cone.count_multiply_adds(targets) == 2 * (180 + 9 * 108)

@@ -11,6 +11,7 @@ from tests.projecting import relative_error
 from vizcnn.backward import Way
 from vizcnn.deconvnet import Projector
 from vizcnn.full_image import project_full_image
+from vizcnn.graph import trace_nodes
 from vizcnn.projection import follow, project_places
 from vizcnn.recording import AllRecorded, record
 from vizcnn.rules import RULES
@@ -52,7 +53,9 @@ def check_windows(net, images, layer, rule, count=2):
     assert projection.computed == "windows"
     targets = place_targets(maps, image, unit, positions)
     with follow(recording, Way(rule, rule.passes_over_normalisation)):
-        wanted = project_full_image(output, recording.input, targets)
+        wanted = project_full_image(
+            output, recording.input, targets, trace_nodes(output, recording.input)
+        )
     assert relative_error(projection.pixels, wanted) < 1e-5
     return projection
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ from vizcnn.mining.run import MiningRun, MiningSettings, mine
 from vizcnn.mining.search import search_layers
 
 COUNT = 150
-LOOKS = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
+LOOKS: dict[str, int | None] = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
 LOOKS |= {"photo 000": None, "photo 031": None, "photo 064": None, "photo 149": None}
-SETTINGS = MiningSettings(layers=LAYERS, top=5, per_photo=2, workers=0, interval=0)
+SETTINGS = MiningSettings(layers=LAYERS, top=5, per_photo=2, workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_at_most_an_interval_is_lost(tmp_path, monkeypatch):
         return iter(())
 
     with pytest.raises(SystemExit):
-        mine(make_model(), make_photos(COUNT), file, SETTINGS, stop_saving)
+        mine(make_model(), make_photos(COUNT), file, replace(SETTINGS, interval=0), stop_saving)
     assert read_index(file).done == 96
 
 

@@ -1,11 +1,14 @@
 """Projections by backward passes over the whole image: right for every net that has a rule."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from vizcnn.errors import LayerError
+from vizcnn.geometry import BATCH_NORMALISATIONS, shape_of
+from vizcnn.graph import Node, kind_of
 from vizcnn.targets import Targets
 
 Finish = Callable[[Tensor], Tensor]
@@ -21,25 +24,52 @@ SEEDS_AT_ONCE = 16
 """Units whose backward passes run as one batch."""
 
 
-def project_full_image(output: Tensor, input: Tensor, targets: Targets) -> Tensor:
+def project_full_image(
+    output: Tensor, input: Tensor, targets: Targets, nodes: Sequence[Node]
+) -> Tensor:
     """Send targets back through the graph of a recording, several of every image as one batch.
+
+    Where images of a batch see each other (batch statistics), they are sent back one by one.
 
     Args:
         output: The layer's output with its graph, (N, C, h, w) or (N, C).
         input: The recording's input, (N, 3, H, W).
         targets: What to project, R rows.
+        nodes: The nodes between, from :func:`vizcnn.graph.trace_nodes`.
 
     Returns:
         (R, 3, H, W).
+
+    Raises:
+        LayerError: If the layer puts out another number of maps than there are images.
     """
+    if len(output) != len(input):
+        raise LayerError(f"the layer puts out maps of {len(output)} images for {len(input)}")
     pixels = input.new_zeros((len(targets), *input.shape[1:]))
     by_image = [(targets.images == image).nonzero()[:, 0] for image in range(len(output))]
-    for first in range(0, max(map(len, by_image), default=0), SEEDS_AT_ONCE):
-        rows = [numbers[first : first + SEEDS_AT_ONCE] for numbers in by_image]
-        signal = _backward(output, input, _make_seeds(output.detach(), targets, rows))
-        for image, numbers in enumerate(rows):
-            pixels[numbers] = signal[: len(numbers), image]
+    nobody = targets.images.new_zeros(0)
+    groups = [by_image]
+    if _couples_images(nodes, len(input)):
+        groups = [
+            [numbers if i == k else nobody for i, numbers in enumerate(by_image)]
+            for k in range(len(by_image))
+        ]
+    for group in groups:
+        for first in range(0, max(map(len, group), default=0), SEEDS_AT_ONCE):
+            rows = [numbers[first : first + SEEDS_AT_ONCE] for numbers in group]
+            signal = _backward(output, input, _make_seeds(output.detach(), targets, rows))
+            for image, numbers in enumerate(rows):
+                pixels[numbers] = signal[: len(numbers), image]
     return pixels
+
+
+def _couples_images(nodes: Sequence[Node], count: int) -> bool:
+    """Tell whether an image's units may depend on other images of the batch."""
+    return any(
+        (kind_of(node) in BATCH_NORMALISATIONS and node._saved_training)
+        or (shape_of(node)[:1] != (count,))
+        for node in nodes
+    )
 
 
 def _make_seeds(maps: Tensor, targets: Targets, rows: list[Tensor]) -> Tensor:

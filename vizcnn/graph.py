@@ -5,7 +5,9 @@ from collections import Counter
 from typing import Any
 
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 
+from vizcnn.backward import MaxPool, Normalise, Rectify
 from vizcnn.errors import LayerError, UnsupportedOperationError
 
 Node = Any
@@ -27,6 +29,9 @@ SWITCHED = frozenset(
 )
 """Maxima: the way back goes through their switches."""
 
+OURS = tuple(function._backward_cls for function in (MaxPool, Normalise, Rectify))
+"""Nodes of the operations of :mod:`vizcnn.backward`."""
+
 RULED = frozenset(["Rectify", "Normalise"])
 """Operations of :mod:`vizcnn.backward`."""
 
@@ -39,7 +44,11 @@ GATES = frozenset(["Mul", "Div", "Mm", "Bmm", "Baddbmm", "Addmm"])
 
 def kind_of(node: Node) -> str:
     """Give the name of a node's operation, without autograd's decoration."""
-    return re.sub(r"Backward(\d*|AutogradForward)$", "", str(node.name()).split("::")[-1])
+    name = re.sub(r"Backward(\d*|AutogradForward)$", "", str(node.name()).split("::")[-1])
+    # of another's function the name says nothing, not even if it is one of ours
+    if isinstance(node, BackwardCFunction) and not isinstance(node, OURS):
+        return f"{name} (a function of its own)"
+    return name
 
 
 def inputs_of(node: Node) -> list[Node]:

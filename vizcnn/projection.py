@@ -13,7 +13,7 @@ from vizcnn.cones.cone import Cone
 from vizcnn.errors import ModelError
 from vizcnn.full_image import Finish, project_full_image, unchanged
 from vizcnn.graph import refuse_unruled, trace_nodes
-from vizcnn.receptive import find_boxes, find_field
+from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording import Recording
 from vizcnn.rules import Rule
 from vizcnn.targets import Position, Targets, choose_targets, place_targets
@@ -30,7 +30,7 @@ class Projection:
         windows: The projections (R, 3, h, w) in windows of one size, which lie in the image and
             hold the whole receptive field; in the units of the input times the activation;
             signed, not scaled.
-        corners: Top and left of the windows in the input's pixels, (R, 2).
+        corners: Top and left of the windows in the input's pixels, (R, 2), on the CPU.
         size: Height and width of the input in pixels.
         images: Index of the image in the batch, (R,).
         units: Unit (feature map) numbers, (R,).
@@ -63,7 +63,10 @@ class Projection:
 
     @property
     def pixels(self) -> Tensor:
-        """The projections over the whole input, (R, 3, H, W), put together anew each time."""
+        """The projections over the whole input, (R, 3, H, W).
+
+        Put together anew each time, unless the windows are the whole input already.
+        """
         height, width = self.windows.shape[-2:]
         if (height, width) == self.size:
             return self.windows
@@ -174,14 +177,16 @@ def project_targets(
     if rule.needs_rules and unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
     skip = rule.skips_normalisation(passes_over_normalisation)
-    cone = Cone(output, recording.input, nodes)
-    in_windows = cone.exists()
-    with follow(recording, Way(rule, skip)):
-        if in_windows:
-            windows, corners = cone.project(targets, finish)
-        else:
-            windows = finish(project_full_image(output, recording.input, targets))
-            corners = torch.zeros_like(targets.positions)
+    way = Way(rule, skip)
+    fields = find_fields(output, recording.input, targets.positions)
+    cone = Cone(output, recording.input, nodes, way)
+    in_windows = len(targets) > 0 and cone.exists()
+    if in_windows:
+        windows, corners = cone.project(targets, fields.uncut, finish)
+    else:
+        with follow(recording, way):
+            windows = finish(project_full_image(output, recording.input, targets, nodes))
+        corners = torch.zeros(len(targets), 2, dtype=torch.int64)
     return Projection(
         windows=windows,
         corners=corners,
@@ -190,8 +195,8 @@ def project_targets(
         units=targets.units,
         activations=targets.activations,
         positions=targets.positions,
-        boxes=find_boxes(output, recording.input, targets.positions),
-        field=find_field(output, recording.input),
+        boxes=fields.boxes,
+        field=fields.size,
         layer=name or layer,
         method=rule.name,
         computed="windows" if in_windows else "full image",

@@ -73,8 +73,11 @@ def _check_feature_maps(layer: str, output: Any) -> Tensor:
     return output
 
 
-class AllRecorded(Exception):  # noqa: N818 - an end, not an error
-    """Ends a forward pass early, when every layer that was asked for is recorded."""
+class AllRecorded(BaseException):
+    """Ends a forward pass early, when every layer that was asked for is recorded.
+
+    No ``Exception``: a net may catch those.
+    """
 
 
 @contextmanager
@@ -85,7 +88,9 @@ def record(
 
     Every spelling of ReLU, max pooling and contrast normalisation is seen, whether it is a module
     or a function, in place or not. The model computes what it always computes, in evaluation
-    mode. On leaving, by success or by an exception, its hooks and flags are as they were.
+    mode. On leaving, by success or by an exception, its hooks and flags are as they were. What
+    was recorded belongs to the weights of that moment: change them only when all is projected,
+    and use a recording, or record a model, in one thread at a time.
 
     Args:
         model: Any torch module that takes one batch of images.
@@ -180,12 +185,20 @@ def _count_calls(layers: list[str]) -> dict[str, int]:
     return counts
 
 
+def _share_memory(output: Tensor, value: Any) -> bool:
+    if not isinstance(value, Tensor):
+        return False
+    return output.untyped_storage().data_ptr() == value.untyped_storage().data_ptr()
+
+
 def _output_hook(recording: Recording, path: str, awaited: dict[str, int]) -> Callable[..., Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        recording.outputs.setdefault(path, []).append(output)
+        # what a module gives back as it got it may live on elsewhere: that has to stay one tensor
+        same = isinstance(output, Tensor) and any(_share_memory(output, value) for value in args)
+        recording.outputs.setdefault(path, []).append(output.clone() if same else output)
         if awaited and all(len(recording.outputs.get(p, ())) >= n for p, n in awaited.items()):
             raise AllRecorded
-        # a copy goes on: the layer after this one may be a ReLU in place
-        return output.clone() if isinstance(output, Tensor) else None
+        # else a copy goes on: the layer after this one may be a ReLU in place
+        return output.clone() if isinstance(output, Tensor) and not same else None
 
     return hook

@@ -122,6 +122,10 @@ def place_targets(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor
     """
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
     rows = positions if maps.ndim == 4 else torch.zeros_like(positions)
+    if any(place.is_floating_point() for place in (images, units, positions)):
+        raise LayerError(
+            f"got places of {images.dtype}, {units.dtype}, {positions.dtype}; needed: whole numbers"
+        )
     if not images.shape == units.shape == positions.shape[:1] or positions.shape[1:] != (2,):
         raise LayerError(
             f"got images {tuple(images.shape)}, units {tuple(units.shape)}, positions "
@@ -142,7 +146,7 @@ def place_targets(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor
 
 
 def _check_position(position: Position, height: int, width: int) -> tuple[int, int]:
-    if isinstance(position, tuple) and len(position) == 2:
+    if isinstance(position, tuple) and [type(value) for value in position] == [int, int]:
         row, column = position
         if 0 <= row < height and 0 <= column < width:
             return row, column

@@ -79,6 +79,8 @@ def unpool(signal: Tensor, switches: Tensor, window: Window, size: tuple[int, in
         >>> unpool(maxima, switches, window, (1, 3))
         tensor([[[[ 0., 10.,  0.]]]])
     """
+    if window == Window((1, 1), (1, 1), ceil=window.ceil):
+        return signal.clone()
     (height, width), (rows, columns) = size, signal.shape[-2:]
     (step_y, step_x), (pad_y, pad_x) = window.stride, window.padding
     reach_y = (rows - 1) * step_y + (window.size[0] - 1) * window.dilation[0] + 1

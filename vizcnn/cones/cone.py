@@ -1,12 +1,14 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from vizcnn.backward import Way
 from vizcnn.cones.chunks import find_budget, run_in_chunks
 from vizcnn.cones.steps import BACK, Batch, has_way_back
 from vizcnn.cones.unpooling import encode_switches
@@ -14,7 +16,6 @@ from vizcnn.cones.windows import Windows, move, plan_windows, step_down
 from vizcnn.full_image import Finish, exact_arithmetic, unchanged
 from vizcnn.geometry import find_window, shape_of
 from vizcnn.graph import Node, kind_of
-from vizcnn.receptive import find_boxes
 from vizcnn.targets import Targets
 from vizcnn.unpool import Window
 
@@ -34,41 +35,47 @@ class Cone:
         output: The layer's output with its graph, (N, C, h, w).
         input: The recording's input, (N, 3, H, W).
         nodes: The nodes between, from :func:`vizcnn.graph.trace_nodes`.
+        way: What rectifiers and contrast normalisation do.
     """
 
     output: Tensor
     input: Tensor
     nodes: list[Node]
+    way: Way
 
     def exists(self) -> bool:
         """Tell whether every operation on the way can be followed on windows."""
         on_path = set(self.nodes)
         maps = self.output.ndim == self.input.ndim == 4
-        return maps and all(has_way_back(node, on_path) for node in self.nodes[:-1])
+        known = len(self._reaches) == len(self.nodes) - 1
+        return maps and known and all(has_way_back(node, on_path) for node in self.nodes[:-1])
 
-    def project(self, targets: Targets, finish: Finish = unchanged) -> tuple[Tensor, Tensor]:
+    def project(
+        self, targets: Targets, uncut: Tensor, finish: Finish = unchanged
+    ) -> tuple[Tensor, Tensor]:
         """Project targets, as many at a time as memory allows.
 
         Args:
-            targets: R of them.
+            targets: R of them, at least one.
+            uncut: Their receptive fields, (R, 4), from :func:`vizcnn.receptive.boxes.find_fields`.
             finish: What becomes of the pixels in the end, place by place.
 
         Returns:
             The projections in windows as large as the receptive field or as the image, whichever
             is smaller, (R, 3, h, w), and the windows' corners in the input, (R, 2).
         """
-        goal = self._place_fields(targets)
-        channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
-        projected = self.input.new_empty((len(targets), channels, *goal.size))
-        codes = {node: _encode(node) for node in self.nodes if kind_of(node) == "MaxPool"}
+        with _plain_arithmetic(self.input.device):
+            goal = self._place_fields(uncut)
+            codes = {node: _encode(node) for node in self.nodes if kind_of(node) == "MaxPool"}
+            channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
+            projected = self.input.new_empty((len(targets), channels, *goal.size))
 
-        def project_rows(rows: Tensor) -> None:
-            signal, windows = self._send_back(targets.take(rows), codes)
-            there = Windows(goal.corners[rows], goal.size)
-            moved = finish(move(signal, windows.corners, there))
-            projected[rows.to(projected.device)] = moved
+            def project_rows(rows: Tensor) -> None:
+                signal, windows = self._send_back(targets.take(rows), codes)
+                there = Windows(goal.corners[rows], goal.size)
+                moved = finish(move(signal, windows.corners, there))
+                projected[rows.to(projected.device)] = moved
 
-        with torch.no_grad(), exact_arithmetic():
             run_in_chunks(self._sort(targets), self._fit_budget(targets), project_rows)
         return projected, goal.corners
 
@@ -90,15 +97,15 @@ class Cone:
     @cached_property
     def _reaches(self) -> dict[Node, Window]:
         """The sliding window of every node on the way."""
-        windows = {node: find_window(node) for node in self.nodes[:-1]}
+        on_path = set(self.nodes)
+        windows = {node: find_window(node, on_path) for node in self.nodes[:-1]}
         return {node: window for node, window in windows.items() if window is not None}
 
-    def _place_fields(self, targets: Targets) -> Windows:
+    def _place_fields(self, uncut: Tensor) -> Windows:
         limit = torch.tensor(self.input.shape[-2:])
-        boxes = find_boxes(self.output, self.input, targets.positions, clip=False)
-        size = (boxes[:, 2:] - boxes[:, :2]).amax(dim=0).minimum(limit)
+        size = (uncut[:, 2:] - uncut[:, :2]).amax(dim=0).minimum(limit)
         height, width = size.tolist()
-        return Windows(boxes[:, :2].clamp(min=0).minimum(limit - size), (height, width))
+        return Windows(uncut[:, :2].clamp(min=0).minimum(limit - size), (height, width))
 
     def _sort(self, targets: Targets) -> Tensor:
         # the windows of neighbours leave the image at the same edge, where there is less to do
@@ -138,11 +145,15 @@ class Cone:
         signals = {self.nodes[0]: self._seed(targets, start)}
         for node in self.nodes[:-1]:
             if node in signals:
-                batch = Batch(node, plan[node], targets.images, codes.get(node))
+                batch = Batch(node, self.way, plan[node], targets.images, codes.get(node))
                 below = BACK[kind_of(node)](batch, signals.pop(node))
                 corners = step_down(plan[node].corners, self._reaches[node])
                 _hand_down(node, below, corners, plan, signals)
-        return signals[self.nodes[-1]], plan[self.nodes[-1]]
+        reached = plan[self.nodes[-1]]
+        if self.nodes[-1] in signals:
+            return signals[self.nodes[-1]], reached
+        shape = (len(targets), self.input.shape[1], *reached.size)
+        return self.input.new_zeros(shape), reached  # all that led there was written over
 
 
 def _hand_down(
@@ -158,6 +169,18 @@ def _hand_down(
             there = plan[parent]
             moved = signal if there is plan[node] else move(signal, corners, there)
             signals[parent] = signals[parent] + moved if parent in signals else moved
+
+
+@contextmanager
+def _plain_arithmetic(device: torch.device) -> Iterator[None]:
+    """Compute exactly, in the tensors' own type and without a graph, whatever the caller set."""
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        torch.autocast(device.type, enabled=False),
+        exact_arithmetic(),
+    ):
+        yield
 
 
 def _encode(node: Node) -> Tensor:

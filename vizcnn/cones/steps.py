@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vizcnn.backward import Way
 from vizcnn.cones.transposed_filter import filter_back
 from vizcnn.cones.unpooling import unpool_windows
 from vizcnn.cones.windows import Windows, cut
-from vizcnn.geometry import edges_of, find_window, shape_of, signed
+from vizcnn.geometry import edges_of, shape_of, signed
 from vizcnn.graph import Node, kind_of
 
 
@@ -19,12 +20,14 @@ class Batch:
 
     Attributes:
         node: The node of the autograd graph.
+        way: What rectifiers and contrast normalisation do.
         windows: Where the windows lie.
         images: Which image each belongs to, (R,).
         codes: For max pooling: the winners' places in their pooling windows, (N, C, h, w).
     """
 
     node: Node
+    way: Way
     windows: Windows
     images: Tensor
     codes: Tensor | None = None
@@ -47,9 +50,10 @@ def _filter(batch: Batch, signal: Tensor) -> list[Tensor]:
 
 
 def _rectify(batch: Batch, signal: Tensor) -> list[Tensor]:
-    node = batch.node
-    rule = node.way.rule
-    active = batch.cut(node.saved_tensors[0]) if rule.needs_activity else signal  # costs a copy
+    rule = batch.way.rule
+    active = (
+        batch.cut(batch.node.saved_tensors[0]) if rule.needs_activity else signal
+    )  # costs a copy
     return [rule.rectify(signal, active)]
 
 
@@ -60,7 +64,7 @@ def _unpool(batch: Batch, signal: Tensor) -> list[Tensor]:
 
 def _normalise(batch: Batch, signal: Tensor) -> list[Tensor]:
     node = batch.node
-    if node.way.passes_over_normalisation:
+    if batch.way.passes_over_normalisation:
         return [signal]
     with torch.enable_grad():
         # the responses of one place only meet each other: a window is as good as the map
@@ -70,7 +74,10 @@ def _normalise(batch: Batch, signal: Tensor) -> list[Tensor]:
 
 def _scale(batch: Batch, signal: Tensor) -> list[Tensor]:
     node = batch.node
-    scale = (node._saved_running_var + node._saved_eps).rsqrt()
+    cudnn = kind_of(node) == "CudnnBatchNorm"
+    epsilon = node._saved_epsilon if cudnn else node._saved_eps
+    scale = node._saved_running_var.to(torch.promote_types(signal.dtype, torch.float32)) + epsilon
+    scale = scale.rsqrt()
     if node._saved_weight is not None:
         scale = scale * node._saved_weight.detach()
     return [signal * scale[:, None, None].to(signal.dtype)]
@@ -81,15 +88,14 @@ def _average(batch: Batch, signal: Tensor) -> list[Tensor]:
     size = tuple(node._saved_kernel_size)
     stride = tuple(node._saved_stride) or size
     ones = signal.new_ones((1, 1, *node._saved_self.shape[-2:]))
-    # what torch averages at the edge depends on its settings: ask it for the weight of a pixel
-    counts = _count_pixels(node, ones)
-    shares = cut(counts, torch.zeros_like(batch.images), batch.windows)
+    # what a window's sum is divided by at the edge depends on settings: ask torch for it
+    divisors = cut(_find_divisors(node, ones), torch.zeros_like(batch.images), batch.windows)
     channels = signal.shape[1]
     weight = signal.new_ones((channels, 1, *size))
-    return [filter_back(signal / shares, weight, stride, groups=channels)]
+    return [filter_back(signal / divisors, weight, stride, groups=channels)]
 
 
-def _count_pixels(node: Node, ones: Tensor) -> Tensor:
+def _find_divisors(node: Node, ones: Tensor) -> Tensor:
     """Give what each window's sum is divided by, (1, 1, h, w)."""
     size = tuple(node._saved_kernel_size)
     geometry = (size, tuple(node._saved_stride) or size, tuple(node._saved_padding))
@@ -98,19 +104,19 @@ def _count_pixels(node: Node, ones: Tensor) -> Tensor:
         *geometry,
         node._saved_ceil_mode,
         node._saved_count_include_pad,
-        node._saved_divisor_override,
+        None if node._saved_divisor_override is None else signed(node._saved_divisor_override),
     )
     total = torch.nn.functional.avg_pool2d(ones, *geometry, node._saved_ceil_mode, True, 1)
     return total / mean
 
 
 def _add(batch: Batch, signal: Tensor) -> list[Tensor]:
-    alpha = batch.node._saved_alpha
+    alpha = getattr(batch.node, "_saved_alpha", 1)  # a number has none
     return [signal, signal if alpha == 1 else signal * alpha]
 
 
 def _subtract(batch: Batch, signal: Tensor) -> list[Tensor]:
-    return [signal, signal * -batch.node._saved_alpha]
+    return [signal, signal * -getattr(batch.node, "_saved_alpha", 1)]
 
 
 def _negate(batch: Batch, signal: Tensor) -> list[Tensor]:
@@ -150,15 +156,23 @@ BACK: Mapping[str, Back] = {
 """The way back by kind of node; what is not here is projected over the full image."""
 
 
+FILTERING = frozenset(["Convolution", "NativeBatchNorm", "CudnnBatchNorm"])
+"""Operations with parameters, which are theirs and not the image's."""
+
+
 def has_way_back(node: Node, nodes: Container[Node]) -> bool:
     """Tell whether an operation can be followed on windows.
 
     Args:
-        node: A node between a layer and the input.
+        node: A node between a layer and the input, whose sliding window is known.
         nodes: All of them.
     """
     kind, edges = kind_of(node), edges_of(node)
-    if kind not in BACK or find_window(node, nodes) is None:
+    if kind not in BACK:
+        return False
+    if kind in FILTERING and [edge[0] in nodes for edge in node.next_functions][1:].count(True):
+        return False  # filters that depend on the image themselves
+    if any(_dtype(node) != _dtype(parent) for parent, _ in edges if parent in nodes):
         return False
     if any(number for parent, number in edges if parent in nodes):
         return False  # a part of what an operation with several outputs put out
@@ -169,3 +183,8 @@ def has_way_back(node: Node, nodes: Container[Node]) -> bool:
     if kind == "ConstantPadNd":
         return len(node._saved_pad) == 4
     return True
+
+
+def _dtype(node: Node) -> torch.dtype:
+    dtype: torch.dtype = node._input_metadata[0].dtype
+    return dtype

@@ -6,6 +6,9 @@ from torch.nn import functional as F
 FEW_CHANNELS = 16
 """Below so many input channels a strided transposed convolution is done as a sub-pixel one."""
 
+MOST_COLUMNS = 2
+"""Columns may take so many times the signal's memory."""
+
 
 def filter_back(
     signal: Tensor,
@@ -27,7 +30,7 @@ def filter_back(
         At its padded input, (R, C_in, (h - 1) * stride + dilation * (k - 1) + 1, ...).
     """
     if groups == 1 and weight.shape[1] < FEW_CHANNELS and dilation == (1, 1):
-        if stride == (1, 1):
+        if stride == (1, 1) and weight[0].numel() <= MOST_COLUMNS * weight.shape[0]:
             return _filter_by_columns(signal, weight)
         if stride[0] == stride[1]:
             return _filter_sub_pixels(signal, weight, stride[0])

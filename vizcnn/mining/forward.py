@@ -10,20 +10,13 @@ from torch import Tensor, nn
 from vizcnn.errors import LayerError
 from vizcnn.full_image import exact_arithmetic
 from vizcnn.mining.alignment import AlignRows, has_odd_rows
-from vizcnn.recording import evaluate, record
+from vizcnn.recording import AllRecorded, evaluate, record
 
 See = Callable[[str, Tensor], None]
 """Takes a layer's name and its output."""
 
 Forward = Callable[[Tensor, See], None]
 """Runs a net on inputs and shows each wanted layer's output the moment it is there."""
-
-
-class _AllSeen(BaseException):
-    """Leaves a forward pass whose remaining layers nobody asked for.
-
-    No ``Exception``: a net may catch those.
-    """
 
 
 @contextmanager
@@ -79,7 +72,7 @@ class _Watch:
         self.calls, self.missing, self.see = {}, set(names), see
         try:
             self.module(inputs)
-        except _AllSeen:
+        except AllRecorded:
             pass
         finally:
             self.see = _see_nothing
@@ -93,7 +86,7 @@ class _Watch:
                 self.see(name, output)
                 self.missing.discard(name)
             if not self.missing:
-                raise _AllSeen
+                raise AllRecorded
 
         return hook
 

@@ -73,12 +73,36 @@ def find_boxes(output: Tensor, input: Tensor, positions: Tensor, clip: bool = Tr
     return trace_back(output, input, distinct).boxes(len(distinct), clip)[numbers]
 
 
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Receptive fields of units at some places of a layer.
+
+    Attributes:
+        boxes: What is read of the image, (K, 4): top, left, bottom, right, the last two exclusive.
+        uncut: The same with padding counted as if the image went on there; may be negative.
+        size: Height and width in pixels of the middle unit's field, uncut.
+    """
+
+    boxes: Tensor
+    uncut: Tensor
+    size: tuple[int, int]
+
+
+def find_fields(output: Tensor, input: Tensor, positions: Tensor) -> Fields:
+    """Find boxes, cut and uncut, and the size of the field, in one walk; arguments as above."""
+    middle = [[output.shape[-2] // 2, output.shape[-1] // 2]] if output.ndim == 4 else [[0, 0]]
+    places = torch.cat([positions.to("cpu", torch.int64).view(-1, 2), torch.tensor(middle)])
+    distinct, numbers = torch.unique(places, dim=0, return_inverse=True)
+    reached = trace_back(output, input, distinct)
+    uncut = reached.boxes(len(distinct), clip=False)[numbers]
+    top, left, bottom, right = uncut[-1].tolist()
+    boxes = reached.boxes(len(distinct), clip=True)[numbers]
+    return Fields(boxes[:-1], uncut[:-1], (bottom - top, right - left))
+
+
 def find_field(output: Tensor, input: Tensor) -> tuple[int, int]:
     """Give height and width in pixels of the receptive field of a layer's middle unit, uncut."""
-    middle = [[output.shape[-2] // 2, output.shape[-1] // 2]] if output.ndim == 4 else [[0, 0]]
-    (box,) = find_boxes(output, input, torch.tensor(middle), clip=False).tolist()
-    top, left, bottom, right = box
-    return bottom - top, right - left
+    return find_fields(output, input, torch.empty(0, 2)).size
 
 
 def trace_back(output: Tensor, input: Tensor, positions: Tensor) -> Reached:
