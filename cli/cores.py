@@ -9,9 +9,8 @@ import click
 def let_waiting_threads_sleep() -> None:
     """Make OpenMP's threads sleep while they wait for each other, unless the user has said how.
 
-    By default they wait by counting, which takes the core from a process that has work to do: a
-    net that shares its cores with readers is then slower by a third. OpenMP looks at this once,
-    when torch is loaded, so it has to be called before.
+    By default they wait by counting, which takes the core from a process that has work to do, such
+    as reading photos. OpenMP looks at this once, when torch is loaded: call it before.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
