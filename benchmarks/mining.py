@@ -3,11 +3,12 @@
     python benchmarks/mining.py
     python benchmarks/mining.py --data photos/ --limit 1000 --model vgg16 --layer conv5
 
-Decoding alone reads the photos with the same workers, the forward pass alone runs the same net,
-batch and device up to the same layer, on photos that are there already. The three take turns, and
-the best of each counts: other programs only ever cost time. End to end holds everything: the net's
-checksum, starting the workers, the rankings, saving. Without --data the photos are coloured noise,
-written to a temporary folder first.
+Decoding alone reads the photos with the same workers. The forward pass alone runs the same net,
+batch and device from pixels to the last layer asked for, over pixels that are there already. The
+three take turns, and the best of each counts: other programs only ever cost time. End to end holds
+everything: the net's checksum, starting the workers, the rankings, saving. Without --data the
+photos are noise of all scales, as large as those that the bundled nets were trained on, written to
+a temporary folder first.
 
 The ratio is that of the end-to-end rate to the slower part's. Where workers and net share the cores
 of a CPU it cannot exceed forward / (forward + decoding) in core seconds: a CPU that is busy with
@@ -19,8 +20,7 @@ import math
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from vizcnn.cli.cores import let_waiting_threads_sleep
@@ -35,7 +35,6 @@ from PIL import Image
 import vizcnn
 from vizcnn.devices import choose_device
 from vizcnn.layers import list_stages, select_layers
-from vizcnn.mining.forward import watch_layers
 from vizcnn.mining.identity import describe_identity
 from vizcnn.mining.lots import LOT, choose_workers, read_lots
 from vizcnn.mining.photo_sets import FolderPhotos, PartOfPhotos, PhotoSet
@@ -57,7 +56,10 @@ def main() -> None:
         device=choose_device(options.device),
     )
     layers = select_layers(model, options.layer or (list_stages(model),))
-    workers = choose_workers(options.device) if options.workers is None else options.workers
+    device = next(model.module.parameters()).device.type
+    workers = options.workers
+    if workers is None:
+        workers = choose_workers(device, model.input_size)
     settings = MiningSettings(layers=layers, top=options.top, workers=workers)
     with tempfile.TemporaryDirectory() as folder:
         photos = _find_photos(options, Path(folder) / "photos", model)
@@ -110,34 +112,31 @@ def _time_all(
         file.unlink(missing_ok=True)
         mine(model, photos, file, settings)
 
+    forward = _make_forward(model, photos, settings, lots)
+    jobs = {"decoding alone": decode, "forward alone": forward, "end to end": mine_all}
     best: dict[str, float] = {}
-    with _make_forward(model, photos, settings, lots) as forward:
-        jobs = {"decoding alone": decode, "forward alone": forward, "end to end": mine_all}
-        for number in range(rounds):
-            taken = {name: _time(job) for name, job in jobs.items()}
-            best = {name: min(taken[name], best.get(name, math.inf)) for name in jobs}
-            print(f"round {number + 1}: " + ", ".join(f"{n} {s:.2f} s" for n, s in taken.items()))
+    for number in range(rounds):
+        taken = {name: _time(job) for name, job in jobs.items()}
+        best = {name: min(taken[name], best.get(name, math.inf)) for name in jobs}
+        print(f"round {number + 1}: " + ", ".join(f"{n} {s:.2f} s" for n, s in taken.items()))
     return best
 
 
-@contextmanager
 def _make_forward(
     model: ZooModel, photos: PhotoSet, settings: MiningSettings, lots: int
-) -> Iterator[Callable[[], None]]:
+) -> Callable[[], None]:
     """Give a function that passes so many lots through the net and looks at nothing."""
     layers = dict(describe_identity(model, settings.layers, 1, 1).layers)
     lot = next(iter(read_lots(photos, 0, model.input_size, 0, pin=False)))
-    with search_layers(model, layers) as search:
-        inputs = search.prepare(lot.pixels)
 
     def forward() -> None:
-        with watch_layers(model.module, layers) as run:
+        with search_layers(model, layers) as search:
             for _ in range(lots):
-                run(inputs, lambda name, maps: None)
-        if inputs.is_cuda:
+                search.forward(search.prepare(lot.pixels), lambda name, maps: None)
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
 
-    yield forward
+    return forward
 
 
 def _time(job: Callable[[], None]) -> float:
@@ -165,12 +164,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--layer", action="append", help="default: conv1..conv5")
     parser.add_argument("--top", type=int, default=9)
     parser.add_argument("--data", type=Path, help="a folder of photos; default: made ones")
-    parser.add_argument("--limit", type=int, default=640, help="how many photos, at most")
-    parser.add_argument("--side", type=int, default=256, help="shorter side of made photos, px")
+    parser.add_argument("--limit", type=int, default=2000, help="how many photos, at most")
+    parser.add_argument("--side", type=int, default=144, help="shorter side of made photos, px")
     parser.add_argument("--workers", type=int, help="default: as for vizcnn mine")
     parser.add_argument("--threads", type=int, help="threads of the CPU; default: all cores")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     return parser.parse_args()
 
 

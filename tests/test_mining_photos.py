@@ -14,8 +14,9 @@ from tests.small_zoo import make_model, paint_photo
 from vizcnn.aliasing.patches import cut_patches, find_samples
 from vizcnn.errors import DataError, ImageError
 from vizcnn.images import read_photo
+from vizcnn.mining import lots as lots_module
 from vizcnn.mining.index_file import read_index
-from vizcnn.mining.lots import LOT, count_cores, read_lots
+from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     PartOfPhotos,
@@ -202,20 +203,35 @@ def test_lots_are_of_one_size(workers):
 
 
 class Deadly(NoisePhotos):
-    """The process that reads the last photo is killed, as for want of memory."""
+    """The process that reads one of the photos is killed, as for want of memory."""
+
+    last = 0
 
     def read(self, number):
-        if number == len(self.names) - 1:
+        if number == self.last:
             os.kill(os.getpid(), 9)
         return super().read(number)
 
 
-def test_a_worker_that_is_killed_is_told(tmp_path):
+@pytest.mark.parametrize("last", [0, 40, 69])
+def test_a_worker_that_is_killed_is_told(tmp_path, last):
     photos = Deadly({f"{number:02d}": number for number in range(70)})
+    photos.last = last
     settings = MiningSettings(layers=("conv1",), workers=1)
     with pytest.raises(DataError, match="fewer --workers"):
         mine(MODEL, photos, tmp_path / "index", settings)
     assert not read_index(tmp_path / "index").complete
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("cuda", 8)])
+def test_little_shared_memory_means_few_workers(tmp_path, monkeypatch, device, most):
+    monkeypatch.setattr(lots_module, "count_cores", lambda: 8)
+    monkeypatch.setattr(lots_module, "SHARED_MEMORY", tmp_path)
+    usage, lot = shutil.disk_usage(tmp_path), LOT * 3 * 224 * 224
+    for lots, workers in ((100, most), (6, 2), (5, 1), (0, 1)):
+        free = usage._replace(free=lots * lot)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: free)
+        assert choose_workers(device, 224) == workers
 
 
 def test_cores_are_counted():

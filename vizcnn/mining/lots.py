@@ -1,16 +1,19 @@
 """Photos on their way into a net: read by workers, in order, in lots of one size."""
 
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from vizcnn.errors import DataError, ImageError
 from vizcnn.mining.photo_sets import PhotoSet
@@ -28,6 +31,10 @@ differ in the last bits.
 """
 
 MOST_WORKERS = 16
+
+SHARED_MEMORY = Path("/dev/shm")
+LOTS_PER_WORKER = 3
+"""Two that wait, as torch's loader has it, and one that is being read or taken."""
 
 Item = tuple[Tensor, list[tuple[int, str]]]
 """What a worker hands over: pixels, and which photos failed and why."""
@@ -100,7 +107,7 @@ def read_lots(
         The lots in the order of the photos, whichever worker is the fastest.
 
     Raises:
-        DataError: If a worker dies, or photos are of another size than the net's.
+        DataError: If photos are of another size than the net's.
     """
     lots = _Lots(photos, first, size)
     loader = _make_loader(lots, min(workers, len(lots)), pin)
@@ -109,8 +116,22 @@ def read_lots(
     try:
         for index, (pixels, failures) in enumerate(items):
             yield _make_lot(first + index * LOT, len(photos.names), pixels, failures)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    finally:
+        if isinstance(items, _MultiProcessingDataLoaderIter):
+            items._shutdown_workers()  # now, not when the garbage is collected
+
+
+@contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Say in one line that a worker died: torch's loader tells it wherever the program just is.
+
+    Raises:
+        DataError: If one does.
+    """
+    try:
+        yield
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise DataError(
             "a process that reads photos was ended from outside, perhaps for want of memory: run "
@@ -155,17 +176,23 @@ def _leave_interrupts_to_the_parent(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def choose_workers(device: str) -> int:
+def choose_workers(device: str, size: int) -> int:
     """Choose how many processes read photos.
 
     Beside a CPU that computes, reading takes a small part of the work: one process per four cores.
-    A GPU leaves all cores free.
+    A GPU leaves all cores free. Lots come by way of shared memory, of which a container may have
+    little.
 
     Args:
-        device: Where the net is, such as ``"cpu"`` or ``"cuda:0"``.
+        device: Where the net is, such as ``"cpu"`` or ``"cuda"``.
+        size: Side of the net's input in pixels.
     """
     cores = count_cores()
-    return max(cores // 4, 1) if device == "cpu" else min(cores, MOST_WORKERS)
+    workers = cores // 4 if device == "cpu" else min(cores, MOST_WORKERS)
+    if SHARED_MEMORY.is_dir():
+        room = shutil.disk_usage(SHARED_MEMORY).free // (LOT * 3 * size * size)
+        workers = min(workers, room // LOTS_PER_WORKER)
+    return max(workers, 1)
 
 
 def count_cores() -> int:

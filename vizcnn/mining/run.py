@@ -13,7 +13,7 @@ from vizcnn.mining.forward import measure_layers
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import Identity, StrongestIndex
 from vizcnn.mining.index_file import read_index, write_index
-from vizcnn.mining.lots import Lot, choose_workers, read_lots
+from vizcnn.mining.lots import Lot, choose_workers, explain_dead_workers, read_lots
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
 from vizcnn.mining.search import Search, make_black, search_layers
@@ -173,7 +173,11 @@ class MiningRun:
         self._save_new()  # a file that cannot be written is no surprise at the end
         layers = dict(self.index.identity.layers)
         try:
-            with closing(self._read_lots()) as lots, search_layers(self.model, layers) as search:
+            with (
+                explain_dead_workers(),
+                closing(self._read_lots()) as lots,
+                search_layers(self.model, layers) as search,
+            ):
                 shown = progress(
                     self._mine_lots(lots, search),
                     label="mine",
@@ -187,11 +191,11 @@ class MiningRun:
             self._save_new()
 
     def _read_lots(self) -> Generator[Lot, None, None]:
-        workers = self.settings.workers
+        size, workers = self.model.input_size, self.settings.workers
         if workers is None:
-            workers = choose_workers(self.device.type)
+            workers = choose_workers(self.device.type, size)
         on_cuda = self.device.type == "cuda"
-        return read_lots(self.photos, self.index.done, self.model.input_size, workers, pin=on_cuda)
+        return read_lots(self.photos, self.index.done, size, workers, pin=on_cuda)
 
     def _mine_lots(self, lots: Iterator[Lot], search: Search) -> Iterator[int]:
         """Look at lot after lot; gives the number of each photo that is done."""
