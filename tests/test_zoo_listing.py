@@ -23,7 +23,8 @@ def test_every_net_has_sources_with_licence_and_sum() -> None:
     rows = list_models()
     assert tuple(row.name for row in rows) == MODEL_NAMES
     for row in rows:
-        assert row.sources, row.name
+        # nobody offers weights of these two in a form that the classes take
+        assert bool(row.sources) == (row.name not in ("vgg16-c", "googlenet-paper"))
         assert row.layers == {}
         for source in row.sources:
             assert source.licence

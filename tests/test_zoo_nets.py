@@ -11,6 +11,7 @@ from vizcnn.errors import ModelError
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.building import build_module, fill_randomly
 from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
+from vizcnn.zoo.inception import NaiveInception
 from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.normalisation import ContrastNormalisation
 from vizcnn.zoo.own import build_own_net
@@ -84,6 +85,74 @@ def test_alexnet_has_the_parameters_of_the_paper() -> None:
     conv1 = module.get_submodule("features.conv1")
     assert sum(value.numel() for value in conv1.parameters()) == 34_944
     assert sum(value.numel() for value in module.parameters()) == 60_965_224
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "count"),
+    [
+        ("alexnet", "paper", 62_378_344),
+        ("alexnet", "towers", 60_965_224),
+        ("vgg11", None, 132_863_336),
+        ("vgg13", None, 133_047_848),
+        ("vgg16", None, 138_357_544),
+        ("vgg19", None, 143_667_240),
+        ("resnet50", None, 25_557_032),
+        ("googlenet", None, 6_624_904),
+        ("googlenet-paper", "paper", 6_998_552),
+    ],
+)
+def test_nets_have_the_published_parameters(name: str, variant: str | None, count: int) -> None:
+    assert sum(value.numel() for value in build(name, variant).parameters()) == count
+
+
+def test_vgg_c_is_d_with_three_small_filters() -> None:
+    c, d = (
+        sum(value.numel() for value in build(name).parameters()) for name in ("vgg16-c", "vgg16")
+    )
+    # a filter of 1 x 1 instead of 3 x 3 saves eight weights for every pair of maps
+    assert d - c == 8 * (256 * 256 + 2 * 512 * 512)
+    convolutions = [part for part in build("vgg16-c").modules() if isinstance(part, nn.Conv2d)]
+    assert [part.kernel_size[0] for part in convolutions] == [3] * 6 + [1, 3, 3, 1, 3, 3, 1]
+
+
+def test_googlenet_has_the_sizes_of_the_paper() -> None:
+    module = build("googlenet-paper")
+    sizes = {
+        "stem.conv1": (64, 112),
+        "stem.pool1": (64, 56),
+        "stem.conv2": (192, 56),
+        "stem.pool2": (192, 28),
+        "inception3a": (256, 28),
+        "inception3b": (480, 28),
+        "pool3": (480, 14),
+        "inception4a": (512, 14),
+        "inception4b": (512, 14),
+        "inception4c": (512, 14),
+        "inception4d": (528, 14),
+        "inception4e": (832, 14),
+        "pool4": (832, 7),
+        "inception5a": (832, 7),
+        "inception5b": (1024, 7),
+    }
+    shapes = output_shapes(module, list(sizes), 224)
+    assert [(shape[1], shape[2]) for shape in shapes] == list(sizes.values())
+
+
+def test_auxiliary_heads_are_given_back_while_training_only() -> None:
+    module = fill_randomly(build("googlenet-paper", "training", classes=7), 0)
+    photo = torch.zeros(2, 3, 224, 224)
+    with torch.no_grad():
+        assert module(photo).shape == (2, 7)
+        assert [tuple(logits.shape) for logits in module.train()(photo)] == [(2, 7)] * 3
+    layers = name_layers(module)
+    assert layers["aux1"] == "aux1"
+    assert layers["aux2"] == "aux2"
+
+
+def test_the_naive_module_never_has_fewer_maps_than_its_input() -> None:
+    for maps in ((1, 1, 1), (128, 192, 96)):
+        out = NaiveInception(256, *maps)(torch.zeros(1, 256, 5, 5))
+        assert out.shape == (1, 256 + sum(maps), 5, 5)
 
 
 def test_zfnet512_has_as_many_parameters_as_its_file() -> None:

@@ -70,6 +70,7 @@ class Sheet:
     Attributes:
         figure: The matplotlib figure.
         top: Where the body begins, in inches from the upper edge.
+        title_size: Size of the title's letters in points; so for subtitle and caption.
 
     Example:
         >>> sheet = Sheet(6.0, 2.0, "ZFNet: a photo", "random weights")
@@ -78,23 +79,28 @@ class Sheet:
         ['ZFNet: a photo', 'random weights']
     """
 
+    title_size, subtitle_size, caption_size = TITLE_SIZE, SUBTITLE_SIZE, CAPTION_SIZE
+
     def __init__(
         self, width: float, body: float, title: str, caption: str, subtitle: str = ""
     ) -> None:
         self.width = width
         self.figure = Figure(figsize=(width, 1.0), dpi=DPI, facecolor="white")
         FigureCanvasAgg(self.figure)
-        lines = self._wrap(caption, CAPTION_SIZE)
-        below = LINE * CAPTION_SIZE * len(lines)
-        self.top = MARGIN + LINE * TITLE_SIZE + (LINE * SUBTITLE_SIZE if subtitle else 0.0) + 0.1
+        lines = self._wrap(caption, self.caption_size)
+        below = LINE * self.caption_size * len(lines)
+        self.top = MARGIN + LINE * self.title_size + 0.1
+        self.top += LINE * self.subtitle_size if subtitle else 0.0
         self.height = self.top + body + 0.12 + below + MARGIN / 2
         self.figure.set_size_inches(width, self.height)
         room = width - 2 * MARGIN
-        self.write(title, MARGIN, MARGIN, TITLE_SIZE, room=room, weight="bold")
+        self.write(title, MARGIN, MARGIN, self.title_size, room=room, weight="bold")
         if subtitle:
-            self.write(subtitle, MARGIN, MARGIN + LINE * TITLE_SIZE, SUBTITLE_SIZE, room=room)
+            self.write(
+                subtitle, MARGIN, MARGIN + LINE * self.title_size, self.subtitle_size, room=room
+            )
         bottom = self.height - MARGIN / 2 - below
-        self.write("\n".join(lines), MARGIN, bottom, CAPTION_SIZE, color="#444444")
+        self.write("\n".join(lines), MARGIN, bottom, self.caption_size, color="#444444")
 
     def write(
         self, text: str, left: float, top: float, size: float, room: float = 0.0, **style: Any

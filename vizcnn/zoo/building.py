@@ -10,7 +10,7 @@ from vizcnn._torchvision import import_torchvision
 from vizcnn.errors import ModelError, nearest_names
 from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Style
 from vizcnn.zoo.lenet import Subsampling
-from vizcnn.zoo.own import OWN_NETS, build_own_net
+from vizcnn.zoo.own import build_own_net, find_class
 from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
 
 _USUAL_RESIZES = {224: 256, 227: 256, 299: 342}
@@ -43,7 +43,7 @@ def build_module(entry: Entry, options: dict[str, Any]) -> nn.Module:
 def _check_options(entry: Entry, options: dict[str, Any]) -> None:
     known = ["classes", "input_size"]
     if entry.own:
-        known = list(inspect.signature(OWN_NETS[entry.builder]).parameters)
+        known = list(inspect.signature(find_class(entry.builder)).parameters)
     for name in options:
         if name not in known:
             raise ModelError(f"{entry.name} has no option {name!r}: {nearest_names(name, known)}")

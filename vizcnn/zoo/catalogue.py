@@ -77,11 +77,14 @@ class Entry:
 
 _ALEXNET = "Krizhevsky, Sutskever & Hinton 2012 (NIPS)"
 _ZFNET = "Zeiler & Fergus 2013 (arXiv 1311.2901)"
+_VGG = "Simonyan & Zisserman 2014 (arXiv 1409.1556)"
+_GOOGLENET = "Szegedy et al. 2014 (arXiv 1409.4842)"
 _LENET = "LeCun, Bottou, Bengio & Haffner 1998 (Proc. IEEE)"
 
 _BVLC = {"groups": 2, "norm_alpha": 1e-4, "norm_k": 1.0, "input_size": 224, "ceil_pool5": True}
 _ALEXNET_VARIANTS = {
-    "paper": Variant("the paper's layers, groups=1 (groups=2: as on two GPUs)", {}, 227),
+    "paper": Variant("the paper's layers, without its groups", {}, 227),
+    "towers": Variant("two towers: conv2, conv4, conv5 in two groups", {"groups": 2}, 227),
     "bvlc": Variant("BVLC AlexNet (Caffe)", _BVLC, 224, "caffe"),
     "caffenet": Variant(
         "CaffeNet: pools before it normalises", {**_BVLC, "norm_before_pool": False}, 224, "caffe"
@@ -106,6 +109,11 @@ _LENET_VARIANTS = {
     "modern": Variant("max pooling and ReLU", {}, 32, "grey"),
     "classic": Variant("trainable subsampling, sigmoids", {"form": "classic"}, 32, "grey"),
 }
+_GOOGLENET_VARIANTS = {
+    "paper": Variant("5 x 5 filters, biases, contrast normalisation", {}, 224, "caffe"),
+    "training": Variant("with both auxiliary heads", {"auxiliary": True}, 224, "caffe"),
+}
+_VGGC_VARIANTS = {"paper": Variant("D with three 1 x 1 convolutions", {}, 224)}
 
 
 def _own_entries() -> list[Entry]:
@@ -135,17 +143,26 @@ def _own_entries() -> list[Entry]:
             "caffenet",
         ),
         Entry("lenet", "LeNet-5", _LENET, "lenet", True, _LENET_VARIANTS, "lenet"),
+        Entry("vgg16-c", "VGG-16 C", _VGG, "vgg16-c", True, _VGGC_VARIANTS),
+        Entry(
+            "googlenet-paper",
+            "GoogLeNet (paper)",
+            _GOOGLENET,
+            "googlenet-paper",
+            True,
+            _GOOGLENET_VARIANTS,
+        ),
     ]
 
 
 _TORCHVISION = [
     ("torchvision-alexnet", "AlexNet (torchvision)", "Krizhevsky 2014 (arXiv 1404.5997)"),
     *(
-        (f"vgg{depth}{norm}", f"VGG-{depth}{title}", "Simonyan & Zisserman 2014 (arXiv 1409.1556)")
+        (f"vgg{depth}{norm}", f"VGG-{depth}{title}", _VGG)
         for norm, title in (("", ""), ("_bn", " with batch normalisation"))
         for depth in (11, 13, 16, 19)
     ),
-    ("googlenet", "GoogLeNet", "Szegedy et al. 2014 (arXiv 1409.4842)"),
+    ("googlenet", "GoogLeNet", _GOOGLENET),
     *(
         (f"resnet{depth}", f"ResNet-{depth}", "He et al. 2015 (arXiv 1512.03385)")
         for depth in (18, 34, 50, 101, 152)

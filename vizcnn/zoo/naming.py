@@ -89,6 +89,15 @@ def _name_googlenet(net: nn.Module) -> dict[str, str]:
     return stages | {name: path for name, path in names.items() if name.startswith(shown)}
 
 
+def _name_own_googlenet(net: nn.Module) -> dict[str, str]:
+    ends = ("inception3b", "inception4e", "inception5b")
+    names = _stages("stem.relu1", "stem.relu2", *ends)
+    names |= {f"pool{number}": f"stem.pool{number}" for number in (1, 2)}
+    names |= {f"norm{number}": f"stem.norm{number}" for number in (1, 2)}
+    shown = ("inception", "pool", "aux", "fc")
+    return names | {path: path for path, _ in net.named_children() if path.startswith(shown)}
+
+
 def _name_inception(net: nn.Module) -> dict[str, str]:
     stages = _stages("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c")
     names = {path.replace("maxpool", "pool"): path for path, _ in net.named_children()}
@@ -154,4 +163,10 @@ _NAMERS: dict[str, Callable[[nn.Module], dict[str, str]]] = {
     "Inception3": _name_inception,
     "MobileNetV2": _name_mobilenet,
 }
-_OWN_NAMERS = {"AlexNet": _name_own, "LeNet5": _name_lenet, "ZFNet": _name_own}
+_OWN_NAMERS = {
+    "AlexNet": _name_own,
+    "GoogLeNet": _name_own_googlenet,
+    "LeNet5": _name_lenet,
+    "VGGC": _name_vgg,
+    "ZFNet": _name_own,
+}

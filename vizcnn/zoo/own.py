@@ -6,7 +6,9 @@ from torch import nn
 
 from vizcnn.errors import ModelError, nearest_names
 from vizcnn.zoo.alexnet import AlexNet
+from vizcnn.zoo.googlenet import GoogLeNet
 from vizcnn.zoo.lenet import LeNet5
+from vizcnn.zoo.vgg import VGGC
 from vizcnn.zoo.zfnet import ZFNet
 
 OWN_NETS: dict[str, type[nn.Module]] = {
@@ -15,7 +17,10 @@ OWN_NETS: dict[str, type[nn.Module]] = {
     "lenet": LeNet5,
     "zfnet": ZFNet,
 }
-"""Net classes by name."""
+"""Net classes by name, of the nets that :mod:`vizcnn.training` has recipes for."""
+
+LARGE_NETS: dict[str, type[nn.Module]] = {"googlenet-paper": GoogLeNet, "vgg16-c": VGGC}
+"""The same of nets that are not trained here."""
 
 OWN_OPTIONS: dict[str, dict[str, Any]] = {
     "alexnet": {"ceil_pool5": True},
@@ -31,7 +36,7 @@ def build_own_net(name: str, **options: Any) -> nn.Module:
     """Make one of vizcnn's own nets with random weights.
 
     Args:
-        name: A key of :data:`OWN_NETS`.
+        name: A key of :data:`OWN_NETS` or :data:`LARGE_NETS`.
         **options: Arguments of the net's class.
 
     Raises:
@@ -41,6 +46,16 @@ def build_own_net(name: str, **options: Any) -> nn.Module:
         >>> build_own_net("zfnet", classes=10, hidden=64).classifier.fc8.out_features
         10
     """
-    if name not in OWN_NETS:
+    return find_class(name)(**options)
+
+
+def find_class(name: str) -> type[nn.Module]:
+    """Give the class of one of vizcnn's own nets.
+
+    Raises:
+        ModelError: If there is no such net.
+    """
+    classes = {**OWN_NETS, **LARGE_NETS}
+    if name not in classes:
         raise ModelError(f"no net {name!r} to train: {nearest_names(name, OWN_NETS)}")
-    return OWN_NETS[name](**options)
+    return classes[name]

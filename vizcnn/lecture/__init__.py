@@ -1,0 +1,1 @@
+"""The figures, tables and claims of a lecture on CNN architectures, computed from the nets."""

@@ -1,0 +1,1 @@
+"""The lecture's numeric claims, each beside what was computed."""

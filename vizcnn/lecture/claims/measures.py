@@ -1,0 +1,220 @@
+"""What the claims are checked with: each a number read off a net that was built and traced."""
+
+import math
+from typing import Any
+
+from vizcnn.lecture.googlenet_table import measure_stages
+from vizcnn.lecture.inception_module import build_naive, build_reduced, measure_module
+from vizcnn.lecture.layer_rows import BYTES, LayerRow
+from vizcnn.lecture.layer_tables import (
+    describe_filter,
+    describe_size,
+    fold_rows,
+    name_layer,
+    name_paths,
+)
+from vizcnn.lecture.nets import count_parameters, input_shape, trace_net
+from vizcnn.lecture.patterns import derive_pattern
+from vizcnn.lecture.published import read_published
+
+
+def find_row(net: str, layer: str) -> LayerRow:
+    """Give a layer's row by the zoo's name of it.
+
+    Example:
+        >>> find_row("alexnet", "conv1").filter
+        (11, 11)
+    """
+    names = name_paths(net)
+    named = {name_layer(parts, names): parts[0] for parts in fold_rows(trace_net(net))}
+    return named[layer]
+
+
+def find_output(net: str, layer: str) -> str:
+    """Give a layer's output as rows, columns and maps.
+
+    Example:
+        >>> find_output("alexnet", "conv1")
+        '55×55×96'
+    """
+    return describe_size(find_row(net, layer).outputs)
+
+
+def find_filter(net: str, layer: str) -> str:
+    """Give the size of a layer's filter with the maps that it sees, and its stride.
+
+    Example:
+        >>> find_filter("alexnet", "conv1")
+        '11×11×3, stride 4'
+    """
+    row = find_row(net, layer)
+    maps = f"×{row.inputs[0] // row.groups}" if row.kind == "conv" else ""
+    return f"{describe_filter(row.filter)}{maps}, stride {row.stride[0] if row.stride else None}"
+
+
+def count_outputs(net: str, layer: str) -> int:
+    """Count the numbers that a layer puts out; of ``"input"`` those of the image."""
+    return math.prod(input_shape(net)) if layer == "input" else find_row(net, layer).activations
+
+
+def count_layer_parameters(net: str, layer: str) -> int:
+    """Count a layer's parameters, biases included."""
+    return find_row(net, layer).parameters
+
+
+def count_layer_weights(net: str, layer: str) -> int:
+    """Count a layer's parameters without biases."""
+    return find_row(net, layer).weights
+
+
+def count_all_outputs(net: str) -> int:
+    """Add up the image and all that convolutions, poolings and fully connected layers put out.
+
+    Activations work in place, and so are not counted again.
+
+    Example:
+        >>> count_all_outputs("vgg-d")
+        15237608
+    """
+    kinds = ("conv", "fc", "max pool", "average pool", "norm", "concat")
+    rows = [row for row in trace_net(net) if row.kind in kinds]
+    return math.prod(input_shape(net)) + sum(row.activations for row in rows)
+
+
+def count_megabytes(net: str) -> float:
+    """Give the memory of all outputs in float32, in MB of 10^6 bytes."""
+    return BYTES * count_all_outputs(net) / 1e6
+
+
+def count_kind(net: str, kind: str, size: int | None = None) -> int:
+    """Count a net's layers of a kind, with filters of a size if one is given."""
+    return sum(
+        row.kind == kind and size in (None, row.filter and row.filter[0]) for row in trace_net(net)
+    )
+
+
+def count_fc_weights(net: str) -> int:
+    """Count the weights of a net's fully connected layers, biases left out."""
+    return sum(row.weights for row in trace_net(net) if row.kind == "fc")
+
+
+def give_pattern(net: str) -> str:
+    """Give a net's pattern, derived from its layers."""
+    return derive_pattern(trace_net(net))
+
+
+def list_maps(net: str, *layers: str) -> str:
+    """Give the numbers of maps of some layers."""
+    return ", ".join(str(find_row(net, layer).outputs[0]) for layer in layers)
+
+
+def list_windows(net: str, kind: str) -> str:
+    """Give the windows of all layers of a kind: size, stride and padding, each once."""
+    found = {
+        (describe_filter(row.filter), row.stride, row.padding)
+        for row in trace_net(net)
+        if row.kind == kind and row.stride and row.padding
+    }
+    return "; ".join(
+        f"{size}, stride {stride[0]}, pad {padding[0]}"
+        for size, stride, padding in sorted(found, key=str)
+        if stride and padding
+    )
+
+
+def divide_parameters(larger: str, smaller: str) -> float:
+    """Give how many times as many parameters a net has as another."""
+    return count_parameters(larger) / count_parameters(smaller)
+
+
+def count_dropouts(net: str) -> int:
+    """Count a net's dropout layers."""
+    return count_kind(net, "dropout")
+
+
+def subtract_published(larger: str, smaller: str) -> float:
+    """Give the difference of two figures of the papers."""
+    told = read_published()
+    return round(told.figure(larger).value - told.figure(smaller).value, 4)
+
+
+def reduce_published(before: str, after: str) -> float:
+    """Give by what share an error rate fell, in per cent."""
+    told = read_published()
+    first, second = told.figure(before).value, told.figure(after).value
+    return round(100 * (first - second) / first, 2)
+
+
+def find_module_operations(module: str, size: int, maps: int, reads: int) -> int:
+    """Give the operations of a convolution of the lecture's inception module.
+
+    Example:
+        >>> find_module_operations("naive", 3, 192, 256)
+        346816512
+    """
+    return next(
+        row.multiply_adds
+        for row in measure_module(_build_module(module)).rows
+        if row.filter == (size, size) and (row.outputs[0], row.inputs[0]) == (maps, reads)
+    )
+
+
+def find_module_padding(module: str, size: int) -> int:
+    """Give the padding of a convolution that keeps the size of its input."""
+    rows = measure_module(_build_module(module)).rows
+    row = next(row for row in rows if row.kind == "conv" and row.filter == (size, size))
+    assert row.padding is not None
+    assert row.inputs[1:] == row.outputs[1:]
+    return row.padding[0]
+
+
+def find_module_size(module: str, size: int) -> str:
+    """Give the output of the first convolution of a size in the lecture's inception module."""
+    rows = measure_module(_build_module(module)).rows
+    row = next(row for row in rows if row.kind == "conv" and row.filter == (size, size))
+    return describe_size(row.outputs)
+
+
+def count_module_operations(module: str) -> int:
+    """Add up the operations of the lecture's inception module."""
+    return measure_module(_build_module(module)).multiply_adds
+
+
+def find_module_output(module: str) -> str:
+    """Give the output of the lecture's inception module."""
+    return describe_size(measure_module(_build_module(module)).outputs)
+
+
+def divide_module_operations() -> float:
+    """Give how many times as many operations the naive module takes as the reduced one."""
+    return count_module_operations("naive") / count_module_operations("reduced")
+
+
+def _build_module(module: str) -> Any:
+    return {"naive": build_naive, "reduced": build_reduced}[module]()
+
+
+def can_shrink() -> str:
+    """Tell whether the naive module can put out fewer maps than it gets: its pool keeps all."""
+    pooled = next(r for r in measure_module(build_naive()).rows if r.kind == "max pool")
+    return "yes" if pooled.outputs[0] < pooled.inputs[0] else "no"
+
+
+def count_stage_weights(stage: str) -> int:
+    """Give the weights of a row of GoogLeNet's table."""
+    return measure_stages()[stage].weights
+
+
+def count_stage_operations(stage: str) -> int:
+    """Give the operations of a row of GoogLeNet's table."""
+    return measure_stages()[stage].multiply_adds
+
+
+def find_stage_output(stage: str) -> str:
+    """Give the output of a row of GoogLeNet's table."""
+    return describe_size(measure_stages()[stage].outputs)
+
+
+def count_image_bytes(images: int, side: int) -> float:
+    """Give the memory of so many colour images at a byte a value, in GB of 10^9 bytes."""
+    return images * side * side * 3 / 1e9

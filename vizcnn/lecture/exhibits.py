@@ -1,0 +1,118 @@
+"""What the lecture is made of: exhibits, each made by a function when it is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vizcnn.lecture.tables import Table
+from vizcnn.progress import Progress, silent
+from vizcnn.zoo import load
+from vizcnn.zoo.model import ZooModel
+
+if TYPE_CHECKING:
+    from vizcnn.aliasing.study import NetStudy
+
+SECTIONS = {
+    "overview": "Architectures by year",
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+    "zfnet": "ZFNet",
+    "vgg": "VGG",
+    "googlenet": "GoogLeNet",
+    "resnet": "ResNet",
+    "claims": "The lecture’s claims",
+}
+"""Parts of the lecture, in its order."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an exhibit came to.
+
+    Attributes:
+        caption: What is to be seen, with the numbers that were computed and their sources.
+        figure: Light, for slides.
+        table: The whole table, for files.
+        text: What the figure shows, for those who cannot see it.
+    """
+
+    caption: str
+    figure: Figure | None = None
+    table: Table | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A figure or table of the lecture.
+
+    Attributes:
+        name: Name of its files, such as ``"alexnet-layers"``.
+        section: A key of :data:`SECTIONS`.
+        title: Heading.
+        make: Makes it.
+    """
+
+    name: str
+    section: str
+    title: str
+    make: Callable[["Studio"], Made]
+
+
+class Studio:
+    """What exhibits share: trained nets and a photo, read when first needed.
+
+    Args:
+        photo: The photo that is looked at.
+        device: Where nets run.
+        seed: Of everything that is drawn at random.
+        weights: Source of the trained nets' weights, as for :func:`vizcnn.load`.
+        progress: Shows how far long parts are.
+    """
+
+    def __init__(
+        self,
+        photo: Path,
+        device: str = "cpu",
+        seed: int = 0,
+        weights: str = "auto",
+        progress: Progress = silent,
+    ) -> None:
+        self.photo, self.device, self.seed = photo, device, seed
+        self.weights, self.progress = weights, progress
+
+    @cached_property
+    def alexnet(self) -> ZooModel:
+        """AlexNet with trained weights."""
+        return load("alexnet", weights=self.weights, device=self.device)
+
+    @cached_property
+    def zfnet(self) -> ZooModel:
+        """ZFNet with trained weights."""
+        return load("zfnet", weights=self.weights, device=self.device)
+
+    @cached_property
+    def studies(self) -> "tuple[NetStudy, ...]":
+        """AlexNet and ZFNet in the aliasing lab, on a few patches of the sample photos."""
+        from vizcnn.aliasing.lab import find_period
+        from vizcnn.aliasing.patches import read_samples
+        from vizcnn.aliasing.study import LabSettings, study_net
+
+        nets = (self.alexnet, self.zfnet)
+        settings = LabSettings(units=16, most_photos=4, shifts=4)
+        period, photos = find_period(nets), read_samples()
+        return tuple(study_net(net, photos, settings, period, self.progress) for net in nets)
+
+    def generator(self) -> torch.Generator:
+        """A source of random numbers that always begins alike."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def read(self, model: ZooModel) -> Tensor:
+        """Bring the photo to a net's size: pixels (1, 3, S, S), RGB 0..1."""
+        return model.read(self.photo).to(self.device)

@@ -1,0 +1,134 @@
+"""A figure made dark, or small for a paper: the same figure, so that both are looked at once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+GROUND, INK = 0.09, 0.95
+"""Grey levels of a dark figure's ground and ink, 0..1."""
+GREY = 0.04
+"""Largest difference between the channels of a colour that counts as grey."""
+
+
+def darken(figure: Figure) -> None:
+    """Turn a light figure into a dark one: greys are mirrored, colours and images stay.
+
+    Args:
+        figure: Black on white; changed in place.
+
+    Example:
+        >>> figure = Figure(facecolor="white")
+        >>> darken(figure)
+        >>> figure.get_facecolor()
+        (0.09, 0.09, 0.09, 1.0)
+    """
+    figure.set_facecolor(mirror(figure.get_facecolor()))
+    for artist in _list_artists(figure):
+        if isinstance(artist, Axes):
+            artist.set_facecolor(mirror(artist.get_facecolor()))
+            for name in ("x", "y"):
+                _darken_ticks(artist, name)
+        elif isinstance(artist, Text):
+            artist.set_color(mirror(artist.get_color()))
+        elif isinstance(artist, Line2D):
+            artist.set_color(mirror(artist.get_color()))
+            artist.set_markerfacecolor(mirror(artist.get_markerfacecolor()))
+            artist.set_markeredgecolor(mirror(artist.get_markeredgecolor()))
+        elif isinstance(artist, Patch):
+            artist.set_edgecolor(mirror(artist.get_edgecolor()))
+            artist.set_facecolor(mirror(artist.get_facecolor()))
+        elif isinstance(artist, Collection):
+            artist.set_edgecolor([mirror(colour) for colour in artist.get_edgecolor()])
+            artist.set_facecolor([mirror(colour) for colour in artist.get_facecolor()])
+
+
+def mirror(colour: Any) -> Any:
+    """Give a grey its counterpart on a dark ground; other colours as they are.
+
+    Example:
+        >>> mirror("white"), mirror("black"), mirror("#0072b2")
+        ((0.09, 0.09, 0.09, 1.0), (0.95, 0.95, 0.95, 1.0), '#0072b2')
+    """
+    if isinstance(colour, str) and colour in ("none", "auto"):
+        return colour
+    red, green, blue, alpha = to_rgba(colour)
+    if max(red, green, blue) - min(red, green, blue) > GREY:
+        return colour
+    level = round(INK + (GROUND - INK) * green, 4)
+    return (level, level, level, alpha)
+
+
+def shrink(figure: Figure, factor: float) -> None:
+    """Scale a figure with all its letters and lines.
+
+    Args:
+        figure: Changed in place.
+        factor: 0.5 halves it.
+    """
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width * factor, height * factor)
+    for artist in _list_artists(figure):
+        if isinstance(artist, Axes):
+            for axis in (artist.xaxis, artist.yaxis):
+                _shrink_ticks(axis, factor)
+        elif isinstance(artist, Text):
+            artist.set_fontsize(float(artist.get_fontsize()) * factor)
+        elif isinstance(artist, Line2D):
+            artist.set_linewidth(artist.get_linewidth() * factor)
+            artist.set_markersize(artist.get_markersize() * factor)
+        elif isinstance(artist, Patch):
+            artist.set_linewidth(artist.get_linewidth() * factor)
+            if hasattr(artist, "get_mutation_scale"):
+                artist.set_mutation_scale(artist.get_mutation_scale() * factor)  # type: ignore[attr-defined]
+        elif isinstance(artist, Collection):
+            widths: Any = artist.get_linewidth()
+            artist.set_linewidth([width * factor for width in widths])
+
+
+def _list_artists(figure: Figure) -> Iterator[Artist]:
+    """List what a figure holds, ticks left out: matplotlib makes those anew."""
+    figure.canvas.draw_idle()
+    ticks = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            parts = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            ticks |= {id(artist) for tick in parts for artist in tick.findobj()}
+    for artist in figure.findobj():
+        if id(artist) not in ticks and artist is not figure.patch:
+            yield artist
+
+
+def _darken_ticks(axes: Axes, name: str) -> None:
+    axis = getattr(axes, f"{name}axis")
+    ticks = axis.get_major_ticks()
+    if not ticks:
+        return
+    axes.tick_params(
+        axis=name,  # type: ignore[arg-type]
+        colors=mirror(ticks[0].tick1line.get_color()),
+        labelcolor=mirror(ticks[0].label1.get_color()),
+        grid_color=mirror(ticks[0].gridline.get_color()),
+    )
+
+
+def _shrink_ticks(axis: Any, factor: float) -> None:
+    ticks = axis.get_major_ticks()
+    if not ticks:
+        return
+    first = ticks[0]
+    axis.set_tick_params(
+        labelsize=float(first.label1.get_fontsize()) * factor,
+        length=first.tick1line.get_markersize() * factor,
+        width=first.tick1line.get_markeredgewidth() * factor,
+        pad=first.get_pad() * factor,
+        grid_linewidth=first.gridline.get_linewidth() * factor,
+    )
+    axis.labelpad *= factor

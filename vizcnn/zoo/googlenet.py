@@ -1,0 +1,132 @@
+"""GoogLeNet as in the paper (Szegedy et al. 2014, arXiv 1409.4842), with its auxiliary heads."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from vizcnn.zoo.inception import Inception
+from vizcnn.zoo.normalisation import ContrastNormalisation
+
+MODULES: dict[str, tuple[int, int, int, int, int, int, int]] = {
+    "3a": (192, 64, 96, 128, 16, 32, 32),
+    "3b": (256, 128, 128, 192, 32, 96, 64),
+    "4a": (480, 192, 96, 208, 16, 48, 64),
+    "4b": (512, 160, 112, 224, 24, 64, 64),
+    "4c": (512, 128, 128, 256, 24, 64, 64),
+    "4d": (512, 112, 144, 288, 32, 64, 64),
+    "4e": (528, 256, 160, 320, 32, 128, 128),
+    "5a": (832, 256, 160, 320, 32, 128, 128),
+    "5b": (832, 384, 192, 384, 48, 128, 128),
+}
+"""Maps of the nine modules: of the input, then as in Table 1 from ``#1x1`` to ``pool proj``."""
+
+
+class AuxiliaryHead(nn.Module):
+    """A small classifier on the maps of a module in the middle (section 5).
+
+    Average pooling of 5 x 5 with stride 3, 128 maps by 1 x 1, 1,024 units, dropout, logits.
+
+    Args:
+        in_maps: Maps of the module.
+        side: Side of its maps in units.
+        classes: Number of logits.
+        dropout: Dropout before the logits while training.
+
+    Example:
+        >>> AuxiliaryHead(512, 14, 10)(torch.zeros(1, 512, 14, 14)).shape
+        torch.Size([1, 10])
+    """
+
+    def __init__(self, in_maps: int, side: int, classes: int, dropout: float = 0.7) -> None:
+        super().__init__()
+        pooled = (side - 5) // 3 + 1
+        self.pool = nn.AvgPool2d(5, stride=3)
+        self.conv = nn.Conv2d(in_maps, 128, 1)
+        self.relu = nn.ReLU()
+        self.fc1 = nn.Linear(128 * pooled * pooled, 1024)
+        self.relu1 = nn.ReLU()
+        self.drop = nn.Dropout(dropout)
+        self.fc2 = nn.Linear(1024, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.relu(self.conv(self.pool(x)))
+        hidden = self.relu1(self.fc1(torch.flatten(maps, 1)))
+        logits: Tensor = self.fc2(self.drop(hidden))
+        return logits
+
+
+class GoogLeNet(nn.Module):
+    """Twenty-two layers with weights on the longest way, nine inception modules.
+
+    Sizes, maps and order are those of the paper's Table 1; normalisation, rounding of the
+    poolings and biases as in BVLC's Caffe net: 6,998,552 parameters, 13,378,280 with the heads.
+    torchvision's ``googlenet`` differs: batch normalisation, no biases, 3 x 3 filters where the
+    paper has 5 x 5.
+
+    Args:
+        classes: Number of logits.
+        input_size: Side of the square input in pixels; fixes the size of the auxiliary heads.
+        auxiliary: Whether there are heads after 4a and 4d. They are computed in every pass, so
+            that hooks reach them, and given back while training only: a trained net is used
+            without them (section 5).
+        dropout: Dropout before the logits while training.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     GoogLeNet()(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 1000])
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 1000,
+        input_size: int = 224,
+        auxiliary: bool = False,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(3, 64, 7, stride=2, padding=3),
+                relu1=nn.ReLU(),
+                pool1=nn.MaxPool2d(3, 2, ceil_mode=True),
+                norm1=ContrastNormalisation(alpha=1e-4, k=1.0),
+                reduce2=nn.Conv2d(64, 64, 1),
+                relu_reduce2=nn.ReLU(),
+                conv2=nn.Conv2d(64, 192, 3, padding=1),
+                relu2=nn.ReLU(),
+                norm2=ContrastNormalisation(alpha=1e-4, k=1.0),
+                pool2=nn.MaxPool2d(3, 2, ceil_mode=True),
+            )
+        )
+        for name, maps in MODULES.items():
+            self.add_module(f"inception{name}", Inception(*maps))
+        self.pool3 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.pool4 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.drop = nn.Dropout(dropout)
+        self.fc = nn.Linear(1024, classes)
+        self.aux1: AuxiliaryHead | None = None
+        self.aux2: AuxiliaryHead | None = None
+        if auxiliary:
+            side = -(-input_size // 16)
+            self.aux1 = AuxiliaryHead(512, side, classes)
+            self.aux2 = AuxiliaryHead(528, side, classes)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """Give the logits; while training with heads, theirs too: (logits, after 4a, after 4d)."""
+        heads: list[Tensor] = []
+        maps = self.stem(x)
+        for name in MODULES:
+            maps = self.get_submodule(f"inception{name}")(maps)
+            if name == "3b":
+                maps = self.pool3(maps)
+            elif name == "4e":
+                maps = self.pool4(maps)
+            head = {"4a": self.aux1, "4d": self.aux2}.get(name)
+            if head is not None:
+                heads.append(head(maps))
+        logits: Tensor = self.fc(self.drop(torch.flatten(self.avgpool(maps), 1)))
+        return (logits, heads[0], heads[1]) if heads and self.training else logits
