@@ -10,6 +10,7 @@ from vizcnn.cli.aliasing import aliasing
 from vizcnn.cli.deconv import deconv
 from vizcnn.cli.filters import filters
 from vizcnn.cli.gallery import gallery
+from vizcnn.cli.lecture import lecture
 from vizcnn.cli.merge import merge
 from vizcnn.cli.mine import mine
 from vizcnn.cli.models import models
@@ -82,7 +83,10 @@ def commands() -> None:
     """
 
 
-for command in (deconv, gallery, filters, aliasing, mine, merge, receptive, models, weights, train):
+for command in (
+    *(deconv, gallery, filters, aliasing, lecture, receptive),
+    *(mine, merge, models, weights, train),
+):
     commands.add_command(command)
 
 

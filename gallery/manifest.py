@@ -8,13 +8,21 @@ from vizcnn.gallery.codec import ManifestError, decode, encode, parse
 from vizcnn.gallery.deconv_manifest import DeconvManifest
 from vizcnn.gallery.files import write_text
 from vizcnn.gallery.filter_manifest import FilterManifest
+from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 from vizcnn.gallery.top_manifest import TopManifest
 
 FILE_NAME = "manifest.json"
 """The manifest's name in the output folder."""
 
-Manifest = DeconvManifest | FilterManifest | AliasingManifest | TopManifest | ReceptiveManifest
+Manifest = (
+    DeconvManifest
+    | FilterManifest
+    | AliasingManifest
+    | TopManifest
+    | ReceptiveManifest
+    | LectureManifest
+)
 """What a command of vizcnn writes."""
 
 KINDS: dict[str, type[Manifest]] = {
@@ -23,6 +31,7 @@ KINDS: dict[str, type[Manifest]] = {
     "aliasing": AliasingManifest,
     "gallery": TopManifest,
     "receptive": ReceptiveManifest,
+    "lecture": LectureManifest,
 }
 """Manifests by their ``kind``. Each states the version of its layout in its field ``schema``, which
 is raised when an older reader would misread a newer file."""

@@ -12,6 +12,7 @@ from vizcnn.gallery.codec import ManifestError, find_files
 from vizcnn.gallery.deconv_manifest import DeconvManifest, PhotoSection
 from vizcnn.gallery.files import write_text
 from vizcnn.gallery.filter_manifest import FilterManifest
+from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import Manifest, write_manifest
 from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 from vizcnn.gallery.records import Weights
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 STATIC_FILES = ("gallery.css", "gallery.js")
 """Files that are copied beside the pages."""
 
-OWN_STATIC_FILES = {"gallery": ("top.css", "top.js")}
+OWN_STATIC_FILES = {"gallery": ("top.css", "top.js"), "lecture": ("lecture.css",)}
 """Further such files, by kind of manifest."""
 
 SHOWN_BY_BROWSERS = (".png", ".svg", ".webp", ".jpg", ".jpeg", ".gif")
@@ -103,11 +104,16 @@ def _render_receptive(environment: Environment, manifest: ReceptiveManifest) -> 
     return {"index.html": environment.get_template("receptive.html").render(manifest=manifest)}
 
 
+def _render_lecture(environment: Environment, manifest: LectureManifest) -> dict[str, str]:
+    return {"index.html": environment.get_template("lecture.html").render(manifest=manifest)}
+
+
 PAGES: Mapping[str, Callable[[Environment, Any], dict[str, str]]] = {
     "deconv": _render_photos,
     "filters": _render_filters,
     "aliasing": _render_aliasing,
     "receptive": _render_receptive,
+    "lecture": _render_lecture,
     "gallery": render_layers,
 }
 """What renders the pages of each kind of manifest."""
@@ -156,11 +162,22 @@ def make_environment() -> Environment:
         "percent": show_percent,
         "pixels": lambda size: f"{size[0]}\u00a0×\u00a0{size[1]}\u00a0px",
         "setting": show_setting,
-        "shown": lambda name: name.lower().endswith(SHOWN_BY_BROWSERS),
+        "shown": is_shown,
         "suffix": lambda name: Path(name).suffix.lstrip(".").upper(),
     }
+    environment.tests["shown"] = is_shown
     environment.globals |= {"CRISP_BELOW": CRISP_BELOW, "root": ""}
     return environment
+
+
+def is_shown(name: str) -> bool:
+    """Tell whether browsers show a file in a page.
+
+    Example:
+        >>> is_shown("a.PNG"), is_shown("a.pdf")
+        (True, False)
+    """
+    return name.lower().endswith(SHOWN_BY_BROWSERS)
 
 
 def list_facts(weights: Weights) -> dict[str, str]:

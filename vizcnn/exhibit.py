@@ -1,5 +1,6 @@
 """One photo on its way into a gallery: projected, drawn and saved, layer by layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -165,7 +166,6 @@ class PhotoExhibit:
         """Write the photo's pictures and describe them for the manifest."""
         layers = self._project_layers()
         predictions = tuple(self.model.classify(self.pixels)[0])
-        title = f"{self.model.title}: {self.name}"
         strips = [layer.to_strip() for layer in layers]
         save_image(to_bytes(enlarge(self.photo, PHOTO_SIDE)), self.home / "photo.png")
         return PhotoSection(
@@ -179,10 +179,19 @@ class PhotoExhibit:
             layers=tuple(
                 self._write_layer(layer, strip) for layer, strip in zip(layers, strips, strict=True)
             ),
-            figure=self._save(
-                draw_summary(self.photo, predictions, strips, title, self.caption), "summary"
-            ),
+            figure=self._save(self._draw_summary(predictions, strips), "summary"),
         )
+
+    def draw(self) -> Figure:
+        """Draw the photo with its classes and every layer's strongest units; write nothing."""
+        strips = [layer.to_strip() for layer in self._project_layers()]
+        return self._draw_summary(self.model.classify(self.pixels)[0], strips)
+
+    def _draw_summary(
+        self, predictions: Sequence[tuple[str, float]], strips: Sequence[LayerStrip]
+    ) -> Figure:
+        title = f"{self.model.title}: {self.name}"
+        return draw_summary(self.photo, predictions, strips, title, self.caption)
 
     def _project_layers(self) -> list[ShownLayer]:
         settings = self.settings

@@ -136,7 +136,7 @@ def _draw_figures(
     title = name_run(exhibits)
     save = _Saver(staging, settings.figure_format)
     yield save(
-        _draw_grid(exhibits, settings, title),
+        draw_grid(exhibits, settings, title),
         "filters",
         "Side by side" if len(exhibits) > 1 else "The filters",
         f"Grid of filters. {title}",
@@ -151,7 +151,7 @@ def _draw_figures(
             "the same weights are clipped once. RMS of the weights as the net holds them.",
         )
     yield save(
-        _draw_numbers(exhibits, title),
+        draw_measures(exhibits, title),
         "numbers",
         "In numbers",
         "Mean shares of low, mid and high frequency, and every filter by orientation and frequency",
@@ -170,7 +170,8 @@ class _Saver:
         return PageFigure(title=title, file=file, text=text, note=note)
 
 
-def _draw_grid(exhibits: Sequence[FilterExhibit], settings: FilterSettings, title: str) -> Figure:
+def draw_grid(exhibits: Sequence[FilterExhibit], settings: FilterSettings, title: str) -> Figure:
+    """Draw the filters of nets side by side, with the scaling and the weights in the caption."""
     several = len(exhibits) > 1
     words = [SCALING_WORDS[settings.scaling], *_list_notes(settings)]
     first = exhibits[0]
@@ -207,7 +208,8 @@ def _draw_clipping(exhibits: Sequence[FilterExhibit], radius: float) -> Figure:
     return draw_filters(panels, "Feature scale clipping", caption, in_row=2)
 
 
-def _draw_numbers(exhibits: Sequence[FilterExhibit], title: str) -> Figure:
+def draw_measures(exhibits: Sequence[FilterExhibit], title: str) -> Figure:
+    """Draw the measures of nets' filters, with their definitions in the caption."""
     units = list(dict.fromkeys(exhibit.unit for exhibit in exhibits))
     nets = dict.fromkeys(
         f"{exhibit.model.title}: {exhibit.model.provenance.describe()}" for exhibit in exhibits

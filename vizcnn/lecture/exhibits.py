@@ -87,15 +87,28 @@ class Studio:
         self.photo, self.device, self.seed = photo, device, seed
         self.weights, self.progress = weights, progress
 
-    @cached_property
+        self._loaded: dict[str, ZooModel] = {}
+
+    def load(self, name: str) -> ZooModel:
+        """Give a net of the zoo with trained weights."""
+        if name not in self._loaded:
+            self._loaded[name] = load(name, weights=self.weights, device=self.device)
+        return self._loaded[name]
+
+    @property
     def alexnet(self) -> ZooModel:
         """AlexNet with trained weights."""
-        return load("alexnet", weights=self.weights, device=self.device)
+        return self.load("alexnet")
 
-    @cached_property
+    @property
     def zfnet(self) -> ZooModel:
         """ZFNet with trained weights."""
-        return load("zfnet", weights=self.weights, device=self.device)
+        return self.load("zfnet")
+
+    @property
+    def used(self) -> tuple[ZooModel, ...]:
+        """The trained nets that were needed so far."""
+        return tuple(self._loaded.values())
 
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":

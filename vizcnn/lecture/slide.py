@@ -4,8 +4,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.text import Text
+from torch import Tensor
 
 from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.tiles import Array
 
 BODY = 16.0
 """Size of the letters of labels and cells in points, on a slide of 13.33 inches."""
@@ -13,6 +15,18 @@ SMALL = 13.0
 """Smallest size of letters that say something."""
 INK, QUIET, FAINT = "#000000", "#444444", "#d9d9d9"
 """Colours of what matters, of what is said beside, of lines that only guide."""
+
+
+def to_image(pixels: Tensor) -> Array:
+    """Turn pixels (3, H, W) of 0..1 into an array (H, W, 3) that can be shown.
+
+    Example:
+        >>> import torch
+        >>> to_image(torch.zeros(3, 4, 5)).shape
+        (4, 5, 3)
+    """
+    array: Array = pixels.detach().permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+    return array
 
 
 class Slide(Sheet):
@@ -48,6 +62,20 @@ class Slide(Sheet):
         axes.tick_params(labelsize=SMALL + 1)
         axes.xaxis.label.set_fontsize(BODY)
         axes.yaxis.label.set_fontsize(BODY)
+        return axes
+
+    def picture(self, image: Array, left: float, top: float, side: float, **style: Any) -> Axes:
+        """Show an image in a square of so many inches, its pixels' middles at whole numbers.
+
+        Args:
+            image: (H, W, 3) of 0..1 or bytes, or (H, W) with matplotlib's ``vmin`` and ``vmax``.
+            left: Inches from the left edge.
+            top: Inches below the title.
+            side: Inches.
+            **style: Further arguments of matplotlib's ``imshow``.
+        """
+        axes = self.add_axes(left, self.top + top, side, side)
+        axes.imshow(image, **{"interpolation": "nearest", "cmap": "gray", **style})
         return axes
 
     def canvas(self, left: float, top: float, width: float, height: float) -> Axes:

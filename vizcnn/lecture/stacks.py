@@ -32,6 +32,9 @@ class Stack:
     count: int
     padding: int = 1
 
+    def __repr__(self) -> str:
+        return f"{self.count} × {self.size}×{self.size}"
+
     @property
     def words(self) -> str:
         """What it is called."""
@@ -62,6 +65,26 @@ def count_weights(stack: Stack, maps: int) -> int:
         (49.0, 27.0)
     """
     return sum(value.numel() for value in build_stack(stack, maps).parameters())
+
+
+def give_factor(stack: Stack, maps: int = 16) -> float:
+    """Give a stack's weights as a multiple of C^2.
+
+    Example:
+        >>> give_factor(SEVEN), give_factor(THREE)
+        (49.0, 27.0)
+    """
+    return count_weights(stack, maps) / maps**2
+
+
+def find_output_change(stack: Stack) -> int:
+    """Give by how much the side of the output differs from that of the input.
+
+    Example:
+        >>> find_output_change(SEVEN), find_output_change(THREE)
+        (-4, 0)
+    """
+    return find_output(stack) - INPUT
 
 
 def find_output(stack: Stack, inputs: int = INPUT) -> int:

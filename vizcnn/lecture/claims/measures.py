@@ -81,6 +81,12 @@ def count_all_outputs(net: str) -> int:
     return math.prod(input_shape(net)) + sum(row.activations for row in rows)
 
 
+def count_with_rectifiers(net: str) -> int:
+    """Add up the same and what every ReLU puts out, as if none worked in place."""
+    rectified = sum(row.activations for row in trace_net(net) if row.kind == "relu")
+    return count_all_outputs(net) + rectified
+
+
 def count_megabytes(net: str) -> float:
     """Give the memory of all outputs in float32, in MB of 10^6 bytes."""
     return BYTES * count_all_outputs(net) / 1e6
@@ -143,6 +149,16 @@ def reduce_published(before: str, after: str) -> float:
     told = read_published()
     first, second = told.figure(before).value, told.figure(after).value
     return round(100 * (first - second) / first, 2)
+
+
+def give_year(figure: str) -> str:
+    """Give the year in which a paper appeared.
+
+    Example:
+        >>> give_year("alexnet-year")
+        '2012'
+    """
+    return str(int(read_published().figure(figure).value))
 
 
 def find_module_operations(module: str, size: int, maps: int, reads: int) -> int:
@@ -215,6 +231,6 @@ def find_stage_output(stage: str) -> str:
     return describe_size(measure_stages()[stage].outputs)
 
 
-def count_image_bytes(images: int, side: int) -> float:
+def count_image_gigabytes(images: int, side: int) -> float:
     """Give the memory of so many colour images at a byte a value, in GB of 10^9 bytes."""
     return images * side * side * 3 / 1e9

@@ -131,6 +131,18 @@ def parse_number(text: str) -> tuple[float, float] | None:
     return number, factor * 10.0**zeros
 
 
+def read_number(text: str) -> float:
+    """Read a number that is known to be one.
+
+    Example:
+        >>> read_number("1072K")
+        1072000.0
+    """
+    parsed = parse_number(text)
+    assert parsed is not None, text
+    return parsed[0]
+
+
 def describe_miss(claimed: str, value: float) -> str:
     """Say by how much a claim is off.
 

@@ -1,0 +1,140 @@
+"""``vizcnn lecture``: every figure, table and number of a lecture on CNN architectures."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import (
+    complete_names_and_files,
+    device_option,
+    json_option,
+    out_option,
+    quote_command,
+    seed_option,
+)
+from vizcnn.cli.progress import bar
+from vizcnn.cli.report import SOME_FAILED, report_gallery
+from vizcnn.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from vizcnn.lecture.claims.record import Claim
+
+DEFAULT_PHOTO = "motorcycle"
+DEFAULT_OUT = Path("vizcnn-out/lecture")
+
+
+@click.command(short_help="Make the figures, tables and checked claims of a CNN lecture.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PART",
+    help="A section (overview, lenet, alexnet, zfnet, vgg, googlenet, resnet, claims) or an "
+    "exhibit, such as vgg-memory or 'resnet-*'; may be repeated.  [default: everything]",
+)
+@click.option(
+    "--claims",
+    "only_claims",
+    is_flag=True,
+    help="Print the lecture's numeric claims with their verdicts, and write nothing.",
+)
+@click.option(
+    "--image",
+    default=DEFAULT_PHOTO,
+    show_default=True,
+    metavar="PHOTO",
+    shell_complete=complete_names_and_files(SAMPLES),
+    help="The photo that nets look at: a file, or a sample's name.",
+)
+@click.option(
+    "--weights",
+    default="auto",
+    show_default=True,
+    metavar="SOURCE",
+    help="Weights of the trained AlexNet and ZFNet: auto, bundled or imagenet.",
+)
+@device_option
+@out_option(str(DEFAULT_OUT))
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    default=("png", "svg", "pdf"),
+    show_default=True,
+    help="Formats of the figures; may be repeated.",
+)
+@click.option(
+    "--style",
+    type=click.Choice(["slides", "paper"]),
+    default="slides",
+    show_default=True,
+    help="Figures for slides, or half as large for a paper.",
+)
+@seed_option
+@json_option
+@click.pass_context
+def lecture(
+    context: click.Context,
+    /,
+    only: tuple[str, ...],
+    only_claims: bool,
+    image: str,
+    weights: str,
+    device: str,
+    out: Path | None,
+    formats: tuple[str, ...],
+    style: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
+
+    All of them are computed from the nets, light and dark, with a page that goes through the
+    lecture, and its numeric claims checked one by one.
+    """
+    if only_claims:
+        _print_claims(as_json)
+        return
+    from vizcnn.devices import choose_device
+    from vizcnn.lecture.exhibits import Studio
+    from vizcnn.lecture.run import LectureSettings, make_lecture
+    from vizcnn.samples import find_sample
+
+    photo = find_sample(image) or Path(image)
+    studio = Studio(photo, str(choose_device(device)), seed, weights, bar)
+    settings = LectureSettings(
+        only=only,
+        formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
+        style=style,  # type: ignore[arg-type]
+    )
+    folder = out or DEFAULT_OUT
+    manifest = make_lecture(folder, studio, settings, quote_command(context, out=folder))
+    made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.sections)
+    report_gallery(manifest, folder, f"figures and tables: {made}", as_json)
+    for failure in manifest.failures:
+        click.echo(f"could not be made: {failure.source}: {failure.error}", err=True)
+    if manifest.failures:
+        context.exit(SOME_FAILED)
+
+
+def _print_claims(as_json: bool) -> None:
+    """Print all claims: as JSON, or a line each with what does not hold told below."""
+    from dataclasses import asdict
+
+    from vizcnn.lecture.claims.listing import list_claims, say_verdicts
+
+    claims = list_claims()
+    if as_json:
+        click.echo(json.dumps([asdict(claim) for claim in claims], ensure_ascii=False))
+        return
+    for claim in claims:
+        click.echo(_write_claim(claim))
+    click.echo(f"\n{say_verdicts(claims)}")
+
+
+def _write_claim(claim: "Claim") -> str:
+    computed = claim.computed or claim.how
+    line = f"{claim.verdict:<17} {claim.section:<9} {claim.what}: {claim.claimed} | {computed}"
+    return f"{line}\n{'':<28}{claim.why}" if claim.why else line

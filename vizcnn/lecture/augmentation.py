@@ -1,0 +1,233 @@
+"""AlexNet's input: resizing, crops, mirrors, and colours along their principal axes."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from vizcnn.aliasing.patches import read_samples
+from vizcnn.errors import ImageError
+from vizcnn.images import centre_square, read_photo
+from vizcnn.labels import COLOURS
+from vizcnn.lecture.exhibits import Made, Studio
+from vizcnn.lecture.slide import BODY, SMALL, Slide, to_image
+from vizcnn.samples import name_photo
+from vizcnn.sheet import MARGIN, plain_style
+
+WHOLE, CROP = 256, 224
+"""Sides of the square that is cut out, and of the crops that the net sees, in pixels."""
+COLOUR_STD = 0.1
+"""Standard deviation of the draws along the principal axes (section 4.1)."""
+
+
+def ten_crops(pixels: Tensor, size: int) -> Tensor:
+    """Cut the four corners and the centre, and mirror each (Krizhevsky et al., section 4.1).
+
+    Args:
+        pixels: (3, H, W).
+        size: Side of a crop in pixels.
+
+    Returns:
+        (10, 3, size, size): upper left, upper right, lower left, lower right, centre, then the
+        same mirrored.
+
+    Raises:
+        ImageError: If the image is smaller than a crop.
+
+    Example:
+        >>> ten_crops(torch.zeros(3, 256, 256), 224).shape
+        torch.Size([10, 3, 224, 224])
+    """
+    crops = torch.stack(
+        [pixels[:, t : t + size, s : s + size] for t, s in list_corners(pixels.shape, size)]
+    )
+    return torch.cat([crops, crops.flip(-1)])
+
+
+def list_corners(shape: tuple[int, ...], size: int) -> list[tuple[int, int]]:
+    """Give top and left of the five crops of an image (..., H, W)."""
+    height, width = shape[-2:]
+    if size > min(height, width):
+        raise ImageError(
+            f"crops of {size} px from an image of {height} × {width} px: needed is at least {size}"
+        )
+    down, right = height - size, width - size
+    centre = (round(down / 2), round(right / 2))
+    return [(0, 0), (0, right), (down, 0), (down, right), centre]
+
+
+def count_ten_crops() -> int:
+    """Count the crops whose predictions AlexNet averages.
+
+    Example:
+        >>> count_ten_crops()
+        10
+    """
+    return len(ten_crops(torch.zeros(3, WHOLE, WHOLE), CROP))
+
+
+@dataclass(frozen=True)
+class ColourAxes:
+    """Principal axes of colours.
+
+    Attributes:
+        vectors: (3, 3): a column per axis, RGB, the largest variance first.
+        values: Variances along them, (3,), of RGB 0..1.
+        pixels: How many pixels they are of.
+    """
+
+    vectors: Tensor
+    values: Tensor
+    pixels: int
+
+
+def find_colour_axes(pixels: Tensor) -> ColourAxes:
+    """Find the principal axes of the colours of pixels.
+
+    Args:
+        pixels: (N, 3), RGB 0..1.
+
+    Example:
+        >>> grey = torch.linspace(0, 1, 9)[:, None].repeat(1, 3)
+        >>> find_colour_axes(grey).vectors[:, 0].abs()
+        tensor([0.5774, 0.5774, 0.5774])
+    """
+    centred = pixels.double() - pixels.double().mean(dim=0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(pixels))
+    order = values.argsort(descending=True)
+    return ColourAxes(vectors[:, order].float(), values[order].float(), len(pixels))
+
+
+@cache
+def measure_sample_colours() -> ColourAxes:
+    """Find the principal axes of the patches of the sample photos."""
+    patches = [centre_square(patch, 64) for patch in read_samples()]
+    pixels = torch.stack(patches).float().div(255).permute(0, 2, 3, 1).reshape(-1, 3)
+    return find_colour_axes(pixels)
+
+
+def shift_colours(pixels: Tensor, axes: ColourAxes, draws: Tensor) -> Tensor:
+    """Add multiples of the principal axes to every pixel (section 4.1).
+
+    Args:
+        pixels: (3, H, W), RGB 0..1.
+        axes: Principal axes.
+        draws: (3,), one normal draw for each axis, in standard deviations of the axis. (The paper
+            multiplies by the eigenvalues themselves, whose size depends on the pixels' unit.)
+
+    Returns:
+        (3, H, W), clamped to 0..1.
+    """
+    change = axes.vectors @ (draws * axes.values.sqrt())
+    return (pixels + change[:, None, None]).clamp(0, 1)
+
+
+def make_input(studio: Studio) -> Made:
+    """Draw what is done to a photo before AlexNet sees it."""
+    photo = read_photo(studio.photo)
+    square = centre_square(photo, WHOLE).float().div(255)
+    generator = studio.generator()
+    places = torch.randint(0, WHOLE - CROP + 1, (4, 2), generator=generator).tolist()
+    mean = square.mean().item()
+    caption = (
+        f"{name_photo(studio.photo)}, {photo.width} × {photo.height} px: the shorter side is "
+        "brought "
+        f"to {WHOLE} px, the middle {WHOLE} × {WHOLE} cut out, random crops of {CROP} × {CROP} "
+        "taken "
+        f"and mirrored ({(WHOLE - CROP + 1) ** 2:,} places, 2 mirrored; the paper counts 32 · 32). "
+        f"The mean image of the training set is then subtracted; this square’s mean is {mean:.2f} "
+        "of 0..1. Krizhevsky et al. 2012, sections 2 and 4.1."
+    )
+    with plain_style():
+        slide = Slide(5.0, "What AlexNet sees of a photo", caption)
+        whole = slide.picture(np.asarray(photo), MARGIN, 0, 4.2)
+        side = min(photo.size)
+        left, top = (photo.width - side) / 2, (photo.height - side) / 2
+        whole.add_patch(Rectangle((left, top), side, side, fill=False, ec=COLOURS[1], lw=4))
+        slide.say(f"middle square, to {WHOLE} px", MARGIN, slide.top + 4.3, size=SMALL)
+        axes = slide.picture(to_image(square), 4.9, 0.4, 3.4)
+        for number, (down, right) in enumerate(places):
+            axes.add_patch(
+                Rectangle(
+                    (right, down), CROP, CROP, fill=False, ec=COLOURS[(0, 1, 5, 6)[number]], lw=3
+                )
+            )
+        slide.say(f"{WHOLE} px, random crops", 4.9, slide.top + 4.3, size=SMALL)
+        for number, (down, right) in enumerate(places):
+            crop = square[:, down : down + CROP, right : right + CROP]
+            x, y = 8.7 + 2.25 * (number % 2), 2.15 * (number // 2)
+            slide.picture(to_image(crop.flip(-1) if number % 2 else crop), x, y, 2.0)
+        slide.say(f"{CROP} px, right: mirrored", 8.7, slide.top + 4.3, size=SMALL)
+    return Made(caption, slide.figure, text="A photo, its middle square, and random crops of it")
+
+
+def make_ten_crops(studio: Studio) -> Made:
+    """Draw the ten crops whose predictions are averaged."""
+    square = centre_square(read_photo(studio.photo), WHOLE).float().div(255)
+    crops = ten_crops(square, CROP)
+    caption = (
+        f"The four corners and the centre of {WHOLE} × {WHOLE} px, each {CROP} × {CROP}, and their "
+        "mirrors: the net’s predictions on these ten are averaged (Krizhevsky et al. 2012, section "
+        f"4.1; the lecture calls them random). Photo: {name_photo(studio.photo)}."
+    )
+    with plain_style():
+        slide = Slide(4.6, "Ten crops", caption)
+        axes = slide.picture(to_image(square), MARGIN, 0, 3.9)
+        for number, (down, right) in enumerate(list_corners((3, WHOLE, WHOLE), CROP)):
+            inset = 1.5 + 2.5 * number
+            axes.add_patch(
+                Rectangle(
+                    (right + inset, down + inset),
+                    CROP - 2 * inset,
+                    CROP - 2 * inset,
+                    fill=False,
+                    ec=COLOURS[(0, 1, 5, 6, 4)[number]],
+                    lw=3,
+                )
+            )
+        for number, crop in enumerate(crops):
+            slide.picture(to_image(crop), 4.4 + 1.78 * (number % 5), 2.15 * (number // 5), 1.7)
+        slide.say("below: mirrored", 4.4, slide.top + 4.0, size=SMALL)
+    return Made(caption, slide.figure, text="Five crops of a photo and their mirrors")
+
+
+def make_colours(studio: Studio) -> Made:
+    """Draw the photo with its colours moved along the principal axes."""
+    square = centre_square(read_photo(studio.photo), WHOLE).float().div(255)
+    axes = measure_sample_colours()
+    draws = torch.randn(4, 3, generator=studio.generator()) * COLOUR_STD
+    strong = torch.zeros(3, 3)
+    strong[range(3), range(3)] = 0.5
+    shares = (axes.values / axes.values.sum()).tolist()
+    caption = (
+        f"Principal axes of the colours of {axes.pixels:,} pixels of the sample photos: "
+        f"{', '.join(f'{share:.1%}' for share in shares)} of the variance. Above: along each "
+        "axis by "
+        "half a standard deviation, to see what it does; below: draws of the augmentation, normal "
+        f"with {COLOUR_STD:g} times the standard deviation on each axis, seed {studio.seed}. "
+        "Krizhevsky et al. 2012, section 4.1, there with the training set’s axes and variances."
+    )
+    with plain_style():
+        slide = Slide(5.2, "Colours along their principal axes", caption)
+        for number, (draw, words) in enumerate(
+            [(torch.zeros(3), "the photo"), *zip(strong, _name_axes(axes), strict=True)]
+        ):
+            x = MARGIN + 3.3 * number
+            slide.picture(to_image(shift_colours(square, axes, draw)), x, 0, 2.15)
+            slide.say(words, x + 2.25, slide.top + 0.1, size=SMALL - 1)
+        for number, draw in enumerate(draws):
+            x = MARGIN + 3.3 * number
+            slide.picture(to_image(shift_colours(square, axes, draw)), x, 2.75, 2.15)
+            told = "\n".join(f"{value:+.2f}" for value in draw.tolist())
+            slide.say(told, x + 2.25, slide.top + 2.85, size=BODY - 2)
+    return Made(caption, slide.figure, text="The photo in colours moved along three axes")
+
+
+def _name_axes(axes: ColourAxes) -> list[str]:
+    return [
+        f"axis {number}\n" + "\n".join(f"{n} {v:+.2f}" for n, v in zip("RGB", axis, strict=True))
+        for number, axis in enumerate(axes.vectors.T.tolist(), start=1)
+    ]

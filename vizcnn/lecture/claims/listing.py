@@ -1,0 +1,83 @@
+"""All claims, as a table."""
+
+from functools import cache
+
+from vizcnn.lecture.claims import alexnet, googlenet, lenet, overview, vgg, zfnet
+from vizcnn.lecture.claims.record import VERDICTS, Claim
+from vizcnn.lecture.exhibits import SECTIONS
+from vizcnn.lecture.tables import Table
+
+_PARTS = (overview, lenet, alexnet, zfnet, vgg, googlenet)
+"""Modules in the order of the lecture. What it says of its course (homework, dates) is left out."""
+
+
+@cache
+def list_claims() -> tuple[Claim, ...]:
+    """Check every numeric claim of the lecture.
+
+    Returns:
+        Claims in the order of the lecture.
+
+    Example:
+        >>> slips = [claim for claim in list_claims() if claim.verdict == "does not hold"]
+        >>> any("356,816,512" in claim.claimed for claim in slips)
+        True
+    """
+    return tuple(claim for part in _PARTS for claim in part.list_claims())
+
+
+def count_verdicts(claims: tuple[Claim, ...]) -> dict[str, int]:
+    """Count the claims of each verdict."""
+    return {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in VERDICTS}
+
+
+def say_verdicts(claims: tuple[Claim, ...]) -> str:
+    """Say how many claims have which verdict.
+
+    Example:
+        >>> say_verdicts(())
+        '0 claims: 0 hold, 0 hold when rounded, 0 do not hold, 0 are cited'
+    """
+    counts = count_verdicts(claims)
+    words = ("hold", "hold when rounded", "do not hold", "are cited")
+    told = ", ".join(
+        f"{counts[verdict]} {word}" for verdict, word in zip(VERDICTS, words, strict=True)
+    )
+    return f"{len(claims)} claims: {told}"
+
+
+def make_claims_table(claims: tuple[Claim, ...], title: str) -> Table:
+    """Make a table of claims."""
+    return Table(
+        title,
+        (
+            "section",
+            "quote",
+            "what",
+            "claimed",
+            "computed",
+            "verdict",
+            "how",
+            "note",
+        ),
+        tuple(
+            (
+                SECTIONS[claim.section],
+                f"“{claim.quote}”",
+                claim.what,
+                claim.claimed,
+                claim.computed or None,
+                claim.verdict,
+                claim.how,
+                claim.why or None,
+            )
+            for claim in claims
+        ),
+    )
+
+
+def make_slips_table(claims: tuple[Claim, ...]) -> Table:
+    """Make the short table of what does not hold, for a slide."""
+    slips = tuple(claim for claim in claims if claim.verdict == "does not hold")
+    table = make_claims_table(slips, "What does not hold")
+    return table.pick("section", "what", "claimed", "computed")

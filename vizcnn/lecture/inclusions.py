@@ -1,0 +1,75 @@
+"""Figures of the other commands, included: filters, deconvnet, guided backprop, aliasing."""
+
+from pathlib import Path
+
+from vizcnn.aliasing.story import Chapter, tell_story
+from vizcnn.deconvnet import Projector
+from vizcnn.exhibit import DeconvSettings, PhotoExhibit
+from vizcnn.filters.exhibit import FilterExhibit, FilterSettings
+from vizcnn.filters.gallery import draw_grid, draw_measures, name_run
+from vizcnn.lecture.exhibits import Made, Studio
+from vizcnn.rules import find_rule
+
+UNITS = 6
+"""Units of each layer in the figures of projections."""
+GRID_LAYER = "conv2"
+"""Layer whose projections are searched for the first layer's grid, as in ZF's Figure 6 (d)."""
+
+
+def make_filters(studio: Studio) -> Made:
+    """Include the first layers of AlexNet and ZFNet, as ``vizcnn filters`` draws them."""
+    settings = FilterSettings()
+    exhibits = _read_filters(studio, settings)
+    caption = (
+        "First-layer filters of trained nets, as vizcnn filters draws them: Zeiler & Fergus 2013, "
+        f"Figure 6 (b) and (c). {_say_weights(studio)}"
+    )
+    figure = draw_grid(exhibits, settings, name_run(exhibits))
+    return Made(caption, figure, text="Grids of first-layer filters, AlexNet and ZFNet")
+
+
+def make_filter_measures(studio: Studio) -> Made:
+    """Include the measures of those filters: shares of low, mid and high frequency."""
+    exhibits = _read_filters(studio, FilterSettings())
+    caption = (
+        "“A mix of extremely high and low frequency information, with little coverage of the mid "
+        f"frequencies”: measured on these filters. {_say_weights(studio)}"
+    )
+    figure = draw_measures(exhibits, name_run(exhibits))
+    return Made(caption, figure, text="Shares of frequency bands, and every filter by frequency")
+
+
+def _read_filters(studio: Studio, settings: FilterSettings) -> tuple[FilterExhibit, ...]:
+    nets = (studio.alexnet, studio.zfnet)
+    return tuple(FilterExhibit(net, None, net.title, settings) for net in nets)
+
+
+def _say_weights(studio: Studio) -> str:
+    nets = (studio.alexnet, studio.zfnet)
+    return "; ".join(f"{net.title}: {net.provenance.describe()}" for net in nets) + "."
+
+
+def make_projections(studio: Studio, method: str) -> Made:
+    """Include ZFNet's strongest units on the photo, projected back by a method."""
+    settings = DeconvSettings(method=method, top=UNITS)
+    projector = Projector(studio.zfnet, method)
+    exhibit = PhotoExhibit(projector, studio.zfnet, settings, studio.photo, Path("unused"))
+    rule = find_rule(method)
+    caption = (
+        f"{rule.name} ({rule.source}): units of every layer that are strongest on the photo, "
+        f"projected back to pixels, above the patches that they see. {exhibit.caption}."
+    )
+    return Made(caption, exhibit.draw(), text=f"Projections of ZFNet’s units by {rule.name}")
+
+
+def make_chapter(studio: Studio, name: str) -> Made:
+    """Include a picture of the aliasing lab, with its caption."""
+    chapter = _find_chapter(studio, name)
+    nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
+    figure = chapter.draw(" · ".join([*nets, "photos: patches of scikit-image’s samples"]))
+    return Made(chapter.caption, figure, text=chapter.text)
+
+
+def _find_chapter(studio: Studio, name: str) -> Chapter:
+    chapters = {chapter.name: chapter for chapter in tell_story(studio.studies, GRID_LAYER)}
+    return chapters[name]
