@@ -1,1 +1,56 @@
-"""The figures, tables and claims of a lecture on CNN architectures, computed from the nets."""
+"""The figures, tables and claims of a lecture on CNN architectures, computed from the nets.
+
+The names that notebooks and programs use are here; see the modules for all others.
+
+Example:
+    >>> from vizcnn.lecture import trace_net
+    >>> trace_net("alexnet")[0].outputs
+    (96, 55, 55)
+"""
+
+from vizcnn.lecture.architecture import draw_architecture
+from vizcnn.lecture.claims.listing import list_claims, say_verdicts
+from vizcnn.lecture.comparison import compare_nets
+from vizcnn.lecture.exhibits import Studio
+from vizcnn.lecture.googlenet_table import make_googlenet_table
+from vizcnn.lecture.layer_rows import LayerRow, trace_layers
+from vizcnn.lecture.layer_tables import make_layer_table, make_slide_table
+from vizcnn.lecture.memory_table import make_memory_table
+from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
+from vizcnn.lecture.patterns import derive_pattern
+from vizcnn.lecture.published import read_published
+from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
+from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
+from vizcnn.lecture.stacks import draw_stacks, make_stack_table
+from vizcnn.lecture.tables import Table, write_table
+
+__all__ = [
+    "NETS",
+    "LayerRow",
+    "LectureSettings",
+    "SizeQuestion",
+    "Studio",
+    "Table",
+    "build_net",
+    "choose_exhibits",
+    "compare_nets",
+    "count_layers",
+    "count_parameters",
+    "derive_pattern",
+    "draw_architecture",
+    "draw_stacks",
+    "find_size",
+    "list_claims",
+    "make_googlenet_table",
+    "make_layer_table",
+    "make_lecture",
+    "make_memory_table",
+    "make_slide_table",
+    "make_stack_table",
+    "read_published",
+    "run_size",
+    "say_verdicts",
+    "trace_layers",
+    "trace_net",
+    "write_table",
+]

@@ -147,7 +147,7 @@ def draw_architecture(name: str, caption: str) -> Figure:
         level = len(boxes) <= LEVEL
         body = 0.35 + LONGEST + LABELS[not level]
         slide = Slide(body, f"{find_net(name).title}: architecture to scale", caption)
-        inset = 0.1 if level else INSET
+        inset = 0.3 if level else INSET
         scale = _choose_scale(boxes, slide.room - inset, lanes)
         axes = slide.canvas(MARGIN, slide.top, slide.room, body)
         lefts = [inset + left for left in _lay_out(boxes, scale, slide.room - inset)]

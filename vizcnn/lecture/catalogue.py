@@ -220,7 +220,11 @@ def _list_resnet() -> Iterator[Exhibit]:
 
 def _list_claims() -> Iterator[Exhibit]:
     yield Exhibit("claims", "claims", "All claims", pages.make_claims)
-    yield Exhibit("claims-slips", "claims", "What does not hold", pages.make_slips)
+    for name, title, in_tables in (
+        ("claims-slips", "What does not hold", False),
+        ("claims-table-slips", "What does not hold in GoogLeNet’s table", True),
+    ):
+        yield Exhibit(name, "claims", title, partial(pages.make_slips, in_tables=in_tables))
 
 
 EXHIBITS: tuple[Exhibit, ...] = (

@@ -15,6 +15,8 @@ from vizcnn.sheet import MARGIN, plain_style
 
 WIDE, TALL = 2.75, 0.95
 """Size of a box in inches."""
+FIRST = 1.9
+"""Width of the input's box in inches."""
 
 
 def draw_module(name: str, caption: str) -> Figure:
@@ -32,12 +34,12 @@ def draw_module(name: str, caption: str) -> Figure:
         axes = slide.canvas(MARGIN, slide.top, slide.room, 5.3)
         lines = [0.65 + 1.32 * number for number in range(len(branches))]
         middle = sum(lines) / len(lines)
-        columns = [2.15, 5.5] if any(len(branch) > 1 for branch in branches) else [3.6, 3.6]
+        columns = [2.4, 5.55] if any(len(branch) > 1 for branch in branches) else [3.6, 3.6]
         end = slide.room - 2.2
-        _draw_box(axes, 0.0, middle, 1.55, "input", describe_size(INPUT), "#999999")
+        _draw_box(axes, 0.0, middle, FIRST, "input", describe_size(INPUT), "#999999")
         _draw_box(axes, end, middle, 2.2, "concatenated", describe_size(cost.outputs), COLOURS[2])
         for line, branch in zip(lines, branches, strict=True):
-            _draw_branch(axes, branch, line, columns, (1.55, middle), (end, middle))
+            _draw_branch(axes, branch, line, columns, (FIRST, middle), (end, middle))
     return slide.figure
 
 

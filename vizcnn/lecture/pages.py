@@ -161,7 +161,7 @@ def make_memory(studio: Studio) -> Made:
     caption = (
         f"{count_all_outputs('vgg-d'):,} numbers, {count_megabytes('vgg-d'):.1f} MB in float32 "
         "for one "
-        "image going forward; with gradients twice as much. Parameters without biases, as in the "
+        "image going forward. Parameters without biases, as in the "
         "lecture."
     )
     return Made(caption, draw_table(table, caption), table)
@@ -253,9 +253,9 @@ def make_claims(studio: Studio) -> Made:
     return Made(f"{say_verdicts(claims)}.", table=table)
 
 
-def make_slips(studio: Studio) -> Made:
-    """Draw what does not hold."""
+def make_slips(studio: Studio, in_tables: bool) -> Made:
+    """Draw what does not hold, in the lecture's tables or beside them."""
     claims = list_claims()
-    table = make_slips_table(claims)
+    table = make_slips_table(claims, in_tables)
     caption = f"{say_verdicts(claims)}. Why is told in the table of all claims."
     return Made(caption, draw_table(table, caption), table)

@@ -71,18 +71,20 @@ def build_four_layers(activation: str, seed: int) -> nn.Sequential:
         seed: Both activations begin with the same weights.
     """
     kind = ACTIVATIONS[activation]
-    net = nn.Sequential(
-        nn.Conv2d(1, 16, 5, padding=2),
-        kind(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
-        kind(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * 16, 64),
-        kind(),
-        nn.Linear(64, 10),
-    )
+    with torch.device("meta"):  # torch's own first weights would use up its random numbers
+        net = nn.Sequential(
+            nn.Conv2d(1, 16, 5, padding=2),
+            kind(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            kind(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 16, 64),
+            kind(),
+            nn.Linear(64, 10),
+        )
+    net = net.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for part in net:
         if isinstance(part, nn.Conv2d | nn.Linear):

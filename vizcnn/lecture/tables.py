@@ -86,14 +86,16 @@ def show_cell(cell: Cell) -> str:
     """Write a value for a reader: thousands set apart, an empty cell for None.
 
     Example:
-        >>> [show_cell(cell) for cell in (34944, 28.2, 0.05, "conv1", None)]
-        ['34,944', '28.2', '0.05', 'conv1', '']
+        >>> [show_cell(cell) for cell in (34944, 28.2, 36.0, "conv1", None)]
+        ['34,944', '28.2', '36.0', 'conv1', '']
     """
     if cell is None:
         return ""
     if isinstance(cell, int):
         return f"{cell:,}"
-    return f"{cell:,.10g}" if isinstance(cell, float) else cell
+    if isinstance(cell, float):
+        return f"{cell:,.1f}" if cell.is_integer() else f"{cell:,.10g}"
+    return cell
 
 
 def write_table(table: Table, kind: TableFormat) -> str:

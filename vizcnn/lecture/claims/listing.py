@@ -76,8 +76,22 @@ def make_claims_table(claims: tuple[Claim, ...], title: str) -> Table:
     )
 
 
-def make_slips_table(claims: tuple[Claim, ...]) -> Table:
-    """Make the short table of what does not hold, for a slide."""
-    slips = tuple(claim for claim in claims if claim.verdict == "does not hold")
-    table = make_claims_table(slips, "What does not hold")
+TABLE_ROW = "table row"
+"""How claims begin that are rows of a table."""
+
+
+def make_slips_table(claims: tuple[Claim, ...], in_tables: bool) -> Table:
+    """Make a short table of what does not hold, for a slide.
+
+    Args:
+        claims: All claims.
+        in_tables: Only the rows of the lecture's tables; else only what is said beside.
+    """
+    slips = tuple(
+        claim
+        for claim in claims
+        if claim.verdict == "does not hold" and claim.what.startswith(TABLE_ROW) == in_tables
+    )
+    title = "What does not hold" + (" in GoogLeNet’s table" if in_tables else "")
+    table = make_claims_table(slips, title)
     return table.pick("section", "what", "claimed", "computed")

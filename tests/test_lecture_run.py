@@ -1,0 +1,175 @@
+"""``vizcnn lecture``: what it writes, what it refuses, what a failing exhibit does."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.command_line import fail, run
+from vizcnn.errors import VizcnnError
+from vizcnn.gallery.lecture_manifest import LectureManifest
+from vizcnn.gallery.manifest import read_manifest
+from vizcnn.lecture import run as run_module
+from vizcnn.lecture.catalogue import EXHIBITS
+from vizcnn.lecture.exhibits import SECTIONS, Made, Studio
+from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
+from vizcnn.samples import find_sample
+
+
+def make_studio():
+    photo = find_sample("motorcycle")
+    assert photo is not None
+    return Studio(photo, weights="bundled")
+
+
+def make(folder, *only, **settings):
+    settings = {"formats": ("png",), **settings}
+    return make_lecture(folder, make_studio(), LectureSettings(only=only, **settings), "command")
+
+
+def test_names_are_unique_and_in_the_lectures_order():
+    names = [exhibit.name for exhibit in EXHIBITS]
+    assert len(set(names)) == len(names) > 80
+    places = [list(SECTIONS).index(exhibit.section) for exhibit in EXHIBITS]
+    assert places == sorted(places)
+    assert {exhibit.section for exhibit in EXHIBITS} == set(SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("only", "count"), [("vgg-memory", 1), ("inception-*", 4), ("claims", 3), ("resnet", 10)]
+)
+def test_parts_are_chosen_by_name_section_or_pattern(only, count):
+    assert len(choose_exhibits([only])) == count
+
+
+def test_unknown_parts_are_refused_with_the_nearest():
+    with pytest.raises(VizcnnError, match="no part 'vgg-memry': did you mean 'vgg-memory'"):
+        choose_exhibits(["vgg", "vgg-memry"])
+
+
+def test_every_format_light_and_dark(tmp_path):
+    formats = ("png", "svg", "pdf")
+    manifest = make(tmp_path / "out", "vgg-memory", "claims", formats=formats)
+    memory = manifest.sections[0].exhibits[0]
+    assert memory.figures == tuple(f"figures/vgg-memory.{kind}" for kind in formats)
+    assert memory.dark == tuple(f"figures/vgg-memory-dark.{kind}" for kind in formats)
+    assert memory.tables == tuple(f"tables/vgg-memory.{kind}" for kind in ("md", "tex", "csv"))
+    assert all((tmp_path / "out" / file).stat().st_size for file in (*memory.figures, *memory.dark))
+    assert "15,237,608" in (tmp_path / "out/tables/vgg-memory.md").read_text("utf-8")
+    read = read_manifest(tmp_path / "out")
+    assert isinstance(read, LectureManifest)
+    assert (read.sections, read.claims) == (manifest.sections, manifest.claims)
+    page = (tmp_path / "out/index.html").read_text("utf-8")
+    assert page.count('<tr class="does-not-hold">') == sum(
+        claim.verdict == "does not hold" for claim in manifest.claims
+    )
+    assert "for-dark" in page
+    assert not re.search(r"(src|href)=\"https?:", page)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        make(tmp_path / name, "alexnet-momentum", "lenet-layers", formats=("png", "svg", "pdf"))
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
+    assert len(files) > 15
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_paper_figures_are_half_as_large(tmp_path):
+    sizes = []
+    for style in ("slides", "paper"):
+        make(tmp_path / style, "lenet-layers", style=style, formats=("svg",))
+        text = (tmp_path / style / "figures/lenet-layers.svg").read_text("utf-8")
+        sizes.append(float(re.search(r'width="([\d.]+)pt"', text)[1]))
+    assert sizes[1] == pytest.approx(run_module.PAPER * sizes[0], rel=1e-3)
+
+
+def break_one(monkeypatch, error):
+    def stop(studio):
+        raise error
+
+    exhibits = [e for e in EXHIBITS if e.name in ("vgg-memory", "vgg-shares", "lenet-layers")]
+    broken = [replace(e, make=stop) if e.name == "vgg-memory" else e for e in exhibits]
+    monkeypatch.setattr(run_module, "EXHIBITS", tuple(broken))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (VizcnnError("what was got: what to do"), "what was got: what to do"),
+        (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero (test_"),
+    ],
+)
+def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, monkeypatch, error, told):
+    break_one(monkeypatch, error)
+    manifest = make(tmp_path / "out")
+    assert [exhibit.name for exhibit in manifest.exhibits] == ["lenet-layers", "vgg-shares"]
+    (failure,) = manifest.failures
+    assert failure.source == "vgg-memory"
+    assert failure.error.startswith(told)
+    assert told.split("(")[0] in (tmp_path / "out/index.html").read_text("utf-8")
+
+
+def test_the_command_names_what_failed(tmp_path, monkeypatch):
+    break_one(monkeypatch, VizcnnError("no luck: try again"))
+    result = run("lecture", "--out", tmp_path / "out", "--format", "png", status=2)
+    assert "could not be made: vgg-memory: no luck: try again" in result.stderr
+    assert (tmp_path / "out/index.html").is_file()
+
+
+def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch):
+    break_one(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_made_is_an_error(tmp_path, monkeypatch):
+    break_one(monkeypatch, VizcnnError("no luck"))
+    with pytest.raises(VizcnnError, match="nothing could be made; vgg-memory: no luck"):
+        make(tmp_path / "out", "vgg-memory")
+    assert not (tmp_path / "out").exists()
+
+
+def test_captions_are_escaped(tmp_path, monkeypatch):
+    first = EXHIBITS[0]
+    wild = replace(first, make=lambda studio: Made("<script>alert(1)</script> & more"))
+    monkeypatch.setattr(run_module, "EXHIBITS", (wild,))
+    make(tmp_path / "out")
+    page = (tmp_path / "out/index.html").read_text("utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--only", "vgf"), "the lecture has no part 'vgf': did you mean 'vgg'"),
+        (("--image", "no.jpg"), "no.jpg"),
+        (("--format", "gif"), "'gif' is not one of"),
+        (("--style", "poster"), "'poster' is not one of"),
+        (("--weights", "none.pth", "--only", "alexnet-dropout"), "none.pth"),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path, arguments, told):
+    assert told in fail("lecture", "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_claims_are_printed(tmp_path):
+    result = run("lecture", "--claims")
+    assert "356,816,512 | 346,816,512" in result.output
+    assert re.search(r"\d+ claims: \d+ hold, \d+ hold when rounded, \d+ do not hold", result.output)
+    raw = json.loads(run("lecture", "--claims", "--json").output)
+    assert {"quote", "claimed", "computed", "verdict", "how", "why"} <= set(raw[0])
+
+
+def test_json_tells_what_was_written(tmp_path):
+    out = str(tmp_path / "out")
+    result = run("lecture", "--only", "lenet-pattern", "--format", "svg", "--out", out, "--json")
+    told = json.loads(result.output)
+    assert told["index"] == f"{out}/index.html"
+    assert told["manifest"]["kind"] == "lecture"
+    assert "--only lenet-pattern" in told["manifest"]["command"]

@@ -1,0 +1,156 @@
+"""Tables as Markdown, LaTeX and CSV; figures darkened and shrunk; the papers' data file."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+from matplotlib.colors import to_rgba
+
+from vizcnn.errors import VizcnnError
+from vizcnn.lecture.architecture import draw_architecture, list_boxes
+from vizcnn.lecture.nets import NETS
+from vizcnn.lecture.published import read_published
+from vizcnn.lecture.restyling import darken, shrink
+from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes
+from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
+from vizcnn.lecture.slide import SMALL
+from vizcnn.lecture.table_figure import SMALLEST, draw_table
+from vizcnn.lecture.tables import Table, escape_latex, write_table
+from vizcnn.saving import save_figure
+
+TABLE = Table(
+    "50 % of a_b & c|d",
+    ("layer_1", "count", "share"),
+    (("3×3 | conv", 34944, 0.5), ("a\nb", None, 12.0), ("sum", 1, None)),
+    totals=1,
+    notes=("A #note.",),
+)
+
+
+def test_markdown_has_as_many_cells_in_every_row():
+    lines = write_table(TABLE, "md").splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+    assert rows[1] == "|---|---:|---:|"
+    assert "| a b |  | 12.0 |" in rows
+    assert lines[-1] == "A #note."
+
+
+def test_csv_is_read_back():
+    rows = list(csv.reader(io.StringIO(write_table(TABLE, "csv"))))
+    assert rows[0] == list(TABLE.columns)
+    assert rows[1] == ["3×3 | conv", "34944", "0.5"]
+    assert rows[2] == ["a\nb", "", "12.0"]
+
+
+def test_latex_escapes_everything():
+    text = write_table(TABLE, "tex")
+    assert r"50 \% of a\_b \& c|d" in text
+    assert text.count(r"\\") == 4
+    assert text.index(r"\midrule", text.index("34,944")) < text.index("sum")
+    assert escape_latex("\\ ~ ^ {}") == (
+        r"\textbackslash{} \textasciitilde{} \textasciicircum{} \{\}"
+    )
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+def test_latex_compiles(tmp_path):
+    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[utf8]{inputenc}"
+    body = f"{head}\\begin{{document}}{write_table(TABLE, 'tex')}\\end{{document}}"
+    (tmp_path / "t.tex").write_text(body, "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "t.tex"], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout.decode()[-500:]
+
+
+def test_tables_of_ragged_rows_or_unknown_kinds_are_refused():
+    with pytest.raises(VizcnnError, match="a row of 1 cells in the table 'x': needed are 2"):
+        Table("x", ("a", "b"), (("1",),))
+    with pytest.raises(VizcnnError, match="no table format 'html'"):
+        write_table(TABLE, "html")
+
+
+def measure_letters(figure):
+    return [float(text.get_fontsize()) for text in figure.texts if text.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_architectures_stay_within_the_slide(name):
+    figure = draw_architecture(name, "caption")
+    canvas = figure.axes[0]
+    figure.canvas.draw()
+    for text in canvas.texts:
+        assert text.get_fontsize() >= SMALL
+        box = text.get_window_extent()
+        assert box.x0 >= -1
+        assert box.x1 <= figure.bbox.x1 + 1
+    # what is drawn are the net's sizes
+    written = " ".join(text.get_text() for text in canvas.texts)
+    assert all(str(box.shape[0]) in written for box in list_boxes(name))
+
+
+def test_table_figures_have_letters_to_be_read():
+    table = Table("T", ("a", "b"), tuple((f"row {k}", k) for k in range(24)))
+    assert min(measure_letters(draw_table(table, "caption"))) >= SMALLEST
+    few = Table("T", ("a", "b"), (("row", 1),))
+    assert max(measure_letters(draw_table(few, "caption"))) >= 16
+
+
+def test_a_dark_figure_has_light_ink_on_dark_ground():
+    figure = draw_sizes(ALEXNET_POOLS, "Sizes", "caption")
+    coloured = [
+        p.get_facecolor() for p in figure.axes[0].patches if len(set(p.get_facecolor())) > 2
+    ]
+    darken(figure)
+    assert max(figure.get_facecolor()[:3]) < 0.2
+    assert all(min(to_rgba(text.get_color())[:3]) > 0.5 for text in figure.texts)
+    again = [p.get_facecolor() for p in figure.axes[0].patches if len(set(p.get_facecolor())) > 2]
+    assert coloured == again
+
+
+def test_a_shrunk_figure_is_smaller_in_everything():
+    figure = draw_sizes(ALEXNET_INPUT, "Sizes", "caption")
+    letters, size = measure_letters(figure), figure.get_size_inches().copy()
+    shrink(figure, 0.5)
+    assert measure_letters(figure) == pytest.approx([letter / 2 for letter in letters])
+    assert figure.get_size_inches() == pytest.approx(size / 2)
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_figures_have_the_same_bytes_every_time(tmp_path, kind):
+    for name in ("a", "b"):
+        save_figure(draw_architecture("lenet", "caption"), tmp_path / f"{name}.{kind}")
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize("inputs", [5, 12, 13, 27, 55, 224, 227])
+@pytest.mark.parametrize("filter", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_sizes_by_formula_are_those_of_torch(inputs, filter, stride, padding):
+    for pools in (False, True):
+        if pools and 2 * padding > filter:
+            continue
+        question = SizeQuestion(inputs, filter, stride, padding, pools)
+        assert run_size(question) == find_size(inputs, filter, stride, padding)
+        assert question.fits == (question.exact == run_size(question))
+
+
+def test_every_published_figure_has_a_source():
+    told = read_published()
+    assert all(item.source in told.sources for item in told.figures.values())
+    for table in told.tables.values():
+        assert table.source in told.sources
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+        assert told.cite(table)
+    rates = [told.figure(str(row[3])).value for row in told.table("errors-by-year").rows]
+    assert rates == [28.2, 25.8, 16.4, 11.7, 7.3, 6.67, 3.57]
+    assert [told.figure(f"alexnet-{nets}").value for nets in (1, 5, 7)] == [18.2, 16.4, 15.4]
+    with pytest.raises(VizcnnError, match="no published figure 'alexnet-2'"):
+        told.figure("alexnet-2")
+    with pytest.raises(VizcnnError, match="no published table 'vgg'"):
+        told.table("vgg")
