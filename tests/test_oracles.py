@@ -30,6 +30,7 @@ RIGHT = [
     ("vgg16", "features.17", 112),
     ("resnet18", "layer3", 128),
     ("squeezenet1_1", "features.9", 160),
+    ("googlenet-paper", "inception4a", 128),
     ("lenet", "features.conv3", 32),
 ]
 WRONG = [

@@ -91,6 +91,20 @@ def test_published_sizes(name, layer, side):
 
 
 @pytest.mark.parametrize(
+    ("layer", "side"),
+    [("conv1", 7), ("pool1", 11), ("conv2", 19), ("conv3", 91), ("conv4", 427), ("conv5", 715)],
+)
+def test_sizes_in_the_papers_googlenet(layer, side):
+    """By hand: two 5 x 5 at steps of 8 px, five at 16 px, two at 32 px, poolings between them."""
+    assert load_field("googlenet-paper", layer) == (side, side)
+
+
+def test_filters_of_one_pixel_see_no_more():
+    """VGG's configuration C has B's (vgg13's) receptive fields: 140 px, by hand."""
+    assert load_field("vgg16-c", "conv5") == load_field("vgg13", "conv5") == (140, 140)
+
+
+@pytest.mark.parametrize(
     ("name", "side"), [("resnet50", 483), ("resnet101", 1027), ("resnet152", 1507)]
 )
 def test_published_sizes_of_residual_nets(name, side):

@@ -77,6 +77,8 @@ def test_what_cannot_be_fetched_is_refused(cache: Path, monkeypatch: pytest.Monk
         fetch_weights("zfnet", "torchvision")
     with pytest.raises(WeightsError, match="no weights of lenet can be fetched: use --weights b"):
         fetch_weights("lenet")
+    with pytest.raises(WeightsError, match="no weights of vgg16-c can be fetched: give a file"):
+        fetch_weights("vgg16-c")
     monkeypatch.setattr(fetch, "needs_onnx", lambda: True)
     with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]' first"):
         fetch_weights("zfnet")

@@ -151,6 +151,8 @@ def _own_entries() -> list[Entry]:
             "googlenet-paper",
             True,
             _GOOGLENET_VARIANTS,
+            None,
+            "googlenet",
         ),
     ]
 

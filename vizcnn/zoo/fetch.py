@@ -75,8 +75,9 @@ def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
     fitting = [source for source in sources if wanted in (None, source.kind, source.label)]
     if fitting:
         return fitting[0]
-    if not sources:  # LeNet-5 was never made for ImageNet
-        raise WeightsError(f"no weights of {entry.name} can be fetched: use --weights bundled")
+    if not sources:  # LeNet-5 was never made for ImageNet, VGG-16 C's weights are not offered
+        way = "use --weights bundled" if entry.bundled else "give a file of your own"
+        raise WeightsError(f"no weights of {entry.name} can be fetched: {way}")
     known = ", ".join(f"{source.kind} ({source.label})" for source in sources)
     raise WeightsError(f"{entry.name} has no weights {wanted!r} to fetch; there are: {known}")
 

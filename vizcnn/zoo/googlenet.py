@@ -33,6 +33,9 @@ class AuxiliaryHead(nn.Module):
         classes: Number of logits.
         dropout: Dropout before the logits while training.
 
+    Raises:
+        ValueError: If the maps are smaller than the pooling's window.
+
     Example:
         >>> AuxiliaryHead(512, 14, 10)(torch.zeros(1, 512, 14, 14)).shape
         torch.Size([1, 10])
@@ -40,6 +43,8 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, in_maps: int, side: int, classes: int, dropout: float = 0.7) -> None:
         super().__init__()
+        if side < 5:
+            raise ValueError(f"maps of {side} x {side} are too small for a pooling of 5 x 5")
         pooled = (side - 5) // 3 + 1
         self.pool = nn.AvgPool2d(5, stride=3)
         self.conv = nn.Conv2d(in_maps, 128, 1)
@@ -62,7 +67,7 @@ class GoogLeNet(nn.Module):
     Sizes, maps and order are those of the paper's Table 1; normalisation, rounding of the
     poolings and biases as in BVLC's Caffe net: 6,998,552 parameters, 13,378,280 with the heads.
     torchvision's ``googlenet`` differs: batch normalisation, no biases, 3 x 3 filters where the
-    paper has 5 x 5.
+    paper has 5 x 5. Layers are called in the Caffe net's order, which is that of its ONNX file.
 
     Args:
         classes: Number of logits.
@@ -111,7 +116,7 @@ class GoogLeNet(nn.Module):
         self.aux1: AuxiliaryHead | None = None
         self.aux2: AuxiliaryHead | None = None
         if auxiliary:
-            side = -(-input_size // 16)
+            side = _find_side(input_size)
             self.aux1 = AuxiliaryHead(512, side, classes)
             self.aux2 = AuxiliaryHead(528, side, classes)
 
@@ -130,3 +135,11 @@ class GoogLeNet(nn.Module):
                 heads.append(head(maps))
         logits: Tensor = self.fc(self.drop(torch.flatten(self.avgpool(maps), 1)))
         return (logits, heads[0], heads[1]) if heads and self.training else logits
+
+
+def _find_side(input_size: int) -> int:
+    """Give the side of the maps of 4a to 4e: conv1 and three poolings halve it."""
+    side = (input_size + 1) // 2
+    for _ in range(3):
+        side //= 2
+    return side

@@ -90,12 +90,14 @@ def _name_googlenet(net: nn.Module) -> dict[str, str]:
 
 
 def _name_own_googlenet(net: nn.Module) -> dict[str, str]:
-    ends = ("inception3b", "inception4e", "inception5b")
-    names = _stages("stem.relu1", "stem.relu2", *ends)
-    names |= {f"pool{number}": f"stem.pool{number}" for number in (1, 2)}
-    names |= {f"norm{number}": f"stem.norm{number}" for number in (1, 2)}
-    shown = ("inception", "pool", "aux", "fc")
-    return names | {path: path for path, _ in net.named_children() if path.startswith(shown)}
+    stages = _stages("stem.relu1", "stem.relu2", "inception3b", "inception4e", "inception5b")
+    stem = {name: f"stem.{name}" for name in ("pool1", "norm1", "norm2", "pool2")}
+    order = (
+        "inception3a inception3b pool3 inception4a aux1 inception4b inception4c inception4d aux2 "
+        "inception4e pool4 inception5a inception5b fc"
+    ).split()
+    there = dict(net.named_children())
+    return stages | stem | {path: path for path in order if path in there}
 
 
 def _name_inception(net: nn.Module) -> dict[str, str]:

@@ -14,6 +14,8 @@ from vizcnn.zoo.sources import needs_onnx
 _SHAPERS = ("Concat", "Dropout", "Flatten", "Identity", "Reshape")
 _PASSED_OVER = frozenset((*_SHAPERS, "AveragePool", "GlobalAveragePool", "Softmax"))
 _CONSTANTS = frozenset(("Constant", "ConstantOfShape"))
+_FOLDED = _CONSTANTS | {"Reshape"}
+"""What may make a constant: Caffe's matrices have four dimensions and are brought to two."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read_graph(path: Path) -> Graph:
         return Graph(tuple(_read_steps(graph)), _find_input_size(graph))
     except _UnreadableError as error:
         raise WeightsError(f"{str(path)!r} cannot be read: {error}") from None
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{str(path)!r} is no sound ONNX graph ({error!r})") from None
 
 
@@ -100,7 +102,7 @@ class _Constants:
 
     def __init__(self, graph: Any) -> None:
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self.nodes = {node.output[0]: node for node in graph.node if node.op_type in _CONSTANTS}
+        self.nodes = {node.output[0]: node for node in graph.node if node.op_type in _FOLDED}
 
     def find(self, name: str, shape: str) -> NDArray[np.float32]:
         """Give a constant as float32.
@@ -127,6 +129,10 @@ class _Constants:
         from onnx import numpy_helper
 
         attributes = _attributes(node)
+        if node.op_type == "Reshape":
+            values = self.find(node.input[0], shape)
+            sides = self.find(node.input[1], "shape")
+            return values.reshape([int(side) or values.shape[n] for n, side in enumerate(sides)])
         if node.op_type == "Constant":
             if "value" not in attributes:
                 raise _UnreadableError(f"the {shape} {node.output[0]!r} is no tensor")

@@ -173,6 +173,15 @@ ONNX_ZOO = MappingProxyType(
             None,
             "BVLC CaffeNet",
         ),
+        "googlenet": _onnx_source(
+            "paper",
+            "inception_and_googlenet/googlenet/model/googlenet-12.onnx",
+            "c99c507058eaf41de8723408fdda7db8325cb57f0a89f2ee07a716d6e963e14e",
+            28_021_836,
+            "BSD-3-Clause",
+            (0.6778, 0.8834),
+            "BVLC GoogLeNet",
+        ),
         "vgg16": _onnx_source(
             "torchvision",
             "vgg/model/vgg16-12.onnx",
@@ -182,7 +191,4 @@ ONNX_ZOO = MappingProxyType(
         ),
     }
 )
-"""Files of the ONNX Model Zoo; checksums and sizes are the zoo's own manifest.
-
-Its GoogLeNet is BVLC's, with contrast normalisation, and fits no class here.
-"""
+"""Files of the ONNX Model Zoo; checksums and sizes are the zoo's own manifest."""

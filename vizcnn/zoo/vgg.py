@@ -11,7 +11,7 @@ class VGGC(nn.Module):
     """Sixteen layers with weights on 224 x 224 pixels; three of them see single pixels.
 
     As D (torchvision's ``vgg16``), but the third convolution of the blocks 3, 4 and 5 has filters
-    of 1 x 1: C has D's depth and rectifiers, and B's receptive fields but for the poolings.
+    of 1 x 1: C has D's depth and rectifiers, and B's (``vgg13``'s) receptive fields.
     Layers lie where torchvision's VGG has them.
 
     Args:
