@@ -18,8 +18,8 @@ from vizcnn.lecture.layer_tables import (
     name_paths,
 )
 from vizcnn.lecture.nets import find_net, input_shape, trace_net
-from vizcnn.lecture.slide import BODY, QUIET, SMALL, Slide
-from vizcnn.sheet import MARGIN, measure_width, plain_style
+from vizcnn.lecture.slide import BODY, SMALL, Slide
+from vizcnn.sheet import MARGIN, SLIDE_WIDTH, measure_width, plain_style
 
 TALLEST = 2.6
 """Height of the largest map in inches."""
@@ -29,10 +29,10 @@ LONGEST = 3.4
 """Length of the longest fully connected layer in inches."""
 LABELS = (0.75, 1.95)
 """Inches below the boxes for names and sizes, level and turned."""
-LEVEL = 9
-"""Boxes whose labels fit side by side."""
-INSET = 0.75
-"""Inches at the left that the first turned label needs."""
+LETTER = 0.125
+"""Inches of a letter of a level label."""
+LEVEL_INSET, INSET = 0.3, 0.75
+"""Inches at the left that the first label needs, level and turned."""
 MOST_BOXES = 24
 """Boxes that stand apart on a slide; of nets with more, those of a block are one."""
 VECTOR = 0.1
@@ -143,20 +143,44 @@ def draw_architecture(name: str, caption: str) -> Figure:
     """
     boxes = list_boxes(name)
     lanes = max(box.groups for box in boxes)
+    level = _are_level(boxes, lanes)
+    inset = LEVEL_INSET if level else INSET
     with plain_style():
-        level = len(boxes) <= LEVEL
+        room = SLIDE_WIDTH - 2 * MARGIN
+        scale = _choose_scale(boxes, room - inset, lanes)
+        words = f"{caption} {_say_scales(scale)}".strip()
         body = 0.35 + LONGEST + LABELS[not level]
-        slide = Slide(body, f"{find_net(name).title}: architecture to scale", caption)
-        inset = 0.3 if level else INSET
-        scale = _choose_scale(boxes, slide.room - inset, lanes)
-        axes = slide.canvas(MARGIN, slide.top, slide.room, body)
-        lefts = [inset + left for left in _lay_out(boxes, scale, slide.room - inset)]
+        slide = Slide(body, f"{find_net(name).title}: architecture to scale", words)
+        axes = slide.canvas(MARGIN, slide.top, room, body)
+        lefts = [inset + left for left in _lay_out(boxes, scale, room - inset)]
         for box, left in zip(boxes, lefts, strict=True):
             _draw_lanes(axes, box, left, scale, lanes)
         _draw_links(axes, boxes, lefts, scale, lanes)
-        _write_labels(axes, boxes, lefts, scale)
-        _write_legend(slide, boxes, scale)
+        _write_labels(axes, boxes, lefts, scale, level)
+        _write_legend(slide, boxes)
     return slide.figure
+
+
+def _are_level(boxes: Sequence[Box], lanes: int) -> bool:
+    """Tell whether labels have room side by side."""
+    room = SLIDE_WIDTH - 2 * MARGIN - LEVEL_INSET
+    scale = _choose_scale(boxes, room, lanes)
+    lefts = _lay_out(boxes, scale, room)
+    middles = [left + _width(box, scale) / 2 for box, left in zip(boxes, lefts, strict=True)]
+    return all(
+        after - before > LETTER * (_count_letters(box) + _count_letters(other)) / 2 + 0.1
+        for before, after, box, other in zip(
+            middles[:-1], middles[1:], boxes[:-1], boxes[1:], strict=True
+        )
+    )
+
+
+def _count_letters(box: Box) -> int:
+    return max(len(box.name), len(describe_size(box.shape)))
+
+
+def _say_scales(scale: "_Scale") -> str:
+    return f"1 inch: {1 / scale.side:.0f} px of a map’s side, {1 / scale.maps:.0f} maps or units."
 
 
 @dataclass(frozen=True)
@@ -259,8 +283,9 @@ def _draw_links(
                     axes.plot([start, stop], [begin, end], color="#777777", linewidth=1.0, zorder=0)
 
 
-def _write_labels(axes: Axes, boxes: Sequence[Box], lefts: Sequence[float], scale: _Scale) -> None:
-    level = len(boxes) <= LEVEL
+def _write_labels(
+    axes: Axes, boxes: Sequence[Box], lefts: Sequence[float], scale: _Scale, level: bool
+) -> None:
     turned: dict[str, Any] = {"rotation": 55, "ha": "right", "rotation_mode": "anchor"}
     for box, left in zip(boxes, lefts, strict=True):
         middle = left + _width(box, scale) / 2
@@ -275,12 +300,10 @@ def _write_labels(axes: Axes, boxes: Sequence[Box], lefts: Sequence[float], scal
         )
 
 
-def _write_legend(slide: Slide, boxes: Sequence[Box], scale: _Scale) -> None:
-    """Write what the colours mean, and both scales, above the boxes."""
+def _write_legend(slide: Slide, boxes: Sequence[Box]) -> None:
+    """Write what the colours mean, above the boxes."""
     colours = {KIND_WORDS[box.kind]: KIND_COLOURS[box.kind] for box in boxes}
     left = MARGIN
     for word, colour in colours.items():
         text = slide.write(f"■ {word}", left, slide.top, SMALL, color=colour)
         left += measure_width(text) + 0.25
-    scales = f"1 inch: {1 / scale.side:.0f} px of a map's side, {1 / scale.maps:.0f} maps or units"
-    slide.write(scales, slide.width - MARGIN, slide.top, SMALL, ha="right", color=QUIET)

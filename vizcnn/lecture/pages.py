@@ -46,9 +46,12 @@ _MODULES = {"naive": build_naive, "reduced": build_reduced}
 def make_architecture(studio: Studio, name: str) -> Made:
     """Draw a net to scale."""
     net = find_net(name)
+    rows = trace_net(name)
+    branches = any(row.kind in ("concat", "add") for row in rows)
+    pattern = "" if branches else f": {derive_pattern(rows)}"
     caption = (
         f"{count_layers(name)} layers with weights on the longest way, {count_parameters(name):,} "
-        f"parameters: {derive_pattern(trace_net(name))}. Sizes from running the net."
+        f"parameters{pattern}. Sizes from running the net."
     )
     figure = draw_architecture(name, caption)
     return Made(caption, figure, text=f"The feature maps of {net.title} as boxes, to scale")
@@ -187,7 +190,7 @@ def make_shares(studio: Studio) -> Made:
 
 def _draw_shares(shares: dict[str, dict[str, float]], caption: str) -> Figure:
     with plain_style():
-        slide = Slide(3.6, "VGG-16: where parameters, memory and operations are", caption)
+        slide = Slide(3.9, "VGG-16: where parameters, memory and operations are", caption)
         axes = slide.plot(2.0, slide.top + 0.6, slide.width - 2.2 - MARGIN, 2.5, "share (%)")
         names = list(next(iter(shares.values())))
         for row, parts in enumerate(shares.values()):

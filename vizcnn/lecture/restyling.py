@@ -30,24 +30,56 @@ def darken(figure: Figure) -> None:
         >>> figure.get_facecolor()
         (0.09, 0.09, 0.09, 1.0)
     """
+    texts = [artist for artist in _list_artists(figure) if isinstance(artist, Text)]
+    kept = {id(text) for text in texts if _stands_on_colour(text)}
     figure.set_facecolor(mirror(figure.get_facecolor()))
     for artist in _list_artists(figure):
-        if isinstance(artist, Axes):
-            artist.set_facecolor(mirror(artist.get_facecolor()))
-            for name in ("x", "y"):
-                _darken_ticks(artist, name)
-        elif isinstance(artist, Text):
-            artist.set_color(mirror(artist.get_color()))
-        elif isinstance(artist, Line2D):
-            artist.set_color(mirror(artist.get_color()))
-            artist.set_markerfacecolor(mirror(artist.get_markerfacecolor()))
-            artist.set_markeredgecolor(mirror(artist.get_markeredgecolor()))
-        elif isinstance(artist, Patch):
-            artist.set_edgecolor(mirror(artist.get_edgecolor()))
-            artist.set_facecolor(mirror(artist.get_facecolor()))
-        elif isinstance(artist, Collection):
-            artist.set_edgecolor([mirror(colour) for colour in artist.get_edgecolor()])
-            artist.set_facecolor([mirror(colour) for colour in artist.get_facecolor()])
+        if id(artist) not in kept:
+            _darken_artist(artist)
+
+
+def _darken_artist(artist: Artist) -> None:
+    if isinstance(artist, Axes):
+        for name in ("x", "y"):
+            _darken_ticks(artist, name)
+    elif isinstance(artist, Text):
+        artist.set_color(mirror(artist.get_color()))
+        ground = artist.get_bbox_patch()
+        if ground is not None:
+            _darken_artist(ground)
+    elif isinstance(artist, Line2D):
+        artist.set_color(mirror(artist.get_color()))
+        artist.set_markerfacecolor(mirror(artist.get_markerfacecolor()))
+        artist.set_markeredgecolor(mirror(artist.get_markeredgecolor()))
+    elif isinstance(artist, Patch):
+        artist.set_edgecolor(mirror(artist.get_edgecolor()))
+        artist.set_facecolor(mirror(artist.get_facecolor()))
+    elif isinstance(artist, Collection):
+        edges, faces = artist.get_edgecolor(), artist.get_facecolor()
+        artist.set_edgecolor([mirror(colour) for colour in edges])
+        if getattr(artist, "filled", True):  # the lines of a contour have no faces
+            artist.set_facecolor([mirror(colour) for colour in faces])
+
+
+def _stands_on_colour(text: Text) -> bool:
+    """Tell whether a text lies on an image or a coloured bar, for which its ink was chosen."""
+    axes = text.axes
+    if axes is None or not text.get_text().strip() or text.get_bbox_patch() is not None:
+        return False
+    box = text.get_window_extent()
+    middle = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    if axes.images and axes.get_window_extent().contains(*middle):
+        return True
+    return any(
+        not _is_grey(patch.get_facecolor()) and patch.get_window_extent().contains(*middle)
+        for patch in axes.patches
+    )
+
+
+def _is_grey(colour: Any) -> bool:
+    """Tell whether a colour is a grey, or hardly to be seen."""
+    red, green, blue, alpha = to_rgba(colour)
+    return alpha < 0.5 or max(red, green, blue) - min(red, green, blue) <= GREY
 
 
 def mirror(colour: Any) -> Any:
@@ -60,6 +92,8 @@ def mirror(colour: Any) -> Any:
     if isinstance(colour, str) and colour in ("none", "auto"):
         return colour
     red, green, blue, alpha = to_rgba(colour)
+    if alpha == 0:
+        return "none"
     if max(red, green, blue) - min(red, green, blue) > GREY:
         return colour
     level = round(INK + (GROUND - INK) * green, 4)

@@ -109,6 +109,16 @@ def give_pattern(net: str) -> str:
     return derive_pattern(trace_net(net))
 
 
+def give_feature_pattern(net: str) -> str:
+    """Give the pattern of a net's convolutions and poolings.
+
+    Example:
+        >>> give_feature_pattern("vgg-d")
+        '[CONVx2-POOL]x2 - [CONVx3-POOL]x3'
+    """
+    return derive_pattern([row for row in trace_net(net) if row.kind != "fc"])
+
+
 def list_maps(net: str, *layers: str) -> str:
     """Give the numbers of maps of some layers."""
     return ", ".join(str(find_row(net, layer).outputs[0]) for layer in layers)

@@ -12,7 +12,7 @@ from vizcnn.lecture.claims.measures import (
     count_outputs,
     count_with_rectifiers,
     find_output,
-    give_pattern,
+    give_feature_pattern,
     list_windows,
     reduce_published,
 )
@@ -73,12 +73,13 @@ def _check_form() -> Iterator[Claim]:
         SECTION,
         "[CONVx2-POOL]x3 -> [CONVx3-POOL]x2 -> FC x 3",
         "pattern of VGG-16 (D)",
-        "[CONVx2-POOL]x3 - [CONVx3-POOL]x2 - FCx2 - OUT",
-        give_pattern,
+        "[CONVx2-POOL]x3 - [CONVx3-POOL]x2",
+        give_feature_pattern,
         NET,
         why="The factors are swapped: written so there would be 15 layers, not 16; the lecture’s "
         "own table has two blocks of two and three of three.",
     )
+    yield judge(SECTION, "FC x 3", "fully connected layers of D", "3", count_kind, NET, "fc")
     yield judge(
         SECTION,
         "3x3 with stride 1, pad 1",
