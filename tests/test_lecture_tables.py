@@ -10,7 +10,8 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from vizcnn.errors import VizcnnError
-from vizcnn.lecture.architecture import draw_architecture, list_boxes
+from vizcnn.lecture.architecture import list_boxes
+from vizcnn.lecture.architecture_figure import draw_architecture
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.restyling import darken, shrink

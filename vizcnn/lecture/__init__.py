@@ -8,7 +8,7 @@ Example:
     (96, 55, 55)
 """
 
-from vizcnn.lecture.architecture import draw_architecture
+from vizcnn.lecture.architecture_figure import draw_architecture
 from vizcnn.lecture.claims.listing import list_claims, say_verdicts
 from vizcnn.lecture.comparison import compare_nets
 from vizcnn.lecture.exhibits import Studio

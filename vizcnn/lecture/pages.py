@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from vizcnn.labels import COLOURS
-from vizcnn.lecture.architecture import draw_architecture
+from vizcnn.lecture.architecture_figure import draw_architecture
 from vizcnn.lecture.claims.listing import (
     list_claims,
     make_claims_table,
