@@ -12,6 +12,11 @@ from matplotlib.colors import to_rgba
 from vizcnn.errors import VizcnnError
 from vizcnn.lecture.architecture import list_boxes
 from vizcnn.lecture.architecture_figure import draw_architecture
+from vizcnn.lecture.claims.listing import list_claims, make_claims_table
+from vizcnn.lecture.googlenet_table import make_googlenet_table
+from vizcnn.lecture.latex import escape_latex
+from vizcnn.lecture.layer_tables import make_layer_table
+from vizcnn.lecture.memory_table import make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.restyling import darken, shrink
@@ -19,7 +24,8 @@ from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.slide import SMALL
 from vizcnn.lecture.table_figure import SMALLEST, draw_table
-from vizcnn.lecture.tables import Table, escape_latex, write_table
+from vizcnn.lecture.table_files import write_table
+from vizcnn.lecture.tables import Table
 from vizcnn.saving import save_figure
 
 TABLE = Table(
@@ -57,10 +63,40 @@ def test_latex_escapes_everything():
     )
 
 
+def list_tables():
+    claims = make_claims_table(list_claims(), "Claims")
+    nets = [make_layer_table(name) for name in NETS]
+    return [claims, make_memory_table("vgg-d"), make_googlenet_table(), *nets]
+
+
+def test_latex_knows_every_letter_of_the_lectures_tables():
+    for table in list_tables():
+        text = write_table(table, "tex")
+        assert text.isascii(), (table.title, sorted(set(re.findall(r"[^\x00-\x7f]", text))))
+        assert not re.search(r"[^$]<|[^${]>[^{]", text.split(r"\endhead")[-1]), table.title
+
+
+def test_latex_of_long_tables_runs_over_pages_and_breaks_lines():
+    text = write_table(make_claims_table(list_claims(), "Claims"), "tex")
+    assert text.startswith(r"% needs \usepackage{booktabs,longtable,array,pdflscape}")
+    (places,) = re.findall(r"\\begin\{longtable\}(.+)", text)
+    shares = [float(share) for share in re.findall(r"p\{([\d.]+)\\linewidth\}", places)]
+    assert 0.5 < sum(shares) < 1
+    short = write_table(Table("x", ("a",), (("[1]",),)), "tex")
+    assert "longtable" not in short
+    assert "{[}1] " in short  # else the optional argument of the line break before
+
+
+def test_markdown_escapes_what_it_would_read_as_its_own():
+    text = write_table(Table("x", ("a",), (("28*28*1*1 <b> `c` |",),)), "md")
+    assert r"| 28\*28\*1\*1 \<b> \`c\` \| |" in text
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
 def test_latex_compiles(tmp_path):
-    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[utf8]{inputenc}"
-    body = f"{head}\\begin{{document}}{write_table(TABLE, 'tex')}\\end{{document}}"
+    head = "\\documentclass{article}\\usepackage{booktabs,longtable,array,pdflscape}"
+    tables = "\n".join(write_table(table, "tex") for table in (TABLE, *list_tables()))
+    body = f"{head}\\begin{{document}}\n{tables}\\end{{document}}"
     (tmp_path / "t.tex").write_text(body, "utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "t.tex"], cwd=tmp_path, capture_output=True

@@ -22,7 +22,8 @@ from vizcnn.lecture.published import read_published
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
-from vizcnn.lecture.tables import Table, write_table
+from vizcnn.lecture.table_files import write_table
+from vizcnn.lecture.tables import Table
 
 __all__ = [
     "NETS",

@@ -142,7 +142,7 @@ def make_input(studio: Studio) -> Made:
         "of 0..1. Krizhevsky et al. 2012, sections 2 and 4.1."
     )
     with plain_style():
-        slide = Slide(5.0, "What AlexNet sees of a photo", caption)
+        slide = Slide(4.7, "What AlexNet sees of a photo", caption)
         whole = slide.picture(np.asarray(photo), MARGIN, 0, 4.2)
         side = min(photo.size)
         left, top = (photo.width - side) / 2, (photo.height - side) / 2
@@ -174,7 +174,7 @@ def make_ten_crops(studio: Studio) -> Made:
         f"4.1; the lecture calls them random). Photo: {name_photo(studio.photo)}."
     )
     with plain_style():
-        slide = Slide(4.6, "Ten crops", caption)
+        slide = Slide(4.4, "Ten crops", caption)
         axes = slide.picture(to_image(square), MARGIN, 0, 3.9)
         for number, (down, right) in enumerate(list_corners((3, WHOLE, WHOLE), CROP)):
             inset = 1.5 + 2.5 * number
@@ -189,7 +189,7 @@ def make_ten_crops(studio: Studio) -> Made:
                 )
             )
         for number, crop in enumerate(crops):
-            slide.picture(to_image(crop), 4.4 + 1.78 * (number % 5), 2.15 * (number // 5), 1.7)
+            slide.picture(to_image(crop), 4.4 + 1.77 * (number % 5), 2.15 * (number // 5), 1.68)
         slide.say("below: mirrored", 4.4, slide.top + 4.0, size=SMALL)
     return Made(caption, slide.figure, text="Five crops of a photo and their mirrors")
 

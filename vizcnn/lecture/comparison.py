@@ -24,12 +24,15 @@ class Difference:
         property: What differs: ``"filter"``, ``"stride"``, ``"maps"``, ...
         first: Its value in the first net; None where the layer is missing.
         second: The same in the second net.
+        chosen: Whether it was chosen; else it follows from others: the size of an output, the maps
+            that a layer without filters passes on.
     """
 
     layer: str
     property: str
     first: Cell
     second: Cell
+    chosen: bool = True
 
 
 def compare_nets(first: str, second: str) -> tuple[Difference, ...]:
@@ -53,12 +56,12 @@ def compare_nets(first: str, second: str) -> tuple[Difference, ...]:
         if name in one and name in other:
             found += _compare_layers(name, one[name], other[name])
         else:
-            found.append(Difference(name, "layer", *_tell_presence(name, one, other)))
+            found.append(Difference(name, "layer", _tell_kind(one, name), _tell_kind(other, name)))
     return (*found, *_compare_order(list(one), list(other)))
 
 
-def _tell_presence(name: str, *nets: Mapping[str, LayerRow]) -> tuple[Cell, ...]:
-    return tuple(net[name].kind if name in net else None for net in nets)
+def _tell_kind(net: Mapping[str, LayerRow], name: str) -> Cell:
+    return net[name].kind if name in net else None
 
 
 def _compare_order(one: Sequence[str], other: Sequence[str]) -> list[Difference]:
@@ -85,7 +88,14 @@ def _compare_layers(name: str, one: LayerRow, other: LayerRow) -> list[Differenc
         )
         if first != second
     ]
-    return [Difference(name, what, first, second) for what, first, second in pairs]
+    return [
+        Difference(name, what, first, second, _is_chosen(what, one))
+        for what, first, second in pairs
+    ]
+
+
+def _is_chosen(what: str, row: LayerRow) -> bool:
+    return what != "output" and (what != "maps" or row.parameters > 0)
 
 
 _PROPERTIES = ("kind", "filter", "stride", "padding", "groups", "maps", "output")
@@ -104,15 +114,26 @@ def _list_properties(row: LayerRow) -> tuple[Cell, ...]:
     )
 
 
-def make_difference_table(first: str, second: str) -> Table:
-    """Make a table of what differs, a property a row."""
+_HOW = "Found by comparing the two nets layer by layer; what is not listed is equal."
+
+
+def make_difference_table(first: str, second: str, only_chosen: bool = False) -> Table:
+    """Make a table of what differs, a property a row.
+
+    Args:
+        first: A key of :data:`vizcnn.lecture.nets.NETS`.
+        second: Another.
+        only_chosen: Leave out what follows from the rest, for a slide.
+    """
     one, other = find_net(first).title, find_net(second).title
     found = compare_nets(first, second)
+    shown = tuple(d for d in found if d.chosen or not only_chosen)
+    left_out = "" if shown == found else " Sizes and maps that follow from this are in the files."
     return Table(
         f"{other} against {one}",
         ("layer", "what", one, other),
-        tuple((d.layer, d.property, *_tell(d)) for d in found),
-        notes=("Found by comparing the two nets layer by layer; what is not listed is equal.",),
+        tuple((d.layer, d.property, *_tell(d)) for d in shown),
+        notes=(f"{_HOW}{left_out}",),
     )
 
 

@@ -121,12 +121,13 @@ def make_dropout(studio: Studio) -> Made:
         )
         right.hist(spread.tolist(), bins=20, range=(0, 1), color=COLOURS[5])
         right.axvline(found.whole, color=COLOURS[0], lw=3)
+        right.margins(y=0.22)
         right.text(
-            found.whole - 0.02,
-            right.get_ylim()[1] * 0.97,
-            "without\ndropout",
+            found.whole,
+            right.get_ylim()[1],
+            "without dropout ",
             va="top",
-            ha="right",
+            ha="right" if found.whole > 0.5 else "left",
             fontsize=SMALL,
         )
     return Made(caption, slide.figure, text="Activations under dropout, and a histogram")

@@ -60,9 +60,11 @@ def make_depth(studio: Studio) -> Made:
         (year, name, depth, item.value, told.cite(item), item.note or None)
         for (year, name, item), depth in zip(entries, depths, strict=True)
     )
+    first, last = entries[0][2].value, entries[-1][2].value
+    text = f"Bars of error rates falling from {first:g} to {last:g} %"
     columns = ("year", "entry", "layers", "top-5 error (%)", "source", "note")
     table = Table("Error rates and depth", columns, rows)
-    return Made(caption, slide.figure, table, "Bars of error rates falling from 28.2 to 3.57 %")
+    return Made(caption, slide.figure, table, text)
 
 
 def _plot_bars(axes: Axes, values: Sequence[float]) -> None:
@@ -82,7 +84,14 @@ def make_ensembles(studio: Studio) -> Made:
     )
     with plain_style():
         slide = Slide(4.3, "AlexNet: several nets are better than one", caption)
-        axes = slide.plot(1.0, slide.top + 0.1, 7.5, 3.6, "nets averaged", "top-5 error (%)")
+        axes = slide.plot(
+            1.0,
+            slide.top + 0.1,
+            slide.width - 1.0 - MARGIN,
+            3.6,
+            "nets averaged",
+            "top-5 error (%)",
+        )
         _plot_bars(axes, [item.value for _, item in items])
         for place, (_, item) in enumerate(items):
             axes.text(place, item.value + 0.3, f"{item.value:g}", fontsize=BODY, ha="center")
@@ -92,7 +101,7 @@ def make_ensembles(studio: Studio) -> Made:
         caption,
         slide.figure,
         cite_table("alexnet-errors", "AlexNet: error rates (%)"),
-        "Bars of 18.2, 16.4 and 15.4 %",
+        f"Bars of {', '.join(f'{item.value:g}' for _, item in items)} %",
     )
 
 

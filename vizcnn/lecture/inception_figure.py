@@ -17,6 +17,7 @@ WIDE, TALL = 2.75, 0.95
 """Size of a box in inches."""
 FIRST = 1.9
 """Width of the input's box in inches."""
+ARROW = "#777777"
 
 
 def draw_module(name: str, caption: str) -> Figure:
@@ -34,7 +35,7 @@ def draw_module(name: str, caption: str) -> Figure:
         axes = slide.canvas(MARGIN, slide.top, slide.room, 5.3)
         lines = [0.65 + 1.32 * number for number in range(len(branches))]
         middle = sum(lines) / len(lines)
-        columns = [2.4, 5.55] if any(len(branch) > 1 for branch in branches) else [3.6, 3.6]
+        columns = [2.4, 5.55] if any(len(branch) > 1 for branch in branches) else [3.6]
         end = slide.room - 2.2
         _draw_box(axes, 0.0, middle, FIRST, "input", describe_size(INPUT), "#999999")
         _draw_box(axes, end, middle, 2.2, "concatenated", describe_size(cost.outputs), COLOURS[2])
@@ -69,8 +70,11 @@ def _draw_branch(
     start: tuple[float, float],
     end: tuple[float, float],
 ) -> None:
-    places = columns if len(branch) > 1 else columns[-1:]
-    before = start
+    places = columns[-len(branch) :]
+    # a branch of one box has its place on the right: its arrow goes around what is on the left
+    before = (columns[0], line) if len(branch) < len(columns) else start
+    if before != start:
+        axes.plot(*zip(start, before, strict=True), color=ARROW, lw=1.5)
     for row, left in zip(branch, places, strict=True):
         name = f"{describe_filter(row.filter)} {'pool' if row.kind == 'max pool' else 'conv'}"
         padding = f", pad {row.padding[0]}" if row.padding and row.padding[0] else ""
@@ -115,7 +119,7 @@ def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]
             end,
             arrowstyle="-|>",
             mutation_scale=14,
-            color="#777777",
+            color=ARROW,
             lw=1.5,
             shrinkA=0,
             shrinkB=0,

@@ -1,6 +1,7 @@
 """The layer tables of the lecture's nets: whole for files, brought together for slides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from vizcnn.lecture.layer_rows import BYTES, LayerRow
@@ -65,7 +66,14 @@ def make_slide_table(name: str, most: int = MOST_ROWS) -> Table:
         cells = [_describe_input(name), *_group_rows(rows, depth, name_paths(name))]
         if len(cells) <= most:
             break
-    return _finish(name, cells)
+    return _round_memory(_finish(name, cells))
+
+
+def _round_memory(table: Table) -> Table:
+    """Leave a digit of the last column, kilobytes; of a small net, bytes."""
+    digits = 1 if float(str(table.rows[-1][-1])) > 100 else 3
+    rows = tuple((*row[:-1], round(float(str(row[-1])), digits)) for row in table.rows)
+    return replace(table, rows=rows)
 
 
 def describe_size(shape: tuple[int, ...]) -> str:
@@ -179,7 +187,7 @@ def _describe_layer(parts: Sequence[LayerRow], names: dict[str, str]) -> tuple[C
     kind = ", ".join([str(cells[1]), *then])
     parameters = sum(part.parameters for part in parts)
     name = name_layer(parts, names)
-    return (name, kind, *cells[2:6], parameters, *cells[7:9], round(first.memory / 1000, 1))
+    return (name, kind, *cells[2:6], parameters, *cells[7:])
 
 
 def _describe_block(
@@ -201,7 +209,7 @@ def _describe_block(
         sum(part.parameters for parts in layers for part in parts),
         activations,
         sum(row.multiply_adds for row in firsts),
-        round(BYTES * activations / 1000, 1),
+        BYTES * activations / 1000,
     )
 
 

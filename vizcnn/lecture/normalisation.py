@@ -66,7 +66,7 @@ def make_normalisation(studio: Studio) -> Made:
     means = found.before.mean(dim=(1, 2))
     shown = means.argsort(descending=True)[:SHOWN].tolist()
     with plain_style():
-        slide = Slide(5.3, "Local response normalisation on real activations", caption)
+        slide = Slide(4.4, "Local response normalisation on real activations", caption)
         for number, unit in enumerate(shown):
             for row, maps in enumerate((found.before, found.after)):
                 left, top = MARGIN + 0.75 + 1.75 * number, 0.35 + 1.85 * row

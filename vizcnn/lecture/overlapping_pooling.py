@@ -83,7 +83,7 @@ def make_overlapping_pooling(studio: Studio) -> Made:
     unit = int(maps.mean(dim=(1, 2)).argmax())
     limit = maps[unit].max().item()
     with plain_style():
-        slide = Slide(4.9, "Overlapping pooling: 3×3 at stride 2", caption)
+        slide = Slide(4.4, "Overlapping pooling: 3×3 at stride 2", caption)
         slide.picture(maps[unit].numpy(), MARGIN, 0.45, 3.6, vmin=0, vmax=limit)
         slide.say(f"map {unit}: {maps.shape[1]}×{maps.shape[2]}", MARGIN, slide.top)
         for number, (words, found) in enumerate(pooled.items()):

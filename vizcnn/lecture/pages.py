@@ -140,7 +140,8 @@ def make_differences(studio: Studio, first: str, second: str) -> Made:
         f"Parameters: {find_net(first).title} {count_parameters(first):,}, "
         f"{find_net(second).title} {count_parameters(second):,}."
     )
-    return Made(caption, draw_table(table, caption), table)
+    shown = make_difference_table(first, second, only_chosen=True)
+    return Made(caption, draw_table(shown, caption), table)
 
 
 def make_stacks(studio: Studio) -> Made:

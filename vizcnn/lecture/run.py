@@ -27,7 +27,8 @@ from vizcnn.lecture.catalogue import EXHIBITS
 from vizcnn.lecture.claims.listing import list_claims
 from vizcnn.lecture.exhibits import SECTIONS, Exhibit, Made, Studio
 from vizcnn.lecture.restyling import darken, shrink
-from vizcnn.lecture.tables import TABLE_FORMATS, Table, show_cell, write_table
+from vizcnn.lecture.table_files import TABLE_FORMATS, write_table
+from vizcnn.lecture.tables import Table, show_cell
 from vizcnn.output import write_folder
 from vizcnn.photo_gallery import describe_weights, list_versions
 from vizcnn.samples import name_source

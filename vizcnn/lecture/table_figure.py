@@ -66,13 +66,14 @@ def _draw_cells(
     lefts = [MARGIN + sum(widths[:place]) + gap * place for place in range(len(widths))]
     _shade_rows(slide, len(table.rows), total, row)
     for left, width, name, right in zip(lefts, widths, table.columns, table.numeric, strict=True):
-        _write_cell(slide, name, left, width, right, slide.top, size, weight="bold", color=QUIET)
+        middle = slide.top + row / 2
+        _write_cell(slide, name, left, width, right, middle, size, weight="bold", color=QUIET)
     first_total = len(table.rows) - table.totals
     for number, cells in enumerate(table.rows):
-        top = slide.top + row * (number + 1)
+        middle = slide.top + row * (number + 1.5)
         weight = "bold" if number >= first_total else "normal"
         for left, width, cell, right in zip(lefts, widths, cells, table.numeric, strict=True):
-            _write_cell(slide, show_cell(cell), left, width, right, top, size, weight=weight)
+            _write_cell(slide, show_cell(cell), left, width, right, middle, size, weight=weight)
 
 
 def _write_cell(
@@ -81,7 +82,7 @@ def _write_cell(
     left: float,
     width: float,
     right: bool,
-    top: float,
+    middle: float,
     size: float,
     **style: Any,
 ) -> None:
@@ -89,9 +90,10 @@ def _write_cell(
         slide.write(
             text,
             left + (width if right else 0),
-            top,
+            middle,
             size,
             ha="right" if right else "left",
+            va="center",
             **style,
         )
 

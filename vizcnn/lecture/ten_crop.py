@@ -155,6 +155,7 @@ def make_ten_crop_measures(studio: Studio) -> Made:
         left.set_title("LeNet-5 on digits", fontsize=BODY, loc="left", weight="bold")
         wrong = [100 * (1 - digits.shares[way]) for way in WAYS]
         left.bar(range(len(WAYS)), wrong, color=COLOURS[0], width=0.6)
+        left.margins(y=0.1)
         for place, value in enumerate(wrong):
             left.text(place, value, f"{value:.1f}", fontsize=SMALL, ha="center", va="bottom")
         right = slide.plot(

@@ -161,7 +161,7 @@ def _check_training() -> Iterator[Claim]:
     yield judge(
         SECTION,
         "they stored them on GPUs",
-        "1.2 million images of 256×256 in the 3 GB of a GPU (GB)",
+        "1.2 million images, 256×256, on a GPU (GB)",
         "3",
         count_image_gigabytes,
         1_200_000,
