@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     complete_names_and_files,
@@ -12,7 +13,7 @@ from vizcnn.cli.options import (
     json_option,
     out_option,
     quote_command,
-    seed_option,
+    refuse_empty,
 )
 from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, report_gallery
@@ -31,13 +32,15 @@ DEFAULT_OUT = Path("vizcnn-out/lecture")
     multiple=True,
     metavar="PART",
     help="A section (overview, lenet, alexnet, zfnet, vgg, googlenet, resnet, claims) or an "
-    "exhibit, such as vgg-memory or 'resnet-*'; may be repeated.  [default: everything]",
+    "exhibit, such as vgg-memory or 'resnet-*'; several with commas, or repeated.  "
+    "[default: everything]",
 )
 @click.option(
     "--claims",
     "only_claims",
     is_flag=True,
-    help="Print the lecture's numeric claims with their verdicts, and write nothing.",
+    help="Print the lecture's numeric claims with their verdicts, and write nothing; with --only, "
+    "those of some sections.",
 )
 @click.option(
     "--image",
@@ -49,10 +52,11 @@ DEFAULT_OUT = Path("vizcnn-out/lecture")
 )
 @click.option(
     "--weights",
+    type=click.Choice(["auto", "bundled", "imagenet", "random"]),
     default="auto",
     show_default=True,
-    metavar="SOURCE",
-    help="Weights of the trained AlexNet and ZFNet: auto, bundled or imagenet.",
+    help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if fetched, "
+    "else bundled.",
 )
 @device_option
 @out_option(str(DEFAULT_OUT))
@@ -72,7 +76,13 @@ DEFAULT_OUT = Path("vizcnn-out/lecture")
     show_default=True,
     help="Figures for slides, or half as large for a paper.",
 )
-@seed_option
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of all that is drawn at random: crops, colours, masks, starts of trainings.",
+)
 @json_option
 @click.pass_context
 def lecture(
@@ -92,18 +102,22 @@ def lecture(
     """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
 
     All of them are computed from the nets, light and dark, with a page that goes through the
-    lecture, and its numeric claims checked one by one.
+    lecture, and its numeric claims checked one by one. A lecture that was in the folder before is
+    replaced: give parts of it (--only) a folder of their own.
     """
     if only_claims:
-        _print_claims(as_json)
+        _refuse_idle_options(context)
+        _print_claims(only, as_json)
         return
     from vizcnn.devices import choose_device
     from vizcnn.lecture.exhibits import Studio
     from vizcnn.lecture.run import LectureSettings, make_lecture
     from vizcnn.samples import find_sample
 
+    refuse_empty(context, "--image", image)
     photo = find_sample(image) or Path(image)
-    studio = Studio(photo, str(choose_device(device)), seed, weights, bar)
+    source = None if weights == "random" else weights
+    studio = Studio(photo, str(choose_device(device)), seed, source, bar)
     settings = LectureSettings(
         only=only,
         formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
@@ -119,13 +133,27 @@ def lecture(
         context.exit(SOME_FAILED)
 
 
-def _print_claims(as_json: bool) -> None:
-    """Print all claims: as JSON, or a line each with what does not hold told below."""
+def _refuse_idle_options(context: click.Context) -> None:
+    """Refuse options that claims do not depend on, rather than pass them over."""
+    idle = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in ("only", "only_claims", "as_json")
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if idle:
+        raise click.UsageError(
+            f"--claims prints and writes nothing: leave {', '.join(idle)} out", context
+        )
+
+
+def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
+    """Print claims: as JSON, or a line each with what does not hold told below."""
     from dataclasses import asdict
 
-    from vizcnn.lecture.claims.listing import list_claims, say_verdicts
+    from vizcnn.lecture.claims.listing import choose_claims, say_verdicts
 
-    claims = list_claims()
+    claims = choose_claims(only)
     if as_json:
         click.echo(json.dumps([asdict(claim) for claim in claims], ensure_ascii=False))
         return

@@ -15,12 +15,10 @@ from vizcnn.cli.merge import merge
 from vizcnn.cli.mine import mine
 from vizcnn.cli.models import models
 from vizcnn.cli.receptive import receptive
+from vizcnn.cli.start import INTERRUPTED, TOLD
 from vizcnn.cli.train import train
 from vizcnn.cli.weights import weights
 from vizcnn.errors import VizcnnError, nearest_names
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells expect it (128 + SIGINT)."""
 
 FAILED = 2
 """Exit status of an error."""
@@ -49,7 +47,7 @@ class Commands(click.Group):
         except (click.Abort, KeyboardInterrupt):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line in which the terminal shows ^C
-            _stop("interrupted: nothing is left half-written", INTERRUPTED)
+            _stop(TOLD, INTERRUPTED)
         except OSError as error:  # a full disk, a file that may not be written
             _stop(f"{error}: check the disk and the permissions", FAILED)
         except Exception as error:
@@ -93,12 +91,3 @@ for command in (
 def _stop(message: str, status: int) -> NoReturn:
     click.echo(f"error: {' '.join(message.splitlines())}", err=True)
     sys.exit(status)
-
-
-def main() -> None:
-    """Run the command line."""
-    commands.main(prog_name="vizcnn")
-
-
-if __name__ == "__main__":
-    main()

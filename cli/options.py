@@ -1,5 +1,6 @@
 """Options that mean the same in every command, and what they are turned into."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -152,11 +153,30 @@ def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
     )
 
 
+class OutFolder(click.Path):
+    """A folder for results; what cannot be one is told with what is needed."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value):  # which Path would take for the current folder
+            self.fail("it is empty: give a folder for the results", param, ctx)
+        if Path(value).is_file():
+            self.fail(f"{str(value)!r} is a file; needed: a folder for the results", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def out_option(default: str) -> Callable[[Command], Command]:
     """Make the ``--out`` option with a default folder."""
     return click.option(
         "--out",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=OutFolder(),
         default=None,
         help=f"Folder for the results.  [default: {default}]",
     )
@@ -191,11 +211,21 @@ def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...])
     from vizcnn.images import find_photos
     from vizcnn.samples import find_sample
 
-    if "" in given:
+    for name in given:
+        refuse_empty(context, flag, name)
+    return find_photos([find_sample(name) or Path(name) for name in given])
+
+
+def refuse_empty(context: click.Context, flag: str, name: str) -> None:
+    """Make sure that a photo was named.
+
+    Raises:
+        click.UsageError: If its name is empty.
+    """
+    if not name:
         raise click.UsageError(
             f"{flag} is empty: give a photo, a folder or a sample's name", context
         )
-    return find_photos([find_sample(name) or Path(name) for name in given])
 
 
 def check_counts(

@@ -36,6 +36,8 @@ class LectureExhibit:
         text: What the figure shows, for those who cannot see it.
         figures: The light figure, a file a format.
         dark: The dark one.
+        size: Width and height of the figure in 96ths of an inch, a page's pixels; empty without
+            one.
         tables: The table, a file a format.
         shown: The table where it stands on the page itself.
     """
@@ -46,6 +48,7 @@ class LectureExhibit:
     text: str = ""
     figures: tuple[RelativeFile, ...] = ()
     dark: tuple[RelativeFile, ...] = ()
+    size: tuple[int, ...] = ()
     tables: tuple[RelativeFile, ...] = ()
     shown: tuple[ShownTable, ...] = ()
 

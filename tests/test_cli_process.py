@@ -85,3 +85,20 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert errors == "error: interrupted: nothing is left half-written\n"
     assert list_files(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_ctrl_c_while_the_command_is_loaded_is_told_in_one_line():
+    code = (
+        "import sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'vizcnn.cli.deconv': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from vizcnn.cli.start import main\nmain()"
+    )
+    process = start("-c", code)
+    assert process.communicate(timeout=60) == (
+        "",
+        "error: interrupted: nothing is left half-written\n",
+    )
+    assert process.returncode == 130

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.command_line import fail, run
-from vizcnn.errors import VizcnnError
+from vizcnn.errors import VizcnnError, WeightsError
 from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.lecture import run as run_module
@@ -37,7 +37,11 @@ def test_names_are_unique_and_in_the_lectures_order():
 
 
 @pytest.mark.parametrize(
-    ("only", "count"), [("vgg-memory", 1), ("inception-*", 4), ("claims", 3), ("resnet", 10)]
+    ("only", "count"),
+    [
+        *(("vgg-memory", 1), ("inception-*", 4), ("claims", 3), ("resnet", 10)),
+        *(("VGG-Memory", 1), ("resnet, claims", 13), ("claims,claims-slips", 3)),
+    ],
 )
 def test_parts_are_chosen_by_name_section_or_pattern(only, count):
     assert len(choose_exhibits([only])) == count
@@ -133,6 +137,34 @@ def test_nothing_made_is_an_error(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_when_nothing_was_made_every_failure_is_named(tmp_path, monkeypatch):
+    def stop(studio):
+        raise VizcnnError("no luck")
+
+    broken = tuple(replace(exhibit, make=stop) for exhibit in EXHIBITS[:2])
+    monkeypatch.setattr(run_module, "EXHIBITS", broken)
+    with pytest.raises(VizcnnError, match="depth: no luck; nets: no luck"):
+        make(tmp_path / "out")
+
+
+def test_missing_weights_are_told_before_anything_is_made(tmp_path, monkeypatch):
+    made = []
+    watched = [replace(e, make=made.append) for e in EXHIBITS if e.name == "alexnet-dropout"]
+    monkeypatch.setattr(run_module, "EXHIBITS", tuple(watched))
+    studio = Studio(make_studio().photo, weights="missing.pth")
+    with pytest.raises(WeightsError, match=r"missing\.pth"):
+        make_lecture(tmp_path / "out", studio, LectureSettings())
+    assert made == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_random_weights_are_told_of(tmp_path):
+    arguments = ("--only", "alexnet-dropout", "--weights", "random", "--format", "svg")
+    result = run("lecture", *arguments, "--out", tmp_path / "out")
+    assert "AlexNet, random weights (untrained)" in result.output
+    assert [net.model for net in read_manifest(tmp_path / "out").nets] == ["alexnet"]
+
+
 def test_captions_are_escaped(tmp_path, monkeypatch):
     first = EXHIBITS[0]
     wild = replace(first, make=lambda studio: Made("<script>alert(1)</script> & more"))
@@ -150,7 +182,13 @@ def test_captions_are_escaped(tmp_path, monkeypatch):
         (("--image", "no.jpg"), "no.jpg"),
         (("--format", "gif"), "'gif' is not one of"),
         (("--style", "poster"), "'poster' is not one of"),
-        (("--weights", "none.pth", "--only", "alexnet-dropout"), "none.pth"),
+        (("--only", ""), "the lecture has no part ''"),
+        (("--weights", "none.pth"), "'none.pth' is not one of 'auto', 'bundled', 'imagenet', 'ra"),
+        (("--image", ""), "--image is empty: give a photo"),
+        (("--out", ""), "it is empty: give a folder"),
+        (("--out", __file__), "is a file; needed: a folder for the results"),
+        (("--out", f"{__file__}/new/folder"), f"{__file__!r} is a file; needed: a folder"),
+        (("--claims", "--format", "png"), "leave --out, --format out"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, arguments, told):
@@ -162,6 +200,12 @@ def test_claims_are_printed(tmp_path):
     result = run("lecture", "--claims")
     assert "356,816,512 | 346,816,512" in result.output
     assert re.search(r"\d+ claims: \d+ hold, \d+ hold when rounded, \d+ do not hold", result.output)
+    some = run("lecture", "--claims", "--only", "LeNet,zfnet").output.splitlines()
+    verdicts = ("holds", "cited", "does not hold")
+    told = {line[18:].split()[0] for line in some if line.startswith(verdicts)}
+    assert told == {"lenet", "zfnet"}
+    told_no = fail("lecture", "--claims", "--only", "vgg-memory")
+    assert "no claims of a part 'vgg-memory'; those with claims: overview, lenet" in told_no
     raw = json.loads(run("lecture", "--claims", "--json").output)
     assert {"quote", "claimed", "computed", "verdict", "how", "why"} <= set(raw[0])
 

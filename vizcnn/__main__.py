@@ -1,5 +1,5 @@
 """``python -m vizcnn``."""
 
-from vizcnn.cli.main import main
+from vizcnn.cli.start import main
 
 main()

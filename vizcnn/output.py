@@ -68,8 +68,9 @@ def refuse_foreign(folder: Path) -> None:
     Raises:
         VizcnnError: If it holds files that vizcnn did not write, or is a file.
     """
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise VizcnnError(f"{str(folder)!r} is a file; needed: a folder for the results (--out)")
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            raise VizcnnError(f"{str(place)!r} is a file; needed: a folder for the results (--out)")
     if folder.is_dir() and not (folder / LIST_NAME).is_file():
         # what a killed run left behind is not of others
         if all(p.name.startswith(_PREFIX) and p.suffix == _SUFFIX for p in folder.iterdir()):

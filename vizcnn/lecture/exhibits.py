@@ -1,6 +1,6 @@
 """What the lecture is made of: exhibits, each made by a function when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,10 @@ SECTIONS = {
 """Parts of the lecture, in its order."""
 
 
+TRAINED = ("alexnet", "zfnet")
+"""Nets of the zoo that are shown with trained weights, in the parts of the same names."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What an exhibit came to.
@@ -46,6 +50,17 @@ class Made:
     figure: Figure | None = None
     table: Table | None = None
     text: str = ""
+
+
+def split_names(only: Sequence[str]) -> tuple[str, ...]:
+    """Split names of parts at commas; capitals do not matter.
+
+    Example:
+        >>> split_names(["VGG, lenet", "resnet-*"])
+        ('vgg', 'lenet', 'resnet-*')
+    """
+    names = (name.strip().lower() for text in only for name in text.split(","))
+    return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,8 @@ class Studio:
         photo: The photo that is looked at.
         device: Where nets run.
         seed: Of everything that is drawn at random.
-        weights: Source of the trained nets' weights, as for :func:`vizcnn.load`.
+        weights: Source of the trained nets' weights, as for :func:`vizcnn.load`; None for random
+            ones.
         progress: Shows how far long parts are.
     """
 
@@ -81,18 +97,33 @@ class Studio:
         photo: Path,
         device: str = "cpu",
         seed: int = 0,
-        weights: str = "auto",
+        weights: str | None = "auto",
         progress: Progress = silent,
     ) -> None:
         self.photo, self.device, self.seed = photo, device, seed
         self.weights, self.progress = weights, progress
 
         self._loaded: dict[str, ZooModel] = {}
+        self._used: dict[str, ZooModel] = {}
 
     def load(self, name: str) -> ZooModel:
         """Give a net of the zoo with trained weights."""
+        self._used[name] = self._read_net(name)
+        return self._used[name]
+
+    def check_weights(self) -> None:
+        """Make sure that the trained nets can be had, before much else is done.
+
+        Raises:
+            WeightsError: If weights are missing, damaged or another net's.
+        """
+        for name in TRAINED:
+            self._read_net(name)
+
+    def _read_net(self, name: str) -> ZooModel:
         if name not in self._loaded:
-            self._loaded[name] = load(name, weights=self.weights, device=self.device)
+            net = load(name, weights=self.weights, device=self.device, seed=self.seed)
+            self._loaded[name] = net
         return self._loaded[name]
 
     @property
@@ -108,7 +139,7 @@ class Studio:
     @property
     def used(self) -> tuple[ZooModel, ...]:
         """The trained nets that were needed so far."""
-        return tuple(self._loaded.values())
+        return tuple(self._used.values())
 
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":

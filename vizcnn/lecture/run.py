@@ -25,7 +25,7 @@ from vizcnn.gallery.site import write_gallery
 from vizcnn.images import photo_sha256, read_photo
 from vizcnn.lecture.catalogue import EXHIBITS
 from vizcnn.lecture.claims.listing import list_claims
-from vizcnn.lecture.exhibits import SECTIONS, Exhibit, Made, Studio
+from vizcnn.lecture.exhibits import SECTIONS, TRAINED, Exhibit, Made, Studio, split_names
 from vizcnn.lecture.restyling import darken, shrink
 from vizcnn.lecture.table_files import TABLE_FORMATS, write_table
 from vizcnn.lecture.tables import Table, show_cell
@@ -38,6 +38,8 @@ from vizcnn.sheet import DPI
 Style = Literal["slides", "paper"]
 PAPER = 0.52
 """Size of a figure for a paper, of that for a slide: 6.9 inches wide, a page's text."""
+PAGE_DPI = 96
+"""Pixels of a page to an inch, as CSS counts them."""
 MOST_SHOWN = 60
 """Rows of a table that stand on the page itself; longer ones are files only."""
 
@@ -47,7 +49,8 @@ class LectureSettings:
     """What to make and how.
 
     Attributes:
-        only: Names of sections or exhibits, or patterns of them (``vgg*``); all when empty.
+        only: Names of sections or exhibits, or patterns of them (``vgg*``), also several with
+            commas between them; all when empty.
         formats: Formats of the figures.
         style: ``"slides"``: 13.33 inches wide, large letters. ``"paper"``: half of that.
     """
@@ -70,14 +73,14 @@ def choose_exhibits(only: Sequence[str]) -> tuple[Exhibit, ...]:
         >>> {exhibit.section for exhibit in choose_exhibits(["vgg"])}
         {'vgg'}
     """
-    for wanted in only:
+    for wanted in split_names(only):
         if not any(_fits(exhibit, wanted) for exhibit in EXHIBITS):
             names = [*SECTIONS, *(exhibit.name for exhibit in EXHIBITS)]
             raise VizcnnError(f"the lecture has no part {wanted!r}: {nearest_names(wanted, names)}")
     return tuple(
         exhibit
         for exhibit in EXHIBITS
-        if not only or any(_fits(exhibit, wanted) for wanted in only)
+        if not only or any(_fits(exhibit, wanted) for wanted in split_names(only))
     )
 
 
@@ -109,10 +112,13 @@ def make_lecture(
     Raises:
         VizcnnError: If a part is unknown, nothing could be made, or the folder cannot be written.
         ImageError: If the photo cannot be read.
+        WeightsError: If the trained nets' weights are missing or damaged.
     """
     settings = settings or LectureSettings()
     exhibits = choose_exhibits(settings.only)
-    read_photo(studio.photo)  # a photo that cannot be read is told at once
+    read_photo(studio.photo)  # what cannot be read is told at once, not when it is needed
+    if any(exhibit.section in TRAINED for exhibit in exhibits):
+        studio.check_weights()
     failures: list[Failure] = []
     made: dict[str, list[LectureExhibit]] = {}
     with write_folder(folder) as staging:
@@ -125,7 +131,8 @@ def make_lecture(
             else:
                 made.setdefault(exhibit.section, []).append(written)
         if not made:
-            raise VizcnnError(f"nothing could be made; {failures[0].source}: {failures[0].error}")
+            told = "; ".join(f"{failure.source}: {failure.error}" for failure in failures)
+            raise VizcnnError(f"nothing could be made; {told}")
         manifest = _describe_run(studio, settings, command, made, failures)
         write_gallery(manifest, staging)
     return manifest
@@ -146,9 +153,11 @@ def _write_exhibit(
     made = exhibit.make(studio)
     light: tuple[str, ...] = ()
     dark: tuple[str, ...] = ()
+    size: tuple[int, ...] = ()
     if made.figure is not None:
         if settings.style == "paper":
             shrink(made.figure, PAPER)
+        size = tuple(round(inches * PAGE_DPI) for inches in made.figure.get_size_inches())
         light = _save(made.figure, exhibit.name, settings, staging)
         darken(made.figure)
         dark = _save(made.figure, f"{exhibit.name}-dark", settings, staging)
@@ -159,6 +168,7 @@ def _write_exhibit(
         text=made.text or exhibit.title,
         figures=light,
         dark=dark,
+        size=size,
         tables=_write_tables(made.table, exhibit.name, staging),
         shown=_show_table(made),
     )
@@ -183,9 +193,9 @@ def _write_tables(table: Table | None, name: str, staging: Path) -> tuple[str, .
 
 
 def _show_table(made: Made) -> tuple[ShownTable, ...]:
-    """Give the table for the page where no figure shows it."""
+    """Give the table for the page, unless it is too long for one."""
     table = made.table
-    if table is None or made.figure is not None or len(table.rows) > MOST_SHOWN:
+    if table is None or len(table.rows) > MOST_SHOWN:
         return ()
     return (
         ShownTable(

@@ -1,10 +1,12 @@
 """All claims, as a table."""
 
+from collections.abc import Sequence
 from functools import cache
 
+from vizcnn.errors import VizcnnError
 from vizcnn.lecture.claims import alexnet, googlenet, lenet, overview, vgg, zfnet
 from vizcnn.lecture.claims.record import VERDICTS, Claim
-from vizcnn.lecture.exhibits import SECTIONS
+from vizcnn.lecture.exhibits import SECTIONS, split_names
 from vizcnn.lecture.tables import Table
 
 _PARTS = (overview, lenet, alexnet, zfnet, vgg, googlenet)
@@ -24,6 +26,30 @@ def list_claims() -> tuple[Claim, ...]:
         True
     """
     return tuple(claim for part in _PARTS for claim in part.list_claims())
+
+
+def choose_claims(only: Sequence[str]) -> tuple[Claim, ...]:
+    """Choose claims by the section of the lecture that makes them.
+
+    Args:
+        only: Keys of :data:`vizcnn.lecture.exhibits.SECTIONS`; all claims when empty.
+
+    Raises:
+        VizcnnError: If a name is no section with claims.
+
+    Example:
+        >>> {claim.section for claim in choose_claims(["vgg"])}
+        {'vgg'}
+    """
+    claims = list_claims()
+    sections = tuple(dict.fromkeys(claim.section for claim in claims))
+    wanted = split_names(only) or sections
+    for name in wanted:
+        if name not in sections:
+            raise VizcnnError(
+                f"no claims of a part {name!r}; those with claims: {', '.join(sections)}"
+            )
+    return tuple(claim for claim in claims if claim.section in wanted)
 
 
 def count_verdicts(claims: tuple[Claim, ...]) -> dict[str, int]:
