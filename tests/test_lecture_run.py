@@ -5,6 +5,8 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from tests.command_line import fail, run
 from vizcnn.errors import VizcnnError, WeightsError
@@ -13,8 +15,10 @@ from vizcnn.gallery.manifest import read_manifest
 from vizcnn.lecture import run as run_module
 from vizcnn.lecture.catalogue import EXHIBITS
 from vizcnn.lecture.exhibits import SECTIONS, Made, Studio
+from vizcnn.lecture.restyling import shrink
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.samples import find_sample
+from vizcnn.sheet import DPI
 
 
 def make_studio():
@@ -88,6 +92,48 @@ def test_paper_figures_are_half_as_large(tmp_path):
         text = (tmp_path / style / "figures/lenet-layers.svg").read_text("utf-8")
         sizes.append(float(re.search(r'width="([\d.]+)pt"', text)[1]))
     assert sizes[1] == pytest.approx(run_module.PAPER * sizes[0], rel=1e-3)
+
+
+def find_cut_texts(figure, dpi):
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = figure.bbox.width, figure.bbox.height
+    ticks = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if text.get_text().strip() and id(text) not in ticks:
+            box = text.get_window_extent(canvas.get_renderer())
+            if box.x0 < -0.5 or box.y0 < -0.5 or box.x1 > width + 0.5 or box.y1 > height + 0.5:
+                yield text.get_text()
+
+
+@pytest.mark.parametrize("section", ["overview", "lenet", "vgg", "googlenet", "claims"])
+def test_no_text_is_cut_on_slides_or_paper(section):
+    studio = make_studio()
+    for exhibit in choose_exhibits([section]):
+        figure = exhibit.make(studio).figure
+        if figure is not None:
+            assert list(find_cut_texts(figure, DPI)) == [], exhibit.name
+            shrink(figure, run_module.PAPER)
+            assert list(find_cut_texts(figure, 2 * DPI)) == [], exhibit.name
+
+
+def test_a_paper_figure_keeps_its_legends():
+    (exhibit,) = choose_exhibits(["alexnet-momentum"])
+    figure = exhibit.make(make_studio()).figure
+    before = [axes.get_legend() for axes in figure.axes]
+    shrink(figure, 0.5)
+    for axes, old in zip(figure.axes, before, strict=True):
+        new = axes.get_legend()
+        assert new is not old
+        assert [t.get_text() for t in new.get_texts()] == [t.get_text() for t in old.get_texts()]
+        colours = [[handle.get_color() for handle in x.legend_handles] for x in (new, old)]
+        assert colours[0] == colours[1]
 
 
 def break_one(monkeypatch, error):

@@ -101,7 +101,7 @@ def _check_size() -> Iterator[Claim]:
     yield judge(
         SECTION,
         "Again, 12x less params than AlexNet",
-        "the same again",
+        "parameters of AlexNet over GoogLeNet’s, again",
         "12x",
         divide_parameters,
         "alexnet-towers",

@@ -7,14 +7,19 @@ from vizcnn.lecture.published import read_published
 SECTION = "overview"
 
 _YEARS = (
-    ("LeNet (1998)", "lenet-year", "1998"),
-    ("AlexNet (2012)", "alexnet-year", "2012"),
-    ("VGG (2013)", "vgg-year", "2013"),
-    ("GoogLeNet (2014)", "googlenet-year", "2014"),
-    ("ResNet (2015)", "resnet-year", "2015"),
-    ("Zeiler & Fergus, arXiv 2013", "zfnet-year", "2013"),
-    ("Simonyan & Zisserman, arXiv 2014", "vgg-year", "2014"),
-    ("From Szegedy et al., IEEE CVPR 2014", "googlenet-cvpr-year", "2014"),
+    ("LeNet (1998)", "LeNet", "lenet-year", "1998"),
+    ("AlexNet (2012)", "AlexNet", "alexnet-year", "2012"),
+    ("VGG (2013)", "VGG", "vgg-year", "2013"),
+    ("GoogLeNet (2014)", "GoogLeNet", "googlenet-year", "2014"),
+    ("ResNet (2015)", "ResNet", "resnet-year", "2015"),
+    ("Zeiler & Fergus, arXiv 2013", "ZFNet’s paper", "zfnet-year", "2013"),
+    ("Simonyan & Zisserman, arXiv 2014", "VGG’s paper", "vgg-year", "2014"),
+    (
+        "From Szegedy et al., IEEE CVPR 2014",
+        "GoogLeNet’s paper at CVPR",
+        "googlenet-cvpr-year",
+        "2014",
+    ),
 )
 _NOTES = {
     "VGG (2013)": "arXiv 1409.1556 is of September 2014, as the lecture says further on.",
@@ -28,8 +33,10 @@ def list_claims() -> list[Claim]:
     rates = [row[3] for row in told.table("errors-by-year").rows]
     return [
         *(
-            judge(SECTION, quote, "year", year, give_year, name, why=_NOTES.get(quote, ""))
-            for quote, name, year in _YEARS
+            judge(
+                SECTION, quote, f"year of {what}", year, give_year, name, why=_NOTES.get(quote, "")
+            )
+            for quote, what, name, year in _YEARS
         ),
         *(
             cite(
