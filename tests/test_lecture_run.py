@@ -134,6 +134,8 @@ def test_a_paper_figure_keeps_its_legends():
         assert [t.get_text() for t in new.get_texts()] == [t.get_text() for t in old.get_texts()]
         colours = [[handle.get_color() for handle in x.legend_handles] for x in (new, old)]
         assert colours[0] == colours[1]
+        edges = [x.get_frame().get_edgecolor()[3] for x in (new, old)]
+        assert edges[0] == edges[1]
 
 
 def break_one(monkeypatch, error):

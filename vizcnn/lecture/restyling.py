@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection
+from matplotlib.collections import Collection, PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -127,6 +127,8 @@ def shrink(figure: Figure, factor: float) -> None:
         elif isinstance(artist, Collection):
             widths: Any = artist.get_linewidth()
             artist.set_linewidth([width * factor for width in widths])
+            if isinstance(artist, PathCollection):  # a marker's size is its area
+                artist.set_sizes(artist.get_sizes() * factor**2)
     for axes in figure.axes:
         _renew_legend(axes)
 
@@ -137,13 +139,16 @@ def _renew_legend(axes: Axes) -> None:
     if legend is None:
         return
     texts, frame = legend.get_texts(), legend.get_frame()
+    # the frame's transparency would be laid over an edge of none
+    edge = frame.get_edgecolor() if to_rgba(frame.get_edgecolor())[3] else "none"
     axes.legend(
         [handle for handle in legend.legend_handles if handle is not None],
         [text.get_text() for text in texts],
         fontsize=texts[0].get_fontsize(),
         frameon=legend.get_frame_on(),
         facecolor=frame.get_facecolor(),
-        edgecolor=frame.get_edgecolor(),
+        edgecolor=edge,
+        framealpha=frame.get_alpha(),
         loc=legend._loc,  # type: ignore[attr-defined]  # matplotlib has no public way to ask
         ncols=legend._ncols,  # type: ignore[attr-defined]
     )
