@@ -19,7 +19,7 @@ from vizcnn.lecture.layer_tables import make_layer_table
 from vizcnn.lecture.memory_table import make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.restyling import darken, shrink
+from vizcnn.lecture.restyling import NARROWER, darken, shrink
 from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.slide import SMALL
@@ -153,7 +153,7 @@ def test_a_shrunk_figure_is_smaller_in_everything():
     figure = draw_sizes(ALEXNET_INPUT, "Sizes", "caption")
     letters, size = measure_letters(figure), figure.get_size_inches().copy()
     shrink(figure, 0.5)
-    assert measure_letters(figure) == pytest.approx([letter / 2 for letter in letters])
+    assert measure_letters(figure) == pytest.approx([NARROWER * letter / 2 for letter in letters])
     assert figure.get_size_inches() == pytest.approx(size / 2)
 
 
