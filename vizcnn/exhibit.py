@@ -182,10 +182,9 @@ class PhotoExhibit:
             figure=self._save(self._draw_summary(predictions, strips), "summary"),
         )
 
-    def draw(self) -> Figure:
-        """Draw the photo with its classes and every layer's strongest units; write nothing."""
-        strips = [layer.to_strip() for layer in self._project_layers()]
-        return self._draw_summary(self.model.classify(self.pixels)[0], strips)
+    def project_strips(self) -> list[LayerStrip]:
+        """Project every layer's strongest units, for a figure; write nothing."""
+        return [layer.to_strip() for layer in self._project_layers()]
 
     def _draw_summary(
         self, predictions: Sequence[tuple[str, float]], strips: Sequence[LayerStrip]

@@ -8,10 +8,12 @@ from vizcnn.exhibit import DeconvSettings, PhotoExhibit
 from vizcnn.filters.exhibit import FilterExhibit, FilterSettings
 from vizcnn.filters.gallery import draw_grid, draw_measures, name_run
 from vizcnn.lecture.exhibits import Made, Studio
-from vizcnn.rules import find_rule
+from vizcnn.lecture.projection_figure import draw_projections
 
 UNITS = 6
 """Units of each layer in the figures of projections."""
+_SPOKEN = {"guided": "guided backprop"}
+"""Names of methods as a lecture says them."""
 GRID_LAYER = "conv2"
 """Layer whose projections are searched for the first layer's grid, as in ZF's Figure 6 (d)."""
 
@@ -54,12 +56,15 @@ def make_projections(studio: Studio, method: str) -> Made:
     settings = DeconvSettings(method=method, top=UNITS)
     projector = Projector(studio.zfnet, method)
     exhibit = PhotoExhibit(projector, studio.zfnet, settings, studio.photo, Path("unused"))
-    rule = find_rule(method)
+    name = _SPOKEN.get(method, method)
+    (best, share), *_ = studio.zfnet.classify(exhibit.pixels)[0]
     caption = (
-        f"{rule.name} ({rule.source}): units of every layer that are strongest on the photo, "
-        f"projected back to pixels, above the patches that they see. {exhibit.caption}."
+        f"The strongest units on {exhibit.name}, which {studio.zfnet.title} calls “{best}” "
+        f"({share:.1%}); on the right their activations. {exhibit.caption}."
     )
-    return Made(caption, exhibit.draw(), text=f"Projections of ZFNet’s units by {rule.name}")
+    title = f"{studio.zfnet.title}: what units see, by {name}"
+    figure = draw_projections(exhibit.project_strips(), title, caption)
+    return Made(caption, figure, text=f"Projections of ZFNet’s units by {name}")
 
 
 def make_chapter(studio: Studio, name: str) -> Made:
