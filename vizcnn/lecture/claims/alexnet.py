@@ -185,6 +185,7 @@ def _cite_training() -> Iterator[Claim]:
     rows = (
         ("224 x 224 x 3 after data augmentation", "input", "224", "section 4.1", 6, ""),
         ("1.2 million images", "training images", "1.2 million", "section 2", 2, ""),
+        ("training on two GPU's", "GPUs", "2", "section 3.2", 3, ""),
         ("each GPU had just 3 GB", "memory of a GPU", "3 GB", "section 3.2", 3, ""),
         ("shorter side is 256 pixels", "side of the cut image", "256", "section 2", 2, ""),
         ("Dropout with p = 0.5", "probability", "0.5", "section 4.2", 6, ""),

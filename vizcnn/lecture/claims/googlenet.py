@@ -264,6 +264,7 @@ def _cite_training() -> Iterator[Claim]:
     )
     for quote, name, claimed in (
         ("(w/ error rate 6.7%)", "ilsvrc-2014", "6.7 %"),
+        ("Won ILSVRC '14", "ilsvrc-2014", "6.7 %"),
         ("minor effect (0.5%)", "googlenet-head-effect", "0.5 %"),
         ("Their loss is multiplied by 0.3", "googlenet-head-weight", "0.3"),
         ("Decrease learning rate by 4% every 8 epochs", "googlenet-rate", "4 %"),

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import torch
+
 from vizcnn.lecture.googlenet_table import measure_stages
 from vizcnn.lecture.inception_module import build_naive, build_reduced, measure_module
 from vizcnn.lecture.layer_rows import BYTES, LayerRow
@@ -13,7 +15,7 @@ from vizcnn.lecture.layer_tables import (
     name_layer,
     name_paths,
 )
-from vizcnn.lecture.nets import count_parameters, input_shape, trace_net
+from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
 
@@ -102,6 +104,22 @@ def count_kind(net: str, kind: str, size: int | None = None) -> int:
 def count_fc_weights(net: str) -> int:
     """Count the weights of a net's fully connected layers, biases left out."""
     return sum(row.weights for row in trace_net(net) if row.kind == "fc")
+
+
+def span_layers(*nets: str) -> str:
+    """Give the smallest and the largest number of layers with weights of nets.
+
+    Example:
+        >>> span_layers("vgg-c", "vgg-e")
+        '16-19'
+    """
+    counts = [count_layers(net) for net in nets]
+    return f"{min(counts)}-{max(counts)}"
+
+
+def count_bytes() -> int:
+    """Count the bytes of a number as nets compute with it."""
+    return torch.get_default_dtype().itemsize
 
 
 def give_pattern(net: str) -> str:

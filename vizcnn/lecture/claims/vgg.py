@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from vizcnn.lecture.claims.measures import (
     count_all_outputs,
+    count_bytes,
     count_dropouts,
     count_fc_weights,
     count_kind,
@@ -15,6 +16,7 @@ from vizcnn.lecture.claims.measures import (
     give_feature_pattern,
     list_windows,
     reduce_published,
+    span_layers,
 )
 from vizcnn.lecture.claims.record import Claim, cite, judge
 from vizcnn.lecture.nets import count_layers, count_parameters
@@ -66,6 +68,16 @@ def _check_form() -> Iterator[Claim]:
             count_layers,
             f"vgg-{letter.lower()}",
         )
+    yield judge(
+        SECTION,
+        "increased the network architecture to 16-19 layers",
+        "layers with weights of C, D, E",
+        "16-19",
+        span_layers,
+        "vgg-c",
+        "vgg-d",
+        "vgg-e",
+    )
     yield judge(
         SECTION, "Instead of 8 layers (AlexNet)", "layers of AlexNet", "8", count_layers, "alexnet"
     )
@@ -194,6 +206,13 @@ def _write_ascii(size: str) -> str:
 
 
 def _check_sums() -> Iterator[Claim]:
+    yield judge(
+        SECTION,
+        "Every activation is 4B",
+        "bytes of a number in float32",
+        "4",
+        count_bytes,
+    )
     yield judge(
         SECTION,
         "24M * 4 bytes",
