@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -146,15 +147,11 @@ def make_input(studio: Studio) -> Made:
         whole = slide.picture(np.asarray(photo), MARGIN, 0, 4.2)
         side = min(photo.size)
         left, top = (photo.width - side) / 2, (photo.height - side) / 2
-        whole.add_patch(Rectangle((left, top), side, side, fill=False, ec=COLOURS[1], lw=4))
+        _draw_frame(whole, left, top, side, COLOURS[1])
         slide.say(f"middle square, to {WHOLE} px", MARGIN, slide.top + 4.3, size=SMALL)
         axes = slide.picture(to_image(square), 4.9, 0.4, 3.4)
         for number, (down, right) in enumerate(places):
-            axes.add_patch(
-                Rectangle(
-                    (right, down), CROP, CROP, fill=False, ec=COLOURS[(0, 1, 5, 6)[number]], lw=3
-                )
-            )
+            _draw_frame(axes, right, down, CROP, COLOURS[(0, 1, 5, 6)[number]])
         slide.say(f"{WHOLE} px, random crops", 4.9, slide.top + 4.3, size=SMALL)
         for number, (down, right) in enumerate(places):
             crop = square[:, down : down + CROP, right : right + CROP]
@@ -162,6 +159,12 @@ def make_input(studio: Studio) -> Made:
             slide.picture(to_image(crop.flip(-1) if number % 2 else crop), x, y, 2.0)
         slide.say(f"{CROP} px, right: mirrored", 8.7, slide.top + 4.3, size=SMALL)
     return Made(caption, slide.figure, text="A photo, its middle square, and random crops of it")
+
+
+def _draw_frame(axes: Axes, left: float, top: float, side: float, colour: str) -> None:
+    """Draw a square around pixels, whose middles are at whole numbers."""
+    corner = (left - 0.5, top - 0.5)
+    axes.add_patch(Rectangle(corner, side, side, fill=False, ec=colour, lw=3))
 
 
 def make_ten_crops(studio: Studio) -> Made:
@@ -178,16 +181,8 @@ def make_ten_crops(studio: Studio) -> Made:
         axes = slide.picture(to_image(square), MARGIN, 0, 3.9)
         for number, (down, right) in enumerate(list_corners((3, WHOLE, WHOLE), CROP)):
             inset = 1.5 + 2.5 * number
-            axes.add_patch(
-                Rectangle(
-                    (right + inset, down + inset),
-                    CROP - 2 * inset,
-                    CROP - 2 * inset,
-                    fill=False,
-                    ec=COLOURS[(0, 1, 5, 6, 4)[number]],
-                    lw=3,
-                )
-            )
+            colour = COLOURS[(0, 1, 5, 6, 4)[number]]
+            _draw_frame(axes, right + inset, down + inset, CROP - 2 * inset, colour)
         for number, crop in enumerate(crops):
             slide.picture(to_image(crop), 4.4 + 1.77 * (number % 5), 2.15 * (number // 5), 1.68)
         slide.say("below: mirrored", 4.4, slide.top + 4.0, size=SMALL)

@@ -125,7 +125,7 @@ def make_dropout(studio: Studio) -> Made:
         right.text(
             found.whole,
             right.get_ylim()[1],
-            "without dropout ",
+            " without dropout ",
             va="top",
             ha="right" if found.whole > 0.5 else "left",
             fontsize=SMALL,
