@@ -16,7 +16,16 @@ from vizcnn.figures import (
     draw_summary,
 )
 from vizcnn.labels import join_labels, place_apart
-from vizcnn.sheet import DPI, SLIDE_WIDTH
+from vizcnn.sheet import (
+    DPI,
+    SLIDE_WIDTH,
+    SMALLEST,
+    Sheet,
+    fit_text,
+    larger_letters,
+    measure_width,
+    scale_letters,
+)
 
 PHOTO = np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)
 CAPTION = (
@@ -180,3 +189,21 @@ def test_labels_without_a_place_are_left_out():
     assert middles[0] is not None
     assert middles[1:].count(None) >= 1
     assert all(middle is None or 1.5 <= middle[0] <= 4.5 for middle in middles)
+
+
+def test_letters_that_are_shrunk_to_a_width_are_not_cut_for_a_rounded_pixel():
+    for words in ("What excites conv2 most: deconvnet projections, up to nine photos", "W" * 30):
+        for room in (4.0, 5.0, 6.0, 7.0):
+            sheet = Sheet(12.0, 1.0, "title", "caption")
+            text = sheet.write(words, 0.1, 0.1, 16)
+            wide = measure_width(text)
+            fit_text(text, room)
+            assert measure_width(text) <= room
+            assert ("…" in text.get_text()) == (room / wide < SMALLEST * 0.97), room / wide
+
+
+def test_larger_letters_end_with_their_block():
+    with pytest.raises(ZeroDivisionError), larger_letters(1.5):
+        assert scale_letters(10) == 15
+        raise ZeroDivisionError
+    assert scale_letters(10) == 10

@@ -4,6 +4,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib.style
@@ -57,6 +58,35 @@ def plain_style() -> Iterator[None]:
         yield
 
 
+_LETTERS: ContextVar[float] = ContextVar("letters", default=1.0)
+"""Factor of the size of a sheet's letters."""
+
+
+@contextmanager
+def larger_letters(factor: float) -> Iterator[None]:
+    """Write all letters of sheets larger inside the block, as for the last row of a lecture hall.
+
+    Args:
+        factor: 1.25 makes them a quarter larger; what has limited room is shrunk to it as ever.
+
+    Example:
+        >>> with larger_letters(2.0):
+        ...     sheet = Sheet(6.0, 2.0, "ZFNet", "random weights")
+        >>> sheet.figure.texts[0].get_fontsize()
+        34.0
+    """
+    token = _LETTERS.set(factor)
+    try:
+        yield
+    finally:
+        _LETTERS.reset(token)
+
+
+def scale_letters(size: float) -> float:
+    """Give the size in points that letters have inside :func:`larger_letters`."""
+    return size * _LETTERS.get()
+
+
 class Sheet:
     """A figure with a title above and a caption below, around a body of a given height.
 
@@ -87,18 +117,17 @@ class Sheet:
         self.width = width
         self.figure = Figure(figsize=(width, 1.0), dpi=DPI, facecolor="white")
         FigureCanvasAgg(self.figure)
-        lines = self._wrap(caption, self.caption_size)
-        below = LINE * self.caption_size * len(lines)
-        self.top = MARGIN + LINE * self.title_size + 0.1
-        self.top += LINE * self.subtitle_size if subtitle else 0.0
+        lines = self._wrap(caption, scale_letters(self.caption_size))
+        below = LINE * scale_letters(self.caption_size) * len(lines)
+        heading = LINE * scale_letters(self.title_size)
+        self.top = MARGIN + heading + 0.1
+        self.top += LINE * scale_letters(self.subtitle_size) if subtitle else 0.0
         self.height = self.top + body + 0.12 + below + MARGIN / 2
         self.figure.set_size_inches(width, self.height)
         room = width - 2 * MARGIN
         self.write(title, MARGIN, MARGIN, self.title_size, room=room, weight="bold")
         if subtitle:
-            self.write(
-                subtitle, MARGIN, MARGIN + LINE * self.title_size, self.subtitle_size, room=room
-            )
+            self.write(subtitle, MARGIN, MARGIN + heading, self.subtitle_size, room=room)
         bottom = self.height - MARGIN / 2 - below
         self.write("\n".join(lines), MARGIN, bottom, self.caption_size, color="#444444")
 
@@ -119,7 +148,7 @@ class Sheet:
             left / self.width,
             1 - top / self.height,
             show_plainly(text),
-            **{"va": "top", "fontsize": size, "parse_math": False, **style},
+            **{"va": "top", "fontsize": scale_letters(size), "parse_math": False, **style},
         )
         if room:
             fit_text(placed, room)
@@ -150,9 +179,10 @@ class Sheet:
         axes = self.add_axes(left, top, width, height)
         axes.set_axis_on()
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=PLOT_SIZE - 1)
-        axes.set_xlabel(across, fontsize=PLOT_SIZE)
-        axes.set_ylabel(up, fontsize=PLOT_SIZE)
+        size = scale_letters(PLOT_SIZE)
+        axes.tick_params(labelsize=size - 1)
+        axes.set_xlabel(across, fontsize=size)
+        axes.set_ylabel(up, fontsize=size)
         axes.grid(color="#e5e5e5", linewidth=0.7)
         axes.set_axisbelow(True)
         return axes
@@ -199,7 +229,13 @@ def fit_text(text: Text, room: float) -> None:
     whole, wide = text.get_text(), measure_width(text)
     if wide <= room:
         return
-    text.set_fontsize(float(text.get_fontsize()) * max(room / wide, SMALLEST))
+    size = float(text.get_fontsize())
+    share = max(room / wide, SMALLEST)
+    text.set_fontsize(size * share)
+    # letters are rounded to whole pixels, and may come out a little wider than planned
+    while measure_width(text) > room and share > SMALLEST:
+        share = max(share * 0.98, SMALLEST)
+        text.set_fontsize(size * share)
     kept = len(whole)
     while measure_width(text) > room and kept > 1:
         kept -= max(kept // 20, 1)

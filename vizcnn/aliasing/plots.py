@@ -11,7 +11,15 @@ from matplotlib.ticker import PercentFormatter
 
 from vizcnn.aliasing.study import BLURS, NetStudy
 from vizcnn.labels import COLOURS
-from vizcnn.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.sheet import (
+    MARGIN,
+    PLOT_SIZE,
+    SLIDE_WIDTH,
+    Sheet,
+    fit_text,
+    plain_style,
+    scale_letters,
+)
 
 LEFT, GAP, BELOW = 0.85, 0.75, 0.65
 """Inches for the first vertical axis, between plots, and for a horizontal axis."""
@@ -31,7 +39,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
         for column, (words, name) in enumerate(panels):
             left = LEFT + column * (width + GAP)
             axes = sheet.add_plot(left, sheet.top + 0.35, width, TALL, "filters, sorted")
-            axes.set_title(words, fontsize=13, loc="left", weight="bold")
+            axes.set_title(words, fontsize=scale_letters(13), loc="left", weight="bold")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             for index, study in enumerate(studies):
                 shares = (study.predicted if name == "predicted" else study.measured[None]).shares
@@ -42,7 +50,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_xlim(0, 1)
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            axes.legend(fontsize=PLOT_SIZE, frameon=False)
+            axes.legend(fontsize=scale_letters(PLOT_SIZE), frameon=False)
     return sheet.figure
 
 
@@ -57,15 +65,17 @@ def draw_sweep(studies: Sequence[NetStudy], caption: str) -> Figure:
         for index, study in enumerate(studies):
             left = LEFT + index * (width + GAP)
             upper = sheet.add_plot(left, sheet.top + 0.35, width, height)
-            upper.set_title(_say_stride(study), fontsize=13, loc="left", weight="bold")
+            upper.set_title(
+                _say_stride(study), fontsize=scale_letters(13), loc="left", weight="bold"
+            )
             _plot_amplitudes(upper, study)
             below = sheet.top + 0.35 + height + BELOW * 0.7
             words = "frequency of the grating (cycles/px)"
             lower = sheet.add_plot(left, below, width, height, words)
             _plot_places(lower, study)
             if index == 0:
-                upper.set_ylabel("amplitude", fontsize=PLOT_SIZE)
-                lower.set_ylabel("found at (cycles/px)", fontsize=PLOT_SIZE)
+                upper.set_ylabel("amplitude", fontsize=scale_letters(PLOT_SIZE))
+                lower.set_ylabel("found at (cycles/px)", fontsize=scale_letters(PLOT_SIZE))
     return sheet.figure
 
 
@@ -80,7 +90,7 @@ def _plot_amplitudes(axes: Axes, study: NetStudy) -> None:
     _mark_limit(axes, sweep.limit)
     axes.set_xlim(0, 0.5)
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=PLOT_SIZE - 1, frameon=False)
+    axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False)
 
 
 def _plot_places(axes: Axes, study: NetStudy) -> None:
@@ -104,11 +114,23 @@ def _plot_places(axes: Axes, study: NetStudy) -> None:
     axes.set_xlim(0, 0.5)
     axes.set_ylim(0, 0.68)  # room for the legend above the curves
     axes.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    axes.legend(fontsize=PLOT_SIZE - 2, loc="upper left", ncols=2, framealpha=1, edgecolor="none")
+    axes.legend(
+        fontsize=scale_letters(PLOT_SIZE - 2),
+        loc="upper left",
+        ncols=2,
+        framealpha=1,
+        edgecolor="none",
+    )
 
 
 def _mark_limit(axes: Axes, limit: float) -> None:
     axes.axvline(limit, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
+
+
+def _name_panel(axes: Axes, words: str, size: float, room: float) -> None:
+    """Write a heading above axes that are so many inches wide."""
+    style = {"loc": "left", "weight": "bold"}
+    fit_text(axes.set_title(words, fontsize=scale_letters(size), **style), room)  # type: ignore[arg-type]
 
 
 def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
@@ -126,16 +148,16 @@ def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
             top = sheet.top + 0.3 + index // columns * (height + BELOW + 0.3)
             axes = sheet.add_plot(left, top, width, height, "shift (pixels)")
             words = "change of the class's probability" if name == "score" else name
-            axes.set_title(words, fontsize=13, loc="left", weight="bold")
+            _name_panel(axes, words, 13, width)
             for number, study in enumerate(studies):
                 _plot_shift(axes, study, name, number)
             axes.set_xticks(_choose_ticks(studies[0].shifts[None].shifts[-1]))
             # room for the legend above the curves
             axes.set_ylim(0, axes.get_ylim()[1] * (1.1 + 0.13 * len(studies) * (index == 0)))
             if index == 0:
-                axes.legend(fontsize=PLOT_SIZE - 1, frameon=False, loc="upper left")
+                axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False, loc="upper left")
             if index % columns == 0 and name != "score":
-                axes.set_ylabel("relative distance", fontsize=PLOT_SIZE)
+                axes.set_ylabel("relative distance", fontsize=scale_letters(PLOT_SIZE))
     return sheet.figure
 
 
@@ -170,7 +192,7 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
         for column, (words, values) in enumerate(measures):
             left = LEFT + column * (width + GAP)
             axes = sheet.add_plot(left, sheet.top + 0.35, width, TALL)
-            axes.set_title(words, fontsize=12, loc="left", weight="bold")
+            _name_panel(axes, words, 12, width)
             for index, (study, row) in enumerate(zip(studies, values, strict=True)):
                 axes.plot(range(len(BLURS)), row, label=study.title, **_line(index, marker=True))
             axes.set_xticks(range(len(BLURS)), ["none", "3 taps", "5 taps"])
@@ -178,7 +200,7 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_ylim(0, max(axes.get_ylim()[1] * 1.05, 1e-6))
             if column == 0:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
-                axes.legend(fontsize=PLOT_SIZE - 1, frameon=False)
+                axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False)
     return sheet.figure
 
 
@@ -225,7 +247,7 @@ def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylim(0, 1)
         if axes.lines[1:]:
-            axes.legend(fontsize=PLOT_SIZE, frameon=False)
+            axes.legend(fontsize=scale_letters(PLOT_SIZE), frameon=False)
     return sheet.figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style, scale_letters
 from vizcnn.tiles import Array, grid_columns, lay_out_grid
 
 BODY_HEIGHT = 6.7
@@ -75,11 +75,11 @@ class _Grid:
     @property
     def head(self) -> float:
         lines = (NAME_SIZE if self.panel.name else 0.0) + NOTE_SIZE * len(self.panel.notes)
-        return LINE * lines + 0.06 if lines else 0.0
+        return LINE * scale_letters(lines) + 0.06 if lines else 0.0
 
     @property
     def label(self) -> float:
-        return LINE * LABEL_SIZE + 0.02 if self.panel.labels else 0.0
+        return LINE * scale_letters(LABEL_SIZE) + 0.02 if self.panel.labels else 0.0
 
     @property
     def step(self) -> float:
@@ -159,9 +159,9 @@ def draw_filters(
 def _draw_head(sheet: Sheet, panel: FilterPanel, left: float, top: float, room: float) -> None:
     if panel.name:
         sheet.write(panel.name, left, top, NAME_SIZE, room=room, weight="bold")
-        top += LINE * NAME_SIZE
+        top += LINE * scale_letters(NAME_SIZE)
     for line, note in enumerate(panel.notes):
-        sheet.write(note, left, top + line * LINE * NOTE_SIZE, NOTE_SIZE, room=room)
+        sheet.write(note, left, top + line * LINE * scale_letters(NOTE_SIZE), NOTE_SIZE, room=room)
 
 
 def _draw_grid(sheet: Sheet, grid: _Grid, left: float, top: float) -> None:

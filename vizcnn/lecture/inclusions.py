@@ -9,11 +9,16 @@ from vizcnn.filters.exhibit import FilterExhibit, FilterSettings
 from vizcnn.filters.gallery import draw_grid, draw_measures, name_run
 from vizcnn.lecture.exhibits import Made, Studio
 from vizcnn.lecture.projection_figure import draw_projections
+from vizcnn.sheet import larger_letters
 
 UNITS = 6
 """Units of each layer in the figures of projections."""
+NARROW = ("grids",)
+"""Chapters whose figure is narrow, and comes large onto a slide as it is."""
 _SPOKEN = {"guided": "guided backprop"}
 """Names of methods as a lecture says them."""
+LARGER = 1.3
+"""Letters of included figures, over those of the other commands: a lecture hall is deep."""
 GRID_LAYER = "conv2"
 """Layer whose projections are searched for the first layer's grid, as in ZF's Figure 6 (d)."""
 
@@ -26,7 +31,8 @@ def make_filters(studio: Studio) -> Made:
         "First-layer filters of trained nets, as vizcnn filters draws them: Zeiler & Fergus 2013, "
         f"Figure 6 (b) and (c). {_say_weights(studio)}"
     )
-    figure = draw_grid(exhibits, settings, name_run(exhibits))
+    with larger_letters(LARGER):
+        figure = draw_grid(exhibits, settings, name_run(exhibits))
     return Made(caption, figure, text="Grids of first-layer filters, AlexNet and ZFNet")
 
 
@@ -71,7 +77,8 @@ def make_chapter(studio: Studio, name: str) -> Made:
     """Include a picture of the aliasing lab, with its caption."""
     chapter = _find_chapter(studio, name)
     nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
-    figure = chapter.draw(" · ".join([*nets, "photos: patches of scikit-image’s samples"]))
+    with larger_letters(1.0 if name in NARROW else LARGER):
+        figure = chapter.draw(" · ".join([*nets, "photos: patches of scikit-image’s samples"]))
     return Made(chapter.caption, figure, text=chapter.text)
 
 
