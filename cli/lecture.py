@@ -142,9 +142,7 @@ def _refuse_idle_options(context: click.Context) -> None:
         and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
     if idle:
-        raise click.UsageError(
-            f"--claims prints and writes nothing: leave {', '.join(idle)} out", context
-        )
+        raise click.UsageError(f"--claims only prints: leave {', '.join(idle)} out", context)
 
 
 def _print_claims(only: tuple[str, ...], as_json: bool) -> None:

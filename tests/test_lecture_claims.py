@@ -40,6 +40,19 @@ def test_k_of_parameters_may_be_1024():
     assert compare("112K", 112 * 1024, kibi=True) == "holds"
 
 
+def test_zeros_before_a_k_are_digits_but_for_some():
+    assert compare("1000K", 1_400_000) == "does not hold"
+    assert compare("1000K", 1000 * 1024, kibi=True) == "holds"
+    assert compare("~30%", 28.66) == "holds when rounded"
+    assert compare("30%", 28.66) == "does not hold"
+
+
+def test_a_note_on_a_slip_stands_only_where_there_is_one():
+    for claim in list_claims():
+        if "gives another number" in claim.why or "give another number" in claim.why:
+            assert claim.verdict == "does not hold", claim
+
+
 def test_numbers_are_read_as_they_are_written():
     assert parse_number("2.7K") == pytest.approx((2700.0, 100.0))
     assert parse_number("12x") == (12.0, 1.0)

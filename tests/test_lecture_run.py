@@ -44,7 +44,7 @@ def test_names_are_unique_and_in_the_lectures_order():
     ("only", "count"),
     [
         *(("vgg-memory", 1), ("inception-*", 4), ("claims", 3), ("resnet", 10)),
-        *(("VGG-Memory", 1), ("resnet, claims", 13), ("claims,claims-slips", 3)),
+        *(("VGG-Memory", 1), ("resnet, claims", 13), ("claims,claims-slips,", 3), ("goog*", 10)),
     ],
 )
 def test_parts_are_chosen_by_name_section_or_pattern(only, count):
@@ -213,6 +213,20 @@ def test_random_weights_are_told_of(tmp_path):
     assert [net.model for net in read_manifest(tmp_path / "out").nets] == ["alexnet"]
 
 
+def test_a_full_disk_ends_the_run_at_the_first_exhibit(tmp_path, monkeypatch):
+    made = []
+
+    def fill(path, text):
+        made.append(path)
+        raise VizcnnError("no space left: free some") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_module, "write_text", fill)
+    with pytest.raises(VizcnnError, match=r"^no space left: free some$"):
+        make(tmp_path / "out", "lenet-layers", "vgg-memory")
+    assert len(made) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_captions_are_escaped(tmp_path, monkeypatch):
     first = EXHIBITS[0]
     wild = replace(first, make=lambda studio: Made("<script>alert(1)</script> & more"))
@@ -236,7 +250,7 @@ def test_captions_are_escaped(tmp_path, monkeypatch):
         (("--out", ""), "it is empty: give a folder"),
         (("--out", __file__), "is a file; needed: a folder for the results"),
         (("--out", f"{__file__}/new/folder"), f"{__file__!r} is a file; needed: a folder"),
-        (("--claims", "--format", "png"), "leave --out, --format out"),
+        (("--claims", "--format", "png"), "--claims only prints: leave --out, --format out"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, arguments, told):

@@ -127,7 +127,9 @@ def test_architectures_stay_within_the_slide(name):
         assert box.x1 <= figure.bbox.x1 + 1
     # what is drawn are the net's sizes
     written = " ".join(text.get_text() for text in canvas.texts)
-    assert all(str(box.shape[0]) in written for box in list_boxes(name))
+    boxes = list_boxes(name)
+    lanes = max(box.groups for box in boxes)
+    assert all(str(box.shape[0] // (lanes, 1)[box.kind == "image"]) in written for box in boxes)
 
 
 def test_table_figures_have_letters_to_be_read():
@@ -155,6 +157,15 @@ def test_a_shrunk_figure_is_smaller_in_everything():
     shrink(figure, 0.5)
     assert measure_letters(figure) == pytest.approx([NARROWER * letter / 2 for letter in letters])
     assert figure.get_size_inches() == pytest.approx(size / 2)
+
+
+def test_heads_stand_aside_and_shortcuts_are_counted():
+    heads = [box.name for box in list_boxes("googlenet-training") if box.is_aside]
+    assert heads == ["aux1", "aux2"]
+    for net, counts in (("resnet-18", {0: 5, 1: 8}), ("resnet-101", {0: 5, 3: 2, 4: 1, 23: 1})):
+        found = [box.shortcuts for box in list_boxes(net)]
+        assert {count: found.count(count) for count in found} == counts
+    assert not any(box.shortcuts for box in list_boxes("googlenet"))
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

@@ -20,17 +20,24 @@ class Box:
         kind: A key of :data:`vizcnn.lecture.architecture_figure.KIND_COLOURS`.
         shape: (maps, rows, columns) or (units,).
         groups: Groups of the convolution that made it.
+        shortcuts: Additions in a block of layers, each the end of a shortcut around some of them.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     groups: int = 1
+    shortcuts: int = 0
 
     @property
     def side(self) -> int:
         """Rows of a map; 1 of a vector."""
         return self.shape[1] if len(self.shape) == 3 else 1
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it is an auxiliary head: nothing after it reads it."""
+        return self.name.startswith("aux")
 
     @property
     def is_vector(self) -> bool:
@@ -73,6 +80,7 @@ def _join_blocks(
             names.get(path, path) if len(block) > 1 else name_layer(block[0], names),
             "block" if len(block) > 1 else block[0][0].kind,
             block[-1][0].outputs,
+            shortcuts=sum(row.kind == "add" for parts in block for row in parts),
         )
         for path, block in blocks.items()
     ]

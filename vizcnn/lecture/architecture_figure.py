@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -29,6 +30,8 @@ LEVEL_INSET, INSET = 0.3, 0.75
 """Inches at the left that the first label needs, level and turned."""
 VECTOR = 0.1
 """Inches that a fully connected layer is wide."""
+ASIDE = 0.2
+"""Where heads stand that branch off, as a share of the height from above."""
 LEAST = 0.02
 """Inches that a box is wide at least, to be seen."""
 
@@ -81,7 +84,8 @@ def draw_architecture(name: str, caption: str) -> Figure:
         for box, left in zip(boxes, lefts, strict=True):
             _draw_lanes(axes, box, left, scale, lanes)
         _draw_links(axes, boxes, lefts, scale, lanes)
-        _write_labels(axes, boxes, lefts, scale, level)
+        _draw_shortcuts(axes, boxes, lefts, scale)
+        _write_labels(axes, boxes, lefts, scale, level, lanes)
         _write_legend(slide, boxes)
     return slide.figure
 
@@ -153,11 +157,40 @@ def _draw_lanes(axes: Axes, box: Box, left: float, scale: _Scale, lanes: int) ->
     if box.kind == "image":  # all lanes see the same one
         _draw_stack(axes, box, left, 0.35 + LONGEST / 2, scale, 1)
         return
+    if box.is_aside:
+        _draw_aside(axes, box, left, scale)
+        return
     for middle in _middles(lanes):
         if box.is_vector:
             _draw_vector(axes, box, left, middle, scale, lanes)
         else:
             _draw_stack(axes, box, left, middle, scale, lanes)
+
+
+def _draw_aside(axes: Axes, box: Box, left: float, scale: _Scale) -> None:
+    """Draw a head above the line from which it branches off."""
+    end = 0.35 + LONGEST / 2
+    middle = 0.35 + LONGEST * ASIDE
+    axes.plot([left + VECTOR / 2] * 2, [middle, end], color="#777777", linewidth=1.0, zorder=0)
+    _draw_vector(axes, box, left, middle, scale, 1)
+
+
+def _draw_shortcuts(
+    axes: Axes, boxes: Sequence[Box], lefts: Sequence[float], scale: _Scale
+) -> None:
+    """Draw an arc over every block with shortcuts; of more than one with their number."""
+    for box, left in zip(boxes, lefts, strict=True):
+        if not box.shortcuts:
+            continue
+        right = left + _width(box, scale)
+        middle = 0.35 + LONGEST / 2
+        top = middle - box.side * scale.side * (1 + SLANT) / 2 - 0.32
+        style: dict[str, Any] = {"color": "#777777", "linewidth": 1.5}
+        across = [left - 0.05, left - 0.05, right + 0.05, right + 0.05]
+        axes.plot(across, [middle, top, top, middle], **style)
+        if box.shortcuts > 1:
+            words = f"×{box.shortcuts}"
+            axes.text((left + right) / 2, top - 0.05, words, fontsize=SMALL, ha="center")
 
 
 def _draw_vector(
@@ -197,10 +230,11 @@ def _draw_links(
 ) -> None:
     """Draw what each lane sees: its own maps only, or those of all lanes."""
     middles = _middles(lanes)
-    for place in range(1, len(boxes)):
-        start = lefts[place - 1] + _width(boxes[place - 1], scale) + 0.02
+    line = [place for place, box in enumerate(boxes) if not box.is_aside]
+    for former, place in pairwise(line):
+        start = lefts[former] + _width(boxes[former], scale) + 0.02
         stop = lefts[place] - 0.02
-        before = [0.35 + LONGEST / 2] if boxes[place - 1].kind == "image" else middles
+        before = [0.35 + LONGEST / 2] if boxes[former].kind == "image" else middles
         crosses = boxes[place].kind in ("conv", "fc") and boxes[place].groups < lanes
         for number, end in enumerate(middles):
             for index, begin in enumerate(before):
@@ -209,7 +243,12 @@ def _draw_links(
 
 
 def _write_labels(
-    axes: Axes, boxes: Sequence[Box], lefts: Sequence[float], scale: _Scale, level: bool
+    axes: Axes,
+    boxes: Sequence[Box],
+    lefts: Sequence[float],
+    scale: _Scale,
+    level: bool,
+    lanes: int,
 ) -> None:
     turned: dict[str, Any] = {"rotation": 55, "ha": "right", "rotation_mode": "anchor"}
     for box, left in zip(boxes, lefts, strict=True):
@@ -217,12 +256,19 @@ def _write_labels(
         axes.text(
             middle if level else middle + 0.08,
             0.35 + LONGEST + 0.12,
-            f"{box.name}{chr(10) if level else '  '}{describe_size(box.shape)}",
+            f"{box.name}{chr(10) if level else '  '}{_say_size(box, lanes)}",
             fontsize=BODY - 1 if level else SMALL,
             va="top" if level else "center_baseline",
             parse_math=False,
             **({"ha": "center"} if level else turned),
         )
+
+
+def _say_size(box: Box, lanes: int) -> str:
+    """Write a box's size; in lanes, how many boxes of which."""
+    if lanes == 1 or box.kind == "image":
+        return describe_size(box.shape)
+    return f"{lanes} · {describe_size((box.shape[0] // lanes, *box.shape[1:]))}"
 
 
 def _write_legend(slide: Slide, boxes: Sequence[Box]) -> None:

@@ -11,7 +11,7 @@ from vizcnn.lecture.layer_tables import (
     name_layer,
     name_paths,
 )
-from vizcnn.lecture.nets import find_net, trace_net
+from vizcnn.lecture.nets import find_net, input_shape, trace_net
 from vizcnn.lecture.tables import Cell, Table
 
 
@@ -51,13 +51,18 @@ def compare_nets(first: str, second: str) -> tuple[Difference, ...]:
         [('11×11', '7×7')]
     """
     one, other = _list_layers(first), _list_layers(second)
-    found: list[Difference] = []
+    found = _compare_inputs(first, second)
     for name in dict.fromkeys([*one, *other]):
         if name in one and name in other:
             found += _compare_layers(name, one[name], other[name])
         else:
             found.append(Difference(name, "layer", _tell_kind(one, name), _tell_kind(other, name)))
     return (*found, *_compare_order(list(one), list(other)))
+
+
+def _compare_inputs(first: str, second: str) -> list[Difference]:
+    sizes = [describe_size(input_shape(name)) for name in (first, second)]
+    return [] if sizes[0] == sizes[1] else [Difference("input", "size", sizes[0], sizes[1])]
 
 
 def _tell_kind(net: Mapping[str, LayerRow], name: str) -> Cell:

@@ -89,7 +89,8 @@ def make_dropout(studio: Studio) -> Made:
     found = drop_units(model, studio.read(model), studio.generator())
     spread = found.probabilities
     caption = (
-        f"{LAYER} of {model.title} ({model.provenance.describe()}) on {name_photo(studio.photo)}: "
+        f"{LAYER} of {model.title} ({model.provenance.describe()}) on {name_photo(studio.photo)} "
+        f"at {model.input_size} × {model.input_size} px: "
         f"{len(found.units)} units, {SHOWN} of them shown, dropped with p = {RATE:g}; what is kept "
         f"counts double. The mean of {len(spread)} masks is off by {found.mean_error:.1%} of the "
         f"activations. Probability of “{found.label}”: {found.whole:.1%} without dropout; under a "

@@ -31,6 +31,8 @@ SECTIONS = {
 """Parts of the lecture, in its order."""
 
 
+PHOTOS = 4
+"""Photos in the aliasing lab; more take minutes."""
 TRAINED = ("alexnet", "zfnet")
 """Nets of the zoo that are shown with trained weights, in the parts of the same names."""
 
@@ -59,8 +61,9 @@ def split_names(only: Sequence[str]) -> tuple[str, ...]:
         >>> split_names(["VGG, lenet", "resnet-*"])
         ('vgg', 'lenet', 'resnet-*')
     """
-    names = (name.strip().lower() for text in only for name in text.split(","))
-    return tuple(dict.fromkeys(names))
+    names = [name.strip().lower() for text in only for name in text.split(",")]
+    given = [name for name in names if name]  # a comma at the end names nothing
+    return tuple(dict.fromkeys(given or names))
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class Studio:
         from vizcnn.aliasing.study import LabSettings, study_net
 
         nets = (self.alexnet, self.zfnet)
-        settings = LabSettings(units=16, most_photos=4, shifts=4)
+        settings = LabSettings(units=16, most_photos=PHOTOS, shifts=4)
         period, photos = find_period(nets), read_samples()
         return tuple(study_net(net, photos, settings, period, self.progress) for net in nets)
 

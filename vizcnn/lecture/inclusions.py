@@ -7,7 +7,7 @@ from vizcnn.deconvnet import Projector
 from vizcnn.exhibit import DeconvSettings, PhotoExhibit
 from vizcnn.filters.exhibit import FilterExhibit, FilterSettings
 from vizcnn.filters.gallery import draw_grid, draw_measures, name_run
-from vizcnn.lecture.exhibits import Made, Studio
+from vizcnn.lecture.exhibits import PHOTOS, Made, Studio
 from vizcnn.lecture.projection_figure import draw_projections
 from vizcnn.sheet import larger_letters
 
@@ -63,10 +63,12 @@ def make_projections(studio: Studio, method: str) -> Made:
     projector = Projector(studio.zfnet, method)
     exhibit = PhotoExhibit(projector, studio.zfnet, settings, studio.photo, Path("unused"))
     name = _SPOKEN.get(method, method)
+    size = studio.zfnet.input_size
     (best, share), *_ = studio.zfnet.classify(exhibit.pixels)[0]
     caption = (
-        f"The strongest units on {exhibit.name}, which {studio.zfnet.title} calls “{best}” "
-        f"({share:.1%}); on the right their activations. {exhibit.caption}."
+        f"The strongest units on {exhibit.name} at {size} × {size} px, which "
+        f"{studio.zfnet.title} calls “{best}” ({share:.1%}); on the right their activations. "
+        f"{exhibit.caption}."
     )
     title = f"{studio.zfnet.title}: what units see, by {name}"
     figure = draw_projections(exhibit.project_strips(), title, caption)
@@ -77,8 +79,9 @@ def make_chapter(studio: Studio, name: str) -> Made:
     """Include a picture of the aliasing lab, with its caption."""
     chapter = _find_chapter(studio, name)
     nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
+    photos = f"{PHOTOS} photos (patches of scikit-image’s samples); vizcnn aliasing takes more"
     with larger_letters(1.0 if name in NARROW else LARGER):
-        figure = chapter.draw(" · ".join([*nets, "photos: patches of scikit-image’s samples"]))
+        figure = chapter.draw(" · ".join([*nets, photos]))
     return Made(chapter.caption, figure, text=chapter.text)
 
 

@@ -120,7 +120,7 @@ def _write_long(table: Table, rows: list[str], places: str) -> str:
         r"  \bottomrule",
         r"  \endfoot",
         # names of functions have no other place to break
-        *[re.sub(r"(\\_|\((?='))", r"\1\\allowbreak{}", row) for row in rows],
+        *[re.sub(r"(\\_|[/-]|\((?='))", r"\1\\allowbreak{}", row) for row in rows],
         r"\end{longtable}",
         *[rf"\par\small {escape_latex(note)}" for note in table.notes],
     ]
@@ -138,7 +138,7 @@ def _place_columns(table: Table, letters: Sequence[int], broken: Sequence[bool],
     places = ["r" if right else "l" for right in table.numeric]
     for place, count in enumerate(asked):
         if count:
-            share = max(left * count / sum(asked), 0.05)
+            share = max(left * count / sum(asked), 0.07)
             places[place] = rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
     return "".join(places)
 

@@ -30,6 +30,8 @@ _FOLDED = ("relu", "sigmoid", "tanh", "dropout", "batch norm")
 _CHAINS = ("features", "classifier", "stem")
 """Parts of nets that are plain chains, no blocks."""
 
+ONCE = "On this slide each layer counts once: what works in place is not counted again."
+EACH = "Every operation counts, also those that may work in place; on the slide each layer once."
 NOTES = (
     "Computed by running the net on one image. Parameters with biases; multiply-adds of "
     "convolutions and fully connected layers; memory of the outputs in float32, 1 kB = 1000 bytes.",
@@ -48,7 +50,7 @@ def make_layer_table(name: str) -> Table:
     """
     rows = trace_net(name)
     cells = [_describe_input(name), *(_describe_row(row) for row in rows)]
-    return _finish(name, cells)
+    return _finish(name, cells, EACH)
 
 
 def make_slide_table(name: str, most: int = MOST_ROWS) -> Table:
@@ -66,7 +68,7 @@ def make_slide_table(name: str, most: int = MOST_ROWS) -> Table:
         cells = [_describe_input(name), *_group_rows(rows, depth, name_paths(name))]
         if len(cells) <= most:
             break
-    return _round_memory(_finish(name, cells))
+    return _round_memory(_finish(name, cells, ONCE))
 
 
 def _round_memory(table: Table) -> Table:
@@ -196,7 +198,9 @@ def _describe_block(
     if len(layers) == 1:
         return _describe_layer(layers[0], names)
     firsts = [parts[0] for parts in layers]
-    kinds = {kind: sum(row.kind == kind for row in firsts) for kind in ("conv", "max pool", "fc")}
+    kinds = {
+        kind: sum(row.kind == kind for row in firsts) for kind in ("conv", "max pool", "fc", "add")
+    }
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     activations = sum(row.activations for row in firsts)
     return (
@@ -213,7 +217,7 @@ def _describe_block(
     )
 
 
-def _finish(name: str, cells: Sequence[tuple[Cell, ...]]) -> Table:
+def _finish(name: str, cells: Sequence[tuple[Cell, ...]], counted: str) -> Table:
     counts = [sum(int(str(row[place])) for row in cells) for place in (6, 7, 8)]
     total: tuple[Cell, ...] = ("total", *[None] * 5, *counts, BYTES * counts[1] / 1000)
     return Table(
@@ -221,5 +225,5 @@ def _finish(name: str, cells: Sequence[tuple[Cell, ...]]) -> Table:
         COLUMNS,
         (*cells, total),
         totals=1,
-        notes=NOTES,
+        notes=(*NOTES, counted),
     )

@@ -46,7 +46,9 @@ def make_memory_table(name: str) -> Table:
         ("in MB", None, None, f"{BYTES * sums[0] / 1e6:.1f}", None, f"{BYTES * sums[1] / 1e6:.1f}")
     )
     columns = ("layer", "kind", "memory", "numbers", "weights", "parameters")
-    return Table(f"{find_net(name).title}: memory and parameters", columns, tuple(rows), totals=2)
+    title = f"{find_net(name).title}: memory and parameters"
+    notes = ("Parameters without biases, as in the lecture.",)
+    return Table(title, columns, tuple(rows), totals=2, notes=notes)
 
 
 def _write_outputs(row: LayerRow) -> str:

@@ -97,6 +97,7 @@ def _write_caption(studio: Studio, model: ZooModel, found: NormalisedMaps) -> st
     item = told.figure("alexnet-lrn-top1")
     return (
         f"conv1 of {model.title} ({model.provenance.describe()}) on {name_photo(studio.photo)} "
+        f"at {model.input_size} × {model.input_size} px "
         f"before and after norm1: b = a / ({layer.k:g} + {layer.alpha / layer.size:g} "
         f"Σ a²)^{layer.beta:g}, the sum over {layer.size} neighbouring maps. Active numbers are "
         f"divided by {active.min():.3f} to {active.max():.3f} ({active.median():.3f} in the "

@@ -74,7 +74,8 @@ def make_overlapping_pooling(studio: Studio) -> Made:
         for words, found in pooled.items()
     )
     caption = (
-        f"norm1 of {model.title} ({model.provenance.describe()}) on {name_photo(studio.photo)}, "
+        f"norm1 of {model.title} ({model.provenance.describe()}) on {name_photo(studio.photo)} "
+        f"at {model.input_size} × {model.input_size} px, "
         f"{len(maps)} maps, pooled at stride {STRIDE} both ways. {sizes}. The deconvnet adds up "
         "what "
         "comes back to a shared maximum. The paper gained "

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from vizcnn.labels import COLOURS
 from vizcnn.lecture.architecture_figure import draw_architecture
 from vizcnn.lecture.claims.listing import (
+    count_verdicts,
     list_claims,
     make_claims_table,
     make_slips_table,
@@ -73,7 +74,7 @@ def make_net_table(studio: Studio) -> Made:
             count_layers(name),
             count_parameters(name),
             sum(row.multiply_adds for row in trace_net(name)),
-            count_all_outputs(name),
+            make_slide_table(name).rows[-1][7],
         )
         for name, net in NETS.items()
     )
@@ -81,7 +82,7 @@ def make_net_table(studio: Studio) -> Made:
     table = Table("The lecture’s nets", columns, rows)
     caption = (
         "Layers: convolutions and fully connected layers on the longest way. Parameters with "
-        "biases. Activations: of the image, convolutions, poolings and fully connected layers."
+        "biases. Activations: of the image and every layer, what works in place not counted again."
     )
     return Made(caption, draw_table(table, caption), table)
 
@@ -164,9 +165,7 @@ def make_memory(studio: Studio) -> Made:
     table = make_memory_table("vgg-d")
     caption = (
         f"{count_all_outputs('vgg-d'):,} numbers, {count_megabytes('vgg-d'):.1f} MB in float32 "
-        "for one "
-        "image going forward. Parameters without biases, as in the "
-        "lecture."
+        "for one image going forward."
     )
     return Made(caption, draw_table(table, caption), table)
 
@@ -179,7 +178,7 @@ def make_shares(studio: Studio) -> Made:
         + ", ".join(
             f"{parts['fully connected']:.1%} of the {what}" for what, parts in shares.items()
         )
-        + "."
+        + " (the image’s not counted)."
     )
     columns = ("what", *next(iter(shares.values())))
     rows: list[tuple[Cell, ...]] = [
@@ -261,5 +260,9 @@ def make_slips(studio: Studio, in_tables: bool) -> Made:
     """Draw what does not hold, in the lecture's tables or beside them."""
     claims = list_claims()
     table = make_slips_table(claims, in_tables)
-    caption = f"{say_verdicts(claims)}. Why is told in the table of all claims."
+    slips = count_verdicts(claims)["does not hold"]
+    caption = (
+        f"{len(table.rows)} of the {slips} that do not hold; {say_verdicts(claims)}. Why is told "
+        "in the table of all claims."
+    )
     return Made(caption, draw_table(table, caption), table)

@@ -87,7 +87,7 @@ def choose_exhibits(only: Sequence[str]) -> tuple[Exhibit, ...]:
 def _fits(exhibit: Exhibit, wanted: str) -> bool:
     if wanted in SECTIONS:
         return exhibit.section == wanted
-    return fnmatch.fnmatchcase(exhibit.name, wanted)
+    return any(fnmatch.fnmatchcase(name, wanted) for name in (exhibit.name, exhibit.section))
 
 
 def make_lecture(
@@ -127,6 +127,8 @@ def make_lecture(
             try:
                 written = _write_exhibit(exhibit, studio, settings, staging)
             except Exception as error:
+                if isinstance(error.__cause__ or error, OSError):
+                    raise  # a full disk would stop every other one too
                 failures.append(Failure(source=exhibit.name, error=_say_error(error)))
             else:
                 made.setdefault(exhibit.section, []).append(written)

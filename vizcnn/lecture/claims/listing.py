@@ -1,5 +1,6 @@
 """All claims, as a table."""
 
+import fnmatch
 from collections.abc import Sequence
 from functools import cache
 
@@ -45,11 +46,12 @@ def choose_claims(only: Sequence[str]) -> tuple[Claim, ...]:
     sections = tuple(dict.fromkeys(claim.section for claim in claims))
     wanted = split_names(only) or sections
     for name in wanted:
-        if name not in sections:
+        if not fnmatch.filter(sections, name):
             raise VizcnnError(
                 f"no claims of a part {name!r}; those with claims: {', '.join(sections)}"
             )
-    return tuple(claim for claim in claims if claim.section in wanted)
+    chosen = {section for name in wanted for section in fnmatch.filter(sections, name)}
+    return tuple(claim for claim in claims if claim.section in chosen)
 
 
 def count_verdicts(claims: tuple[Claim, ...]) -> dict[str, int]:

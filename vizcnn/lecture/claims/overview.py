@@ -30,7 +30,7 @@ _NOTES = {
 def list_claims() -> list[Claim]:
     """Check the years; list the error rates of the depth figure with their sources."""
     told = read_published()
-    rates = [row[3] for row in told.table("errors-by-year").rows]
+    rates = [(f"{row[1]}, {row[0]}", str(row[3])) for row in told.table("errors-by-year").rows]
     return [
         *(
             judge(
@@ -42,11 +42,11 @@ def list_claims() -> list[Claim]:
             cite(
                 SECTION,
                 "icml2016_tutorial_deep_residual_networks",
-                f"{item.unit}, {item.name.removeprefix('ilsvrc-')}",
+                f"{item.unit}, {entry}",
                 f"{item.value:g} %",
                 told.cite(item),
                 item.note,
             )
-            for item in (told.figure(str(name)) for name in rates)
+            for entry, item in ((entry, told.figure(name)) for entry, name in rates)
         ),
     ]

@@ -75,7 +75,7 @@ def judge(
     always = why.startswith("!")
     told = why.removeprefix("!") if always or verdict != "holds" else ""
     if verdict == "does not hold" and isinstance(value, int | float):
-        told = f"{describe_miss(claimed, value)} {told}".strip()
+        told = f"{describe_miss(claimed, value, kibi)} {told}".strip()
     return Claim(
         section,
         quote,
@@ -92,7 +92,8 @@ def compare(claimed: str, value: Any, kibi: bool = False) -> Verdict:
     """Compare a claim with a value.
 
     A number holds when rounded if it is the value to as many digits as it is written with, to
-    the nearest or downwards; zeros at its end are no digits of its own after a ``~`` or a K or M.
+    the nearest or downwards; zeros at its end are no digits of its own after a ``~``, nor after
+    the second before a K or M.
 
     Example:
         >>> compare("49", 49), compare("~150K", 150_528), compare("122M", 123_633_664)
@@ -102,9 +103,10 @@ def compare(claimed: str, value: Any, kibi: bool = False) -> Verdict:
     if parsed is None or isinstance(value, str):
         return "holds" if claimed == str(value) else "does not hold"
     number, step = parsed
-    for actual in (float(value), float(value) * 1000 / 1024) if kibi else (float(value),):
-        if math.isclose(number, actual, rel_tol=1e-9):
-            return "holds"
+    actuals = (float(value), float(value) * 1000 / 1024) if kibi else (float(value),)
+    if any(math.isclose(number, actual, rel_tol=1e-9) for actual in actuals):
+        return "holds"
+    for actual in actuals:
         if step and (abs(number - actual) <= step / 2 or 0 <= actual - number < step):
             return "holds when rounded"
     return "does not hold"
@@ -127,8 +129,9 @@ def parse_number(text: str) -> tuple[float, float] | None:
         return number, factor * 10.0 ** -len(digits.split(".")[1])
     if not suffix and not text.startswith("~"):
         return number, 0.0  # written in full: meant in full
-    zeros = len(digits) - len(digits.rstrip("0")) if len(digits) > 1 else 0
-    return number, factor * 10.0**zeros
+    zeros = len(digits) - len(digits.rstrip("0"))
+    least = 1 if text.startswith("~") else 2
+    return number, factor * 10.0 ** max(min(zeros, len(digits) - least), 0)
 
 
 def read_number(text: str) -> float:
@@ -143,8 +146,8 @@ def read_number(text: str) -> float:
     return parsed[0]
 
 
-def describe_miss(claimed: str, value: float) -> str:
-    """Say by how much a claim is off.
+def describe_miss(claimed: str, value: float, kibi: bool = False) -> str:
+    """Say by how much a claim is off; also with 1024 for a K that may be meant so.
 
     Example:
         >>> describe_miss("356,816,512", 346_816_512)
@@ -155,7 +158,11 @@ def describe_miss(claimed: str, value: float) -> str:
         return ""
     off = parsed[0] - float(value)
     share = f" ({abs(off / value):.1%})".replace("%", " %") if value else ""
-    return f"Off by {_show(abs(off))}{share}."
+    also = ""
+    if kibi:
+        actual = value * 1000 / 1024
+        also = f"; with K = 1024 by {abs(parsed[0] - actual) / actual:.1%}".replace("%", " %")
+    return f"Off by {_show(abs(off))}{share}{also}."
 
 
 def cite(section: str, quote: str, what: str, claimed: str, source: str, why: str = "") -> Claim:
