@@ -18,6 +18,7 @@ test: lint types check
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.tested
 	$(BIN)/mypy

@@ -33,14 +33,13 @@ import torch
 from PIL import Image
 
 import vizcnn
-from vizcnn.devices import choose_device
-from vizcnn.layers import list_stages, select_layers
+from vizcnn.basics.devices import choose_device
+from vizcnn.basics.machine import prepare_cpu
 from vizcnn.mining.identity import describe_identity
 from vizcnn.mining.lots import LOT, choose_workers, read_lots
 from vizcnn.mining.photo_sets import FolderPhotos, PartOfPhotos, PhotoSet
-from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.mining.search import search_layers
-from vizcnn.training.machine import prepare_cpu
+from vizcnn.mining.run import MiningSettings, mine, search_layers
+from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
 
 SMALLEST_SIDE = 32

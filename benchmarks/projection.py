@@ -7,10 +7,10 @@ Random weights, the argmax place of each unit, both in one run and in turn, forw
 Beside the ratio stands the time that the cone's own multiplications would take at the rate of the
 machine's best convolution, and how many times that vizcnn takes for the projections (the forward
 pass, which is not part of the cone, has a column of its own). The two give the same pictures
-wherever Captum is right (tests/test_oracles.py). The rate is measured anew beside every row. The
-second table times top-9 projections over photos: the search for the strongest places, which both
-need, has a column of its own; of Captum's loop, which runs the photo anew for every unit, a sample
-is timed and scaled.
+wherever Captum is right (tests/projection/test_oracles.py). The rate is measured anew beside every
+row. The second table times top-9 projections over photos: the search for the strongest places,
+which both need, has a column of its own; of Captum's loop, which runs the photo anew for every
+unit, a sample is timed and scaled.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import vizcnn
-from vizcnn.backward import Way
-from vizcnn.cones.cone import Cone
-from vizcnn.devices import choose_device
-from vizcnn.graph import trace_nodes
-from vizcnn.mining.forward import watch_layers
-from vizcnn.targets import choose_targets, find_first_maximum
+from vizcnn.basics.devices import choose_device
+from vizcnn.projection.cone import Cone
+from vizcnn.projection.targets import choose_targets, find_first_maximum
+from vizcnn.recording.backward import Way
+from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.watch import watch_layers
 from vizcnn.zoo.model import ZooModel
 
 PAIRS = (

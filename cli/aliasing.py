@@ -19,7 +19,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, report_gallery
-from vizcnn.samples import SAMPLES
+from vizcnn.photos.samples import SAMPLES
 
 DEFAULT_MODELS = ("alexnet", "alexnet-7x7", "zfnet")
 
@@ -92,8 +92,8 @@ def aliasing(
     Filters and their spectra, zone plate and gratings, photos that move, the cure by blurring, and
     the grid in the second layer's projections: Zeiler & Fergus, section 4.1 and Figure 6.
     """
-    from vizcnn.aliasing.lab import make_aliasing_page
-    from vizcnn.aliasing.study import LabSettings
+    from vizcnn.measures.study import LabSettings
+    from vizcnn.pages.aliasing import make_aliasing_page
 
     photos = find_given_photos(context, "--images", images) if images else []
     settings = LabSettings(

@@ -24,7 +24,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, report_gallery
-from vizcnn.samples import SAMPLES
+from vizcnn.photos.samples import SAMPLES
 
 
 @click.command()
@@ -98,10 +98,9 @@ def deconv(
 
     For each layer the strongest units, each beside the patch of the photo in its receptive field.
     """
-    from vizcnn.exhibit import DeconvSettings
-    from vizcnn.layers import list_stages, select_layers
-    from vizcnn.photo_gallery import make_deconv_gallery
-    from vizcnn.targets import parse_position
+    from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
+    from vizcnn.projection.targets import parse_position
+    from vizcnn.recording.layers import list_stages, select_layers
 
     given = images or ("motorcycle",)
     photos = find_given_photos(context, "--image", given)

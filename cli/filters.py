@@ -97,8 +97,7 @@ def filters(
     Per filter and net: peak frequency, orientation, bandwidth, energy, dead filters, and the
     shares of low, mid and high frequency.
     """
-    from vizcnn.filters.exhibit import FilterSettings
-    from vizcnn.filters.gallery import make_filter_gallery
+    from vizcnn.pages.filters import FilterSettings, make_filter_gallery
 
     check_counts(context, models, "--layer", layers)
     settings = FilterSettings(

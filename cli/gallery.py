@@ -124,12 +124,12 @@ def gallery(
     each. The site has a page per layer and per unit. A run that was ended goes on when the same
     command is given again.
     """
-    from vizcnn.layers import list_stages, select_layers
+    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.mining.photo_sets import FolderPhotos, SamplePatches
-    from vizcnn.top_gallery.gallery import make_top_gallery
-    from vizcnn.top_gallery.settings import TopSettings
-    from vizcnn.top_gallery.work_folder import INDEX_NAME
-    from vizcnn.training.machine import prepare_cpu
+    from vizcnn.pages.layers.gallery import make_top_gallery
+    from vizcnn.pages.layers.job import TopSettings
+    from vizcnn.pages.layers.work_folder import INDEX_NAME
+    from vizcnn.recording.layers import list_stages, select_layers
 
     if "" in data:  # for Path, that is the current folder
         raise click.UsageError("--data is empty: give a folder of photos", context)

@@ -17,7 +17,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, report_gallery
-from vizcnn.samples import SAMPLES
+from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims.record import Claim
@@ -109,10 +109,10 @@ def lecture(
         _refuse_idle_options(context)
         _print_claims(only, as_json)
         return
-    from vizcnn.devices import choose_device
-    from vizcnn.lecture.exhibits import Studio
+    from vizcnn.basics.devices import choose_device
     from vizcnn.lecture.run import LectureSettings, make_lecture
-    from vizcnn.samples import find_sample
+    from vizcnn.lecture.studio import Studio
+    from vizcnn.photos.samples import find_sample
 
     refuse_empty(context, "--image", image)
     photo = find_sample(image) or Path(image)
@@ -149,7 +149,7 @@ def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
     """Print claims: as JSON, or a line each with what does not hold told below."""
     from dataclasses import asdict
 
-    from vizcnn.lecture.claims.listing import choose_claims, say_verdicts
+    from vizcnn.lecture.claim_listing import choose_claims, say_verdicts
 
     claims = choose_claims(only)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import click
 
 import vizcnn
+from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.cli.aliasing import aliasing
 from vizcnn.cli.deconv import deconv
 from vizcnn.cli.filters import filters
@@ -18,7 +19,6 @@ from vizcnn.cli.receptive import receptive
 from vizcnn.cli.start import INTERRUPTED, TOLD
 from vizcnn.cli.train import train
 from vizcnn.cli.weights import weights
-from vizcnn.errors import VizcnnError, nearest_names
 
 FAILED = 2
 """Exit status of an error."""

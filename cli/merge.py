@@ -30,8 +30,8 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 
     The joint index is the same to the last byte as one run over all the photos makes.
     """
-    from vizcnn.mining.index_file import read_index, write_index
-    from vizcnn.mining.merging import merge_indexes
+    from vizcnn.mining.index import read_index, write_index
+    from vizcnn.mining.ranking import merge_indexes
 
     index = merge_indexes([read_index(file) for file in files], [repr(str(file)) for file in files])
     if out.exists():

@@ -99,10 +99,10 @@ def mine(
     One pass over any number of photos. Run the same command again to go on after a break: the
     index becomes the same to the last byte.
     """
-    from vizcnn.layers import list_stages, select_layers
+    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.mining.photo_sets import choose_part, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
-    from vizcnn.training.machine import prepare_cpu
+    from vizcnn.recording.layers import list_stages, select_layers
 
     prepare_cpu()
     net = load_model(model, weights, device, seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -116,7 +116,7 @@ normalisation_option = click.option(
     "it over for the deconvnet only.",
 )
 PASSES_OVER = {"auto": None, "pass": True, "gradient": False}
-"""What --normalisation means for :class:`vizcnn.deconvnet.Projector`."""
+"""What --normalisation means for :class:`vizcnn.projection.deconvnet.Projector`."""
 
 unruled_option = click.option(
     "--unruled",
@@ -185,7 +185,7 @@ def out_option(default: str) -> Callable[[Command], Command]:
 def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
     """Load a net as the options say."""
     import vizcnn
-    from vizcnn.devices import choose_device
+    from vizcnn.basics.devices import choose_device
 
     wanted = None if weights in ("random", "none") else weights
     return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
@@ -208,8 +208,8 @@ def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...])
     Raises:
         click.UsageError: If a name is empty, which Path would take for the current folder.
     """
-    from vizcnn.images import find_photos
-    from vizcnn.samples import find_sample
+    from vizcnn.photos.images import find_photos
+    from vizcnn.photos.samples import find_sample
 
     for name in given:
         refuse_empty(context, flag, name)

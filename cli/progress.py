@@ -18,7 +18,7 @@ def bar(
     unit: str = "it",
     initial: int = 0,
 ) -> Iterator[T]:
-    """Show on standard error how far an iteration is; a :class:`vizcnn.progress.Progress`."""
+    """Show on standard error how far an iteration is; see :mod:`vizcnn.basics.progress`."""
     from tqdm import tqdm  # costs a part of the 0.3 s that --help may take
 
     return iter(

@@ -17,7 +17,7 @@ from vizcnn.cli.options import (
     quote_command,
 )
 from vizcnn.cli.report import report_gallery
-from vizcnn.samples import SAMPLES
+from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.gallery.receptive_manifest import ReceptiveLayer
@@ -80,9 +80,8 @@ def receptive(
     Per layer: the size of the receptive field before the image's edge cuts it, the stride from
     unit to unit, where the first one begins, and the share of the image that the middle unit sees.
     """
-    from vizcnn.layers import select_layers
-    from vizcnn.receptive.exhibit import ReceptiveSettings, parse_unit
-    from vizcnn.receptive.gallery import make_receptive_gallery
+    from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery, parse_unit
+    from vizcnn.recording.layers import select_layers
 
     unit = parse_unit(position)
     photos = find_given_photos(context, "--image", (image,))

@@ -141,10 +141,10 @@ def train(
 
     Run the same command again to go on after a break: nothing is lost but the last minutes.
     """
-    from vizcnn.devices import choose_device
+    from vizcnn.basics.devices import choose_device
+    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
-    from vizcnn.training.machine import prepare_cpu
     from vizcnn.training.photos import open_photos
 
     prepare_cpu(threads)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vizcnn.gallery.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile
 from vizcnn.gallery.records import Net, PageFigure
+from vizcnn.measures.filter_numbers import FilterSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,39 +48,6 @@ class FilterTile:
     colour: float | None
     strongest_channel: int
     strongest_share: float
-    channels_used: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilterSummary:
-    """All filters of a layer in a few numbers; dead ones are left out of all but the counts.
-
-    Attributes:
-        filters: How many there are.
-        dead: How many of them are dead.
-        lowpass: How many have the maximum of their spectrum at zero frequency.
-        oriented: How many have an orientation.
-        energy: Median energy.
-        low, mid, high: Mean shares 0..1 of the energy by frequency.
-        peak: Median peak frequency of those that are not low-pass, if any.
-        selectivity: Median selectivity, 0..1.
-        bandwidth: Median bandwidth in octaves of those that have one, if any.
-        colour: Mean share of colour in the energy, 0..1; None where there are no colours.
-        channels_used: Median effective number of input channels.
-    """
-
-    filters: int
-    dead: int
-    lowpass: int
-    oriented: int
-    energy: float
-    low: float
-    mid: float
-    high: float
-    peak: float | None
-    selectivity: float
-    bandwidth: float | None
-    colour: float | None
     channels_used: float
 
 

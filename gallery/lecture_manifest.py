@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vizcnn.gallery.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.records import Net
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.codec import ManifestError, decode, encode, parse
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import write_text
 from vizcnn.gallery.aliasing_manifest import AliasingManifest
-from vizcnn.gallery.codec import ManifestError, decode, encode, parse
 from vizcnn.gallery.deconv_manifest import DeconvManifest
-from vizcnn.gallery.files import write_text
 from vizcnn.gallery.filter_manifest import FilterManifest
 from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.receptive_manifest import ReceptiveManifest
@@ -57,7 +57,7 @@ def from_json(text: str) -> Manifest:
     Example:
         >>> from_json('{"kind": "recipe"}')
         Traceback (most recent call last):
-        vizcnn.gallery.codec.ManifestError: manifest of kind 'recipe': ...
+        vizcnn.basics.codec.ManifestError: manifest of kind 'recipe': ...
     """
     raw = parse(text)
     kind = raw.get("kind") if isinstance(raw, dict) else None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vizcnn.gallery.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile
 
 
 @dataclass(frozen=True, kw_only=True)

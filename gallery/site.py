@@ -7,17 +7,18 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from vizcnn.basics.codec import ManifestError, find_files
+from vizcnn.basics.files import write_text
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.drawing.words import show_number, show_percent
 from vizcnn.gallery.aliasing_manifest import AliasingManifest
-from vizcnn.gallery.codec import ManifestError, find_files
 from vizcnn.gallery.deconv_manifest import DeconvManifest, PhotoSection
-from vizcnn.gallery.files import write_text
 from vizcnn.gallery.filter_manifest import FilterManifest
 from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import Manifest, write_manifest
 from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 from vizcnn.gallery.records import Weights
 from vizcnn.gallery.top_site import render_layers
-from vizcnn.progress import Progress, silent
 
 HERE = Path(__file__).parent
 
@@ -207,26 +208,6 @@ def link_file(name: str) -> str:
     """
     # names that are not UTF-8 reach Python with surrogates for their bytes
     return quote(name, safe="/", errors="surrogateescape")
-
-
-def show_number(value: float) -> str:
-    """Show a number to three digits or more, without an exponent where it reads well.
-
-    Example:
-        >>> [show_number(value) for value in (1234.5, 30.0, 0.01234, 1.5e-7, 0.0)]
-        ['1234', '30.0', '0.0123', '1.50e-07', '0.00']
-    """
-    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
-
-
-def show_percent(share: float) -> str:
-    r"""Show a share in 0..1 as a percentage, with a space that does not break.
-
-    Example:
-        >>> [show_percent(share) for share in (0.987, 0.04, 0.0002)]
-        ['98.7\xa0%', '4.0\xa0%', '< 0.1\xa0%']
-    """
-    return "< 0.1\u00a0%" if 0 < share < 0.001 else f"{share:.1%}".replace("%", "\u00a0%")
 
 
 def show_setting(value: Any) -> str:

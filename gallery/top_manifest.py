@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from vizcnn.gallery.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.records import Net, Weights
 

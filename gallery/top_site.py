@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
-from vizcnn.gallery.codec import ManifestError
+from vizcnn.basics.codec import ManifestError
 from vizcnn.gallery.top_manifest import TopLayer, TopManifest, TopUnit
 
 STRIP = 4

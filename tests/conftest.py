@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import vizcnn
-from tests.small_zoo import make_model
+from tests.support.small_zoo import make_model
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from vizcnn.aliasing.first_layer import find_first_layer
-from vizcnn.aliasing.patches import read_pixels, read_samples
-from vizcnn.aliasing.shares import measure_colours, measure_shares, predict_power
+from vizcnn.measures.first_layer import find_first_layer
+from vizcnn.measures.shares import measure_colours, measure_shares, predict_power
+from vizcnn.measures.study import read_pixels
+from vizcnn.photos.patches import read_samples
 from vizcnn.zoo import load
-from vizcnn.zoo.bundle import BUNDLE
 from vizcnn.zoo.catalogue import CATALOGUE
-from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX
+from vizcnn.zoo.files import BUNDLE, SNAPSHOTS_SUFFIX
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

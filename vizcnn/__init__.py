@@ -11,34 +11,34 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from vizcnn.basics.version import __version__
 
 _HOMES = {
-    "Deconvnet": "vizcnn.deconvnet",
-    "GuidedBackprop": "vizcnn.deconvnet",
-    "Projector": "vizcnn.deconvnet",
-    "Projection": "vizcnn.projection",
+    "Deconvnet": "vizcnn.projection.deconvnet",
+    "GuidedBackprop": "vizcnn.projection.deconvnet",
+    "Projector": "vizcnn.projection.deconvnet",
+    "Projection": "vizcnn.projection.projection",
     "Provenance": "vizcnn.zoo.provenance",
-    "RULES": "vizcnn.rules",
+    "RULES": "vizcnn.projection.rules",
     "ReceptiveField": "vizcnn.receptive",
-    "Recording": "vizcnn.recording",
-    "VizcnnError": "vizcnn.errors",
+    "Recording": "vizcnn.recording.recording",
+    "VizcnnError": "vizcnn.basics.errors",
     "ZooModel": "vizcnn.zoo.model",
-    "find_layer": "vizcnn.layers",
+    "find_layer": "vizcnn.recording.layers",
     "load": "vizcnn.zoo",
     "measure_fields": "vizcnn.receptive",
-    "project": "vizcnn.projection",
-    "record": "vizcnn.recording",
+    "project": "vizcnn.projection.projection",
+    "record": "vizcnn.recording.recording",
 }
 
 if TYPE_CHECKING:
-    from vizcnn.deconvnet import Deconvnet, GuidedBackprop, Projector
-    from vizcnn.errors import VizcnnError
-    from vizcnn.layers import find_layer
-    from vizcnn.projection import Projection, project
+    from vizcnn.basics.errors import VizcnnError
+    from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+    from vizcnn.projection.projection import Projection, project
+    from vizcnn.projection.rules import RULES
     from vizcnn.receptive import ReceptiveField, measure_fields
-    from vizcnn.recording import Recording, record
-    from vizcnn.rules import RULES
+    from vizcnn.recording.layers import find_layer
+    from vizcnn.recording.recording import Recording, record
     from vizcnn.zoo import load
     from vizcnn.zoo.model import ZooModel
     from vizcnn.zoo.provenance import Provenance

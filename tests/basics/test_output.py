@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_zoo import list_files
-from vizcnn.errors import VizcnnError
-from vizcnn.output import LIST_NAME, write_folder
+from tests.support.small_zoo import list_files
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.output import LIST_NAME, write_folder
 
 
 def write(folder: Path, **files: str) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import fail, run
-from tests.small_zoo import paint_photo
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
 
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import vizcnn
-from tests.command_line import deconv, fail, run
-from tests.small_zoo import list_files
+from tests.support.command_line import deconv, fail, run
+from tests.support.small_zoo import list_files
 from vizcnn.cli.main import commands
 from vizcnn.gallery.manifest import read_manifest
 
@@ -196,7 +196,7 @@ def test_what_stops_a_run_is_one_line_and_leaves_nothing(
     def stop(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("vizcnn.exhibit.save_figure", stop)
+    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", stop)
     assert words in fail("deconv", "--layer", "conv1", status=status)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,6 +205,6 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
     def break_down(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vizcnn.exhibit.save_figure", break_down)
+    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", break_down)
     result = CliRunner().invoke(commands, ["deconv", "--layer", "conv1"])
     assert isinstance(result.exception, ZeroDivisionError)

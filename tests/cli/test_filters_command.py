@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import fail, run
-from tests.small_zoo import list_files
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import list_files
 from vizcnn.gallery.manifest import read_manifest
 
 pytestmark = pytest.mark.usefixtures("small_net")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import fail, run
-from tests.small_zoo import list_files
-from tests.top_runs import write_noise, write_photos
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import list_files
+from tests.support.top_runs import write_noise, write_photos
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.gallery.top_manifest import TopManifest
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.command_line import fail, run
-from tests.small_zoo import paint_photo
-from vizcnn.mining.index_file import read_index
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import paint_photo
+from vizcnn.mining.index import read_index
 
 pytestmark = pytest.mark.usefixtures("small_net")
 

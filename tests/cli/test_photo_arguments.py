@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import deconv, fail
-from tests.small_zoo import paint_photo
+from tests.support.command_line import deconv, fail
+from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
 
 pytestmark = pytest.mark.usefixtures("small_net")

@@ -9,7 +9,7 @@ import sys
 import time
 
 import vizcnn
-from tests.small_zoo import list_files, paint_photo
+from tests.support.small_zoo import list_files, paint_photo
 
 
 def start(*arguments, **options):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import vizcnn
-from tests.command_line import fail, run
-from tests.small_zoo import LAYERS, list_files, paint_photo
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import LAYERS, list_files, paint_photo
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 

@@ -9,18 +9,18 @@ import click
 import pytest
 import torch
 
-from tests.command_line import invoke_train
-from tests.training_data import make_data
+from tests.support.command_line import invoke_train
+from tests.support.training_data import make_data
+from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.files import hash_file
 from vizcnn.cli.progress import bar
-from vizcnn.errors import DataError, ModelError, WeightsError
-from vizcnn.files import hash_file
 from vizcnn.training.loop import TrainingRun
 
 
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch):
     # the setting is for the whole process, here the tests'; it is tested in one of its own
-    monkeypatch.setattr("vizcnn.training.machine.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("vizcnn.basics.machine.keep_freed_memory", lambda: True)
     former = torch.get_num_threads()
     yield
     torch.set_num_threads(former)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from vizcnn.figures import (
+from vizcnn.drawing.figures import (
     MOST_UNITS,
     ROW_UNITS,
     LayerStrip,
@@ -15,8 +15,8 @@ from vizcnn.figures import (
     draw_overlay,
     draw_summary,
 )
-from vizcnn.labels import join_labels, place_apart
-from vizcnn.sheet import (
+from vizcnn.drawing.labels import join_labels, place_apart
+from vizcnn.drawing.sheet import (
     DPI,
     SLIDE_WIDTH,
     SMALLEST,

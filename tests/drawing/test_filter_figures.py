@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
-from vizcnn.filters.charts import ChartedNet, describe_layer, draw_numbers
-from vizcnn.filters.figures import FilterPanel, draw_filters
-from vizcnn.filters.numbers import number_filters, summarise_filters
-from vizcnn.sheet import SLIDE_WIDTH
-from vizcnn.tiles import grid_columns
+from tests.drawing.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
+from vizcnn.drawing.filter_charts import ChartedNet, describe_layer, draw_numbers
+from vizcnn.drawing.filter_grids import FilterPanel, draw_filters
+from vizcnn.drawing.sheet import SLIDE_WIDTH
+from vizcnn.drawing.tiles import grid_columns
+from vizcnn.measures.filter_numbers import number_filters, summarise_filters
 
 SLIDE_HEIGHT = 7.5 + 0.5
 """A slide, and some room for long captions."""

@@ -5,17 +5,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.test_tuning import make_gabor
-from vizcnn.errors import LayerError
-from vizcnn.filters.numbers import number_filters
-from vizcnn.filters.parts import split_parts, take_part
-from vizcnn.filters.views import (
+from tests.measures.test_tuning import make_gabor
+from vizcnn.basics.errors import LayerError
+from vizcnn.drawing.filter_grids import (
     ZOOM,
     scale_filters,
     show_channels,
     show_colours,
     sort_filters,
 )
+from vizcnn.measures.filter_numbers import number_filters, split_parts, take_part
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vizcnn.tiles import (
+from vizcnn.drawing.tiles import (
     GREY,
     ROBUST_PERCENTILE,
     SHADOW,

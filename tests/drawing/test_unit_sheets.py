@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from tests.small_zoo import list_files
-from vizcnn.saving import save_figure, save_image
-from vizcnn.tiles import robust_limit
-from vizcnn.top_gallery.poster import (
+from tests.support.small_zoo import list_files
+from vizcnn.drawing.poster import (
     MANY_UNITS,
     POSTER_DPI,
     SLIDE,
@@ -15,7 +13,9 @@ from vizcnn.top_gallery.poster import (
     choose_units,
     draw_poster,
 )
-from vizcnn.top_gallery.sheets import (
+from vizcnn.drawing.saving import save_figure, save_image
+from vizcnn.drawing.tiles import robust_limit
+from vizcnn.drawing.unit_sheets import (
     BLANK,
     fit_grid,
     lay_out,

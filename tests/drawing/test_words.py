@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vizcnn.aliasing.words import judge, judge_change, number, percent
+from vizcnn.drawing.words import judge, judge_change, number, percent
 
 
 @pytest.mark.parametrize(

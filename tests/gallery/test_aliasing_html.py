@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.galleries import make_aliasing
-from tests.test_gallery_site import NASTY, write
-from vizcnn.gallery.codec import ManifestError
+from tests.gallery.test_site import NASTY, write
+from tests.support.galleries import make_aliasing
+from vizcnn.basics.codec import ManifestError
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.galleries import make_aliasing, make_deconv, make_filters
-from tests.webdriver import Browser, find_browser, open_browser
+from tests.support.galleries import make_aliasing, make_deconv, make_filters
+from tests.support.webdriver import Browser, find_browser, open_browser
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.site import write_gallery
 

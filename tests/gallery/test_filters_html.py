@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.galleries import make_filters
-from tests.test_gallery_site import NASTY, check_links, write
+from tests.gallery.test_site import NASTY, check_links, write
+from tests.support.galleries import make_filters
 
 
 def list_values(page, kind):

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.top_browsing import FOUND, SHOWN, go_back, open_afresh, open_watched_browser, publish
-from tests.top_galleries import make_top_manifest, name_classes
-from tests.webdriver import Browser
+from tests.support.top_browsing import (
+    FOUND,
+    SHOWN,
+    go_back,
+    open_afresh,
+    open_watched_browser,
+    publish,
+)
+from tests.support.top_galleries import make_top_manifest, name_classes
+from tests.support.webdriver import Browser
 from vizcnn.gallery.site import write_gallery
 from vizcnn.gallery.top_manifest import TopManifest
 

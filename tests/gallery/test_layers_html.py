@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
-from tests.test_gallery_site import NASTY, Page
-from tests.top_galleries import (
+from tests.gallery.test_site import NASTY, Page
+from tests.support.top_galleries import (
     NASTY_NAMES,
     SIDE,
     TOP,

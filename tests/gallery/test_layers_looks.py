@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.top_browsing import FOUND, SHOWN, go_back, open_afresh, open_watched_browser, publish
-from tests.top_galleries import (
+from tests.support.top_browsing import (
+    FOUND,
+    SHOWN,
+    go_back,
+    open_afresh,
+    open_watched_browser,
+    publish,
+)
+from tests.support.top_galleries import (
     LARGE_GAPS,
     SIDE,
     WINDOW,
@@ -18,7 +25,7 @@ from tests.top_galleries import (
     measure_sheet,
     name_classes,
 )
-from tests.webdriver import Browser
+from tests.support.webdriver import Browser
 from vizcnn.gallery.site import write_gallery
 from vizcnn.gallery.top_manifest import TopManifest
 

@@ -5,8 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.top_galleries import LARGE_GAPS, TOP, change_layer, make_top_layer, make_top_manifest
-from vizcnn.gallery.codec import ManifestError, find_files
+from tests.support.top_galleries import (
+    LARGE_GAPS,
+    TOP,
+    change_layer,
+    make_top_layer,
+    make_top_manifest,
+)
+from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.gallery.site import write_gallery
 from vizcnn.gallery.top_manifest import TopLayer

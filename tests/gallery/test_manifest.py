@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.galleries import make_deconv, make_filters
-from vizcnn.errors import VizcnnError
-from vizcnn.gallery.codec import ManifestError, find_files
+from tests.support.galleries import make_deconv, make_filters
+from vizcnn.basics.codec import ManifestError, find_files
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import write_text
 from vizcnn.gallery.deconv_manifest import DeconvManifest, Failure
-from vizcnn.gallery.files import write_text
 from vizcnn.gallery.manifest import KINDS, from_json, read_manifest, to_json, write_manifest
 from vizcnn.gallery.site import PAGES
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
-from tests.galleries import make_deconv, make_photo, paint
-from vizcnn.gallery.codec import ManifestError
+from tests.support.galleries import make_deconv, make_photo, paint
+from vizcnn.basics.codec import ManifestError
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import HERE, write_gallery

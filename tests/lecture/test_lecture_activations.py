@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vizcnn._torchvision import import_torchvision
-from vizcnn.errors import ImageError
+from vizcnn.basics.errors import ImageError
 from vizcnn.lecture.activations import read_activations
 from vizcnn.lecture.augmentation import (
     ColourAxes,
@@ -17,7 +16,6 @@ from vizcnn.lecture.augmentation import (
     ten_crops,
 )
 from vizcnn.lecture.dropout import drop_units
-from vizcnn.lecture.exhibits import Studio
 from vizcnn.lecture.momentum import DROP, compare_with_torch, descend, step_by_slide
 from vizcnn.lecture.normalisation import normalise_maps
 from vizcnn.lecture.overlapping_pooling import pool_maps
@@ -29,9 +27,11 @@ from vizcnn.lecture.relu_tanh import (
     read_digits,
     train_curve,
 )
+from vizcnn.lecture.studio import Studio
 from vizcnn.lecture.ten_crop import measure_digits, measure_steadiness
-from vizcnn.samples import find_sample
+from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
+from vizcnn.zoo.building import import_torchvision
 
 
 @pytest.fixture(scope="module")

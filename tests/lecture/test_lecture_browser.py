@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.webdriver import find_browser, open_browser
+from tests.support.webdriver import find_browser, open_browser
 from vizcnn.lecture import LectureSettings, Studio, make_lecture
-from vizcnn.samples import find_sample
+from vizcnn.photos.samples import find_sample
 
 FOUND = find_browser()
 pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from vizcnn.lecture.claims.listing import count_verdicts, list_claims, make_claims_table
+from vizcnn.lecture.claim_listing import count_verdicts, list_claims, make_claims_table
 from vizcnn.lecture.claims.record import VERDICTS, compare, describe_miss, judge, parse_number
-from vizcnn.lecture.exhibits import SECTIONS
+from vizcnn.lecture.studio import SECTIONS
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import torchinfo
 from torch import nn
 from torch.nn import functional as F
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 from vizcnn.lecture.comparison import compare_nets
 from vizcnn.lecture.googlenet_table import make_googlenet_table, measure_stages
-from vizcnn.lecture.layer_rows import trace_layers
 from vizcnn.lecture.layer_tables import MOST_ROWS, make_layer_table, make_slide_table
 from vizcnn.lecture.nets import (
     NETS,
@@ -24,6 +23,7 @@ from vizcnn.lecture.nets import (
 )
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
+from vizcnn.recording.layer_rows import trace_layers
 
 MODULES = {"Conv2d": "conv", "Linear": "fc", "MaxPool2d": "max pool", "BatchNorm2d": "batch norm"}
 """torchinfo's names of the layers that it knows, and ours."""

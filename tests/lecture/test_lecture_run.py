@@ -8,17 +8,16 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from tests.command_line import fail, run
-from vizcnn.errors import VizcnnError, WeightsError
+from tests.support.command_line import fail, run
+from vizcnn.basics.errors import VizcnnError, WeightsError
+from vizcnn.drawing.saving import shrink
+from vizcnn.drawing.sheet import DPI
 from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.lecture import run as run_module
-from vizcnn.lecture.catalogue import EXHIBITS
-from vizcnn.lecture.exhibits import SECTIONS, Made, Studio
-from vizcnn.lecture.restyling import shrink
-from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
-from vizcnn.samples import find_sample
-from vizcnn.sheet import DPI
+from vizcnn.lecture.run import EXHIBITS, LectureSettings, choose_exhibits, make_lecture
+from vizcnn.lecture.studio import SECTIONS, Made, Studio
+from vizcnn.photos.samples import find_sample
 
 
 def make_studio():

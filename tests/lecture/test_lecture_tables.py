@@ -9,24 +9,21 @@ import subprocess
 import pytest
 from matplotlib.colors import to_rgba
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.drawing.saving import NARROWER, darken, save_figure, shrink
+from vizcnn.drawing.sheet import SMALL
+from vizcnn.drawing.table_figure import SMALLEST, draw_table
+from vizcnn.drawing.tables import Table, escape_latex, write_table
 from vizcnn.lecture.architecture import list_boxes
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claims.listing import list_claims, make_claims_table
+from vizcnn.lecture.claim_listing import list_claims, make_claims_table
 from vizcnn.lecture.googlenet_table import make_googlenet_table
-from vizcnn.lecture.latex import escape_latex
 from vizcnn.lecture.layer_tables import make_layer_table
 from vizcnn.lecture.memory_table import make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.restyling import NARROWER, darken, shrink
 from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
-from vizcnn.lecture.slide import SMALL
-from vizcnn.lecture.table_figure import SMALLEST, draw_table
-from vizcnn.lecture.table_files import write_table
-from vizcnn.lecture.tables import Table
-from vizcnn.saving import save_figure
 
 TABLE = Table(
     "50 % of a_b & c|d",

@@ -10,14 +10,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import vizcnn
-from tests.models import Pooled, branching_nets, prepare
-from tests.small_zoo import make_model
-from vizcnn.aliasing.blur import BlurPool, binomial_kernel, insert_blur
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.spectrum import frequency_grid, transfer_function
+from tests.support.models import Pooled, branching_nets, prepare
+from tests.support.small_zoo import make_model
+from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.measures.blur import BlurPool, binomial_kernel, insert_blur
+from vizcnn.measures.spectrum import frequency_grid, transfer_function
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import find_entry, name_layers
 
 
 def watch_shapes(net, x):

@@ -7,12 +7,11 @@ import torch
 from torch import nn
 
 import vizcnn
-from tests.models import prepare
-from tests.small_zoo import SIZE, make_model
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.filters.layers import find_first_filters, read_filters
-from vizcnn.filters.views import scale_filters, show_colours
-from vizcnn.training.net import clip_filters
+from tests.support.models import prepare
+from tests.support.small_zoo import SIZE, make_model
+from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.drawing.filter_grids import scale_filters, show_colours
+from vizcnn.measures.filter_layers import clip_filters, find_first_filters, read_filters
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.preprocessing import Preprocessing

@@ -5,9 +5,14 @@ import math
 import pytest
 import torch
 
-from tests.test_tuning import make_gabor
-from vizcnn.filters.measures import DEAD_SHARE, measure_filters
-from vizcnn.filters.numbers import LOW_FREQUENCY, WHITE_SHARES, number_filters, summarise_filters
+from tests.measures.test_tuning import make_gabor
+from vizcnn.measures.filter_numbers import (
+    LOW_FREQUENCY,
+    WHITE_SHARES,
+    number_filters,
+    summarise_filters,
+)
+from vizcnn.measures.filters import DEAD_SHARE, measure_filters
 
 
 def shares(filter):

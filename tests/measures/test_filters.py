@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from vizcnn.errors import LayerError
-from vizcnn.filters.measures import DEAD_SHARE, measure_filters
+from vizcnn.basics.errors import LayerError
+from vizcnn.measures.filters import DEAD_SHARE, measure_filters
 
 
 def make_grating(frequency: float, angle: float = 0.0, size: int = 41) -> torch.Tensor:

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from vizcnn.aliasing.grid_artefact import list_grid_frequencies, measure_grid
-from vizcnn.aliasing.second_layer import project_strongest
-from vizcnn.deconvnet import Deconvnet
-from vizcnn.errors import ImageError, LayerError
-from vizcnn.spectrum import frequency_grid
+from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.measures.grid import list_grid_frequencies, measure_grid
+from vizcnn.measures.spectrum import frequency_grid
+from vizcnn.measures.study import project_strongest
+from vizcnn.projection.deconvnet import Deconvnet
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
 

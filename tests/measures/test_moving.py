@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 import vizcnn
-from tests.noise import draw_noise
-from tests.small_zoo import make_model
-from vizcnn.aliasing.blur import insert_blur
-from vizcnn.aliasing.moving import find_distances, move_columns, move_photo
-from vizcnn.errors import LayerError
+from tests.support.noise import draw_noise
+from tests.support.small_zoo import make_model
+from vizcnn.basics.errors import LayerError
+from vizcnn.measures.blur import insert_blur
+from vizcnn.measures.shift import find_distances, move_columns, move_photo
 
 STRIDE, COLUMNS = 4, 64
 SHIFTS = tuple(range(17))

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vizcnn.aliasing.first_layer import FirstLayer, find_first_layer
-from vizcnn.aliasing.shares import (
+from vizcnn.basics.errors import ImageError, LayerError, ModelError
+from vizcnn.measures.first_layer import FirstLayer, find_first_layer
+from vizcnn.measures.shares import (
     AliasShares,
     blur_power,
     choose_grid,
@@ -17,16 +18,17 @@ from vizcnn.aliasing.shares import (
     natural_power,
     predict_power,
 )
-from vizcnn.aliasing.signals import (
+from vizcnn.measures.spectrum import fold_spectrum, frequency_grid, inside_limit, transfer_function
+from vizcnn.measures.sweep import (
     find_frequency,
     fold_frequency,
     make_grating,
     make_zone_plate,
     point_frequency,
+    respond_to_grating,
+    sample_transfer,
+    sweep_gratings,
 )
-from vizcnn.aliasing.sweep import respond_to_grating, sample_transfer, sweep_gratings
-from vizcnn.errors import ImageError, LayerError, ModelError
-from vizcnn.spectrum import fold_spectrum, frequency_grid, inside_limit, transfer_function
 from vizcnn.zoo import load
 
 GREY = torch.eye(3)

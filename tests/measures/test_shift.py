@@ -13,11 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import vizcnn
-from tests.noise import draw_noise
-from tests.small_zoo import CONVOLUTIONS, make_model, paint_photo
-from vizcnn.aliasing.moving import move_photo
-from vizcnn.aliasing.shift import find_jumps, measure_shifts
-from vizcnn.errors import ImageError, LayerError
+from tests.support.noise import draw_noise
+from tests.support.small_zoo import CONVOLUTIONS, make_model, paint_photo
+from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.measures.shift import find_jumps, measure_shifts, move_photo
 from vizcnn.zoo.preprocessing import Preprocessing
 
 SHIFTS = tuple(range(17))

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from vizcnn.errors import LayerError
-from vizcnn.filters.tuning import UNORIENTED, measure_tuning
+from vizcnn.basics.errors import LayerError
+from vizcnn.measures.tuning import UNORIENTED, measure_tuning
 
 
 def make_gabor(frequency, bars, sigma=5.0, size=41, phase=0.3):

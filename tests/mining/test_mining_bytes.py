@@ -13,18 +13,16 @@ import torch
 from torch.nn import functional as F
 
 import vizcnn
-from tests.mining_runs import LAYERS, NoisePhotos, make_photos, mine_bytes
-from tests.small_zoo import make_model
-from vizcnn.errors import DataError
+from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, mine_bytes
+from tests.support.small_zoo import make_model
+from vizcnn.basics.errors import DataError
 from vizcnn.mining import run as run_module
-from vizcnn.mining.alignment import AlignRows
-from vizcnn.mining.forward import watch_layers
-from vizcnn.mining.index_file import read_index, write_index
+from vizcnn.mining.index import read_index, write_index
 from vizcnn.mining.lots import LOT
-from vizcnn.mining.merging import merge_indexes
 from vizcnn.mining.photo_sets import PartOfPhotos
-from vizcnn.mining.run import MiningRun, MiningSettings, mine
-from vizcnn.mining.search import search_layers
+from vizcnn.mining.ranking import merge_indexes
+from vizcnn.mining.run import MiningRun, MiningSettings, mine, search_layers
+from vizcnn.recording.watch import AlignRows, watch_layers
 
 COUNT = 150
 LOOKS: dict[str, int | None] = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
@@ -163,9 +161,9 @@ def test_what_does_not_merge(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from tests.mining_runs import NoisePhotos
-from tests.small_zoo import make_model
-from tests.test_mining_bytes import LOOKS, SETTINGS
+from tests.support.mining_runs import NoisePhotos
+from tests.support.small_zoo import make_model
+from tests.mining.test_mining_bytes import LOOKS, SETTINGS
 from vizcnn.mining import run
 from vizcnn.mining.run import MiningSettings, mine
 run.SAVING_SHARE = 0

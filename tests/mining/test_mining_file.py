@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.mining_runs import LAYERS, NoisePhotos, make_photos, to_lists
-from tests.small_zoo import make_model
-from vizcnn.errors import DataError
-from vizcnn.mining.index_file import FORMAT, FORMAT_KEY, read_index, write_index
+from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, to_lists
+from tests.support.small_zoo import make_model
+from vizcnn.basics.errors import DataError
+from vizcnn.mining.index import FORMAT, FORMAT_KEY, read_index, write_index
 from vizcnn.mining.run import MiningRun, MiningSettings, mine
 from vizcnn.zoo.provenance import Provenance
 

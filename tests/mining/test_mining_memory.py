@@ -6,8 +6,8 @@ import tracemalloc
 import torch
 from torch.nn.parameter import is_lazy
 
-from tests.mining_runs import NoisePhotos
-from tests.small_zoo import make_model
+from tests.support.mining_runs import NoisePhotos
+from tests.support.small_zoo import make_model
 from vizcnn.mining import run as run_module
 from vizcnn.mining.run import MiningSettings, mine
 

@@ -9,13 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.mining_runs import NoisePhotos, make_photos
-from tests.small_zoo import make_model, paint_photo
-from vizcnn.aliasing.patches import cut_patches, find_samples
-from vizcnn.errors import DataError, ImageError
-from vizcnn.images import read_photo
+from tests.support.mining_runs import NoisePhotos, make_photos
+from tests.support.small_zoo import make_model, paint_photo
+from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.mining import lots as lots_module
-from vizcnn.mining.index_file import read_index
+from vizcnn.mining.index import read_index
 from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
@@ -25,6 +23,8 @@ from vizcnn.mining.photo_sets import (
     open_photos,
 )
 from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.photos.images import read_photo
+from vizcnn.photos.patches import cut_patches, find_samples
 
 MODEL = make_model()
 ODD_NAMES = (

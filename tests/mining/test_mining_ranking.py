@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.mining_runs import rank_slowly, to_lists
+from tests.support.mining_runs import rank_slowly, to_lists
 from vizcnn.mining import ranking as module
 from vizcnn.mining.ranking import (
     find_hopeful,

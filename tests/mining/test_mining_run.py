@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.mining_runs import (
+from tests.support.mining_runs import (
     LAYERS,
     NoisePhotos,
     compute_maps,
@@ -16,10 +16,10 @@ from tests.mining_runs import (
     rank_slowly,
     to_lists,
 )
-from tests.models import EditsItsInput, Failing, SharedBranches, prepare
-from tests.small_zoo import make_model
-from vizcnn.errors import DataError, LayerError, ModelError
-from vizcnn.mining.index_file import read_index
+from tests.support.models import EditsItsInput, Failing, SharedBranches, prepare
+from tests.support.small_zoo import make_model
+from vizcnn.basics.errors import DataError, LayerError, ModelError
+from vizcnn.mining.index import read_index
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.zoo.preprocessing import Preprocessing
 
@@ -32,7 +32,7 @@ def run(model, photos, folder, layers=LAYERS, progress=None, **settings):
 
 
 def wrap(module, layers=()):
-    """Make any module of tests/models.py a net of the zoo."""
+    """Make any module of tests/support/models.py a net of the zoo."""
     return replace(make_model(), module=module, layers=dict(layers))
 
 

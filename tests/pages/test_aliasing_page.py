@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small_zoo import paint_photo
-from vizcnn.aliasing.first_layer import find_first_layer
-from vizcnn.aliasing.lab import make_aliasing_page, name_apart
-from vizcnn.aliasing.patches import cut_patches, read_pixels, read_samples
-from vizcnn.aliasing.shares import measure_power, measure_shares
-from vizcnn.aliasing.study import LabSettings, check_net
-from vizcnn.aliasing.words import percent
-from vizcnn.errors import ImageError, LayerError, ModelError, VizcnnError
+from tests.support.small_zoo import paint_photo
+from vizcnn.basics.errors import ImageError, LayerError, ModelError, VizcnnError
+from vizcnn.drawing.words import percent
 from vizcnn.gallery.manifest import read_manifest, to_json
+from vizcnn.measures.first_layer import find_first_layer
+from vizcnn.measures.shares import measure_power, measure_shares
+from vizcnn.measures.study import LabSettings, check_net, read_pixels
+from vizcnn.pages.aliasing import make_aliasing_page, name_apart
+from vizcnn.photos.patches import cut_patches, read_samples
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance

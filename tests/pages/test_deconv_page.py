@@ -9,15 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.small_zoo import SIZE, list_files, make_model, paint_photo
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError, VizcnnError
-from vizcnn.exhibit import DeconvSettings, PhotoExhibit
-from vizcnn.gallery.codec import find_files
+from tests.support.small_zoo import SIZE, list_files, make_model, paint_photo
+from vizcnn.basics.codec import find_files
+from vizcnn.basics.errors import LayerError, VizcnnError
+from vizcnn.basics.output import LIST_NAME
+from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
-from vizcnn.output import LIST_NAME
-from vizcnn.photo_gallery import make_deconv_gallery
-from vizcnn.tiles import robust_limit, scale_signed, to_bytes
+from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit, make_deconv_gallery
+from vizcnn.projection.deconvnet import Projector
 
 MODEL = make_model()
 SHORT = DeconvSettings(layers=("conv2",), top=2)

@@ -8,17 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.small_zoo import list_files, make_model
-from vizcnn.errors import LayerError, ModelError, VizcnnError
-from vizcnn.filters.exhibit import MOST_BLOCKS, FilterExhibit, FilterSettings
-from vizcnn.filters.gallery import make_filter_gallery
-from vizcnn.filters.numbers import number_filters
-from vizcnn.filters.parts import split_parts
-from vizcnn.filters.views import show_channels, sort_filters
-from vizcnn.gallery.codec import find_files
+from tests.support.small_zoo import list_files, make_model
+from vizcnn.basics.codec import find_files
+from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
+from vizcnn.basics.output import LIST_NAME
+from vizcnn.drawing.filter_grids import show_channels, sort_filters
+from vizcnn.drawing.tiles import scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.output import LIST_NAME
-from vizcnn.tiles import scale_signed, to_bytes
+from vizcnn.measures.filter_numbers import number_filters, split_parts
+from vizcnn.pages.filters import MOST_BLOCKS, FilterExhibit, FilterSettings, make_filter_gallery
 from vizcnn.zoo.provenance import Provenance
 
 MODEL = make_model()

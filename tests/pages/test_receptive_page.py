@@ -9,19 +9,30 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
-from tests.small_zoo import LAYERS, SIZE, list_files, make_model, paint_photo
-from tests.test_figures import CAPTION, LONG_CAPTION, check_layout, flat
-from tests.test_gallery_site import NASTY, check_links, write
-from vizcnn.errors import ImageError, LayerError
-from vizcnn.gallery.codec import ManifestError, find_files
+from tests.drawing.test_figures import CAPTION, LONG_CAPTION, check_layout, flat
+from tests.gallery.test_site import NASTY, check_links, write
+from tests.support.small_zoo import LAYERS, SIZE, list_files, make_model, paint_photo
+from vizcnn.basics.codec import ManifestError, find_files
+from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.basics.output import LIST_NAME
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.receptive_fields import (
+    MOST_BOXES,
+    FieldBox,
+    choose_view,
+    draw_fields,
+    spread_labels,
+)
+from vizcnn.drawing.sheet import SLIDE_WIDTH
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
-from vizcnn.labels import COLOURS
-from vizcnn.output import LIST_NAME
+from vizcnn.pages.receptive import (
+    ReceptiveSettings,
+    make_exhibit,
+    make_receptive_gallery,
+    parse_unit,
+    show_photo,
+)
 from vizcnn.receptive import find_box, measure_fields
-from vizcnn.receptive.exhibit import ReceptiveSettings, make_exhibit, parse_unit, show_photo
-from vizcnn.receptive.figures import MOST_BOXES, FieldBox, choose_view, draw_fields, spread_labels
-from vizcnn.receptive.gallery import make_receptive_gallery
-from vizcnn.sheet import SLIDE_WIDTH
 from vizcnn.zoo import load
 
 MODEL = make_model()

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photo_files import BLUE, GREEN, RED, WHITE, fail, read, save, write_png
-from vizcnn.errors import ImageError
-from vizcnn.images import centre_square, find_in_folder, find_photos, photo_sha256, read_photo
+from tests.support.photo_files import BLUE, GREEN, RED, WHITE, fail, read, save, write_png
+from vizcnn.basics.errors import ImageError
+from vizcnn.photos.images import (
+    centre_square,
+    find_in_folder,
+    find_photos,
+    photo_sha256,
+    read_photo,
+)
 
 
 def make_palette(transparent: bytes | int | None = None) -> tuple[Image.Image, dict]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photo_files import RED, fail, read, save, write_png
-from vizcnn.errors import ImageError
-from vizcnn.images import LARGEST_PHOTO, find_photos, read_photo
+from tests.support.photo_files import RED, fail, read, save, write_png
+from vizcnn.basics.errors import ImageError
+from vizcnn.photos.images import LARGEST_PHOTO, find_photos, read_photo
 
 NAMES = [
     "a b",
@@ -115,7 +115,7 @@ def test_truncated(tmp_path, suffix, share):
 
 def test_damaged_bytes_never_escape_as_another_error(tmp_path, monkeypatch):
     # damaged sizes can be large and legal; decoding 100 megapixels of nothing takes a while
-    monkeypatch.setattr("vizcnn.images.LARGEST_PHOTO", 100_000)
+    monkeypatch.setattr("vizcnn.photos.images.LARGEST_PHOTO", 100_000)
     generator = random.Random(0)
     for suffix in (".jpg", ".png", ".gif", ".tif", ".webp"):
         whole = save(make_noise(16, 16), tmp_path / f"whole{suffix}").read_bytes()

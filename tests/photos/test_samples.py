@@ -2,8 +2,8 @@
 
 import pytest
 
-from vizcnn.errors import VizcnnError
-from vizcnn.samples import SAMPLES, find_sample, name_source
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.photos.samples import SAMPLES, find_sample, name_source
 
 
 @pytest.mark.parametrize("name", SAMPLES)

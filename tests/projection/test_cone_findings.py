@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.models import prepare
-from tests.projecting import relative_error
-from tests.reference import reference_projection
-from vizcnn.cones.steps import BACK
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError, UnsupportedOperationError
-from vizcnn.recording import record
-from vizcnn.unpool import Window, pool_with_switches, unpool
+from tests.support.models import prepare
+from tests.support.projecting import relative_error
+from tests.support.reference import reference_projection
+from vizcnn.basics.errors import LayerError, UnsupportedOperationError
+from vizcnn.projection.cone_steps import BACK
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.recording.recording import record
+from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 
 class Net(nn.Module):

@@ -8,26 +8,25 @@ from torch import nn
 from torch.nn import functional as F
 
 import vizcnn
-from tests.models import Pooled, prepare
-from tests.projecting import relative_error
-from vizcnn.backward import Way
-from vizcnn.cones import chunks
-from vizcnn.cones.chunks import run_in_chunks
-from vizcnn.cones.cone import Cone
-from vizcnn.cones.transposed_filter import filter_back
-from vizcnn.cones.unpooling import (
+from tests.support.models import Pooled, prepare
+from tests.support.projecting import relative_error
+from vizcnn.projection import cone as chunks
+from vizcnn.projection.cone import Cone, run_in_chunks
+from vizcnn.projection.cone_steps import (
     _add_element_by_element,
     _scatter,
     encode_switches,
+    filter_back,
 )
-from vizcnn.deconvnet import Projector
-from vizcnn.full_image import project_full_image
-from vizcnn.graph import trace_nodes
-from vizcnn.projection import follow
-from vizcnn.recording import AllRecorded, record
-from vizcnn.rules import RULES
-from vizcnn.targets import choose_targets
-from vizcnn.unpool import Window, pool_with_switches, unpool
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.full_image import project_full_image
+from vizcnn.projection.projection import follow
+from vizcnn.projection.rules import RULES
+from vizcnn.projection.targets import choose_targets
+from vizcnn.recording.backward import Way
+from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.recording import AllRecorded, record
+from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 
 @pytest.mark.parametrize(

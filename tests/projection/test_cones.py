@@ -6,16 +6,16 @@ import pytest
 import torch
 
 import vizcnn
-from tests.models import Pooled, branching_nets, prepare
-from tests.projecting import relative_error
-from vizcnn.backward import Way
-from vizcnn.deconvnet import Projector
-from vizcnn.full_image import project_full_image
-from vizcnn.graph import trace_nodes
-from vizcnn.projection import follow, project_places
-from vizcnn.recording import AllRecorded, record
-from vizcnn.rules import RULES
-from vizcnn.targets import place_targets
+from tests.support.models import Pooled, branching_nets, prepare
+from tests.support.projecting import relative_error
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.full_image import project_full_image
+from vizcnn.projection.projection import follow, project_places
+from vizcnn.projection.rules import RULES
+from vizcnn.projection.targets import place_targets
+from vizcnn.recording.backward import Way
+from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.recording import AllRecorded, record
 
 # net, layer, side of the image: an odd one leaves pixels that no window reaches
 REAL = [

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import vizcnn
-from vizcnn.deconvnet import Deconvnet
-from vizcnn.errors import UnsupportedOperationError
+from vizcnn.basics.errors import UnsupportedOperationError
+from vizcnn.projection.deconvnet import Deconvnet
 
 # in GoogLeNet the module conv2 is not the layer conv2, and conv3 is; in ResNet conv1 is not conv1
 NETS = {"googlenet": 64, "resnet18": 64, "squeezenet1_1": 64}

@@ -1,7 +1,7 @@
 """Real nets against Captum where Captum is right, and against node hooks where it is wrong.
 
 Random weights of the right scale: agreement is a matter of arithmetic, not of training. The table
-of errors is printed with ``pytest tests/test_oracles.py -s``.
+of errors is printed with ``pytest tests/projection/test_oracles.py -s``.
 """
 
 import functools
@@ -12,9 +12,9 @@ import torch
 from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 
 import vizcnn
-from tests.projecting import relative_error
-from tests.reference import capture, hook_rectifiers, reference_projection
-from vizcnn.deconvnet import Projector
+from tests.support.projecting import relative_error
+from tests.support.reference import capture, hook_rectifiers, reference_projection
+from vizcnn.projection.deconvnet import Projector
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.model import ZooModel
 

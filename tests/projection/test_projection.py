@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import vizcnn
-from tests.models import (
+from tests.support.models import (
     RELU6_SPELLINGS,
     RELU_SPELLINGS,
     UNRULED,
@@ -17,13 +17,13 @@ from tests.models import (
     branching_nets,
     prepare,
 )
-from tests.projecting import project_unit, relative_error
-from tests.reference import reference_projection
-from vizcnn.deconvnet import Deconvnet, GuidedBackprop, Projector
-from vizcnn.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
-from vizcnn.projection import project
-from vizcnn.recording import record
-from vizcnn.rules import RULES
+from tests.support.projecting import project_unit, relative_error
+from tests.support.reference import reference_projection
+from vizcnn.basics.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
+from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+from vizcnn.projection.projection import project
+from vizcnn.projection.rules import RULES
+from vizcnn.recording.recording import record
 
 METHODS = tuple(RULES)
 

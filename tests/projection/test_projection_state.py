@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.models import Failing, Spelled, branching_nets, prepare
-from tests.projecting import project_unit
-from vizcnn.deconvnet import Deconvnet
-from vizcnn.errors import LayerError
-from vizcnn.rules import RULES
+from tests.support.models import Failing, Spelled, branching_nets, prepare
+from tests.support.projecting import project_unit
+from vizcnn.basics.errors import LayerError
+from vizcnn.projection.deconvnet import Deconvnet
+from vizcnn.projection.rules import RULES
 
 METHODS = tuple(RULES)
 

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.models import Pooled, branching_nets, prepare
-from tests.reaching import find_reaches, let_everything_through
+from tests.support.models import Pooled, branching_nets, prepare
+from tests.support.reaching import find_reaches, let_everything_through
 from vizcnn.receptive import find_boxes
 from vizcnn.receptive.boxes import trace_back
-from vizcnn.recording import record
+from vizcnn.recording.recording import record
 
 
 def record_net(net, x, layer):

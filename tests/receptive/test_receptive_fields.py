@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.models import Spelled
-from tests.small_zoo import SIZE, make_model
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.layers import find_layer
+from tests.support.models import Spelled
+from tests.support.small_zoo import SIZE, make_model
+from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.receptive import find_box, find_boxes, measure_fields
-from vizcnn.recording import record
+from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import record
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import find_entry
 

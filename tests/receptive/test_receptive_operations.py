@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from vizcnn.receptive import find_boxes
 from vizcnn.receptive.boxes import trace_back
-from vizcnn.recording import record
+from vizcnn.recording.recording import record
 
 HEIGHT, WIDTH = 12, 10
 

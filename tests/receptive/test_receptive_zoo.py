@@ -4,14 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.reaching import find_reaches, let_everything_through
-from vizcnn.layers import list_stages, select_layers
+from tests.support.reaching import find_reaches, let_everything_through
 from vizcnn.receptive import find_boxes, find_field
-from vizcnn.recording import record
+from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.recording.recording import record
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
 
 FORMS = [(name, variant) for name in MODEL_NAMES for variant in CATALOGUE[name].variants]
 

@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from vizcnn.errors import LayerError
-from vizcnn.layers import find_layer
+from vizcnn.basics.errors import LayerError
+from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.loading import load
 
 RESNET = load("resnet18", weights=None, classes=3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vizcnn.unpool import Window, pool_with_switches, unpool
+from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 WINDOWS = [
     Window((2, 2), (2, 2)),

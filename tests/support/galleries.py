@@ -14,13 +14,9 @@ from vizcnn.gallery.deconv_manifest import (
     PhotoSection,
     UnitTile,
 )
-from vizcnn.gallery.filter_manifest import (
-    FilterManifest,
-    FilterNet,
-    FilterSummary,
-    FilterTile,
-)
+from vizcnn.gallery.filter_manifest import FilterManifest, FilterNet, FilterTile
 from vizcnn.gallery.records import PageFigure, Weights
+from vizcnn.measures.filter_numbers import FilterSummary
 
 WEIGHTS = Weights(
     describe="bundled ZFNet",

@@ -5,10 +5,10 @@ import time
 
 import torch
 
-from vizcnn.errors import ImageError
-from vizcnn.mining.alignment import AlignRows
+from vizcnn.basics.errors import ImageError
 from vizcnn.mining.lots import LOT
 from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.recording.watch import AlignRows
 
 LAYERS = ("conv1", "conv3", "conv5", "fc6", "fc7")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vizcnn.errors import ImageError
-from vizcnn.images import read_photo
+from vizcnn.basics.errors import ImageError
+from vizcnn.photos.images import read_photo
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from vizcnn.deconvnet import Projector
+from vizcnn.projection.deconvnet import Projector
 
 
 def relative_error(got: Tensor, wanted: Tensor) -> float:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.models import prepare
+from tests.support.models import prepare
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance

@@ -8,7 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.webdriver import Browser, find_browser, open_browser
+from tests.support.webdriver import Browser, find_browser, open_browser
 
 FOUND = find_browser()
 SHOWN = """return [...document.querySelectorAll('.units li:not([hidden])')].map(

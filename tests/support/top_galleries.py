@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.galleries import COLOURS, WEIGHTS
+from tests.support.galleries import COLOURS, WEIGHTS
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.top_manifest import (
     PhotoData,

@@ -1,7 +1,7 @@
 """Galleries of whole layers of a small net: photos for them, runs of them, and runs that die.
 
 As a program it makes a gallery in a process of its own that kills itself at a given step:
-``python -m tests.top_runs PHOTOS OUT LABEL COUNT``.
+``python -m tests.support.top_runs PHOTOS OUT LABEL COUNT``.
 """
 
 import os
@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.small_zoo import SIZE, make_model
+from tests.support.small_zoo import SIZE, make_model
 from vizcnn.gallery.top_manifest import TopLayer, TopManifest
 from vizcnn.mining.photo_sets import FolderPhotos
-from vizcnn.top_gallery.gallery import make_top_gallery
-from vizcnn.top_gallery.settings import TopSettings
+from vizcnn.pages.layers.gallery import make_top_gallery
+from vizcnn.pages.layers.job import TopSettings
 
 MODEL = make_model()
 LAYERS = ("conv1", "conv3", "fc6")
@@ -84,7 +84,7 @@ def make_and_die(photos: Path, out: Path, label: str, count: int) -> None:
     """Start a gallery in another process, in which a kill -9 falls into a step's item."""
     torch_threads = {"OMP_NUM_THREADS": "1"}  # as in the process that goes on
     result = subprocess.run(
-        [sys.executable, "-m", "tests.top_runs", str(photos), str(out), label, str(count)],
+        [sys.executable, "-m", "tests.support.top_runs", str(photos), str(out), label, str(count)],
         cwd=ROOT,
         env={**os.environ, **torch_threads},
         capture_output=True,

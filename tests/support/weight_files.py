@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vizcnn.files import hash_file
+from vizcnn.basics.files import hash_file
 from vizcnn.zoo.building import build_module, fill_randomly
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import WeightMetadata, save_weights

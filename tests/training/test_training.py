@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from tests.training_data import CROP, RECIPE, make_data
-from vizcnn.devices import choose_device
-from vizcnn.errors import DataError, ModelError, VizcnnError
-from vizcnn.files import replacing
+from tests.support.training_data import CROP, RECIPE, make_data
+from vizcnn.basics.devices import choose_device
+from vizcnn.basics.errors import DataError, ModelError, VizcnnError
+from vizcnn.basics.files import replacing
+from vizcnn.basics.machine import describe_device
+from vizcnn.measures.filter_layers import clip_filters
 from vizcnn.training.augmentation import augment, centre_crop
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.machine import describe_device
-from vizcnn.training.net import build_net, clip_filters, first_convolution
+from vizcnn.training.net import build_net, first_convolution
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
@@ -211,7 +212,7 @@ def test_freed_memory_is_kept():
     # in a process of its own: the setting cannot be taken back
     script = """
 import resource
-from vizcnn.training.machine import keep_freed_memory
+from vizcnn.basics.machine import keep_freed_memory
 
 def count_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

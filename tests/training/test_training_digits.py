@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 import vizcnn
-from tests.command_line import invoke_train
-from tests.small_zoo import list_files
+from tests.support.command_line import invoke_train
+from tests.support.small_zoo import list_files
+from vizcnn.basics.errors import DataError, ModelError, VizcnnError
 from vizcnn.cli.main import commands
-from vizcnn.errors import DataError, ModelError, VizcnnError
 from vizcnn.training.digits import write_digits
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.net import build_net, recipe_preprocessing
 from vizcnn.training.photos import open_photos
 from vizcnn.training.recipe import Recipe, complete_settings, usual_recipe
-from vizcnn.zoo.bundle import BUNDLE
+from vizcnn.zoo.files import BUNDLE
 
 datasets = pytest.importorskip(
     "sklearn.datasets", reason="the extra vizcnn[digits] is not installed"
@@ -147,7 +147,7 @@ def test_sigmoids_start_with_larger_weights_than_rectifiers():
 @pytest.fixture
 def call(monkeypatch, tmp_path):
     # the setting is for the whole process, here the tests'
-    monkeypatch.setattr("vizcnn.training.machine.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("vizcnn.basics.machine.keep_freed_memory", lambda: True)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str):

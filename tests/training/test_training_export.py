@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.training_data import RECIPE, make_data, make_run
-from vizcnn.errors import DataError, WeightsError
-from vizcnn.filters.measures import measure_filters
+from tests.support.training_data import RECIPE, make_data, make_run
+from vizcnn.basics.errors import DataError, WeightsError
+from vizcnn.measures.filters import measure_filters
 from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
+from vizcnn.zoo.building import build_own_net
 from vizcnn.zoo.files import read_metadata, read_state
-from vizcnn.zoo.own import build_own_net
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
 
 SOURCE = DataSource("tiny <b>|", licence="CC0", note="two\nlines")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.training_data import COUNTS, make_data
-from vizcnn.errors import DataError
+from tests.support.training_data import COUNTS, make_data
+from vizcnn.basics.errors import DataError
 from vizcnn.training.photos import PhotoFolder, draw_epoch, open_photos
 
 

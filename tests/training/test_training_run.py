@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training_data import RECIPE, cut_after, fingerprint, make_data, make_run
-from vizcnn.errors import DataError, ModelError, WeightsError
+from tests.support.training_data import RECIPE, cut_after, fingerprint, make_data, make_run
+from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.training.checkpoint import load_checkpoint, read_checkpoint
-from vizcnn.training.interrupts import hold_interrupts
 from vizcnn.training.net import first_convolution
 
 REPOSITORY = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def test_crashed_run_goes_on_from_its_last_checkpoint(data, tmp_path, unbroken, 
 
 def test_run_killed_in_the_middle_of_a_save_goes_on(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
-    command = [sys.executable, "-m", "tests.training_data", str(data), str(path), "5"]
+    command = [sys.executable, "-m", "tests.support.training_data", str(data), str(path), "5"]
     killed = subprocess.run(command, cwd=REPOSITORY, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.with_name(".checkpoint.pt.part").exists()

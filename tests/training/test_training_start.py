@@ -7,18 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.training_data import RECIPE, cut_after, fingerprint, make_data, make_run
-from vizcnn.errors import WeightsError
-from vizcnn.files import hash_file
+from tests.support.training_data import RECIPE, cut_after, fingerprint, make_data, make_run
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import hash_file
 from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
 from vizcnn.training.recipe import usual_recipe
 from vizcnn.training.start import Start, read_start
-from vizcnn.zoo.files import read_metadata, read_state, save_weights
-from vizcnn.zoo.own import build_own_net
-from vizcnn.zoo.snapshots import read_first_layers
+from vizcnn.zoo.building import build_own_net
+from vizcnn.zoo.files import read_first_layers, read_metadata, read_state, save_weights
 
 SOURCE = DataSource("toys")
 CLASSES = ["ant", "bee", "cat"]

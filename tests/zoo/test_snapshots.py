@@ -10,16 +10,21 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import vizcnn
-from tests.training_data import RECIPE, make_data, make_run
-from vizcnn.errors import WeightsError
-from vizcnn.files import hash_file
+from tests.support.training_data import RECIPE, make_data, make_run
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import hash_file
 from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
-from vizcnn.zoo.bundle import find_bundled
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import FIRST_LAYERS_KEY, read_state
-from vizcnn.zoo.snapshots import choose_epochs, read_first_layers, save_first_layers
+from vizcnn.zoo.files import (
+    FIRST_LAYERS_KEY,
+    choose_epochs,
+    find_bundled,
+    read_first_layers,
+    read_state,
+    save_first_layers,
+)
 
 SOURCE = DataSource("toys")
 EPOCHS = 6

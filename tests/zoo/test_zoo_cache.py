@@ -9,8 +9,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.flaky_server import CONTENT, SHA256, Server, files_in, run_server
-from vizcnn.errors import ModelError, WeightsError
+from tests.support.flaky_server import CONTENT, SHA256, Server, files_in, run_server
+from vizcnn.basics.errors import ModelError, WeightsError
 from vizcnn.zoo import fetch
 from vizcnn.zoo.cache import cache_folder, check_hash
 from vizcnn.zoo.catalogue import find_entry

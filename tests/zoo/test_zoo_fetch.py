@@ -11,8 +11,8 @@ from urllib.request import Request
 
 import pytest
 
-from tests.flaky_server import CONTENT, SHA256, Handler, Server, files_in, run_server
-from vizcnn.errors import WeightsError
+from tests.support.flaky_server import CONTENT, SHA256, Handler, Server, files_in, run_server
+from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.fetch import CHUNK, download
 
 T = TypeVar("T")

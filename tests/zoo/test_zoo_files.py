@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.weight_files import RECORD, small_zfnet, write_zfnet
-from vizcnn.errors import WeightsError
+from tests.support.weight_files import RECORD, small_zfnet, write_zfnet
+from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.files import save_weights
 from vizcnn.zoo.loading import load
 

@@ -5,16 +5,15 @@ import torch
 from torch import nn
 
 import vizcnn
-from tests.projecting import relative_error
-from tests.reference import reference_projection
-from tests.test_projection_state import state_of
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import ModelError
-from vizcnn.rules import RULES
+from tests.projection.test_projection_state import state_of
+from tests.support.projecting import relative_error
+from tests.support.reference import reference_projection
+from vizcnn.basics.errors import ModelError
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.rules import RULES
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.inception import Inception, NaiveInception
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import find_entry, name_layers
+from vizcnn.zoo.googlenet import Inception, NaiveInception
 
 METHODS = tuple(RULES)
 SIZE = 96

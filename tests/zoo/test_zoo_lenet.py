@@ -12,18 +12,17 @@ from click.testing import CliRunner
 from PIL import Image
 
 import vizcnn
-from tests.projecting import relative_error
-from tests.reference import reference_projection
+from tests.support.projecting import relative_error
+from tests.support.reference import reference_projection
+from vizcnn.basics.errors import LayerError, ModelError, UnsupportedOperationError, WeightsError
 from vizcnn.cli.main import commands
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError, ModelError, UnsupportedOperationError, WeightsError
-from vizcnn.exhibit import DeconvSettings
-from vizcnn.layers import list_stages, select_layers
-from vizcnn.photo_gallery import make_deconv_gallery
+from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
+from vizcnn.projection.deconvnet import Projector
 from vizcnn.receptive import find_field
+from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.lenet import LeNet5, Subsampling
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.zfnet import ZFNet
 
 PARAMETERS = {"conv1": 156, "conv2": 2416, "conv3": 48_120, "fc4": 10_164, "fc5": 850}

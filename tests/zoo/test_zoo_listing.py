@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 from vizcnn.zoo.catalogue import MODEL_NAMES
 from vizcnn.zoo.listing import list_models
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.weight_files import CARD, CLASSES, SMALL, write_bundle, write_zfnet
-from vizcnn.errors import ModelError, WeightsError
-from vizcnn.files import hash_file
-from vizcnn.zoo import bundle, loading
+from tests.support.weight_files import CARD, CLASSES, SMALL, write_bundle, write_zfnet
+from vizcnn.basics.errors import ModelError, WeightsError
+from vizcnn.basics.files import hash_file
+from vizcnn.zoo import files as bundle
+from vizcnn.zoo import loading
 from vizcnn.zoo.building import build_module, fill_randomly
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.files import WeightMetadata, read_metadata, save_weights

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vizcnn.errors import ImageError
+from vizcnn.basics.errors import ImageError
 from vizcnn.zoo.building import make_preprocessing
 from vizcnn.zoo.catalogue import Style
 from vizcnn.zoo.model import ZooModel
@@ -65,7 +65,7 @@ def test_styles_put_colours_where_the_nets_expect_them(
 
 
 def test_half_is_what_torchvision_transforms_the_input_to() -> None:
-    from vizcnn._torchvision import import_torchvision
+    from vizcnn.zoo.building import import_torchvision
 
     net = import_torchvision().models.get_model(
         "googlenet", weights=None, transform_input=True, aux_logits=False, init_weights=False

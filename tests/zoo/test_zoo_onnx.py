@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from vizcnn.errors import WeightsError
-from vizcnn.zoo import onnx_graph
+from vizcnn.basics.errors import WeightsError
+from vizcnn.zoo import onnx_import as onnx_graph
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.loading import load
 from vizcnn.zoo.preprocessing import imagenet_preprocessing

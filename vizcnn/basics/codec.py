@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def decode(kind: type[T], text: str) -> T:
         >>> from vizcnn.gallery.deconv_manifest import Failure
         >>> decode(Failure, '{"source": "a.jpg", "error": 3}')
         Traceback (most recent call last):
-        vizcnn.gallery.codec.ManifestError: Failure.error is 3: needed is str
+        vizcnn.basics.codec.ManifestError: Failure.error is 3: needed is str
     """
     checked: T = _read(kind, parse(text), kind.__name__)
     return checked

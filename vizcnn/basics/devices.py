@@ -2,7 +2,7 @@
 
 import torch
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 
 
 def choose_device(name: str) -> str:

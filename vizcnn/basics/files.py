@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError
 
 
 @contextmanager
@@ -61,3 +61,23 @@ def hash_file(path: Path) -> str:
     """Compute the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str, flush: bool = True) -> Path:
+    """Write a text file through a temporary name in the same folder.
+
+    Args:
+        path: Where the file goes; its folder is made when it is missing.
+        text: The contents; a character that UTF-8 cannot hold (of a file name that is not UTF-8)
+            is written as a backslash escape.
+        flush: As in :func:`vizcnn.basics.files.replacing`.
+
+    Returns:
+        The path.
+
+    Raises:
+        VizcnnError: If it cannot be written; the old file, if any, is then untouched.
+    """
+    with replacing(path, flush=flush) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+    return path

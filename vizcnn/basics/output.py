@@ -7,9 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from vizcnn.errors import VizcnnError
-from vizcnn.training.interrupts import hold_interrupts
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.interrupts import hold_interrupts
+
+FigureFormat = Literal["png", "svg", "pdf"]
+FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
 
 LIST_NAME = ".vizcnn-files.json"
 """Names the files that vizcnn wrote into a folder, so that the next run replaces just those."""

@@ -9,26 +9,29 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vizcnn.aliasing.patches import spread
-from vizcnn.aliasing.second_layer import StrongUnit
-from vizcnn.aliasing.shares import choose_grid, measure_shares
-from vizcnn.aliasing.signals import make_grating, make_zone_plate, point_frequency
-from vizcnn.aliasing.study import NetStudy
-from vizcnn.aliasing.sweep import sample_transfer
-from vizcnn.aliasing.words import percent
-from vizcnn.filters.figures import FilterPanel, draw_filters
-from vizcnn.filters.views import SCALING_WORDS, scale_filters, show_colours
-from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
-from vizcnn.spectrum import inside_limit, transfer_function
-from vizcnn.tiles import (
+from vizcnn.drawing.filter_grids import (
+    SCALING_WORDS,
+    FilterPanel,
+    draw_filters,
+    scale_filters,
+    show_colours,
+)
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.drawing.tiles import (
     GREY,
-    Array,
     fit_tile,
     lay_out_grid,
     robust_limit,
     scale_projections,
     scale_signed,
 )
+from vizcnn.drawing.words import percent
+from vizcnn.measures.shares import choose_grid, measure_shares
+from vizcnn.measures.spectrum import inside_limit, transfer_function
+from vizcnn.measures.study import NetStudy, StrongUnit
+from vizcnn.measures.sweep import make_grating, make_zone_plate, point_frequency, sample_transfer
+from vizcnn.photos.patches import spread
+from vizcnn.photos.pixels import Array
 
 GAP = 0.3
 """Inches between panels."""

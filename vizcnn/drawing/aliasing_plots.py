@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from vizcnn.aliasing.study import BLURS, NetStudy
-from vizcnn.labels import COLOURS
-from vizcnn.sheet import (
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import (
     MARGIN,
     PLOT_SIZE,
     SLIDE_WIDTH,
@@ -20,6 +19,7 @@ from vizcnn.sheet import (
     plain_style,
     scale_letters,
 )
+from vizcnn.measures.study import BLURS, NetStudy
 
 LEFT, GAP, BELOW = 0.85, 0.75, 0.65
 """Inches for the first vertical axis, between plots, and for a horizontal axis."""

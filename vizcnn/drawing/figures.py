@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.labels import COLOURS, draw_boxes, join_labels
-from vizcnn.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style
-from vizcnn.tiles import Array, Box, lay_out_grid
+from vizcnn.drawing.labels import COLOURS, draw_boxes, join_labels
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.drawing.tiles import lay_out_grid
+from vizcnn.photos.pixels import Array, Box
 
 ROW_UNITS = 9
 """Units in a row of a layer's figure, and the most in a row of a summary."""

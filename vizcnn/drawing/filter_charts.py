@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vizcnn.filters.measures import HIGH_FREQUENCY
-from vizcnn.filters.numbers import (
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
+from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
     FilterNumbers,
+    FilterSummary,
     summarise_filters,
 )
-from vizcnn.gallery.filter_manifest import FilterSummary
-from vizcnn.labels import COLOURS
-from vizcnn.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
+from vizcnn.measures.filters import HIGH_FREQUENCY
 
 BANDS = ("low", "mid", "high")
 BAND_COLOURS = ("#cfe0f3", "#7fb0dc", "#1f5a94")
@@ -130,7 +130,7 @@ def describe_layer(layer: FilterSummary, unit: str) -> tuple[str, ...]:
     """Say the key numbers of a layer in a line or two.
 
     Example:
-        >>> from vizcnn.filters.numbers import number_filters
+        >>> from vizcnn.measures.filter_numbers import number_filters
         >>> import torch
         >>> describe_layer(summarise_filters(number_filters(torch.ones(4, 3, 7, 7))), "cycles/px")
         ('4 filters: 0 dead, 0 oriented, 4 low-pass',)

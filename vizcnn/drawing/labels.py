@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from vizcnn.sheet import show_plainly
-from vizcnn.tiles import LUMINANCE, Box
+from vizcnn.drawing.sheet import show_plainly
+from vizcnn.photos.pixels import LUMINANCE, Box
 
 Point = tuple[float, float]
 Size = tuple[float, float]

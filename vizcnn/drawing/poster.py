@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.sheet import MARGIN, Sheet, plain_style
-from vizcnn.top_gallery.sheets import Pixels
+from vizcnn.drawing.sheet import MARGIN, Sheet, plain_style
+from vizcnn.drawing.unit_sheets import Pixels
 
 SLIDE = (10.0, 5.625)
 """Width and height in inches. A 16:9 slide is 13.33 wide: there all letters are a third larger."""

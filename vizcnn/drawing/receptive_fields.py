@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from vizcnn.labels import COLOURS, Point
-from vizcnn.sheet import MARGIN, Sheet, plain_style
-from vizcnn.tiles import LUMINANCE, Array, Box
+from vizcnn.drawing.labels import COLOURS, Point
+from vizcnn.drawing.sheet import MARGIN, Sheet, plain_style
+from vizcnn.photos.pixels import LUMINANCE, Array, Box
 
 PANEL = 6.0
 """Side of the picture in inches."""

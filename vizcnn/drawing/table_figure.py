@@ -6,9 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.lecture.slide import BODY, FAINT, QUIET, Slide
-from vizcnn.lecture.tables import Table, show_cell
-from vizcnn.sheet import LINE, MARGIN, measure_width, plain_style
+from vizcnn.drawing.sheet import BODY, FAINT, LINE, MARGIN, QUIET, Slide, measure_width, plain_style
+from vizcnn.drawing.tables import Table, show_cell
 
 GAP = 0.22
 """Inches between columns."""

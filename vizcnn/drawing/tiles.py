@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[np.float32]
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right in pixels; bottom and right exclusive."""
+from vizcnn.photos.pixels import LUMINANCE, Array, Box
 
 Scaling = Literal["unit", "shared"]
 """Each tile by its own largest value, or all tiles of a figure by one."""
@@ -20,8 +18,6 @@ ROBUST_PERCENTILE = 99.5
 GREY = 0.5
 """What zero is shown as."""
 
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of R, G, B in luminance (ITU-R BT.601)."""
 
 SHADOW = 0.25
 """Contrast that is left of the photo under an overlay."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vizcnn.tiles import Array, Scaling, scale_projections, to_bytes
+from vizcnn.drawing.tiles import Scaling, scale_projections, to_bytes
+from vizcnn.photos.pixels import Array
 
 Pixels = NDArray[np.uint8]
 """An image (H, W, 3) of 8 bits."""

@@ -4,7 +4,28 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from vizcnn.aliasing.study import NetStudy
+from vizcnn.measures.study import NetStudy
+
+
+def show_number(value: float) -> str:
+    """Show a number to three digits or more, without an exponent where it reads well.
+
+    Example:
+        >>> [show_number(value) for value in (1234.5, 30.0, 0.01234, 1.5e-7, 0.0)]
+        ['1234', '30.0', '0.0123', '1.50e-07', '0.00']
+    """
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
+
+
+def show_percent(share: float) -> str:
+    r"""Show a share in 0..1 as a percentage, with a space that does not break.
+
+    Example:
+        >>> [show_percent(share) for share in (0.987, 0.04, 0.0002)]
+        ['98.7\xa0%', '4.0\xa0%', '< 0.1\xa0%']
+    """
+    return "< 0.1\u00a0%" if 0 < share < 0.001 else f"{share:.1%}".replace("%", "\u00a0%")
+
 
 Better = Literal["less", "more"]
 """Whether a finer stride should give less or more of a measure."""

@@ -8,12 +8,11 @@ Example:
     (96, 55, 55)
 """
 
+from vizcnn.drawing.tables import Table, write_table
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claims.listing import list_claims, say_verdicts
+from vizcnn.lecture.claim_listing import list_claims, say_verdicts
 from vizcnn.lecture.comparison import compare_nets
-from vizcnn.lecture.exhibits import Studio
 from vizcnn.lecture.googlenet_table import make_googlenet_table
-from vizcnn.lecture.layer_rows import LayerRow, trace_layers
 from vizcnn.lecture.layer_tables import make_layer_table, make_slide_table
 from vizcnn.lecture.memory_table import make_memory_table
 from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
@@ -22,8 +21,8 @@ from vizcnn.lecture.published import read_published
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
-from vizcnn.lecture.table_files import write_table
-from vizcnn.lecture.tables import Table
+from vizcnn.lecture.studio import Studio
+from vizcnn.recording.layer_rows import LayerRow, trace_layers
 
 __all__ = [
     "NETS",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from vizcnn.layers import find_layer
-from vizcnn.recording import record
+from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import record
 from vizcnn.zoo.model import ZooModel
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vizcnn.lecture.layer_rows import LayerRow
 from vizcnn.lecture.layer_tables import block_of, fold_rows, name_layer, name_paths
 from vizcnn.lecture.nets import input_shape, trace_net
+from vizcnn.recording.layer_rows import LayerRow
 
 MOST_BOXES = 24
 """Boxes that stand apart on a slide; of nets with more, those of a block are one."""

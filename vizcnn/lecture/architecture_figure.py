@@ -9,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SLIDE_WIDTH, SMALL, Slide, measure_width, plain_style
 from vizcnn.lecture.architecture import Box, list_boxes
 from vizcnn.lecture.layer_tables import describe_size
 from vizcnn.lecture.nets import find_net
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.sheet import MARGIN, SLIDE_WIDTH, measure_width, plain_style
 
 TALLEST = 2.6
 """Height of the largest map in inches."""

@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vizcnn.aliasing.patches import read_samples
-from vizcnn.errors import ImageError
-from vizcnn.images import centre_square, read_photo
-from vizcnn.labels import COLOURS
-from vizcnn.lecture.exhibits import Made, Studio
-from vizcnn.lecture.slide import BODY, SMALL, Slide, to_image
-from vizcnn.samples import name_photo
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.basics.errors import ImageError
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style, to_image
+from vizcnn.lecture.studio import Made, Studio
+from vizcnn.photos.images import centre_square, read_photo
+from vizcnn.photos.patches import read_samples
+from vizcnn.photos.samples import name_photo
 
 WHOLE, CROP = 256, 224
 """Sides of the square that is cut out, and of the crops that the net sees, in pixels."""

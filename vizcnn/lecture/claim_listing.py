@@ -4,11 +4,11 @@ import fnmatch
 from collections.abc import Sequence
 from functools import cache
 
-from vizcnn.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.drawing.tables import Table
 from vizcnn.lecture.claims import alexnet, googlenet, lenet, overview, vgg, zfnet
 from vizcnn.lecture.claims.record import VERDICTS, Claim
-from vizcnn.lecture.exhibits import SECTIONS, split_names
-from vizcnn.lecture.tables import Table
+from vizcnn.lecture.studio import SECTIONS, split_names
 
 _PARTS = (overview, lenet, alexnet, zfnet, vgg, googlenet)
 """Modules in the order of the lecture. What it says of its course (homework, dates) is left out."""
@@ -33,7 +33,7 @@ def choose_claims(only: Sequence[str]) -> tuple[Claim, ...]:
     """Choose claims by the section of the lecture that makes them.
 
     Args:
-        only: Keys of :data:`vizcnn.lecture.exhibits.SECTIONS`; all claims when empty.
+        only: Keys of :data:`vizcnn.lecture.studio.SECTIONS`; all claims when empty.
 
     Raises:
         VizcnnError: If a name is no section with claims.

@@ -7,7 +7,6 @@ import torch
 
 from vizcnn.lecture.googlenet_table import measure_stages
 from vizcnn.lecture.inception_module import build_naive, build_reduced, measure_module
-from vizcnn.lecture.layer_rows import BYTES, LayerRow
 from vizcnn.lecture.layer_tables import (
     describe_filter,
     describe_size,
@@ -18,6 +17,7 @@ from vizcnn.lecture.layer_tables import (
 from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
+from vizcnn.recording.layer_rows import BYTES, LayerRow
 
 
 def find_row(net: str, layer: str) -> LayerRow:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vizcnn.lecture.layer_rows import LayerRow
+from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.layer_tables import (
     describe_filter,
     describe_size,
@@ -12,7 +12,7 @@ from vizcnn.lecture.layer_tables import (
     name_paths,
 )
 from vizcnn.lecture.nets import find_net, input_shape, trace_net
-from vizcnn.lecture.tables import Cell, Table
+from vizcnn.recording.layer_rows import LayerRow
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
 from vizcnn.lecture.activations import read_activations
-from vizcnn.lecture.exhibits import Made, Studio
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.samples import name_photo
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
+from vizcnn.photos.samples import name_photo
 from vizcnn.zoo.model import ZooModel
 
 RATE, MASKS, SHOWN = 0.5, 200, 60

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vizcnn.lecture.layer_rows import LayerRow
+from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.layer_tables import describe_size
 from vizcnn.lecture.nets import trace_net
-from vizcnn.lecture.tables import Cell, Table
+from vizcnn.recording.layer_rows import LayerRow
 
 COLUMNS = (
     "type",

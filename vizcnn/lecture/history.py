@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from vizcnn.labels import COLOURS
-from vizcnn.lecture.exhibits import Made, Studio
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.table_figure import draw_table
+from vizcnn.drawing.tables import Table
 from vizcnn.lecture.nets import NETS, count_layers
 from vizcnn.lecture.published import PublishedTable, read_published
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.lecture.table_figure import draw_table
-from vizcnn.lecture.tables import Table
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
 
 _NETS = {
     "AlexNet": "alexnet",

@@ -6,12 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
 from vizcnn.lecture.inception_module import INPUT, build_naive, build_reduced, measure_module
-from vizcnn.lecture.layer_rows import LayerRow
 from vizcnn.lecture.layer_tables import describe_filter, describe_size
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.recording.layer_rows import LayerRow
 
 WIDE, TALL = 2.75, 0.95
 """Size of a box in inches."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vizcnn.lecture.layer_rows import LayerRow, trace_layers
+from vizcnn.drawing.tables import Table
 from vizcnn.lecture.layer_tables import describe_filter, describe_size
-from vizcnn.lecture.tables import Table
-from vizcnn.zoo.inception import Inception, NaiveInception
+from vizcnn.recording.layer_rows import LayerRow, trace_layers
+from vizcnn.zoo.googlenet import Inception, NaiveInception
 
 INPUT = (256, 28, 28)
 """The input of the lecture's example: 28 x 28 x 256."""

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from vizcnn.aliasing.story import Chapter, tell_story
-from vizcnn.deconvnet import Projector
-from vizcnn.exhibit import DeconvSettings, PhotoExhibit
-from vizcnn.filters.exhibit import FilterExhibit, FilterSettings
-from vizcnn.filters.gallery import draw_grid, draw_measures, name_run
-from vizcnn.lecture.exhibits import PHOTOS, Made, Studio
+from vizcnn.drawing.sheet import larger_letters
 from vizcnn.lecture.projection_figure import draw_projections
-from vizcnn.sheet import larger_letters
+from vizcnn.lecture.studio import PHOTOS, Made, Studio
+from vizcnn.pages.aliasing_story import Chapter, tell_story
+from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit
+from vizcnn.pages.filters import FilterExhibit, FilterSettings, draw_grid, draw_measures, name_run
+from vizcnn.projection.deconvnet import Projector
 
 UNITS = 6
 """Units of each layer in the figures of projections."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from vizcnn.lecture.layer_rows import BYTES, LayerRow
+from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.nets import build_net, find_net, input_shape, trace_net
-from vizcnn.lecture.tables import Cell, Table
-from vizcnn.zoo.naming import name_layers
+from vizcnn.recording.layer_rows import BYTES, LayerRow
+from vizcnn.zoo.catalogue import name_layers
 
 COLUMNS = (
     "layer",

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-from vizcnn.lecture.layer_rows import BYTES, LayerRow
+from vizcnn.drawing.tables import Table
 from vizcnn.lecture.layer_tables import fold_rows, name_layer, name_paths
 from vizcnn.lecture.nets import find_net, input_shape, trace_net
-from vizcnn.lecture.tables import Table
+from vizcnn.recording.layer_rows import BYTES, LayerRow
 
 WORDS = {"conv": "CONV", "max pool": "POOL", "fc": "FC"}
 KINDS = {"conv": "convolutions", "max pool": "poolings", "fc": "fully connected"}

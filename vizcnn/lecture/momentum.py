@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vizcnn.labels import COLOURS
-from vizcnn.lecture.exhibits import Made, Studio
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.lecture.studio import Made, Studio
 
 MOMENTUM, DECAY, RATE = 0.9, 0.0005, 0.02
 """Of the slide and of Krizhevsky et al. 2012, section 5; the rate is ours."""

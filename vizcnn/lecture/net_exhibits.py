@@ -4,22 +4,20 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.table_figure import draw_table
+from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claims.listing import (
+from vizcnn.lecture.claim_listing import (
     count_verdicts,
     list_claims,
     make_claims_table,
     make_slips_table,
     say_verdicts,
 )
-from vizcnn.lecture.claims.measures import (
-    count_all_outputs,
-    count_layer_parameters,
-    count_megabytes,
-)
+from vizcnn.lecture.claim_measures import count_all_outputs, count_layer_parameters, count_megabytes
 from vizcnn.lecture.comparison import make_difference_table
-from vizcnn.lecture.exhibits import Made, Studio
 from vizcnn.lecture.googlenet_table import make_googlenet_table
 from vizcnn.lecture.history import cite_table
 from vizcnn.lecture.inception_figure import draw_module
@@ -35,11 +33,8 @@ from vizcnn.lecture.nets import NETS, count_layers, count_parameters, find_net, 
 from vizcnn.lecture.patterns import derive_pattern, list_words
 from vizcnn.lecture.size_figure import draw_sizes, say_questions
 from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters
-from vizcnn.lecture.slide import BODY, SMALL, Slide
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
-from vizcnn.lecture.table_figure import draw_table
-from vizcnn.lecture.tables import Cell, Table
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
 
 _MODULES = {"naive": build_naive, "reduced": build_reduced}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from vizcnn.errors import ModelError, nearest_names
-from vizcnn.lecture.layer_rows import LayerRow, trace_layers
+from vizcnn.basics.errors import ModelError, nearest_names
+from vizcnn.recording.layer_rows import LayerRow, trace_layers
 from vizcnn.zoo.building import build_module, make_preprocessing
 from vizcnn.zoo.catalogue import find_entry
 

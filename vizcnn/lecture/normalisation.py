@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import MARGIN, SMALL, Slide, plain_style
 from vizcnn.lecture.activations import read_activations
-from vizcnn.lecture.exhibits import Made, Studio
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.slide import SMALL, Slide
-from vizcnn.samples import name_photo
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
+from vizcnn.photos.samples import name_photo
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.normalisation import ContrastNormalisation
 

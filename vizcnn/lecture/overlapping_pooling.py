@@ -8,13 +8,12 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
 from vizcnn.lecture.activations import read_activations
-from vizcnn.lecture.exhibits import Made, Studio
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.samples import name_photo
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
+from vizcnn.photos.samples import name_photo
 
 STRIDE = 2
 WINDOWS = {"overlapping, 3×3": 3, "not overlapping, 2×2": 2}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vizcnn.lecture.layer_rows import LayerRow
+from vizcnn.recording.layer_rows import LayerRow
 
 _WORDS = {"conv": "CONV", "max pool": "POOL", "average pool": "POOL", "norm": "NORM", "fc": "FC"}
 """What kinds of layers are called in patterns; others are left out."""

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from vizcnn.figures import LayerStrip
-from vizcnn.lecture.slide import QUIET, SMALL, Slide
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.drawing.figures import LayerStrip
+from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide, plain_style
 
 TILE, GAP = 0.87, 0.04
 """Side of a tile and space between tiles, in inches."""

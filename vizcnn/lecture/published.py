@@ -8,8 +8,8 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from vizcnn.errors import VizcnnError, nearest_names
-from vizcnn.lecture.tables import Cell
+from vizcnn.basics.errors import VizcnnError, nearest_names
+from vizcnn.drawing.tables import Cell
 
 DATA = "published.json"
 

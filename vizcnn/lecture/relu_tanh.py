@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.errors import DataError
-from vizcnn.labels import COLOURS
-from vizcnn.lecture.exhibits import Made, Studio
+from vizcnn.basics.errors import DataError
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, SMALL, Slide, plain_style
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.progress import Progress, silent
-from vizcnn.sheet import plain_style
+from vizcnn.lecture.studio import Made, Studio
 
 EPOCHS, BATCH = 10, 64
 RATES = (0.001, 0.003, 0.01, 0.03)

@@ -6,10 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.labels import COLOURS
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, SMALL, Slide, plain_style
 from vizcnn.lecture.sizes import SizeQuestion, run_size
-from vizcnn.lecture.slide import BODY, QUIET, SMALL, Slide
-from vizcnn.sheet import MARGIN, plain_style
 
 TALL = 1.85
 """Inches for a question."""

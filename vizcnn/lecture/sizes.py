@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 from torch import nn
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 
 
 @dataclass(frozen=True)

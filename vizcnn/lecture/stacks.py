@@ -7,12 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from vizcnn.labels import COLOURS
-from vizcnn.lecture.layer_rows import trace_layers
-from vizcnn.lecture.slide import BODY, QUIET, Slide
-from vizcnn.lecture.tables import Table
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, Slide, plain_style
+from vizcnn.drawing.tables import Table
 from vizcnn.receptive import measure_fields
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.recording.layer_rows import trace_layers
 
 INPUT = 28
 """Side of the input that stacks are run on."""

@@ -10,13 +10,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vizcnn.lecture.tables import Table
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.drawing.tables import Table
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
 
 if TYPE_CHECKING:
-    from vizcnn.aliasing.study import NetStudy
+    from vizcnn.measures.study import NetStudy
 
 SECTIONS = {
     "overview": "Architectures by year",
@@ -147,9 +147,9 @@ class Studio:
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":
         """AlexNet and ZFNet in the aliasing lab, on a few patches of the sample photos."""
-        from vizcnn.aliasing.lab import find_period
-        from vizcnn.aliasing.patches import read_samples
-        from vizcnn.aliasing.study import LabSettings, study_net
+        from vizcnn.measures.study import LabSettings, study_net
+        from vizcnn.pages.aliasing import find_period
+        from vizcnn.photos.patches import read_samples
 
         nets = (self.alexnet, self.zfnet)
         settings = LabSettings(units=16, most_photos=PHOTOS, shifts=4)

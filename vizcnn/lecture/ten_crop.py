@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.aliasing.patches import read_samples
-from vizcnn.errors import DataError
-from vizcnn.images import centre_square
-from vizcnn.labels import COLOURS
+from vizcnn.basics.errors import DataError
+from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.tables import Table
 from vizcnn.lecture.augmentation import ten_crops
-from vizcnn.lecture.exhibits import Made, Studio
-from vizcnn.lecture.slide import BODY, SMALL, Slide
-from vizcnn.lecture.tables import Table
-from vizcnn.sheet import MARGIN, plain_style
+from vizcnn.lecture.studio import Made, Studio
+from vizcnn.photos.images import centre_square
+from vizcnn.photos.patches import read_samples
 from vizcnn.training.digits import EVERY, FRAME, SIDE
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel

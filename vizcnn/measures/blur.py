@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.unpool import pair
+from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.recording.unpool import pair
 
 _CHILD = "blur"
 """Name under which a BlurPool is a part of the module whose output it blurs."""

@@ -5,13 +5,34 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.graph import Node, inputs_of, kind_of
-from vizcnn.layers import find_layer
-from vizcnn.recording import record
-from vizcnn.training.net import clip_filters
+from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.recording.graph import Node, inputs_of, kind_of
+from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import record
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
+
+CLIPPED_RMS = 0.1
+"""Radius of ZF's feature scale clipping (section 3.1)."""
+
+
+@torch.no_grad()
+def clip_filters(weight: Tensor, radius: float = CLIPPED_RMS) -> None:
+    """Scale filters whose root mean square exceeds a radius back to it (ZF, section 3.1).
+
+    Args:
+        weight: (filters, channels, height, width), changed in place.
+        radius: The largest root mean square.
+
+    Example:
+        >>> weight = torch.ones(1, 3, 2, 2)
+        >>> clip_filters(weight)
+        >>> round(weight.pow(2).mean().sqrt().item(), 6)
+        0.1
+    """
+    rms = weight.pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    weight.mul_((radius / rms.clamp(min=1e-12)).clamp(max=1.0))
+
 
 FIRST = "the first layer"
 """Name of the layer where none is asked for."""

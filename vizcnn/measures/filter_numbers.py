@@ -1,15 +1,69 @@
 """Everything that is said of filters in numbers, for each and for their layer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vizcnn.filters.measures import HIGH_FREQUENCY, check_filters, measure_filters, share_inside
-from vizcnn.filters.parts import split_parts
-from vizcnn.filters.tuning import measure_tuning
-from vizcnn.gallery.filter_manifest import FilterSummary
+from vizcnn.basics.errors import LayerError
+from vizcnn.measures.filters import HIGH_FREQUENCY, check_filters, measure_filters, share_inside
+from vizcnn.measures.tuning import measure_tuning
+
+Part = Literal["all", "luminance", "colour"]
+"""What of a filter is shown."""
+
+PART_WORDS: Mapping[Part, str] = {
+    "all": "",
+    "luminance": "luminance part: the mean of the three colours",
+    "colour": "colour part: what differs from the mean of the three colours",
+}
+"""Parts in words, for captions."""
+
+
+def split_parts(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Split filters into luminance and colour, which are orthogonal and sum to the filter.
+
+    The luminance part is the mean over red, green and blue in each of the three: the projection
+    onto the grey axis. The whole of the response to grey pictures is in it; the colour part
+    answers to none. Their energies add up to the filter's.
+
+    Args:
+        weight: (F, 3, h, w).
+
+    Returns:
+        Luminance and colour part, (F, 3, h, w) each.
+
+    Raises:
+        LayerError: If there are other than three channels.
+
+    Example:
+        >>> import torch
+        >>> luminance, colour = split_parts(torch.tensor([3.0, 0.0, 0.0]).view(1, 3, 1, 1))
+        >>> luminance.flatten().tolist(), colour.flatten().tolist()
+        ([1.0, 1.0, 1.0], [2.0, -1.0, -1.0])
+    """
+    if weight.shape[1] != 3:
+        raise LayerError(
+            f"filters of {weight.shape[1]} channels have no colours; needed: red, green and blue"
+        )
+    luminance = weight.mean(dim=1, keepdim=True).expand_as(weight)
+    return luminance, weight - luminance
+
+
+def take_part(weight: Tensor, part: Part) -> Tensor:
+    """Give the asked part of filters (F, 3, h, w); of ``"all"`` any number of channels.
+
+    Raises:
+        LayerError: If a part of other than three channels is asked for.
+    """
+    if part == "all":
+        return weight
+    luminance, colour = split_parts(weight)
+    return luminance if part == "luminance" else colour
+
 
 LOW_FREQUENCY = 0.1
 """Cycles per pixel below which a frequency is low: a period of more than ten pixels. Zeiler &
@@ -36,9 +90,9 @@ class FilterNumbers:
         dead: (F,), bool: the RMS is at most 5 % of the layer's median.
         low: (F,), share 0..1 of the energy below :data:`LOW_FREQUENCY`.
         mid: (F,), share between the two borders.
-        high: (F,), share above :data:`~vizcnn.filters.measures.HIGH_FREQUENCY`; the three sum to
+        high: (F,), share above :data:`~vizcnn.measures.filters.HIGH_FREQUENCY`; the three sum to
             1, or are all 0 for a filter of zeros.
-        peak: (F,), see :class:`~vizcnn.filters.tuning.Tuning`.
+        peak: (F,), see :class:`~vizcnn.measures.tuning.Tuning`.
         orientation: (F,), degrees 0..180 or NaN.
         selectivity: (F,), 0..1.
         bandwidth: (F,), octaves or NaN.
@@ -70,9 +124,9 @@ def number_filters(weight: Tensor) -> FilterNumbers:
     """Measure filters.
 
     The energy at a frequency is the squared magnitude of the Fourier transform, summed over the
-    channels; see :func:`~vizcnn.filters.measures.measure_filters` for the shares, which are exact,
-    :func:`~vizcnn.filters.tuning.measure_tuning` for what a filter is tuned to, and
-    :func:`~vizcnn.filters.parts.split_parts` for colour.
+    channels; see :func:`~vizcnn.measures.filters.measure_filters` for the shares, which are exact,
+    :func:`~vizcnn.measures.tuning.measure_tuning` for what a filter is tuned to, and
+    :func:`~vizcnn.measures.filter_numbers.split_parts` for colour.
 
     Args:
         weight: (F, C, kh, kw), the weights of a convolution.
@@ -118,6 +172,39 @@ def _share_colour(values: Tensor, energy: Tensor) -> Tensor:
         return torch.full_like(energy, math.nan)
     _, colour = split_parts(values)
     return colour.square().sum(dim=(1, 2, 3)) / energy
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSummary:
+    """All filters of a layer in a few numbers; dead ones are left out of all but the counts.
+
+    Attributes:
+        filters: How many there are.
+        dead: How many of them are dead.
+        lowpass: How many have the maximum of their spectrum at zero frequency.
+        oriented: How many have an orientation.
+        energy: Median energy.
+        low, mid, high: Mean shares 0..1 of the energy by frequency.
+        peak: Median peak frequency of those that are not low-pass, if any.
+        selectivity: Median selectivity, 0..1.
+        bandwidth: Median bandwidth in octaves of those that have one, if any.
+        colour: Mean share of colour in the energy, 0..1; None where there are no colours.
+        channels_used: Median effective number of input channels.
+    """
+
+    filters: int
+    dead: int
+    lowpass: int
+    oriented: int
+    energy: float
+    low: float
+    mid: float
+    high: float
+    peak: float | None
+    selectivity: float
+    bandwidth: float | None
+    colour: float | None
+    channels_used: float
 
 
 def summarise_filters(numbers: FilterNumbers) -> FilterSummary:

@@ -1,6 +1,6 @@
 """Strength and smoothness of filters: RMS, shares of energy by frequency, how many dead.
 
-What they are tuned to is measured in :mod:`vizcnn.filters.tuning`.
+What they are tuned to is measured in :mod:`vizcnn.measures.tuning`.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.errors import LayerError
+from vizcnn.basics.errors import LayerError
 
 HIGH_FREQUENCY = 0.25
 """Half of the sampling limit of 0.5 cycles per pixel: a trained filter has little above it."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.errors import ModelError
-from vizcnn.filters.layers import find_first_filters
+from vizcnn.basics.errors import ModelError
+from vizcnn.measures.filter_layers import find_first_filters
 from vizcnn.zoo.model import ZooModel
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from vizcnn.errors import ImageError
+from vizcnn.basics.errors import ImageError
 
 LEAST_SIDE = 24
 """Smallest side in pixels of a projection whose grid can be told from its surroundings."""

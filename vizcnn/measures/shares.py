@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.aliasing.blur import binomial_kernel
-from vizcnn.aliasing.first_layer import FirstLayer
-from vizcnn.errors import ImageError, LayerError
-from vizcnn.spectrum import fold_spectrum, frequency_grid, transfer_function
+from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.measures.blur import binomial_kernel
+from vizcnn.measures.first_layer import FirstLayer
+from vizcnn.measures.spectrum import fold_spectrum, frequency_grid, transfer_function
 
 GRID = 256
 """Least side of the grid of frequencies that integrals over spectra are taken on."""

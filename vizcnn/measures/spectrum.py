@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vizcnn.errors import LayerError
+from vizcnn.basics.errors import LayerError
 
 
 def frequency_grid(size: int) -> tuple[Tensor, Tensor]:

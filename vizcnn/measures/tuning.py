@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.filters.measures import check_filters
-from vizcnn.spectrum import transfer_function
+from vizcnn.measures.filters import check_filters
+from vizcnn.measures.spectrum import transfer_function
 
 INNER_SCALE = 1.0
 """Standard deviation in pixels of the Gaussian whose derivatives the orientation is read with."""

@@ -1,6 +1,6 @@
 """One pass over any number of photos: where each unit of a net is strongest.
 
 :func:`vizcnn.mining.run.mine` makes an index, :mod:`vizcnn.mining.index` says what is in it,
-:mod:`vizcnn.mining.photo_sets` gives photos, :mod:`vizcnn.mining.index_file` reads and writes, and
-:func:`vizcnn.mining.merging.merge_indexes` joins what several machines have mined.
+:mod:`vizcnn.mining.photo_sets` gives photos, :mod:`vizcnn.mining.index` reads and writes, and
+:func:`vizcnn.mining.ranking.merge_indexes` joins what several machines have mined.
 """

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.layers import find_layer
 from vizcnn.mining.index import Identity, StrongestIndex
+from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
 
 SHOWN_DIGITS = 12

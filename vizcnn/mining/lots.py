@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from vizcnn.errors import DataError, ImageError
+from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.mining.photo_sets import PhotoSet
-from vizcnn.training.interrupts import hold_interrupts
 
 LOT = 32
 """Photos that go through the net at a time; not a setting, because it decides the last bits.

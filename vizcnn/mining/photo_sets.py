@@ -8,10 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vizcnn.aliasing.patches import cut_patches, find_samples, list_squares
-from vizcnn.errors import DataError, ImageError
-from vizcnn.images import find_in_folder, read_photo
-from vizcnn.samples import name_photo
+from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.photos.images import find_in_folder, read_photo
+from vizcnn.photos.patches import cut_patches, find_samples, list_squares
+from vizcnn.photos.samples import name_photo
 from vizcnn.zoo.preprocessing import Preprocessing
 
 
@@ -62,7 +62,7 @@ class FolderPhotos:
         >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
         >>> FolderPhotos([Path("missing")], imagenet_preprocessing(224, 256))
         Traceback (most recent call last):
-        vizcnn.errors.DataError: no folder 'missing': check the path
+        vizcnn.basics.errors.DataError: no folder 'missing': check the path
     """
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:

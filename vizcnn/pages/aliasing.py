@@ -6,22 +6,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from vizcnn import __version__
-from vizcnn.aliasing.first_layer import find_first_layer
-from vizcnn.aliasing.patches import ZOOM, find_samples, read_samples
-from vizcnn.aliasing.story import Chapter, tell_story
-from vizcnn.aliasing.study import LabSettings, NetStudy, check_net, study_net
-from vizcnn.aliasing.table import tabulate
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
+from vizcnn.basics.output import write_folder
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.version import __version__
+from vizcnn.drawing.saving import save_figure
 from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet
 from vizcnn.gallery.records import PageFigure
 from vizcnn.gallery.site import write_gallery
-from vizcnn.images import photo_sha256
-from vizcnn.output import write_folder
-from vizcnn.photo_gallery import describe_weights, list_versions
-from vizcnn.progress import Progress, silent
-from vizcnn.samples import SAMPLES, name_source
-from vizcnn.saving import save_figure
+from vizcnn.measures.first_layer import find_first_layer
+from vizcnn.measures.study import LabSettings, NetStudy, check_net, study_net
+from vizcnn.pages.aliasing_story import Chapter, tabulate, tell_story
+from vizcnn.pages.page import describe_weights, list_versions
+from vizcnn.photos.images import photo_sha256
+from vizcnn.photos.patches import ZOOM, find_samples, read_samples
+from vizcnn.photos.samples import SAMPLES, name_source
 from vizcnn.zoo.model import ZooModel
 
 LEAST_PERIOD = 2

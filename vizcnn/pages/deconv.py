@@ -1,26 +1,20 @@
 """One photo on its way into a gallery: projected, drawn and saved, layer by layer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError
-from vizcnn.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
-from vizcnn.gallery.deconv_manifest import LayerSection, PhotoSection, UnitTile
-from vizcnn.gallery.site import show_number
-from vizcnn.images import photo_sha256, read_photo
-from vizcnn.projection import Projection
-from vizcnn.samples import name_photo, name_source
-from vizcnn.saving import FigureFormat, save_arrays, save_figure, save_image
-from vizcnn.targets import Position
-from vizcnn.tiles import (
-    Array,
-    Box,
+from vizcnn.basics.errors import ImageError, LayerError, VizcnnError
+from vizcnn.basics.output import FigureFormat, write_folder
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.version import __version__
+from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
+from vizcnn.drawing.saving import save_arrays, save_figure, save_image
+from vizcnn.drawing.tiles import (
     Scaling,
     cut_box,
     describe_scaling,
@@ -30,6 +24,23 @@ from vizcnn.tiles import (
     scale_projections,
     to_bytes,
 )
+from vizcnn.drawing.words import show_number
+from vizcnn.gallery.deconv_manifest import (
+    DeconvManifest,
+    Failure,
+    LayerSection,
+    PhotoSection,
+    UnitTile,
+)
+from vizcnn.gallery.site import write_gallery
+from vizcnn.pages.page import describe_weights, list_versions
+from vizcnn.photos.images import photo_sha256, read_photo
+from vizcnn.photos.pixels import Array, Box
+from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.rules import find_rule
+from vizcnn.projection.targets import Position
 from vizcnn.zoo.model import ZooModel
 
 TILE_SIDE = 210
@@ -47,7 +58,8 @@ class DeconvSettings:
         method: Name of the rule.
         units: Unit numbers, or None for the strongest.
         top: How many of the strongest units per layer.
-        position: Where in the feature map; see :meth:`~vizcnn.deconvnet.Projector.project`.
+        position: Where in the feature map; see
+            :meth:`~vizcnn.projection.deconvnet.Projector.project`.
         scaling: ``"unit"`` or ``"shared"`` contrast.
         passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
             habit when None.
@@ -299,3 +311,90 @@ class PhotoExhibit:
 def _to_array(pixels: Tensor) -> Array:
     array: Array = pixels.permute(1, 2, 0).float().cpu().numpy()
     return array
+
+
+SHOWN_FAILURES = 3
+"""Photos whose errors are told when not a single one can be used."""
+
+
+def make_deconv_gallery(
+    model: ZooModel,
+    photos: Sequence[Path],
+    settings: DeconvSettings,
+    folder: Path,
+    command: str = "",
+    progress: Progress = silent,
+) -> DeconvManifest:
+    """Project each photo's strongest units and write pictures, index.html and manifest.json.
+
+    Args:
+        model: A net of the zoo.
+        photos: Photo files; those that cannot be read are listed, the others go through.
+        settings: What to project.
+        folder: Where the gallery goes; complete or untouched.
+        command: The command that repeats the run.
+        progress: Shows how far it is.
+
+    Returns:
+        What was written, as in manifest.json.
+
+    Raises:
+        VizcnnError: If no photo can be read, or the settings do not fit the net.
+    """
+    sections: list[PhotoSection] = []
+    failures: list[Failure] = []
+    projector = Projector(
+        model, settings.method, settings.passes_over_normalisation, settings.unruled
+    )
+    with write_folder(folder) as staging:
+        for path in progress(photos, label="project", total=len(photos), unit="photo"):
+            try:
+                home = staging / f"photo-{len(sections) + 1:03d}"
+                sections.append(PhotoExhibit(projector, model, settings, path, home).make())
+            except ImageError as error:
+                failures.append(Failure(source=name_source(path), error=str(error)))
+        if not sections:
+            raise VizcnnError(_explain_nothing(failures))
+        manifest = _describe_run(model, settings, command, sections, failures)
+        write_gallery(manifest, staging)
+    return manifest
+
+
+def _explain_nothing(failures: list[Failure]) -> str:
+    if not failures:
+        return "no photos were given"
+    if len(failures) == 1:
+        return failures[0].error
+    shown = "; ".join(failure.error for failure in failures[:SHOWN_FAILURES])
+    more = len(failures) - SHOWN_FAILURES
+    return f"none of {len(failures)} photos can be used: {shown}" + (
+        f"; and {more} more" if more > 0 else ""
+    )
+
+
+def _describe_run(
+    model: ZooModel,
+    settings: DeconvSettings,
+    command: str,
+    photos: list[PhotoSection],
+    failures: list[Failure],
+) -> DeconvManifest:
+    rule = find_rule(settings.method)
+    return DeconvManifest(
+        vizcnn=__version__,
+        command=command,
+        model=model.name,
+        title=model.title,
+        method=rule.name,
+        method_source=rule.source,
+        weights=describe_weights(model),
+        settings={
+            **asdict(settings),
+            "input_size": model.input_size,
+            "classes": len(model.classes),
+            "net": model.options,
+        },
+        versions=list_versions(),
+        photos=tuple(photos),
+        failures=tuple(failures),
+    )

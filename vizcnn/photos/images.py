@@ -11,8 +11,33 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vizcnn.errors import ImageError
-from vizcnn.files import hash_file
+from vizcnn.basics.errors import ImageError
+from vizcnn.basics.files import hash_file
+
+
+def check_images(images: Tensor, colours: bool) -> None:
+    """Make sure that images are what a net can be asked about.
+
+    Args:
+        images: What was given.
+        colours: Whether they have to be RGB pixels of 0..1.
+
+    Raises:
+        ImageError: If they are of another type, shape or range, or hold NaN.
+    """
+    if not isinstance(images, Tensor):
+        raise ImageError(
+            f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
+        )
+    got = f"{images.dtype} of shape {tuple(images.shape)}"
+    if images.ndim != 4 or not images.is_floating_point() or (colours and images.shape[1] != 3):
+        raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
+    if not images.isfinite().all():
+        raise ImageError(f"got {got} with values that are not finite; needed: numbers")
+    low, high = images.min().item(), images.max().item()
+    if colours and not -1e-6 <= low <= high <= 1 + 1e-6:
+        raise ImageError(f"got values {low:.3g}..{high:.3g}; needed: RGB pixels of 0..1")
+
 
 LARGEST_PHOTO = 120_000_000
 """Pixels in the largest photo that is decoded: a file of a few kB can claim billions."""
@@ -51,7 +76,7 @@ def read_photo(path: Path) -> Image.Image:
     Example:
         >>> read_photo(Path("missing.jpg"))
         Traceback (most recent call last):
-        vizcnn.errors.ImageError: no file 'missing.jpg': check the path
+        vizcnn.basics.errors.ImageError: no file 'missing.jpg': check the path
     """
     name = repr(str(path))
     try:

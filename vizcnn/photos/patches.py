@@ -1,17 +1,12 @@
 """Photos for the lab: a folder's, or patches of the photos that scikit-image ships."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image
-from torch import Tensor
 
-from vizcnn.errors import ImageError
-from vizcnn.images import read_photo
-from vizcnn.progress import Progress, silent
-from vizcnn.samples import SAMPLES, find_sample
-from vizcnn.zoo.model import ZooModel
+from vizcnn.basics.errors import ImageError
+from vizcnn.photos.images import read_photo
+from vizcnn.photos.samples import SAMPLES, find_sample
 
 ZOOM = 2
 """A photo is cut into patches when its shorter side is so many inputs long."""
@@ -72,37 +67,6 @@ def list_squares(width: int, height: int, zoom: int = ZOOM) -> list[tuple[int, i
         for top in range(0, height - side + 1, step)
         for left in range(0, width - side + 1, step)
     ]
-
-
-def read_pixels(
-    model: ZooModel, photos: Sequence[Path | Image.Image], progress: Progress = silent
-) -> tuple[Tensor, list[Path | Image.Image], tuple[str, ...]]:
-    """Bring photos to a net's input; those that cannot be read are left out.
-
-    Args:
-        model: A net of the zoo.
-        photos: Files or images.
-        progress: Shows how far it is.
-
-    Returns:
-        Pixels (N, 3, S, S), RGB 0..1; the N photos; and why the others were left out, a line each.
-
-    Raises:
-        ImageError: If none can be read.
-    """
-    side = model.input_size
-    pixels = torch.empty(len(photos), 3, side, side)
-    kept: list[Path | Image.Image] = []
-    failures: list[str] = []
-    for photo in progress(photos, label=f"read for {model.name}", total=len(photos)):
-        try:
-            pixels[len(kept)] = model.read(photo)[0]
-            kept.append(photo)
-        except ImageError as error:
-            failures.append(str(error))
-    if not kept:
-        raise ImageError(f"none of {len(photos)} photos can be read: {'; '.join(failures[:3])}")
-    return pixels[: len(kept)], kept, tuple(failures)
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -4,7 +4,7 @@ import difflib
 import importlib.util
 from pathlib import Path
 
-from vizcnn.errors import ImageError, nearest_names
+from vizcnn.basics.errors import ImageError, nearest_names
 
 SAMPLES = {
     "astronaut": "astronaut.png",

@@ -1,6 +1,6 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,16 +8,59 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vizcnn.backward import Way
-from vizcnn.cones.chunks import find_budget, run_in_chunks
-from vizcnn.cones.steps import BACK, Batch, has_way_back
-from vizcnn.cones.unpooling import encode_switches
-from vizcnn.cones.windows import Windows, move, plan_windows, step_down
-from vizcnn.full_image import Finish, exact_arithmetic, unchanged
-from vizcnn.geometry import find_window, shape_of
-from vizcnn.graph import Node, kind_of
-from vizcnn.targets import Targets
-from vizcnn.unpool import Window
+from vizcnn.projection.cone_steps import BACK, Batch, encode_switches, has_way_back
+from vizcnn.projection.full_image import Finish, unchanged
+from vizcnn.projection.targets import Targets
+from vizcnn.projection.windows import Windows, move, plan_windows, step_down
+from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.backward import Way
+from vizcnn.recording.geometry import find_window, shape_of
+from vizcnn.recording.graph import Node, kind_of
+from vizcnn.recording.unpool import Window
+
+PROCESSOR_BUDGET = 32 * 2**20
+"""Bytes that the windows of one chunk may take on a processor; more is no faster there."""
+
+SHARE_OF_GPU = 0.4
+"""Share of a GPU's free memory that the windows of one chunk may take."""
+
+
+def find_budget(device: torch.device) -> int:
+    """Give the bytes that the windows of one chunk may take on a device."""
+    if device.type != "cuda":
+        return PROCESSOR_BUDGET
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * SHARE_OF_GPU)
+
+
+def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> None:
+    """Run a job on rows, so many at a time; when a GPU's memory does not do, on half as many.
+
+    Args:
+        rows: Numbers of the rows, in the order to take them.
+        size: How many to try at first.
+        job: Takes some of the rows.
+
+    Raises:
+        torch.OutOfMemoryError: If even a single row is too much.
+
+    Example:
+        >>> run_in_chunks(torch.arange(5), 2, print)
+        tensor([0, 1])
+        tensor([2, 3])
+        tensor([4])
+    """
+    first = 0
+    while first < len(rows):
+        try:
+            job(rows[first : first + size])
+        except torch.OutOfMemoryError:
+            size = min(size, len(rows) - first) // 2
+            if size == 0:
+                raise
+        else:
+            first += size
+
 
 COPIES = 3
 """Windows of the largest map that exist at a time: above a step, below it, moved into place."""
@@ -34,7 +77,7 @@ class Cone:
     Attributes:
         output: The layer's output with its graph, (N, C, h, w).
         input: The recording's input, (N, 3, H, W).
-        nodes: The nodes between, from :func:`vizcnn.graph.trace_nodes`.
+        nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
         way: What rectifiers and contrast normalisation do.
     """
 

@@ -5,13 +5,158 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from vizcnn.backward import Way
-from vizcnn.cones.transposed_filter import filter_back
-from vizcnn.cones.unpooling import unpool_windows
-from vizcnn.cones.windows import Windows, cut
-from vizcnn.geometry import edges_of, shape_of, signed
-from vizcnn.graph import Node, kind_of
+from vizcnn.projection.windows import Windows, cut
+from vizcnn.recording.backward import Way
+from vizcnn.recording.geometry import edges_of, shape_of, signed
+from vizcnn.recording.graph import Node, kind_of
+from vizcnn.recording.unpool import Window
+
+FEW_CHANNELS = 16
+"""Below so many input channels a strided transposed convolution is done as a sub-pixel one."""
+
+MOST_COLUMNS = 2
+"""Columns may take so many times the signal's memory."""
+
+
+def filter_back(
+    signal: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """Filter with the transposed filters of a convolution, padding not counted.
+
+    Args:
+        signal: At the convolution's output, (R, C_out, h, w).
+        weight: Of the convolution, (C_out, C_in / groups, k, k).
+        stride: Its stride.
+        dilation: Its dilation.
+        groups: Its groups.
+
+    Returns:
+        At its padded input, (R, C_in, (h - 1) * stride + dilation * (k - 1) + 1, ...).
+    """
+    if groups == 1 and weight.shape[1] < FEW_CHANNELS and dilation == (1, 1):
+        if stride == (1, 1) and weight[0].numel() <= MOST_COLUMNS * weight.shape[0]:
+            return _filter_by_columns(signal, weight)
+        if stride[0] == stride[1]:
+            return _filter_sub_pixels(signal, weight, stride[0])
+    return F.conv_transpose2d(signal, weight, None, stride, groups=groups, dilation=dilation)
+
+
+def _filter_sub_pixels(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Compute each of the stride x stride sub-grids of pixels as a channel of its own.
+
+    The same sums (Shi et al. 2016, arXiv 1609.05158, section 2), by a convolution of stride 1
+    with many output channels, several times as fast as one of stride 4 with three.
+    """
+    maps, channels, height, width = weight.shape
+    rows, columns = -(-height // stride), -(-width // stride)
+    padded = F.pad(weight, (0, columns * stride - width, 0, rows * stride - height))
+    # output pixel stride * q + r gets signal i through the filter's element stride * (q - i) + r
+    parts = padded.view(maps, channels, rows, stride, columns, stride)
+    filters = parts.permute(1, 3, 5, 0, 2, 4).reshape(-1, maps, rows, columns).flip(2, 3)
+    grids = F.conv2d(signal, filters, padding=(rows - 1, columns - 1))
+    pixels = F.pixel_shuffle(grids, stride)
+    bottom = (signal.shape[-2] - 1) * stride + height
+    right = (signal.shape[-1] - 1) * stride + width
+    return pixels[..., :bottom, :right]
+
+
+def _filter_by_columns(signal: Tensor, weight: Tensor) -> Tensor:
+    """Multiply by the filters as one matrix, and add up what falls on the same pixel."""
+    height = signal.shape[-2] + weight.shape[-2] - 1
+    width = signal.shape[-1] + weight.shape[-1] - 1
+    columns = weight.flatten(1).t() @ signal.flatten(2)
+    return F.fold(columns, (height, width), tuple(weight.shape[-2:]))
+
+
+def encode_switches(switches: Tensor, window: Window, width: int) -> Tensor:
+    """Turn switches into places within their pooling windows: the same wherever one cuts.
+
+    Args:
+        switches: row * W + column of each maximum in its input map, (N, C, h, w).
+        window: The pooling window.
+        width: W.
+
+    Returns:
+        Numbers of the window's elements, row by row, (N, C, h, w), uint8 or int32.
+
+    Example:
+        >>> encode_switches(torch.tensor([[[[1, 2]]]]), Window((1, 2), (1, 1)), 3)
+        tensor([[[[1, 1]]]], dtype=torch.uint8)
+    """
+    narrow = switches.to(torch.int32)  # half the bytes: this runs over whole maps
+    rows, columns = (torch.arange(n, device=narrow.device) for n in narrow.shape[-2:])
+    tops = (rows * window.stride[0] - window.padding[0]).to(torch.int32)[:, None]
+    lefts = (columns * window.stride[1] - window.padding[1]).to(torch.int32)
+    down = narrow // width
+    right = (narrow - down * width).sub_(lefts)
+    down.sub_(tops)
+    if window.dilation != (1, 1):
+        down, right = down // window.dilation[0], right // window.dilation[1]
+    codes = down.mul_(window.size[1]).add_(right)
+    return codes.to(torch.uint8) if window.size[0] * window.size[1] <= 256 else codes
+
+
+def unpool_windows(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
+    """Send values back to their switches; where pooling windows share a place they are added.
+
+    Args:
+        signal: (R, C, h, w).
+        codes: From :func:`encode_switches`, cut like the signal.
+        window: The pooling window.
+
+    Returns:
+        (R, C, (h - 1) * stride + dilation * (k - 1) + 1, ...): all that the pooling windows hold,
+        padding included.
+
+    Example:
+        >>> codes = torch.tensor([[[[1, 0]]]], dtype=torch.uint8)
+        >>> unpool_windows(torch.tensor([[[[5.0, 2.0]]]]), codes, Window((1, 2), (1, 1)))
+        tensor([[[[0., 7., 0.]]]])
+    """
+    if signal.device.type == "cpu":
+        return _scatter(signal, codes, window)
+    return _add_element_by_element(signal, codes, window)
+
+
+def _scatter(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
+    height, width = _measure_reach(signal, window)
+    elements = torch.arange(window.size[0] * window.size[1])
+    down = elements // window.size[1] * window.dilation[0]
+    places = down * width + elements % window.size[1] * window.dilation[1]
+    tops = torch.arange(signal.shape[-2])[:, None] * window.stride[0]
+    corners = tops * width + torch.arange(signal.shape[-1]) * window.stride[1]
+    targets = (places[codes.to(torch.int64)] + corners).flatten(2)
+    canvas = signal.new_zeros((*signal.shape[:2], height * width))
+    return canvas.scatter_add_(2, targets, signal.flatten(2)).view(*signal.shape[:2], height, width)
+
+
+def _add_element_by_element(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
+    """Do the same without scattering, whose order of additions a GPU does not promise."""
+    canvas = signal.new_zeros((*signal.shape[:2], *_measure_reach(signal, window)))
+    bottom = (signal.shape[-2] - 1) * window.stride[0] + 1
+    end = (signal.shape[-1] - 1) * window.stride[1] + 1
+    for code in range(window.size[0] * window.size[1]):
+        down = code // window.size[1] * window.dilation[0]
+        right = code % window.size[1] * window.dilation[1]
+        place = canvas[..., down : down + bottom, right : right + end]
+        place[..., :: window.stride[0], :: window.stride[1]] += signal * (codes == code)
+    return canvas
+
+
+def _measure_reach(signal: Tensor, window: Window) -> tuple[int, int]:
+    height, width = (
+        (signal.shape[axis - 2] - 1) * window.stride[axis]
+        + window.dilation[axis] * (window.size[axis] - 1)
+        + 1
+        for axis in (0, 1)
+    )
+    return height, width
 
 
 @dataclass(frozen=True)
@@ -50,11 +195,11 @@ def _filter(batch: Batch, signal: Tensor) -> list[Tensor]:
 
 
 def _rectify(batch: Batch, signal: Tensor) -> list[Tensor]:
-    rule = batch.way.rule
+    way = batch.way
     active = (
-        batch.cut(batch.node.saved_tensors[0]) if rule.needs_activity else signal
+        batch.cut(batch.node.saved_tensors[0]) if way.needs_activity else signal
     )  # costs a copy
-    return [rule.rectify(signal, active)]
+    return [way.rectify(signal, active)]
 
 
 def _unpool(batch: Batch, signal: Tensor) -> list[Tensor]:

@@ -6,15 +6,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.errors import ImageError, VizcnnError
-from vizcnn.full_image import exact_arithmetic
-from vizcnn.inputs import check_images
-from vizcnn.layers import find_layer
-from vizcnn.mirror import mirror
-from vizcnn.projection import Projection, project, project_places
-from vizcnn.recording import AllRecorded, Recording, record
-from vizcnn.rules import Rule, find_rule
-from vizcnn.targets import Position
+from vizcnn.basics.errors import ImageError, VizcnnError
+from vizcnn.photos.images import check_images
+from vizcnn.projection.mirror import mirror
+from vizcnn.projection.projection import Projection, project, project_places
+from vizcnn.projection.rules import Rule, find_rule
+from vizcnn.projection.targets import Position
+from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import AllRecorded, Recording, record
 from vizcnn.zoo.model import ZooModel
 
 USUAL_SIZE = 224
@@ -26,7 +26,7 @@ class Projector(nn.Module):
 
     Args:
         model: A net of the zoo, or any torch module that takes a batch of images.
-        method: Name of the rule, one of :data:`vizcnn.rules.RULES`.
+        method: Name of the rule, one of :data:`vizcnn.projection.rules.RULES`.
         passes_over_normalisation: Skip contrast normalisation on the way back. By default the
             deconvnet does, as ZF do, and the gradients take its true gradient.
         unruled: ``"gradient"`` takes the plain gradient at operations that the rule does not know

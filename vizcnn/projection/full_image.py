@@ -1,15 +1,15 @@
 """Projections by backward passes over the whole image: right for every net that has a rule."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from vizcnn.errors import LayerError
-from vizcnn.geometry import BATCH_NORMALISATIONS, shape_of
-from vizcnn.graph import Node, kind_of
-from vizcnn.targets import Targets
+from vizcnn.basics.errors import LayerError
+from vizcnn.projection.targets import Targets
+from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.geometry import BATCH_NORMALISATIONS, shape_of
+from vizcnn.recording.graph import Node, kind_of
 
 Finish = Callable[[Tensor], Tensor]
 """What becomes of projections (R, C, h, w) in the end; a map of the channels at each place."""
@@ -35,7 +35,7 @@ def project_full_image(
         output: The layer's output with its graph, (N, C, h, w) or (N, C).
         input: The recording's input, (N, 3, H, W).
         targets: What to project, R rows.
-        nodes: The nodes between, from :func:`vizcnn.graph.trace_nodes`.
+        nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
 
     Returns:
         (R, 3, H, W).
@@ -96,12 +96,3 @@ def _backward(output: Tensor, input: Tensor, seeds: Tensor) -> Tensor:
             is_grads_batched=batched,
         )
     return signal.detach() if batched else signal.detach()[None]
-
-
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Make convolutions repeatable to the bit and full float32 on a GPU, inside the context."""
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    ):
-        yield

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.calls import MAX_POOLINGS, NORMALISATIONS, Call
-from vizcnn.errors import UnsupportedOperationError
-from vizcnn.recording import Recording
-from vizcnn.rectifiers import parse_rectifier
-from vizcnn.rules import Rule
-from vizcnn.unpool import pair, unpool
+from vizcnn.basics.errors import UnsupportedOperationError
+from vizcnn.projection.rules import Rule
+from vizcnn.recording.calls import MAX_POOLINGS, NORMALISATIONS, Call
+from vizcnn.recording.recording import Recording
+from vizcnn.recording.rectifiers import parse_rectifier
+from vizcnn.recording.unpool import pair, unpool
 
 
 class Unpool(nn.Module):

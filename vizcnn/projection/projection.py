@@ -8,15 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vizcnn.backward import Way
-from vizcnn.cones.cone import Cone
-from vizcnn.errors import ModelError
-from vizcnn.full_image import Finish, project_full_image, unchanged
-from vizcnn.graph import refuse_unruled, trace_nodes
+from vizcnn.basics.errors import ModelError
+from vizcnn.projection.cone import Cone
+from vizcnn.projection.full_image import Finish, project_full_image, unchanged
+from vizcnn.projection.rules import Rule
+from vizcnn.projection.targets import Position, Targets, choose_targets, place_targets
 from vizcnn.receptive.boxes import find_fields
-from vizcnn.recording import Recording
-from vizcnn.rules import Rule
-from vizcnn.targets import Position, Targets, choose_targets, place_targets
+from vizcnn.recording.backward import Way
+from vizcnn.recording.graph import refuse_unruled, trace_nodes
+from vizcnn.recording.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def project(
     Args:
         recording: From :func:`vizcnn.record`, after the forward pass.
         layer: Module path of the layer.
-        rule: One of :data:`vizcnn.rules.RULES`.
+        rule: One of :data:`vizcnn.projection.rules.RULES`.
         unit: Unit number, several, or ``"top"`` for each image's strongest.
         position: ``"max"`` (where the unit is strongest), (row, column), or ``"all"``.
         count: How many units ``"top"`` takes.
@@ -136,7 +136,7 @@ def project_places(
     Args:
         recording: From :func:`vizcnn.record`, after the forward pass.
         layer: Module path of the layer.
-        rule: One of :data:`vizcnn.rules.RULES`.
+        rule: One of :data:`vizcnn.projection.rules.RULES`.
         images: Index of the image in the batch, (R,).
         units: Unit numbers, (R,).
         positions: Row and column in the feature map, (R, 2).
@@ -177,7 +177,7 @@ def project_targets(
     if rule.needs_rules and unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
     skip = rule.skips_normalisation(passes_over_normalisation)
-    way = Way(rule, skip)
+    way = Way(rule.rectify, rule.needs_activity, skip)
     fields = find_fields(output, recording.input, targets.positions)
     cone = Cone(output, recording.input, nodes, way)
     in_windows = len(targets) > 0 and cone.exists()
@@ -206,12 +206,9 @@ def project_targets(
 @contextmanager
 def follow(recording: Recording, way: Way) -> Iterator[None]:
     """Let backward passes of a recording follow a way, then the former one again."""
-    former = recording.way.rule, recording.way.passes_over_normalisation
-    recording.way.rule, recording.way.passes_over_normalisation = (
-        way.rule,
-        way.passes_over_normalisation,
-    )
+    former = vars(recording.way).copy()
+    vars(recording.way).update(vars(way))
     try:
         yield
     finally:
-        recording.way.rule, recording.way.passes_over_normalisation = former
+        vars(recording.way).update(former)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vizcnn.errors import VizcnnError, nearest_names
+from vizcnn.basics.errors import VizcnnError, nearest_names
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vizcnn.errors import LayerError
+from vizcnn.basics.errors import LayerError
 
 Position = Literal["max", "all"] | tuple[int, int]
 """Where in a feature map: its maximum, the whole map, or (row, column)."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.geometry import UNIT_WINDOW, shape_of
-from vizcnn.graph import Node, inputs_of
-from vizcnn.unpool import Window
+from vizcnn.recording.geometry import UNIT_WINDOW, shape_of
+from vizcnn.recording.graph import Node, inputs_of
+from vizcnn.recording.unpool import Window
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan_windows(
     have one size and lie in the map, so that nothing is computed that does not exist.
 
     Args:
-        nodes: From :func:`vizcnn.graph.trace_nodes`: every node before the nodes it feeds.
+        nodes: From :func:`~vizcnn.recording.graph.trace_nodes`: every node before those it feeds.
         reaches: The sliding window of every node but the last.
         start: The targets' windows in the first node's output.
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.geometry import shape_of
-from vizcnn.graph import Node, trace_nodes
-from vizcnn.receptive.axes import ends_of
-from vizcnn.receptive.extent import Extent, Reach, everything, from_positions, join_reaches
-from vizcnn.receptive.reading import Edge
-from vizcnn.receptive.steps import step_back
+from vizcnn.receptive.axes import Extent, Reach, ends_of, everything, from_positions, join_reaches
+from vizcnn.receptive.steps import Edge, step_back
+from vizcnn.recording.geometry import shape_of
+from vizcnn.recording.graph import Node, trace_nodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ def find_boxes(output: Tensor, input: Tensor, positions: Tensor, clip: bool = Tr
         on all of its input. A unit that sees padding only has an empty box, 0 everywhere.
 
     Example:
-        >>> from vizcnn.recording import record
+        >>> from vizcnn.recording.recording import record
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=2))
         >>> with record(net) as recording:
         ...     _ = net(torch.zeros(1, 3, 9, 9))

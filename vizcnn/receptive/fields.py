@@ -7,11 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from vizcnn.errors import LayerError, ModelError
-from vizcnn.layers import find_layer
+from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.photos.pixels import Box
 from vizcnn.receptive.boxes import trace_back
-from vizcnn.recording import Recording, record
-from vizcnn.tiles import Box
+from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import Recording, record
 from vizcnn.zoo.model import ZooModel
 
 
@@ -155,7 +155,7 @@ def measure_fields(
 
     Args:
         model: A net of the zoo, or any torch module that takes images (N, channels, H, W).
-        layers: Canonical names or module paths; see :func:`vizcnn.layers.find_layer`.
+        layers: Canonical names or module paths; see :func:`vizcnn.recording.layers.find_layer`.
         input_size: Side of the input in pixels, or height and width; the zoo net's own when None.
             Layers above one that does not take inputs of this size cannot be measured.
 

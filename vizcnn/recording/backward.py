@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vizcnn.rules import RULES, Rule
-from vizcnn.unpool import Window, pool_with_switches, unpool
+from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 
 @dataclass
@@ -16,11 +15,14 @@ class Way:
     """What the next backward pass of a recording follows.
 
     Attributes:
-        rule: The rule at rectifiers.
+        rectify: What becomes of the signal at a rectifier, given the mask of its active inputs;
+            the plain gradient unless a method sets another.
+        needs_activity: Whether ``rectify`` looks at that mask.
         passes_over_normalisation: Whether contrast normalisation is skipped.
     """
 
-    rule: Rule = RULES["gradient"]
+    rectify: Callable[[Tensor, Tensor], Tensor] = torch.mul
+    needs_activity: bool = True
     passes_over_normalisation: bool = False
 
 
@@ -37,7 +39,7 @@ class Rectify(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
         (active,) = ctx.saved_tensors
-        return ctx.way.rule.rectify(signals[0], active), None, None
+        return ctx.way.rectify(signals[0], active), None, None
 
 
 class Normalise(torch.autograd.Function):
@@ -65,7 +67,7 @@ class Normalise(torch.autograd.Function):
 
 
 class MaxPool(torch.autograd.Function):
-    """Max pooling whose way back is :func:`vizcnn.unpool.unpool`."""
+    """Max pooling whose way back is :func:`vizcnn.recording.unpool.unpool`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: Window) -> tuple[Tensor, Tensor]:

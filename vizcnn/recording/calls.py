@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.unpool import Window
+from vizcnn.recording.unpool import Window
 from vizcnn.zoo.normalisation import normalise_responses
 
 NORMALISATIONS = (F.local_response_norm, normalise_responses)

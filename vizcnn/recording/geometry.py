@@ -3,8 +3,8 @@
 from collections.abc import Container
 from typing import Any
 
-from vizcnn.graph import Node, inputs_of, kind_of
-from vizcnn.unpool import Window, pair
+from vizcnn.recording.graph import Node, inputs_of, kind_of
+from vizcnn.recording.unpool import Window, pair
 
 POINTWISE = frozenset(
     """Rectify Normalise Add Sub Rsub Neg Mul Div Clone Alias Copy CopyBackwards Contiguous ToCopy
@@ -34,8 +34,8 @@ def find_window(node: Node, on_path: Container[Node] | None = None) -> Window | 
     Args:
         node: A node of the autograd graph of a recording, with feature maps (N, C, H, W) on both
             sides.
-        on_path: The nodes that lead to the image, from :func:`vizcnn.graph.trace_nodes`; without
-            them, all that are no parameters are taken for such.
+        on_path: The nodes that lead to the image, from :func:`~vizcnn.recording.graph.trace_nodes`;
+            without them, all that are no parameters are taken for such.
 
     Returns:
         The window; that of one place for pointwise operations, None where there is no such window

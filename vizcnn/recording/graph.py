@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-from vizcnn.backward import MaxPool, Normalise, Rectify
-from vizcnn.errors import LayerError, UnsupportedOperationError
+from vizcnn.basics.errors import LayerError, UnsupportedOperationError
+from vizcnn.recording.backward import MaxPool, Normalise, Rectify
 
 Node = Any
 """A node of torch's autograd graph; its saved attributes depend on its kind."""
@@ -30,10 +30,10 @@ SWITCHED = frozenset(
 """Maxima: the way back goes through their switches."""
 
 OURS = tuple(function._backward_cls for function in (MaxPool, Normalise, Rectify))
-"""Nodes of the operations of :mod:`vizcnn.backward`."""
+"""Nodes of the operations of :mod:`vizcnn.recording.backward`."""
 
 RULED = frozenset(["Rectify", "Normalise"])
-"""Operations of :mod:`vizcnn.backward`."""
+"""Operations of :mod:`vizcnn.recording.backward`."""
 
 NORMALISING = frozenset(["NativeGroupNorm", "NativeLayerNorm", "InstanceNorm", "LinalgVectorNorm"])
 """Normalisations whose true gradient is taken under every rule."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vizcnn.errors import ModelError
-from vizcnn.recording import evaluate
+from vizcnn.basics.errors import ModelError
+from vizcnn.recording.recording import evaluate
 
 BYTES = 4
 """Of a number in float32."""

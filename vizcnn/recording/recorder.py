@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from vizcnn.backward import Way, pass_normalisation, pool, rectify
-from vizcnn.calls import MAX_POOLINGS, NORMALISATIONS, Call
-from vizcnn.rectifiers import Rectifier, parse_rectifier
-from vizcnn.unpool import Window, pair
+from vizcnn.recording.backward import Way, pass_normalisation, pool, rectify
+from vizcnn.recording.calls import MAX_POOLINGS, NORMALISATIONS, Call
+from vizcnn.recording.rectifiers import Rectifier, parse_rectifier
+from vizcnn.recording.unpool import Window, pair
 
 COMPARISONS = frozenset(("gt", "ge", "lt", "le", "greater", "less", "sign", "heaviside"))
 """Functions whose result can gate feature maps."""

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.backward import Way
-from vizcnn.calls import Call
-from vizcnn.errors import LayerError, ModelError, nearest_names
-from vizcnn.recorder import Recorder
+from vizcnn.basics.errors import LayerError, ModelError, nearest_names
+from vizcnn.recording.backward import Way
+from vizcnn.recording.calls import Call
+from vizcnn.recording.recorder import Recorder
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vizcnn.tiles import LUMINANCE
+from vizcnn.photos.pixels import LUMINANCE
 
 
 def augment(

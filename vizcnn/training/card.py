@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vizcnn.filters.measures import DEAD_SHARE, HIGH_FREQUENCY, measure_filters
+from vizcnn.measures.filters import DEAD_SHARE, HIGH_FREQUENCY, measure_filters
 from vizcnn.training.evaluation import Accuracy
 from vizcnn.training.recipe import complete_settings
 
@@ -32,7 +32,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class FilterSummary:
-    """The first layer in numbers, by the definitions of :mod:`vizcnn.filters.measures`.
+    """The first layer in numbers, by the definitions of :mod:`vizcnn.measures.filters`.
 
     Attributes:
         count: Filters in the layer.

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from vizcnn.errors import DataError, WeightsError
-from vizcnn.files import replacing
+from vizcnn.basics.errors import DataError, WeightsError
+from vizcnn.basics.files import replacing
 from vizcnn.training.recipe import Recipe, complete_settings
 
 
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Example:
         >>> read_checkpoint(Path("missing.pt"))
         Traceback (most recent call last):
-        vizcnn.errors.WeightsError: no checkpoint 'missing.pt': check the path
+        vizcnn.basics.errors.WeightsError: no checkpoint 'missing.pt': check the path
     """
     name = repr(str(path))
     try:

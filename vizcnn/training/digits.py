@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from vizcnn.errors import DataError
-from vizcnn.output import write_folder
+from vizcnn.basics.errors import DataError
+from vizcnn.basics.output import write_folder
 from vizcnn.training.card import DataSource
 
 SIDE = 32

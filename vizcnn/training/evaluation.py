@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.progress import Progress, silent
 from vizcnn.training.augmentation import centre_crop
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.zoo.preprocessing import Preprocessing

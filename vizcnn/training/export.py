@@ -9,20 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.errors import DataError, WeightsError
-from vizcnn.files import replacing
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.errors import DataError, WeightsError
+from vizcnn.basics.files import replacing
+from vizcnn.basics.machine import describe_device
+from vizcnn.basics.progress import Progress, silent
 from vizcnn.training.card import DataSource, ModelCard, describe_beginning, summarise_filters
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.machine import describe_device
 from vizcnn.training.net import first_convolution, net_options, recipe_preprocessing
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.files import WeightMetadata, save_weights
-from vizcnn.zoo.own import build_own_net
+from vizcnn.zoo.building import build_own_net
+from vizcnn.zoo.files import (
+    SNAPSHOTS_SUFFIX,
+    WeightMetadata,
+    choose_epochs,
+    save_first_layers,
+    save_weights,
+)
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX, choose_epochs, save_first_layers
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class ExportedRun:
         card_markdown: The model card as Markdown.
         card: The model card.
         first_layers: First layers of some epochs, for
-            :func:`~vizcnn.zoo.snapshots.read_first_layers`; None if the run kept none.
+            :func:`~vizcnn.zoo.files.read_first_layers`; None if the run kept none.
     """
 
     weights: Path

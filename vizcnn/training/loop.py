@@ -12,18 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizcnn.errors import DataError, ModelError, WeightsError
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.interrupts import hold_interrupts
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.measures.filter_layers import clip_filters
 from vizcnn.training.augmentation import augment
 from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.interrupts import hold_interrupts
-from vizcnn.training.net import (
-    build_net,
-    clip_filters,
-    first_convolution,
-    recipe_preprocessing,
-)
+from vizcnn.training.net import build_net, first_convolution, recipe_preprocessing
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
 from vizcnn.training.start import Start

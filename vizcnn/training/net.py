@@ -6,17 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vizcnn.errors import ModelError
+from vizcnn.basics.errors import ModelError
 from vizcnn.training.recipe import Recipe, usual_recipe
-from vizcnn.zoo.building import make_preprocessing
+from vizcnn.zoo.building import OWN_NETS, OWN_OPTIONS, build_own_net, make_preprocessing
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.own import OWN_NETS, OWN_OPTIONS, build_own_net
 from vizcnn.zoo.preprocessing import Preprocessing
-
-CLIPPED_RMS = 0.1
-"""Radius of ZF's feature scale clipping (section 3.1)."""
 
 
 def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
@@ -111,21 +107,3 @@ def first_convolution(net: nn.Module) -> nn.Conv2d:
         if isinstance(module, nn.Conv2d):
             return module
     raise ModelError(f"{type(net).__name__} has no convolution: needed is a convolutional net")
-
-
-@torch.no_grad()
-def clip_filters(weight: Tensor, radius: float = CLIPPED_RMS) -> None:
-    """Scale filters whose root mean square exceeds a radius back to it (ZF, section 3.1).
-
-    Args:
-        weight: (filters, channels, height, width), changed in place.
-        radius: The largest root mean square.
-
-    Example:
-        >>> weight = torch.ones(1, 3, 2, 2)
-        >>> clip_filters(weight)
-        >>> round(weight.pow(2).mean().sqrt().item(), 6)
-        0.1
-    """
-    rms = weight.pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    weight.mul_((radius / rms.clamp(min=1e-12)).clamp(max=1.0))

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vizcnn.errors import DataError, ImageError
-from vizcnn.images import centre_square, find_in_folder, read_photo
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.photos.images import centre_square, find_in_folder, read_photo
 
 CHUNK = 256
 """Photos that are handed to the readers at a time, so that a Ctrl-C need not wait for all."""
@@ -36,7 +36,7 @@ class PhotoFolder:
     Example:
         >>> PhotoFolder(Path("flowers/train"), size=144)
         Traceback (most recent call last):
-        vizcnn.errors.DataError: no folder 'flowers/train'; needed: ...
+        vizcnn.basics.errors.DataError: no folder 'flowers/train'; needed: ...
     """
 
     def __init__(self, root: Path, size: int, memory: int = 4 << 30) -> None:
@@ -154,7 +154,7 @@ def open_photos(data: Path, size: int) -> tuple[PhotoFolder, PhotoFolder]:
     Example:
         >>> open_photos(Path("missing"), 144)
         Traceback (most recent call last):
-        vizcnn.errors.DataError: no folder 'missing/train'; needed: ...
+        vizcnn.basics.errors.DataError: no folder 'missing/train'; needed: ...
     """
     photos, validation = PhotoFolder(data / "train", size), PhotoFolder(data / "val", size)
     require_same_classes(photos, validation)

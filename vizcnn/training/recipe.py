@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vizcnn.errors import DataError
+from vizcnn.basics.errors import DataError
 from vizcnn.zoo.catalogue import Style
 
 

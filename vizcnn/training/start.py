@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vizcnn.errors import WeightsError
-from vizcnn.files import hash_file
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import hash_file
 from vizcnn.training.checkpoint import describe_changes
 from vizcnn.training.export import name_classes
 from vizcnn.training.net import net_options
@@ -74,7 +74,7 @@ def read_start(path: Path, recipe: Recipe, classes: Sequence[str]) -> Start:
     Example:
         >>> read_start(Path("missing.safetensors"), Recipe("zfnet"), ["ant", "bee"])
         Traceback (most recent call last):
-        vizcnn.errors.WeightsError: no weight file 'missing.safetensors': check the path
+        vizcnn.basics.errors.WeightsError: no weight file 'missing.safetensors': check the path
     """
     check_file(path)
     metadata = read_metadata(path) if path.suffix == ".safetensors" else None

@@ -6,15 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vizcnn.errors import WeightsError
+from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module, fill_randomly, make_preprocessing
-from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Variant
+from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Variant, name_layers
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.provenance import Provenance, Weights
 from vizcnn.zoo.sources import imagenet_classes
-from vizcnn.zoo.weights import Weights
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 """Side branches of GoogLeNet and Inception v3 that only training uses."""

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from vizcnn.errors import WeightsError
-from vizcnn.files import hash_file
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import hash_file
 
 _LFS_POINTER = b"version https://git-lfs"
 

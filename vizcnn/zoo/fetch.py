@@ -11,8 +11,8 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from vizcnn.errors import WeightsError
-from vizcnn.progress import Progress, silent
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.progress import Progress, silent
 from vizcnn.zoo.cache import cache_folder, check_hash, is_lfs_pointer
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.sources import WeightSource, find_sources, needs_onnx

@@ -6,24 +6,24 @@ from typing import Any
 
 import torch
 
-from vizcnn.errors import WeightsError, nearest_names
-from vizcnn.files import hash_file
-from vizcnn.zoo.assembly import (
-    assemble,
-    assemble_random,
-    infer_options,
-    variant_preprocessing,
-)
-from vizcnn.zoo.bundle import find_bundled, read_bundled, read_own_file
+from vizcnn.basics.errors import WeightsError, nearest_names
+from vizcnn.basics.files import hash_file
+from vizcnn.zoo.assembly import assemble, assemble_random, infer_options, variant_preprocessing
 from vizcnn.zoo.cache import check_hash
 from vizcnn.zoo.catalogue import Entry, find_entry
-from vizcnn.zoo.files import SUFFIXES, check_file, read_state
+from vizcnn.zoo.files import (
+    SUFFIXES,
+    check_file,
+    find_bundled,
+    read_bundled,
+    read_own_file,
+    read_state,
+)
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.ndf import find_ndf, read_ndf
 from vizcnn.zoo.onnx_import import read_onnx
-from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.provenance import Provenance, Weights
 from vizcnn.zoo.sources import WeightSource, find_sources
-from vizcnn.zoo.weights import Weights
 
 NDF_NET = "squeezenet1_1"
 """The net whose weights the package ndf carries."""

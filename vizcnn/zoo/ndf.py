@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vizcnn.errors import WeightsError
-from vizcnn.files import hash_file
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import hash_file
 from vizcnn.zoo.preprocessing import caffe_preprocessing
-from vizcnn.zoo.provenance import IMAGENET, Provenance
+from vizcnn.zoo.provenance import IMAGENET, Provenance, Weights
 from vizcnn.zoo.sources import imagenet_classes
-from vizcnn.zoo.weights import Weights
 
 NDF_VERSION = "0.1.4"
 NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"

@@ -1,7 +1,12 @@
 """Where a net's weights come from, in a form that can stand under every figure."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from torch import Tensor
+
+from vizcnn.zoo.preprocessing import Preprocessing
 
 SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "file", "random"]
 """The places that weights come from."""
@@ -57,3 +62,24 @@ class Provenance:
         if self.measured_on == "val":
             return f"{caption}, val top-1 {self.top1:.1%}".replace("%", " %")
         return f"{caption}, top-1 {self.top1:.1%}".replace("%", " %") + f" ({self.measured_on})"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors with all that their file tells of the net.
+
+    Attributes:
+        state: Tensors by name, as in the net's state dict.
+        provenance: Where they come from.
+        options: Arguments of the net's class.
+        preprocessing: From pixels to the net's input; None for the variant's own.
+        classes: Name of each logit; None if the file does not tell.
+        variant: Form of the net that they belong to; None for one that the options tell.
+    """
+
+    state: dict[str, Tensor]
+    provenance: Provenance
+    options: Mapping[str, Any]
+    preprocessing: Preprocessing | None = None
+    classes: tuple[str, ...] | None = None
+    variant: str | None = None

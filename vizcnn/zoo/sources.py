@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from vizcnn._torchvision import import_torchvision
+from vizcnn.zoo.building import import_torchvision
 from vizcnn.zoo.cache import cache_folder, torch_hub_folder
 from vizcnn.zoo.catalogue import Entry
 from vizcnn.zoo.provenance import IMAGENET

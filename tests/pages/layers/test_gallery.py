@@ -8,14 +8,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.small_zoo import SIZE, list_files
-from tests.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, make, write_photos
-from vizcnn.deconvnet import Projector
-from vizcnn.gallery.codec import find_files
+from tests.support.small_zoo import SIZE, list_files
+from tests.support.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, make, write_photos
+from vizcnn.basics.codec import find_files
+from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.gallery.top_manifest import TopManifest
-from vizcnn.mining.index_file import read_index
-from vizcnn.tiles import robust_limit, scale_signed, to_bytes
+from vizcnn.mining.index import read_index
+from vizcnn.projection.deconvnet import Projector
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -209,7 +209,7 @@ def test_an_index_spares_the_mining(site, tmp_path):
 
 
 def test_small_portions_give_the_same_site(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("vizcnn.top_gallery.gallery.SPOOL_BYTES", 30_000)
-    monkeypatch.setattr("vizcnn.top_gallery.projecting.CALL_BYTES", 12 * 3 * 3)
+    monkeypatch.setattr("vizcnn.pages.layers.gallery.SPOOL_BYTES", 30_000)
+    monkeypatch.setattr("vizcnn.pages.layers.projecting.CALL_BYTES", 12 * 3 * 3)
     make(site[0] / "photos", tmp_path / "out")
     assert list_files(tmp_path / "out") == list_files(site[0] / "out")

@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-import tests.top_runs as runs
-from tests.models import prepare
-from tests.small_zoo import SIZE
-from tests.top_runs import MODEL, POSTED, SETTINGS, cut_tiles, load, make, write_noise, write_photos
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import DataError, LayerError, UnsupportedOperationError, VizcnnError
-from vizcnn.tiles import robust_limit, scale_signed, to_bytes
-from vizcnn.top_gallery.job import refuse_changed
+import tests.support.top_runs as runs
+from tests.support.models import prepare
+from tests.support.small_zoo import SIZE
+from tests.support.top_runs import (
+    MODEL,
+    POSTED,
+    SETTINGS,
+    cut_tiles,
+    load,
+    make,
+    write_noise,
+    write_photos,
+)
+from vizcnn.basics.errors import DataError, LayerError, UnsupportedOperationError, VizcnnError
+from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
+from vizcnn.pages.layers.job import refuse_changed
+from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")

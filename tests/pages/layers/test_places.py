@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.top_runs import MODEL
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import VizcnnError
+from tests.support.top_runs import MODEL
+from vizcnn.basics.errors import VizcnnError
 from vizcnn.mining.identity import describe_identity
 from vizcnn.mining.index import LayerRanking, StrongestIndex
-from vizcnn.top_gallery.layer_plans import plan_layers
-from vizcnn.top_gallery.places import (
+from vizcnn.pages.layers.layer_plans import plan_layers
+from vizcnn.pages.layers.places import (
     NOWHERE,
     Part,
     choose_places,
@@ -21,7 +20,8 @@ from vizcnn.top_gallery.places import (
     find_slots,
     list_photos,
 )
-from vizcnn.top_gallery.spool import open_array, open_spool
+from vizcnn.pages.layers.spool import open_array, open_spool
+from vizcnn.projection.deconvnet import Projector
 
 GAP = float("-inf")
 

@@ -8,13 +8,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.small_zoo import list_files
-from tests.top_runs import MODEL, POSTED, SETTINGS, make, make_and_die, write_noise, write_photos
-from vizcnn.errors import DataError, VizcnnError
+from tests.support.small_zoo import list_files
+from tests.support.top_runs import (
+    MODEL,
+    POSTED,
+    SETTINGS,
+    make,
+    make_and_die,
+    write_noise,
+    write_photos,
+)
+from vizcnn.basics.errors import DataError, VizcnnError
+from vizcnn.basics.output import LIST_NAME
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.output import LIST_NAME
-from vizcnn.top_gallery.work_folder import INDEX_NAME, WORK_NAME
+from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -207,7 +215,7 @@ def test_an_index_of_something_else_is_refused(whole, tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from vizcnn.top_gallery.work_folder import open_work
+from vizcnn.pages.layers.work_folder import open_work
 with open_work(Path(sys.argv[1])):
     print("at work", flush=True)
     sys.stdin.read()

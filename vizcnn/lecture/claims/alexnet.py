@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vizcnn.lecture.augmentation import count_ten_crops
-from vizcnn.lecture.claims.measures import (
+from vizcnn.lecture.claim_measures import (
     count_image_gigabytes,
     count_kind,
     count_layer_parameters,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from vizcnn.lecture.claims.measures import (
+from vizcnn.lecture.claim_measures import (
     can_shrink,
     count_kind,
     count_module_operations,

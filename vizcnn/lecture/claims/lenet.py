@@ -1,6 +1,6 @@
 """The lecture's claims on LeNet."""
 
-from vizcnn.lecture.claims.measures import (
+from vizcnn.lecture.claim_measures import (
     count_layer_parameters,
     count_layer_weights,
     count_outputs,

@@ -1,6 +1,6 @@
 """The lecture's claims on years and error rates."""
 
-from vizcnn.lecture.claims.measures import give_year
+from vizcnn.lecture.claim_measures import give_year
 from vizcnn.lecture.claims.record import Claim, cite, judge
 from vizcnn.lecture.published import read_published
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vizcnn.lecture.tables import show_cell
+from vizcnn.drawing.tables import show_cell
 
 Verdict = Literal["holds", "holds when rounded", "does not hold", "cited"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "holds when rounded", "does not hold", "cited")

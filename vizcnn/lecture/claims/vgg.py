@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vizcnn.lecture.claims.measures import (
+from vizcnn.lecture.claim_measures import (
     count_all_outputs,
     count_bytes,
     count_dropouts,

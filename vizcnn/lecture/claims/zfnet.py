@@ -1,6 +1,6 @@
 """The lecture's claims on ZFNet."""
 
-from vizcnn.lecture.claims.measures import find_filter, list_maps, reduce_published
+from vizcnn.lecture.claim_measures import find_filter, list_maps, reduce_published
 from vizcnn.lecture.claims.record import Claim, cite, judge
 from vizcnn.lecture.published import read_published
 

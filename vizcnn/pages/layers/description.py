@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from vizcnn import __version__
+from vizcnn.basics.version import __version__
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.top_manifest import (
     PhotoData,
@@ -13,12 +13,11 @@ from vizcnn.gallery.top_manifest import (
     TopManifest,
     TopUnit,
 )
-from vizcnn.photo_gallery import describe_weights, list_versions
-from vizcnn.top_gallery.job import Job
-from vizcnn.top_gallery.poster_files import name_posters
-from vizcnn.top_gallery.projecting import name_photo_file
-from vizcnn.top_gallery.sheet_files import name_sheets, plan_forms
-from vizcnn.top_gallery.wording import describe_contrast, list_notes
+from vizcnn.pages.layers.job import Job
+from vizcnn.pages.layers.projecting import name_photo_file
+from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
+from vizcnn.pages.layers.wording import describe_contrast, list_notes
+from vizcnn.pages.page import describe_weights, list_versions
 
 UnitCommand = Callable[[str, int], str]
 """Gives the command that repeats one unit of a layer."""

@@ -6,30 +6,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vizcnn import __version__
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import DataError
-from vizcnn.files import hash_file
+from vizcnn.basics.errors import DataError
+from vizcnn.basics.files import hash_file
+from vizcnn.basics.output import write_folder
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.version import __version__
 from vizcnn.gallery.site import write_gallery
 from vizcnn.gallery.top_manifest import TopManifest
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
-from vizcnn.mining.index import StrongestIndex
-from vizcnn.mining.index_file import read_index
+from vizcnn.mining.index import StrongestIndex, read_index
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.output import write_folder
-from vizcnn.photo_gallery import list_versions
-from vizcnn.progress import Progress, silent
-from vizcnn.top_gallery.description import UnitCommand, describe_gallery
-from vizcnn.top_gallery.job import Job, settle_job
-from vizcnn.top_gallery.layer_plans import plan_layers
-from vizcnn.top_gallery.places import cut_portions
-from vizcnn.top_gallery.poster_files import write_posters
-from vizcnn.top_gallery.projecting import project_portion
-from vizcnn.top_gallery.settings import TopSettings
-from vizcnn.top_gallery.sheet_files import write_sheets
-from vizcnn.top_gallery.spool import BYTES_PER_PIXEL
-from vizcnn.top_gallery.work_folder import INDEX_NAME, WorkFolder, open_work
+from vizcnn.pages.layers.description import UnitCommand, describe_gallery
+from vizcnn.pages.layers.job import Job, TopSettings, settle_job
+from vizcnn.pages.layers.layer_plans import plan_layers
+from vizcnn.pages.layers.places import cut_portions
+from vizcnn.pages.layers.projecting import project_portion
+from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
+from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
+from vizcnn.pages.layers.work_folder import INDEX_NAME, WorkFolder, open_work
+from vizcnn.pages.page import list_versions
+from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
 
 SPOOL_BYTES = 4 << 30

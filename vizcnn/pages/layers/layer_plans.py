@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from vizcnn.deconvnet import Projector
-from vizcnn.errors import LayerError
+from vizcnn.basics.errors import LayerError
 from vizcnn.gallery.top_manifest import name_folders
+from vizcnn.projection.deconvnet import Projector
 from vizcnn.receptive import find_boxes
-from vizcnn.recording import Recording
+from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
 

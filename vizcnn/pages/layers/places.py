@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vizcnn.mining.index import LayerRanking, StrongestIndex
-from vizcnn.top_gallery.layer_plans import LayerPlan
+from vizcnn.pages.layers.layer_plans import LayerPlan
 
 NOWHERE = -1
 """Photo number of a slot that shows nothing."""

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vizcnn.cones.windows import Windows, move
-from vizcnn.errors import DataError, ImageError
-from vizcnn.progress import Progress
-from vizcnn.projection import Projection
-from vizcnn.recording import Recording
-from vizcnn.saving import save_image
-from vizcnn.tiles import Array
-from vizcnn.top_gallery.job import Job, refuse_changed
-from vizcnn.top_gallery.layer_plans import LayerPlan
-from vizcnn.top_gallery.places import NOWHERE, Part, Portion, find_slots
-from vizcnn.top_gallery.spool import Spool, open_spool
+from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.progress import Progress
+from vizcnn.drawing.saving import save_image
+from vizcnn.pages.layers.job import Job, refuse_changed
+from vizcnn.pages.layers.layer_plans import LayerPlan
+from vizcnn.pages.layers.places import NOWHERE, Part, Portion, find_slots
+from vizcnn.pages.layers.spool import Spool, open_spool
+from vizcnn.photos.pixels import Array
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.windows import Windows, move
+from vizcnn.recording.recording import Recording
 
 LOT_PIXELS, LOT_PHOTOS = 16 * 128 * 128, 16
 """Pixels of a lot, whose forward pass is kept in memory, and the most photos in it."""

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vizcnn.files import replacing
-from vizcnn.progress import Progress
-from vizcnn.saving import save_image
-from vizcnn.top_gallery.job import Job
-from vizcnn.top_gallery.places import Part, Portion
-from vizcnn.top_gallery.poster import choose_units
-from vizcnn.top_gallery.projecting import open_spools
-from vizcnn.top_gallery.sheets import (
+from vizcnn.basics.files import replacing
+from vizcnn.basics.output import FigureFormat
+from vizcnn.basics.progress import Progress
+from vizcnn.drawing.poster import POSTER_DPI, PosterBlock, choose_units, draw_poster
+from vizcnn.drawing.saving import save_figure, save_image
+from vizcnn.drawing.unit_sheets import (
     Pixels,
     SheetForm,
     lay_out,
@@ -25,7 +23,12 @@ from vizcnn.top_gallery.sheets import (
     plan_small,
     show_projections,
 )
-from vizcnn.top_gallery.spool import Spool
+from vizcnn.pages.layers.job import Job
+from vizcnn.pages.layers.places import Part, Portion
+from vizcnn.pages.layers.projecting import open_spools
+from vizcnn.pages.layers.spool import Spool
+from vizcnn.pages.layers.wording import describe_contrast, describe_places, describe_units
+from vizcnn.pages.page import describe_weights
 
 AT_ONCE = 64
 """Units that are handed to the writers at a time, so that a Ctrl-C need not wait for all."""
@@ -104,3 +107,53 @@ def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -
 def _save_block(halves: Pixels, path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, halves, allow_pickle=False)
+
+
+POSTER_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
+"""Formats of a poster, that of browsers first."""
+
+
+def write_posters(job: Job, progress: Progress) -> None:
+    """Draw the posters of all layers; those that are there already stay."""
+    layers = range(len(job.layers)) if job.settings.poster else range(0)
+    for layer in progress(layers, label="posters", total=len(layers), unit="layer"):
+        if not all((job.work.site / name).exists() for name in name_posters(job, layer)):
+            _write_poster(job, layer)
+
+
+def name_posters(job: Job, layer: int) -> tuple[str, ...]:
+    """Name a layer's posters, relative to the gallery; none for a layer that is silent."""
+    if not job.settings.poster or not choose_poster_units(job, layer):
+        return ()
+    return tuple(f"posters/{job.layers[layer].folder}.{kind}" for kind in POSTER_FORMATS)
+
+
+def _write_poster(job: Job, layer: int) -> None:
+    plan, settings, model = job.layers[layer], job.settings, job.model
+    units = choose_poster_units(job, layer)
+    blocks = [_read_block(job, layer, unit) for unit in units]
+    answering = sum(job.places[layer].count(row) > 0 for row in range(len(plan.units)))
+    caption = " · ".join(
+        (
+            describe_weights(model).describe,
+            job.photos.describe(),
+            f"{job.projector.rule.name} ({job.projector.rule.source})",
+            describe_contrast(settings.scaling, settings.top),
+        )
+    )
+    figure = draw_poster(
+        blocks,
+        f"{model.title} {plan.name}",
+        f"{describe_units(plan, answering, len(units))}; "
+        f"for each {describe_places(settings.top, settings.per_photo)} · "
+        f"each sees {plan.field[0]} × {plan.field[1]} px",
+        caption,
+    )
+    for name in name_posters(job, layer):
+        save_figure(figure, job.work.site / name, POSTER_DPI)
+
+
+def _read_block(job: Job, layer: int, unit: int) -> PosterBlock:
+    projections, patches = np.load(name_block(job, layer, unit), allow_pickle=False)
+    name = job.layers[layer].classes[unit] if job.layers[layer].classes else ""
+    return PosterBlock(f"{unit} {name}".strip(), projections, patches)

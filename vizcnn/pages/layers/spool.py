@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vizcnn.errors import VizcnnError
-from vizcnn.files import replacing
-from vizcnn.tiles import Array
-from vizcnn.top_gallery.sheets import Pixels
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import replacing
+from vizcnn.drawing.unit_sheets import Pixels
+from vizcnn.photos.pixels import Array
 
 BYTES_PER_PIXEL = 9
 """Of a window: three colours in 16 bits, and the photo's three in 8."""

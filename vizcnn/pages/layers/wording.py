@@ -1,8 +1,8 @@
 """What pages and posters say of a gallery in words."""
 
-from vizcnn.tiles import ROBUST_PERCENTILE, Scaling
-from vizcnn.top_gallery.job import Job
-from vizcnn.top_gallery.layer_plans import LayerPlan
+from vizcnn.drawing.tiles import ROBUST_PERCENTILE, Scaling
+from vizcnn.pages.layers.job import Job
+from vizcnn.pages.layers.layer_plans import LayerPlan
 
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 

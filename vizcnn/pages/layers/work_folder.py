@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizcnn.errors import VizcnnError
-from vizcnn.gallery.files import write_text
-from vizcnn.output import refuse_foreign
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import write_text
+from vizcnn.basics.interrupts import hold_interrupts
+from vizcnn.basics.output import refuse_foreign
 from vizcnn.training.checkpoint import describe_changes
-from vizcnn.training.interrupts import hold_interrupts
 
 WORK_NAME = ".vizcnn-work.part"
 """Its name in the output folder."""

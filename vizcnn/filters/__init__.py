@@ -1,1 +1,0 @@
-"""Filters of a layer: read, measured, drawn, and written as a page."""
