@@ -178,7 +178,7 @@ def test_a_killed_run_goes_on(tmp_path, whole):
     for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(file)],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             start_new_session=True,
         )
         end = time.monotonic() + 120

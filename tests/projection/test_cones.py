@@ -52,7 +52,7 @@ def check_windows(net, images, layer, rule, count=2):
     projection = project_places(recording, layer, rule, image, unit, positions)
     assert projection.computed == "windows"
     targets = place_targets(maps, image, unit, positions)
-    with follow(recording, Way(rule, rule.passes_over_normalisation)):
+    with follow(recording, Way(rule.rectify, rule.needs_activity, rule.passes_over_normalisation)):
         wanted = project_full_image(
             output, recording.input, targets, trace_nodes(output, recording.input)
         )

@@ -25,7 +25,7 @@ MODEL = make_model()
 LAYERS = ("conv1", "conv3", "fc6")
 SETTINGS = TopSettings(layers=LAYERS, top=4, workers=0)
 POSTED = replace(SETTINGS, layers=("conv3",), poster=True, poster_units=3)
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def write_noise(path: Path, seed: int, size: int = SIZE) -> Path:

@@ -17,7 +17,7 @@ from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.training.checkpoint import load_checkpoint, read_checkpoint
 from vizcnn.training.net import first_convolution
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from vizcnn.basics.errors import ModelError
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.building import build_module, build_own_net, fill_randomly
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
 from vizcnn.zoo.googlenet import NaiveInception
+from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.normalisation import ContrastNormalisation
 
 

