@@ -15,7 +15,8 @@ from vizcnn.projection.rules import Rule
 from vizcnn.projection.targets import Position, Targets, choose_targets, place_targets
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
-from vizcnn.recording.graph import refuse_unruled, trace_nodes
+from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.operations import refuse_unruled
 from vizcnn.recording.recording import Recording
 
 
@@ -175,7 +176,7 @@ def project_targets(
     output = recording.find_output(layer)
     nodes = trace_nodes(output, recording.input)
     if rule.needs_rules and unruled == "refuse":
-        refuse_unruled(nodes, recording.gates, rule.name)
+        refuse_unruled(recording.find_step(layer), nodes, rule.name, False, False)
     skip = rule.skips_normalisation(passes_over_normalisation)
     way = Way(rule.rectify, rule.needs_activity, skip)
     fields = find_fields(output, recording.input, targets.positions)

@@ -1,12 +1,13 @@
-"""The three operations whose way back depends on the rule, as autograd functions."""
+"""The operations whose way back depends on the method, as autograd functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vizcnn.recording.activations import Activation, Function, shape_slope
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 
@@ -19,11 +20,46 @@ class Way:
             the plain gradient unless a method sets another.
         needs_activity: Whether ``rectify`` looks at that mask.
         passes_over_normalisation: Whether contrast normalisation is skipped.
+        rectifies_smooth: Whether smooth activations are treated by the rule's own definition.
+        holds_gates: Whether a gate is taken as fixed at its value.
     """
 
     rectify: Callable[[Tensor, Tensor], Tensor] = torch.mul
     needs_activity: bool = True
     passes_over_normalisation: bool = False
+    rectifies_smooth: bool = False
+    holds_gates: bool = False
+
+    def pass_activation(self, activation: Activation, x: Tensor, signal: Tensor) -> Tensor:
+        """Send a signal back through an activation other than ReLU.
+
+        A leaky rectifier of slope a below zero is ``(1 - a) relu(x) + a x``: a rectifier beside a
+        straight way. The rule is taken at the one and the signal goes straight through the other,
+        ``(1 - a) rectify(s, x > 0) + a s``, which is the published rule for a = 0 and the gradient
+        for a = 1 (and the gradient for every a, if the rule is the gradient's).
+
+        The definitions of the two rules do not need ReLU: the deconvnet rectifies the signal,
+        whatever the activation was; guided backprop keeps the gradient where both the signal and
+        the activation are positive. That is our extension; with ReLU it is the published rules.
+
+        Args:
+            activation: What was applied.
+            x: What it was applied to.
+            signal: The signal above, of the same shape.
+        """
+        if activation.below is not None:
+            slope = shape_slope(activation.below, x)
+            active = x > 0 if self.needs_activity else signal
+            return (1 - slope) * self.rectify(signal, active) + slope * signal
+        if self.rectifies_smooth and not self.needs_activity:
+            return self.rectify(signal, signal)
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            value = activation.run(leaf)
+            (slope,) = torch.autograd.grad(value.sum(), leaf)
+        if not self.rectifies_smooth:
+            return signal * slope
+        return self.rectify(signal, value.detach() > 0) * slope
 
 
 class Rectify(torch.autograd.Function):
@@ -40,6 +76,47 @@ class Rectify(torch.autograd.Function):
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
         (active,) = ctx.saved_tensors
         return ctx.way.rectify(signals[0], active), None, None
+
+
+class Activate(torch.autograd.Function):
+    """Apply an activation other than ReLU; the way back is :meth:`Way.pass_activation`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, activation: Activation, way: Way) -> Tensor:
+        ctx.save_for_backward(x)
+        # the call's own input would be kept with all its graph
+        ctx.activation, ctx.way = replace(activation, input=x.detach()), way
+        return activation.run(x)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        return ctx.way.pass_activation(ctx.activation, x, signals[0]), None, None
+
+
+class Gate(torch.autograd.Function):
+    """Multiply maps by a gate; on the way back the gate may be held at its value.
+
+    A held gate is a switch like that of max pooling: which way, and how much, was settled by the
+    forward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor, product: Function, way: Way) -> Tensor:
+        ctx.save_for_backward(x, gate)
+        ctx.product, ctx.way = product, way
+        return product(x, gate)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, gate = ctx.saved_tensors
+        held = ctx.way.holds_gates
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            other = gate.detach().requires_grad_(not held)
+            leaves = (leaf,) if held else (leaf, other)
+            back = torch.autograd.grad(ctx.product(leaf, other), leaves, signals[0])
+        return back[0], None if held else back[1], None, None
 
 
 class Normalise(torch.autograd.Function):
@@ -87,6 +164,18 @@ class MaxPool(torch.autograd.Function):
 def rectify(x: Tensor, ceiling: float | None, way: Way) -> Tensor:
     """Clamp feature maps to 0..ceiling; the way back is the rule's."""
     result: Tensor = Rectify.apply(x, ceiling, way)  # type: ignore[no-untyped-call]
+    return result
+
+
+def activate(activation: Activation, way: Way) -> Tensor:
+    """Apply an activation other than ReLU."""
+    result: Tensor = Activate.apply(activation.input, activation, way)  # type: ignore[no-untyped-call]
+    return result
+
+
+def multiply_gated(x: Tensor, gate: Tensor, product: Function, way: Way) -> Tensor:
+    """Multiply maps by a gate that depends on the image."""
+    result: Tensor = Gate.apply(x, gate, product, way)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -1,33 +1,64 @@
 """What happens in a forward pass that is recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from vizcnn.recording.backward import Way, pass_normalisation, pool, rectify
+from vizcnn.recording.activations import Activation, parse_activation
+from vizcnn.recording.backward import (
+    Way,
+    activate,
+    multiply_gated,
+    pass_normalisation,
+    pool,
+    rectify,
+)
 from vizcnn.recording.calls import MAX_POOLINGS, NORMALISATIONS, Call
-from vizcnn.recording.rectifiers import Rectifier, parse_rectifier
+from vizcnn.recording.dependence import Dependence, Step
+from vizcnn.recording.rectifiers import Rectifier, parse_masked, parse_rectifier
 from vizcnn.recording.unpool import Window, pair
 
-COMPARISONS = frozenset(("gt", "ge", "lt", "le", "greater", "less", "sign", "heaviside"))
-"""Functions whose result can gate feature maps."""
+_PRODUCTS: dict[Callable[..., Any], tuple[Callable[..., Any], bool]] = {
+    torch.mul: (torch.mul, False),
+    torch.multiply: (torch.mul, False),
+    Tensor.mul: (torch.mul, False),
+    Tensor.multiply: (torch.mul, False),
+    Tensor.mul_: (torch.mul, True),
+    torch.matmul: (torch.matmul, False),
+    Tensor.matmul: (torch.matmul, False),
+    torch.bmm: (torch.matmul, False),
+    Tensor.bmm: (torch.matmul, False),
+}
+"""Products of two tensors, their plain form, and whether they write into the first."""
+
+_GATES = frozenset(("sigmoid", "hardsigmoid", "_softmax"))
+"""Steps that make a gate: they put out shares, 0..1."""
+
+_PASSED = frozenset(("clone", "_to_copy", "copy", "_unsafe_view"))
+"""Steps that a gate may pass on the way to its product."""
+
+_LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist)
+"""Functions that take a map out of torch."""
 
 
 class Recorder(TorchFunctionMode):
-    """Sees every torch function of a forward pass and puts the three of the rules in their place.
+    """Sees every torch function of a forward pass and puts those of the rules in their place.
 
     Args:
         calls: Takes the calls on feature maps.
-        gates: Takes the names of comparisons on feature maps.
         way: What backward passes will follow.
+        dependence: Knows what depends on the image.
     """
 
-    def __init__(self, calls: list[Call], gates: list[str], way: Way) -> None:
+    def __init__(self, calls: list[Call], way: Way, dependence: Dependence) -> None:
         super().__init__()
-        self.calls, self.gates, self.way = calls, gates, way
+        self.calls, self.way, self.dependence = calls, way, dependence
+        self.hooks = _find_saving_hooks()
 
     def __torch_function__(
         self,
@@ -36,26 +67,56 @@ class Recorder(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
+        # inside a checkpoint nothing is kept: it would be computed anew in the backward pass, where
+        # nothing sees it
+        if _find_saving_hooks() is self.hooks:
+            return self._call(func, args, kwargs or {})
+        with saved_tensors_hooks(Tensor.detach, _give):
+            return self._call(func, args, kwargs or {})
+
+    def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         switches = window = None
+        func = _ATEN.get(func, func)
         rectifier = parse_rectifier(func, args, kwargs)
+        if rectifier is None:
+            rectifier = parse_masked(func, args, kwargs, self.dependence)
+        activation = parse_activation(func, args, kwargs) if rectifier is None else None
         if rectifier is not None and rectifier.input.requires_grad:
             result: Any = self._rectify(rectifier)
+        elif activation is not None and activation.input.requires_grad:
+            result = self._activate(activation)
         elif func in NORMALISATIONS:
             result = self._normalise(func, *args, **kwargs)
         elif func in MAX_POOLINGS and _is_differentiable(args, kwargs):
             result, switches, window = self._pool(func, *args, **kwargs)
+        elif func is F.glu and _is_differentiable(args, kwargs):
+            result = self._gate_linear_unit(*args, **kwargs)
+        elif func in _PRODUCTS and (factors := self._find_gate(args)):
+            result = self._multiply(func, *factors)
         else:
+            if func in _LEAVING and isinstance(args[0], Tensor):
+                self.dependence.let_out(args[0])
             result = func(*args, **kwargs)
         output = result[0] if switches is not None and isinstance(result, tuple) else result
-        if isinstance(output, Tensor):
-            self._note(Call(func, args, kwargs, output, switches, window))
+        if isinstance(output, Tensor) and output.requires_grad:
+            self.calls.append(Call(func, args, kwargs, output, switches, window))
         return result
 
     def _rectify(self, rectifier: Rectifier) -> Tensor:
-        result: Tensor = rectify(rectifier.input, rectifier.ceiling, self.way)
+        with self.dependence.pause():
+            result = rectify(rectifier.input, rectifier.ceiling, self.way)
+        self.dependence.add(
+            "rectify", [("self", rectifier.input)], result, ceiling=rectifier.ceiling
+        )
         # writing into the input is part of what an in-place call means to the rest of the net
         return rectifier.input.copy_(result) if rectifier.in_place else result
+
+    def _activate(self, activation: Activation) -> Tensor:
+        with self.dependence.pause():
+            result = activate(activation, self.way)
+        name = "rectify" if activation.below is not None else activation.name
+        self.dependence.add(name, [("self", activation.input)], result)
+        return activation.input.copy_(result) if activation.in_place else result
 
     def _normalise(
         self, func: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any
@@ -64,7 +125,10 @@ class Recorder(TorchFunctionMode):
             normalised: Tensor = func(maps, *args, **kwargs)
             return normalised
 
-        return pass_normalisation(input, normalise, self.way)
+        with self.dependence.pause():
+            result = pass_normalisation(input, normalise, self.way)
+        self.dependence.add("normalise", [("self", input)], result)
+        return result
 
     def _pool(
         self,
@@ -81,22 +145,104 @@ class Recorder(TorchFunctionMode):
         window = Window(
             size, pair(stride) if stride else size, pair(padding), pair(dilation), ceil_mode
         )
-        maxima, switches = pool(input, window)
+        with self.dependence.pause():
+            maxima, switches = pool(input, window)
+        for result in (maxima, switches):
+            self.dependence.add("pool", [("self", input)], result)
         both = return_indices or func is F.max_pool2d_with_indices
         return ((maxima, switches) if both else maxima), switches, window
 
-    def _note(self, call: Call) -> None:
-        if call.output.requires_grad:
-            self.calls.append(call)
-        elif _compares_maps(call):
-            self.gates.append(call.name.strip("_"))
+    def _gate_linear_unit(self, input: Tensor, dim: int = -1) -> Tensor:
+        maps, gate = input.chunk(2, dim)
+        gate = self._call(torch.sigmoid, (gate,), {})
+        product: Tensor = self._call(torch.mul, (maps, gate), {})
+        return product
+
+    def _find_gate(self, args: tuple[Any, ...]) -> tuple[Tensor, Tensor, bool] | None:
+        """Tell two factors that both depend on the image apart: maps, their gate, which is first."""
+        if len(args) != 2 or not all(isinstance(value, Tensor) for value in args):
+            return None
+        first, second = args
+        if not (first.requires_grad or second.requires_grad):
+            return None
+        steps = [self.dependence.find_step(value) for value in args]
+        gates = [step is not None and _makes_gate(step) for step in steps]
+        if None in steps or gates[0] == gates[1]:
+            return None
+        return (second, first, True) if gates[0] else (first, second, False)
+
+    def _multiply(
+        self, func: Callable[..., Any], maps: Tensor, gate: Tensor, swapped: bool
+    ) -> Tensor:
+        product, in_place = _PRODUCTS[func]
+        order = (lambda x, g: product(g, x)) if swapped else product
+        with self.dependence.pause():
+            result = multiply_gated(maps, gate, order, self.way)
+        self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
+        return (gate if swapped else maps).copy_(result) if in_place else result
 
 
-def _compares_maps(call: Call) -> bool:
-    # a single truth value only steers the program; a mask can gate feature maps
-    return call.name.strip("_") in COMPARISONS and call.output.numel() > 1 and bool(call.sources)
+def _makes_gate(step: Step) -> bool:
+    """Tell whether a value is what a squashing function put out, shared out or scaled at most."""
+    scaled = False
+    while step.name in _PASSED or (step.name in ("mul", "div") and len(step.sources) == 1):
+        scaled = scaled or step.name in ("mul", "div")
+        step = step.sources[-1][1]
+    # relu6(x + 3) / 6 is the hard sigmoid, spelled out
+    capped = step.name == "rectify" and dict(step.fixed).get("ceiling") is not None
+    return step.name in _GATES or (scaled and capped)
+
+
+def _find_saving_hooks() -> Any:
+    """Give the innermost hooks on tensors that are saved for a backward pass, if there are any."""
+    find = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return None if find is None else find(False)
+
+
+def _give(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _is_differentiable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     values = (*args, *kwargs.values())
     return any(isinstance(value, Tensor) and value.requires_grad for value in values)
+
+
+def _name_aten() -> Iterator[tuple[Any, Callable[..., Any]]]:
+    """List the functions that exported programs call by their aten names, with their usual ones."""
+    usual: dict[str, Callable[..., Any]] = {
+        "relu": torch.relu,
+        "relu_": torch.relu_,
+        "hardtanh": F.hardtanh,
+        "hardtanh_": F.hardtanh_,
+        "clamp": torch.clamp,
+        "clamp_": torch.clamp_,
+        "clamp_min": torch.clamp_min,
+        "clamp_min_": torch.clamp_min_,
+        "threshold": torch.threshold,
+        "threshold_": torch.threshold_,
+        "max_pool2d": F.max_pool2d,
+        "max_pool2d_with_indices": F.max_pool2d_with_indices,
+        "silu": F.silu,
+        "gelu": F.gelu,
+        "hardswish": F.hardswish,
+        "hardsigmoid": F.hardsigmoid,
+        "mish": F.mish,
+        "elu": F.elu,
+        "softplus": F.softplus,
+        "leaky_relu": F.leaky_relu,
+        "prelu": torch.prelu,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "mul": torch.mul,
+        "matmul": torch.matmul,
+        "bmm": torch.bmm,
+    }
+    for name, function in usual.items():
+        packet = getattr(torch.ops.aten, name)
+        yield packet, function
+        for overload in packet.overloads():
+            yield getattr(packet, overload), function
+
+
+_ATEN = dict(_name_aten())

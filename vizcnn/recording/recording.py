@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import LayerError, ModelError, nearest_names
 from vizcnn.recording.backward import Way
 from vizcnn.recording.calls import Call
+from vizcnn.recording.dependence import Dependence, Step
 from vizcnn.recording.recorder import Recorder
 
 
@@ -22,14 +23,14 @@ class Recording:
         input: The net's input (N, C, H, W), a leaf of the autograd graph.
         outputs: Per module path, the output of each of its calls, in order.
         calls: The torch functions called, in order.
-        gates: Names of comparisons made on feature maps: masks that no rule knows.
+        steps: Per module path, the steps that made these outputs.
         way: What backward passes follow.
     """
 
     input: Tensor | None = None
     outputs: dict[str, list[Any]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    gates: list[str] = field(default_factory=list)
+    steps: dict[str, list[Step | None]] = field(default_factory=dict)
     way: Way = field(default_factory=Way)
 
     def find_output(self, layer: str) -> Tensor:
@@ -45,6 +46,18 @@ class Recording:
             LayerError: If there is no such layer, or it was called several times and no number
                 was given, or it does not put out feature maps.
         """
+        path, index = self._find_call(layer)
+        return _check_feature_maps(layer, self.outputs[path][index])
+
+    def find_step(self, layer: str) -> Step:
+        """Give the step that made a layer's output; errors as in :meth:`find_output`."""
+        path, index = self._find_call(layer)
+        step = self.steps[path][index]
+        if step is None:
+            raise LayerError(f"layer {layer!r} does not depend on the input image")
+        return step
+
+    def _find_call(self, layer: str) -> tuple[str, int]:
         path, _, number = layer.partition("#")
         if path not in self.outputs:
             raise LayerError(f"no layer {layer!r}: {nearest_names(path, self.outputs)}")
@@ -57,7 +70,7 @@ class Recording:
         index = int(number) - 1 if number.isdigit() else 0
         if not 0 <= index < len(found):
             raise LayerError(f"layer {path!r} has calls 1..{len(found)}, got {layer!r}")
-        return _check_feature_maps(layer, found[index])
+        return path, index
 
 
 def _check_feature_maps(layer: str, output: Any) -> Tensor:
@@ -120,16 +133,22 @@ def record(
     awaited = _count_calls(wanted) if wanted and stops else {}
     with ExitStack() as stack:
         evaluate(model, stack)
+        dependence = Dependence(model)
         stack.callback(
-            model.register_forward_pre_hook(_leaf_hook(recording), with_kwargs=True).remove
+            model.register_forward_pre_hook(
+                _leaf_hook(recording, dependence), with_kwargs=True
+            ).remove
         )
         for path, module in modules.items():
             stack.callback(
-                module.register_forward_hook(_output_hook(recording, path, awaited)).remove
+                module.register_forward_hook(
+                    _output_hook(recording, path, awaited, dependence)
+                ).remove
             )
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(Recorder(recording.calls, recording.gates, recording.way))
+        stack.enter_context(dependence)
+        stack.enter_context(Recorder(recording.calls, recording.way, dependence))
         yield recording
 
 
@@ -163,7 +182,7 @@ def evaluate(model: nn.Module, stack: ExitStack) -> None:
             module.training = False
 
 
-def _leaf_hook(recording: Recording) -> Callable[..., Any]:
+def _leaf_hook(recording: Recording, dependence: Dependence) -> Callable[..., Any]:
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if recording.input is not None:
             return None
@@ -171,7 +190,9 @@ def _leaf_hook(recording: Recording) -> Callable[..., Any]:
             raise ModelError("the model has to be called with a batch of images as first argument")
         recording.input = args[0].detach().clone().requires_grad_()
         # a copy goes in: a leaf of the graph may not be changed in place, as some nets do
-        return (recording.input.clone(), *args[1:]), kwargs
+        image = recording.input.clone()
+        dependence.start(image)
+        return (image, *args[1:]), kwargs
 
     return hook
 
@@ -191,11 +212,14 @@ def _share_memory(output: Tensor, value: Any) -> bool:
     return output.untyped_storage().data_ptr() == value.untyped_storage().data_ptr()
 
 
-def _output_hook(recording: Recording, path: str, awaited: dict[str, int]) -> Callable[..., Any]:
+def _output_hook(
+    recording: Recording, path: str, awaited: dict[str, int], dependence: Dependence
+) -> Callable[..., Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
         # what a module gives back as it got it may live on elsewhere: that has to stay one tensor
         same = isinstance(output, Tensor) and any(_share_memory(output, value) for value in args)
         recording.outputs.setdefault(path, []).append(output.clone() if same else output)
+        recording.steps.setdefault(path, []).append(dependence.find_step(output))
         if awaited and all(len(recording.outputs.get(p, ())) >= n for p, n in awaited.items()):
             raise AllRecorded
         # else a copy goes on: the layer after this one may be a ReLU in place

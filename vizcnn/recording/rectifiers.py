@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vizcnn.recording.dependence import Dependence, Step
+
 Function = Callable[..., Any]
 
 
@@ -50,12 +52,103 @@ def parse_rectifier(
     return parser(*args, **kwargs) if parser else None
 
 
+def parse_masked(
+    function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], dependence: Dependence
+) -> Rectifier | None:
+    """Recognise a rectifier that is spelled by a mask: ``x * (x > 0)``, ``where(x > 0, x, 0)``.
+
+    The mask has to be made of the very maps that it is applied to, by comparisons alone, detached
+    or not, and to be that of their positive values.
+
+    Args:
+        function: What was called.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        dependence: Knows what the mask was made of.
+
+    Returns:
+        The rectifier, or None if the call is something else.
+    """
+    if kwargs or not 2 <= len(args) <= 3 or not any(isinstance(a, Tensor) for a in args[1:]):
+        return None
+
+    def keeps_positive(mask: Any, x: Any, inverted: bool = False) -> bool:
+        if not (isinstance(mask, Tensor) and isinstance(x, Tensor) and mask.shape == x.shape):
+            return False
+        made, maps = dependence.find_step(mask), dependence.find_step(x)
+        if made is None or maps is None or not _compares(made, maps):
+            return False
+        with torch.no_grad(), dependence.pause():
+            values = (mask == 0 if inverted else mask != 0) & (x != 0)
+            plain = inverted or bool(((mask == 0) | (mask == 1)).all())
+            return plain and torch.equal(values, x > 0)
+
+    first, second = args[:2]
+    if function in _MASKED_PRODUCTS and len(args) == 2:
+        in_place = function is Tensor.mul_
+        if keeps_positive(second, first):
+            return Rectifier(first, None, in_place)
+        if keeps_positive(first, second) and not in_place:
+            return Rectifier(second, None, False)
+    if len(args) < 3:
+        return None
+    third = args[2]
+    if function is torch.where:
+        if _is_zero(third) and keeps_positive(first, second):
+            return Rectifier(second, None, False)
+        if _is_zero(second) and keeps_positive(first, third, inverted=True):
+            return Rectifier(third, None, False)
+    if function is Tensor.where and _is_zero(third) and keeps_positive(second, first):
+        return Rectifier(first, None, False)
+    fills = (torch.masked_fill, Tensor.masked_fill, Tensor.masked_fill_, Tensor.__setitem__)
+    if function in fills and _is_zero(third) and keeps_positive(second, first, inverted=True):
+        in_place = function in (Tensor.masked_fill_, Tensor.__setitem__)
+        return Rectifier(first, None, in_place)
+    return None
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not bool(value.detach().any())
+    return isinstance(value, int | float) and value == 0
+
+
+def _compares(mask: Step, maps: Step) -> bool:
+    """Tell whether a mask was made of some maps by comparisons alone."""
+    stack, compared = [mask], False
+    while stack:
+        step = stack.pop()
+        if step is maps:
+            continue
+        if step.name not in _COMPARING:
+            return False
+        compared = compared or step.name in _DECIDING
+        stack.extend(source for _, source in step.sources)
+    return compared
+
+
+_DECIDING = frozenset("gt ge lt le ne eq sign sgn signbit heaviside _to_copy".split())
+_COMPARING = _DECIDING | frozenset(
+    "logical_not bitwise_not logical_and bitwise_and clone copy rectify clamp clamp_min".split()
+)
+"""Steps from maps to a mask of them."""
+
+_MASKED_PRODUCTS = (torch.mul, torch.multiply, Tensor.mul, Tensor.multiply, Tensor.mul_)
+
+
 def _bounded(input: Tensor, low: Any, high: Any, in_place: bool) -> Rectifier | None:
+    low, high = _plain(low), _plain(high)
     if isinstance(low, Tensor) or isinstance(high, Tensor) or low is None or low != 0:
         return None
     if high is not None and high <= 0:
         return None
     return Rectifier(input, None if high is None else float(high), in_place)
+
+
+def _plain(bound: Any) -> Any:
+    """Give a bound that is a tensor of one number as that number."""
+    single = isinstance(bound, Tensor) and bound.numel() == 1 and not bound.requires_grad
+    return bound.item() if single else bound
 
 
 def _relu(input: Tensor, inplace: bool = False) -> Rectifier | None:
@@ -104,7 +197,7 @@ def _maximum(input: Tensor, other: Any = None, **_: Any) -> Rectifier | None:
     if not isinstance(other, Tensor):
         return None  # torch.max over a dimension, not between two tensors
     for tensor, bound in ((input, other), (other, input)):
-        if not bound.requires_grad and tensor.requires_grad and not bool(bound.any()):
+        if tensor.requires_grad and not bool(bound.any()):
             return Rectifier(tensor, None, False)
     return None
 

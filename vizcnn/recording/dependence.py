@@ -1,0 +1,176 @@
+"""What depends on the image, followed at the dispatcher: every operation, detached or not.
+
+The autograd graph does not tell all: a mask of a detached map is a constant to it, and an in-place
+write into a view hides what was written. What decides whether an operation has a rule is whether
+its operands *depend on the image*. Here every aten operation of a forward pass is seen, below
+autograd, and each value that depends on the image knows the step that made it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operation whose result depends on the image.
+
+    Attributes:
+        name: The operation: ``"mul"``; in-place ones have the name of their twin.
+        sources: The arguments that depend on the image: their names and the steps that made them.
+        fixed: Arguments that are plain numbers, by name.
+    """
+
+    name: str
+    sources: tuple[tuple[str, "Step"], ...] = ()
+    fixed: tuple[tuple[str, Any], ...] = ()
+
+
+IMAGE = "image"
+"""Name of the step that everything starts from."""
+
+OUTSIDE = "array from outside torch"
+"""Name of the step of a value that came back from numpy or a list."""
+
+_SHAPE_ONLY = frozenset(
+    """zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones
+    new_empty new_full new_empty_strided empty_strided sym_size sym_stride sym_numel
+    sym_storage_offset is_same_size""".split()
+)
+"""Operations that look at the shape of a map and not at what is in it."""
+
+_TRIVIAL = frozenset((0.0, 1.0, -1.0, 2.0, 0.5))
+"""Numbers that say nothing of where they come from."""
+
+
+class Dependence(TorchDispatchMode):
+    """Follows what depends on the image through the aten operations of a forward pass.
+
+    A map is known by its memory: views share it, and a write into any of them is a step of all.
+    That may count more as dependent than is (a write into one half of a map is taken for a write
+    into all of it), never less.
+
+    Args:
+        module: The net: its parameters and buffers are known not to depend on the image.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._steps: dict[int, tuple[StorageWeakRef, Step | None]] = {}
+        self._left: set[float] = set()
+        self._arrays_left = False
+        self._paused = 0
+        for tensor in (*module.parameters(), *module.buffers()):
+            self._set(tensor, None)
+
+    def start(self, image: Tensor) -> None:
+        """Let a tensor be the image."""
+        self._set(image, Step(IMAGE))
+
+    def find_step(self, value: Any) -> Step | None:
+        """Give the step that made a value, or None for what does not depend on the image."""
+        if not isinstance(value, Tensor):
+            return None
+        key = _find_memory(value)
+        if key is None:
+            return None
+        known = self._steps.get(key)
+        if known is not None and not known[0].expired():
+            return known[1]
+        return Step(OUTSIDE) if self._arrays_left and value.numel() > 1 else None
+
+    def add(
+        self, name: str, sources: Iterable[tuple[str, Any]], result: Tensor, **fixed: Any
+    ) -> None:
+        """Let a result be made by one step, whatever was computed inside."""
+        steps = ((label, self.find_step(value)) for label, value in sources)
+        known = tuple((label, step) for label, step in steps if step)
+        self._set(result, Step(name, known, tuple(fixed.items())))
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """See nothing for a while; what is made then is told by :meth:`add`."""
+        self._paused += 1
+        try:
+            yield
+        finally:
+            self._paused -= 1
+
+    def let_out(self, value: Tensor) -> None:
+        """Take note of a map that leaves torch: what comes back may depend on the image."""
+        if self.find_step(value) is not None and value.numel() > 1:
+            self._arrays_left = True
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if not self._paused:
+            self._note(func, args, kwargs, result)
+        return result
+
+    def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        name = func._schema.name.split("::")[-1]
+        given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+        sources = () if name in _SHAPE_ONLY else tuple(self._list_sources(given))
+        if name in ("_local_scalar_dense", "item"):
+            if sources and isinstance(result, float) and result not in _TRIVIAL:
+                self._left.add(result)
+            return
+        written = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+        step = None
+        if sources:
+            fixed = tuple((k, v) for k, v in given.items() if isinstance(v, int | float | bool))
+            if name in ("cat", "stack"):
+                fixed += (("count", len(given["tensors"])),)
+            step = Step(name.rstrip("_") if written else name, sources, fixed)
+        for key in written:
+            if isinstance(given.get(key), Tensor) and step is not None:
+                self._set(given[key], step)
+        # a view keeps the step of the memory that it looks into
+        for tensor, returned in zip(_list_tensors(result), _returns(func, result), strict=False):
+            if returned is None or returned.alias_info is None:
+                self._set(tensor, step)
+
+    def _list_sources(self, given: dict[str, Any]) -> Iterator[tuple[str, Step]]:
+        for name, value in given.items():
+            for item in value if isinstance(value, list | tuple) else (value,):
+                step = self.find_step(item)
+                if step is not None:
+                    yield name, step
+                elif isinstance(item, float) and item in self._left:
+                    yield name, Step("item")
+
+    def _set(self, tensor: Tensor, step: Step | None) -> None:
+        key = _find_memory(tensor)
+        if key is not None:
+            self._steps[key] = StorageWeakRef(tensor.untyped_storage()), step
+
+
+def _find_memory(tensor: Tensor) -> int | None:
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse and other tensors without one memory
+        return None
+
+
+def _list_tensors(result: Any) -> list[Tensor]:
+    values = result if isinstance(result, list | tuple) else (result,)
+    flat = [v for value in values for v in (value if isinstance(value, list | tuple) else (value,))]
+    return [value for value in flat if isinstance(value, Tensor)]
+
+
+def _returns(func: Any, result: Any) -> list[Any]:
+    returns = list(func._schema.returns)
+    count = len(_list_tensors(result))
+    return returns if len(returns) == count else [returns[0] if returns else None] * count
