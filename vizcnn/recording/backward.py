@@ -83,7 +83,8 @@ class Activate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, activation: Activation, way: Way) -> Tensor:
-        ctx.save_for_backward(x)
+        # a call in place writes over what it got
+        ctx.save_for_backward(x.clone() if activation.in_place else x)
         # the call's own input would be kept with all its graph
         ctx.activation, ctx.way = replace(activation, input=x.detach()), way
         return activation.run(x)
