@@ -115,6 +115,8 @@ def _is_zero(value: Any) -> bool:
 
 def _compares(mask: Step, maps: Step) -> bool:
     """Tell whether a mask was made of some maps by comparisons alone."""
+    while maps.name == "clone":
+        maps = maps.sources[0][1]
     stack, compared = [mask], False
     while stack:
         step = stack.pop()
