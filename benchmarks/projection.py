@@ -28,11 +28,11 @@ from torch.nn import functional as F
 
 import vizcnn
 from vizcnn.basics.devices import choose_device
+from vizcnn.mining.passes import watch_layers
 from vizcnn.projection.cone import Cone
 from vizcnn.projection.targets import choose_targets, find_first_maximum
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
-from vizcnn.recording.watch import watch_layers
 from vizcnn.zoo.model import ZooModel
 
 PAIRS = (

@@ -25,8 +25,9 @@ from vizcnn.projection.rules import RULES
 from vizcnn.projection.targets import choose_targets
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
-from vizcnn.recording.recording import AllRecorded, record
+from vizcnn.recording.recording import record
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
+from vizcnn.recording.watch import AllRecorded
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from vizcnn.projection.rules import RULES
 from vizcnn.projection.targets import place_targets
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
-from vizcnn.recording.recording import AllRecorded, record
+from vizcnn.recording.recording import record
+from vizcnn.recording.watch import AllRecorded
 
 # net, layer, side of the image: an odd one leaves pixels that no window reaches
 REAL = [

@@ -14,7 +14,8 @@ from vizcnn.projection.rules import Rule, find_rule
 from vizcnn.projection.targets import Position
 from vizcnn.recording.arithmetic import exact_arithmetic
 from vizcnn.recording.layers import find_layer
-from vizcnn.recording.recording import AllRecorded, Recording, record
+from vizcnn.recording.recording import Recording, record
+from vizcnn.recording.watch import AllRecorded
 from vizcnn.zoo.model import ZooModel
 
 USUAL_SIZE = 224
