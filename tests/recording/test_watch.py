@@ -31,7 +31,9 @@ def test_calls_are_numbered_anew_in_every_pass_and_may_be_replaced() -> None:
 
 
 def test_a_pass_ends_when_all_layers_were_called_as_often_as_they_say() -> None:
-    net, seen, entered = make_net(), [], []
+    net = make_net()
+    seen: list[str] = []
+    entered: list[str] = []
     with watch(net, ["1#2", "0"], lambda call, *_: seen.append(str(call)), entered.append, True):
         for _ in range(2):
             with pytest.raises(AllRecorded):
