@@ -14,6 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import Identity, StrongestIndex, read_index, write_index
 from vizcnn.mining.lots import LOT, Lot, choose_workers, explain_dead_workers, read_lots
+from vizcnn.mining.passes import Forward, measure_layers, takes_channels_last, watch_layers
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranking import (
     Places,
@@ -24,7 +25,6 @@ from vizcnn.mining.ranking import (
     move_ranking,
     update_ranking,
 )
-from vizcnn.recording.watch import Forward, measure_layers, takes_channels_last, watch_layers
 from vizcnn.zoo.model import ZooModel
 
 
@@ -34,7 +34,7 @@ def search_layers(model: ZooModel, layers: Mapping[str, str]) -> Iterator["Searc
 
     Args:
         model: A net of the zoo.
-        layers: Names and module paths, checked by :func:`~vizcnn.recording.watch.measure_layers`.
+        layers: Names and module paths, checked by :func:`~vizcnn.mining.passes.measure_layers`.
     """
     on_cpu = next(model.module.parameters()).device.type == "cpu"
     fits = on_cpu and takes_channels_last(model.module, make_black(model), layers)

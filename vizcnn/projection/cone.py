@@ -79,12 +79,14 @@ class Cone:
         input: The recording's input, (N, 3, H, W).
         nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
         way: What rectifiers and contrast normalisation do.
+        budget: Bytes that the windows of one chunk may take; by the device when None.
     """
 
     output: Tensor
     input: Tensor
     nodes: list[Node]
     way: Way
+    budget: int | None = None
 
     def exists(self) -> bool:
         """Tell whether every operation on the way can be followed on windows."""
@@ -161,7 +163,8 @@ class Cone:
             shape_of(node)[1] * windows.size[0] * windows.size[1] for node, windows in plan.items()
         )
         each = COPIES * values * self.input.element_size()
-        return max(find_budget(self.input.device) // each, 1)
+        budget = find_budget(self.input.device) if self.budget is None else self.budget
+        return max(budget // each, 1)
 
     def _start(self, targets: Targets) -> Windows:
         """Give the windows in the layer itself: a place each, or the whole map."""

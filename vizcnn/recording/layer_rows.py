@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vizcnn.basics.errors import ModelError
-from vizcnn.recording.recording import evaluate
+from vizcnn.recording.layers import LayerReference
+from vizcnn.recording.watch import evaluating, watch
 
 BYTES = 4
 """Of a number in float32."""
@@ -112,15 +112,12 @@ def trace_layers(module: nn.Module, shape: tuple[int, int, int]) -> tuple[LayerR
         >>> [(row.kind, row.outputs, row.parameters) for row in trace_layers(net, (3, 227, 227))]
         [('conv', (96, 55, 55), 34944), ('relu', (96, 55, 55), 0), ('max pool', (96, 27, 27), 0)]
     """
-    with torch.no_grad(), ExitStack() as stack:
+    with torch.no_grad():
         copy = _copy_without_memory(module)
-        evaluate(copy, stack)
         tracer = _Tracer(copy)
-        for path, part in copy.named_modules():
-            part.register_forward_pre_hook(tracer.enter(path))
-            part.register_forward_hook(tracer.leave)
+        paths = [path for path, _ in copy.named_modules()]
         try:
-            with tracer:
+            with evaluating(copy), watch(copy, paths, tracer.leave, enter=tracer.enter), tracer:
                 copy(torch.zeros(1, *shape, device="meta"))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
@@ -153,13 +150,10 @@ class _Tracer(TorchFunctionMode):
         self._depths: dict[int, int] = {}
         self._kept: list[Tensor] = []  # an id is a tensor's as long as the tensor lives
 
-    def enter(self, path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any) -> None:
-            self._paths.append(path)
+    def enter(self, path: str) -> None:
+        self._paths.append(path)
 
-        return hook
-
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def leave(self, call: LayerReference, args: Any, output: Any) -> None:
         self._paths.pop()
 
     def __torch_function__(
