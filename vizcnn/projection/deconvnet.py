@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError
 from vizcnn.photos.images import check_images
-from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method, need_rule
+from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
 from vizcnn.projection.projection import Projection, project
 from vizcnn.projection.rules import Rule
@@ -33,7 +33,9 @@ class Projector(nn.Module):
         passes_over_normalisation: Skip contrast normalisation on the way back. By default the
             deconvnet does, as ZF do, and the gradients take its true gradient.
         unruled: ``"gradient"`` takes the plain gradient at operations that the rule does not know
-            (SiLU, GELU, gates) where the default, ``"refuse"``, refuses them by name.
+            (SiLU, GELU, gates) where the default, ``"refuse"``, refuses them by name;
+            ``"rectify"`` treats smooth activations by the rule's own definition.
+        gates: ``"hold"`` takes gates (squeeze-and-excitation, attention) as fixed at their values.
 
     Attributes:
         method: The method, settled.
@@ -45,12 +47,13 @@ class Projector(nn.Module):
         method: str | Rule | ProjectionMethod,
         passes_over_normalisation: bool | None = None,
         unruled: Unruled | None = None,
+        gates: Gates | None = None,
     ) -> None:
         super().__init__()
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
-        self.method = find_method(method, passes_over_normalisation, unruled)
+        self.method = find_method(method, passes_over_normalisation, unruled, gates)
 
     @property
     def rule(self) -> Rule:
@@ -253,6 +256,7 @@ class Deconvnet(Projector):
         model: A net of the zoo, or any torch module that takes a batch of images.
         passes_over_normalisation: False takes the true gradient of contrast normalisation.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2))
@@ -268,8 +272,9 @@ class Deconvnet(Projector):
         model: ZooModel | nn.Module,
         passes_over_normalisation: bool = True,
         unruled: Unruled = "refuse",
+        gates: Gates = "refuse",
     ) -> None:
-        super().__init__(model, "deconvnet", passes_over_normalisation, unruled)
+        super().__init__(model, "deconvnet", passes_over_normalisation, unruled, gates)
 
 
 class GuidedBackprop(Projector):
@@ -281,6 +286,7 @@ class GuidedBackprop(Projector):
         model: A net of the zoo, or any torch module that takes a batch of images.
         passes_over_normalisation: True skips contrast normalisation, as the deconvnet does.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
     """
 
     def __init__(
@@ -288,5 +294,6 @@ class GuidedBackprop(Projector):
         model: ZooModel | nn.Module,
         passes_over_normalisation: bool = False,
         unruled: Unruled = "refuse",
+        gates: Gates = "refuse",
     ) -> None:
-        super().__init__(model, "guided", passes_over_normalisation, unruled)
+        super().__init__(model, "guided", passes_over_normalisation, unruled, gates)

@@ -38,9 +38,8 @@ OUTSIDE = "array from outside torch"
 """Name of the step of a value that came back from numpy or a list."""
 
 _SHAPE_ONLY = frozenset(
-    """zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones
-    new_empty new_full new_empty_strided empty_strided sym_size sym_stride sym_numel
-    sym_storage_offset is_same_size""".split()
+    """zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros
+    new_ones new_empty new_full new_empty_strided is_same_size""".split()
 )
 """Operations that look at the shape of a map and not at what is in it."""
 

@@ -7,11 +7,11 @@ from vizcnn.recording.graph import Node, inputs_of, kind_of
 from vizcnn.recording.unpool import Window, pair
 
 POINTWISE = frozenset(
-    """Rectify Activate Gate Normalise Add Sub Rsub Neg Mul Div Clone Alias Copy CopyBackwards Contiguous ToCopy
-    Relu Silu Gelu Sigmoid LogSigmoid Tanh Hardswish Hardsigmoid Elu Selu Celu Softplus LeakyRelu
-    Prelu PreluKernel RreluWithNoise Hardtanh Clamp ClampMin ClampMax Threshold Mish Abs Pow Exp
-    Expm1 Log Log1P Sqrt Rsqrt Reciprocal Sin Cos Sgn Erf Where MaskedFill Maximum Minimum Lerp
-    Addcmul Addcdiv Atan Expand NativeDropout""".split()
+    """Rectify Activate Gate Normalise Add Sub Rsub Neg Mul Div Clone Alias Copy CopyBackwards
+    Contiguous ToCopy Relu Silu Gelu Sigmoid LogSigmoid Tanh Hardswish Hardsigmoid Elu Selu
+    Celu Softplus LeakyRelu Prelu PreluKernel RreluWithNoise Hardtanh Clamp ClampMin
+    ClampMax Threshold Mish Abs Pow Exp Expm1 Log Log1P Sqrt Rsqrt Reciprocal Sin Cos Sgn
+    Erf Where MaskedFill Maximum Minimum Lerp Addcmul Addcdiv Atan Expand NativeDropout""".split()
 )
 """Operations whose output at a place depends on that place of each input, broadcasting aside."""
 

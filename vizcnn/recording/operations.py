@@ -14,14 +14,15 @@ from vizcnn.recording.dependence import IMAGE, Step
 from vizcnn.recording.graph import Node, find_foreign
 
 _TABLE = """
-self: neg sum mean cumsum clone _to_copy flip roll repeat rot90 index_select gather index take tril triu trace
-self: _unsafe_view constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
-self: replication_pad2d replication_pad3d avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d
-self: _adaptive_avg_pool3d adaptive_avg_pool1d upsample_nearest1d upsample_nearest2d upsample_nearest3d
-self: _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d
-self: upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa
-self: _upsample_bicubic2d_aa pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle im2col
-self: col2im zero nan_to_num _fft_r2c _fft_c2c _fft_c2r _conj_physical div
+self: neg sum mean cumsum clone _to_copy flip roll repeat rot90 index_select gather index take
+self: tril triu trace _unsafe_view constant_pad_nd reflection_pad1d reflection_pad2d
+self: reflection_pad3d replication_pad1d replication_pad2d replication_pad3d avg_pool1d
+self: avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d
+self: upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
+self: _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
+self: upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa _upsample_bicubic2d_aa
+self: pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle im2col col2im zero
+self: nan_to_num _fft_r2c _fft_c2c _fft_c2r _conj_physical div
 self,indices: max_unpool2d max_unpool3d
 input: grid_sampler_2d grid_sampler_3d native_dropout
 input,bias: native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit
@@ -29,7 +30,8 @@ input,bias: _native_batch_norm_legit_no_training _batch_norm_with_update _batch_
 input,bias: native_group_norm native_layer_norm
 self,other: add sub rsub where
 self,end: lerp
-self,src: copy slice_scatter select_scatter diagonal_scatter as_strided_scatter scatter scatter_add
+self,src: copy slice_scatter select_scatter diagonal_scatter as_strided_scatter scatter
+self,src: scatter_add
 self,source: index_add index_copy masked_scatter
 self,values: index_put _unsafe_index_put
 self,value: masked_fill index_fill

@@ -159,7 +159,7 @@ class Recorder(TorchFunctionMode):
         return product
 
     def _find_gate(self, args: tuple[Any, ...]) -> tuple[Tensor, Tensor, bool] | None:
-        """Tell two factors that both depend on the image apart: maps, their gate, which is first."""
+        """Tell two factors that depend on the image apart: maps, gate, whether that is first."""
         if len(args) != 2 or not all(isinstance(value, Tensor) for value in args):
             return None
         first, second = args
