@@ -22,7 +22,8 @@ from vizcnn.mining.lots import LOT
 from vizcnn.mining.passes import AlignRows, watch_layers
 from vizcnn.mining.photo_sets import PartOfPhotos
 from vizcnn.mining.ranking import merge_indexes
-from vizcnn.mining.run import MiningRun, MiningSettings, mine, search_layers
+from vizcnn.mining.run import MiningRun, MiningSettings, mine
+from vizcnn.mining.search import search_layers
 
 COUNT = 150
 LOOKS: dict[str, int | None] = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
