@@ -12,7 +12,8 @@ from torch.nn import functional as F
 import vizcnn
 from tests.support.models import Pooled, prepare
 from tests.support.projecting import relative_error
-from vizcnn.projection.cone import Cone, run_in_chunks
+from vizcnn.projection.chunks import run_in_chunks
+from vizcnn.projection.cone import Cone
 from vizcnn.projection.cone_steps import (
     _add_element_by_element,
     _scatter,

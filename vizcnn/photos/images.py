@@ -30,8 +30,17 @@ def check_images(images: Tensor, colours: bool) -> None:
             f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
         )
     got = f"{images.dtype} of shape {tuple(images.shape)}"
-    if images.ndim != 4 or not images.is_floating_point() or (colours and images.shape[1] != 3):
+    dimensions = (4,) if colours else (3, 4, 5)
+    if (
+        images.ndim not in dimensions
+        or not images.is_floating_point()
+        or (colours and images.shape[1] != 3)
+    ):
         raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
+    if images.is_meta:
+        raise ImageError(f"got {got} on the meta device, without values; needed: values")
+    if not images.numel():
+        raise ImageError(f"got {got}: there is nothing in it; needed: at least one image")
     if not images.isfinite().all():
         raise ImageError(f"got {got} with values that are not finite; needed: numbers")
     low, high = images.min().item(), images.max().item()

@@ -1,6 +1,6 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from vizcnn.projection.chunks import run_in_chunks
 from vizcnn.projection.cone_steps import BACK, Batch, encode_switches, has_way_back
 from vizcnn.projection.full_image import Finish, unchanged
 from vizcnn.projection.targets import Targets
@@ -31,35 +32,6 @@ def find_budget(device: torch.device) -> int:
         return PROCESSOR_BUDGET
     free, _ = torch.cuda.mem_get_info(device)
     return int(free * SHARE_OF_GPU)
-
-
-def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> None:
-    """Run a job on rows, so many at a time; when a GPU's memory does not do, on half as many.
-
-    Args:
-        rows: Numbers of the rows, in the order to take them.
-        size: How many to try at first.
-        job: Takes some of the rows.
-
-    Raises:
-        torch.OutOfMemoryError: If even a single row is too much.
-
-    Example:
-        >>> run_in_chunks(torch.arange(5), 2, print)
-        tensor([0, 1])
-        tensor([2, 3])
-        tensor([4])
-    """
-    first = 0
-    while first < len(rows):
-        try:
-            job(rows[first : first + size])
-        except torch.OutOfMemoryError:
-            size = min(size, len(rows) - first) // 2
-            if size == 0:
-                raise
-        else:
-            first += size
 
 
 COPIES = 3
@@ -90,10 +62,11 @@ class Cone:
 
     def exists(self) -> bool:
         """Tell whether every operation on the way can be followed on windows."""
+        if not self.output.ndim == self.input.ndim == 4:
+            return False
         on_path = set(self.nodes)
-        maps = self.output.ndim == self.input.ndim == 4
         known = len(self._reaches) == len(self.nodes) - 1
-        return maps and known and all(has_way_back(node, on_path) for node in self.nodes[:-1])
+        return known and all(has_way_back(node, on_path) for node in self.nodes[:-1])
 
     def project(
         self, targets: Targets, uncut: Tensor, finish: Finish = unchanged
@@ -175,13 +148,10 @@ class Cone:
         return Windows(positions, (1, 1))
 
     def _seed(self, targets: Targets, start: Windows) -> Tensor:
-        """Make the signals to begin with: a unit's activation, and zero in all other maps."""
+        """Make the signals to begin with: a unit's seed, and zero in all other maps."""
         signal = self.output.new_zeros((len(targets), self.output.shape[1], *start.size))
         rows = torch.arange(len(targets), device=signal.device)
-        if start.size == (1, 1):
-            signal[rows, targets.units, 0, 0] = targets.activations
-        else:
-            signal[rows, targets.units] = self.output.detach()[targets.images, targets.units]
+        signal[rows, targets.units] = targets.seeds.view(len(targets), *start.size)
         return signal
 
     def _send_back(self, targets: Targets, codes: dict[Node, Tensor]) -> tuple[Tensor, Windows]:

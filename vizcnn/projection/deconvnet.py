@@ -1,5 +1,6 @@
 """Deconvnet, guided backprop and gradient as modules that attach to any net."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError
+from vizcnn.basics.errors import ImageError, ModelError, VizcnnError
 from vizcnn.photos.images import check_images
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
@@ -15,7 +16,7 @@ from vizcnn.projection.projection import Projection, project
 from vizcnn.projection.rules import Rule
 from vizcnn.projection.targets import Position, Targets, choose_targets, places
 from vizcnn.recording.arithmetic import exact_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer
+from vizcnn.recording.layers import Layer, LayerReference, find_layer, name_layer
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
 from vizcnn.zoo.model import ZooModel
@@ -50,6 +51,11 @@ class Projector(nn.Module):
         gates: Gates | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(model, ZooModel | nn.Module):
+            raise ModelError(
+                f"got {type(model).__name__} as a net; needed: a torch module, or a net that "
+                "vizcnn.load gave (of an exported program its .module())"
+            )
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
@@ -78,16 +84,19 @@ class Projector(nn.Module):
     @property
     def net(self) -> nn.Module:
         """The torch module that this is attached to."""
-        return self.model.module if isinstance(self.model, ZooModel) else self.model
+        net = self.model.module if isinstance(self.model, ZooModel) else self.model
+        # the module that torch.compile wrapped: its layers have their own names
+        wrapped: nn.Module = getattr(net, "_orig_mod", net)
+        return wrapped
 
-    def find_path(self, layer: str) -> str:
+    def find_path(self, layer: Layer) -> str:
         """Give the module path of a layer's canonical name."""
-        return find_layer(self.model, layer)
+        return find_layer(self.model if isinstance(self.model, ZooModel) else self.net, layer)
 
     def project(
         self,
         images: Tensor,
-        layer: str,
+        layer: Layer,
         unit: int | Sequence[int] | Literal["top"] = "top",
         position: Position = "max",
         count: int = 9,
@@ -121,7 +130,7 @@ class Projector(nn.Module):
 
     forward = project
 
-    def record(self, images: Tensor, layers: Sequence[str] | None = None) -> Recording:
+    def record(self, images: Tensor, layers: Sequence[Layer] | None = None) -> Recording:
         """Record the forward pass of images, for several layers at once.
 
         Args:
@@ -142,7 +151,7 @@ class Projector(nn.Module):
     def project_recording(
         self,
         recording: Recording,
-        layer: str,
+        layer: Layer,
         unit: int | Sequence[int] | Literal["top"] = "top",
         position: Position = "max",
         count: int = 9,
@@ -152,7 +161,7 @@ class Projector(nn.Module):
         return self.project_targets(recording, layer, choose_targets(maps, unit, position, count))
 
     def project_places(
-        self, recording: Recording, layer: str, images: Tensor, units: Tensor, positions: Tensor
+        self, recording: Recording, layer: Layer, images: Tensor, units: Tensor, positions: Tensor
     ) -> Projection:
         """Project units of a recorded pass at places of your choice.
 
@@ -173,10 +182,13 @@ class Projector(nn.Module):
         maps = recording.find_output(self.find_path(layer))
         return self.project_targets(recording, layer, places(maps, images, units, positions))
 
-    def project_targets(self, recording: Recording, layer: str, targets: Targets) -> Projection:
+    def project_targets(self, recording: Recording, layer: Layer, targets: Targets) -> Projection:
         """Project targets of a recorded pass; result and errors as in :meth:`project_places`."""
         path = self.find_path(layer)
-        return replace(project(recording, path, targets, self.method, self._finish), layer=layer)
+        return replace(
+            project(recording, path, targets, self.method, self._finish),
+            layer=name_layer(layer, path),
+        )
 
     def _finish(self, projected: Tensor) -> Tensor:
         """Give projections with respect to RGB pixels, where the preprocessing is known."""
@@ -184,7 +196,7 @@ class Projector(nn.Module):
             return self.model.preprocessing.to_pixel_gradient(projected)
         return projected
 
-    def mirror(self, images: Tensor, layer: str) -> nn.Sequential:
+    def mirror(self, images: Tensor, layer: Layer) -> nn.Sequential:
         """Build the explicit mirrored net (unpool, rectify, filter) with the switches of images.
 
         Args:
@@ -215,14 +227,10 @@ class Projector(nn.Module):
             self.net(inputs)
         except AllRecorded:
             return
-        except torch.OutOfMemoryError:
+        except (VizcnnError, MemoryError, torch.OutOfMemoryError):
             raise
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ImageError(
-                f"the net cannot take images of shape {tuple(inputs.shape)} ({reason}): "
-                "bring them to its input size"
-            ) from error
+        except Exception as error:
+            raise _explain(error, inputs) from error
 
     def __repr__(self) -> str:
         """Name the method, the net and the source; :meth:`describe` draws the mirrored net."""
@@ -244,6 +252,30 @@ class Projector(nn.Module):
         layer = path if len(outputs) == 1 else str(LayerReference(path, len(outputs)))
         steps = mirror(recording, layer, need_rule(self.method))
         return "\n".join([repr(self), *(f"  {step}" for step in steps)])
+
+
+_ABOUT_SIZE = re.compile(
+    r"size|shape|channels|dimension|must match|larger than|too small|out of range", re.IGNORECASE
+)
+
+
+def _explain(error: Exception, inputs: Tensor) -> VizcnnError:
+    """Tell what a net raised: about the images' size where it is, else as what it is."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    shape = tuple(inputs.shape)
+    if isinstance(error, RuntimeError) and _ABOUT_SIZE.search(reason):
+        return ImageError(
+            f"the net cannot take images of shape {shape} ({reason}): bring them to its input size"
+        )
+    way_out = "it has to run on such a batch by itself"
+    if isinstance(error, TypeError) and "argument" in reason:
+        way_out = (
+            "if it takes more than images, run it yourself inside `with vizcnn.record(net) as "
+            "recording` and project that recording"
+        )
+    return ModelError(
+        f"the net raised {type(error).__name__} on images of shape {shape} ({reason}): {way_out}"
+    )
 
 
 class Deconvnet(Projector):

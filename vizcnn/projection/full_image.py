@@ -1,11 +1,13 @@
 """Projections by backward passes over the whole image: right for every net that has a rule."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError
+from vizcnn.projection.chunks import run_in_chunks
 from vizcnn.projection.targets import Targets
 from vizcnn.recording.arithmetic import exact_arithmetic
 from vizcnn.recording.geometry import BATCH_NORMALISATIONS, shape_of
@@ -21,7 +23,22 @@ def unchanged(pixels: Tensor) -> Tensor:
 
 
 SEEDS_AT_ONCE = 16
-"""Units whose backward passes run as one batch."""
+"""Units whose backward passes run as one batch, at most."""
+
+BUDGET = 256 * 2**20
+"""Bytes that the largest map may take in all of them together; they exist some times over."""
+
+
+def fit_budget(nodes: Sequence[Node], element: int, budget: int = BUDGET) -> int:
+    """Give how many units' backward passes may run as one batch.
+
+    Args:
+        nodes: The nodes between the layer and the input.
+        element: Bytes of a number.
+        budget: Bytes that the largest map may take.
+    """
+    largest = max((math.prod(shape_of(node)) for node in nodes), default=1)
+    return max(1, min(SEEDS_AT_ONCE, budget // max(largest * element, 1)))
 
 
 def project_full_image(
@@ -55,11 +72,16 @@ def project_full_image(
             for k in range(len(by_image))
         ]
     for group in groups:
-        for first in range(0, max(map(len, group), default=0), SEEDS_AT_ONCE):
-            rows = [numbers[first : first + SEEDS_AT_ONCE] for numbers in group]
+
+        def send_back(slots: Tensor, group: list[Tensor] = group) -> None:
+            first, last = int(slots[0]), int(slots[-1]) + 1
+            rows = [numbers[first:last] for numbers in group]
             signal = _backward(output, input, _make_seeds(output.detach(), targets, rows))
             for image, numbers in enumerate(rows):
                 pixels[numbers] = signal[: len(numbers), image]
+
+        slots = torch.arange(max(map(len, group), default=0))
+        run_in_chunks(slots, fit_budget(nodes, input.element_size()), send_back)
     return pixels
 
 
@@ -73,14 +95,14 @@ def _couples_images(nodes: Sequence[Node], count: int) -> bool:
 
 
 def _make_seeds(maps: Tensor, targets: Targets, rows: list[Tensor]) -> Tensor:
-    """Make (K, N, C, h, w): the maps with all but one unit and place set to zero."""
+    """Make (K, N, C, h, w): the seed of one unit and place, and zero elsewhere."""
     seeds = maps.new_zeros((max(map(len, rows)), *maps.shape))
     for image, numbers in enumerate(rows):
         for k, number in enumerate(numbers.tolist()):
             unit = int(targets.units[number])
-            y, x = targets.positions[number].tolist()
-            place = (unit,) if maps.ndim == 2 or y < 0 else (unit, y, x)
-            seeds[(k, image, *place)] = maps[(image, *place)]
+            place = targets.positions[number].tolist()
+            place = [unit] if maps.ndim == 2 or place[0] < 0 else [unit, *place]
+            seeds[(k, image, *place)] = targets.seeds[number]
     return seeds
 
 

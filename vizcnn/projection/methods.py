@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from vizcnn.basics.errors import ModelError, VizcnnError, nearest_names
-from vizcnn.projection.rules import RULES, Rule
+from vizcnn.projection.rules import RULES, Rule, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,20 +60,23 @@ class Method:
             gradient would be taken otherwise.
         unruled: What is done at operations that the rule does not know.
         gates: What is done at gates.
+        seed: What the backward pass starts with; the rule's own habit when None.
 
     Raises:
-        VizcnnError: If ``unruled`` or ``gates`` is nothing that can be done.
+        VizcnnError: If ``unruled``, ``gates`` or ``seed`` is nothing that can be done.
     """
 
     rule: Rule
     passes_over_normalisation: bool
     unruled: Unruled = "refuse"
     gates: Gates = "refuse"
+    seed: Seed | None = None
 
     def __post_init__(self) -> None:
         for name, given, known in (
             ("unruled", self.unruled, get_args(Unruled)),
             ("gates", self.gates, get_args(Gates)),
+            ("seed", self.seed or self.rule.seed, get_args(Seed)),
         ):
             if given not in known:
                 raise VizcnnError(f"{name}={given!r} is not known; needed: {' or '.join(known)}")
@@ -112,6 +115,7 @@ def find_method(
     passes_over_normalisation: bool | None = None,
     unruled: Unruled | None = None,
     gates: Gates | None = None,
+    seed: Seed | None = None,
 ) -> ProjectionMethod:
     """Settle a method: by its name, of a rule, or as it is.
 
@@ -120,6 +124,7 @@ def find_method(
         passes_over_normalisation: Asks for another treatment of contrast normalisation.
         unruled: Asks for another treatment of what the rule does not know.
         gates: Asks for another treatment of gates.
+        seed: Asks for another start.
 
     Raises:
         VizcnnError: If there is no method of that name, or what is asked for makes no sense.
@@ -139,8 +144,9 @@ def find_method(
         "passes_over_normalisation": passes_over_normalisation,
         "unruled": unruled,
         "gates": gates,
+        "seed": seed,
     }
-    asks = passes_over_normalisation is not None or {unruled, gates} - {None, "refuse"}
+    asks = passes_over_normalisation is not None or {unruled, gates, seed} - {None, "refuse"}
     if not asks and not isinstance(method, Method):
         return method
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
-from vizcnn.projection.rules import Rule
+from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
 
@@ -20,7 +20,9 @@ class Projection:
     """Units projected back to pixels; every tensor has one row per unit and image.
 
     A unit's projection is zero outside its receptive field, so that a window as large as the
-    field holds all of it.
+    field holds all of it. In nets of signals (N, C, L) and volumes (N, C, D, H, W) windows are
+    always the whole input, and positions, corners, boxes and sizes have a number for each of its
+    dimensions in the place of two.
 
     Attributes:
         windows: The projections (R, 3, h, w) in windows of one size, which lie in the image and
@@ -38,20 +40,22 @@ class Projection:
         field: Height and width of an uncut receptive field in pixels.
         layer: The layer's name, as asked for.
         method: The method's name.
+        seed: What the backward pass started with: the unit's activation, or 1.
         computed: How: ``"windows"`` (in the receptive fields only) or ``"full image"``.
     """
 
     windows: Tensor
     corners: Tensor
-    size: tuple[int, int]
+    size: tuple[int, ...]
     images: Tensor
     units: Tensor
     activations: Tensor
     positions: Tensor
     boxes: Tensor
-    field: tuple[int, int]
+    field: tuple[int, ...]
     layer: str
     method: str
+    seed: Seed
     computed: Literal["windows", "full image"]
 
     def __len__(self) -> int:
@@ -63,9 +67,9 @@ class Projection:
 
         Put together once, at the first reading, unless the windows are the whole input already.
         """
-        height, width = self.windows.shape[-2:]
-        if (height, width) == self.size:
+        if tuple(self.windows.shape[2:]) == self.size:
             return self.windows
+        height, width = self.windows.shape[-2:]
         pixels = self.windows.new_zeros((*self.windows.shape[:2], *self.size))
         for row, (top, left) in enumerate(self.corners.tolist()):
             pixels[row, :, top : top + height, left : left + width] = self.windows[row]

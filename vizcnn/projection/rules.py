@@ -6,10 +6,14 @@ wanted where nothing is computed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Seed = Literal["activation", "one"]
+"""What a backward pass starts with at a unit: the size of its activation, or 1."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Rule:
         passes_over_normalisation: Whether contrast normalisation is skipped on the way back, as
             Zeiler & Fergus do, where its true gradient would be taken otherwise; a
             :class:`~vizcnn.projection.methods.Method` may do otherwise.
+        seed: What the backward pass starts with: ``"activation"``, as ZF do, or ``"one"``, which
+            makes it a derivative.
         needs_rules: Whether activations without a rule have to be refused; the plain gradient is
             right for all of them.
         source: The paper.
@@ -34,6 +40,7 @@ class Rule:
     needs_activity: bool
     passes_over_normalisation: bool
     needs_rules: bool
+    seed: Seed
     source: str
 
 
@@ -46,6 +53,7 @@ RULES = {
             needs_activity=False,
             passes_over_normalisation=True,
             needs_rules=True,
+            seed="activation",
             source="Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1",
         ),
         Rule(
@@ -54,6 +62,7 @@ RULES = {
             needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=True,
+            seed="activation",
             source="Springenberg et al. 2014, arXiv 1412.6806, figure 1",
         ),
         Rule(
@@ -62,6 +71,7 @@ RULES = {
             needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=False,
+            seed="one",
             source="Simonyan et al. 2013, arXiv 1312.6034",
         ),
     )

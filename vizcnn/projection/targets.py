@@ -1,16 +1,18 @@
 """Which units of which images, at which places of a layer, are to be projected."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError
 
-Position = Literal["max", "all"] | tuple[int, int]
-"""Where in a feature map: its maximum, the whole map, or (row, column)."""
+Position = Literal["max", "all"] | Sequence[int]
+"""Where in a feature map: its maximum, the whole map, or (row, column); one number for each
+dimension of the maps, as whole numbers of any kind."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,19 @@ class Targets:
     Attributes:
         images: Index of the image in the batch, (R,).
         units: Unit (feature map) numbers, (R,).
-        positions: Row and column in the feature map, (R, 2); -1 for the whole map.
+        positions: Row and column in the feature map, (R, 2); -1 for the whole map. In a net of
+            signals or volumes a column for each dimension of its maps.
         activations: What the unit put out there, (R,); for a whole map its maximum.
+        seeds: What a backward pass starts with there, (R,), for whole maps (R, h, w): the size of
+            the activation, so that the picture of a unit below zero is that of the unit and not of
+            minus it; a whole map is its own.
     """
 
     images: Tensor
     units: Tensor
     positions: Tensor
     activations: Tensor
+    seeds: Tensor
 
     def __len__(self) -> int:
         return len(self.units)
@@ -35,7 +42,11 @@ class Targets:
     def take(self, rows: Tensor) -> "Targets":
         """Give some of the rows, in the order of their numbers."""
         return Targets(
-            self.images[rows], self.units[rows], self.positions[rows], self.activations[rows]
+            self.images[rows],
+            self.units[rows],
+            self.positions[rows],
+            self.activations[rows],
+            self.seeds[rows],
         )
 
 
@@ -100,16 +111,40 @@ def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max
         LayerError: If a unit or the position lies outside the maps.
     """
     values, at = _look(maps, position)
-    several = isinstance(units, Sequence) and not isinstance(units, str)
-    wanted = list(units) if several else [units]  # type: ignore[arg-type]
-    for number in wanted:
-        if type(number) is not int or not 0 <= number < values.shape[1]:
-            raise LayerError(
-                f"unit {number!r} does not exist: the layer has units 0..{values.shape[1] - 1}, or "
-                "'top'"
-            )
+    wanted = _list_units(units, values.shape[1])
     chosen = torch.tensor(wanted, dtype=torch.int64, device=values.device)
     return _make_targets(values, at, chosen.expand(len(values), -1), maps, position)
+
+
+def _list_units(units: Any, count: int) -> list[int]:
+    """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
+    if hasattr(units, "tolist"):
+        units = units.tolist()
+    several = isinstance(units, Iterable) and not isinstance(units, str | bytes)
+    wanted = [as_number(number) for number in (units if several else [units])]
+    if not wanted:
+        raise LayerError(f"no unit was given; needed: units 0..{count - 1}, or 'top'")
+    for number, given in zip(wanted, units if several else [units], strict=True):
+        if number is None or not 0 <= number < count:
+            raise LayerError(
+                f"unit {given!r} does not exist: the layer has units 0..{count - 1}, or 'top'"
+            )
+    return [number for number in wanted if number is not None]
+
+
+def as_number(value: Any) -> int | None:
+    """Give a whole number of Python, numpy or torch as Python's; None for anything else.
+
+    Example:
+        >>> as_number(torch.tensor(3)), as_number(True), as_number(3.0)
+        (3, None, None)
+    """
+    if isinstance(value, bool) or (isinstance(value, Tensor) and value.dtype == torch.bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def choose_targets(
@@ -123,28 +158,37 @@ def choose_targets(
 
 def _look(maps: Tensor, position: Position) -> tuple[Tensor, Tensor]:
     """Give every unit's value (N, C), and its place in row order."""
-    maps = maps.detach()
-    grid = maps if maps.ndim == 4 else maps[:, :, None, None]
-    height, width = grid.shape[2:]
-    if position in ("max", "all"):
-        flat = grid.flatten(2)
+    size = _size_of(maps)
+    flat = maps.detach().reshape(*maps.shape[:2], -1)
+    if isinstance(position, str) and position in ("max", "all"):
         return flat.amax(dim=2), find_first_maximum(flat)
-    row, column = _check_position(position, height, width)
-    values = grid[:, :, row, column]
-    return values, torch.full_like(values, row * width + column, dtype=torch.int64)
+    index = 0
+    for place, length in zip(_check_position(position, size), size, strict=True):
+        index = index * length + place
+    values = flat[:, :, index]
+    return values, torch.full_like(values, index, dtype=torch.int64)
+
+
+def _size_of(maps: Tensor) -> tuple[int, ...]:
+    """Give the size of feature maps; a vector of units is taken for maps of one place."""
+    return tuple(maps.shape[2:]) if maps.ndim > 2 else (1, 1)
 
 
 def _make_targets(
     values: Tensor, at: Tensor, units: Tensor, maps: Tensor, position: Position
 ) -> Targets:
     """Make targets of units (N, K)."""
-    chosen, width = at.gather(1, units).flatten(), maps.shape[3] if maps.ndim == 4 else 1
-    rows_columns = torch.stack([chosen // width, chosen % width], dim=1)
+    chosen = at.gather(1, units).flatten()
+    rows_columns = torch.stack(torch.unravel_index(chosen, _size_of(maps)), dim=1)
+    whole = isinstance(position, str) and position == "all"
+    images = torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1])
+    activations = values.gather(1, units).flatten()
     return Targets(
-        images=torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1]),
+        images=images,
         units=units.flatten(),
-        positions=torch.full_like(rows_columns, -1) if position == "all" else rows_columns,
-        activations=values.gather(1, units).flatten(),
+        positions=torch.full_like(rows_columns, -1) if whole else rows_columns,
+        activations=activations,
+        seeds=maps.detach()[images, units.flatten()] if whole else activations.abs(),
     )
 
 
@@ -171,16 +215,18 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
     Raises:
         LayerError: If the tensors are not of these shapes, or one points outside the maps.
     """
-    grid = maps if maps.ndim == 4 else maps[:, :, None, None]
-    rows = positions if maps.ndim == 4 else torch.zeros_like(positions)
+    size = _size_of(maps)
+    grid = maps.view(*maps.shape[:2], *size) if maps.ndim == 2 else maps
+    rows = positions if maps.ndim > 2 else torch.zeros_like(positions)
     if any(place.is_floating_point() for place in (images, units, positions)):
         raise LayerError(
             f"got places of {images.dtype}, {units.dtype}, {positions.dtype}; needed: whole numbers"
         )
-    if not images.shape == units.shape == positions.shape[:1] or positions.shape[1:] != (2,):
+    rows_fit = images.shape == units.shape == positions.shape[:1]
+    if not rows_fit or positions.shape[1:] != (len(size),):
         raise LayerError(
             f"got images {tuple(images.shape)}, units {tuple(units.shape)}, positions "
-            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, 2)"
+            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, {len(size)})"
         )
     indices = torch.column_stack([images, units, rows]).to(torch.int64).cpu()
     outside = ((indices < 0) | (indices >= torch.tensor(grid.shape))).any(dim=1)
@@ -190,18 +236,23 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
             f"image, unit, row, column {found} do not exist: the layer's output is "
             f"{' x '.join(map(str, grid.shape))}"
         )
-    image, unit, row, column = indices.to(maps.device).unbind(1)
-    return Targets(
-        image, unit, torch.column_stack([row, column]), grid[image, unit, row, column].detach()
-    )
+    indices = indices.to(maps.device)
+    values = grid[tuple(indices.unbind(1))].detach()
+    return Targets(indices[:, 0], indices[:, 1], indices[:, 2:], values, values.abs())
 
 
-def _check_position(position: Position, height: int, width: int) -> tuple[int, int]:
-    if isinstance(position, tuple) and [type(value) for value in position] == [int, int]:
-        row, column = position
-        if 0 <= row < height and 0 <= column < width:
-            return row, column
+def _check_position(position: Any, size: tuple[int, ...]) -> list[int]:
+    if hasattr(position, "tolist"):
+        position = position.tolist()
+    if isinstance(position, Sequence) and not isinstance(position, str | bytes):
+        numbers = [as_number(value) for value in position]
+        ends = zip(numbers, size, strict=False)
+        inside = [number for number, end in ends if number is not None and 0 <= number < end]
+        if len(inside) == len(numbers) == len(size):
+            return inside
+    names = ("row", "column") if len(size) == 2 else tuple(f"place {k}" for k in range(len(size)))
+    needed = " and ".join(f"{name} 0..{n - 1}" for name, n in zip(names, size, strict=True))
     raise LayerError(
-        f"position {position!r} is not in the {height} x {width} feature map; needed: 'max', 'all' "
-        f"or (row, column) with row 0..{height - 1} and column 0..{width - 1}"
+        f"position {position!r} is not in the {' x '.join(map(str, size))} feature map; needed: "
+        f"'max', 'all' or ({', '.join(names)}) with {needed}"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -13,7 +14,7 @@ from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Targets
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
-from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.graph import refuse_rerouted, trace_nodes
 from vizcnn.recording.operations import refuse_unruled
 from vizcnn.recording.recording import Recording
 
@@ -34,6 +35,7 @@ def send_back(
         raise ModelError("the recording is empty: run the model inside `with record(model)`")
     output = recording.find_output(layer)
     nodes = trace_nodes(output, recording.input)
+    refuse_rerouted(nodes)
     rule = method.rule
     if rule.needs_rules and method.unruled != "gradient":
         refuse_unruled(
@@ -52,6 +54,8 @@ def send_back(
     )
     finish = finish or unchanged
     fields = find_fields(output, recording.input, targets.positions)
+    if (method.seed or rule.seed) == "one":
+        targets = replace(targets, seeds=torch.ones_like(targets.seeds))
     cone = Cone(output, recording.input, nodes, way)
     in_windows = len(targets) > 0 and cone.exists()
     if in_windows:
@@ -59,11 +63,11 @@ def send_back(
     else:
         with follow(recording, way):
             windows = finish(project_full_image(output, recording.input, targets, nodes))
-        corners = torch.zeros(len(targets), 2, dtype=torch.int64)
+        corners = torch.zeros(len(targets), recording.input.ndim - 2, dtype=torch.int64)
     return Projection(
         windows=windows,
         corners=corners,
-        size=(recording.input.shape[-2], recording.input.shape[-1]),
+        size=tuple(recording.input.shape[2:]),
         images=targets.images,
         units=targets.units,
         activations=targets.activations,
@@ -72,6 +76,7 @@ def send_back(
         field=fields.size,
         layer=layer,
         method=method.name,
+        seed=method.seed or rule.seed,
         computed="windows" if in_windows else "full image",
     )
 

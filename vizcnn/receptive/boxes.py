@@ -83,11 +83,15 @@ class Fields:
 
     boxes: Tensor
     uncut: Tensor
-    size: tuple[int, int]
+    size: tuple[int, ...]
 
 
 def find_fields(output: Tensor, input: Tensor, positions: Tensor) -> Fields:
     """Find boxes, cut and uncut, and the size of the field, in one walk; arguments as above."""
+    if input.ndim != 4:  # geometry is known of images only: a signal's unit may see all of it
+        whole = torch.tensor([*[0] * (input.ndim - 2), *input.shape[2:]])
+        every = whole.expand(len(positions), -1)
+        return Fields(every, every, tuple(input.shape[2:]))
     middle = [[output.shape[-2] // 2, output.shape[-1] // 2]] if output.ndim == 4 else [[0, 0]]
     places = torch.cat([positions.to("cpu", torch.int64).view(-1, 2), torch.tensor(middle)])
     distinct, numbers = torch.unique(places, dim=0, return_inverse=True)
@@ -98,7 +102,7 @@ def find_fields(output: Tensor, input: Tensor, positions: Tensor) -> Fields:
     return Fields(boxes[:-1], uncut[:-1], (bottom - top, right - left))
 
 
-def find_field(output: Tensor, input: Tensor) -> tuple[int, int]:
+def find_field(output: Tensor, input: Tensor) -> tuple[int, ...]:
     """Give height and width in pixels of the receptive field of a layer's middle unit, uncut."""
     return find_fields(output, input, torch.empty(0, 2)).size
 

@@ -511,7 +511,8 @@ def step_back(edge: Edge, reach: Reach) -> tuple[Reach, bool]:
     if kind == "Stack":
         return read_stacked(reach, edge), True
     reading = READINGS[kind](edge) if kind in READINGS else None
-    if reading is None:
+    # a weight or bias that depends on the image has other dimensions than the maps
+    if reading is None or len(reading) != len(edge.inputs):
         return tuple(map(everything, edge.inputs)), False
     exact = kind not in MIXED or bool(reach[MIXED[kind]].marks.all())
     sources = [everything(1) if source is None else reach[source] for source, _ in reading]

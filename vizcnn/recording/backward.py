@@ -50,7 +50,8 @@ class Way:
         if activation.below is not None:
             slope = shape_slope(activation.below, x)
             active = x > 0 if self.needs_activity else signal
-            return (1 - slope) * self.rectify(signal, active) + slope * signal
+            leaked: Tensor = (1 - slope) * self.rectify(signal, active) + slope * signal
+            return leaked
         if self.rectifies_smooth and not self.needs_activity:
             return self.rectify(signal, signal)
         with torch.enable_grad():
@@ -106,7 +107,8 @@ class Gate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gate: Tensor, product: Function, way: Way) -> Tensor:
         ctx.save_for_backward(x, gate)
         ctx.product, ctx.way = product, way
-        return product(x, gate)
+        result: Tensor = product(x, gate)
+        return result
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

@@ -59,7 +59,7 @@ class Dependence(TorchDispatchMode):
     """
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._steps: dict[int, tuple[StorageWeakRef, Step | None]] = {}
         self._left: set[float] = set()
         self._arrays_left = False

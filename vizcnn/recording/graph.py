@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-from vizcnn.basics.errors import LayerError
+from vizcnn.basics.errors import LayerError, UnsupportedOperationError
 from vizcnn.recording.backward import Activate, Gate, MaxPool, Normalise, Rectify
 
 Node = Any
@@ -80,3 +80,23 @@ def find_foreign(nodes: Iterable[Node]) -> Counter[str]:
     """Count the functions of others on the way, whose backward pass only they know."""
     names = (kind_of(node) for node in nodes)
     return Counter(name for name in names if name.endswith(_FOREIGN))
+
+
+def refuse_rerouted(nodes: Iterable[Node]) -> None:
+    """Refuse graphs whose way back is not that of their operations, under any method.
+
+    Raises:
+        UnsupportedOperationError: If a hook or a checkpoint lies on the way.
+    """
+    for node in nodes:
+        if kind_of(node) in _NAMED:
+            raise UnsupportedOperationError(
+                f"{_NAMED[kind_of(node)]} lies between this layer and the input: the way back "
+                "through it is not that of the net's operations"
+            )
+
+
+_NAMED = {
+    f"BackwardHookFunction{_FOREIGN}": "a full backward hook on a module (remove it)",
+    f"CheckpointFunction{_FOREIGN}": "a checkpoint with use_reentrant=True (switch it off)",
+}

@@ -48,7 +48,16 @@ def parse_reference(text: str) -> LayerReference:
     return LayerReference(path, int(number))
 
 
-def find_layer(model: ZooModel | nn.Module, name: str) -> str:
+Layer = str | int | nn.Module
+"""What a layer may be given as: a name, its number in a :class:`~torch.nn.Sequential`, itself."""
+
+
+def name_layer(layer: Layer, path: str) -> str:
+    """Say how a layer is called: as it was asked for, or by its module path."""
+    return layer if isinstance(layer, str) else path
+
+
+def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
     """Find the module path that a layer's name stands for.
 
     Canonical names go first: in a ResNet ``"conv1"`` is the rectified output of the first
@@ -60,7 +69,8 @@ def find_layer(model: ZooModel | nn.Module, name: str) -> str:
 
     Args:
         model: A zoo object or any torch module; torchvision's nets have canonical names too.
-        name: Canonical name, module path or name of a node.
+        name: Canonical name, module path or name of a node; or the module itself, or its number in
+            an :class:`~torch.nn.Sequential`.
 
     Returns:
         Module path, with ``#number`` if the name had it.
@@ -75,10 +85,21 @@ def find_layer(model: ZooModel | nn.Module, name: str) -> str:
         >>> find_layer(ZFNet(hidden=8), "conv5")
         'features.relu5'
     """
-    module = model.module if isinstance(model, ZooModel) else model
-    canonical = model.layers if isinstance(model, ZooModel) else name_layers(module)
+    module: nn.Module = model.module if isinstance(model, ZooModel) else model
+    canonical: dict[str, str] = (
+        dict(model.layers) if isinstance(model, ZooModel) else name_layers(module)
+    )
+    if isinstance(name, nn.Module):
+        found: list[str] = [p for p, part in module.named_modules() if part is name and p]
+        if not found:
+            raise LayerError(f"the {type(name).__name__} given as a layer is no part of the net")
+        return found[0]
+    if isinstance(name, int):
+        name = str(name)
+    if not isinstance(name, str):
+        raise LayerError(f"got {type(name).__name__} as a layer; needed: a name, or a module")
     if name in canonical:
-        return canonical[name]
+        return str(canonical[name])
     paths = [known for known, _ in module.named_modules() if known]
     reference = parse_reference(name)
     if reference.path in paths:

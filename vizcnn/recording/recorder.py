@@ -93,6 +93,9 @@ class Recorder(TorchFunctionMode):
             result = self._gate_linear_unit(*args, **kwargs)
         elif func in _PRODUCTS and (factors := self._find_gate(args)):
             result = self._multiply(func, *factors)
+        elif func is Tensor.register_hook:
+            # made for the gradients of a training; on windows nothing would call it
+            result = torch.utils.hooks.RemovableHandle({})
         else:
             if func in _LEAVING and isinstance(args[0], Tensor):
                 self.dependence.let_out(args[0])
@@ -177,7 +180,9 @@ class Recorder(TorchFunctionMode):
         product, in_place = _PRODUCTS[func]
         order = (lambda x, g: product(g, x)) if swapped else product
         with self.dependence.pause():
-            result = multiply_gated(maps, gate, order, self.way)
+            # a call in place writes over what it got
+            given = maps.clone() if in_place else maps
+            result = multiply_gated(given, gate, order, self.way)
         self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
         return (gate if swapped else maps).copy_(result) if in_place else result
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from vizcnn.basics.errors import LayerError, ModelError, nearest_names
 from vizcnn.recording.backward import Way
@@ -24,6 +25,7 @@ class Recording:
     Attributes:
         input: The net's input (N, C, H, W), a leaf of the autograd graph.
         outputs: Per module path, the output of each of its calls, in order.
+        known: Module paths that the net has, called or not.
         calls: The torch functions called, in order.
         steps: Per module path, the steps that made these outputs.
         way: What backward passes follow.
@@ -31,6 +33,7 @@ class Recording:
 
     input: Tensor | None = None
     outputs: dict[str, list[Any]] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
     calls: list[Call] = field(default_factory=list)
     steps: dict[str, list[Step | None]] = field(default_factory=dict)
     way: Way = field(default_factory=Way)
@@ -62,6 +65,11 @@ class Recording:
     def _find_call(self, layer: str) -> tuple[str, int]:
         reference = parse_reference(layer)
         path, call = reference.path, reference.call
+        if path not in self.outputs and path in self.known:
+            raise LayerError(
+                f"layer {path!r} exists but was not called in this forward pass: name one that is, "
+                "or a module inside it"
+            )
         if path not in self.outputs:
             raise LayerError(f"no layer {layer!r}: {nearest_names(path, self.outputs)}")
         found = self.outputs[path]
@@ -78,7 +86,7 @@ class Recording:
 def _check_feature_maps(layer: str, output: Any) -> Tensor:
     if not isinstance(output, Tensor):
         raise LayerError(f"layer {layer!r} puts out a {type(output).__name__}, not feature maps")
-    if output.ndim not in (2, 4):
+    if not 2 <= output.ndim <= 5:
         raise LayerError(
             f"layer {layer!r} puts out shape {tuple(output.shape)}; needed: feature maps "
             "(N, C, H, W) or a vector of units (N, C)"
@@ -112,7 +120,7 @@ def record(
         The recording; it fills during the forward pass and stays usable afterwards.
 
     Raises:
-        ModelError: If the model holds scripted or compiled parts, which cannot be seen into.
+        ModelError: If the model holds scripted parts, which cannot be seen into, or has no values.
         LayerError: If a layer does not exist.
 
     Example:
@@ -123,7 +131,7 @@ def record(
         torch.Size([1, 4, 6, 6])
     """
     _refuse_opaque(model)
-    recording = Recording()
+    recording = Recording(known=frozenset(path for path, _ in model.named_modules()))
     wanted = _choose_layers(model, layers)
     dependence = Dependence(model)
 
@@ -137,6 +145,10 @@ def record(
 
     with ExitStack() as stack:
         stack.enter_context(evaluating(model))
+        stack.enter_context(_keeping_what_it_holds(model))
+        if _is_compiled(model):
+            # a compiled net runs what it was compiled from: inside a compiled part nothing is seen
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.callback(
             model.register_forward_pre_hook(
                 _leaf_hook(recording, dependence), with_kwargs=True
@@ -152,13 +164,59 @@ def record(
 
 def _refuse_opaque(model: nn.Module) -> None:
     for path, module in model.named_modules():
-        kind = type(module).__name__
-        if isinstance(module, torch.jit.ScriptModule) or kind == "OptimizedModule":
-            where = f"its part {path!r}" if path else "the model"
-            how = "compiled" if kind == "OptimizedModule" else "scripted"
+        where = f"its part {path!r}" if path else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
             raise ModelError(
-                f"{where} is {how} ({kind}) and cannot be seen into: pass the original torch module"
+                f"{where} is scripted ({type(module).__name__}) and cannot be seen into: pass the "
+                "original torch module"
             )
+        if any(map(is_lazy, module.parameters(recurse=False))):
+            raise ModelError(
+                f"{where} is lazy ({type(module).__name__}) and has no weights yet: run the net on "
+                "a batch of images first"
+            )
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
+        raise ModelError("the model has parts on the meta device, without values: load its weights")
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    return any(
+        type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
+        for module in model.modules()
+    )
+
+
+@contextmanager
+def _keeping_what_it_holds(model: nn.Module) -> Iterator[None]:
+    """Let a net hold what it held before: one that keeps its features would keep their graph."""
+    before = [(module, dict(vars(module))) for module in model.modules()]
+    lists = [
+        (value, list(value))
+        for _, held in before
+        for value in held.values()
+        if isinstance(value, list)
+    ]
+    try:
+        yield
+    finally:
+        for module, held in before:
+            for name, value in list(vars(module).items()):
+                if value is not held.get(name) and _holds_graph(value):
+                    if name in held:
+                        vars(module)[name] = held[name]
+                    else:
+                        del vars(module)[name]
+        for value, kept in lists:
+            if any(map(_holds_graph, value)):
+                value[:] = kept
+
+
+def _holds_graph(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_graph, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_graph, value))
+    return isinstance(value, Tensor) and value.grad_fn is not None
 
 
 def _choose_layers(model: nn.Module, layers: Iterable[str] | None) -> list[str]:

@@ -92,9 +92,9 @@ def _plan_layer(
         units=_choose_units(layer, shape[0], units),
         units_total=shape[0],
         map_size=(shape[1], shape[2]) if len(shape) == 3 else None,
-        field=projection.field,
+        field=(projection.field[0], projection.field[1]),
         stride=_find_stride(recording, path, shape),
-        window=_find_window(recording, path, shape, projection.size),
+        window=_find_window(recording, path, shape, (model.input_size, model.input_size)),
         computed=projection.computed,
         classes=model.classes if path == last and shape == (len(model.classes),) else (),
     )
