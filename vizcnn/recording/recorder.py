@@ -1,5 +1,6 @@
 """What happens in a forward pass that is recorded."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from vizcnn.recording.activations import Activation, parse_activation
 from vizcnn.recording.backward import (
@@ -95,7 +97,7 @@ class Recorder(TorchFunctionMode):
             result = self._multiply(func, *factors)
         elif func is Tensor.register_hook:
             # made for the gradients of a training; on windows nothing would call it
-            result = torch.utils.hooks.RemovableHandle({})
+            result = RemovableHandle(OrderedDict())
         else:
             if func in _LEAVING and isinstance(args[0], Tensor):
                 self.dependence.let_out(args[0])
