@@ -112,6 +112,7 @@ class MiningRun:
         photos: The photos.
         file: The index; gone on with if it is there.
         settings: What to keep, and how to work.
+        saving_share: Saving may take one part in so many of the time, however short the interval.
 
     Attributes:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
@@ -122,9 +123,15 @@ class MiningRun:
     """
 
     def __init__(
-        self, model: ZooModel, photos: PhotoSet, file: Path, settings: MiningSettings
+        self,
+        model: ZooModel,
+        photos: PhotoSet,
+        file: Path,
+        settings: MiningSettings,
+        saving_share: float = SAVING_SHARE,
     ) -> None:
         self.model, self.photos, self.file, self.settings = model, photos, file, settings
+        self.saving_share = saving_share
         self.device = next(model.module.parameters()).device
         _check_names(photos)
         identity = describe_identity(model, settings.layers, settings.top, settings.per_photo)
@@ -231,7 +238,7 @@ class MiningRun:
         write_index(self.index, self.file)
         now = time.monotonic()
         self._saved = self.index.done
-        self._next_saving = now + max(self.settings.interval, SAVING_SHARE * (now - began))
+        self._next_saving = now + max(self.settings.interval, self.saving_share * (now - began))
 
 
 def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:

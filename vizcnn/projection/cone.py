@@ -84,7 +84,11 @@ class Cone:
         """
         with _plain_arithmetic(self.input.device):
             goal = self._place_fields(uncut)
-            codes = {node: _encode(node) for node in self.nodes if kind_of(node) == "MaxPool"}
+            codes = {
+                node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
+                for node in self.nodes
+                if kind_of(node) == "MaxPool"
+            }
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
             projected = self.input.new_empty((len(targets), channels, *goal.size))
 
@@ -197,8 +201,3 @@ def _plain_arithmetic(device: torch.device) -> Iterator[None]:
         exact_arithmetic(),
     ):
         yield
-
-
-def _encode(node: Node) -> Tensor:
-    (switches,) = node.saved_tensors
-    return encode_switches(switches, node.window, node.input_size[1])

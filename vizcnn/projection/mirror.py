@@ -204,12 +204,10 @@ def mirror(recording: Recording, layer: str, method: Method) -> nn.Sequential:
         UnsupportedOperationError: If the net branches below the layer, or calls an operation
             that has no explicit form here.
     """
-    steps = []
-    for call in reversed(trace_chain(recording, layer)):
-        step = _mirror_call(call, method)
-        if step is not None:
-            steps.append(step)
-    return nn.Sequential(*steps)
+    calls = reversed(trace_chain(recording, layer))
+    return nn.Sequential(
+        *(_mirror_call(call, method) for call in calls if call.function not in IDENTITIES)
+    )
 
 
 def trace_chain(recording: Recording, layer: str) -> list[Call]:
@@ -239,17 +237,11 @@ def trace_chain(recording: Recording, layer: str) -> list[Call]:
     return chain[::-1]
 
 
-def _mirror_call(call: Call, method: Method) -> nn.Module | None:
+def _mirror_call(call: Call, method: Method) -> nn.Module:
     if parse_rectifier(call.function, call.args, call.kwargs) is not None:
         return RectifySignal(call, method.rule)
-    if call.function in MAX_POOLINGS:
-        return Unpool(call)
     if call.function in NORMALISATIONS:
         return ContrastNormalisationBack(call, method.passes_over_normalisation)
-    if call.function in RESHAPES:
-        return Reshape(call)
-    if call.function in IDENTITIES:
-        return None
     if call.function in _STEPS:
         return _STEPS[call.function](call)
     raise UnsupportedOperationError(f"no explicit deconvnet: {call.name!r} has no mirrored step")
@@ -259,4 +251,6 @@ _STEPS: dict[Callable[..., Any], Callable[[Call], nn.Module]] = {
     torch.conv2d: TransposedFilter,
     F.linear: TransposedLinear,
     F.batch_norm: ScaleChannels,
+    **dict.fromkeys(MAX_POOLINGS, Unpool),
+    **dict.fromkeys(RESHAPES, Reshape),
 }

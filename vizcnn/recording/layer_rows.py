@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.recording.layers import LayerReference
+from vizcnn.recording.unpool import pair
 from vizcnn.recording.watch import evaluating, watch
 
 BYTES = 4
@@ -231,11 +232,6 @@ def _argument(
     return args[place] if len(args) > place else kwargs.get(name, usual)
 
 
-def _pair(value: Any) -> Size:
-    sizes = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return (int(sizes[0]), int(sizes[-1]))
-
-
 def _does_nothing(
     kind: str, func: Callable[..., Any], shapes: list[tuple[int, ...]], output: Tensor
 ) -> bool:
@@ -261,14 +257,14 @@ def _find_window(
         size = tuple(_argument(args, kwargs, 1, "weight", None).shape[2:])
         stride = _argument(args, kwargs, 3, "stride", 1)
         padding = _argument(args, kwargs, 4, "padding", 0)
-        return _pair(size), _pair(stride), _pair(padding)
+        return pair(size), pair(stride), pair(padding)
     if not kind.endswith("pool"):
         return None, None, None
     if _is_adaptive(func):  # to one place: a window of the whole map
-        return _pair(inputs[1:]), (1, 1), (0, 0)
-    size = _pair(_argument(args, kwargs, 1, "kernel_size", None))
+        return pair(inputs[1:]), (1, 1), (0, 0)
+    size = pair(_argument(args, kwargs, 1, "kernel_size", None))
     stride = _argument(args, kwargs, 2, "stride", None) or size
-    return size, _pair(stride), _pair(_argument(args, kwargs, 3, "padding", 0))
+    return size, pair(stride), pair(_argument(args, kwargs, 3, "padding", 0))
 
 
 def _count_taps(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
