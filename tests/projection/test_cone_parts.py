@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import vizcnn
 from tests.support.models import Pooled, prepare
 from tests.support.projecting import relative_error
+from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.chunks import run_in_chunks
 from vizcnn.projection.cone import Cone
 from vizcnn.projection.cone_steps import (
@@ -167,7 +168,7 @@ def test_a_single_window_that_does_not_fit_is_an_error():
     def fail(rows):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(VizcnnError, match="not enough memory for the projection of a single unit"):
         run_in_chunks(torch.arange(5), 4, fail)
 
 

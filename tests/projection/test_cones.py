@@ -1,6 +1,7 @@
 """Windows of receptive fields against backward passes over the whole image."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ def check_windows(net, images, layer, rule, count=2):
     strongest = maps.amax(dim=(0, 2, 3)).topk(min(count, maps.shape[1])).indices.tolist()
     image, unit, positions = choose_edges(maps, strongest)
     targets = places(maps, image, unit, positions)
+    if rule.seed == "one":
+        targets = replace(targets, seeds=torch.ones_like(targets.seeds))
     projection = project(recording, layer, targets, rule)
     assert projection.computed == "windows"
     with follow(recording, Way(rule.rectify, rule.needs_activity, rule.passes_over_normalisation)):

@@ -29,6 +29,36 @@ def relu_statement(x: Tensor) -> Tensor:
     return x
 
 
+def fill_negative(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[y < 0] = 0
+    return y
+
+
+def rectify_halves(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :3].relu_()
+    y[:, 3:].relu_()
+    return y
+
+
+def sigmoid_of_a_half(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :3].sigmoid_()
+    return y
+
+
+def gate_a_half(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :3].mul_(y[:, 3:6].clone())
+    return y
+
+
+def scale_by_itself(x: Tensor) -> Tensor:
+    mean, variance = torch.zeros(x.shape[1]), torch.ones(x.shape[1])
+    return F.batch_norm(x, mean, variance, weight=x.mean((0, 2, 3)))
+
+
 RELU_SPELLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "nn.ReLU": nn.ReLU(),
     "nn.ReLU(inplace)": nn.ReLU(inplace=True),
@@ -51,6 +81,26 @@ RELU_SPELLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "F.threshold(inplace)": lambda x: F.threshold(x, 0, 0, inplace=True),
     "torch.maximum": lambda x: torch.maximum(x, torch.zeros_like(x.detach())),
     "torch.max(0, x)": lambda x: torch.max(torch.zeros(()), x),
+    "torch.maximum(0 * x, x)": lambda x: torch.maximum(x * 0, x),
+    "clamp(min=tensor)": lambda x: x.clamp(min=torch.tensor(0.0)),
+    "aten relu": torch.ops.aten.relu,
+    "aten relu.default": torch.ops.aten.relu.default,
+    "leaky_relu(0)": lambda x: F.leaky_relu(x, 0.0),
+    "x * (x > 0)": lambda x: x * (x > 0),
+    "(x > 0) * x": lambda x: (x > 0) * x,
+    "x * x.ge(0)": lambda x: x * x.ge(0).float(),
+    "x * (x.detach() > 0)": lambda x: x * (x.detach() > 0),
+    "x * x.data.gt(0)": lambda x: x * x.data.gt(0).float(),
+    "x * (x.relu() != 0)": lambda x: x * (x.relu() != 0),
+    "x * ~x.signbit()": lambda x: x * ~x.signbit(),
+    "x * heaviside(x)": lambda x: x * torch.heaviside(x.detach(), torch.tensor(0.0)),
+    "x.mul_(x > 0)": lambda x: x.clone().mul_(x > 0),
+    "where(x > 0, x, 0)": lambda x: torch.where(x > 0, x, 0.0),
+    "where(x <= 0, 0, x)": lambda x: torch.where(x <= 0, torch.zeros_like(x), x),
+    "x.where(x > 0, 0)": lambda x: x.where(x > 0, torch.tensor(0.0)),
+    "x.masked_fill(x < 0, 0)": lambda x: x.masked_fill(x < 0, 0),
+    "x[x < 0] = 0": fill_negative,
+    "x[:, :3].relu_()": rectify_halves,
 }
 """Spellings of max(x, 0); each must give what nn.ReLU gives."""
 
@@ -91,24 +141,44 @@ class PRelu(nn.Module):
 
 
 UNRULED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "SiLU": (F.silu, "Silu"),
-    "GELU": (F.gelu, "Gelu"),
-    "Hardswish": (F.hardswish, "Hardswish"),
-    "Sigmoid": (torch.sigmoid, "Sigmoid"),
-    "tanh": (torch.tanh, "Tanh"),
-    "LeakyReLU": (nn.LeakyReLU(0.1), "LeakyRelu"),
-    "PReLU": (PRelu(), "Prelu"),
-    "ELU": (F.elu, "Elu"),
-    "Softplus": (F.softplus, "Softplus"),
-    "clamp(-1, 1)": (lambda x: x.clamp(-1, 1), "Clamp"),
-    "abs": (torch.abs, "Abs"),
-    "where": (lambda x: torch.where(x > 0, x, torch.zeros_like(x)), "Where"),
-    "mask": (lambda x: x * (x > 0), "comparison 'gt'"),
-    "float mask": (lambda x: x * x.ge(0).float(), "comparison 'ge'"),
-    "self gate": (lambda x: x * torch.sigmoid(x), "Sigmoid"),
+    "SiLU": (F.silu, "silu"),
+    "GELU": (F.gelu, "gelu"),
+    "Hardswish": (F.hardswish, "hardswish"),
+    "Sigmoid": (torch.sigmoid, "sigmoid"),
+    "tanh": (torch.tanh, "tanh"),
+    "ELU": (F.elu, "elu"),
+    "Softplus": (F.softplus, "softplus"),
+    "clamp(-1, 1)": (lambda x: x.clamp(-1, 1), "clamp"),
+    "abs": (torch.abs, "abs"),
+    "self gate": (lambda x: x * torch.sigmoid(x), "product with a gate"),
     "square": (lambda x: x * x, "product of feature maps"),
+    "mask of other maps": (lambda x: x * (x.detach().roll(1, 1) > 0), "product of feature maps"),
+    "half of x and |x|": (lambda x: (x + x.abs()) / 2, "abs"),
+    "stack with zeros": (
+        lambda x: torch.stack([x, torch.zeros_like(x)]).amax(0),
+        "maximum with a fixed map",
+    ),
+    "mask by einsum": (
+        lambda x: torch.einsum("nchw,nchw->nchw", x, (x.detach() > 0).float()),
+        "product of feature maps",
+    ),
+    "mask by numpy": (
+        lambda x: x * torch.from_numpy(x.detach().numpy() > 0),
+        "array from outside torch",
+    ),
+    "its own largest value": (lambda x: x / x.max().item(), "item"),
+    "its own filter": (
+        lambda x: F.conv2d(x, x[:1, :, :3, :3].expand(x.shape[1], -1, -1, -1), padding=1),
+        "product of feature maps",
+    ),
+    "its own scale": (
+        scale_by_itself,
+        "product of feature maps",
+    ),
+    "in place on a half": (sigmoid_of_a_half, "sigmoid"),
+    "in place on a view": (lambda x: F.elu(F.instance_norm(x), inplace=True), "elu"),
+    "gate in place": (gate_a_half, "product of feature maps"),
     "own function": (Swish.apply, "Swish"),
-    "aten relu": (torch.ops.aten.relu, "Relu"),
 }
 """Activations without a rule, and a word that their refusal has to hold."""
 

@@ -61,6 +61,8 @@ def reference_projection(
     seed = torch.zeros_like(output)
     for image, maps in enumerate(output.detach()):
         place = maps[unit].flatten().argmax()
-        seed[image, unit].view(-1)[place] = maps[unit].flatten()[place]
+        # the gradient is a derivative; the others start with the size of the activation
+        start = 1 if method == "gradient" else maps[unit].flatten()[place].abs()
+        seed[image, unit].view(-1)[place] = start
     (signal,) = torch.autograd.grad(output, leaf, seed)
     return signal

@@ -3,7 +3,7 @@
 import stat
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,13 @@ from vizcnn.basics.errors import ImageError
 from vizcnn.basics.files import hash_file
 
 
-def check_images(images: Tensor, colours: bool) -> None:
+def check_images(images: Tensor, colours: bool, dimensions: Collection[int] = (4,)) -> None:
     """Make sure that images are what a net can be asked about.
 
     Args:
         images: What was given.
         colours: Whether they have to be RGB pixels of 0..1.
+        dimensions: How many dimensions they may have: 3 for signals, 4, or 5 for volumes.
 
     Raises:
         ImageError: If they are of another type, shape or range, or hold NaN.
@@ -30,7 +31,6 @@ def check_images(images: Tensor, colours: bool) -> None:
             f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
         )
     got = f"{images.dtype} of shape {tuple(images.shape)}"
-    dimensions = (4,) if colours else (3, 4, 5)
     if (
         images.ndim not in dimensions
         or not images.is_floating_point()

@@ -13,7 +13,7 @@ from vizcnn.photos.images import check_images
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
 from vizcnn.projection.projection import Projection, project
-from vizcnn.projection.rules import Rule
+from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets, places
 from vizcnn.recording.arithmetic import exact_arithmetic
 from vizcnn.recording.layers import Layer, LayerReference, find_layer, name_layer
@@ -37,6 +37,9 @@ class Projector(nn.Module):
             (SiLU, GELU, gates) where the default, ``"refuse"``, refuses them by name;
             ``"rectify"`` treats smooth activations by the rule's own definition.
         gates: ``"hold"`` takes gates (squeeze-and-excitation, attention) as fixed at their values.
+        seed: What the backward pass starts with: ``"activation"`` (of a unit below zero its size)
+            or ``"one"``. By default the gradient starts with one, and is a derivative; the others
+            with the activation, as ZF do.
 
     Attributes:
         method: The method, settled.
@@ -49,6 +52,7 @@ class Projector(nn.Module):
         passes_over_normalisation: bool | None = None,
         unruled: Unruled | None = None,
         gates: Gates | None = None,
+        seed: Seed | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, ZooModel | nn.Module):
@@ -59,7 +63,7 @@ class Projector(nn.Module):
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
-        self.method = find_method(method, passes_over_normalisation, unruled, gates)
+        self.method = find_method(method, passes_over_normalisation, unruled, gates, seed)
 
     @property
     def rule(self) -> Rule:
@@ -215,7 +219,9 @@ class Projector(nn.Module):
         return mirror(recording, path, need_rule(self.method))
 
     def _prepare(self, images: Tensor) -> Tensor:
-        check_images(images, colours=isinstance(self.model, ZooModel))
+        kinds = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
+        taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}
+        check_images(images, isinstance(self.model, ZooModel), taken or (3, 4, 5))
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         moved = images if own is None else images.to(device=own.device, dtype=own.dtype)
         if isinstance(self.model, ZooModel):

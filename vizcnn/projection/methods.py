@@ -146,11 +146,10 @@ def find_method(
         "gates": gates,
         "seed": seed,
     }
-    asks = passes_over_normalisation is not None or {unruled, gates, seed} - {None, "refuse"}
-    if not asks and not isinstance(method, Method):
-        return method
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    return replace(need_rule(method), **given)
+    if not isinstance(method, Method) and not set(given.values()) - {"refuse"}:
+        return method
+    return replace(need_rule(method), **given) if given else method
 
 
 def need_rule(method: ProjectionMethod) -> Method:
