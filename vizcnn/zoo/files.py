@@ -18,7 +18,7 @@ from vizcnn.basics.files import replacing
 from vizcnn.zoo.cache import check_hash, is_lfs_pointer
 from vizcnn.zoo.catalogue import Entry
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.provenance import Provenance, SourceKind, Weights
+from vizcnn.zoo.provenance import Provenance, SourceKind
 
 METADATA_KEY = "vizcnn"
 """Key of vizcnn's record in the metadata of a safetensors file."""
@@ -28,6 +28,27 @@ _STATE_KEYS = ("state_dict", "weights")
 _PICKLE_SUFFIXES = (".pth", ".pt")
 SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES, ".onnx")
 """Kinds of weight files that can be read."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors with all that their file tells of the net.
+
+    Attributes:
+        state: Tensors by name, as in the net's state dict.
+        provenance: Where they come from.
+        options: Arguments of the net's class.
+        preprocessing: From pixels to the net's input; None for the variant's own.
+        classes: Name of each logit; None if the file does not tell.
+        variant: Form of the net that they belong to; None for one that the options tell.
+    """
+
+    state: dict[str, Tensor]
+    provenance: Provenance
+    options: Mapping[str, Any]
+    preprocessing: Preprocessing | None = None
+    classes: tuple[str, ...] | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)

