@@ -10,11 +10,16 @@ from PIL import Image
 from torch import nn
 
 from vizcnn.basics.errors import ImageError
-from vizcnn.zoo.building import make_preprocessing
-from vizcnn.zoo.catalogue import Style
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
+from vizcnn.zoo.preprocessing import (
+    Preprocessing,
+    caffe_preprocessing,
+    imagenet_preprocessing,
+    make_preprocessing,
+)
 from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.registry import Style
+from vizcnn.zoo.torchvision_nets import import_torchvision
 
 STYLES: list[Style] = ["imagenet", "half", "caffe", "caffe2", "grey"]
 
@@ -66,8 +71,6 @@ def test_styles_put_colours_where_the_nets_expect_them(
 
 
 def test_half_is_what_torchvision_transforms_the_input_to() -> None:
-    from vizcnn.zoo.building import import_torchvision
-
     net = import_torchvision().models.get_model(
         "googlenet", weights=None, transform_input=True, aux_logits=False, init_weights=False
     )

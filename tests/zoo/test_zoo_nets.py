@@ -8,11 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import ModelError
-from vizcnn.training.net import first_convolution
-from vizcnn.zoo.building import build_module, build_own_net, fill_randomly
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
+from vizcnn.training.net import find_trained, first_convolution
+from vizcnn.zoo.building import build_module, fill_randomly
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
 from vizcnn.zoo.googlenet import NaiveInception
-from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.normalisation import ContrastNormalisation
 
 
@@ -277,4 +276,4 @@ def test_unknown_nets_and_variants_are_refused() -> None:
     with pytest.raises(ModelError, match="zfnet has no variant 'wid': did you mean 'wide'"):
         find_entry("zfnet").find_variant("wid")
     with pytest.raises(ModelError, match="no net 'vgg16' to train"):
-        build_own_net("vgg16")
+        find_trained("vgg16")

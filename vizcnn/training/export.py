@@ -16,18 +16,17 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.training.card import DataSource, ModelCard, describe_beginning, summarise_filters
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.net import first_convolution, net_options, recipe_preprocessing
+from vizcnn.training.net import (
+    find_trained,
+    first_convolution,
+    net_options,
+    recipe_preprocessing,
+)
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.building import build_own_net
-from vizcnn.zoo.files import (
-    SNAPSHOTS_SUFFIX,
-    WeightMetadata,
-    choose_epochs,
-    save_first_layers,
-    save_weights,
-)
+from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.preprocessing import Preprocessing
+from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX, choose_epochs, save_first_layers
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class ExportedRun:
         card_markdown: The model card as Markdown.
         card: The model card.
         first_layers: First layers of some epochs, for
-            :func:`~vizcnn.zoo.files.read_first_layers`; None if the run kept none.
+            :func:`~vizcnn.zoo.snapshots.read_first_layers`; None if the run kept none.
     """
 
     weights: Path
@@ -84,7 +83,7 @@ def export_run(
     recipe = Recipe(**complete_settings(state.recipe))
     start = _recall_start(state, recipe, began_with)
     preprocessing = recipe_preprocessing(recipe)
-    net = build_own_net(recipe.model, **net_options(recipe, len(state.classes))).eval()
+    net = find_trained(recipe.model).make(**net_options(recipe, len(state.classes))).eval()
     net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
     accuracy = measure_accuracy(
         net.to(device), validation, preprocessing, recipe.crop, device, progress=progress

@@ -23,7 +23,7 @@ from vizcnn.training.net import build_net, first_convolution, recipe_preprocessi
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
 from vizcnn.training.start import Start
-from vizcnn.zoo.assembly import check_state
+from vizcnn.zoo.building import check_state
 
 
 class TrainingRun:

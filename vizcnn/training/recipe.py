@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vizcnn.basics.errors import DataError
-from vizcnn.zoo.catalogue import Style
+from vizcnn.zoo.registry import Style
 
 
 @dataclass(frozen=True)

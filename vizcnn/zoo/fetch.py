@@ -1,6 +1,7 @@
 """Fetch weight files: resumed where they were cut, checked before they are used."""
 
 import errno
+import importlib.util
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from urllib.request import Request, urlopen
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.zoo.cache import cache_folder, check_hash, is_lfs_pointer
-from vizcnn.zoo.catalogue import Entry, find_entry
-from vizcnn.zoo.sources import WeightSource, find_sources, needs_onnx
+from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.files import find_bundled
+from vizcnn.zoo.registry import Entry, WeightSource
 
 CHUNK = 1 << 20
 """Bytes per step of the progress."""
@@ -53,10 +55,15 @@ def fetch_weights(
         ModelError: If there is no such net.
         WeightsError: If there is no such source, or the download fails.
     """
-    chosen = _choose_source(find_entry(name), source)
-    if chosen.kind == "onnx-zoo" and needs_onnx():
+    return fetch_entry(find_entry(name), source, progress, opener)
+
+
+def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Opener) -> Path:
+    """Fetch weights of a net that need not be in the catalogue; see :func:`fetch_weights`."""
+    chosen = _choose_source(entry, source)
+    if chosen.kind == "onnx-zoo" and importlib.util.find_spec("onnx") is None:
         raise WeightsError(
-            f"the weights of {name} are an ONNX file, which the package onnx reads: "
+            f"the weights of {entry.name} are an ONNX file, which the package onnx reads: "
             "pip install 'vizcnn[onnx]' first"
         )
     present = chosen.find()
@@ -71,12 +78,12 @@ def fetch_weights(
 
 
 def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
-    sources = find_sources(entry)
+    sources = entry.list_sources()
     fitting = [source for source in sources if wanted in (None, source.kind, source.label)]
     if fitting:
         return fitting[0]
     if not sources:  # LeNet-5 was never made for ImageNet, VGG-16 C's weights are not offered
-        way = "use --weights bundled" if entry.bundled else "give a file of your own"
+        way = "use --weights bundled" if find_bundled(entry) else "give a file of your own"
         raise WeightsError(f"no weights of {entry.name} can be fetched: {way}")
     known = ", ".join(f"{source.kind} ({source.label})" for source in sources)
     raise WeightsError(f"{entry.name} has no weights {wanted!r} to fetch; there are: {known}")

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import ModelError, WeightsError
-from vizcnn.zoo.assembly import variant_preprocessing
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import Entry, Variant
 from vizcnn.zoo.files import Weights
 from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
-from vizcnn.zoo.sources import needs_onnx
+from vizcnn.zoo.registry import Entry, Variant
 
 _SHAPERS = ("Concat", "Dropout", "Flatten", "Identity", "Reshape")
 _PASSED_OVER = frozenset((*_SHAPERS, "AveragePool", "GlobalAveragePool", "Softmax"))
@@ -96,10 +95,12 @@ def _read_steps(graph: Any) -> Iterator[Step]:
 
 
 def _load_graph(path: Path) -> Any:
-    if needs_onnx():
-        raise WeightsError(f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'")
-    import onnx
-
+    try:
+        import onnx
+    except ImportError:
+        raise WeightsError(
+            f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'"
+        ) from None
     try:
         # external data would let the file name any other file of the machine
         model = onnx.load(str(path), load_external_data=False)
