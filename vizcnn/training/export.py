@@ -13,7 +13,8 @@ from vizcnn.basics.errors import DataError, WeightsError
 from vizcnn.basics.files import replacing
 from vizcnn.basics.machine import describe_device
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.training.card import DataSource, ModelCard, describe_beginning, summarise_filters
+from vizcnn.measures.filters import measure_filters
+from vizcnn.training.card import DataSource, ModelCard, describe_beginning
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.net import (
@@ -96,7 +97,7 @@ def export_run(
         device=describe_device(device),
         torch_version=torch.__version__,
         accuracy=accuracy,
-        filters=summarise_filters(first_convolution(net).weight),
+        filters=measure_filters(first_convolution(net).weight),
         began_with=start or None,
     )
     return _write(net, card, preprocessing, state.first_layers, out)
