@@ -104,7 +104,7 @@ def test_auto_takes_imagenet_weights_from_the_cache(
     for weights in ("auto", "imagenet", "IMAGENET1K_V1"):
         model = load_here(entry, weights)
         assert model.provenance.source == "torchvision"
-        assert model.provenance.top1 == source.top1
+        assert model.provenance.top1 == source.origin.top1
         assert model.classes[281] == "tabby"
         theirs = model.module.state_dict()
         assert all(torch.equal(theirs[name], value) for name, value in module.state_dict().items())

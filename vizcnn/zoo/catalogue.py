@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizcnn.basics.errors import ModelError, nearest_names
-from vizcnn.zoo.registry import LAST, REGISTERED, Entry
-from vizcnn.zoo.torchvision_nets import TORCHVISION_NETS, name_torchvision_layers
+from vizcnn.zoo.registry import LAST, REGISTERED, Entry, name_class
+from vizcnn.zoo.torchvision_nets import TORCHVISION_NETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,5 +112,5 @@ def name_layers(module: "nn.Module") -> dict[str, str]:
         >>> name_layers(AlexNet(hidden=8))["conv5"]
         'features.relu5'
     """
-    own = next((entry for entry in REGISTERED.values() if entry.make is type(module)), None)
-    return own.layers(module) if own else name_torchvision_layers(module)
+    known, kind = [*REGISTERED.values(), *TORCHVISION_NETS.values()], name_class(type(module))
+    return next((entry.layers(module) for entry in known if entry.kind == kind), {})

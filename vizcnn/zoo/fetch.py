@@ -61,7 +61,7 @@ def fetch_weights(
 def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Opener) -> Path:
     """Fetch weights of a net that need not be in the catalogue; see :func:`fetch_weights`."""
     chosen = _choose_source(entry, source)
-    if chosen.kind == "onnx-zoo" and importlib.util.find_spec("onnx") is None:
+    if chosen.origin.source == "onnx-zoo" and importlib.util.find_spec("onnx") is None:
         raise WeightsError(
             f"the weights of {entry.name} are an ONNX file, which the package onnx reads: "
             "pip install 'vizcnn[onnx]' first"
@@ -79,13 +79,13 @@ def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Op
 
 def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
     sources = entry.list_sources()
-    fitting = [source for source in sources if wanted in (None, source.kind, source.label)]
+    fitting = [source for source in sources if wanted in (None, source.origin.source, source.label)]
     if fitting:
         return fitting[0]
     if not sources:  # LeNet-5 was never made for ImageNet, VGG-16 C's weights are not offered
         way = "use --weights bundled" if find_bundled(entry) else "give a file of your own"
         raise WeightsError(f"no weights of {entry.name} can be fetched: {way}")
-    known = ", ".join(f"{source.kind} ({source.label})" for source in sources)
+    known = ", ".join(f"{source.origin.source} ({source.label})" for source in sources)
     raise WeightsError(f"{entry.name} has no weights {wanted!r} to fetch; there are: {known}")
 
 

@@ -8,7 +8,7 @@ stage puts out. LeNet-5 has three stages, conv1 to conv3; in its classic form th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -57,37 +57,32 @@ class WeightSource:
     """A file of ImageNet weights that the public can fetch.
 
     Attributes:
-        kind: ``"torchvision"`` or ``"onnx-zoo"``.
         label: Which of several weights: torchvision's own name, or the file's name.
         variant: Form of the net that they belong to.
-        url: Address.
-        file: Name in the cache folder.
+        url: Address; its last part is the file's name in the cache folder.
         sha256: Checksum, or its first digits.
+        origin: What is known of the weights; ``source`` is ``"torchvision"`` or ``"onnx-zoo"``.
         size: Bytes; for torchvision's None, as only a rounded figure is known.
-        licence: Terms.
-        top1: Share of ImageNet's validation photos (0..1) whose first guess is right.
-        top5: The same for five guesses.
-        note: What one should know beside.
         resize: Side that the shorter side is brought to; None for the usual one.
     """
 
-    kind: Literal["torchvision", "onnx-zoo"]
     label: str
     variant: str
     url: str
-    file: str
     sha256: str
-    size: int | None
-    licence: str
-    top1: float | None = None
-    top5: float | None = None
-    note: str = ""
+    origin: Provenance
+    size: int | None = None
     resize: int | None = None
+
+    @property
+    def file(self) -> str:
+        """Name in the cache folder."""
+        return self.url.rsplit("/", 1)[1]
 
     def find(self) -> Path | None:
         """Find the file in the cache; torchvision's own folder counts too."""
         folders = [cache_folder()]
-        if self.kind == "torchvision":
+        if self.origin.source == "torchvision":
             folders.append(torch_hub_folder())
         return next(
             (path for path in (folder / self.file for folder in folders) if path.is_file()), None
@@ -95,16 +90,7 @@ class WeightSource:
 
     def cite(self, location: str, sha256: str) -> Provenance:
         """Say where weights come from that were read from a copy of this file."""
-        return Provenance(
-            source=self.kind,
-            data=IMAGENET,
-            licence=self.licence,
-            top1=self.top1,
-            top5=self.top5,
-            note=self.note,
-            sha256=sha256,
-            location=location,
-        )
+        return replace(self.origin, location=location, sha256=sha256)
 
 
 _ONNX_ZOO = "https://github.com/onnx/models/raw/main/validated/vision/classification/"
@@ -130,21 +116,16 @@ def onnx_zoo(
         accuracy: Top-1 and top-5 (0..1), if the zoo states them.
         note: What one should know beside.
     """
-    file = path.rsplit("/", 1)[1]
     top1, top5 = accuracy or (None, None)
     measured = "accuracy as the zoo states it" if accuracy else "the zoo states no accuracy"
+    told = f"ONNX Model Zoo; {measured}" + (f"; {note}" if note else "")
     return WeightSource(
-        kind="onnx-zoo",
-        label=file.removesuffix(".onnx"),
+        label=path.rsplit("/", 1)[1].removesuffix(".onnx"),
         variant=variant,
         url=_ONNX_ZOO + path,
-        file=file,
         sha256=sha256,
+        origin=Provenance("onnx-zoo", IMAGENET, licence, top1, top5, told),
         size=size,
-        licence=licence,
-        top1=top1,
-        top5=top5,
-        note=f"ONNX Model Zoo; {measured}" + (f"; {note}" if note else ""),
     )
 
 
@@ -156,6 +137,7 @@ class Entry:
         name: What one loads it by.
         title: Name for headings.
         paper: Authors, year and arXiv number or venue.
+        kind: Class of the torch module, with its home.
         make: Makes the torch module; its keyword arguments are the net's options.
         variants: Forms by name; the first is the default.
         layers: Names its layers.
@@ -168,6 +150,7 @@ class Entry:
     name: str
     title: str
     paper: str
+    kind: str
     make: Callable[..., "nn.Module"] = field(repr=False)
     variants: Mapping[str, Variant] = field(repr=False)
     layers: Namer = field(repr=False)
@@ -201,6 +184,11 @@ class Entry:
             variant: Name of the form.
         """
         return [source for source in self.weights() if variant in (None, source.variant)]
+
+
+def name_class(kind: type) -> str:
+    """Name a class with its home, as in :attr:`Entry.kind`."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 REGISTERED: dict[str, Entry] = {}
@@ -244,6 +232,7 @@ def net(
             name=name,
             title=title,
             paper=paper,
+            kind=name_class(kind),
             make=kind,
             variants=variants,
             layers=layers,

@@ -5,15 +5,14 @@ Importable without torch; torchvision is imported when a net or its weights are 
 
 import importlib
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.registry import (
     IMAGENET_CLASSES,
     Entry,
@@ -63,13 +62,19 @@ def name_vgg(net: "nn.Module") -> dict[str, str]:
     return {**names, "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"}
 
 
-def _name_inception(
-    stages: tuple[str, ...], shown: tuple[str, ...], net: "nn.Module"
-) -> dict[str, str]:
+def _name_googlenet(net: "nn.Module") -> dict[str, str]:
+    stages = name_stages("conv1", "conv3", "inception3b", "inception4e", "inception5b")
+    return stages | _name_children(net, "pool", "inception", "fc")
+
+
+def _name_inception(net: "nn.Module") -> dict[str, str]:
+    stages = name_stages("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c")
+    return stages | _name_children(net, "pool", "Conv2d", "Mixed", "fc")
+
+
+def _name_children(net: "nn.Module", *shown: str) -> dict[str, str]:
     names = {path.replace("maxpool", "pool"): path for path, _ in net.named_children()}
-    return name_stages(*stages) | {
-        name: path for name, path in names.items() if name.startswith(shown)
-    }
+    return {name: path for name, path in names.items() if name.startswith(shown)}
 
 
 def _name_resnet(net: "nn.Module") -> dict[str, str]:
@@ -124,12 +129,22 @@ def _rename_densenet(state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
     return {old.sub(r"\1\2.", name): value for name, value in state.items()}
 
 
-@dataclass(frozen=True)
-class Family:
-    """Nets of one class of torchvision's.
+def _make_family(
+    kind: str,
+    paper: str,
+    nets: Mapping[str, str],
+    layers: Namer,
+    *,
+    input_size: int = 224,
+    style: Style = "imagenet",
+    adapt: Callable[[Mapping[str, "Tensor"]], dict[str, "Tensor"]] = dict,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    weights: Mapping[str, tuple[WeightSource, ...]] = MappingProxyType({}),
+) -> dict[str, Entry]:
+    """Describe the nets of one class of torchvision's.
 
-    Attributes:
-        kind: Name of the class.
+    Args:
+        kind: The class, with its home in ``torchvision.models``.
         paper: Authors, year and arXiv number.
         nets: Names and titles.
         layers: Names their layers.
@@ -139,110 +154,21 @@ class Family:
         options: Arguments of torchvision's function.
         weights: Weights beside torchvision's own, by name of the net.
     """
-
-    kind: str
-    paper: str
-    nets: Mapping[str, str]
-    layers: Namer
-    input_size: int = 224
-    style: Style = "imagenet"
-    adapt: Callable[[Mapping[str, "Tensor"]], dict[str, "Tensor"]] = dict
-    options: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, tuple[WeightSource, ...]] = field(default_factory=dict)
-
-
-# the change of range is part of vizcnn's preprocessing, not of the net
-_PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": False}
-
-FAMILIES = (
-    Family(
-        "AlexNet",
-        "Krizhevsky 2014 (arXiv 1404.5997)",
-        {"torchvision-alexnet": "AlexNet (torchvision)"},
-        _name_alexnet,
-    ),
-    Family(
-        "VGG",
-        "Simonyan & Zisserman 2014 (arXiv 1409.1556)",
-        {
-            f"vgg{depth}{norm}": f"VGG-{depth}{title}"
-            for norm, title in (("", ""), ("_bn", " with batch normalisation"))
-            for depth in (11, 13, 16, 19)
-        },
-        name_vgg,
-        weights={
-            "vgg16": (
-                onnx_zoo(
-                    "torchvision",
-                    "vgg/model/vgg16-12.onnx",
-                    "722c42f53ca03a5480296bf8f9c85a151de3eed9ec982d7d2302ff6e2900c67b",
-                    553_437_752,
-                    "Apache-2.0",
-                ),
-            )
-        },
-    ),
-    Family(
-        "GoogLeNet",
-        "Szegedy et al. 2014 (arXiv 1409.4842)",
-        {"googlenet": "GoogLeNet"},
-        partial(
-            _name_inception,
-            ("conv1", "conv3", "inception3b", "inception4e", "inception5b"),
-            ("pool", "inception", "fc"),
-        ),
-        style="half",
-        adapt=_drop_side_branches,
-        options=_PLAIN,
-    ),
-    Family(
-        "ResNet",
-        "He et al. 2015 (arXiv 1512.03385)",
-        {f"resnet{depth}": f"ResNet-{depth}" for depth in (18, 34, 50, 101, 152)},
-        _name_resnet,
-    ),
-    Family(
-        "SqueezeNet",
-        "Iandola et al. 2016 (arXiv 1602.07360)",
-        {f"squeezenet1_{minor}": f"SqueezeNet 1.{minor}" for minor in (0, 1)},
-        _name_squeezenet,
-    ),
-    Family(
-        "DenseNet",
-        "Huang et al. 2016 (arXiv 1608.06993)",
-        {f"densenet{depth}": f"DenseNet-{depth}" for depth in (121, 161, 169, 201)},
-        _name_densenet,
-        adapt=_rename_densenet,
-    ),
-    Family(
-        "Inception3",
-        "Szegedy et al. 2015 (arXiv 1512.00567)",
-        {"inception_v3": "Inception v3"},
-        partial(
-            _name_inception,
-            ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"),
-            ("pool", "Conv2d", "Mixed", "fc"),
-        ),
-        input_size=299,
-        style="half",
-        adapt=_drop_side_branches,
-        options=_PLAIN,
-    ),
-    Family(
-        "MobileNetV2",
-        "Sandler et al. 2018 (arXiv 1801.04381)",
-        {"mobilenet_v2": "MobileNet v2"},
-        _name_mobilenet,
-    ),
-)
-
-
-def name_torchvision_layers(module: "nn.Module") -> dict[str, str]:
-    """Give canonical layer names and module paths; empty if the net is not torchvision's."""
-    kind = type(module)
-    if not kind.__module__.startswith("torchvision.models."):
-        return {}
-    return next((part.layers(module) for part in FAMILIES if part.kind == kind.__name__), {})
+    family = {}
+    for name, title in nets.items():
+        builder = name.removeprefix("torchvision-")
+        family[name] = Entry(
+            name=name,
+            title=title,
+            paper=paper,
+            kind=f"torchvision.models.{kind}",
+            make=partial(_build, builder, options),
+            variants={"torchvision": Variant("as torchvision defines it", {}, input_size, style)},
+            layers=layers,
+            weights=partial(_list_weights, builder, weights.get(name, ())),
+            adapt=adapt,
+        )
+    return family
 
 
 def _build(
@@ -270,42 +196,102 @@ def _is_classifier(member: Any) -> bool:
 
 def _read_member(member: Any) -> WeightSource:
     accuracies = member.meta["_metrics"]["ImageNet-1K"]
-    file = os.path.basename(member.url)  # noqa: PTH119 - an address, not a path
     return WeightSource(
-        kind="torchvision",
         label=member.name,
         variant="torchvision",
         url=member.url,
-        file=file,
-        sha256=file.rsplit("-", 1)[1].removesuffix(".pth"),
-        size=None,
-        licence="BSD-3-Clause (torchvision); ImageNet's terms of access may apply",
-        top1=round(accuracies["acc@1"] / 100, 5),
-        top5=round(accuracies["acc@5"] / 100, 5),
-        note=f"torchvision's {member.name}, measured by torchvision",
+        sha256=member.url.rsplit("-", 1)[1].removesuffix(".pth"),
+        origin=Provenance(
+            source="torchvision",
+            data=IMAGENET,
+            licence="BSD-3-Clause (torchvision); ImageNet's terms of access may apply",
+            top1=round(accuracies["acc@1"] / 100, 5),
+            top5=round(accuracies["acc@5"] / 100, 5),
+            note=f"torchvision's {member.name}, measured by torchvision",
+        ),
         resize=member.transforms.keywords.get("resize_size"),
     )
 
 
-def _make_entry(family: Family, name: str) -> Entry:
-    builder = name.removeprefix("torchvision-")
-    form = Variant("as torchvision defines it", {}, family.input_size, family.style)
-    return Entry(
-        name=name,
-        title=family.nets[name],
-        paper=family.paper,
-        make=partial(_build, builder, family.options),
-        variants={"torchvision": form},
-        layers=family.layers,
-        weights=partial(_list_weights, builder, family.weights.get(name, ())),
-        adapt=family.adapt,
-    )
-
+# the change of range is part of vizcnn's preprocessing, not of the net
+_PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": False}
 
 TORCHVISION_NETS: Mapping[str, Entry] = MappingProxyType(
-    {name: _make_entry(family, name) for family in FAMILIES for name in family.nets}
+    {
+        **_make_family(
+            "alexnet.AlexNet",
+            "Krizhevsky 2014 (arXiv 1404.5997)",
+            {"torchvision-alexnet": "AlexNet (torchvision)"},
+            _name_alexnet,
+        ),
+        **_make_family(
+            "vgg.VGG",
+            "Simonyan & Zisserman 2014 (arXiv 1409.1556)",
+            {
+                f"vgg{depth}{norm}": f"VGG-{depth}{title}"
+                for norm, title in (("", ""), ("_bn", " with batch normalisation"))
+                for depth in (11, 13, 16, 19)
+            },
+            name_vgg,
+            weights={
+                "vgg16": (
+                    onnx_zoo(
+                        "torchvision",
+                        "vgg/model/vgg16-12.onnx",
+                        "722c42f53ca03a5480296bf8f9c85a151de3eed9ec982d7d2302ff6e2900c67b",
+                        553_437_752,
+                        "Apache-2.0",
+                    ),
+                )
+            },
+        ),
+        **_make_family(
+            "googlenet.GoogLeNet",
+            "Szegedy et al. 2014 (arXiv 1409.4842)",
+            {"googlenet": "GoogLeNet"},
+            _name_googlenet,
+            style="half",
+            adapt=_drop_side_branches,
+            options=_PLAIN,
+        ),
+        **_make_family(
+            "resnet.ResNet",
+            "He et al. 2015 (arXiv 1512.03385)",
+            {f"resnet{depth}": f"ResNet-{depth}" for depth in (18, 34, 50, 101, 152)},
+            _name_resnet,
+        ),
+        **_make_family(
+            "squeezenet.SqueezeNet",
+            "Iandola et al. 2016 (arXiv 1602.07360)",
+            {f"squeezenet1_{minor}": f"SqueezeNet 1.{minor}" for minor in (0, 1)},
+            _name_squeezenet,
+        ),
+        **_make_family(
+            "densenet.DenseNet",
+            "Huang et al. 2016 (arXiv 1608.06993)",
+            {f"densenet{depth}": f"DenseNet-{depth}" for depth in (121, 161, 169, 201)},
+            _name_densenet,
+            adapt=_rename_densenet,
+        ),
+        **_make_family(
+            "inception.Inception3",
+            "Szegedy et al. 2015 (arXiv 1512.00567)",
+            {"inception_v3": "Inception v3"},
+            _name_inception,
+            input_size=299,
+            style="half",
+            adapt=_drop_side_branches,
+            options=_PLAIN,
+        ),
+        **_make_family(
+            "mobilenetv2.MobileNetV2",
+            "Sandler et al. 2018 (arXiv 1801.04381)",
+            {"mobilenet_v2": "MobileNet v2"},
+            _name_mobilenet,
+        ),
+    }
 )
-"""Torchvision's nets by name."""
+"""Torchvision's nets by name, a family after the other."""
 
 
 def imagenet_classes() -> tuple[str, ...]:
