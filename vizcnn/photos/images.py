@@ -235,13 +235,9 @@ def centre_square(photo: Image.Image, size: int) -> Tensor:
         >>> centre_square(Image.new("RGB", (300, 200)), 144).shape
         torch.Size([3, 144, 144])
     """
-    return torch.from_numpy(np.array(_fit_square(photo, size))).permute(2, 0, 1).contiguous()
-
-
-def _fit_square(photo: Image.Image, size: int) -> Image.Image:
-    if photo.size == (size, size):
-        return photo
-    return ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
+    if photo.size != (size, size):
+        photo = ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:

@@ -96,7 +96,9 @@ class ModelCard:
             f"# {self.model}: {_cell(self.data.name)}",
             _table(("", ""), _list_facts(self)),
             "## Accuracy on the validation photos",
-            _describe_accuracy(self.accuracy),
+            f"Top-1 {self.accuracy.top1:.1%}, top-5 {self.accuracy.top5:.1%}, mean of the classes' "
+            f"top-1 {self.accuracy.mean_class_top1:.1%}; {self.accuracy.photos:,} photos, one "
+            "centre crop each, the 16-bit weights of this file computed in 32 bits.",
             "## First layer",
             _describe_filters(self.filters),
             "## Recipe",
@@ -162,14 +164,6 @@ def _list_facts(card: ModelCard) -> list[tuple[Any, ...]]:
     if card.began_with:
         facts.append(("began with", describe_beginning(card.began_with)))
     return [*facts, ("note", card.data.note)] if card.data.note else facts
-
-
-def _describe_accuracy(accuracy: Accuracy) -> str:
-    return (
-        f"Top-1 {accuracy.top1:.1%}, top-5 {accuracy.top5:.1%}, mean of the classes' top-1 "
-        f"{accuracy.mean_class_top1:.1%}; {accuracy.photos:,} photos, one centre crop each, "
-        "the 16-bit weights of this file computed in 32 bits."
-    )
 
 
 def _list_filters(filters: FilterMeasures) -> dict[str, Any]:

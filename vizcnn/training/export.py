@@ -84,14 +84,23 @@ def export_run(
     recipe = Recipe(**complete_settings(state.recipe))
     start = _recall_start(state, recipe, began_with)
     preprocessing = recipe_preprocessing(recipe)
-    net = find_trained(recipe.model).make(**net_options(recipe, len(state.classes))).eval()
+    options = net_options(recipe, len(state.classes))
+    net = find_trained(recipe.model).make(**options).eval()
     net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
     accuracy = measure_accuracy(
         net.to(device), validation, preprocessing, recipe.crop, device, progress=progress
     )
     card = ModelCard(
-        **_describe_run(state, recipe),
-        **_count_photos(photos, validation),
+        model=recipe.model,
+        options=options,
+        classes=name_classes(state.classes),
+        recipe=recipe.to_dict(),
+        epochs=len(state.history),
+        seed=recipe.seed,
+        learning_curve=tuple(state.history),
+        train_photos=len(photos),
+        val_photos=len(validation),
+        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
         parameters=sum(value.numel() for value in net.parameters()),
         data=data,
         device=describe_device(device),
@@ -130,26 +139,6 @@ def _write_first_layers(path: Path, layers: Mapping[int, Tensor], card: ModelCar
     }
     chosen = choose_epochs(layers)
     save_first_layers(path, {epoch: layers[epoch] for epoch in chosen}, record)
-
-
-def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
-    return {
-        "model": recipe.model,
-        "options": net_options(recipe, len(state.classes)),
-        "classes": name_classes(state.classes),
-        "recipe": recipe.to_dict(),
-        "epochs": len(state.history),
-        "seed": recipe.seed,
-        "learning_curve": tuple(state.history),
-    }
-
-
-def _count_photos(photos: PhotoFolder, validation: PhotoFolder) -> dict[str, Any]:
-    return {
-        "train_photos": len(photos),
-        "val_photos": len(validation),
-        "unreadable_photos": len(photos.unreadable) + len(validation.unreadable),
-    }
 
 
 def name_classes(folders: Sequence[str]) -> tuple[str, ...]:

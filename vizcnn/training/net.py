@@ -81,7 +81,9 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
         torch.default_generator.manual_seed(recipe.seed)
         net = _build(recipe, {**net_options(recipe, classes), "dropout": recipe.dropout})
         layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-        gain = _choose_gain(net)
+        squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
+        # what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4
+        gain = 4.0 if squashes else math.sqrt(2)
         for layer in layers:
             nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
             if layer.bias is not None:
@@ -89,12 +91,6 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
         nn.init.normal_(layers[0].weight, std=recipe.first_layer_std)
         nn.init.normal_(layers[-1].weight, std=0.01)
     return net
-
-
-def _choose_gain(net: nn.Module) -> float:
-    """Give what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4."""
-    squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
-    return 4.0 if squashes else math.sqrt(2)
 
 
 def _build(recipe: Recipe, options: dict[str, Any]) -> nn.Module:

@@ -135,20 +135,26 @@ def _receive(url: str, part: Path, size: int | None, progress: Progress, opener:
     if begun:
         request.add_header("Range", f"bytes={begun}-")
     answer = _open(opener, request, part)
-    if answer is None:  # the server has nothing after what is here: that may be all of it
+    if answer is None:  # what is here may be all of it
         return
     with answer:
-        begun = begun if _continues(answer, begun) else 0
-        total = _expected_bytes(answer, begun, size)
+        place: str = answer.headers.get("Content-Range", "")
+        if not (answer.status == 206 and place.startswith(f"bytes {begun}-")):
+            begun = 0  # the server sends all of it again
+        length = answer.headers.get("Content-Length")
+        total = begun + int(length) if length is not None else size
         steps = math.ceil((total - begun) / CHUNK) if total is not None else None
         with part.open("ab" if begun else "wb") as file:
             chunks = _read_chunks(answer, url)
             for chunk in progress(chunks, label=part.stem, total=steps, unit="MiB"):
                 file.write(chunk)
-    _check_length(part, total)
+    got = part.stat().st_size
+    if total is not None and got < total:
+        raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
 
 
-def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManager[Any] | None:
+def _open(opener: Opener, request: Request, part: Path) -> Any:
+    """Open an address; None if the server has nothing after what is in the part file."""
     try:
         return opener(request)
     except HTTPError as error:
@@ -166,17 +172,6 @@ def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManage
         ) from None
 
 
-def _continues(answer: Any, begun: int) -> bool:
-    """Tell whether the answer goes on from where the part file ends."""
-    place: str = answer.headers.get("Content-Range", "")
-    return bool(answer.status == 206) and place.startswith(f"bytes {begun}-")
-
-
-def _expected_bytes(answer: Any, begun: int, size: int | None) -> int | None:
-    length = answer.headers.get("Content-Length")
-    return begun + int(length) if length is not None else size
-
-
 def _read_chunks(answer: Any, url: str) -> Iterator[bytes]:
     while True:
         try:
@@ -186,12 +181,6 @@ def _read_chunks(answer: Any, url: str) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
-
-
-def _check_length(part: Path, total: int | None) -> None:
-    got = part.stat().st_size
-    if total is not None and got < total:
-        raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
 
 
 def _explain_cut(what: str, reason: str) -> str:

@@ -161,7 +161,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name.
     """
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(_say_damaged(path, error)) from None
+    else:
+        state = _read_pickle(path)
     return {
         name: value.float() if value.is_floating_point() else value for name, value in state.items()
     }
@@ -186,14 +193,6 @@ def check_file(path: Path) -> None:
         raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(_say_damaged(path, error)) from None
-
-
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
@@ -214,12 +213,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
                 f"{type(value).__name__}; needed: tensors by name, bare or under "
                 + " or ".join(repr(key) for key in _STATE_KEYS)
             )
-    return _strip_prefix(state)
-
-
-def _strip_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo what torch.nn.DataParallel does to names."""
-    if state and all(name.startswith("module.") for name in state):
+    if state and all(name.startswith("module.") for name in state):  # torch.nn.DataParallel's
         return {name.removeprefix("module."): value for name, value in state.items()}
     return state
 

@@ -107,8 +107,13 @@ def _read_weights(
         if path:
             sha256 = check_hash(path, source.sha256)
             return _read_source(entry, source, path, sha256, options)
-    if weights == "ndf" or (weights in ("auto", "imagenet") and _has_ndf(entry)):
-        return _finish(_read_ndf_for(entry), variant, options)
+    if weights == "ndf" and entry.name != NDF_NET:
+        raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
+    if weights == "ndf" or (
+        weights in ("auto", "imagenet") and entry.name == NDF_NET and find_ndf() is not None
+    ):
+        told = replace(read_ndf(), variant=entry.default_variant)
+        return _finish(told, variant, options)
     here = weights == "auto" and variant is None and find_bundled(entry, bundle)
     if weights == "bundled" or here:
         return _finish(read_bundled(entry, bundle), variant, options)
@@ -125,16 +130,6 @@ def _finish(weights: Weights, variant: str | None, options: dict[str, Any]) -> W
             f"leave variant={variant!r} out"
         )
     return replace(weights, options={**weights.options, **options})
-
-
-def _has_ndf(entry: Entry) -> bool:
-    return entry.name == NDF_NET and find_ndf() is not None
-
-
-def _read_ndf_for(entry: Entry) -> Weights:
-    if entry.name != NDF_NET:
-        raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
-    return replace(read_ndf(), variant=entry.default_variant)
 
 
 def _read_source(

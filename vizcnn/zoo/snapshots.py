@@ -122,25 +122,22 @@ def _read(path: Path) -> Snapshots:
             f"*{SNAPSHOTS_SUFFIX}, as vizcnn train writes it beside the weights"
         )
     try:
-        snapshots = _put_together(json.loads(text), read_state(path))
+        record, state = json.loads(text), read_state(path)
+        layers = sorted((_parse(name), name) for name in state)
+        top1 = [record["top1"][name] for _, name in layers]
+        snapshots = Snapshots(
+            model=str(record["model"]),
+            epochs=tuple(epoch for epoch, _ in layers),
+            weights=tuple(state[name] for _, name in layers),
+            top1=tuple(None if share is None else float(share) for share in top1),
+            note=str(record["note"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"the first layers in {str(path)!r} are damaged ({error!r})") from None
     shapes = {layer.shape for layer in snapshots.weights}
     if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
         raise WeightsError(f"the first layers in {str(path)!r} are damaged: not of one shape")
     return snapshots
-
-
-def _put_together(record: Mapping[str, Any], state: Mapping[str, Tensor]) -> Snapshots:
-    layers = sorted((_parse(name), name) for name in state)
-    top1 = [record["top1"][name] for _, name in layers]
-    return Snapshots(
-        model=str(record["model"]),
-        epochs=tuple(epoch for epoch, _ in layers),
-        weights=tuple(state[name] for _, name in layers),
-        top1=tuple(None if share is None else float(share) for share in top1),
-        note=str(record["note"]),
-    )
 
 
 def _name(epoch: int) -> str:
