@@ -14,6 +14,7 @@ from vizcnn.basics.errors import ModelError, WeightsError
 from vizcnn.zoo import registry
 from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, read_registrations
 from vizcnn.zoo.listing import list_models
+from vizcnn.zoo.torchvision_nets import TORCHVISION_NETS
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +24,11 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_net_has_sources_with_licence_and_sum() -> None:
+def test_sources_have_licence_and_sum() -> None:
     rows = list_models()
     assert tuple(row.name for row in rows) == MODEL_NAMES
     for row in rows:
-        assert row.sources or row.name == "vgg16-c"  # whose weights are not offered
+        assert row.sources or row.name not in TORCHVISION_NETS
         assert row.layers == {}
         for source in row.sources:
             assert source.licence
