@@ -95,8 +95,11 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
 
 def _build(recipe: Recipe, options: dict[str, Any]) -> nn.Module:
     make = find_trained(recipe.model).make
-    if not options.keys() <= inspect.signature(make).parameters.keys():
+    unknown = sorted(options.keys() - inspect.signature(make).parameters.keys())
+    if "hidden" in unknown:
         raise ModelError(f"the widths of {recipe.model} are fixed: leave hidden out")
+    if unknown:
+        raise ModelError(f"{recipe.model} cannot be trained: its class has no {unknown[0]!r}")
     try:
         return make(**options)
     except RuntimeError:  # a feature map of no pixels

@@ -220,7 +220,7 @@ def net(
         layers: Names its layers.
         weights: ImageNet weights that can be fetched, the preferred first.
         trained_as: Options that ``vizcnn train`` adds for small inputs; None keeps it from
-            training the net.
+            training it; its class then takes ``classes``, ``input_size`` and ``dropout``.
         order: Place in lists of nets.
 
     Returns:
