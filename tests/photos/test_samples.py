@@ -29,7 +29,9 @@ def test_samples_give_way_to_files_and_mistyped_ones_are_named(tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "retina", "rocket"])
 def test_samples_are_what_scikit_image_gives_by_that_name(name):
-    np.testing.assert_array_equal(read_photo(find_sample(name)), getattr(skimage.data, name)())
+    path = find_sample(name)
+    assert path is not None
+    np.testing.assert_array_equal(read_photo(path), getattr(skimage.data, name)())
 
 
 def test_a_missing_scikit_image_is_told(monkeypatch):
