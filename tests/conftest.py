@@ -1,9 +1,12 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 import vizcnn
+from tests.support.browser import Browser, open_browser
 from tests.support.small_zoo import make_model
 
 
@@ -28,3 +31,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Share one window: what a test sets, the next one may find."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
