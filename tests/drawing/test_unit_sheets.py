@@ -134,7 +134,7 @@ def test_posters_are_slides_with_every_block_in_both_halves(tmp_path, count, sha
         assert (right - left) / (bottom - top) == pytest.approx(shape[1] / shape[0])
     for index, (image, block) in enumerate(zip(axes.images, [*blocks, *blocks], strict=True)):
         wanted = block.projections if index < count else block.patches
-        assert np.array_equal(image.get_array(), wanted)
+        assert np.array_equal(np.asarray(image.get_array()), wanted)
     for index, one in enumerate(extents):
         for other in extents[index + 1 :]:
             apart = one[1] < other[0] or other[1] < one[0] or one[2] < other[3]

@@ -22,7 +22,8 @@ from vizcnn.zoo.naming import name_layers
 
 def watch_shapes(net, x):
     """Give the output shapes of every module, by path, and the net's output."""
-    shapes, hooks = {}, []
+    shapes: dict[str, list[torch.Size]] = {}
+    hooks = []
     for path, part in net.named_modules():
         hooks.append(
             part.register_forward_hook(
@@ -174,7 +175,7 @@ def test_blur_comes_after_the_relu_of_a_convolution():
     model = vizcnn.load("alexnet", weights=None, hidden=8, input_size=67)
     x = torch.randn(1, 3, 67, 67, generator=torch.Generator().manual_seed(0))
     first = model.module.get_submodule("features.conv1")
-    dense = F.relu(F.conv2d(x, first.weight, first.bias))
+    dense = F.relu(F.conv2d(x, first.get_parameter("weight"), first.get_parameter("bias")))
     padded = F.pad(dense, (1, 1, 1, 1), mode="reflect").unfold(2, 3, 4).unfold(3, 3, 4)
     expected = (padded * binomial_kernel(3).float()).sum(dim=(-2, -1))
     blurred = insert_blur(model.module, 3)
@@ -184,25 +185,24 @@ def test_blur_comes_after_the_relu_of_a_convolution():
 
 
 def test_blur_comes_after_a_convolution_whose_relu_is_not_seen():
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    conv = nn.Conv2d(3, 4, 3, stride=2)
+    net = nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU()).eval()
     x = torch.randn(1, 3, 11, 11)
-    dense = F.conv2d(x, net[0].weight, net[0].bias)
+    dense = F.conv2d(x, conv.weight, conv.bias)
     expected = net[2](net[1](BlurPool(5, 2)(dense)))
     torch.testing.assert_close(insert_blur(net, 5)(x), expected)
 
 
 def test_shared_relu_is_blurred_only_where_it_subsamples():
-    relu, pool = nn.ReLU(), nn.MaxPool2d(2)
-    net = nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=2), relu, pool, nn.Conv2d(4, 4, 3, padding=1), relu, pool
-    )
+    conv, relu, pool = nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)
+    net = nn.Sequential(conv, relu, pool, nn.Conv2d(4, 4, 3, padding=1), relu, pool)
     blurred = insert_blur(net, 3)
     x = torch.randn(2, 3, 21, 21)
-    rectified = BlurPool(3, 2)(F.relu(F.conv2d(x, net[0].weight, net[0].bias)))
+    rectified = BlurPool(3, 2)(F.relu(F.conv2d(x, conv.weight, conv.bias)))
     pooled = BlurPool(3, 2)(F.max_pool2d(rectified, 2, 1))
     expected = BlurPool(3, 2)(F.max_pool2d(F.relu(net[3](pooled)), 2, 1))
     torch.testing.assert_close(blurred(x), expected)
-    assert blurred[2] is blurred[5]
+    assert blurred.get_submodule("2") is blurred.get_submodule("5")
     assert net[1] is net[4] is relu
 
 
@@ -239,7 +239,8 @@ def test_gradient_flows_to_input_and_weights():
     assert torch.autograd.gradcheck(BlurPool(3, (2, 3)), x)
     blurred = insert_blur(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU()), 3)
     blurred(torch.randn(1, 3, 9, 9)).sum().backward()
-    assert blurred[0].weight.grad.abs().min() > 0
+    gradients = [weight.grad for weight in blurred.parameters()]
+    assert all(gradient is not None and gradient.abs().min() > 0 for gradient in gradients)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -274,7 +275,7 @@ def test_layers_of_a_net_with_blur_can_be_projected(name):
     pixels = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     gradient = vizcnn.Projector(blurred, "gradient").project(pixels, "conv3", unit=[0])
     leaf = pixels.clone().requires_grad_()
-    reached = {}
+    reached: dict[str, torch.Tensor] = {}
     hook = blurred.module.get_submodule(blurred.layers["conv3"]).register_forward_hook(
         lambda part, args, output: reached.update(maps=output)
     )

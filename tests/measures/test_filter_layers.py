@@ -47,7 +47,7 @@ def branches():
 
 def test_first_layer_is_on_pixels_by_the_chain_rule():
     path, weight = find_first_filters(MODEL)
-    module = MODEL.module[0]
+    module = MODEL.module.get_submodule("0")
     pixels = torch.rand(1, 3, SIZE, SIZE)
     inputs = MODEL.preprocessing.normalise(pixels)
     zero = MODEL.preprocessing.normalise(torch.zeros_like(pixels))

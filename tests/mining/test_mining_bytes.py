@@ -64,7 +64,7 @@ def test_a_broken_run_goes_on(tmp_path, whole, stops):
     photos, file = NoisePhotos(LOOKS), tmp_path / "index"
     for stop in stops:
 
-        def break_off(items, *, initial, stop=stop, **options):
+        def break_off(items, *, label, total=None, unit="it", initial=0, stop=stop):
             for number, _ in enumerate(items, start=initial + 1):
                 if number >= stop:
                     raise KeyboardInterrupt
@@ -80,7 +80,7 @@ def test_a_broken_run_goes_on(tmp_path, whole, stops):
 def test_progress_starts_where_the_run_goes_on(tmp_path):
     told = []
 
-    def progress(items, *, label, total, unit, initial):
+    def progress(items, *, label, total=None, unit="it", initial=0):
         told.append((label, total, unit, initial))
         for done, item in enumerate(items, start=1):
             if initial == 0 and done == 33:

@@ -46,6 +46,7 @@ def test_boxes_are_where_the_gradient_reaches(name, variant, monkeypatch):
     stages = {layer: layers[layer] for layer in select_layers(module, [list_stages(module)])}
     paths = {**stages, **{layer: layers[layer] for layer in ("pool5", "fc6") if layer in layers}}
     recording = record_shapes(module, size)
+    assert recording.input is not None
     outputs = {path: recording.find_output(path) for path in paths.values()}
     places = {path: choose_places(output) for path, output in outputs.items()}
     boxes = {

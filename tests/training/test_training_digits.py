@@ -137,7 +137,7 @@ def test_settings_of_an_older_version_are_completed():
 def test_sigmoids_start_with_larger_weights_than_rectifiers():
     for variant, scale in (("modern", 2**0.5), ("classic", 4.0)):
         net = build_net(usual_recipe("lenet", variant=variant), 10)
-        weight = net.get_submodule("features.conv3").weight
+        weight = net.get_parameter("features.conv3.weight")
         assert weight.std().item() == pytest.approx(scale / 400**0.5, rel=0.02)
 
 

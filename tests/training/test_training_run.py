@@ -44,7 +44,7 @@ def fail_with(error):
 
 
 def test_run_trains_and_reports_every_epoch(data, tmp_path):
-    records = []
+    records: list[dict[str, float]] = []
     run = make_run(data, tmp_path / "new" / "checkpoint.pt")
     before = first_convolution(run.net).weight.detach().clone()
     run.run(report=records.append)
@@ -125,7 +125,7 @@ def test_finished_run_has_nothing_to_do(data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     recipe = replace(RECIPE, epochs=1)
     make_run(data, path, recipe).run()
-    records = []
+    records: list[dict[str, float]] = []
     make_run(data, path, recipe).run(report=records.append)
     assert records == []
 

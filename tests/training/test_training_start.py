@@ -257,6 +257,7 @@ def test_start_of_a_checkpoint_that_does_not_tell_is_given_at_the_export(run, st
     assert read_first_layers(bare.first_layers).note == note
     given = export_run(old, *photos, tmp_path / "given", SOURCE, began_with=start.began_with)
     whole = export(run, tmp_path / "whole")
+    assert given.first_layers is not None and whole.first_layers is not None
     assert given.card_json.read_bytes() == whole.card_json.read_bytes()
     assert given.first_layers.read_bytes() == whole.first_layers.read_bytes()
 
@@ -287,7 +288,9 @@ def test_checkpoint_that_does_not_tell_learns_it_from_the_file(run, data, start,
 @pytest.mark.parametrize("form", ["modern", "classic"])
 def test_weights_of_another_form_are_refused(tmp_path, former, form):
     options = {"classes": 3, "input_size": 32} | ({"form": form} if form == "classic" else {})
-    record = replace(read_metadata(former.weights), model="lenet", options=options)
+    metadata = read_metadata(former.weights)
+    assert metadata is not None
+    record = replace(metadata, model="lenet", options=options)
     save_weights(tmp_path / "lenet.safetensors", build_own_net("lenet", **options), record)
     same, other = (form, "classic") if form == "modern" else (form, None)
     recipe = usual_recipe("lenet", variant=same)

@@ -101,6 +101,7 @@ def test_file_is_16_bits_and_tells_what_it_is(exported):
 
 def test_export_of_the_checkpoint_gives_the_same_first_layers(run, exported, tmp_path):
     again = export_run(read_checkpoint(run.path), run.photos, run.validation, tmp_path, SOURCE)
+    assert again.first_layers is not None
     assert again.first_layers.read_bytes() == exported.first_layers.read_bytes()
 
 

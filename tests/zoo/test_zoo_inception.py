@@ -42,7 +42,7 @@ def check(net, images, layer, path, method):
     projector = Projector(net, method, passes_over_normalisation=False)
     projection = projector.project(images, layer, "top", count=1)
     module = getattr(net, "module", net)
-    unit = projection.units[0].item()
+    unit = int(projection.units[0])
     pixels = images if net is module else net.preprocessing.normalise(images)
     wanted = reference_projection(module, pixels, path, unit, method)
     if net is not module:
