@@ -44,7 +44,8 @@ def test_boxes_are_where_the_gradient_reaches(name, variant, monkeypatch):
     module, size = build(name, variant)
     layers = name_layers(module)
     stages = {layer: layers[layer] for layer in select_layers(module, [list_stages(module)])}
-    paths = {**stages, **{layer: layers[layer] for layer in ("pool5", "fc6") if layer in layers}}
+    ends = {layer: layers[layer] for layer in ("pool5", "fc6") if layer in layers}
+    paths = stages | ends
     recording = record_shapes(module, size)
     assert recording.input is not None
     outputs = {path: recording.find_output(path) for path in paths.values()}
