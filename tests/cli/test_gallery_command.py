@@ -27,6 +27,7 @@ def read(folder) -> TopManifest:
     return manifest
 
 
+@pytest.mark.slow
 def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     write_photos(tmp_path / "my photos", 8)
     arguments = ("--top", 2, "--per-photo", 2, "--scale", "shared", "--method", "guided")

@@ -110,6 +110,7 @@ def test_without_data_the_sample_patches_are_mined():
     assert re.match(r"\d+ photo\(s\), 12 units", result.stdout.splitlines()[1])
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path):
     """As in a terminal, the workers get the signal too; they must neither end nor say anything."""
     paint_photo(tmp_path / "photos" / "0000.png")

@@ -33,6 +33,7 @@ def test_prints_a_table_and_writes_a_gallery():
     assert "middle of the image" in manifest.place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "layers"),
     [
@@ -61,6 +62,7 @@ def test_json_is_the_manifest():
     assert told["manifest"]["kind"] == "receptive"
 
 
+@pytest.mark.slow
 def test_weights_are_random_unless_asked_for(monkeypatch):
     asked = []
     load = vizcnn.load

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
@@ -47,9 +48,14 @@ def make_strip(count, name="conv3", note="512 maps, 14 × 14\nsees 207 × 207 px
 
 
 def list_texts(figure) -> list[Text]:
+    parts = [*figure.texts, *figure.legends]
+    for axes in figure.axes:
+        # an axes without axis still makes its ticks when it is asked for them, which takes long
+        parts += [part for part in axes.get_children() if axes.axison or not isinstance(part, Axis)]
     return [
         text
-        for text in figure.findobj(Text)
+        for part in parts
+        for text in part.findobj(Text)
         if text.get_visible() and text.get_text() and (text.axes is None or text in text.axes.texts)
     ]
 
@@ -77,6 +83,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [1, 9, 16])
 @pytest.mark.parametrize("layers", [1, 3, 5])
 def test_summary_holds_its_texts_apart(layers, units):
@@ -93,6 +100,7 @@ def test_summary_holds_its_texts_apart(layers, units):
     assert texts.count("9 of 16 units") == (layers if units == 16 else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [1, 4, 9, 16])
 @pytest.mark.parametrize("layers", [1, 3, 5, 12])
 def test_summary_fills_a_slide_with_tiles_of_a_sensible_size(layers, units):
@@ -134,6 +142,7 @@ def test_layer_holds_its_texts_apart(units):
     assert figure.get_size_inches()[0] <= SLIDE_WIDTH
 
 
+@pytest.mark.slow
 def test_layer_of_thousands_of_units_draws_the_first_and_says_so():
     strip = make_strip(1)
     figure = draw_layer(LayerStrip("fc6", "note", strip.pairs * 4096), "title", CAPTION)
@@ -142,6 +151,7 @@ def test_layer_of_thousands_of_units_draws_the_first_and_says_so():
     assert f"the first {MOST_UNITS} of 4096 units are drawn" in flat(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", [LONG_TITLE, "W" * 300, "猫" * 200, "a\x07b\udcff", ""])
 def test_long_and_odd_titles_and_captions_stay_on_every_figure(title):
     for figure in (

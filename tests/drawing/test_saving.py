@@ -52,6 +52,7 @@ def test_files_are_the_same_bytes_on_repeat(tmp_path, name, monkeypatch):
     assert one == two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FIGURE_FORMATS)
 def test_figures_have_their_format_and_ignore_the_users_style(tmp_path, kind):
     save_figure(draw(), tmp_path / f"usual.{kind}")
@@ -115,6 +116,7 @@ def test_objects_are_never_pickled(tmp_path):
     assert list_files(tmp_path) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "name", ["猫.jpg", "\udcff.jpg", "a\nb\x07.jpg", "$\\frac$ _^ {.jpg", "🐈"]

@@ -114,6 +114,7 @@ def test_layer_page_has_a_tile_for_every_unit(tmp_path):
         assert image["alt"].startswith("Sheet of unit ")
 
 
+@pytest.mark.slow
 def test_a_layer_page_needs_less_than_half_a_kilobyte_for_a_unit(tmp_path):
     folders = [tmp_path / "few", tmp_path / "many"]
     for folder, units in zip(folders, (10, 210), strict=True):

@@ -114,6 +114,7 @@ def measure_letters(figure):
     return [float(text.get_fontsize()) for text in figure.texts if text.get_text().strip()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_architectures_stay_within_the_slide(name):
     figure = draw_architecture(name, "caption")
@@ -167,6 +168,7 @@ def test_heads_stand_aside_and_shortcuts_are_counted():
     assert not any(box.shortcuts for box in list_boxes("googlenet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_figures_have_the_same_bytes_every_time(tmp_path, kind):
     for name in ("a", "b"):

@@ -152,6 +152,7 @@ def test_odd_nets_keep_their_sizes(name, images):
         torch.testing.assert_close(insert_blur(net, 5)(images.clone()), net(images.clone()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "squeezenet1_1", "mobilenet_v2"])
 def test_nets_of_torchvision_keep_their_sizes_and_names(name):
     net = fill_randomly(build_module(find_entry(name), {"classes": 7}), seed=0)
@@ -271,6 +272,7 @@ def test_what_cannot_be_blurred_is_refused_by_name():
         insert_blur(nn.ReLU(), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet", "zfnet"])
 def test_layers_of_a_net_with_blur_can_be_projected(name):
     model = vizcnn.load(name, weights=None, hidden=8, classes=5, input_size=96)

@@ -20,6 +20,7 @@ def shares(filter):
     return [getattr(numbers, name).item() for name in ("low", "mid", "high")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frequency", "expected"), [(0.0, [1, 0, 0]), (0.17, [0, 1, 0]), (0.4, [0, 0, 1])]
 )

@@ -38,6 +38,7 @@ class TestMeasureGrid:
         values = torch.tensor([measure_grid(noise(48, seed)) for seed in range(200)])
         assert values.mean().item() == pytest.approx(1, abs=0.06)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("slope", "median"), [(0, 0.97), (1, 0.87), (2, 0.71)])
     def test_pictures_without_a_grid_have_the_medians_of_the_docstring(
         self, slope: int, median: float

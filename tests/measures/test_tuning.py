@@ -88,8 +88,9 @@ def test_channels_count_by_their_energy():
     assert opposed["peak"] == pytest.approx(0.15, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_peak_is_the_maximum_of_a_much_finer_transform():
-    filters = torch.randn(20, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    filters = torch.randn(8, 3, 7, 7, generator=torch.Generator().manual_seed(0))
     size = 1024
     power = torch.fft.fft2(filters.double(), s=(size, size)).abs().square().sum(1).flatten(1)
     line = torch.fft.fftfreq(size, dtype=torch.float64)
@@ -145,6 +146,7 @@ def test_size_and_number_of_filters_change_no_measure():
             )
 
 
+@pytest.mark.slow
 def test_noise_has_hardly_an_orientation():
     noise = torch.randn(1000, 3, 7, 7, generator=torch.Generator().manual_seed(2))
     oriented = (measure_tuning(noise).selectivity >= UNORIENTED).double().mean().item()

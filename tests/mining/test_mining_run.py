@@ -36,6 +36,7 @@ def wrap(module, layers=()):
     return replace(make_model(), module=module, layers=dict(layers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_photo", [1, 3])
 def test_equals_plain_loops(tmp_path, per_photo):
     model = make_model()
@@ -214,6 +215,7 @@ def break_off(items, **options):
     return iter(())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_net_is_left_as_it_was(tmp_path, workers):
     model = make_model()

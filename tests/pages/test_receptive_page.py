@@ -49,6 +49,7 @@ def make(photo, folder, **changes):
     return make_receptive_gallery(MODEL, photo, folder, settings, "vizcnn receptive")
 
 
+@pytest.mark.slow
 def test_gallery_is_whole_and_repeats(tmp_path, photo):
     manifests = [make(photo, tmp_path / out) for out in ("one", "two")]
     assert manifests[0] == manifests[1]
@@ -62,6 +63,7 @@ def test_gallery_is_whole_and_repeats(tmp_path, photo):
     assert written.photo == str(photo) and len(written.sha256) == 64
 
 
+@pytest.mark.slow
 def test_manifest_holds_what_was_measured(tmp_path, photo):
     manifest = make(photo, tmp_path / "out")
     assert [layer.name for layer in manifest.layers] == list(LAYERS)
@@ -129,6 +131,7 @@ def test_grey_nets_show_what_they_see(photo):
     )
 
 
+@pytest.mark.slow
 def test_page_shows_figures_and_numbers(tmp_path, photo):
     manifest = make(photo, tmp_path / "o")
     page = write(manifest, tmp_path / "o")["index.html"]
@@ -142,6 +145,7 @@ def test_page_shows_figures_and_numbers(tmp_path, photo):
     check_links({"index.html": page}, tmp_path / "o")
 
 
+@pytest.mark.slow
 def test_page_says_where_geometry_is_unknown_and_links_what_browsers_do_not_show(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", figure_format="pdf")
     layers = tuple(replace(layer, exact=False) for layer in manifest.layers)
@@ -150,6 +154,7 @@ def test_page_says_where_geometry_is_unknown_and_links_what_browsers_do_not_show
     assert page.find_all("img") == [] and {"fields.pdf", "corner.pdf"} <= set(page.links)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY)
 def test_everything_is_escaped(tmp_path, photo, name):
     manifest = make(photo, tmp_path / "out")

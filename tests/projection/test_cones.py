@@ -60,6 +60,7 @@ def check_windows(net, images, layer, rule, count=2):
     return projection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RULES)
 @pytest.mark.parametrize(("name", "layer", "size"), REAL)
 def test_windows_equal_the_whole_image_on_real_nets(name, layer, size, method):

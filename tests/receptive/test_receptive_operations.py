@@ -196,6 +196,7 @@ def measure_changes(function, output, input):
     return [box_of(changes[:, :, k]) for k in range(len(all_positions(output)))]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("name", EXACT)
 def test_boxes_hold_just_the_pixels_that_change_the_output(name):

@@ -39,6 +39,7 @@ def choose_places(output):
     return [(0, 0), middle, (height - 1, width - 1), (0, width - 1), (height - 1, middle[1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), FORMS)
 def test_boxes_are_where_the_gradient_reaches(name, variant, monkeypatch):
     module, size = build(name, variant)
@@ -106,6 +107,7 @@ def test_filters_of_one_pixel_see_no_more():
     assert load_field("vgg16-c", "conv5") == load_field("vgg13", "conv5") == (140, 140)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side"), [("resnet50", 483), ("resnet101", 1027), ("resnet152", 1507)]
 )

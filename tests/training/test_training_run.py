@@ -63,6 +63,7 @@ def test_run_leaves_the_callers_random_numbers_alone(data, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passed", range(8))  # 3 steps, validation, 3 steps, validation
 def test_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, unbroken, passed):
     path = tmp_path / "checkpoint.pt"
@@ -75,6 +76,7 @@ def test_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, unbroken, pas
     assert fingerprint(read_checkpoint(path)) == unbroken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "step"), [(0, 5), (1e9, 3)], ids=["every step", "per epoch"])
 def test_crashed_run_goes_on_from_its_last_checkpoint(data, tmp_path, unbroken, seconds, step):
     path = tmp_path / "checkpoint.pt"
@@ -87,6 +89,7 @@ def test_crashed_run_goes_on_from_its_last_checkpoint(data, tmp_path, unbroken, 
     assert fingerprint(again.state()) == unbroken
 
 
+@pytest.mark.slow
 def test_run_killed_in_the_middle_of_a_save_goes_on(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
     command = [sys.executable, "-m", "tests.support.training_data", str(data), str(path), "5"]
@@ -108,6 +111,7 @@ def hears_ctrl_c():
     signal.signal(signal.SIGINT, former)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
@@ -186,6 +190,7 @@ def test_checkpoint_of_other_classes_is_refused(data, tmp_path):
         load_checkpoint(path, RECIPE, ["ant", "bee", "dog"])
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_number_of_photos_is_refused(data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     more = make_data(tmp_path / "more")
@@ -196,6 +201,7 @@ def test_checkpoint_of_another_number_of_photos_is_refused(data, tmp_path):
         make_run(more, path).run()
 
 
+@pytest.mark.slow
 def test_checkpoint_of_an_older_version_is_read(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(KeyboardInterrupt):

@@ -54,6 +54,7 @@ def start(former):
 # ---- reading --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_start_tells_what_file_and_card_tell(start, former):
     assert start.sha256 == hash_file(former.weights)
     assert {value.dtype for value in start.weights.values()} == {torch.float32}
@@ -156,6 +157,7 @@ def test_run_begins_with_the_weights(data, start, tmp_path):
     assert run.state().began_with == start.began_with
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passed", [0, 2, 3], ids=["at once", "in the epoch", "at validation"])
 @pytest.mark.parametrize("again", ["with the file", "without it"])
 def test_cut_run_goes_on_to_the_same_bytes(data, start, tmp_path, passed, again):

@@ -71,6 +71,7 @@ def test_chosen_epochs_are_zero_the_powers_of_two_and_the_last(kept, chosen):
     assert choose_epochs(kept) == chosen
 
 
+@pytest.mark.slow
 def test_first_layers_of_a_run_are_read_again(run, exported):
     snapshots = read_first_layers(exported.first_layers)
     assert snapshots.model == "alexnet"

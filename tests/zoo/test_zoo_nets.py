@@ -181,6 +181,7 @@ def test_contrast_normalisation_equals_torch(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_every_canonical_name_puts_out_feature_maps(name: str) -> None:
     module = build(name)

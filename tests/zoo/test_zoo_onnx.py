@@ -107,6 +107,7 @@ def run_before_softmax(model: Any, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(logits).reshape(len(inputs), -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("constant", [True, False], ids=["constant weights", "random weights"])
 def test_logits_equal_onnxruntimes(tmp_path: Path, name: str, constant: bool) -> None:

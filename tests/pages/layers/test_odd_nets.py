@@ -41,6 +41,7 @@ def make_uneven() -> ZooModel:
     return replace(MODEL, module=prepare(net, SIZE), layers=layers, classes=())
 
 
+@pytest.mark.slow
 def test_fields_of_several_sizes_fit_the_windows(tmp_path, monkeypatch):
     model = make_uneven()
     monkeypatch.setattr(runs, "MODEL", model)
@@ -84,6 +85,7 @@ def silence(model: ZooModel, path: str, units: slice) -> ZooModel:
     return model
 
 
+@pytest.mark.slow
 def test_silent_units_and_a_silent_layer(tmp_path, monkeypatch):
     model = silence(silence(runs.make_model(), "0", slice(3, 5)), "5", slice(None))
     monkeypatch.setattr(runs, "MODEL", model)
@@ -109,6 +111,7 @@ def test_the_last_layer_names_its_classes(tmp_path):
     assert tuple(unit.name for unit in manifest.layers[0].units) == MODEL.classes
 
 
+@pytest.mark.slow
 def test_posters_are_drawn_of_layers_that_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "MODEL", silence(runs.make_model(), "5", slice(None)))
     write_photos(tmp_path / "photos", 6)
