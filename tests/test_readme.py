@@ -46,7 +46,6 @@ def test_pictures_and_files_that_are_named_exist():
     assert "make test" in README
 
 
-@pytest.mark.slow
 def test_alias_shares_are_those_of_the_bundled_nets():
     """The lab's table: its head names the nets, its row on theory is measured anew."""
     lab = README.split("<!-- lab -->")[1].split("<!-- /lab -->")[0].strip().splitlines()

@@ -8,8 +8,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 import vizcnn
 from tests.support.small_zoo import list_files, paint_photo
 
@@ -64,7 +62,6 @@ def test_completion_is_produced():
     assert re.findall(r"\S+,(\S+)", output) == ["squeezenet1_0", "squeezenet1_1"]
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(tmp_path):
     paint_photo(tmp_path / "photos" / "a.png")
     for index in range(40):
