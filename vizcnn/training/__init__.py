@@ -1,5 +1,5 @@
-"""Training of the zoo's nets on folders of photos: resumable, the same bytes every time.
+"""Training: the zoo's own nets on a folder of photos, resumable and repeatable.
 
-In: photos in a folder per class and a recipe. Out: weights, a model card and first layers by epoch.
-Add a usual recipe in recipe.py, a data set of its own in a file like digits.py.
+In: photos by class and a recipe. Out: weights, a model card, and the first layers by epoch.
+Add here what a recipe can ask for.
 """

@@ -1,8 +1,6 @@
 """The nets: their classes, preprocessing, layer names, and weights with their provenance.
 
-In: a name and weights (bundled, fetched or a file). Out: a ZooModel: module, preprocessing, layers.
-Add a net here: one file whose class is registered by @net (vizcnn.zoo.registry); weights that come
-with it lie in bundled/, with their sum in bundled/sha256.json.
+In: a name and a source of weights. Out: a `ZooModel`. Add a net as a module of its own.
 
 The names below are imported when they are first used, so that the catalogue needs no torch.
 """
