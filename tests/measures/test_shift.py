@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vizcnn
-from tests.support.noise import draw_noise
-from tests.support.small_zoo import CONVOLUTIONS, make_model, paint_photo
+from tests.support.small_zoo import CONVOLUTIONS, draw_noise, make_model, paint_photo
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.measures.shift import ShiftMeasures, find_jumps, measure_shifts, move_photo
 from vizcnn.zoo.preprocessing import Preprocessing
