@@ -44,6 +44,7 @@ def test_several_nets_name_the_folder_and_are_all_reported():
     assert len(manifest.nets) == 2
 
 
+@pytest.mark.slow
 def test_default_is_the_first_layer_of_zfnet_alone():
     run("filters")
     manifest = read_manifest(Path("vizcnn-out/zfnet-filters"))

@@ -63,6 +63,7 @@ def test_photos_with_any_name(tmp_path, name):
     assert name in shlex.split(manifest.command)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf_8(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     try:

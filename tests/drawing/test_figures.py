@@ -125,6 +125,7 @@ def test_summary_fills_a_slide_with_tiles_of_a_sensible_size(layers, units):
     assert max(width, height) * DPI < 2**16  # matplotlib's limit
 
 
+@pytest.mark.slow
 def test_summary_without_predictions_and_with_long_texts():
     strip = make_strip(3, "features.denseblock4.denselayer16.conv2", "a very long note " * 5)
     check_layout(draw_summary(PHOTO, [], [strip], LONG_TITLE, LONG_CAPTION))

@@ -42,6 +42,7 @@ def save_any(path: Path) -> None:
 NAMES = ["photo.png", "figure.png", "figure.svg", "figure.pdf", "arrays.npz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_the_same_bytes_on_repeat(tmp_path, name, monkeypatch):
     save_any(tmp_path / "one" / name)

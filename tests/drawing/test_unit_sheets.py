@@ -37,6 +37,7 @@ def draw_tiles(count, height, width):
 SIDES = st.integers(1, 32)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([plan_small, plan_large]), st.tuples(SIDES, SIDES), st.data())
 def test_tiles_stand_row_by_row_in_both_halves(plan, window, data):
     top = data.draw(st.integers(1, 9))
@@ -144,6 +145,7 @@ def test_posters_are_slides_with_every_block_in_both_halves(tmp_path, count, sha
             assert apart or other[2] < one[3]
 
 
+@pytest.mark.slow
 def test_a_saved_poster_shows_the_blocks_where_they_belong(tmp_path):
     from PIL import Image
 

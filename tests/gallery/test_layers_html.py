@@ -94,6 +94,7 @@ def test_weights_without_accuracy_are_said_to_be_so(tmp_path):
     assert "Accuracytop-5 87.0" in text
 
 
+@pytest.mark.slow
 def test_layer_page_has_a_tile_for_every_unit(tmp_path):
     manifest = make_top_manifest(tmp_path, units=12)
     page = write(manifest, tmp_path)["conv1/index.html"]
@@ -173,6 +174,7 @@ def test_layer_without_places_has_no_column_for_them(tmp_path):
     assert "data-s" not in list_tiles(pages["conv1/index.html"])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NASTY, *NASTY_NAMES[:3]])
 def test_everything_is_escaped(tmp_path, name):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))

@@ -49,6 +49,7 @@ def test_tables_equal_the_trace_of_torchinfo(name):
     assert sum(row.parameters for row in trace_net(name)) == count_parameters(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_multiply_adds_are_those_of_torchinfo(name):
     told = torchinfo.summary(

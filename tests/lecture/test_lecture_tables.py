@@ -139,6 +139,7 @@ def test_table_figures_have_letters_to_be_read():
     assert max(measure_letters(draw_table(few, "caption"))) >= 16
 
 
+@pytest.mark.slow
 def test_a_dark_figure_has_light_ink_on_dark_ground():
     figure = draw_sizes(ALEXNET_POOLS, "Sizes", "caption")
     coloured = [

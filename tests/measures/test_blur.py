@@ -160,6 +160,7 @@ def test_nets_of_torchvision_keep_their_sizes_and_names(name):
     assert name_layers(insert_blur(net, 3)) == name_layers(net) != {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet", "zfnet"])
 def test_own_nets_keep_their_sizes_and_names(name):
     model = vizcnn.load(name, weights=None, hidden=8, classes=5, input_size=96)

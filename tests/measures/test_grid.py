@@ -34,6 +34,7 @@ def grating(side: int, frequency: float) -> torch.Tensor:
 
 
 class TestMeasureGrid:
+    @pytest.mark.slow
     def test_noise_has_one_on_average(self):
         values = torch.tensor([measure_grid(noise(48, seed)) for seed in range(200)])
         assert values.mean().item() == pytest.approx(1, abs=0.06)
@@ -112,6 +113,7 @@ def pixels() -> torch.Tensor:
 
 
 class TestProjectStrongest:
+    @pytest.mark.slow
     def test_patches_are_the_strongest_and_projected_as_by_the_deconvnet(self, model, pixels):
         units = project_strongest(model, pixels, "conv2", units=[3, 100], count=4)
         projector = Deconvnet(model)

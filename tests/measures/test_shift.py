@@ -168,6 +168,7 @@ def test_shifts_run_in_batches_and_exactly():
         torch.testing.assert_close(probabilities[:, shift], tell_classes(alone)[1][:, place])
 
 
+@pytest.mark.slow
 def test_net_of_a_thousand_classes_and_module_paths():
     model = vizcnn.load("resnet18", weights=None, input_size=64)
     measures = measure_shifts(model, [draw_noise(70, 70)], (1, 2), ["conv1", "layer1.0.relu#2"])
@@ -190,6 +191,7 @@ def test_grey_net_of_three_stages():
     assert measures.distances[0, 1:, 1:].min() > 0.01
 
 
+@pytest.mark.slow
 def test_jumps_are_those_of_the_papers():
     zfnet = vizcnn.load("zfnet", weights=None, hidden=8)
     assert find_jumps(zfnet, ["conv1", "pool1", "conv2", "conv5", "pool5"]) == (2, 4, 8, 16, 32)

@@ -135,6 +135,7 @@ def test_jpegs_are_decoded_in_full(tmp_path):
     assert torch.equal(FolderPhotos([tmp_path], MODEL.preprocessing).read(0), wanted)
 
 
+@pytest.mark.slow
 def test_sample_patches():
     photos = SamplePatches(MODEL.preprocessing)
     assert list(photos.names) == sorted(set(photos.names))
@@ -188,6 +189,7 @@ def test_photo_sets_survive_pickling(tmp_path):
         assert torch.equal(again.read(0), photos.read(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_lots_are_of_one_size(workers):
     looks = {f"{number:02d}": number for number in range(70)} | {"40": None}

@@ -79,6 +79,7 @@ def test_manifest_holds_what_was_measured(tmp_path, photo):
             assert layer.corner.position == (0, 0)
 
 
+@pytest.mark.slow
 def test_units_are_drawn_around_one_place(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", layers=("conv1", "conv4", "fc6"), position=(3, 15))
     conv1, conv4, fc6 = manifest.layers
@@ -176,6 +177,7 @@ def test_everything_is_escaped(tmp_path, photo, name):
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in usual.elements]
 
 
+@pytest.mark.slow
 def test_manifests_of_other_shapes_are_refused(tmp_path, photo):
     text = to_json(make(photo, tmp_path / "out"))
     with pytest.raises(ManifestError, match=re.escape("layers[0].size")):
@@ -200,6 +202,7 @@ def make_boxes(count, step=9, corner=False):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 5, MOST_BOXES])
 @pytest.mark.parametrize("step", [0, 1, 9, 90])
 @pytest.mark.parametrize("corner", [False, True])
@@ -214,6 +217,7 @@ def test_labels_stand_apart_on_a_slide(count, step, corner):
     assert width <= SLIDE_WIDTH and height <= 8.5
 
 
+@pytest.mark.slow
 def test_long_words_stay_in_their_place():
     boxes = [replace(box, name="features.denseblock4.denselayer31") for box in make_boxes(5)]
     check_layout(draw_fields(PHOTO, boxes, "ZFNet " * 40, LONG_CAPTION))

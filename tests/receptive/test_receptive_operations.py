@@ -218,6 +218,7 @@ def test_uncut_boxes_hold_the_cut_ones(name):
     assert (uncut[seen, :2] <= boxes[seen, :2]).all() and (uncut[seen, 2:] >= boxes[seen, 2:]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDED)
 def test_boxes_are_never_too_small(name):
     output, input = trace(BOUNDED[name])

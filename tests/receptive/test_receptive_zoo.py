@@ -65,6 +65,7 @@ def load_field(name, layer):
     return find_field(recording.find_output(name_layers(module)[layer]), recording.input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "side"),
     [

@@ -43,6 +43,7 @@ def fail_with(error):
     return stop
 
 
+@pytest.mark.slow
 def test_run_trains_and_reports_every_epoch(data, tmp_path):
     records: list[dict[str, float]] = []
     run = make_run(data, tmp_path / "new" / "checkpoint.pt")
@@ -55,6 +56,7 @@ def test_run_trains_and_reports_every_epoch(data, tmp_path):
     assert not run.net.training
 
 
+@pytest.mark.slow
 def test_run_leaves_the_callers_random_numbers_alone(data, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -125,6 +127,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(data, tmp_path, unbrok
     assert fingerprint(again.state()) == unbroken
 
 
+@pytest.mark.slow
 def test_finished_run_has_nothing_to_do(data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     recipe = replace(RECIPE, epochs=1)
@@ -150,6 +153,7 @@ def test_full_disk_leaves_the_former_checkpoint(data, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_clipping_keeps_every_filter_below_the_radius(data, tmp_path):
     recipe = replace(RECIPE, epochs=1, first_layer_std=0.5, clip_first_layer=True)
     run = make_run(data, tmp_path / "checkpoint.pt", recipe)

@@ -145,6 +145,7 @@ def test_files_that_are_not_vizcnns_weights_are_refused(former, tmp_path):
 # ---- the run --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_run_begins_with_the_weights(data, start, tmp_path):
     run = make_run(data, tmp_path / "checkpoint.pt", NEXT, start=start)
     assert run.recipe == replace(NEXT, start=start.sha256)
@@ -211,6 +212,7 @@ def run(data, start, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_card_tells_of_both_trainings(run, start, former, tmp_path):
     exported = export(run, tmp_path)
     card = json.loads(exported.card_json.read_text("utf-8"))
@@ -249,6 +251,7 @@ def test_weights_without_a_card_are_told_without_a_curve(data, former, tmp_path)
     assert "weights it began with" not in text.to_markdown()
 
 
+@pytest.mark.slow
 def test_start_of_a_checkpoint_that_does_not_tell_is_given_at_the_export(run, start, tmp_path):
     old = replace(run.state(), began_with={})
     photos = (run.photos, run.validation)

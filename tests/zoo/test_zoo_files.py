@@ -21,6 +21,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "wrap"),
     [

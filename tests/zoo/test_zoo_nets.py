@@ -137,6 +137,7 @@ def test_googlenet_has_the_sizes_of_the_paper() -> None:
     assert [(shape[1], shape[2]) for shape in shapes] == list(sizes.values())
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_are_given_back_while_training_only() -> None:
     module = fill_randomly(build("googlenet-paper", "training", classes=7), 0)
     photo = torch.zeros(2, 3, 224, 224)

@@ -73,6 +73,7 @@ def test_every_place_is_that_of_a_naive_search(site, layer):
             assert 0 <= left <= box[1] < box[3] <= left + width <= SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", ["unit", "shared"])
 @pytest.mark.parametrize("layer", ["conv1", "conv3"])
 def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path, layer, scaling):
@@ -185,6 +186,7 @@ def test_methods_reach_the_projections(site, tmp_path, method):
         assert np.abs(left[rank][::times, ::times] - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     folder, _ = site
     settings = replace(SETTINGS, layers=("conv3",), units=(7, 2, 7))

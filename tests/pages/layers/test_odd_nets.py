@@ -68,6 +68,7 @@ def test_fields_of_several_sizes_fit_the_windows(tmp_path, monkeypatch):
     assert len(sizes) > 1
 
 
+@pytest.mark.slow
 def test_several_places_of_a_photo(tmp_path):
     write_photos(tmp_path / "photos", 2)
     settings = replace(SETTINGS, layers=("conv1",), per_photo=2)
@@ -104,6 +105,7 @@ def test_silent_units_and_a_silent_layer(tmp_path, monkeypatch):
         assert [bool((tile == 235).all()) for tile in half] == [False] * 5 + [True] * 4
 
 
+@pytest.mark.slow
 def test_the_last_layer_names_its_classes(tmp_path):
     write_photos(tmp_path / "photos", 6)
     settings = replace(SETTINGS, layers=("fc7",), top=2)
@@ -124,6 +126,7 @@ def test_posters_are_drawn_of_layers_that_answer(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "posters" / "fc7.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_unreadable_photos_are_listed(tmp_path):
     write_photos(tmp_path / "photos", 6)
     (tmp_path / "photos" / "broken.png").write_bytes(b"not a photo")
@@ -158,6 +161,7 @@ def test_mistakes_are_told_before_any_work(tmp_path, changes, error, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_net_without_rules_is_refused_before_the_mining(tmp_path, monkeypatch):
     model = runs.make_model()
     model.module[1] = torch.nn.GELU()
