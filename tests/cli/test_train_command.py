@@ -39,7 +39,6 @@ def call(tmp_path):
     return call
 
 
-@pytest.mark.slow
 def test_command_trains_and_exports(call, tmp_path):
     (tmp_path / "data" / "train" / "ant" / "bad\nname.jpg").write_bytes(b"")
     result = call("--data-name", "tiny", "--licence", "CC0", "--clip-first-layer")
@@ -58,7 +57,6 @@ def test_command_trains_and_exports(call, tmp_path):
     assert torch.get_num_threads() == 1
 
 
-@pytest.mark.slow
 def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypatch):
     take_step = TrainingRun._take_step
 
@@ -79,7 +77,6 @@ def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypa
     assert (tmp_path / "my out" / "alexnet.safetensors").exists()
 
 
-@pytest.mark.slow
 def test_json_lines(call):
     result = call("--json")
     epoch, exported = [json.loads(line) for line in result.stdout.splitlines()]
@@ -107,7 +104,6 @@ def test_mistakes_get_one_line(call, arguments, error, message):
     assert len(str(result.exception).splitlines()) == 1
 
 
-@pytest.mark.slow
 def test_checkpoint_of_another_run_is_not_overwritten(call):
     assert call().exception is None
     result = call("--seed", "9")
@@ -137,7 +133,6 @@ def test_start_file_is_begun_with_and_not_needed_again(call, tmp_path):
     assert "no weight file" in str(other.exception)
 
 
-@pytest.mark.slow
 def test_start_of_other_settings_gets_one_line(call, tmp_path):
     assert call("--out", str(tmp_path / "first")).exception is None
     result = call("--start", str(tmp_path / "first" / "alexnet.safetensors"), "--hidden", "8")

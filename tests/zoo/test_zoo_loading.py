@@ -46,7 +46,6 @@ def cache_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: An
     return named
 
 
-@pytest.mark.slow
 def test_own_files_are_loaded_with_all_that_they_tell(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
     module = write_zfnet(path)
@@ -73,7 +72,6 @@ def test_tuples_among_the_options_survive_the_file(tmp_path: Path) -> None:
     assert load("zfnet", str(tmp_path / "w.safetensors")).options == options
 
 
-@pytest.mark.slow
 def test_auto_takes_the_bundled_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights of zfnet are at hand: fetch them with: "):
         load("zfnet")
@@ -152,7 +150,6 @@ def test_names_of_torchvisions_old_densenet_files_are_understood(tmp_path: Path)
     assert all(torch.equal(ours[name], value) for name, value in module.state_dict().items())
 
 
-@pytest.mark.slow
 def test_side_branches_of_googlenet_are_left_out(tmp_path: Path) -> None:
     module = fill_randomly(build_module(find_entry("googlenet"), {"classes": 2}), 0)
     torch.save({**module.state_dict(), "aux1.fc1.weight": torch.zeros(2, 2)}, tmp_path / "g.pth")
