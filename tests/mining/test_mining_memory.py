@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 
+import pytest
 import torch
 from torch.nn.parameter import is_lazy
 
@@ -10,6 +11,8 @@ from tests.support.mining_runs import NoisePhotos
 from tests.support.small_zoo import make_model
 from vizcnn.mining import run as run_module
 from vizcnn.mining.run import MiningSettings, mine
+
+pytestmark = pytest.mark.slow
 
 COUNT, EARLY, LATE = 1600, 767, 1503
 

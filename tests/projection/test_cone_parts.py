@@ -213,6 +213,7 @@ def test_a_recording_waits_for_the_call_that_was_named():
     assert len(recording.outputs["1"]) == 2
 
 
+@pytest.mark.slow
 def test_every_canonical_layer_is_found_when_the_pass_ends_early():
     model = vizcnn.load("resnet18", weights=None)
     projector = vizcnn.Deconvnet(model)

@@ -60,6 +60,7 @@ def check_windows(net, images, layer, rule, count=2):
     return projection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RULES)
 @pytest.mark.parametrize(("name", "layer", "size"), REAL)
 def test_windows_equal_the_whole_image_on_real_nets(name, layer, size, method):
@@ -69,6 +70,7 @@ def test_windows_equal_the_whole_image_on_real_nets(name, layer, size, method):
     check_windows(model.module, images, path, RULES[method], count=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RULES)
 @pytest.mark.parametrize("index", range(12))
 def test_windows_equal_the_whole_image_on_odd_pools_and_filters(index, method):

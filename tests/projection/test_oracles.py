@@ -18,6 +18,8 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.model import ZooModel
 
+pytestmark = pytest.mark.slow
+
 CAPTUM = {
     "gradient": NeuronGradient,
     "deconvnet": NeuronDeconvolution,

@@ -110,6 +110,7 @@ def test_only_what_lies_below_the_layer_is_refused(images):
         Deconvnet(net).project(images, "3", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_scripted_and_compiled_models_are_refused(images):
     net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
@@ -180,6 +181,7 @@ def test_top_takes_each_images_strongest_units(images):
     assert len(projector.project(images, "conv2", unit="top", count=100)) == 2 * 6
 
 
+@pytest.mark.slow
 def test_a_given_position_and_all_positions(images):
     net = prepare(Spelled(F.relu))
     projector = Projector(net, "gradient")
