@@ -55,9 +55,8 @@ def check_windows(net, images, layer, rule, count=2):
     projection = project(recording, layer, targets, rule)
     assert projection.computed == "windows"
     with follow(recording, Way(rule.rectify, rule.needs_activity, rule.passes_over_normalisation)):
-        wanted = project_full_image(
-            output, recording.input, targets, trace_nodes(output, recording.input)
-        )
+        leaf = recording.find_input()
+        wanted = project_full_image(output, leaf, targets, trace_nodes(output, leaf))
     assert relative_error(projection.pixels, wanted) < 1e-5
     return projection
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-from vizcnn.basics.errors import ModelError
 from vizcnn.projection.cone import Cone
 from vizcnn.projection.full_image import Finish, project_full_image, unchanged
 from vizcnn.projection.methods import Method
@@ -29,28 +28,26 @@ def send_back(
     The backward pass is seeded with the unit's activation at one place (or its whole map) and
     zero elsewhere, as ZF section 2.1 sets all other activations to zero.
     """
-    if recording.input is None:
-        raise ModelError("the recording is empty: run the model inside `with record(model)`")
-    output = recording.find_output(layer)
-    nodes = trace_nodes(output, recording.input)
+    input, output = recording.find_input(), recording.find_output(layer)
+    nodes = trace_nodes(output, input)
     rule = method.rule
     if rule.needs_rules and method.unruled == "refuse":
         refuse_unruled(nodes, recording.gates, rule.name)
     way = Way(rule.rectify, rule.needs_activity, method.passes_over_normalisation)
     finish = finish or unchanged
-    fields = find_fields(output, recording.input, targets.positions)
-    cone = Cone(output, recording.input, nodes, way)
+    fields = find_fields(output, input, targets.positions)
+    cone = Cone(output, input, nodes, way)
     in_windows = len(targets) > 0 and cone.exists()
     if in_windows:
         windows, corners = cone.project(targets, fields.uncut, finish)
     else:
         with follow(recording, way):
-            windows = finish(project_full_image(output, recording.input, targets, nodes))
+            windows = finish(project_full_image(output, input, targets, nodes))
         corners = torch.zeros(len(targets), 2, dtype=torch.int64)
     return Projection(
         windows=windows,
         corners=corners,
-        size=(recording.input.shape[-2], recording.input.shape[-1]),
+        size=(input.shape[-2], input.shape[-1]),
         images=targets.images,
         units=targets.units,
         activations=targets.activations,
