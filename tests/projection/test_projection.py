@@ -330,10 +330,9 @@ def test_methods_are_settled_once_and_refused_by_name():
     )
     with pytest.raises(VizcnnError, match="no method 'deconvent': did you mean 'deconvnet'"):
         find_method("deconvent")
-    with pytest.raises(
-        VizcnnError, match="unruled='skip' is not known; needed: refuse or gradient"
-    ):
-        Deconvnet(nn.ReLU(), unruled="skip")
+    options: dict[str, Any] = {"unruled": "skip"}
+    with pytest.raises(VizcnnError, match="unruled='skip' is not known; needed: refuse or grad"):
+        Deconvnet(nn.ReLU(), **options)
 
 
 def test_pixels_are_put_together_once_and_hold_the_windows(images):
