@@ -31,7 +31,7 @@ from vizcnn.lecture.studio import Studio
 from vizcnn.lecture.ten_crop import measure_digits, measure_steadiness
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
-from vizcnn.zoo.building import import_torchvision
+from vizcnn.zoo.torchvision_nets import import_torchvision
 
 
 @pytest.fixture(scope="module")
