@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -102,7 +103,7 @@ layers_option = click.option(
 )
 method_option = click.option(
     "--method",
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    type=click.Choice(list(METHODS)),
     default="deconvnet",
     show_default=True,
     help="How the signal goes back.",

@@ -16,13 +16,13 @@ import vizcnn
 from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, mine_bytes
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError
-from vizcnn.mining import run as run_module
 from vizcnn.mining.index import read_index, write_index
 from vizcnn.mining.lots import LOT
+from vizcnn.mining.passes import AlignRows, watch_layers
 from vizcnn.mining.photo_sets import PartOfPhotos
 from vizcnn.mining.ranking import merge_indexes
-from vizcnn.mining.run import MiningRun, MiningSettings, mine, search_layers
-from vizcnn.recording.watch import AlignRows, watch_layers
+from vizcnn.mining.run import MiningRun, MiningSettings, mine
+from vizcnn.mining.search import search_layers
 
 COUNT = 150
 LOOKS: dict[str, int | None] = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
@@ -104,20 +104,21 @@ def test_progress_starts_where_the_run_goes_on(tmp_path):
     assert (tmp_path / "index").stat().st_mtime_ns == before
 
 
-def test_at_most_an_interval_is_lost(tmp_path, monkeypatch):
+def test_at_most_an_interval_is_lost(tmp_path):
     """A run that cannot save at its end has saved in between."""
     file = tmp_path / "index"
-    monkeypatch.setattr(run_module, "SAVING_SHARE", 0)  # after every lot
+    settings = replace(SETTINGS, interval=0)
+    run = MiningRun(make_model(), make_photos(COUNT), file, settings, saving_share=0)
 
     def stop_saving(items, **options):
         for number, _ in enumerate(items):
             if number == 100:
-                monkeypatch.setattr(MiningRun, "_save_new", lambda run: None)
+                run.file = tmp_path / "too late"
                 raise SystemExit
         return iter(())
 
     with pytest.raises(SystemExit):
-        mine(make_model(), make_photos(COUNT), file, replace(SETTINGS, interval=0), stop_saving)
+        run.run(stop_saving)
     assert read_index(file).done == 96
 
 

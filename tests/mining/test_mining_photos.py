@@ -12,7 +12,6 @@ from PIL import Image
 from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError
-from vizcnn.mining import lots as lots_module
 from vizcnn.mining.index import read_index
 from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
 from vizcnn.mining.photo_sets import (
@@ -229,13 +228,11 @@ def test_a_worker_that_is_killed_is_told(tmp_path, last):
 
 @pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("cuda", 8)])
 def test_little_shared_memory_means_few_workers(tmp_path, monkeypatch, device, most):
-    monkeypatch.setattr(lots_module, "count_cores", lambda: 8)
-    monkeypatch.setattr(lots_module, "SHARED_MEMORY", tmp_path)
     usage, lot = shutil.disk_usage(tmp_path), LOT * 3 * 224 * 224
     for lots, workers in ((100, most), (6, 2), (5, 1), (0, 1)):
         free = usage._replace(free=lots * lot)
         monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: free)
-        assert choose_workers(device, 224) == workers
+        assert choose_workers(device, 224, cores=8, shared=tmp_path) == workers
 
 
 def test_cores_are_counted():

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.mining_runs import rank_slowly, to_lists
-from vizcnn.mining import ranking as module
 from vizcnn.mining.ranking import (
     find_hopeful,
     find_peaks,
@@ -67,13 +66,14 @@ def test_fewer_places_than_slots(per_photo):
     assert found.photos[0, -1] == -1
 
 
-def test_few_maps_at_a_time_change_nothing(monkeypatch):
+@pytest.mark.parametrize("per_photo", [1, 3])
+def test_few_maps_at_a_time_change_nothing(per_photo):
     maps = make_maps(20, 2)
-    for per_photo in (1, 3):
-        whole = rank(maps, 5, per_photo, 10)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "AT_ONCE", 1)
-            assert to_lists(rank(maps, 5, per_photo, 10)) == to_lists(whole)
+    every = torch.ones(maps.shape[:2], dtype=torch.bool)
+    whole, parts = (find_places(maps, every, per_photo, size) for size in (10**6, 1))
+    assert len(whole.units) == every.numel()
+    for name in ("units", "slots", "values", "positions"):
+        assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_minus_zero_is_zero():

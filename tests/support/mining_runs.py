@@ -8,8 +8,8 @@ from torch import Tensor
 
 from vizcnn.basics.errors import ImageError
 from vizcnn.mining.lots import LOT
+from vizcnn.mining.passes import AlignRows
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.recording.watch import AlignRows
 
 LAYERS = ("conv1", "conv3", "conv5", "fc6", "fc7")
 
