@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 import vizcnn
 from tests.support.command_line import deconv, fail, run
@@ -196,7 +197,7 @@ def test_what_stops_a_run_is_one_line_and_leaves_nothing(
     def stop(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", stop)
+    monkeypatch.setattr(Figure, "savefig", stop)
     assert words in fail("deconv", "--layer", "conv1", status=status)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,6 +206,6 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
     def break_down(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", break_down)
+    monkeypatch.setattr(Figure, "savefig", break_down)
     result = CliRunner().invoke(commands, ["deconv", "--layer", "conv1"])
     assert isinstance(result.exception, ZeroDivisionError)

@@ -1,33 +1,15 @@
 """The command as a process of its own: what it loads, closed pipes, completion, Ctrl-C."""
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 import vizcnn
+from tests.support.command_line import start
 from tests.support.small_zoo import list_files, paint_photo
-
-ROOT = str(Path(vizcnn.__file__).parents[1])
-
-
-def start(*arguments, environment=(), **options):
-    """Start Python with the vizcnn that is tested, wherever the process runs."""
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ROOT, **dict(environment)},
-        **options,
-    )
-
 
 HEAVY = ("torch", "torchvision", "matplotlib", "numpy", "PIL", "captum", "skimage", "jinja2")
 
@@ -141,7 +123,7 @@ def test_ctrl_c_while_the_command_is_loaded_is_told_in_one_line():
         "import sys\n"
         "class Stop:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'vizcnn.cli.deconv': raise KeyboardInterrupt\n"
+        "        if name == 'vizcnn.cli.deconv_command': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Stop())\n"
         "from vizcnn.cli.start import main\nmain()"
     )
