@@ -49,7 +49,7 @@ check: $(VENV)/.tested links  ## all tests
 fast: $(VENV)/.tested links  ## the tests that take less than a minute together
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
-docs: $(VENV)/.documented  ## the manual, in site/
+docs: $(VENV)/.documented  ## the manual, in build/site/
 	$(BIN)/mkdocs build --strict
 
 # mypy, import-linter and pytest's doctests look for these two packages in vizcnn/ only; a source
@@ -76,4 +76,4 @@ $(VENV)/.documented: $(VENV)/.installed
 	touch $@
 
 clean:  ## remove what was made, the .venvs too
-	rm -rf .venv .venv-* $(DEMO) site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
