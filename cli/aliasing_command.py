@@ -2,7 +2,12 @@
 
 import click
 
-from vizcnn.cli.options import complete_names_and_files, find_given_photos, several_weights_option
+from vizcnn.cli.options import (
+    complete_names_and_files,
+    find_given_photos,
+    models_option,
+    several_weights_option,
+)
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
@@ -10,7 +15,7 @@ from vizcnn.photos.samples import SAMPLES
 
 @page_command(
     out="MODELS-aliasing",
-    model=("alexnet", "alexnet-7x7", "zfnet"),
+    nets=models_option(("alexnet", "alexnet-7x7", "zfnet")),
     weights=several_weights_option,
     short_help="Show and measure the aliasing of a first layer's stride.",
 )

@@ -2,13 +2,13 @@
 
 import click
 
-from vizcnn.cli.options import several_weights_option
+from vizcnn.cli.options import models_option, several_weights_option
 from vizcnn.cli.page_command import Page, page_command
 
 
 @page_command(
     out="MODEL-filters",
-    model=("zfnet",),
+    nets=models_option(("zfnet",)),
     weights=several_weights_option,
     short_help="Draw and measure the filters of nets.",
 )

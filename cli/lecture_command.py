@@ -39,7 +39,7 @@ def figure_options(command: Any) -> Any:
 
 @page_command(
     out="lecture",
-    model=None,
+    nets=None,
     figures=figure_options,
     seed=click.option(
         "--seed",

@@ -1,5 +1,6 @@
 """Commands that make a page: the options that they share, and what those are turned into."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -16,12 +17,11 @@ from vizcnn.cli.options import (
     json_option,
     load_model,
     model_option,
-    models_option,
     out_option,
     seed_option,
     weights_option,
 )
-from vizcnn.cli.reporting import end_with_failures, report_page
+from vizcnn.cli.reporting import end_with_failures
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
@@ -122,14 +122,24 @@ class Page:
             failures: Why something is missing, a line each.
             failed: What happened to that.
         """
-        report_page(manifest, self.folder, summary, self.as_json)
+        from vizcnn.gallery.manifest import to_json
+
+        index = self.folder / "index.html"
+        if self.as_json:
+            told = {"index": str(index), "manifest": json.loads(to_json(manifest))}
+            click.echo(json.dumps(told))
+        else:
+            for net in manifest.nets:
+                click.echo(f"{net.title}, {net.weights.describe}")
+            click.echo(summary)
+            click.echo(f"gallery: {click.format_filename(index)}")
         end_with_failures(self.context, failures, failed)
 
 
 def page_command(
     out: str,
-    model: str | tuple[str, ...] | None = "zfnet",
     *,
+    nets: Declare | None = model_option,
     weights: Declare = weights_option,
     figures: Declare | None = format_option,
     seed: Declare | None = seed_option,
@@ -142,32 +152,27 @@ def page_command(
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
-        model: The net that is the default; several where ``--model`` may be repeated; None for a
-            command without the option.
-        weights: Declares ``--weights``, beside ``--model``.
+        nets: Declares ``--model``, once or repeated; None for a command without it.
+        weights: Declares ``--weights``, where there is ``--model``.
         figures: Declares the format of figures; None for a command without a choice.
         seed: Declares ``--seed``; None for a command that needs no chance.
         **settings: For :func:`click.command`.
     """
-    several = isinstance(model, tuple)
-    before = [models_option(model) if isinstance(model, tuple) else model_option, weights]
+    before = [weights, nets] if nets else []  # as decorators, of which the last comes first
     after = [device_option, out_option(f"{OUT}/{out}"), figures, seed, json_option]
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         @click.pass_context
         def run(context: click.Context, /, **given: Any) -> None:
-            names: tuple[str, ...] = ()
-            sources: tuple[str, ...] = ()
-            if model is not None:
-                names = given.pop("models") if several else (given.pop("model"),)
-                sources = given.pop("weights") if several else (given.pop("weights"),)
+            names = given.pop("models", None) or (given.pop("model"),) if nets else ()
+            sources = given.pop("weights") if nets else ()
             chosen = {"MODEL": "-".join(names), "METHOD": given.get("method", "")}
             name = re.sub("(MODEL|METHOD)S?", lambda word: chosen[word[1]], out)
             page = Page(
                 context,
-                names,
-                sources,
+                models=names,
+                weights=(sources,) if isinstance(sources, str) else sources,
                 device=given.pop("device"),
                 folder=given.pop("out") or OUT / name,
                 figure_format=given.pop("figure_format", "png"),
@@ -176,13 +181,11 @@ def page_command(
             )
             function(page, **given)
 
-        if model is not None:
-            for declare in reversed(before):  # as decorators, of which the last comes first
-                declare(run)
+        for declare in before:
+            declare(run)
         command: click.Command = click.command(**settings)(run)
-        for option in after:
-            if option is not None:
-                option(command)
+        for option in filter(None, after):
+            option(command)
         return command
 
     return decorate

@@ -1,15 +1,10 @@
-"""What commands say: progress bars, what was made and where it is, what could not be used."""
+"""What commands say on standard error: progress, and what could not be used."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from vizcnn.gallery.manifest import Manifest
 
 T = TypeVar("T")
 
@@ -55,27 +50,6 @@ def bar(
             dynamic_ncols=True,
         )
     )
-
-
-def report_page(manifest: "Manifest", folder: Path, summary: str, as_json: bool) -> None:
-    """Say on stdout what was made and where it is.
-
-    Args:
-        manifest: What was written.
-        folder: The page's folder.
-        summary: What it holds, in lines for a person.
-        as_json: Whether to print the manifest instead of lines for a person.
-    """
-    from vizcnn.gallery.manifest import to_json
-
-    index = folder / "index.html"
-    if as_json:
-        click.echo(json.dumps({"index": str(index), "manifest": json.loads(to_json(manifest))}))
-        return
-    for net in manifest.nets:
-        click.echo(f"{net.title}, {net.weights.describe}")
-    click.echo(summary)
-    click.echo(f"gallery: {click.format_filename(index)}")
 
 
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:
