@@ -194,6 +194,16 @@ def test_a_folder_of_others_is_left_alone(tmp_path, command):
     assert "mine/thesis.txt" in fail(command, "--out", "mine/thesis.txt")
 
 
+def test_a_photos_folder_that_is_a_link_is_not_written_into(tmp_path):
+    deconv("--out", "out")
+    (tmp_path / "out" / "photo-001").rename(tmp_path / "elsewhere")
+    (tmp_path / "out" / "photo-001").symlink_to(tmp_path / "elsewhere")
+    before = list_files(tmp_path / "elsewhere")
+    line = fail("deconv", "--top", 2, "--layer", "conv2", "--out", "out")
+    assert "'out/photo-001' is a link" in line and "choose another --out" in line
+    assert list_files(tmp_path / "elsewhere") == before
+
+
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
