@@ -128,8 +128,8 @@ def loop_captum(job: Job, units: list[int]) -> None:
 def count_multiply_adds(job: Job, units: list[int]) -> int:
     recording = job.projector.record(job.photo, [job.layer])
     output = recording.find_output(job.projector.find_path(job.layer))
-    assert recording.input is not None
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
+    leaf = recording.find_input()
+    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
     return cone.count_multiply_adds(units_at(output, units))
 
 

@@ -3,12 +3,15 @@
 import gc
 import tracemalloc
 
+import pytest
 import torch
 from torch.nn.parameter import is_lazy
 
 from tests.support.mining_runs import NoisePhotos
 from tests.support.small_zoo import make_model
 from vizcnn.mining.run import MiningRun, MiningSettings
+
+pytestmark = pytest.mark.slow
 
 COUNT, EARLY, LATE = 1600, 767, 1503
 

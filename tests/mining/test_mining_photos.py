@@ -17,6 +17,7 @@ from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     PartOfPhotos,
+    PhotoSet,
     SamplePatches,
     choose_part,
     open_photos,
@@ -133,6 +134,7 @@ def test_jpegs_are_decoded_in_full(tmp_path):
     assert torch.equal(FolderPhotos([tmp_path], MODEL.preprocessing).read(0), wanted)
 
 
+@pytest.mark.slow
 def test_sample_patches():
     photos = SamplePatches(MODEL.preprocessing)
     assert list(photos.names) == sorted(set(photos.names))
@@ -178,13 +180,15 @@ def test_a_part_without_photos_is_refused():
 
 def test_photo_sets_survive_pickling(tmp_path):
     paint_photo(tmp_path / "a.png")
-    sets = [FolderPhotos([tmp_path], MODEL.preprocessing), SamplePatches(MODEL.preprocessing)]
-    for photos in [*sets, PartOfPhotos(sets[1], 2, 3)]:
+    samples = SamplePatches(MODEL.preprocessing)
+    sets: list[PhotoSet] = [FolderPhotos([tmp_path], MODEL.preprocessing), samples]
+    for photos in [*sets, PartOfPhotos(samples, 2, 3)]:
         again = pickle.loads(pickle.dumps(photos))
         assert again.names == photos.names
         assert torch.equal(again.read(0), photos.read(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_lots_are_of_one_size(workers):
     looks = {f"{number:02d}": number for number in range(70)} | {"40": None}

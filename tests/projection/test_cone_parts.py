@@ -109,9 +109,8 @@ def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor, pos
     output = recording.find_output("3")
     targets = units_at(output, [0, 1, 2], position)
     with follow(recording, Way(RULES["guided"].rectify)):
-        wanted = project_full_image(
-            output, recording.input, targets, trace_nodes(output, recording.input)
-        )
+        leaf = recording.find_input()
+        wanted = project_full_image(output, leaf, targets, trace_nodes(output, leaf))
     assert relative_error(found.pixels, wanted) < 1e-12
 
 
@@ -135,9 +134,10 @@ def project_in_chunks(net, images, budget=None, fit=12):
         return signal.clamp(min=0)
 
     targets = units_at(output, [0, 1, 2, 3])
-    nodes = trace_nodes(output, recording.input)
-    cone = Cone(output, recording.input, nodes, Way(rectify, needs_activity=False), budget)
-    uncut = find_fields(output, recording.input, targets.positions).uncut
+    leaf = recording.find_input()
+    way = Way(rectify, needs_activity=False)
+    cone = Cone(output, leaf, trace_nodes(output, leaf), way, budget)
+    uncut = find_fields(output, leaf, targets.positions).uncut
     windows, _ = cone.project(targets, uncut)
     rectifiers = 3
     return windows, [size for size, _ in itertools.groupby(sizes)], sizes[::rectifiers]
@@ -194,8 +194,8 @@ def test_multiply_adds_are_counted_where_the_windows_are():
     images = torch.rand(1, 3, 16, 16)
     with record(net) as recording:
         net(images)
-    output = recording.find_output("2")
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
+    output, leaf = recording.find_output("2"), recording.find_input()
+    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
     targets = units_at(output, [0, 3], (4, 4))
     # one place of 5 x 4 x 3 x 3 filters, then 3 x 3 places of 4 x 3 x 3 x 3
     assert cone.count_multiply_adds(targets) == 2 * (180 + 9 * 108)
@@ -230,6 +230,7 @@ def test_a_recording_waits_for_the_call_that_was_named():
     assert len(recording.outputs["1"]) == 2
 
 
+@pytest.mark.slow
 def test_every_canonical_layer_is_found_when_the_pass_ends_early():
     model = vizcnn.load("resnet18", weights=None)
     projector = vizcnn.Deconvnet(model)

@@ -121,6 +121,7 @@ def test_only_what_lies_below_the_layer_is_refused(images):
         Deconvnet(net).project(images, "3", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_scripted_models_are_refused(images):
     net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
@@ -131,8 +132,10 @@ def test_scripted_models_are_refused(images):
 def test_a_compiled_net_is_projected_through_what_it_wraps(images):
     net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)))
     wanted = project_unit(net, images, "2", 0, "guided")
-    assert torch.equal(project_unit(torch.compile(net), images, "2", 0, "guided"), wanted)
-    parts = nn.Sequential(net[0], torch.compile(net[1]), net[2])
+    compiled: Any = torch.compile(net)
+    assert torch.equal(project_unit(compiled, images, "2", 0, "guided"), wanted)
+    part: Any = torch.compile(net[1])
+    parts = nn.Sequential(net[0], part, net[2])
     assert torch.equal(project_unit(parts, images, "2", 0, "guided"), wanted)
     net.compile()
     assert torch.equal(project_unit(net, images, "2", 0, "guided"), wanted)
@@ -200,6 +203,7 @@ def test_top_takes_each_images_strongest_units(images):
     assert len(projector.project(images, "conv2", unit="top", count=100)) == 2 * 6
 
 
+@pytest.mark.slow
 def test_a_given_position_and_all_positions(images):
     net = prepare(Spelled(F.relu))
     projector = Projector(net, "gradient")
@@ -209,11 +213,11 @@ def test_a_given_position_and_all_positions(images):
     assert one.boxes.tolist() == [[2, 5, 7, 10]] * 2
     everywhere = projector.project(images, "conv2", unit=1, position="all")
     # projections are linear in the seed: the whole map is the sum of its places
-    total = sum(
-        projector.project(images, "conv2", unit=1, position=(y, x)).pixels
-        for y in range(32)
-        for x in range(32)
-    )
+    recording, total = projector.record(images, ["conv2"]), torch.zeros_like(images)
+    for row in range(32):
+        for column in range(32):
+            one = projector.project_recording(recording, "conv2", 1, (row, column))
+            total += one.pixels
     assert relative_error(everywhere.pixels, total) < 1e-4
     assert everywhere.positions.tolist() == [[-1, -1]] * 2
 
@@ -341,8 +345,9 @@ def test_methods_are_settled_once_and_refused_by_name():
     )
     with pytest.raises(VizcnnError, match="no method 'deconvent': did you mean 'deconvnet'"):
         find_method("deconvent")
+    options: dict[str, Any] = {"unruled": "skip"}
     with pytest.raises(VizcnnError, match="unruled='skip' is not known; needed: refuse or rectify"):
-        Deconvnet(nn.ReLU(), unruled="skip")
+        Deconvnet(nn.ReLU(), **options)
 
 
 def test_pixels_are_put_together_once_and_hold_the_windows(images):

@@ -77,7 +77,7 @@ def test_an_exception_in_the_backward_pass_leaves_nothing(images):
     def fail(signal, active):
         raise ZeroDivisionError("in the middle")
 
-    projector.method = Method(dataclasses.replace(method.rule, rectify=fail), True)
+    projector.method = Method(dataclasses.replace(projector.rule, rectify=fail), True)
     with pytest.raises(ZeroDivisionError, match="in the middle"):
         projector.project_recording(recording, "conv2", 0)
     assert state_of(net) == before

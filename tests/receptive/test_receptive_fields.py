@@ -29,6 +29,7 @@ def test_boxes_of_all_units_are_those_of_the_graph(layer):
     assert (field.layer, field.path, field.input_size) == (layer, path, (227, 227))
     with record(ALEXNET, [path]) as recording:
         ALEXNET(torch.zeros(1, 3, 227, 227, device="meta"))
+    assert recording.input is not None
     output = recording.find_output(path)
     height, width = field.map_size or (1, 1)
     assert output.shape[1:] == (field.maps, *(field.map_size or ()))

@@ -196,6 +196,7 @@ def measure_changes(function, output, input):
     return [box_of(changes[:, :, k]) for k in range(len(all_positions(output)))]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("name", EXACT)
 def test_boxes_hold_just_the_pixels_that_change_the_output(name):
@@ -210,6 +211,7 @@ def test_boxes_hold_just_the_pixels_that_change_the_output(name):
         assert (uncut[seen, 2:] >= boxes[seen, 2:]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDED)
 def test_boxes_are_never_too_small(name):
     output, input = trace(BOUNDED[name])

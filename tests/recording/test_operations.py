@@ -12,7 +12,6 @@ def test_every_operation_of_the_table_exists_with_these_arguments():
         known = {argument.name for schema in schemas for argument in schema.arguments}
         assert all(together <= known for together in alternatives), name
     assert all(hasattr(torch.ops.aten, name) for name in SWITCHED)
-    # these two are put together from others
     assert all(
         hasattr(torch.ops.aten, name) for name in SMOOTH - {"softsign", "tanhshrink", "logsigmoid"}
     )

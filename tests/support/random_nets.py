@@ -85,6 +85,13 @@ RELUS: list[Callable[[Tensor], Tensor]] = [
 ]
 """Spellings of ReLU that are taken as one."""
 
+SQUASHES: list[Callable[[Tensor], Tensor]] = [
+    torch.sigmoid,
+    F.hardsigmoid,
+    lambda x: x.softmax(1),
+]
+"""What makes a gate."""
+
 
 def make_net(seed: int) -> tuple[nn.Sequential, nn.Sequential]:
     """Make a random net, and the same with nn.ReLU for every spelling of ReLU.
@@ -122,7 +129,7 @@ def make_net(seed: int) -> tuple[nn.Sequential, nn.Sequential]:
             odd.append(block)
             plain.append(twin)
         elif kind == "gate":
-            squash = pick.choice([torch.sigmoid, F.hardsigmoid, lambda x: x.softmax(1)])
+            squash = pick.choice(SQUASHES)
             odd.append(Gated(channels, squash, pick.random() < 0.5))
             plain.append(odd[-1])
         elif kind == "pool":

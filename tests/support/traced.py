@@ -116,6 +116,7 @@ class Runner(fx.Interpreter):
         """Run one operation of the graph."""
         name = getattr(getattr(n.target, "_schema", None), "name", "").split("::")[-1]
         args, kwargs = self.fetch_args_kwargs_from_env(n)
+        target: Any = n.target
         if n.op == "call_function" and _is_rectifier(name, args, kwargs):
             self.rectified += 1
             high = (
@@ -127,11 +128,11 @@ class Runner(fx.Interpreter):
         if name in ("leaky_relu", "prelu", "_prelu_kernel") and self.method != "gradient":
             return self._leak(name, args)
         if name in SMOOTH and self.unruled == "rectify":
-            run = lambda x: n.target(x, *args[1:], **kwargs)  # noqa: E731
+            run = lambda x: target(x, *args[1:], **kwargs)  # noqa: E731
             return Rule.apply(args[0], run, self.method, None)
         if name == "mul" and self.gates == "hold":
             args = _hold(n, args)
-            return n.target(*args, **kwargs)
+            return target(*args, **kwargs)
         return super().run_node(n)
 
     def _leak(self, name: str, args: Any) -> Any:

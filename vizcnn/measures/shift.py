@@ -321,11 +321,13 @@ def find_jumps(model: ZooModel, layers: Sequence[str]) -> tuple[int, ...]:
 
 
 def _find_jump(recording: Recording, path: str, name: str) -> int:
-    output, leaf = recording.find_output(path), recording.input
-    if output.ndim == 2 or output.shape[-1] == 1 or leaf is None:
+    output = recording.find_output(path)
+    if output.ndim == 2 or output.shape[-1] == 1:
         return 0
     neighbours = torch.tensor([[0, 0], [0, 1]])
-    lefts: list[int] = find_boxes(output, leaf, neighbours, clip=False)[:, 1].tolist()
+    lefts: list[int] = find_boxes(output, recording.find_input(), neighbours, clip=False)[
+        :, 1
+    ].tolist()
     if lefts[1] <= lefts[0]:
         raise LayerError(
             f"layer {name} stands above an operation of unknown geometry: how far apart its units "

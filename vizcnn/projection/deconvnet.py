@@ -219,7 +219,7 @@ class Projector(nn.Module):
         return mirror(recording, path, need_rule(self.method))
 
     def _prepare(self, images: Tensor) -> Tensor:
-        kinds = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
+        kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}
         check_images(images, isinstance(self.model, ZooModel), taken or (3, 4, 5))
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 
-from vizcnn.basics.errors import ModelError
 from vizcnn.projection.cone import Cone
 from vizcnn.projection.full_image import Finish, project_full_image, unchanged
 from vizcnn.projection.methods import Method
@@ -31,10 +30,8 @@ def send_back(
     The backward pass is seeded with the unit's activation at one place (or its whole map) and
     zero elsewhere, as ZF section 2.1 sets all other activations to zero.
     """
-    if recording.input is None:
-        raise ModelError("the recording is empty: run the model inside `with record(model)`")
-    output = recording.find_output(layer)
-    nodes = trace_nodes(output, recording.input)
+    input, output = recording.find_input(), recording.find_output(layer)
+    nodes = trace_nodes(output, input)
     refuse_rerouted(nodes)
     rule = method.rule
     if rule.needs_rules and method.unruled != "gradient":
@@ -53,21 +50,21 @@ def send_back(
         holds_gates=method.gates == "hold",
     )
     finish = finish or unchanged
-    fields = find_fields(output, recording.input, targets.positions)
+    fields = find_fields(output, input, targets.positions)
     if (method.seed or rule.seed) == "one":
         targets = replace(targets, seeds=torch.ones_like(targets.seeds))
-    cone = Cone(output, recording.input, nodes, way)
+    cone = Cone(output, input, nodes, way)
     in_windows = len(targets) > 0 and cone.exists()
     if in_windows:
         windows, corners = cone.project(targets, fields.uncut, finish)
     else:
         with follow(recording, way):
-            windows = finish(project_full_image(output, recording.input, targets, nodes))
-        corners = torch.zeros(len(targets), recording.input.ndim - 2, dtype=torch.int64)
+            windows = finish(project_full_image(output, input, targets, nodes))
+        corners = torch.zeros(len(targets), input.ndim - 2, dtype=torch.int64)
     return Projection(
         windows=windows,
         corners=corners,
-        size=tuple(recording.input.shape[2:]),
+        size=tuple(input.shape[2:]),
         images=targets.images,
         units=targets.units,
         activations=targets.activations,

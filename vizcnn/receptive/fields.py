@@ -222,8 +222,7 @@ def _count_channels(module: nn.Module) -> int:
 
 
 def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
-    output, input = recording.find_output(path), recording.input
-    assert input is not None
+    output, input = recording.find_output(path), recording.find_input()
     height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
     # one walk for all rows and all columns: row i goes with column i as far as there are both
     numbers = torch.arange(max(height, width))

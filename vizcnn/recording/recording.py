@@ -38,6 +38,16 @@ class Recording:
     steps: dict[str, list[Step | None]] = field(default_factory=dict)
     way: Way = field(default_factory=Way)
 
+    def find_input(self) -> Tensor:
+        """Give the net's input, (N, C, H, W).
+
+        Raises:
+            ModelError: If no pass was recorded.
+        """
+        if self.input is None:
+            raise ModelError("the recording is empty: run the model inside `with record(model)`")
+        return self.input
+
     def find_output(self, layer: str) -> Tensor:
         """Give the output of a layer.
 
