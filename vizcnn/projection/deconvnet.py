@@ -222,6 +222,8 @@ class Projector(nn.Module):
         kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}
         check_images(images, isinstance(self.model, ZooModel), taken or (3, 4, 5))
+        if any(value.is_meta for value in (*self.net.parameters(), *self.net.buffers())):
+            raise ModelError("the net is on the meta device, without values: load its weights")
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         moved = images if own is None else images.to(device=own.device, dtype=own.dtype)
         if isinstance(self.model, ZooModel):

@@ -185,8 +185,6 @@ def _refuse_opaque(model: nn.Module) -> None:
                 f"{where} is lazy ({type(module).__name__}) and has no weights yet: run the net on "
                 "a batch of images first"
             )
-    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
-        raise ModelError("the model has parts on the meta device, without values: load its weights")
 
 
 def _is_compiled(model: nn.Module) -> bool:

@@ -76,7 +76,7 @@ def parse_masked(
         if not (isinstance(mask, Tensor) and isinstance(x, Tensor) and mask.shape == x.shape):
             return False
         made, maps = dependence.find_step(mask), dependence.find_step(x)
-        if made is None or maps is None or not _compares(made, maps):
+        if made is None or maps is None or x.is_meta or not _compares(made, maps):
             return False
         with torch.no_grad(), dependence.pause():
             values = (mask == 0 if inverted else mask != 0) & (x != 0)
@@ -109,7 +109,7 @@ def parse_masked(
 
 def _is_zero(value: Any) -> bool:
     if isinstance(value, Tensor):
-        return not bool(value.detach().any())
+        return not value.is_meta and not bool(value.detach().any())
     return isinstance(value, int | float) and value == 0
 
 
@@ -199,7 +199,7 @@ def _maximum(input: Tensor, other: Any = None, **_: Any) -> Rectifier | None:
     if not isinstance(other, Tensor):
         return None  # torch.max over a dimension, not between two tensors
     for tensor, bound in ((input, other), (other, input)):
-        if tensor.requires_grad and not bool(bound.any()):
+        if tensor.requires_grad and _is_zero(bound):
             return Rectifier(tensor, None, False)
     return None
 
