@@ -230,6 +230,20 @@ def project_traced(
     for parameter in double.parameters():
         parameter.requires_grad_(False)
     graph = trace(double, image.double(), layer, call)
+    return send_back(graph, image, unit, place, method, unruled, gates, seed)
+
+
+def send_back(
+    graph: fx.GraphModule,
+    image: Tensor,
+    unit: int,
+    place: tuple[int, ...],
+    method: str,
+    unruled: str = "refuse",
+    gates: str = "refuse",
+    seed: str = "activation",
+) -> Tensor:
+    """Project one unit through a graph that :func:`trace` gave; arguments of project_traced."""
     leaf = image.detach().double().requires_grad_()
     output = Runner(graph, method, unruled, gates).run(leaf)
     value = output[(0, unit, *place)]
