@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,12 +28,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tests.support.traced import send_back, trace
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.deconvnet import Projector
-from vizcnn.recording.graph import refuse_rerouted, trace_nodes
+from vizcnn.recording.dependence import Step
+from vizcnn.recording.graph import Node, refuse_rerouted, trace_nodes
 from vizcnn.recording.operations import refuse_unruled
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.torchvision_nets import import_torchvision
 
 TABLE = Path(__file__).parents[2] / "docs" / "nets-served.md"
+
+KEPT = Path("nets-served.jsonl")
+"""Where results are kept while the nets are measured; delete it to begin anew."""
 
 TIMM = """
 resnet26d resnet50 resnetaa50 resnetblur50 resnet10t resnetv2_50 res2net50_26w_4s res2next50
@@ -55,6 +60,10 @@ SIZES = {
     "inception_v3": 128,
     "inception_v4": 128,
     "inception_resnet_v2": 128,
+    **dict.fromkeys(
+        ("sebotnet33ts_256", "botnet26t_256", "halonet26t", "bat_resnext26ts", "edgenext_xx_small"),
+        256,
+    ),
 }
 """Sides of the images in pixels, of nets that do not take 64."""
 
@@ -96,13 +105,13 @@ def list_nets() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
 
     for name in models.list_models(module=models):
         if not name.startswith(("vit", "swin", "maxvit")):
-            yield "torchvision", name, lambda name=name: _make_torchvision(name)
+            yield "torchvision", name, partial(_make_torchvision, name)
     try:
         import timm
     except ImportError:
         return
     for name in TIMM:
-        yield "timm", name, lambda name=name: timm.create_model(name, pretrained=False)
+        yield "timm", name, partial(timm.create_model, name, pretrained=False)
 
 
 def _make_torchvision(name: str) -> nn.Module:
@@ -131,7 +140,7 @@ def bring_to_life(net: nn.Module, size: int) -> nn.Module:
     return net.eval()
 
 
-def measure(name: str, make: Callable[[], nn.Module], slow: float = 150) -> Served:
+def measure(name: str, make: Callable[[], nn.Module], slow: float = 60) -> Served:
     """Count the layers that a net is served at, and measure the error at two of them.
 
     Args:
@@ -149,16 +158,18 @@ def measure(name: str, make: Callable[[], nn.Module], slow: float = 150) -> Serv
         path if len(calls) == 1 else f"{path}#{number}"
         for path, calls in recording.outputs.items()
         if isinstance(net.get_submodule(path), nn.Conv2d)
-        for number in range(1, len(calls) + 1)
+        for number, output in enumerate(calls, 1)
+        if output.requires_grad  # not one of fixed positions
     ]
     served.convolutions = len(layers)
+    ways = {layer: _trace_way(recording, layer) for layer in layers}
     at_last: list[str] = []
     for option, holds, rectifies in OPTIONS:
         reasons: Counter[str] = Counter()
         at_last = []
-        for layer in layers:
+        for layer, (step, nodes) in ways.items():
             try:
-                _ask(recording, layer, rectifies, holds)
+                refuse_unruled(step, nodes, "", rectifies, holds)
                 at_last.append(layer)
             except VizcnnError as error:
                 reasons.update(_shorten(str(error)))
@@ -173,10 +184,10 @@ def measure(name: str, make: Callable[[], nn.Module], slow: float = 150) -> Serv
     return served
 
 
-def _ask(recording: Recording, layer: str, rectifies: bool, holds: bool) -> None:
+def _trace_way(recording: Recording, layer: str) -> tuple[Step, list[Node]]:
     nodes = trace_nodes(recording.find_output(layer), recording.find_input())
     refuse_rerouted(nodes)
-    refuse_unruled(recording.find_step(layer), nodes, "", rectifies, holds)
+    return recording.find_step(layer), nodes
 
 
 def _shorten(message: str) -> list[str]:
@@ -208,8 +219,8 @@ def write_table(results: list[tuple[str, Served]]) -> str:
         "# Nets served",
         "",
         "At how many of its convolutions a net is served by `deconvnet` and `guided`, each with a",
-        "picture or refused by name: by default, with `gates=\"hold\"`, and with",
-        "`unruled=\"rectify\"` as well. The error is the largest difference from an independent",
+        'picture or refused by name: by default, with `gates="hold"`, and with',
+        '`unruled="rectify"` as well. The error is the largest difference from an independent',
         "reference, relative to its largest value: the net as a traced ATen graph, run in float64",
         "with a rectifier rule of its own (`tests/support/traced.py`), both methods, the strongest",
         "unit of a middle and of the last convolution served. Weights are random, batch",
@@ -255,9 +266,7 @@ def _write_row(served: Served) -> str:
     ]
     error = "" if served.error is None else f"{served.error:.0e}"
     missing = ", ".join(served.missing["rectified"][:3])
-    return " | ".join(
-        [f"| {served.net}", str(served.convolutions), *counts, error, f"{missing} |"]
-    )
+    return " | ".join([f"| {served.net}", str(served.convolutions), *counts, error, f"{missing} |"])
 
 
 def _list_versions() -> Iterator[str]:
@@ -270,21 +279,34 @@ def _list_versions() -> Iterator[str]:
             yield f"no {package}"
 
 
-def main(names: list[str], kept: Path | None = None) -> None:
-    """Measure nets: all of them into the table, or some of them."""
-    results = []
+def main(names: list[str], kept: Path = KEPT) -> None:
+    """Measure nets: all of them into the table, or some of them to the terminal.
+
+    Args:
+        names: Which; all when empty.
+        kept: Where each net's result is kept; a run that was stopped goes on after them.
+    """
+    lines = kept.read_text().splitlines() if kept.exists() and not names else []
+    results: dict[tuple[str, str], Served] = {}
+    for line in lines:
+        known = json.loads(line)
+        results[known.pop("collection"), known["net"]] = Served(**known)
     for collection, name, make in list_nets():
-        if names and name not in names:
+        if (names and name not in names) or (collection, name) in results:
             continue
         try:
             served = measure(name, make)
         except Exception as error:
             served = Served(name, broken=f"{type(error).__name__}: {str(error)[:200]}")
-        results.append((collection, served))
-        print(json.dumps({"collection": collection, **asdict(served)}), flush=True)
+        results[collection, name] = served
+        line = json.dumps({"collection": collection, **asdict(served)})
+        print(line, flush=True)
+        if not names:
+            with kept.open("a") as file:
+                file.write(f"{line}\n")
         gc.collect()
     if not names:
-        TABLE.write_text(write_table(results))
+        TABLE.write_text(write_table([(where, served) for (where, _), served in results.items()]))
 
 
 if __name__ == "__main__":

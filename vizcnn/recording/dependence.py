@@ -43,6 +43,9 @@ _SHAPE_ONLY = frozenset(
 )
 """Operations that look at the shape of a map and not at what is in it."""
 
+_OVERWRITING = frozenset(("copy_", "fill_", "zero_"))
+"""Operations after which nothing is left of what a map held."""
+
 _TRIVIAL = frozenset((0.0, 1.0, -1.0, 2.0, 0.5))
 """Numbers that say nothing of where they come from."""
 
@@ -121,7 +124,13 @@ class Dependence(TorchDispatchMode):
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         name = func._schema.name.split("::")[-1]
         given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
-        sources = () if name in _SHAPE_ONLY else tuple(self._list_sources(given))
+        if name == "div" and given.get("rounding_mode"):
+            name = "div with rounding"
+        elif name == "_to_copy" and not _is_continuous(result):
+            name = "conversion to integers"
+        written_over = name in _OVERWRITING and _fills_memory(given["self"])
+        known = {key: v for key, v in given.items() if not (written_over and key == "self")}
+        sources = () if name in _SHAPE_ONLY else tuple(self._list_sources(known))
         if name in ("_local_scalar_dense", "item"):
             if sources and isinstance(result, float) and result not in _TRIVIAL:
                 self._left.add(result)
@@ -134,7 +143,7 @@ class Dependence(TorchDispatchMode):
                 fixed += (("count", len(given["tensors"])),)
             step = Step(name.rstrip("_") if written else name, sources, fixed)
         for key in written:
-            if isinstance(given.get(key), Tensor) and step is not None:
+            if isinstance(given.get(key), Tensor) and (step is not None or written_over):
                 self._set(given[key], step)
         # a view keeps the step of the memory that it looks into
         for tensor, returned in zip(_list_tensors(result), _returns(func, result), strict=False):
@@ -161,6 +170,18 @@ def _find_memory(tensor: Tensor) -> int | None:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # sparse and other tensors without one memory
         return None
+
+
+def _fills_memory(tensor: Tensor) -> bool:
+    """Tell whether a map is all that its memory holds."""
+    return (
+        _find_memory(tensor) is not None
+        and tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+    )
+
+
+def _is_continuous(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _list_tensors(result: Any) -> list[Tensor]:
