@@ -256,7 +256,9 @@ def _is_hard_sigmoid(node: fx.Node) -> bool:
 
 
 def _name(node: fx.Node) -> str:
-    return str(getattr(getattr(node.target, "_schema", None), "name", "")).split("::")[-1]
+    name = str(getattr(getattr(node.target, "_schema", None), "name", "")).split("::")[-1]
+    # views are copies after functionalize
+    return name if name == "_to_copy" else name.removesuffix("_copy")
 
 
 def project_traced(

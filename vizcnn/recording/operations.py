@@ -69,6 +69,12 @@ RULED = frozenset((IMAGE, "rectify", "normalise", "pool"))
 """Steps whose way back is the method's own."""
 
 
+_OUT_OF_SIGHT = {
+    "relu": "relu out of its graph (detached, under no_grad or a torch.func transform)"
+}
+"""What is told of operations that have a rule where they are seen."""
+
+
 def trace_steps(step: Step) -> Iterator[Step]:
     """Give a step and all that it was made from, each once."""
     seen, stack = {step}, [step]
@@ -98,7 +104,7 @@ def explain_step(step: Step) -> str | None:
     if step.name in SWITCHED:
         return "maximum with a fixed map" if _meets_a_constant(step) else None
     if step.name not in LINEAR:
-        return step.name
+        return _OUT_OF_SIGHT.get(step.name, step.name)
     if any(depends <= together for together in LINEAR[step.name]):
         return None
     return f"product of feature maps ({step.name})"

@@ -50,7 +50,13 @@ _PASSED = frozenset(
 )
 """Steps that a gate may pass on the way to its product: copies, resizing, sums, scale, shift."""
 
-_LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist)
+_LEAVING = (
+    Tensor.numpy,
+    Tensor.__array__,
+    Tensor.__dlpack__,
+    Tensor.__reduce_ex__,
+    Tensor.tolist,
+)
 """Functions that take a map out of torch."""
 
 
@@ -85,6 +91,13 @@ class Recorder(TorchFunctionMode):
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         switches = window = None
         func = _ATEN.get(func, func)
+        if func in _LEAVING and isinstance(args[0], Tensor):
+            self.dependence.let_out(args[0])
+        if func is torch.autograd.grad:
+            return self._derive(*args, **kwargs)
+        if not torch.is_grad_enabled() or _is_transformed():
+            # no graph will have what is done here: the dispatcher's steps tell what it was
+            return func(*args, **kwargs)
         rectifier = parse_rectifier(func, args, kwargs)
         if rectifier is None:
             rectifier = parse_masked(func, args, kwargs, self.dependence)
@@ -109,13 +122,21 @@ class Recorder(TorchFunctionMode):
             # made for the gradients of a training; on windows nothing would call it
             result = RemovableHandle(OrderedDict())
         else:
-            if func in _LEAVING and isinstance(args[0], Tensor):
-                self.dependence.let_out(args[0])
             result = func(*args, **kwargs)
         output = result[0] if switches is not None and isinstance(result, tuple) else result
         if isinstance(output, Tensor) and output.requires_grad:
             self.calls.append(Call(func, args, kwargs, output, switches, window))
         return result
+
+    def _derive(self, outputs: Any, *args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(outputs, *args, **kwargs)
+        sources = outputs if isinstance(outputs, list | tuple) else (outputs,)
+        for gradient in found:
+            if gradient is not None:
+                self.dependence.add(
+                    "derivative inside the net", [("outputs", v) for v in sources], gradient
+                )
+        return found
 
     def _rectify(self, rectifier: Rectifier) -> Tensor:
         with self.dependence.pause():
@@ -202,11 +223,13 @@ class Recorder(TorchFunctionMode):
 
     def _attends(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether attention is one that can be held: maps by what depends on the image."""
-        if len(args) < 3 or len(args) > 4 or kwargs.get("dropout_p"):
-            return False
-        depends = [self.dependence.find_step(value) is not None for value in args]
-        fixed_mask = self.dependence.find_step(kwargs.get("attn_mask")) is None
-        return any(depends[:2]) and depends[2] and not any(depends[3:]) and fixed_mask
+        given = dict(zip(("query", "key", "value", "attn_mask", "dropout_p"), args, strict=False))
+        given |= kwargs
+        depends = {
+            name for name, value in given.items() if self.dependence.find_step(value) is not None
+        }
+        held = "value" in depends and bool(depends & {"query", "key"})
+        return held and "attn_mask" not in depends and not given.get("dropout_p")
 
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
@@ -239,6 +262,11 @@ def _rate_gate(step: Step) -> int:
     if step.name == "rectify" and scaled and dict(step.fixed).get("ceiling") is not None:
         return 2
     return _GATES.get(step.name, 0)
+
+
+def _is_transformed() -> bool:
+    """Tell whether a transform of torch.func (vmap, grad) runs."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _find_saving_hooks() -> Any:
