@@ -151,3 +151,27 @@ def test_what_is_no_gate_and_no_normalisation_is_refused_by_name(
         Projector(build_net(function), "guided", unruled="rectify", gates="hold").project(
             IMAGE, LAST
         )
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda rows: (rows @ rows.mT).softmax(-1) @ rows,
+        lambda rows: torch.einsum("ncij,ncjk->ncik", (rows @ rows.mT).softmax(-1), rows),
+        lambda rows: F.scaled_dot_product_attention(rows, rows, rows),
+        # as many places as channels: the shapes alone do not tell that places are mixed
+        lambda rows: (rows @ rows.mT).sigmoid() @ rows,
+    ],
+)
+def test_fields_of_attention_reach_over_all_that_is_mixed(
+    mix: Callable[[Tensor], Tensor],
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Apply(mix), nn.Conv2d(4, 2, 1)).double().eval()
+    image = IMAGE.clone().requires_grad_()
+    found = Projector(net, "gradient").project(IMAGE, "2", 0, position=(2, 3))
+    (signal,) = torch.autograd.grad(net(image)[0, 0, 2, 3], image)
+    assert torch.allclose(found.pixels, signal)
+    top, left, bottom, right = found.boxes[0].tolist()
+    signal[:, :, top:bottom, left:right] = 0
+    assert not signal.any()

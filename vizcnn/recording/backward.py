@@ -122,6 +122,10 @@ class Gate(torch.autograd.Function):
         return back[0], None, None, *([None] * len(gates) if held else back[1:])
 
 
+class Mix(Gate):
+    """A gate whose product mixes places: attention. Nothing is known of its geometry."""
+
+
 class Normalise(torch.autograd.Function):
     """Hand on the normalised maps; on the way back take their true gradient, or skip them.
 
@@ -176,9 +180,12 @@ def activate(activation: Activation, way: Way) -> Tensor:
     return result
 
 
-def multiply_gated(x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way) -> Tensor:
-    """Multiply maps by gates that depend on the image."""
-    result: Tensor = Gate.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
+def multiply_gated(
+    x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way, mixes: bool
+) -> Tensor:
+    """Multiply maps by gates that depend on the image, place by place or mixing places."""
+    kind = Mix if mixes else Gate
+    result: Tensor = kind.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
     return result
 
 

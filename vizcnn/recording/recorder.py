@@ -217,7 +217,7 @@ class Recorder(TorchFunctionMode):
         with self.dependence.pause():
             # a call in place writes over what it got
             given = maps.clone() if in_place else maps
-            result = multiply_gated(given, (gate,), order, self.way)
+            result = multiply_gated(given, (gate,), order, self.way, run is not torch.mul)
         self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
         return (gate if swapped else maps).copy_(result) if in_place else result
 
@@ -238,7 +238,7 @@ class Recorder(TorchFunctionMode):
             return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
 
         with self.dependence.pause():
-            result = multiply_gated(value, (query, key), attend, self.way)
+            result = multiply_gated(value, (query, key), attend, self.way, True)
         self.dependence.add("gate", [("self", value), ("gate", query), ("gate", key)], result)
         return result
 
