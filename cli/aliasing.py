@@ -109,11 +109,11 @@ def aliasing(
     manifest = make_aliasing_page(nets, folder, photos, settings, command, bar)
     rows = (
         f"{row.name}: {', '.join(_write(value, row.form) for value in row.values)}"
-        for row in manifest.table
+        for row in manifest.results.table
     )
     report_gallery(manifest, folder, "\n".join(rows), as_json)
     for failure in manifest.failures:
-        click.echo(f"left out: {failure}", err=True)
+        click.echo(f"left out: {failure.error}", err=True)
     if manifest.failures:
         context.exit(SOME_FAILED)
 

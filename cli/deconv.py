@@ -122,8 +122,8 @@ def deconv(
     folder = out or Path("vizcnn-out") / f"{model}-{method}"
     command = quote_command(context, images=given, layers=wanted, out=folder)
     manifest = make_deconv_gallery(net, photos, settings, folder, command, bar)
-    count = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
-    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.method}"
+    count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)
+    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.results.method}"
     report_gallery(manifest, folder, summary, as_json)
     for failure in manifest.failures:
         click.echo(f"left out: {failure.error}", err=True)

@@ -113,5 +113,5 @@ def filters(
     folder = out or Path("vizcnn-out") / f"{'-'.join(models)}-filters"
     command = quote_command(context, out=folder)
     manifest = make_filter_gallery(nets, folder, settings, command)
-    shown = ", ".join(f"{net.shown} of {net.layer}" for net in manifest.nets)
+    shown = ", ".join(f"{net.shown} of {net.layer}" for net in manifest.results.nets)
     report_gallery(manifest, folder, shown, as_json)

@@ -28,7 +28,8 @@ from vizcnn.cli.progress import bar
 from vizcnn.cli.report import SOME_FAILED, list_left_out, report_gallery
 
 if TYPE_CHECKING:
-    from vizcnn.gallery.top_manifest import TopManifest
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.layers.site import LayersResults
 
 
 @click.command(
@@ -179,19 +180,20 @@ def gallery(
         raise
     summary = summarise(manifest, time.monotonic() - started)
     report_gallery(manifest, folder, summary, as_json)
-    list_left_out([failure.error for failure in manifest.data.failures])
-    if manifest.data.failures:
+    list_left_out([failure.error for failure in manifest.failures])
+    if manifest.failures:
         context.exit(SOME_FAILED)
 
 
-def summarise(manifest: "TopManifest", seconds: float) -> str:
+def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
     """Say in a line per layer what was made."""
-    lines = [f"{manifest.data.count} photos mined: {manifest.data.describe}"]
-    for layer in manifest.layers:
+    results = manifest.results
+    lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    for layer in results.layers:
         places = sum(len(unit.places) for unit in layer.units)
         silent = sum(not unit.places for unit in layer.units)
         lines.append(
-            f"{layer.name}: {len(layer.units)} units, {places} projections by {manifest.method} "
+            f"{layer.name}: {len(layer.units)} units, {places} projections by {results.method} "
             f"(computed by {layer.computed})" + (f", {silent} silent" if silent else "")
         )
     return "\n".join([*lines, f"{seconds:.0f} s"])

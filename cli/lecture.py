@@ -125,7 +125,7 @@ def lecture(
     )
     folder = out or DEFAULT_OUT
     manifest = make_lecture(folder, studio, settings, quote_command(context, out=folder))
-    made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.sections)
+    made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)
     report_gallery(manifest, folder, f"figures and tables: {made}", as_json)
     for failure in manifest.failures:
         click.echo(f"could not be made: {failure.source}: {failure.error}", err=True)

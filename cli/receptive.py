@@ -20,7 +20,7 @@ from vizcnn.cli.report import report_gallery
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from vizcnn.gallery.receptive_manifest import ReceptiveLayer
+    from vizcnn.receptive import ReceptiveField
 
 HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
 
@@ -96,10 +96,10 @@ def receptive(
     folder = out or Path("vizcnn-out") / f"{model}-receptive"
     command = quote_command(context, out=folder)
     manifest = make_receptive_gallery(net, photos[0], folder, settings, command)
-    report_gallery(manifest, folder, "\n".join(lay_out_table(manifest.layers)), as_json)
+    report_gallery(manifest, folder, "\n".join(lay_out_table(manifest.results.layers)), as_json)
 
 
-def lay_out_table(layers: "tuple[ReceptiveLayer, ...]") -> list[str]:
+def lay_out_table(layers: "tuple[ReceptiveField, ...]") -> list[str]:
     """Lay layers out as lines of text in columns."""
     rows = [HEADS, *map(_write_row, layers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
@@ -112,7 +112,7 @@ def lay_out_table(layers: "tuple[ReceptiveLayer, ...]") -> list[str]:
     ]
 
 
-def _write_row(layer: "ReceptiveLayer") -> tuple[str, ...]:
+def _write_row(layer: "ReceptiveField") -> tuple[str, ...]:
     share = "< 0.1%" if layer.share < 0.001 else f"{layer.share:.1%}"
     return (
         layer.name,

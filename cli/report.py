@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,7 @@ SHOWN_FAILURES = 20
 """Unusable photos that are named, one line each."""
 
 
-def report_gallery(manifest: "Manifest", folder: Path, summary: str, as_json: bool) -> None:
+def report_gallery(manifest: "Manifest[Any]", folder: Path, summary: str, as_json: bool) -> None:
     """Say on stdout what was made and where it is.
 
     Args:

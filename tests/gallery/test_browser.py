@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.galleries import make_aliasing, make_deconv, make_filters
 from tests.support.webdriver import Browser, find_browser, open_browser
-from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.manifest import Failure
 from vizcnn.gallery.site import write_gallery
 
 FOUND = find_browser()

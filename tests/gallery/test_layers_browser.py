@@ -16,8 +16,9 @@ from tests.support.top_browsing import (
 )
 from tests.support.top_galleries import make_top_manifest, name_classes
 from tests.support.webdriver import Browser
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.pages.layers.site import LayersResults
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")
 
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def manifest(folder: Path) -> TopManifest:
+def manifest(folder: Path) -> Manifest[LayersResults]:
     return make_top_manifest(folder / "again", units=24)
 
 
@@ -190,7 +191,7 @@ def test_keys_of_the_page_are_letters_while_one_searches(page):
 
 
 def test_units_sort_by_activation_and_by_spread_and_the_silent_come_last(page, manifest):
-    units = {unit.unit: unit for unit in manifest.layers[0].units if unit.places}
+    units = {unit.unit: unit for unit in manifest.results.layers[0].units if unit.places}
     strength = {number: unit.places[0].activation for number, unit in units.items()}
     spread = {number: round(unit.spread or 0, 4) for number, unit in units.items()}
     orders = {

@@ -12,9 +12,9 @@ from tests.support.command_line import fail, run
 from vizcnn.basics.errors import VizcnnError, WeightsError
 from vizcnn.drawing.saving import shrink
 from vizcnn.drawing.sheet import DPI
-from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.lecture import run as run_module
+from vizcnn.lecture.results import LectureResults
 from vizcnn.lecture.run import EXHIBITS, LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.studio import SECTIONS, Made, Studio
 from vizcnn.photos.samples import find_sample
@@ -58,18 +58,17 @@ def test_unknown_parts_are_refused_with_the_nearest():
 def test_every_format_light_and_dark(tmp_path):
     formats = ("png", "svg", "pdf")
     manifest = make(tmp_path / "out", "vgg-memory", "claims", formats=formats)
-    memory = manifest.sections[0].exhibits[0]
+    memory = manifest.results.sections[0].exhibits[0]
     assert memory.figures == tuple(f"figures/vgg-memory.{kind}" for kind in formats)
     assert memory.dark == tuple(f"figures/vgg-memory-dark.{kind}" for kind in formats)
     assert memory.tables == tuple(f"tables/vgg-memory.{kind}" for kind in ("md", "tex", "csv"))
     assert all((tmp_path / "out" / file).stat().st_size for file in (*memory.figures, *memory.dark))
     assert "15,237,608" in (tmp_path / "out/tables/vgg-memory.md").read_text("utf-8")
-    read = read_manifest(tmp_path / "out")
-    assert isinstance(read, LectureManifest)
-    assert (read.sections, read.claims) == (manifest.sections, manifest.claims)
+    read = read_manifest(tmp_path / "out", LectureResults)
+    assert read.results == manifest.results
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert page.count('<tr class="does-not-hold">') == sum(
-        claim.verdict == "does not hold" for claim in manifest.claims
+        claim.verdict == "does not hold" for claim in manifest.results.claims
     )
     assert "for-dark" in page
     assert not re.search(r"(src|href)=\"https?:", page)
@@ -156,7 +155,7 @@ def break_one(monkeypatch, error):
 def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, monkeypatch, error, told):
     break_one(monkeypatch, error)
     manifest = make(tmp_path / "out")
-    assert [exhibit.name for exhibit in manifest.exhibits] == ["lenet-layers", "vgg-shares"]
+    assert [exhibit.name for exhibit in manifest.results.exhibits] == ["lenet-layers", "vgg-shares"]
     (failure,) = manifest.failures
     assert failure.source == "vgg-memory"
     assert failure.error.startswith(told)
@@ -209,7 +208,9 @@ def test_random_weights_are_told_of(tmp_path):
     arguments = ("--only", "alexnet-dropout", "--weights", "random", "--format", "svg")
     result = run("lecture", *arguments, "--out", tmp_path / "out")
     assert "AlexNet, random weights (untrained)" in result.output
-    assert [net.model for net in read_manifest(tmp_path / "out").nets] == ["alexnet"]
+    assert [net.model for net in read_manifest(tmp_path / "out", LectureResults).nets] == [
+        "alexnet"
+    ]
 
 
 def test_a_full_disk_ends_the_run_at_the_first_exhibit(tmp_path, monkeypatch):

@@ -2,13 +2,13 @@
 
 import json
 import math
-import sys
-import types
 from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
 
 from vizcnn.basics.errors import VizcnnError
 
@@ -17,12 +17,21 @@ T = TypeVar("T")
 RelativeFile = Annotated[str, "relative file"]
 """A file beside the manifest, with forward slashes: neither absolute nor out of the folder."""
 
-PLAIN = (str, int, float, bool, Any)
-"""Kinds of values that JSON holds itself."""
+RelativeFolder = Annotated[str, "relative folder"]
+"""A folder beside the manifest, in the same way."""
 
 
 class ManifestError(VizcnnError):
     """A manifest that cannot be read or written."""
+
+
+def unwritten(default: Any = None) -> Any:
+    """Declare a field that is not written, such as pixels that a figure is drawn from.
+
+    Args:
+        default: What the field holds in a record that was read back.
+    """
+    return field(default=default, repr=False, compare=False, metadata={"written": False})
 
 
 def encode(record: Any) -> str:
@@ -38,7 +47,7 @@ def encode(record: Any) -> str:
         ManifestError: If a value cannot be written, or is not finite.
 
     Example:
-        >>> from vizcnn.gallery.deconv_manifest import Failure
+        >>> from vizcnn.gallery.manifest import Failure
         >>> print(encode(Failure(source="a.jpg", error="empty")), end="")
         {
           "source": "a.jpg",
@@ -94,150 +103,92 @@ def decode(kind: type[T], text: str) -> T:
     """Read a dataclass from JSON and check every value against the class's type hints.
 
     Args:
-        kind: A dataclass.
+        kind: A dataclass, with its arguments where it is generic.
         text: What :func:`encode` gave.
 
     Raises:
-        ManifestError: If the text is not JSON, or a key or value is missing, unknown or of the
-            wrong type.
+        ManifestError: If the text is not JSON, or a key or value is missing, unknown, of the
+            wrong type or not finite, or a file lies outside the manifest's folder.
 
     Example:
-        >>> from vizcnn.gallery.deconv_manifest import Failure
+        >>> from vizcnn.gallery.manifest import Failure
         >>> decode(Failure, '{"source": "a.jpg", "error": 3}')
         Traceback (most recent call last):
-        vizcnn.basics.codec.ManifestError: Failure.error is 3: needed is str
+        vizcnn.basics.codec.ManifestError: Failure.error: expected `str`, got `int`
     """
-    checked: T = _read(kind, parse(text), kind.__name__)
-    return checked
+    name = getattr(kind, "__name__", str(kind))
+    raw = parse(text)
+    try:
+        record = msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        reason = reason[0].lower() + reason[1:]
+        raise ManifestError(f"{name}{where.rstrip('`')}: {reason}") from None
+    known = _to_plain(record, name)
+    if known != raw:  # a dataclass takes no notice of keys that it does not know
+        _refuse_unknown(raw, known, name)
+    for where, file in _each_path(record, name, (RelativeFile, RelativeFolder)):
+        path = PurePosixPath(file)
+        if not file or path.is_absolute() or ".." in path.parts or "\\" in file or "\0" in file:
+            raise ManifestError(f"{where} is {file!r}: needed is a file beside the manifest")
+    return record
 
 
 def parse(text: str) -> Any:
     """Read JSON, with an error for the user where it is none."""
     try:
+        # the standard library's reader: it alone takes names of files that are not UTF-8
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"the manifest is not JSON ({error}): write it again") from None
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
-    if kind in PLAIN:
-        return _read_plain(kind, value, where)
-    if is_dataclass(kind):
-        return _read_record(kind, value, where)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _read_file(value, where)
-    if origin in (Union, types.UnionType):
-        inner = [option for option in arguments if option is not type(None)]
-        return None if value is None else _read(inner[0], value, where)
-    if origin is Literal:
-        return value if value in arguments else _refuse(value, where, arguments[0])
-    if origin is tuple:
-        return _read_tuple(arguments, value, where)
-    if origin is dict:
-        items = value.items() if isinstance(value, dict) else _refuse(value, where, "an object")
-        return {key: _read(arguments[1], item, f"{where}[{key!r}]") for key, item in items}
-    raise TypeError(f"{where} has a type hint that no manifest holds: {kind}")
-
-
-def _read_record(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        _refuse(value, where, "an object")
-    hints = _list_hints(kind)
-    unknown = sorted(value.keys() - hints.keys())
-    if unknown:
-        raise ManifestError(f"{where} has an unknown key {unknown[0]!r}")
-    missing = [name for name in _list_needed(kind) if name not in value]
-    if missing:
-        raise ManifestError(f"{where} lacks {missing[0]!r}")
-    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
-
-
-# a gallery holds tens of thousands of records of a few kinds
-@cache
-def _list_hints(kind: Any) -> dict[str, Any]:
-    """List the type hints of a dataclass's fields, in their order."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-@cache
-def _list_needed(kind: Any) -> list[str]:
-    return [
-        field.name
-        for field in fields(kind)
-        if field.default is MISSING and field.default_factory is MISSING
-    ]
-
-
-def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        _refuse(value, where, "a list")
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
-        raise ManifestError(f"{where} holds {len(value)} values: needed are {len(kinds)}")
-    return tuple(
-        _read(kind, item, f"{where}[{index}]")
-        for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
-    )
-
-
-def _read_plain(kind: Any, value: Any, where: str) -> Any:
-    if kind is Any:
-        return value
-    # bool is a child of int
-    if not isinstance(value, (int, float) if kind is float else kind) or (
-        isinstance(value, bool) and kind is not bool
-    ):
-        _refuse(value, where, kind.__name__)
-    if kind is not float:
-        return value
-    # JSON readers accept NaN, and an int of any length
-    if not abs(value) <= sys.float_info.max:
-        _refuse(value, where, "a finite number")
-    return float(value)
-
-
-def _read_file(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        _refuse(value, where, "the name of a file")
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-        _refuse(value, where, "a file beside the manifest")
-    return str(value)
+def _refuse_unknown(raw: Any, known: Any, where: str) -> None:
+    if isinstance(raw, dict):
+        for key, value in raw.items():
+            if key not in known:
+                raise ManifestError(f"{where} has an unknown key {key!r}")
+            _refuse_unknown(value, known[key], f"{where}.{key}")
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            _refuse_unknown(value, known[index], f"{where}[{index}]")
 
 
 def find_files(record: Any) -> list[str]:
     """List every file that a dataclass names, in order, each once.
 
     Example:
-        >>> from vizcnn.gallery.records import PageFigure
+        >>> from vizcnn.gallery.manifest import PageFigure
         >>> find_files(PageFigure(title="a grid", file="grid.png", text="all filters"))
         ['grid.png']
     """
-    return list(dict.fromkeys(_each_file(record)))
+    return list(dict.fromkeys(file for _, file in _each_path(record, "", (RelativeFile,))))
 
 
-def _each_file(record: Any) -> Iterator[str]:
+def _each_path(record: Any, where: str, kinds: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
     kind: Any = type(record)
-    for name, holds_files in _list_holders(kind).items():
+    for name, hint in _list_hints(kind).items():
         value = getattr(record, name)
-        if holds_files:
-            yield from [value] if isinstance(value, str) else value or ()
-        elif isinstance(value, tuple):
-            for item in value:
-                if is_dataclass(item):
-                    yield from _each_file(item)
+        for index, item in enumerate(value if isinstance(value, tuple) else (value,)):
+            here = f"{where}.{name}[{index}]" if isinstance(value, tuple) else f"{where}.{name}"
+            if is_dataclass(item):
+                yield from _each_path(item, here, kinds)
+            elif isinstance(item, str) and _holds(hint, kinds):
+                yield here, item
 
 
 @cache
-def _list_holders(kind: Any) -> dict[str, bool]:
-    """List the fields of a dataclass that may hold files, and whether each does itself."""
-    return {name: "relative file" in str(hint) for name, hint in _list_hints(kind).items()}
+def _holds(hint: Any, kinds: tuple[Any, ...]) -> bool:
+    return hint in kinds or any(_holds(part, kinds) for part in get_args(hint))
 
 
-def _refuse(value: Any, where: str, needed: Any) -> Any:
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise ManifestError(f"{where} is {shown}: needed is {needed}")
+# a gallery holds tens of thousands of records of a few kinds
+@cache
+def _list_hints(kind: Any) -> dict[str, Any]:
+    """List the type hints of the fields of a dataclass that are written, in their order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        entry.name: hints[entry.name]
+        for entry in fields(kind)
+        if entry.metadata.get("written", True)
+    }

@@ -57,12 +57,17 @@ class ChartedNet:
     """
 
     name: str
-    numbers: FilterNumbers
+    numbers: Sequence[FilterNumbers]
 
     @property
     def layer(self) -> FilterSummary:
         """The layer in a few numbers."""
         return summarise_filters(self.numbers)
+
+    @property
+    def alive(self) -> list[FilterNumbers]:
+        """The filters that are not dead."""
+        return [filter for filter in self.numbers if not filter.dead]
 
 
 def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str) -> Figure:
@@ -100,7 +105,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
 
 
 def _find_top(nets: Sequence[ChartedNet]) -> float:
-    highest = max(net.numbers.peak.max().item() for net in nets)
+    highest = max(filter.peak for net in nets for filter in net.numbers)
     legend = 1 + HEADROOM * len(nets) if len(nets) > 1 else 1.0
     return max(0.3, highest + 0.01) * legend
 
@@ -190,13 +195,12 @@ def _prepare(axes: Axes, highest: float) -> None:
 
 def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
     for index, net in enumerate(nets):
-        alive = ~net.numbers.dead
-        angle = net.numbers.orientation[alive].numpy().copy()
+        angle = np.array([filter.orientation for filter in net.alive], dtype=np.float64)
         without = np.isnan(angle)
         angle[without] = _spread(int(without.sum()), index, len(nets))
         axes.scatter(
             angle,
-            net.numbers.peak[alive].numpy(),
+            [filter.peak for filter in net.alive],
             color=COLOURS[index % len(COLOURS)],
             marker=MARKERS[index % len(MARKERS)],
             clip_on=False,
@@ -234,7 +238,7 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     classes = np.arange(0, 0.75, HISTOGRAM_STEP)
     most = 0.0
     for index, net in enumerate(nets):
-        peaks = net.numbers.peak[~net.numbers.dead].numpy()
+        peaks = [filter.peak for filter in net.alive]
         colour = COLOURS[index % len(COLOURS)]
         counts, _, _ = axes.hist(
             peaks,

@@ -1,5 +1,6 @@
 """Grids of filters as figures: one net, several side by side, filters by input channel."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,7 +73,7 @@ def scale_filters(weight: Tensor, scaling: FilterScaling) -> Tensor:
     return (0.5 + (values - middle) / (2 * limit.clamp(min=1e-300))).clamp(0, 1).float()
 
 
-def sort_filters(numbers: FilterNumbers, order: Order) -> list[int]:
+def sort_filters(numbers: Sequence[FilterNumbers], order: Order) -> list[int]:
     """Give the numbers of filters in the order in which they are shown.
 
     Args:
@@ -81,16 +82,21 @@ def sort_filters(numbers: FilterNumbers, order: Order) -> list[int]:
             one after them; ``"frequency"``: lowest peak first; ``"energy"``: largest first. In
             the order of orientation or frequency dead filters come last of all. Ties by index.
     """
-    keys: dict[Order, Tensor] = {
-        "index": torch.zeros_like(numbers.energy),
-        "orientation": numbers.orientation.nan_to_num(nan=360.0),
-        "frequency": numbers.peak,
-        "energy": -numbers.energy,
-    }
-    key = keys[order].clone()
-    if order in ("orientation", "frequency"):
-        key[numbers.dead] = torch.inf
-    return sorted(range(len(key)), key=lambda index: (key[index].item(), index))
+
+    def rank(index: int) -> tuple[float, float]:
+        filter = numbers[index]
+        if filter.dead and order in ("orientation", "frequency"):
+            return math.inf, index
+        angle = 360.0 if filter.orientation is None else filter.orientation
+        keys = {
+            "index": 0,
+            "orientation": angle,
+            "frequency": filter.peak,
+            "energy": -filter.energy,
+        }
+        return keys[order], index
+
+    return sorted(range(len(numbers)), key=rank)
 
 
 def show_colours(shown: Tensor, grey: bool = False) -> list[Array]:

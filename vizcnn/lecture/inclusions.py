@@ -1,13 +1,18 @@
 """Figures of the other commands, included: filters, deconvnet, guided backprop, aliasing."""
 
-from pathlib import Path
-
 from vizcnn.drawing.sheet import larger_letters
 from vizcnn.lecture.projection_figure import draw_projections
 from vizcnn.lecture.studio import PHOTOS, Made, Studio
 from vizcnn.pages.aliasing_story import Chapter, tell_story
-from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit
-from vizcnn.pages.filters import FilterExhibit, FilterSettings, draw_grid, draw_measures, name_run
+from vizcnn.pages.deconv import DeconvSettings, measure
+from vizcnn.pages.filters import (
+    FilterSettings,
+    NetFilters,
+    draw_grid,
+    draw_measures,
+    measure_net,
+    name_run,
+)
 from vizcnn.projection.deconvnet import Projector
 
 UNITS = 6
@@ -46,9 +51,9 @@ def make_filter_measures(studio: Studio) -> Made:
     return Made(caption, figure, text="Shares of frequency bands, and every filter by frequency")
 
 
-def _read_filters(studio: Studio, settings: FilterSettings) -> tuple[FilterExhibit, ...]:
+def _read_filters(studio: Studio, settings: FilterSettings) -> tuple[NetFilters, ...]:
     nets = (studio.alexnet, studio.zfnet)
-    return tuple(FilterExhibit(net, None, net.title, settings) for net in nets)
+    return tuple(measure_net(net, None, net.title, settings) for net in nets)
 
 
 def _say_weights(studio: Studio) -> str:
@@ -59,18 +64,17 @@ def _say_weights(studio: Studio) -> str:
 def make_projections(studio: Studio, method: str) -> Made:
     """Include ZFNet's strongest units on the photo, projected back by a method."""
     settings = DeconvSettings(method=method, top=UNITS)
-    projector = Projector(studio.zfnet, method)
-    exhibit = PhotoExhibit(projector, studio.zfnet, settings, studio.photo, Path("unused"))
+    photo = measure(Projector(studio.zfnet, method), studio.zfnet, studio.photo, settings)
     name = _SPOKEN.get(method, method)
     size = studio.zfnet.input_size
-    (best, share), *_ = studio.zfnet.classify(exhibit.pixels)[0]
+    (best, share), *_ = photo.section.predictions
     caption = (
-        f"The strongest units on {exhibit.name} at {size} × {size} px, which "
+        f"The strongest units on {photo.name} at {size} × {size} px, which "
         f"{studio.zfnet.title} calls “{best}” ({share:.1%}); on the right their activations. "
-        f"{exhibit.caption}."
+        f"{photo.caption}."
     )
     title = f"{studio.zfnet.title}: what units see, by {name}"
-    figure = draw_projections(exhibit.project_strips(), title, caption)
+    figure = draw_projections([layer.to_strip() for layer in photo.layers], title, caption)
     return Made(caption, figure, text=f"Projections of ZFNet’s units by {name}")
 
 

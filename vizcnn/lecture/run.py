@@ -13,20 +13,10 @@ from matplotlib.figure import Figure
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import write_text
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat, write_folder
-from vizcnn.basics.version import __version__
 from vizcnn.drawing.saving import darken, save_figure, shrink
 from vizcnn.drawing.sheet import DPI
-from vizcnn.drawing.tables import TABLE_FORMATS, Table, show_cell, write_table
-from vizcnn.gallery.deconv_manifest import Failure
-from vizcnn.gallery.lecture_manifest import (
-    ClaimRecord,
-    LectureExhibit,
-    LectureManifest,
-    LectureSection,
-    ShownTable,
-)
-from vizcnn.gallery.records import Net
-from vizcnn.gallery.site import write_gallery
+from vizcnn.drawing.tables import TABLE_FORMATS, Table, write_table
+from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.lecture import (
     augmentation,
     dropout,
@@ -41,11 +31,11 @@ from vizcnn.lecture import (
 from vizcnn.lecture import net_exhibits as pages
 from vizcnn.lecture.claim_listing import list_claims
 from vizcnn.lecture.nets import NETS
+from vizcnn.lecture.results import LectureExhibit, LectureResults, LectureSection
 from vizcnn.lecture.size_figure import ALEXNET_DEEP, ALEXNET_INPUT, ALEXNET_POOLS, LENET, VGG
-from vizcnn.lecture.studio import SECTIONS, TRAINED, Exhibit, Made, Studio, split_names
-from vizcnn.pages.page import describe_weights, list_versions
-from vizcnn.photos.images import photo_sha256, read_photo
-from vizcnn.photos.samples import name_source
+from vizcnn.lecture.studio import SECTIONS, TRAINED, Exhibit, Studio, split_names
+from vizcnn.pages.page import describe_photo, describe_run, write_page
+from vizcnn.photos.images import read_photo
 
 _CHAPTERS = (
     ("spectra", "Spectra of first-layer filters"),
@@ -328,7 +318,7 @@ def make_lecture(
     studio: Studio,
     settings: LectureSettings | None = None,
     command: str = "",
-) -> LectureManifest:
+) -> Manifest[LectureResults]:
     """Make the lecture's figures, tables, page and manifest.
 
     An exhibit that fails does not stop the others; it is named in ``failures``.
@@ -368,9 +358,25 @@ def make_lecture(
         if not made:
             told = "; ".join(f"{failure.source}: {failure.error}" for failure in failures)
             raise VizcnnError(f"nothing could be made; {told}")
-        manifest = _describe_run(studio, settings, command, made, failures)
-        write_gallery(manifest, staging)
-    return manifest
+        results = LectureResults(
+            style=settings.style,
+            sections=tuple(
+                LectureSection(name=name, title=title, exhibits=tuple(made[name]))
+                for name, title in SECTIONS.items()
+                if name in made
+            ),
+            claims=list_claims() if "claims" in made else (),
+        )
+        run = describe_run(
+            results,
+            "A lecture on CNN architectures: every figure, every number",
+            studio.used,
+            {**asdict(settings), "seed": studio.seed, "device": studio.device},
+            command,
+            [describe_photo(studio.photo)],
+            failures,
+        )
+        return write_page(run, (), staging)
 
 
 def _say_error(error: Exception) -> str:
@@ -386,6 +392,7 @@ def _write_exhibit(
     exhibit: Exhibit, studio: Studio, settings: LectureSettings, staging: Path
 ) -> LectureExhibit:
     made = exhibit.make(studio)
+    table = made.table
     light: tuple[str, ...] = ()
     dark: tuple[str, ...] = ()
     size: tuple[int, ...] = ()
@@ -404,8 +411,9 @@ def _write_exhibit(
         figures=light,
         dark=dark,
         size=size,
-        tables=_write_tables(made.table, exhibit.name, staging),
-        shown=_show_table(made),
+        tables=_write_tables(table, exhibit.name, staging),
+        # a table that is too long for the page is a file only
+        shown=(table,) if table and len(table.rows) <= MOST_SHOWN else (),
     )
 
 
@@ -425,49 +433,3 @@ def _write_tables(table: Table | None, name: str, staging: Path) -> tuple[str, .
     for kind in TABLE_FORMATS:
         write_text(staging / "tables" / f"{name}.{kind}", write_table(table, kind))
     return tuple(f"tables/{name}.{kind}" for kind in TABLE_FORMATS)
-
-
-def _show_table(made: Made) -> tuple[ShownTable, ...]:
-    """Give the table for the page, unless it is too long for one."""
-    table = made.table
-    if table is None or len(table.rows) > MOST_SHOWN:
-        return ()
-    return (
-        ShownTable(
-            columns=table.columns,
-            rows=tuple(tuple(show_cell(cell) for cell in row) for row in table.rows),
-            numeric=table.numeric,
-            totals=table.totals,
-        ),
-    )
-
-
-def _describe_run(
-    studio: Studio,
-    settings: LectureSettings,
-    command: str,
-    made: dict[str, list[LectureExhibit]],
-    failures: list[Failure],
-) -> LectureManifest:
-    claims = list_claims() if "claims" in made else ()
-    return LectureManifest(
-        vizcnn=__version__,
-        command=command,
-        title="A lecture on CNN architectures: every figure, every number",
-        style=settings.style,
-        photo=name_source(studio.photo),
-        sha256=photo_sha256(studio.photo),
-        sections=tuple(
-            LectureSection(name=name, title=title, exhibits=tuple(made[name]))
-            for name, title in SECTIONS.items()
-            if name in made
-        ),
-        claims=tuple(ClaimRecord(**asdict(claim)) for claim in claims),
-        nets=tuple(
-            Net(model=model.name, title=model.title, weights=describe_weights(model))
-            for model in studio.used
-        ),
-        failures=tuple(failures),
-        settings={**asdict(settings), "seed": studio.seed, "device": studio.device},
-        versions=list_versions(),
-    )

@@ -2,17 +2,58 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from jinja2 import Environment
 
 from vizcnn.basics.codec import ManifestError
-from vizcnn.gallery.top_manifest import TopLayer, TopManifest, TopUnit
+from vizcnn.gallery.manifest import Manifest, Results
+from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
 
 STRIP = 4
 """Units whose sheets stand on a layer's card."""
 
 TALLEST = 1.5
 """Height of a tile on a layer's page in widths, at most; taller sheets are shown smaller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersResults(Results):
+    """Each unit's strongest places over a folder of photos.
+
+    Attributes:
+        method: Name of the method (``deconvnet``).
+        method_source: The paper, for the page.
+        data: The photos that were looked through; those that are shown stand in the manifest.
+        layers: One per layer, in the net's order.
+    """
+
+    kind: ClassVar[str] = "gallery"
+    static: ClassVar[tuple[str, ...]] = ("layers.css", "layers.js")
+    method: str
+    method_source: str
+    data: PhotoData
+    layers: tuple[LayerSheets, ...]
+
+    def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
+        """Render a front page, a page per layer (``conv5/index.html``) and a page per unit.
+
+        Raises:
+            ManifestError: If two pages would be one file, or a place names a photo that is not
+                there.
+        """
+        _check_pages(manifest)
+        front = environment.get_template("net.html")
+        strips = [choose_units(layer) for layer in self.layers]
+        pages = {
+            "index.html": front.render(
+                manifest=manifest, results=self, strips=strips, name_unit=name_unit_page
+            )
+        }
+        for number, layer in enumerate(self.layers):
+            pages[f"{layer.folder}/index.html"] = _render_layer(environment, manifest, number)
+            pages |= dict(_render_units(environment, manifest, layer))
+        return pages
 
 
 @dataclass(frozen=True)
@@ -46,30 +87,9 @@ class Half:
     marks: tuple[Mark, ...]
 
 
-def render_layers(environment: Environment, manifest: TopManifest) -> dict[str, str]:
-    """Render the pages of a net's gallery.
-
-    Args:
-        environment: Of :func:`vizcnn.gallery.site.make_environment`.
-        manifest: What a run made.
-
-    Returns:
-        HTML by file name: ``index.html``, ``conv5/index.html``, ``conv5/unit-0012.html`` and so on.
-
-    Raises:
-        ManifestError: If two pages would be one file, or a place names a photo that is not there.
-    """
-    _check_pages(manifest)
-    pages = {"index.html": _render_front(environment, manifest)}
-    for number, layer in enumerate(manifest.layers):
-        pages[f"{layer.folder}/index.html"] = _render_layer(environment, manifest, number)
-        pages |= dict(_render_units(environment, manifest, layer))
-    return pages
-
-
-def _check_pages(manifest: TopManifest) -> None:
-    folders = [layer.folder.casefold() for layer in manifest.layers]
-    for layer in manifest.layers:
+def _check_pages(manifest: Manifest[LayersResults]) -> None:
+    folders = [layer.folder.casefold() for layer in manifest.results.layers]
+    for layer in manifest.results.layers:
         if "/" in layer.folder or layer.folder == "." or folders.count(layer.folder.casefold()) > 1:
             raise ManifestError(
                 f"layer {layer.name!r} has the folder {layer.folder!r}: "
@@ -81,7 +101,7 @@ def _check_pages(manifest: TopManifest) -> None:
             _check_unit(unit, layer, len(manifest.photos))
 
 
-def _check_unit(unit: TopUnit, layer: TopLayer, photos: int) -> None:
+def _check_unit(unit: UnitSheets, layer: LayerSheets, photos: int) -> None:
     where = f"layer {layer.name!r}, unit {unit.unit}"
     if not all(0 <= place.photo < photos for place in unit.places):
         raise ManifestError(f"{where} names a photo that is none of the {photos} of the manifest")
@@ -94,18 +114,12 @@ def _check_unit(unit: TopUnit, layer: TopLayer, photos: int) -> None:
         raise ManifestError(f"{where} has places but no sheets: needed are both")
 
 
-def _render_front(environment: Environment, manifest: TopManifest) -> str:
-    strips = [choose_units(layer) for layer in manifest.layers]
-    return environment.get_template("top_front.html").render(
-        manifest=manifest, strips=strips, name_unit=name_unit_page
-    )
-
-
-def _render_layer(environment: Environment, manifest: TopManifest, number: int) -> str:
-    layers = manifest.layers
+def _render_layer(environment: Environment, manifest: Manifest[LayersResults], number: int) -> str:
+    layers = manifest.results.layers
     layer = layers[number]
-    return environment.get_template("top_layer.html").render(
+    return environment.get_template("layer.html").render(
         manifest=manifest,
+        results=manifest.results,
         layer=layer,
         previous=layers[number - 1] if number > 0 else None,
         next=layers[number + 1] if number + 1 < len(layers) else None,
@@ -117,14 +131,15 @@ def _render_layer(environment: Environment, manifest: TopManifest, number: int) 
 
 
 def _render_units(
-    environment: Environment, manifest: TopManifest, layer: TopLayer
+    environment: Environment, manifest: Manifest[LayersResults], layer: LayerSheets
 ) -> Iterator[tuple[str, str]]:
-    template = environment.get_template("top_unit.html")
+    template = environment.get_template("unit.html")
     half = measure_half(layer)
     units = (None, *layer.units, None)
     for previous, unit, following in zip(units, layer.units, units[2:], strict=False):
         page = template.render(
             manifest=manifest,
+            results=manifest.results,
             layer=layer,
             unit=unit,
             half=half,
@@ -145,14 +160,14 @@ def name_unit_page(unit: int) -> str:
     return f"unit-{unit:04d}.html"
 
 
-def choose_units(layer: TopLayer, count: int = STRIP) -> list[TopUnit]:
+def choose_units(layer: LayerSheets, count: int = STRIP) -> list[UnitSheets]:
     """Choose units for a layer's card: evenly spread over those that are not silent."""
     shown = [unit for unit in layer.units if unit.small]
     count = min(count, len(shown))
     return [shown[len(shown) * index // count] for index in range(count)]
 
 
-def measure_half(layer: TopLayer) -> Half:
+def measure_half(layer: LayerSheets) -> Half:
     """Measure the tiles in either half of a layer's large sheets.
 
     Raises:

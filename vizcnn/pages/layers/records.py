@@ -1,16 +1,10 @@
-"""What a run of ``vizcnn gallery`` made: each unit's strongest places over a folder of photos."""
+"""Records of a gallery of layers: each unit's strongest places over a folder of photos."""
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
 
-from vizcnn.basics.codec import RelativeFile
-from vizcnn.gallery.deconv_manifest import Failure
-from vizcnn.gallery.records import Net, Weights
-
-RelativeFolder = Annotated[str, "relative folder"]
-"""A folder beside the manifest, as :func:`name_folders` names it."""
+from vizcnn.basics.codec import RelativeFile, RelativeFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +28,11 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopUnit:
+class UnitSheets:
     """One unit and its strongest places.
 
     A sheet is one image of two equal grids: projections on the left, the photos' patches in the
-    same windows on the right, both row by row from the strongest place on; see :class:`TopLayer`.
+    same windows on the right, both row by row from the strongest place on (:class:`LayerSheets`).
 
     Attributes:
         unit: Number of the feature map, from 0.
@@ -62,7 +56,7 @@ class TopUnit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopLayer:
+class LayerSheets:
     """One layer: all its units, or those asked for.
 
     Attributes:
@@ -99,24 +93,9 @@ class TopLayer:
     small_px: tuple[int, int]
     large_px: tuple[int, int]
     large_gaps: tuple[int, int]
-    units: tuple[TopUnit, ...]
+    units: tuple[UnitSheets, ...]
     posters: tuple[RelativeFile, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourcePhoto:
-    """A photo that some unit answers to.
-
-    Attributes:
-        name: Its path in the folder of photos, with forward slashes.
-        sha256: Of the pixels that the net saw (RGB, 8 bits, row by row), in hexadecimal.
-        image: Image of what the net saw, of the manifest's ``input_size``.
-    """
-
-    name: str
-    sha256: str
-    image: RelativeFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,56 +105,10 @@ class PhotoData:
     Attributes:
         describe: What they are and how the net saw them, in words.
         count: How many were looked through, without those left out.
-        failures: The photos that could not be used.
     """
 
     describe: str
     count: int
-    failures: tuple[Failure, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopManifest:
-    """A run of ``vizcnn gallery``.
-
-    Attributes:
-        schema: Layout of this file, 1.
-        kind: Which command made it.
-        vizcnn: Version of vizcnn.
-        command: Shell-quoted command that repeats the run.
-        model: Name of the net.
-        title: Title of the net, for the page.
-        method: Name of the method (``deconvnet``).
-        method_source: The paper, for the page.
-        weights: Where the weights come from.
-        input_size: Width and height of what the net saw, in pixels.
-        data: The photos that were looked through.
-        layers: One per layer, in the net's order.
-        photos: The photos that are shown, each once.
-        settings: Every setting of the run.
-        versions: Versions of the libraries, by name.
-    """
-
-    schema: int = 1
-    kind: Literal["gallery"] = "gallery"
-    vizcnn: str
-    command: str
-    model: str
-    title: str
-    method: str
-    method_source: str
-    weights: Weights
-    input_size: tuple[int, int]
-    data: PhotoData
-    layers: tuple[TopLayer, ...]
-    photos: tuple[SourcePhoto, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def nets(self) -> tuple[Net, ...]:
-        """The net, as every manifest tells its nets."""
-        return (Net(model=self.model, title=self.title, weights=self.weights),)
 
 
 TAKEN = ("photos", "posters")
