@@ -10,6 +10,8 @@ from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.pages.aliasing import AliasingResults
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> list[Path]:

@@ -90,6 +90,7 @@ def name_everything(manifest, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY)
 def test_everything_is_escaped(tmp_path, name):
     manifest = make_filters(tmp_path, several=True)

@@ -26,6 +26,8 @@ from vizcnn.pages.filters import (
 )
 from vizcnn.zoo.provenance import Provenance
 
+pytestmark = pytest.mark.slow
+
 MODEL = make_model()
 OTHER = replace(MODEL, title="Other", name="other")
 STORED = MODEL.module.get_parameter("0.weight").detach()

@@ -30,7 +30,6 @@ from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
-from vizcnn.projection.rules import find_rule
 from vizcnn.projection.targets import Position
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
@@ -321,8 +320,11 @@ def make_deconv_gallery(
             used.append(describe_photo(path, photo.image))
         if not found:
             raise VizcnnError(_explain_nothing(failures))
-        rule = find_rule(settings.method)
-        results = DeconvResults(method=rule.name, method_source=rule.source, photos=tuple(found))
+        results = DeconvResults(
+            method=projector.method.name,
+            method_source=projector.method.source,
+            photos=tuple(found),
+        )
         run = describe_run(results, model.title, [model], settings, command, used, failures)
         return write_page(run, (), staging, settings.figure_format)
 
@@ -376,7 +378,7 @@ def measure(
         ),
         name=name_photo(path),
         title=model.title,
-        caption=f"{projector.rule.name} ({projector.rule.source}) · {model.title}, "
+        caption=f"{projector.method.name} ({projector.method.source}) · {model.title}, "
         f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}",
         pixels=photo,
         image=f"{home}/photo.png",

@@ -51,6 +51,7 @@ def search(folder, layer, method="deconvnet", top=4):
     return best, names, [photo[0].permute(1, 2, 0).numpy() for photo in pixels]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_place_is_that_of_a_naive_search(site, layer):
     folder, manifest = site
@@ -73,6 +74,7 @@ def test_every_place_is_that_of_a_naive_search(site, layer):
             assert 0 <= left <= box[1] < box[3] <= left + width <= SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", ["unit", "shared"])
 @pytest.mark.parametrize("layer", ["conv1", "conv3"])
 def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path, layer, scaling):
@@ -168,6 +170,7 @@ def test_spread_compares_the_strongest_place_with_the_weakest(site):
             assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["guided", "gradient"])
 def test_methods_reach_the_projections(site, tmp_path, method):
     photos = site[0] / "photos"
@@ -185,6 +188,7 @@ def test_methods_reach_the_projections(site, tmp_path, method):
         assert np.abs(left[rank][::times, ::times] - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     folder, _ = site
     settings = replace(SETTINGS, layers=("conv3",), units=(7, 2, 7))
@@ -196,6 +200,7 @@ def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
             assert (tmp_path / "out" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_index_spares_the_mining(site, tmp_path):
     folder, _ = site
     make(folder / "photos", tmp_path / "out", index=folder / "out" / "strongest.safetensors")
@@ -210,6 +215,7 @@ def test_an_index_spares_the_mining(site, tmp_path):
     assert [len(unit.places) for unit in manifest.results.layers[0].units][:2] == [2, 2]
 
 
+@pytest.mark.slow
 def test_small_portions_give_the_same_site(site, tmp_path):
     make(site[0] / "photos", tmp_path / "out", room=Room(spool=30_000, call=12 * 3 * 3))
     assert list_files(tmp_path / "out") == list_files(site[0] / "out")

@@ -24,10 +24,10 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
         command: The command that repeats the run.
         unit_command: Gives the command that repeats one unit of a layer.
     """
-    rule, index = job.projector.rule, job.index
+    method, index = job.projector.method, job.index
     results = LayersResults(
-        method=rule.name,
-        method_source=rule.source,
+        method=method.name,
+        method_source=method.source,
         data=PhotoData(
             describe=job.photos.describe(), count=len(index.photos) - len(index.failures)
         ),
