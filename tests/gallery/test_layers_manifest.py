@@ -83,7 +83,7 @@ def test_manifest_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, s
 
 def test_folder_outside_the_gallery_is_refused_when_read(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
-    with pytest.raises(ManifestError, match=r"layers\[0\].folder is '..': needed is a file"):
+    with pytest.raises(ManifestError, match=r"layers\[0\]\.folder: needed is a file"):
         to_json(change_layer(manifest, folder=".."))
 
 

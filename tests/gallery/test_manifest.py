@@ -81,7 +81,7 @@ def damage(text: str, **changes: object) -> str:
         ({"title": None}, "Manifest.title: expected `str`, got `null`"),
         ({"kind": "recipe"}, "kind 'recipe'"),
         ({"kind": ["deconv"]}, "needed is 'deconv'"),
-        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"surprise": 1}, "unknown field `surprise`"),
         ({"photos": {}}, "Manifest.photos: expected `array`, got `object`"),
         ({"photos": [3]}, r"photos\[0\]: expected `object`, got `int`"),
         ({"failures": [{"source": "a"}]}, r"failures\[0\]: object missing required field `error`"),
@@ -101,7 +101,9 @@ def test_damaged_manifest_is_refused_in_one_clear_line(manifest, changes, said):
 def test_files_outside_the_folder_are_refused(manifest, file):
     raw = json.loads(to_json(manifest))
     raw["photos"][0]["image"] = file
-    with pytest.raises(ManifestError, match=r"Manifest\.photos\[0\]\.image(:| is)"):
+    with pytest.raises(
+        ManifestError, match=r"Manifest\.photos\[0\]\.image: (needed is a file|expected `str)"
+    ):
         from_json(json.dumps(raw), DeconvResults)
 
 
@@ -110,11 +112,11 @@ def test_files_outside_the_folder_are_refused(manifest, file):
     [
         ("activation", True, "activation: expected `float`, got `bool`"),
         ("activation", "3", "activation: expected `float`, got `str`"),
-        ("activation", float("nan"), "activation is nan: a manifest holds finite"),
+        ("activation", float("nan"), "activation: expected `float` >= -1.79"),
         ("activation", 10**400, "activation: number out of range"),
         ("unit", 1.5, "unit: expected `int`, got `float`"),
         ("box", [1, 2, 3], "box: expected `array` of length 4, got 3"),
-        ("boxes", 1, "has an unknown key 'boxes'"),
+        ("boxes", 1, ": object contains unknown field `boxes`"),
         ("position", "all", "position: expected `array | null`, got `str`"),
     ],
 )

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
-from dataclasses import field, fields, is_dataclass
-from functools import cache
-from pathlib import PurePosixPath
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from functools import cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,11 +16,16 @@ from vizcnn.basics.errors import VizcnnError
 
 T = TypeVar("T")
 
-RelativeFile = Annotated[str, "relative file"]
+_BESIDE = msgspec.Meta(pattern=r"^(?!/)(?!([\s\S]*/)?\.\.(/|\Z))[^\\\x00]+\Z")
+
+RelativeFile = Annotated[str, _BESIDE, "file"]
 """A file beside the manifest, with forward slashes: neither absolute nor out of the folder."""
 
-RelativeFolder = Annotated[str, "relative folder"]
+RelativeFolder = Annotated[str, _BESIDE, "folder"]
 """A folder beside the manifest, in the same way."""
+
+_LARGEST = sys.float_info.max
+_Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 
 
 class ManifestError(VizcnnError):
@@ -116,22 +123,18 @@ def decode(kind: type[T], text: str) -> T:
         Traceback (most recent call last):
         vizcnn.basics.codec.ManifestError: Failure.error: expected `str`, got `int`
     """
+    hint: Any = kind
     name = getattr(kind, "__name__", str(kind))
     raw = parse(text)
     try:
-        record = msgspec.convert(raw, kind)
+        msgspec.convert(raw, _be_strict(hint))
+        return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         reason = reason[0].lower() + reason[1:]
+        if "matching regex" in reason:
+            reason = "needed is a file beside the manifest"
         raise ManifestError(f"{name}{where.rstrip('`')}: {reason}") from None
-    known = _to_plain(record, name)
-    if known != raw:  # a dataclass takes no notice of keys that it does not know
-        _refuse_unknown(raw, known, name)
-    for where, file in _each_path(record, name, (RelativeFile, RelativeFolder)):
-        path = PurePosixPath(file)
-        if not file or path.is_absolute() or ".." in path.parts or "\\" in file or "\0" in file:
-            raise ManifestError(f"{where} is {file!r}: needed is a file beside the manifest")
-    return record
 
 
 def parse(text: str) -> Any:
@@ -143,15 +146,29 @@ def parse(text: str) -> Any:
         raise ManifestError(f"the manifest is not JSON ({error}): write it again") from None
 
 
-def _refuse_unknown(raw: Any, known: Any, where: str) -> None:
-    if isinstance(raw, dict):
-        for key, value in raw.items():
-            if key not in known:
-                raise ManifestError(f"{where} has an unknown key {key!r}")
-            _refuse_unknown(value, known[key], f"{where}.{key}")
-    elif isinstance(raw, list):
-        for index, value in enumerate(raw):
-            _refuse_unknown(value, known[index], f"{where}[{index}]")
+@cache
+def _be_strict(hint: Any) -> Any:
+    """Give a type that takes less: a dataclass ignores unknown keys, and a float may be NaN."""
+    if hint is float:
+        return _Finite
+    origin, arguments = get_origin(hint), get_args(hint)
+    kind: Any = origin or hint
+    if hasattr(kind, "__dataclass_fields__"):
+        meant = dict(zip(getattr(kind, "__parameters__", ()), arguments, strict=True))
+        given = {entry.name for entry in fields(kind) if not _is_needed(entry)}
+        members = [
+            (name, _be_strict(meant.get(part, part)), *([None] if name in given else []))
+            for name, part in _list_hints(kind).items()
+        ]
+        return msgspec.defstruct(kind.__name__, members, kw_only=True, forbid_unknown_fields=True)
+    if origin in (None, Annotated, Literal):
+        return hint
+    parts = tuple(part if part is Ellipsis else _be_strict(part) for part in arguments)
+    return reduce(or_, parts) if origin in (Union, UnionType) else origin[parts]
+
+
+def _is_needed(entry: Field[Any]) -> bool:
+    return entry.default is MISSING and entry.default_factory is MISSING
 
 
 def find_files(record: Any) -> list[str]:
@@ -162,24 +179,23 @@ def find_files(record: Any) -> list[str]:
         >>> find_files(PageFigure(title="a grid", file="grid.png", text="all filters"))
         ['grid.png']
     """
-    return list(dict.fromkeys(file for _, file in _each_path(record, "", (RelativeFile,))))
+    return list(dict.fromkeys(_each_file(record)))
 
 
-def _each_path(record: Any, where: str, kinds: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+def _each_file(record: Any) -> Iterator[str]:
     kind: Any = type(record)
     for name, hint in _list_hints(kind).items():
         value = getattr(record, name)
-        for index, item in enumerate(value if isinstance(value, tuple) else (value,)):
-            here = f"{where}.{name}[{index}]" if isinstance(value, tuple) else f"{where}.{name}"
+        for item in value if isinstance(value, tuple) else (value,):
             if is_dataclass(item):
-                yield from _each_path(item, here, kinds)
-            elif isinstance(item, str) and _holds(hint, kinds):
-                yield here, item
+                yield from _each_file(item)
+            elif isinstance(item, str) and _holds_files(hint):
+                yield item
 
 
 @cache
-def _holds(hint: Any, kinds: tuple[Any, ...]) -> bool:
-    return hint in kinds or any(_holds(part, kinds) for part in get_args(hint))
+def _holds_files(hint: Any) -> bool:
+    return hint == RelativeFile or any(map(_holds_files, get_args(hint)))
 
 
 # a gallery holds tens of thousands of records of a few kinds
