@@ -9,37 +9,13 @@ from jinja2 import Environment
 from vizcnn.basics.codec import ManifestError, RelativeFile, decode, encode, parse
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import write_text
+from vizcnn.zoo.provenance import Provenance
 
 FILE_NAME = "manifest.json"
 """The manifest's name in the output folder."""
 
 SCHEMA = 3
 """Layout of the file; raised when an older reader would misread a newer file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Where a net's weights come from.
-
-    Attributes:
-        describe: The provenance in one line, for the page's header.
-        source: Where the file comes from (a URL, a package, a file name).
-        data: What the net was trained on.
-        licence: Licence of the weights.
-        top1: Top-1 accuracy in 0..1.
-        top5: Top-5 accuracy in 0..1.
-        note: Anything that a reader should know.
-        sha256: Of the file of weights, in hexadecimal.
-    """
-
-    describe: str
-    source: str = ""
-    data: str = ""
-    licence: str = ""
-    top1: float | None = None
-    top5: float | None = None
-    note: str = ""
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +28,7 @@ class Net:
         input_size: Width and height of what the net sees, in pixels.
         classes: Number of classes that it knows.
         options: What the net was built with.
-        weights: Where its weights come from.
+        weights: Where its weights come from; without the place on this machine.
     """
 
     model: str
@@ -60,7 +36,7 @@ class Net:
     input_size: tuple[int, int]
     classes: int
     options: dict[str, Any] = field(default_factory=dict)
-    weights: Weights
+    weights: Provenance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from vizcnn.basics.files import write_text
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.tables import show_cell
 from vizcnn.drawing.words import show_number, show_percent
-from vizcnn.gallery.manifest import Manifest, Weights, write_manifest
+from vizcnn.gallery.manifest import Manifest, write_manifest
+from vizcnn.zoo.provenance import Provenance
 
 HERE = Path(__file__).parent
 
@@ -92,12 +93,12 @@ def is_shown(name: str) -> bool:
     return name.lower().endswith(SHOWN_BY_BROWSERS)
 
 
-def list_facts(weights: Weights) -> dict[str, str]:
+def list_facts(weights: Provenance) -> dict[str, str]:
     r"""List what is known of weights, by name; what is unknown is left out.
 
     Example:
-        >>> list_facts(Weights(describe="bundled", top1=0.5, licence="MIT"))
-        {'top-1': '50.0\xa0%', 'licence of the weights': 'MIT'}
+        >>> list_facts(Provenance("bundled", "photos", "MIT", top1=0.5))
+        {'weights from': 'bundled', 'trained on': 'photos', 'top-1': '50.0\xa0%', ...}
     """
     facts = {
         "weights from": weights.source,

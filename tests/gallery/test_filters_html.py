@@ -46,7 +46,7 @@ def test_several_nets_have_a_table_each_and_one_together(tmp_path):
     assert tables == ["numbers", "sortable numbers", "sortable numbers", "facts"]
     for text in ("ZFNet: filter by filter", "AlexNet conv2: filter by filter", "2 groups"):
         assert text in page.text
-    assert page.text.count("bundled ZFNet") == 2
+    assert page.text.count("bundled weights: birds") == 2
     # deeper layers by channel, the first by colour
     assert page.text.count("Strongest channel") == 1
     assert "cycles per place of the map below" in page.text
@@ -66,7 +66,7 @@ def name_everything(manifest, name):
         replace(
             net,
             **dict.fromkeys(("model", "title"), name),
-            weights=replace(net.weights, describe=name, note=name, data=name),
+            weights=replace(net.weights, note=name, data=name),
         )
         for net in manifest.nets
     )

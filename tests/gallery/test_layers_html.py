@@ -72,7 +72,7 @@ def test_front_page_tells_net_weights_accuracy_photos_and_layers(tmp_path):
     page = write(make_top_manifest(tmp_path, units=6), tmp_path)["index.html"]
     for text in (
         "ZFNet",
-        "bundled ZFNet",
+        "bundled weights: birds",
         "top-1 61.0\u00a0%, top-5 87.0\u00a0%",
         "1200 photos",
         "1 left out",
@@ -187,7 +187,7 @@ def test_everything_is_escaped(tmp_path, name):
     unit = replace(manifest.results.layers[0].units[0], name=name, command=name)
     texts = dict.fromkeys(("name", "path", "scaling", "computed"), name)
     nasty = change_layer(manifest, units=(unit,), notes=(name,), **texts)
-    nasty = change_weights(nasty, describe=name, note=name, data=name)
+    nasty = change_weights(nasty, note=name, data=name)
     data = replace(manifest.results.data, describe=name)
     nasty = replace(
         change_results(nasty, method=name, method_source=name, data=data),

@@ -141,7 +141,7 @@ def test_everything_is_escaped(tmp_path, name):
                 net,
                 model=name,
                 title=name,
-                weights=replace(net.weights, describe=name, note=name, data=name),
+                weights=replace(net.weights, note=name, data=name),
             ),
         ),
         photos=(replace(photo, name=name, source=name),) * 2,

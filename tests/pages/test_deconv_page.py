@@ -57,7 +57,7 @@ def test_gallery_is_whole_and_its_manifest_comes_back(tmp_path, photo):
     assert net.input_size == (SIZE, SIZE)
     assert sum(share for _, share in section.predictions) == pytest.approx(1.0)
     assert load(out / photo.image).shape == (640, 640, 3)
-    assert net.weights.describe == "random weights (untrained)"
+    assert net.weights.describe() == "random weights (untrained)"
     assert net.options == {"width": 10}
     assert set(manifest.versions) >= {"torch", "numpy", "python"}
     assert manifest.failures == ()

@@ -6,16 +6,17 @@ from typing import Any
 
 from PIL import Image
 
-from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Weights
+from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo
 from vizcnn.measures.filter_numbers import FilterSummary
 from vizcnn.pages.aliasing import AliasingResults, NetAliasing
 from vizcnn.pages.aliasing_story import Measure
 from vizcnn.pages.deconv import DeconvResults, LayerSection, PhotoSection, UnitTile
 from vizcnn.pages.filters import FilterResults, FilterTile, NetFilters
+from vizcnn.zoo.provenance import Provenance
 
-WEIGHTS = Weights(
-    describe="bundled ZFNet",
-    source="zfnet.safetensors",
+WEIGHTS = Provenance(
+    source="bundled",
+    data="birds",
     licence="MIT",
     top1=0.61,
     top5=0.87,

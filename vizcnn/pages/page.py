@@ -16,7 +16,7 @@ from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.saving import save_arrays, save_figure, save_image
 from vizcnn.drawing.tiles import to_bytes
-from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results, Weights
+from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
@@ -142,23 +142,14 @@ def describe_photo(path: Path, image: str | None = None) -> Photo:
 
 def describe_net(model: ZooModel) -> Net:
     """Describe a net."""
-    origin = model.provenance
     return Net(
         model=model.name,
         title=model.title,
         input_size=(model.input_size, model.input_size),
         classes=len(model.classes),
         options=dict(model.options),
-        weights=Weights(
-            describe=origin.describe(),
-            source=origin.source,
-            data=origin.data,
-            licence=origin.licence,
-            top1=origin.top1,
-            top5=origin.top5,
-            note=origin.note,
-            sha256=origin.sha256,
-        ),
+        # where the file lies is of this machine
+        weights=replace(model.provenance, location=""),
     )
 
 
