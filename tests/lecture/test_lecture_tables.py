@@ -16,10 +16,11 @@ from vizcnn.drawing.table_figure import SMALLEST, draw_table
 from vizcnn.drawing.tables import Table, escape_latex, write_table
 from vizcnn.lecture.architecture import list_boxes
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claim_listing import list_claims, make_claims_table
+from vizcnn.lecture.claims import list_claims
 from vizcnn.lecture.googlenet_table import make_googlenet_table
 from vizcnn.lecture.layer_tables import make_layer_table
 from vizcnn.lecture.memory_table import make_memory_table
+from vizcnn.lecture.net_exhibits import make_claims_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes

@@ -10,7 +10,7 @@ Example:
 
 from vizcnn.drawing.tables import Table, write_table
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claim_listing import list_claims, say_verdicts
+from vizcnn.lecture.claims import list_claims, say_verdicts
 from vizcnn.lecture.comparison import compare_nets
 from vizcnn.lecture.googlenet_table import make_googlenet_table
 from vizcnn.lecture.layer_tables import make_layer_table, make_slide_table

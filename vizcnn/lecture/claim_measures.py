@@ -1,10 +1,12 @@
 """What the claims are checked with: each a number read off a net that was built and traced."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from vizcnn.lecture.augmentation import count_ten_crops
 from vizcnn.lecture.googlenet_table import measure_stages
 from vizcnn.lecture.inception_module import build_naive, build_reduced, measure_module
 from vizcnn.lecture.layer_tables import (
@@ -14,9 +16,12 @@ from vizcnn.lecture.layer_tables import (
     name_layer,
     name_paths,
 )
+from vizcnn.lecture.momentum import compare_with_torch
 from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
+from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters, find_size, run_size
+from vizcnn.lecture.stacks import SEVEN, THREE, Stack, find_fields, find_output_change, give_factor
 from vizcnn.recording.layer_rows import BYTES, LayerRow
 
 
@@ -262,3 +267,62 @@ def find_stage_output(stage: str) -> str:
 def count_image_gigabytes(images: int, side: int) -> float:
     """Give the memory of so many colour images at a byte a value, in GB of 10^9 bytes."""
     return images * side * side * 3 / 1e9
+
+
+def multiply_crops(scales: int, squares: int, crops: int, mirrored: int) -> int:
+    """Count the crops of an image (Szegedy et al. 2014, section 7).
+
+    Example:
+        >>> multiply_crops(4, 3, 6, 2)
+        144
+    """
+    return scales * squares * crops * mirrored
+
+
+def _join_fields(stack: Stack) -> str:
+    """Write the receptive field after each convolution of a stack."""
+    return ", ".join(str(field) for field in find_fields(stack))
+
+
+def cite_figure(name: str) -> str:
+    """Say where a figure of the papers stands."""
+    told = read_published()
+    return told.cite(told.figure(name))
+
+
+def cite_paper_table(name: str) -> str:
+    """Say where a table of the papers stands."""
+    told = read_published()
+    return told.cite(told.table(name))
+
+
+def read_note(name: str) -> str:
+    """Give what one should know beside a figure of the papers."""
+    return read_published().figure(name).note
+
+
+def write_note(name: str) -> str:
+    """Give the same as a sentence."""
+    note = read_note(name)
+    return f"{note[0].upper()}{note[1:]}."
+
+
+MEASURES: Mapping[str, Callable[..., Any]] = {
+    measure.__name__: measure
+    for measure in (
+        *(can_shrink, cite_figure, cite_paper_table, compare_with_torch, count_all_outputs),
+        *(count_bytes, count_dropouts, count_fc_weights, count_filter_parameters),
+        *(count_image_gigabytes, count_kind, count_layer_parameters, count_layer_weights),
+        *(count_layers, count_megabytes, count_module_operations, count_outputs),
+        *(count_parameters, count_stage_operations, count_stage_weights, count_ten_crops),
+        *(count_with_rectifiers, divide_module_operations, divide_parameters, find_filter),
+        *(find_module_operations, find_module_output, find_module_padding, find_module_size),
+        *(find_output, find_output_change, find_size, find_stage_output, give_factor),
+        *(give_feature_pattern, give_pattern, give_year, list_maps, list_windows),
+        *(multiply_crops, read_note, reduce_published, run_size, span_layers),
+        *(subtract_published, write_note, SizeQuestion, _join_fields),
+    )
+}
+"""What claims may be checked with, by the name that ``claims.csv`` calls it by."""
+NAMED: Mapping[str, Any] = {"SEVEN": SEVEN, "THREE": THREE}
+"""Values that it has names for."""

@@ -9,14 +9,8 @@ from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claim_listing import (
-    count_verdicts,
-    list_claims,
-    make_claims_table,
-    make_slips_table,
-    say_verdicts,
-)
 from vizcnn.lecture.claim_measures import count_all_outputs, count_layer_parameters, count_megabytes
+from vizcnn.lecture.claims import Claim, count_verdicts, list_claims, say_verdicts
 from vizcnn.lecture.comparison import make_difference_table
 from vizcnn.lecture.googlenet_table import make_googlenet_table
 from vizcnn.lecture.history import cite_table
@@ -34,7 +28,7 @@ from vizcnn.lecture.patterns import derive_pattern, list_words
 from vizcnn.lecture.size_figure import draw_sizes, say_questions
 from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.studio import SECTIONS, Made, Studio
 
 _MODULES = {"naive": build_naive, "reduced": build_reduced}
 
@@ -261,3 +255,56 @@ def make_slips(studio: Studio, in_tables: bool) -> Made:
         "in the table of all claims."
     )
     return Made(caption, draw_table(table, caption), table)
+
+
+def make_claims_table(claims: tuple[Claim, ...], title: str) -> Table:
+    """Make a table of claims."""
+    return Table(
+        title,
+        (
+            "section",
+            "quote",
+            "what",
+            "claimed",
+            "computed",
+            "verdict",
+            "how",
+            "note",
+        ),
+        tuple(
+            (
+                SECTIONS[claim.section],
+                f"“{claim.quote}”",
+                claim.what,
+                claim.claimed,
+                claim.computed or None,
+                claim.verdict,
+                claim.how,
+                claim.why or None,
+            )
+            for claim in claims
+        ),
+    )
+
+
+_SHORT = {**SECTIONS, "overview": "by year"}
+"""Sections' titles, short enough for a slide."""
+TABLE_ROW = "table row"
+"""How claims begin that are rows of a table."""
+
+
+def make_slips_table(claims: tuple[Claim, ...], in_tables: bool) -> Table:
+    """Make a short table of what does not hold, for a slide.
+
+    Args:
+        claims: All claims.
+        in_tables: Only the rows of the lecture's tables; else only what is said beside.
+    """
+    slips = tuple(
+        claim
+        for claim in claims
+        if claim.verdict == "does not hold" and claim.what.startswith(TABLE_ROW) == in_tables
+    )
+    title = "What does not hold" + (" in GoogLeNet’s table" if in_tables else "")
+    rows = tuple((_SHORT[c.section], c.what, c.claimed, c.computed or None) for c in slips)
+    return Table(title, ("section", "what", "claimed", "computed"), rows)

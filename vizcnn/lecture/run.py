@@ -39,7 +39,7 @@ from vizcnn.lecture import (
     ten_crop,
 )
 from vizcnn.lecture import net_exhibits as pages
-from vizcnn.lecture.claim_listing import list_claims
+from vizcnn.lecture.claims import list_claims
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.size_figure import ALEXNET_DEEP, ALEXNET_INPUT, ALEXNET_POOLS, LENET, VGG
 from vizcnn.lecture.studio import SECTIONS, TRAINED, Exhibit, Made, Studio, split_names
