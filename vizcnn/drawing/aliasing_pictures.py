@@ -16,7 +16,8 @@ from vizcnn.drawing.filter_grids import (
     scale_filters,
     show_colours,
 )
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.drawing.tiles import (
     GREY,
     fit_tile,
@@ -106,10 +107,15 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
         if reach > limit:
             axes.add_patch(
                 Rectangle(
-                    (-limit, -limit), 2 * limit, 2 * limit, fill=False, color="#e69f00", lw=1.5
+                    (-limit, -limit),
+                    2 * limit,
+                    2 * limit,
+                    fill=False,
+                    color="#e69f00",
+                    lw=points(1.5),
                 )
             )
-        sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color="#444444")
+        sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color=tone("#444444"))
     words = percent(1 - shares.layer_share), percent(shares.layer_share)
     for column, share in enumerate(words, start=2):
         right = MARGIN + NAMES + column * (side + GAP) + side
@@ -161,7 +167,7 @@ def _draw_pattern_row(
         axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="auto")
         if column and (1, 2, 4)[column - 1] == study.layer.stride:
             frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, clip_on=False)
-            frame.set(color="#e69f00", linewidth=3)
+            frame.set(color="#e69f00", linewidth=points(3))
             axes.add_patch(frame)
 
 

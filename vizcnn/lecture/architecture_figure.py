@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SLIDE_WIDTH, SMALL, Slide, measure_width, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SLIDE_WIDTH, SMALL, Slide, measure_width
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.architecture import Box, list_boxes
 from vizcnn.lecture.layer_tables import describe_size
 from vizcnn.lecture.nets import find_net
@@ -170,7 +171,13 @@ def _draw_aside(axes: Axes, box: Box, left: float, scale: _Scale) -> None:
     """Draw a head above the line from which it branches off."""
     end = 0.35 + LONGEST / 2
     middle = 0.35 + LONGEST * ASIDE
-    axes.plot([left + VECTOR / 2] * 2, [middle, end], color="#777777", linewidth=1.0, zorder=0)
+    axes.plot(
+        [left + VECTOR / 2] * 2,
+        [middle, end],
+        color=tone("#777777"),
+        linewidth=points(1.0),
+        zorder=0,
+    )
     _draw_vector(axes, box, left, middle, scale, 1)
 
 
@@ -184,12 +191,14 @@ def _draw_shortcuts(
         right = left + _width(box, scale)
         middle = 0.35 + LONGEST / 2
         top = middle - box.side * scale.side * (1 + SLANT) / 2 - 0.32
-        style: dict[str, Any] = {"color": "#777777", "linewidth": 1.5}
+        style: dict[str, Any] = {"color": tone("#777777"), "linewidth": points(1.5)}
         across = [left - 0.05, left - 0.05, right + 0.05, right + 0.05]
         axes.plot(across, [middle, top, top, middle], **style)
         if box.shortcuts > 1:
             words = f"×{box.shortcuts}"
-            axes.text((left + right) / 2, top - 0.05, words, fontsize=SMALL, ha="center")
+            axes.text(
+                (left + right) / 2, top - 0.05, words, fontsize=letter_size(SMALL), ha="center"
+            )
 
 
 def _draw_vector(
@@ -197,7 +206,7 @@ def _draw_vector(
 ) -> None:
     length = max(box.shape[0] / lanes * scale.maps, LEAST)
     axes.add_patch(
-        Rectangle((left, middle - length / 2), VECTOR, length, color=KIND_COLOURS[box.kind])
+        Rectangle((left, middle - length / 2), VECTOR, length, color=tone(KIND_COLOURS[box.kind]))
     )
 
 
@@ -211,7 +220,7 @@ def _draw_stack(
     bottom = middle + (height + depth) / 2
     top = bottom - height
     right = left + width
-    colour = KIND_COLOURS[box.kind]
+    colour = tone(KIND_COLOURS[box.kind])
     front = [(left, top), (right, top), (right, bottom), (left, bottom)]
     back = [(x + depth, y - depth) for x, y in front]
     faces = [
@@ -220,7 +229,13 @@ def _draw_stack(
         ([front[1], front[2], back[2], back[1]], 0.75),
     ]
     for corners, strength in faces:
-        face = Polygon(corners, facecolor=colour, alpha=strength, edgecolor="white", linewidth=0.6)
+        face = Polygon(
+            corners,
+            facecolor=colour,
+            alpha=strength,
+            edgecolor=tone("white"),
+            linewidth=points(0.6),
+        )
         axes.add_patch(face)
 
 
@@ -238,7 +253,13 @@ def _draw_links(
         for number, end in enumerate(middles):
             for index, begin in enumerate(before):
                 if len(before) == 1 or crosses or number == index:
-                    axes.plot([start, stop], [begin, end], color="#777777", linewidth=1.0, zorder=0)
+                    axes.plot(
+                        [start, stop],
+                        [begin, end],
+                        color=tone("#777777"),
+                        linewidth=points(1.0),
+                        zorder=0,
+                    )
 
 
 def _write_labels(
@@ -256,7 +277,7 @@ def _write_labels(
             middle if level else middle + 0.08,
             0.35 + LONGEST + 0.12,
             f"{box.name}{chr(10) if level else '  '}{_say_size(box, lanes)}",
-            fontsize=BODY - 1 if level else SMALL,
+            fontsize=letter_size(BODY - 1 if level else SMALL),
             va="top" if level else "center_baseline",
             parse_math=False,
             **({"ha": "center"} if level else turned),
@@ -275,5 +296,5 @@ def _write_legend(slide: Slide, boxes: Sequence[Box]) -> None:
     colours = {KIND_WORDS[box.kind]: KIND_COLOURS[box.kind] for box in boxes}
     left = MARGIN
     for word, colour in colours.items():
-        text = slide.write(f"■ {word}", left, slide.top, SMALL, color=colour)
+        text = slide.write(f"■ {word}", left, slide.top, SMALL, color=tone(colour))
         left += measure_width(text) + 0.25

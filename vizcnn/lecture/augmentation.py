@@ -6,12 +6,14 @@ from functools import cache
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from vizcnn.basics.errors import ImageError
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style, to_image
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, to_image
+from vizcnn.drawing.style import plain_style, points
 from vizcnn.lecture.studio import Made, Studio
 from vizcnn.photos.images import centre_square, read_photo
 from vizcnn.photos.patches import read_samples
@@ -141,7 +143,9 @@ def make_input(studio: Studio) -> Made:
         f"The mean image of the training set is then subtracted; this square’s mean is {mean:.2f} "
         "of 0..1. Krizhevsky et al. 2012, sections 2 and 4.1."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.7, "What AlexNet sees of a photo", caption)
         whole = slide.picture(np.asarray(photo), MARGIN, 0, 4.2)
         side = min(photo.size)
@@ -157,13 +161,15 @@ def make_input(studio: Studio) -> Made:
             x, y = 8.7 + 2.25 * (number % 2), 2.15 * (number // 2)
             slide.picture(to_image(crop.flip(-1) if number % 2 else crop), x, y, 2.0)
         slide.say(f"{CROP} px, right: mirrored", 8.7, slide.top + 4.3, size=SMALL)
-    return Made(caption, slide.figure, text="A photo, its middle square, and random crops of it")
+        return slide.figure
+
+    return Made(caption, draw, text="A photo, its middle square, and random crops of it")
 
 
 def _draw_frame(axes: Axes, left: float, top: float, side: float, colour: str) -> None:
     """Draw a square around pixels, whose middles are at whole numbers."""
     corner = (left - 0.5, top - 0.5)
-    axes.add_patch(Rectangle(corner, side, side, fill=False, ec=colour, lw=3))
+    axes.add_patch(Rectangle(corner, side, side, fill=False, ec=colour, lw=points(3)))
 
 
 def make_ten_crops(studio: Studio) -> Made:
@@ -175,7 +181,9 @@ def make_ten_crops(studio: Studio) -> Made:
         "mirrors: the net’s predictions on these ten are averaged (Krizhevsky et al. 2012, section "
         f"4.1; the lecture calls them random). Photo: {name_photo(studio.photo)}."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.4, "Ten crops", caption)
         axes = slide.picture(to_image(square), MARGIN, 0, 3.9)
         for number, (down, right) in enumerate(list_corners((3, WHOLE, WHOLE), CROP)):
@@ -185,7 +193,9 @@ def make_ten_crops(studio: Studio) -> Made:
         for number, crop in enumerate(crops):
             slide.picture(to_image(crop), 4.4 + 1.77 * (number % 5), 2.15 * (number // 5), 1.68)
         slide.say("below: mirrored", 4.4, slide.top + 4.0, size=SMALL)
-    return Made(caption, slide.figure, text="Five crops of a photo and their mirrors")
+        return slide.figure
+
+    return Made(caption, draw, text="Five crops of a photo and their mirrors")
 
 
 def make_colours(studio: Studio) -> Made:
@@ -204,7 +214,9 @@ def make_colours(studio: Studio) -> Made:
         f"with {COLOUR_STD:g} times the standard deviation on each axis, seed {studio.seed}. "
         "Krizhevsky et al. 2012, section 4.1, there with the training set’s axes and variances."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(5.2, "Colours along their principal axes", caption)
         for number, (draw, words) in enumerate(
             [(torch.zeros(3), "the photo"), *zip(strong, _name_axes(axes), strict=True)]
@@ -217,7 +229,9 @@ def make_colours(studio: Studio) -> Made:
             slide.picture(to_image(shift_colours(square, axes, draw)), x, 2.75, 2.15)
             told = "\n".join(f"{value:+.2f}" for value in draw.tolist())
             slide.say(told, x + 2.25, slide.top + 2.85, size=BODY - 2)
-    return Made(caption, slide.figure, text="The photo in colours moved along three axes")
+        return slide.figure
+
+    return Made(caption, draw, text="The photo in colours moved along three axes")
 
 
 def _name_axes(axes: ColourAxes) -> list[str]:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points
 from vizcnn.lecture.activations import read_activations
 from vizcnn.lecture.studio import Made, Studio
 from vizcnn.photos.samples import name_photo
@@ -96,7 +98,9 @@ def make_dropout(studio: Studio) -> Made:
         f"mask {spread.mean():.1%} on average, {spread.min():.1%} to {spread.max():.1%}; "
         f"{found.kept:.0%} of the masks leave it the likeliest class. Seed {studio.seed}."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(5.2, "Dropout, p = 0.5", caption)
         order = found.units.argsort(descending=True)[:SHOWN]
         rows = (
@@ -110,7 +114,7 @@ def make_dropout(studio: Studio) -> Made:
             axes.bar(range(len(values)), values.tolist(), color=COLOURS[colour], width=0.9)
             axes.set_ylim(0, highest)
             axes.set_xticks([])
-            axes.set_title(words, fontsize=BODY - 1, loc="left", pad=3)
+            axes.set_title(words, fontsize=letter_size(BODY - 1), loc="left", pad=points(3))
         right = slide.plot(
             8.9,
             slide.top + 0.3,
@@ -120,7 +124,7 @@ def make_dropout(studio: Studio) -> Made:
             "masks",
         )
         right.hist(spread.tolist(), bins=20, range=(0, 1), color=COLOURS[5])
-        right.axvline(found.whole, color=COLOURS[0], lw=3)
+        right.axvline(found.whole, color=COLOURS[0], lw=points(3))
         right.margins(y=0.22)
         right.text(
             found.whole,
@@ -128,6 +132,8 @@ def make_dropout(studio: Studio) -> Made:
             " without dropout ",
             va="top",
             ha="right" if found.whole > 0.5 else "left",
-            fontsize=SMALL,
+            fontsize=letter_size(SMALL),
         )
-    return Made(caption, slide.figure, text="Activations under dropout, and a histogram")
+        return slide.figure
+
+    return Made(caption, draw, text="Activations under dropout, and a histogram")

@@ -1,13 +1,15 @@
 """The inception module drawn: its branches with the sizes that they put out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.inception_module import INPUT, build_naive, build_reduced, measure_module
 from vizcnn.lecture.layer_tables import describe_filter, describe_size
 from vizcnn.recording.layer_rows import LayerRow
@@ -73,7 +75,7 @@ def _draw_branch(
     # a branch of one box has its place on the right: its arrow goes around what is on the left
     before = (columns[0], line) if len(branch) < len(columns) else start
     if before != start:
-        axes.plot(*zip(start, before, strict=True), color=ARROW, lw=1.5)
+        axes.plot(*zip(start, before, strict=True), color=tone(ARROW), lw=points(1.5))
     for row, left in zip(branch, places, strict=True):
         name = f"{describe_filter(row.filter)} {'pool' if row.kind == 'max pool' else 'conv'}"
         padding = f", pad {row.padding[0]}" if row.padding and row.padding[0] else ""
@@ -101,14 +103,15 @@ def _draw_box(
             width - 0.12,
             TALL,
             boxstyle="round,pad=0,rounding_size=0.08",
-            facecolor="white",
-            edgecolor=colour,
-            linewidth=3,
+            facecolor=tone("white"),
+            edgecolor=tone(colour),
+            linewidth=points(3),
         )
     )
-    style = {"ha": "center", "va": "center", "parse_math": False}
-    axes.text(left + width / 2, middle - 0.19, words, fontsize=SMALL, **style)  # type: ignore[arg-type]
-    axes.text(left + width / 2, middle + 0.21, size, fontsize=BODY, weight="bold", **style)  # type: ignore[arg-type]
+    style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
+    middles, sizes = (middle - 0.19, middle + 0.21), (letter_size(SMALL), letter_size(BODY))
+    axes.text(left + width / 2, middles[0], words, fontsize=sizes[0], **style)
+    axes.text(left + width / 2, middles[1], size, fontsize=sizes[1], weight="bold", **style)
 
 
 def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -117,9 +120,9 @@ def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]
             start,
             end,
             arrowstyle="-|>",
-            mutation_scale=14,
-            color=ARROW,
-            lw=1.5,
+            mutation_scale=points(14),
+            color=tone(ARROW),
+            lw=points(1.5),
             shrinkA=0,
             shrinkB=0,
         )

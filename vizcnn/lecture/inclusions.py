@@ -1,8 +1,9 @@
 """Figures of the other commands, included: filters, deconvnet, guided backprop, aliasing."""
 
+from functools import partial
 from pathlib import Path
 
-from vizcnn.drawing.sheet import larger_letters
+from vizcnn.drawing.style import larger_letters
 from vizcnn.lecture.projection_figure import draw_projections
 from vizcnn.lecture.studio import PHOTOS, Made, Studio
 from vizcnn.pages.aliasing_story import Chapter, tell_story
@@ -30,9 +31,8 @@ def make_filters(studio: Studio) -> Made:
         "First-layer filters of trained nets, as vizcnn filters draws them: Zeiler & Fergus 2013, "
         f"Figure 6 (b) and (c). {_say_weights(studio)}"
     )
-    with larger_letters(LARGER):
-        figure = draw_grid(exhibits, settings, name_run(exhibits))
-    return Made(caption, figure, text="Grids of first-layer filters, AlexNet and ZFNet")
+    draw = larger_letters(LARGER)(partial(draw_grid, exhibits, settings, name_run(exhibits)))
+    return Made(caption, draw, text="Grids of first-layer filters, AlexNet and ZFNet")
 
 
 def make_filter_measures(studio: Studio) -> Made:
@@ -42,8 +42,8 @@ def make_filter_measures(studio: Studio) -> Made:
         "“A mix of extremely high and low frequency information, with little coverage of the mid "
         f"frequencies”: measured on these filters. {_say_weights(studio)}"
     )
-    figure = draw_measures(exhibits, name_run(exhibits))
-    return Made(caption, figure, text="Shares of frequency bands, and every filter by frequency")
+    draw = partial(draw_measures, exhibits, name_run(exhibits))
+    return Made(caption, draw, text="Shares of frequency bands, and every filter by frequency")
 
 
 def _read_filters(studio: Studio, settings: FilterSettings) -> tuple[FilterExhibit, ...]:
@@ -70,8 +70,8 @@ def make_projections(studio: Studio, method: str) -> Made:
         f"{exhibit.caption}."
     )
     title = f"{studio.zfnet.title}: what units see, by {name}"
-    figure = draw_projections(exhibit.project_strips(), title, caption)
-    return Made(caption, figure, text=f"Projections of ZFNet’s units by {name}")
+    draw = partial(draw_projections, exhibit.project_strips(), title, caption)
+    return Made(caption, draw, text=f"Projections of ZFNet’s units by {name}")
 
 
 def make_chapter(studio: Studio, name: str) -> Made:
@@ -79,9 +79,9 @@ def make_chapter(studio: Studio, name: str) -> Made:
     chapter = _find_chapter(studio, name)
     nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
     photos = f"{PHOTOS} photos (patches of scikit-image’s samples); vizcnn aliasing takes more"
-    with larger_letters(1.0 if name in NARROW else LARGER):
-        figure = chapter.draw(" · ".join([*nets, photos]))
-    return Made(chapter.caption, figure, text=chapter.text)
+    letters = larger_letters(1.0 if name in NARROW else LARGER)
+    draw = letters(partial(chapter.draw, " · ".join([*nets, photos])))
+    return Made(chapter.caption, draw, text=chapter.text)
 
 
 def _find_chapter(studio: Studio, name: str) -> Chapter:

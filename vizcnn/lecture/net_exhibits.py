@@ -1,11 +1,13 @@
 """Exhibits that are a drawing or a table of nets: each brings numbers and their words together."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.figure import Figure
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.architecture_figure import draw_architecture
@@ -43,8 +45,8 @@ def make_architecture(studio: Studio, name: str) -> Made:
         f"{count_layers(name)} layers with weights on the longest way, {count_parameters(name):,} "
         f"parameters{pattern}. Sizes from running the net."
     )
-    figure = draw_architecture(name, caption)
-    return Made(caption, figure, text=f"The feature maps of {net.title} as boxes, to scale")
+    draw = partial(draw_architecture, name, caption)
+    return Made(caption, draw, text=f"The feature maps of {net.title} as boxes, to scale")
 
 
 def make_layers(studio: Studio, name: str) -> Made:
@@ -52,7 +54,7 @@ def make_layers(studio: Studio, name: str) -> Made:
     shown = make_slide_table(name)
     operations = len(trace_net(name))
     caption = f"The files list all {operations} operations."
-    return Made(caption, draw_table(shown, caption), make_layer_table(name), shown.title)
+    return Made(caption, partial(draw_table, shown, caption), make_layer_table(name), shown.title)
 
 
 def make_net_table(studio: Studio) -> Made:
@@ -73,7 +75,7 @@ def make_net_table(studio: Studio) -> Made:
         "Layers: convolutions and fully connected layers on the longest way. Parameters with "
         "biases. Activations: of the image and every layer, what works in place not counted again."
     )
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_patterns(studio: Studio, nets: Sequence[str]) -> Made:
@@ -89,13 +91,15 @@ def make_patterns(studio: Studio, nets: Sequence[str]) -> Made:
     title = "Patterns, derived from the layers"
     table = Table(title, ("net", "pattern", "layers with weights"), rows)
     caption = "OUT is the last fully connected layer; what is repeated stands once, with a factor."
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_sizes(studio: Studio, title: str, questions: Sequence[tuple[str, SizeQuestion]]) -> Made:
     """Draw worked size questions."""
     caption = f"(input + 2·pad − filter) / stride + 1. {say_questions(questions)}"
-    return Made(caption, draw_sizes(questions, title, caption), text="Windows along an input")
+    return Made(
+        caption, partial(draw_sizes, questions, title, caption), text="Windows along an input"
+    )
 
 
 def make_parameter_questions(studio: Studio) -> Made:
@@ -120,7 +124,7 @@ def make_parameter_questions(studio: Studio) -> Made:
     title = "How many trainable parameters?"
     table = Table(title, ("layer", "formula", "by formula", "counted on the net"), rows)
     caption = "A filter has a weight for each pixel and map that it sees, and a bias."
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_differences(studio: Studio, first: str, second: str) -> Made:
@@ -131,7 +135,7 @@ def make_differences(studio: Studio, first: str, second: str) -> Made:
         f"{find_net(second).title} {count_parameters(second):,}."
     )
     shown = make_difference_table(first, second, only_chosen=True)
-    return Made(caption, draw_table(shown, caption), table)
+    return Made(caption, partial(draw_table, shown, caption), table)
 
 
 def make_stacks(studio: Studio) -> Made:
@@ -146,7 +150,7 @@ def make_stacks(studio: Studio) -> Made:
         "pad 1 "
         "the three keep the size of their input and the one does not."
     )
-    return Made(caption, draw_stacks(caption), table, "Nested windows of 3×3 that see 7×7")
+    return Made(caption, partial(draw_stacks, caption), table, "Nested windows of 3×3 that see 7×7")
 
 
 def make_memory(studio: Studio) -> Made:
@@ -156,7 +160,7 @@ def make_memory(studio: Studio) -> Made:
         f"{count_all_outputs('vgg-d'):,} numbers, {count_megabytes('vgg-d'):.1f} MB in float32 "
         "for one image going forward."
     )
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_shares(studio: Studio) -> Made:
@@ -174,7 +178,7 @@ def make_shares(studio: Studio) -> Made:
         (what, *(round(share, 4) for share in parts.values())) for what, parts in shares.items()
     ]
     table = Table("Shares of VGG-16’s layers", columns, tuple(rows))
-    return Made(caption, _draw_shares(shares, caption), table, "Stacked bars of shares")
+    return Made(caption, partial(_draw_shares, shares, caption), table, "Stacked bars of shares")
 
 
 def _draw_shares(shares: dict[str, dict[str, float]], caption: str) -> Figure:
@@ -191,13 +195,13 @@ def _draw_shares(shares: dict[str, dict[str, float]], caption: str) -> Figure:
                         left + 50 * share,
                         row,
                         f"{share:.0%}",
-                        fontsize=SMALL,
+                        fontsize=letter_size(SMALL),
                         ha="center",
                         va="center",
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+                        bbox={"facecolor": tone("white"), "edgecolor": "none", "pad": points(1.5)},
                     )
                 left += 100 * share
-        axes.set_yticks(range(len(shares)), list(shares), fontsize=BODY)
+        axes.set_yticks(range(len(shares)), list(shares), fontsize=letter_size(BODY))
         axes.invert_yaxis()
         axes.set_xlim(0, 100)
         for number, name in enumerate(names):
@@ -213,7 +217,9 @@ def make_module(studio: Studio, name: str) -> Made:
         "come "
         "out. Traced on the built module."
     )
-    return Made(caption, draw_module(name, caption), text=f"The {name} module as boxes and arrows")
+    return Made(
+        caption, partial(draw_module, name, caption), text=f"The {name} module as boxes and arrows"
+    )
 
 
 def make_module_operations(studio: Studio, name: str, title: str) -> Made:
@@ -221,21 +227,21 @@ def make_module_operations(studio: Studio, name: str, title: str) -> Made:
     table = make_module_table(_MODULES[name](), f"{title}: operations")
     naive, reduced = (measure_module(build()).multiply_adds for build in _MODULES.values())
     caption = f"Naive over reduced: {naive:,} / {reduced:,} = {naive / reduced:.2f}."
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_googlenet(studio: Studio) -> Made:
     """Draw GoogLeNet's table from the net."""
     table = make_googlenet_table()
     caption = f"With biases the net has {count_parameters('googlenet'):,} parameters."
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_googlenet_paper(studio: Studio) -> Made:
     """Draw GoogLeNet's table as the paper prints it."""
     table = cite_table("googlenet", "GoogLeNet, as the paper prints it")
     caption = "Where its params and ops differ from the computed table is told among the claims."
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_claims(studio: Studio) -> Made:
@@ -254,7 +260,7 @@ def make_slips(studio: Studio, in_tables: bool) -> Made:
         f"{len(table.rows)} of the {slips} that do not hold; {say_verdicts(claims)}. Why is told "
         "in the table of all claims."
     )
-    return Made(caption, draw_table(table, caption), table)
+    return Made(caption, partial(draw_table, table, caption), table)
 
 
 def make_claims_table(claims: tuple[Claim, ...], title: str) -> Table:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import MARGIN, SMALL, Slide
+from vizcnn.drawing.style import plain_style
 from vizcnn.lecture.activations import read_activations
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.studio import Made, Studio
@@ -64,7 +66,9 @@ def make_normalisation(studio: Studio) -> Made:
     caption = _write_caption(studio, model, found)
     means = found.before.mean(dim=(1, 2))
     shown = means.argsort(descending=True)[:SHOWN].tolist()
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.4, "Local response normalisation on real activations", caption)
         for number, unit in enumerate(shown):
             for row, maps in enumerate((found.before, found.after)):
@@ -84,7 +88,9 @@ def make_normalisation(studio: Studio) -> Made:
         )
         extra = (found.profile.nan_to_num(1.0) - 1) * 100
         axes.bar(range(len(extra)), extra.tolist(), color=COLOURS[5], width=1.0)
-    return Made(caption, slide.figure, text="Feature maps before and after normalisation")
+        return slide.figure
+
+    return Made(caption, draw, text="Feature maps before and after normalisation")
 
 
 def _write_caption(studio: Studio, model: ZooModel, found: NormalisedMaps) -> str:

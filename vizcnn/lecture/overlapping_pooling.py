@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.activations import read_activations
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.studio import Made, Studio
@@ -82,7 +84,9 @@ def make_overlapping_pooling(studio: Studio) -> Made:
     )
     unit = int(maps.mean(dim=(1, 2)).argmax())
     limit = maps[unit].max().item()
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.4, "Overlapping pooling: 3×3 at stride 2", caption)
         slide.picture(maps[unit].numpy(), MARGIN, 0.45, 3.6, vmin=0, vmax=limit)
         slide.say(f"map {unit}: {maps.shape[1]}×{maps.shape[2]}", MARGIN, slide.top)
@@ -93,7 +97,9 @@ def make_overlapping_pooling(studio: Studio) -> Made:
             size = f"{found.maps.shape[1]}×{found.maps.shape[2]}\nshared: {found.shared:.0%}"
             slide.say(size, left + 2.45, slide.top + 0.5)
             _draw_windows(slide.canvas(left, slide.top + 2.95, 4.0, 1.7), found.size)
-    return Made(caption, slide.figure, text="A feature map pooled with and without overlap")
+        return slide.figure
+
+    return Made(caption, draw, text="A feature map pooled with and without overlap")
 
 
 def _draw_windows(axes: Axes, size: int) -> None:
@@ -101,11 +107,20 @@ def _draw_windows(axes: Axes, size: int) -> None:
     cell = 0.42
     for column in range(2 * STRIDE + size):
         place = (column * cell, 0.05)
-        axes.add_patch(Rectangle(place, cell, cell, facecolor="#cccccc", edgecolor="white", lw=1.5))
+        axes.add_patch(
+            Rectangle(
+                place,
+                cell,
+                cell,
+                facecolor=tone("#cccccc"),
+                edgecolor=tone("white"),
+                lw=points(1.5),
+            )
+        )
     for number in range(3):
         left = number * STRIDE * cell
         top = 0.58 + 0.2 * (number % 2)
         colour = COLOURS[(0, 5, 2)[number]]
         axes.add_patch(Rectangle((left + 0.02, top), size * cell - 0.04, 0.14, color=colour))
     words = f"windows of {size}, each {STRIDE} further"
-    axes.text(0, 1.25, words, fontsize=SMALL if size else BODY, va="center")
+    axes.text(0, 1.25, words, fontsize=letter_size(SMALL if size else BODY), va="center")

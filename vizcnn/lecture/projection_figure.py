@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from vizcnn.drawing.figures import LayerStrip
-from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
+from vizcnn.drawing.style import plain_style, tone
 
 TILE, GAP = 0.87, 0.04
 """Side of a tile and space between tiles, in inches."""
@@ -41,7 +42,7 @@ def draw_projections(strips: Sequence[LayerStrip], title: str, caption: str) -> 
 def _draw_strip(slide: Slide, strip: LayerStrip, top: float, lefts: Sequence[float]) -> None:
     below = slide.top + top + LABEL
     slide.say(strip.name, MARGIN, below + 0.1, weight="bold")
-    slide.write(strip.note, MARGIN, below + 0.42, SMALL - 2, room=NAMES, color=QUIET)
+    slide.write(strip.note, MARGIN, below + 0.42, SMALL - 2, room=NAMES, color=tone(QUIET))
     for number, pair in enumerate(strip.pairs):
         across = (TILE + GAP) * number
         tiles = zip(lefts, (pair.projection, pair.patch), pair.label.split("\n"), strict=True)

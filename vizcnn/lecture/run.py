@@ -2,8 +2,8 @@
 
 import fnmatch
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,8 @@ from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import write_text
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat, write_folder
 from vizcnn.basics.version import __version__
-from vizcnn.drawing.saving import darken, save_figure, shrink
-from vizcnn.drawing.sheet import DPI
+from vizcnn.drawing.saving import save_figure
+from vizcnn.drawing.style import LIGHT, PAPER, Style, use_style
 from vizcnn.drawing.tables import TABLE_FORMATS, Table, show_cell, write_table
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.lecture_manifest import (
@@ -268,9 +268,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
 """Everything that ``vizcnn lecture`` makes."""
 
 
-Style = Literal["slides", "paper"]
-PAPER = 0.52
-"""Size of a figure for a paper, of that for a slide: 6.9 inches wide, a page's text."""
+STYLES: Mapping[str, Style] = {"slides": LIGHT, "paper": PAPER}
 PAGE_DPI = 96
 """Pixels of a page to an inch, as CSS counts them."""
 MOST_SHOWN = 60
@@ -290,7 +288,7 @@ class LectureSettings:
 
     only: tuple[str, ...] = ()
     formats: tuple[FigureFormat, ...] = FIGURE_FORMATS
-    style: Style = "slides"
+    style: Literal["slides", "paper"] = "slides"
 
 
 def choose_exhibits(only: Sequence[str]) -> tuple[Exhibit, ...]:
@@ -389,13 +387,14 @@ def _write_exhibit(
     light: tuple[str, ...] = ()
     dark: tuple[str, ...] = ()
     size: tuple[int, ...] = ()
-    if made.figure is not None:
-        if settings.style == "paper":
-            shrink(made.figure, PAPER)
-        size = tuple(round(inches * PAGE_DPI) for inches in made.figure.get_size_inches())
-        light = _save(made.figure, exhibit.name, settings, staging)
-        darken(made.figure)
-        dark = _save(made.figure, f"{exhibit.name}-dark", settings, staging)
+    if made.draw is not None:
+        style = STYLES[settings.style]
+        with use_style(style):
+            figure = made.draw()
+            size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
+            light = _save(figure, exhibit.name, settings, staging)
+        with use_style(replace(style, dark=True)):
+            dark = _save(made.draw(), f"{exhibit.name}-dark", settings, staging)
     return LectureExhibit(
         name=exhibit.name,
         title=exhibit.title,
@@ -412,9 +411,8 @@ def _write_exhibit(
 def _save(figure: Figure, name: str, settings: LectureSettings, staging: Path) -> tuple[str, ...]:
     files = tuple(f"figures/{name}.{kind}" for kind in settings.formats)
     (staging / "figures").mkdir(exist_ok=True)
-    dpi = DPI if settings.style == "slides" else 2 * DPI
     for file in files:
-        save_figure(figure, staging / file, dpi)
+        save_figure(figure, staging / file)
     return files
 
 

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.sizes import SizeQuestion, run_size
 
 TALL = 1.85
@@ -50,14 +51,28 @@ def _draw_side(axes: Axes, question: SizeQuestion, scale: float) -> None:
     left = question.padding * scale
     if question.padding:
         axes.add_patch(
-            Rectangle((0, 0.05), whole, 0.22, facecolor="white", edgecolor="#777777", hatch="////")
+            Rectangle(
+                (0, 0.05),
+                whole,
+                0.22,
+                facecolor=tone("white"),
+                edgecolor=tone("#777777"),
+                hatch="////",
+            )
         )
-    axes.add_patch(Rectangle((left, 0.05), inner, 0.22, facecolor="#bbbbbb", linewidth=0))
+    axes.add_patch(Rectangle((left, 0.05), inner, 0.22, facecolor=tone("#bbbbbb"), linewidth=0))
     if question.inputs <= 64:
         for pixel in range(question.inputs + 1):
-            axes.plot([left + pixel * scale] * 2, [0.05, 0.27], color="white", linewidth=0.6)
+            axes.plot(
+                [left + pixel * scale] * 2, [0.05, 0.27], color=tone("white"), linewidth=points(0.6)
+            )
     axes.text(
-        left + inner / 2, 0.16, f"{question.inputs}", fontsize=SMALL, ha="center", va="center"
+        left + inner / 2,
+        0.16,
+        f"{question.inputs}",
+        fontsize=letter_size(SMALL),
+        ha="center",
+        va="center",
     )
 
 
@@ -77,9 +92,17 @@ def _draw_windows(axes: Axes, question: SizeQuestion, answer: int, scale: float)
         mark = Rectangle((left, 0.03), max(over * scale, 0.03), 0.85, color=COLOURS[1], alpha=0.6)
         axes.add_patch(mark)
         words = f"{over} px at the edge: never seen"
-        axes.text(left, 1.12, words, fontsize=SMALL, ha="right", va="center", color=QUIET)
+        axes.text(
+            left,
+            1.12,
+            words,
+            fontsize=letter_size(SMALL),
+            ha="right",
+            va="center",
+            color=tone(QUIET),
+        )
     told = f"{answer} windows of {question.filter}, each {question.stride} further"
-    axes.text(0, 1.12, told, fontsize=BODY - 2, va="center")
+    axes.text(0, 1.12, told, fontsize=letter_size(BODY - 2), va="center")
 
 
 def say_questions(questions: Sequence[tuple[str, SizeQuestion]]) -> str:

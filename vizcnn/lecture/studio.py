@@ -43,13 +43,13 @@ class Made:
 
     Attributes:
         caption: What is to be seen, with the numbers that were computed and their sources.
-        figure: Light, for slides.
+        draw: Draws the figure in the style that holds where it is called.
         table: The whole table, for files.
         text: What the figure shows, for those who cannot see it.
     """
 
     caption: str
-    figure: Figure | None = None
+    draw: Callable[[], Figure] | None = None
     table: Table | None = None
     text: str = ""
 

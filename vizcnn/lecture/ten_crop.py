@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import DataError
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style
 from vizcnn.drawing.tables import Table
 from vizcnn.lecture.augmentation import ten_crops
 from vizcnn.lecture.studio import Made, Studio
@@ -148,29 +150,37 @@ def make_ten_crop_measures(studio: Studio) -> Made:
     digits = measure_digits(lenet)
     steady = [measure_steadiness(net) for net in (studio.alexnet, studio.zfnet)]
     caption = _write_caption(lenet, digits, steady)
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.6, "Averaging over crops, measured", caption)
         left = slide.plot(1.1, slide.top + 0.5, 4.4, 3.5, "", "digits wrong (%)")
-        left.set_title("LeNet-5 on digits", fontsize=BODY, loc="left", weight="bold")
+        left.set_title("LeNet-5 on digits", fontsize=letter_size(BODY), loc="left", weight="bold")
         wrong = [100 * (1 - digits.shares[way]) for way in WAYS]
         left.bar(range(len(WAYS)), wrong, color=COLOURS[0], width=0.6)
         left.margins(y=0.1)
         for place, value in enumerate(wrong):
-            left.text(place, value, f"{value:.1f}", fontsize=SMALL, ha="center", va="bottom")
+            left.text(
+                place, value, f"{value:.1f}", fontsize=letter_size(SMALL), ha="center", va="bottom"
+            )
         right = slide.plot(
             7.2, slide.top + 0.5, slide.width - 7.2 - MARGIN - 0.1, 3.5, "", "change (%)"
         )
-        right.set_title("photos moved by 4 px", fontsize=BODY, loc="left", weight="bold")
+        right.set_title(
+            "photos moved by 4 px", fontsize=letter_size(BODY), loc="left", weight="bold"
+        )
         for number, net in enumerate(steady):
             places = [place + 0.36 * (number - 0.5) for place in range(len(WAYS))]
             heights = [100 * net.changes[way] for way in WAYS]
             colour = COLOURS[(1, 2)[number]]
             right.bar(places, heights, width=0.34, color=colour, label=net.title)
-        right.legend(fontsize=BODY - 2, frameon=False)
+        right.legend(fontsize=letter_size(BODY - 2), frameon=False)
         for axes in (left, right):
-            axes.set_xticks(range(len(WAYS)), list(WAYS), fontsize=SMALL)
+            axes.set_xticks(range(len(WAYS)), list(WAYS), fontsize=letter_size(SMALL))
             axes.grid(visible=False, axis="x")
-    return Made(caption, slide.figure, _make_table(digits, steady), "Bars by number of crops")
+        return slide.figure
+
+    return Made(caption, draw, _make_table(digits, steady), "Bars by number of crops")
 
 
 def _write_caption(lenet: ZooModel, digits: DigitAccuracy, steady: list[Steadiness]) -> str:
