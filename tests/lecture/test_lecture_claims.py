@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from vizcnn.lecture.claim_tables import make_claims_table
 from vizcnn.lecture.claims import (
     VERDICTS,
     check_claim,
@@ -13,7 +14,6 @@ from vizcnn.lecture.claims import (
     list_claims,
     parse_number,
 )
-from vizcnn.lecture.net_exhibits import make_claims_table
 from vizcnn.lecture.studio import SECTIONS
 
 

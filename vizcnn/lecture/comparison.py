@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
-from vizcnn.lecture.layer_tables import (
+from vizcnn.lecture.nets import (
+    count_parameters,
+    find_net,
+    input_shape,
+    trace_net,
+)
+from vizcnn.lecture.studio import Made, Studio, exhibit
+from vizcnn.lecture.tables import (
     describe_filter,
     describe_size,
     fold_rows,
     name_layer,
     name_paths,
 )
-from vizcnn.lecture.nets import find_net, input_shape, trace_net
 from vizcnn.recording.layer_rows import LayerRow
 
 
@@ -146,3 +154,23 @@ def _tell(difference: Difference) -> tuple[Cell, Cell]:
     values: Sequence[Cell] = (difference.first, difference.second)
     shown = ["–" if value is None else str(value) for value in values]
     return shown[0], shown[1]
+
+
+@exhibit(
+    "alexnet-towers-differences",
+    "alexnet",
+    "Two towers against one",
+    first="alexnet",
+    second="alexnet-towers",
+)
+@exhibit("zfnet-differences", "zfnet", "ZFNet against AlexNet", first="alexnet", second="zfnet")
+@exhibit("vgg-c-differences", "vgg", "VGG C against D", first="vgg-d", second="vgg-c")
+def make_differences(studio: Studio, first: str, second: str) -> Made:
+    """Draw a table of the differences between two nets."""
+    table = make_difference_table(first, second)
+    caption = (
+        f"Parameters: {find_net(first).title} {count_parameters(first):,}, "
+        f"{find_net(second).title} {count_parameters(second):,}."
+    )
+    shown = make_difference_table(first, second, only_chosen=True)
+    return Made(caption, partial(draw_table, shown, caption), table)

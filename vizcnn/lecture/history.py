@@ -12,8 +12,8 @@ from vizcnn.drawing.style import letter_size, plain_style
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
 from vizcnn.lecture.nets import NETS, count_layers
-from vizcnn.lecture.published import PublishedTable, read_published
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.published import cite_table, read_published
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 _NETS = {
     "AlexNet": "alexnet",
@@ -24,6 +24,7 @@ _NETS = {
 _NETS["ResNet"] = "resnet-152"
 
 
+@exhibit("depth", "overview", "Error rates and depth by year")
 def make_depth(studio: Studio) -> Made:
     """Draw the winners' error rates with their depth; the depth is counted where there is a net."""
     told = read_published()
@@ -79,6 +80,7 @@ def _plot_bars(axes: Axes, values: Sequence[float]) -> None:
     axes.tick_params(axis="x", length=0)
 
 
+@exhibit("alexnet-ensembles", "alexnet", "Averaging over nets")
 def make_ensembles(studio: Studio) -> Made:
     """Draw AlexNet's validation errors by the number of nets that are averaged."""
     told = read_published()
@@ -117,14 +119,6 @@ def make_ensembles(studio: Studio) -> Made:
     )
 
 
-def cite_table(name: str, title: str) -> Table:
-    """Give a table of a paper with its source."""
-    told = read_published()
-    table: PublishedTable = told.table(name)
-    notes = [f"{table.note}." if table.note else "", f"Cited from {told.cite(table)}."]
-    return Table(title, table.columns, table.rows, notes=tuple(note for note in notes if note))
-
-
 def make_vgg_errors(studio: Studio, name: str, title: str) -> Made:
     """Draw a table of VGG's error rates."""
     table = cite_table(name, title)
@@ -139,6 +133,7 @@ def make_vgg_errors(studio: Studio, name: str, title: str) -> Made:
     return Made(caption, partial(draw_table, table, caption), table, title)
 
 
+@exhibit("zfnet-errors", "zfnet", "Error rates of ZFNet’s paper")
 def make_zfnet_errors(studio: Studio) -> Made:
     """Draw the error rates of ZFNet's paper."""
     table = cite_table("zfnet-errors", "ZFNet: error rates on ImageNet 2012 (%)")
@@ -148,3 +143,9 @@ def make_zfnet_errors(studio: Studio) -> Made:
         "one of these nets."
     )
     return Made(caption, partial(draw_table, table, caption), table, "Error rates of ZFNet’s paper")
+
+
+for _name, _place in (("single", "single scale (Table 3)"), ("multi", "several scales (Table 4)")):
+    _title = f"VGG: error rates (%), {_place}"
+    _table = f"vgg-{_name}-scale"
+    exhibit(f"vgg-errors-{_name}", "vgg", _title, name=_table, title=_title)(make_vgg_errors)

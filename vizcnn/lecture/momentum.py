@@ -12,7 +12,7 @@ from torch import Tensor
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 MOMENTUM, DECAY, RATE = 0.9, 0.0005, 0.02
 """Of the slide and of Krizhevsky et al. 2012, section 5; the rate is ours."""
@@ -112,6 +112,7 @@ def compare_with_torch(schedule: Schedule) -> float:
     return share if share > 1e-12 else 0.0
 
 
+@exhibit("alexnet-momentum", "alexnet", "Momentum with weight decay")
 def make_momentum(studio: Studio) -> Made:
     """Draw both rules on the same bowl, with the rate dropped by ten in between."""
     constant, dropped = compare_with_torch("constant"), compare_with_torch("dropped")

@@ -16,7 +16,7 @@ from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 EPOCHS, BATCH = 10, 64
 RATES = (0.001, 0.003, 0.01, 0.03)
@@ -189,6 +189,7 @@ def _rank(curve: Curve) -> tuple[float, float]:
     return reached, sum(curve.errors)
 
 
+@exhibit("alexnet-relu", "alexnet", "ReLU against tanh")
 def make_relu_tanh(studio: Studio) -> Made:
     """Train with both and draw the curves as the paper does: ReLU solid, tanh dashed."""
     found = compare_activations(seed=studio.seed, progress=studio.progress)

@@ -1,6 +1,7 @@
 """One large filter against a stack of small ones: parameters, field, sizes (VGG, section 2.3)."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.tables import Table
+from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.receptive import measure_fields
 from vizcnn.recording.layer_rows import trace_layers
 
@@ -181,3 +183,19 @@ def _draw_grid(axes: Axes, left: float, side: int, cell: float, window: int) -> 
                     linewidth=points(1.2),
                 )
             )
+
+
+@exhibit("vgg-filters", "vgg", "One 7×7 against three 3×3")
+def make_stacks(studio: Studio) -> Made:
+    """Draw one 7 x 7 against three 3 x 3."""
+    table = make_stack_table()
+    seven, three = table.rows
+    caption = (
+        f"{seven[1]} against {three[1]} weights (C maps in and out, no biases), so "
+        f"{1 - int(str(three[2])) / int(str(seven[2])):.0%} fewer, with {three[4]} rectifiers "
+        "instead of "
+        f"{seven[4]}. Grey: what a unit on top sees; orange: one window of the next layer. With "
+        "pad 1 "
+        "the three keep the size of their input and the one does not."
+    )
+    return Made(caption, partial(draw_stacks, caption), table, "Nested windows of 3×3 that see 7×7")
