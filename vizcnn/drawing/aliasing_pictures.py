@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -103,7 +102,10 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
     for column, (power, reach, largest) in enumerate(panels):
         left = MARGIN + NAMES + column * (side + GAP)
         axes = sheet.add_axes(left, top, side, side)
-        _show_spectrum(axes, power, reach, largest)
+        share = torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30)
+        extent = (-reach, reach, -reach, reach)
+        decibels = 10 * torch.log10(share).numpy()
+        axes.imshow(decibels, cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
         if reach > limit:
             axes.add_patch(
                 Rectangle(
@@ -120,12 +122,6 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
     for column, share in enumerate(words, start=2):
         right = MARGIN + NAMES + column * (side + GAP) + side
         sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
-
-
-def _show_spectrum(axes: Axes, power: Tensor, reach: float, largest: float) -> None:
-    decibels = 10 * torch.log10(torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30))
-    extent = (-reach, reach, -reach, reach)
-    axes.imshow(decibels.numpy(), cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
 
 
 def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Figure:

@@ -1,6 +1,8 @@
 """The figures, tables and claims of a lecture on CNN architectures, computed from the nets.
 
-The names that notebooks and programs use are here; see the modules for all others.
+In: the zoo's nets and a photo. Out: figures in every theme, tables, claims with their verdicts, and
+a page. Add an exhibit as a function with ``@exhibit``, a claim as a row of ``claims.csv``. The
+names that notebooks and programs use are here; see the modules for all others.
 
 Example:
     >>> from vizcnn.lecture import trace_net

@@ -172,7 +172,8 @@ def draw_architecture(name: str, caption: str) -> Figure:
     with plain_style():
         room = SLIDE_WIDTH - 2 * MARGIN
         scale = _choose_scale(boxes, room - inset, lanes)
-        words = f"{caption} {_say_scales(scale)}".strip()
+        scales = f"{1 / scale.side:.0f} px of a map’s side, {1 / scale.maps:.0f} maps or units."
+        words = f"{caption} 1 inch: {scales}".strip()
         body = 0.35 + LONGEST + LABELS[not level]
         slide = Slide(body, f"{find_net(name).title}: architecture to scale", words)
         axes = slide.canvas(MARGIN, slide.top, room, body)
@@ -202,10 +203,6 @@ def _are_level(boxes: Sequence[Box], lanes: int) -> bool:
 
 def _count_letters(box: Box) -> int:
     return max(len(box.name), len(describe_size(box.shape)))
-
-
-def _say_scales(scale: "_Scale") -> str:
-    return f"1 inch: {1 / scale.side:.0f} px of a map’s side, {1 / scale.maps:.0f} maps or units."
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from vizcnn.drawing.figures import LayerStrip
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
 from vizcnn.lecture.studio import PHOTOS, Made, Studio, exhibit
-from vizcnn.pages.aliasing_story import Chapter, tell_story
+from vizcnn.pages.aliasing_story import tell_story
 from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit
 from vizcnn.pages.filters import FilterExhibit, FilterSettings, draw_grid, draw_measures, name_run
 from vizcnn.projection.deconvnet import Projector
@@ -84,17 +84,13 @@ def make_projections(studio: Studio, method: str) -> Made:
 
 def make_chapter(studio: Studio, name: str) -> Made:
     """Include a picture of the aliasing lab, with its caption."""
-    chapter = _find_chapter(studio, name)
+    story = tell_story(studio.studies, GRID_LAYER)
+    chapter = next(chapter for chapter in story if chapter.name == name)
     nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
     photos = f"{PHOTOS} photos (patches of scikit-image’s samples); vizcnn aliasing takes more"
     letters = larger_letters(1.0 if name in NARROW else LARGER)
     draw = letters(partial(chapter.draw, " · ".join([*nets, photos])))
     return Made(chapter.caption, draw, text=chapter.text)
-
-
-def _find_chapter(studio: Studio, name: str) -> Chapter:
-    chapters = {chapter.name: chapter for chapter in tell_story(studio.studies, GRID_LAYER)}
-    return chapters[name]
 
 
 TILE, GAP = 0.87, 0.04

@@ -1,5 +1,6 @@
 """ReLU against tanh: the same small net trained with both (Krizhevsky et al. 2012, Figure 1)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,16 +178,15 @@ def compare_activations(
     train = partial(train_curve, images=images, labels=labels, epochs=epochs, seed=seed)
     shown = progress(runs, label="ReLU and tanh", total=len(runs), unit="run")
     curves = [train(activation, rate) for activation, rate in shown]
+
+    def rank(curve: Curve) -> tuple[float, float]:
+        return math.inf if curve.reached is None else curve.reached, sum(curve.errors)
+
     by_name = {name: [c for c in curves if c.activation == name] for name in ACTIVATIONS}
     return Comparison(
-        best={name: min(found, key=_rank) for name, found in by_name.items()},
+        best={name: min(found, key=rank) for name, found in by_name.items()},
         equal={name: found[0] for name, found in by_name.items()},
     )
-
-
-def _rank(curve: Curve) -> tuple[float, float]:
-    reached = float("inf") if curve.reached is None else curve.reached
-    return reached, sum(curve.errors)
 
 
 @exhibit("alexnet-relu", "alexnet", "ReLU against tanh")

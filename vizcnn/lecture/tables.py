@@ -86,14 +86,10 @@ def make_slide_table(name: str, most: int = MOST_ROWS) -> Table:
         cells = [_describe_input(name), *_group_rows(rows, depth, name_paths(name))]
         if len(cells) <= most:
             break
-    return _round_memory(_finish(name, cells, ONCE))
-
-
-def _round_memory(table: Table) -> Table:
-    """Leave a digit of the last column, kilobytes; of a small net, bytes."""
-    digits = 1 if float(str(table.rows[-1][-1])) > 100 else 3
-    rows = tuple((*row[:-1], round(float(str(row[-1])), digits)) for row in table.rows)
-    return replace(table, rows=rows)
+    table = _finish(name, cells, ONCE)
+    digits = 1 if float(str(table.rows[-1][-1])) > 100 else 3  # of a small net, bytes
+    rounded = tuple((*row[:-1], round(float(str(row[-1])), digits)) for row in table.rows)
+    return replace(table, rows=rounded)
 
 
 def describe_size(shape: tuple[int, ...]) -> str:
@@ -273,7 +269,7 @@ def make_memory_table(name: str) -> Table:
             (
                 name_layer(parts, names),
                 f"{WORDS[row.kind]} ({row.outputs[0]})" if row.weights else WORDS[row.kind],
-                _write_outputs(row),
+                "·".join(str(size) for size in (*row.outputs[1:], row.outputs[0])),
                 row.activations,
                 _write_weights(row),
                 row.weights,
@@ -288,10 +284,6 @@ def make_memory_table(name: str) -> Table:
     title = f"{find_net(name).title}: memory and parameters"
     notes = ("Parameters without biases, as in the lecture.",)
     return Table(title, columns, tuple(rows), totals=2, notes=notes)
-
-
-def _write_outputs(row: LayerRow) -> str:
-    return "·".join(str(size) for size in (*row.outputs[1:], row.outputs[0]))
 
 
 def _write_weights(row: LayerRow) -> str | None:
@@ -366,13 +358,9 @@ def group_stages() -> dict[str, list[LayerRow]]:
     stages: dict[str, list[LayerRow]] = {}
     for row in trace_net("googlenet"):
         if row.kind not in ("relu", "norm"):
-            stages.setdefault(_name_stage(row), []).append(row)
+            path = row.path.removeprefix("stem.").split(".")[0]
+            stages.setdefault("conv2" if path == "reduce2" else path, []).append(row)
     return stages
-
-
-def _name_stage(row: LayerRow) -> str:
-    path = row.path.removeprefix("stem.").split(".")[0]
-    return "conv2" if path == "reduce2" else path
 
 
 def measure_stages() -> dict[str, StageCost]:
@@ -422,7 +410,9 @@ def _describe(name: str, rows: Sequence[LayerRow], cost: StageCost) -> tuple[Cel
     patch: Cell = None
     if not is_module and first.filter and first.stride:
         patch = f"{first.filter[0]}×{first.filter[1]}/{first.stride[0]}"
-    words = f"inception ({name.removeprefix('inception')})" if is_module else _call(rows)
+    kind = rows[-1].kind
+    kinds = {"conv": "convolution", "fc": "linear", "average pool": "avg pool"}
+    words = f"inception ({name.removeprefix('inception')})" if is_module else kinds.get(kind, kind)
     return (
         words,
         patch,
@@ -431,12 +421,6 @@ def _describe(name: str, rows: Sequence[LayerRow], cost: StageCost) -> tuple[Cel
         *counts,
         cost.weights or None,
         cost.multiply_adds or None,
-    )
-
-
-def _call(rows: Sequence[LayerRow]) -> str:
-    return {"conv": "convolution", "fc": "linear", "average pool": "avg pool"}.get(
-        rows[-1].kind, rows[-1].kind
     )
 
 
