@@ -23,10 +23,10 @@ class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     name = "net"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from vizcnn.zoo.catalogue import find_entry
+        from vizcnn.zoo.catalogue import check_name
 
         try:
-            return find_entry(value).name
+            return check_name(value)
         except VizcnnError as error:
             self.fail(str(error), param, ctx)
 

@@ -29,7 +29,7 @@ from vizcnn.lecture.relu_tanh import (
 from vizcnn.lecture.studio import Studio
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
-from vizcnn.zoo.building import import_torchvision
+from vizcnn.zoo.torchvision_nets import import_torchvision
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.measures.blur import BlurPool, binomial_kernel, insert_blur
 from vizcnn.measures.spectrum import frequency_grid, transfer_function
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import find_entry, name_layers
 
 
 def watch_shapes(net, x):

@@ -10,8 +10,7 @@ from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.recording.recording import record
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
 
 FORMS = [(name, variant) for name in MODEL_NAMES for variant in CATALOGUE[name].variants]
 

@@ -147,7 +147,7 @@ def test_sigmoids_start_with_larger_weights_than_rectifiers():
 @pytest.fixture
 def call(monkeypatch, tmp_path):
     # the setting is for the whole process, here the tests'
-    monkeypatch.setattr("vizcnn.basics.machine.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str):

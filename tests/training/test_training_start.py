@@ -16,8 +16,9 @@ from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
 from vizcnn.training.recipe import usual_recipe
 from vizcnn.training.start import Start, read_start
-from vizcnn.zoo.building import build_own_net
-from vizcnn.zoo.files import read_first_layers, read_metadata, read_state, save_weights
+from vizcnn.zoo.files import read_metadata, read_state, save_weights
+from vizcnn.zoo.lenet import LeNet5
+from vizcnn.zoo.snapshots import read_first_layers
 
 SOURCE = DataSource("toys")
 CLASSES = ["ant", "bee", "cat"]
@@ -288,7 +289,7 @@ def test_checkpoint_that_does_not_tell_learns_it_from_the_file(run, data, start,
 def test_weights_of_another_form_are_refused(tmp_path, former, form):
     options = {"classes": 3, "input_size": 32} | ({"form": form} if form == "classic" else {})
     record = replace(read_metadata(former.weights), model="lenet", options=options)
-    save_weights(tmp_path / "lenet.safetensors", build_own_net("lenet", **options), record)
+    save_weights(tmp_path / "lenet.safetensors", LeNet5(**options), record)
     same, other = (form, "classic") if form == "modern" else (form, None)
     recipe = usual_recipe("lenet", variant=same)
     assert read_start(tmp_path / "lenet.safetensors", recipe, CLASSES).weights

@@ -17,14 +17,8 @@ from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import (
-    FIRST_LAYERS_KEY,
-    choose_epochs,
-    find_bundled,
-    read_first_layers,
-    read_state,
-    save_first_layers,
-)
+from vizcnn.zoo.files import FIRST_LAYERS_KEY, find_bundled, read_state
+from vizcnn.zoo.snapshots import choose_epochs, read_first_layers, save_first_layers
 
 SOURCE = DataSource("toys")
 EPOCHS = 6

@@ -12,9 +12,8 @@ from vizcnn.basics.errors import ModelError
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.rules import RULES
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.catalogue import find_entry, name_layers
 from vizcnn.zoo.googlenet import Inception, NaiveInception
-from vizcnn.zoo.naming import name_layers
 
 METHODS = tuple(RULES)
 SIZE = 96

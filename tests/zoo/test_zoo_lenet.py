@@ -20,9 +20,9 @@ from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.receptive import find_field
 from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.lenet import LeNet5, Subsampling
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.zfnet import ZFNet
 
 PARAMETERS = {"conv1": 156, "conv2": 2416, "conv3": 48_120, "fc4": 10_164, "fc5": 850}

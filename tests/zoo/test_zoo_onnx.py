@@ -1,6 +1,7 @@
 """The ONNX importer, on the zoo's own graphs: they come with the package onnx, without weights."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from vizcnn.basics.errors import WeightsError
-from vizcnn.zoo import onnx_import as onnx_graph
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.loading import load
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
@@ -278,6 +278,6 @@ def test_broken_graphs_are_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_graph, "needs_onnx", lambda: True)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]'"):
         load("squeezenet1_1", LIGHT / "light_squeezenet.onnx")

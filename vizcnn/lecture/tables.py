@@ -25,7 +25,7 @@ from vizcnn.lecture.nets import (
 from vizcnn.lecture.published import cite_table
 from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.recording.layer_rows import BYTES, LayerRow
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import name_layers
 
 COLUMNS = (
     "layer",

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from torch import nn
 
 from vizcnn.basics.errors import LayerError, nearest_names
+from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 
 _STAGES = range(1, 6)
 """conv1..conv5."""
