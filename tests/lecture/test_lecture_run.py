@@ -15,8 +15,14 @@ from vizcnn.basics.errors import VizcnnError, WeightsError
 from vizcnn.drawing.style import DARK, LIGHT, PAPER, use_style
 from vizcnn.gallery.lecture_manifest import LectureManifest
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.lecture.run import EXHIBITS, LectureSettings, choose_exhibits, make_lecture
-from vizcnn.lecture.studio import SECTIONS, Made, Studio
+from vizcnn.lecture.run import (
+    EXHIBITS,
+    LectureSettings,
+    choose_exhibits,
+    make_lecture,
+    sort_exhibits,
+)
+from vizcnn.lecture.studio import SECTIONS, Exhibit, Made, Studio, exhibit
 from vizcnn.photos.samples import find_sample
 
 
@@ -37,6 +43,26 @@ def test_names_are_unique_and_in_the_lectures_order():
     places = [list(SECTIONS).index(exhibit.section) for exhibit in EXHIBITS]
     assert places == sorted(places)
     assert {exhibit.section for exhibit in EXHIBITS} == set(SECTIONS)
+
+
+def test_an_exhibit_that_the_order_does_not_name_ends_its_section():
+    new = Exhibit("new-exhibit", "vgg", "New", lambda studio: Made("A caption."))
+    vgg = [e.name for e in sort_exhibits([new, *EXHIBITS]) if e.section == "vgg"]
+    assert vgg == [*(e.name for e in EXHIBITS if e.section == "vgg"), "new-exhibit"]
+
+
+def test_a_decorated_function_is_an_exhibit():
+    given = {}
+
+    @exhibit("one", "vgg", "One", registered=given, number=1)
+    @exhibit("two", "vgg", "Two", registered=given, number=2)
+    def make_number(studio, number):
+        return Made(f"number {number}")
+
+    assert {name: e.make(make_studio()).caption for name, e in given.items()} == {
+        "two": "number 2",
+        "one": "number 1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,11 +139,11 @@ def find_cut_texts(figure):
 @pytest.mark.parametrize("section", ["overview", "lenet", "vgg", "googlenet", "claims"])
 def test_no_text_is_cut_on_slides_or_paper(section):
     studio = make_studio()
-    for exhibit in choose_exhibits([section]):
-        draw = exhibit.make(studio).draw
+    for chosen in choose_exhibits([section]):
+        draw = chosen.make(studio).draw
         for style in (LIGHT, PAPER) if draw else ():
             with use_style(style):
-                assert list(find_cut_texts(draw())) == [], (exhibit.name, style)
+                assert list(find_cut_texts(draw())) == [], (chosen.name, style)
 
 
 def test_dark_legends_and_ticks_can_be_read():

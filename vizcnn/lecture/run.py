@@ -3,7 +3,7 @@
 import fnmatch
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -66,21 +66,21 @@ ORDER: Mapping[str, Sequence[str]] = {
 """Exhibits in the lecture's order, as regular expressions; what none fits ends its section."""
 
 
-def list_exhibits() -> tuple[Exhibit, ...]:
-    """List all exhibits of this package's modules in the lecture's order."""
-    for module in iter_modules([str(Path(__file__).parent)]):
-        import_module(f"vizcnn.lecture.{module.name}")
+def sort_exhibits(exhibits: Iterable[Exhibit]) -> tuple[Exhibit, ...]:
+    """Bring exhibits into the lecture's order."""
 
     def find_place(exhibit: Exhibit) -> tuple[int, int]:
         order = ORDER.get(exhibit.section, ())
         fits = [place for place, name in enumerate(order) if re.fullmatch(name, exhibit.name)]
         return list(SECTIONS).index(exhibit.section), min(fits, default=len(order))
 
-    return tuple(sorted(REGISTERED.values(), key=find_place))
+    return tuple(sorted(exhibits, key=find_place))
 
 
-EXHIBITS = list_exhibits()
-"""Everything that ``vizcnn lecture`` makes."""
+for _module in iter_modules([str(Path(__file__).parent)]):
+    import_module(f"vizcnn.lecture.{_module.name}")
+EXHIBITS = sort_exhibits(REGISTERED.values())
+"""Everything that ``vizcnn lecture`` makes: what this package's modules have registered."""
 
 
 STYLES: Mapping[str, Style] = {"slides": LIGHT, "paper": PAPER}

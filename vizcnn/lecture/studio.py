@@ -89,7 +89,15 @@ REGISTERED: dict[str, Exhibit] = {}
 _Make = TypeVar("_Make", bound=Callable[..., Made])
 
 
-def exhibit(name: str, section: str, title: str, /, **settings: Any) -> Callable[[_Make], _Make]:
+def exhibit(
+    name: str,
+    section: str,
+    title: str,
+    /,
+    *,
+    registered: dict[str, Exhibit] = REGISTERED,
+    **settings: Any,
+) -> Callable[[_Make], _Make]:
     """Put an exhibit into the lecture: decorate a function that makes it, once or several times.
 
     Every module beside this one is looked through, so that a new exhibit is a decorated function
@@ -99,11 +107,12 @@ def exhibit(name: str, section: str, title: str, /, **settings: Any) -> Callable
         name: Name of its files.
         section: A key of :data:`SECTIONS`.
         title: Heading.
+        registered: Where it is put.
         **settings: What the function is called with beside the studio.
     """
 
     def register(make: _Make) -> _Make:
-        REGISTERED[name] = Exhibit(name, section, title, partial(make, **settings))
+        registered[name] = Exhibit(name, section, title, partial(make, **settings))
         return make
 
     return register
