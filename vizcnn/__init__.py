@@ -9,15 +9,24 @@ Example:
 """
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vizcnn.basics.renaming import follow_renaming
 from vizcnn.basics.version import __version__
+
+if not (Path(__path__[0]) / "cli").is_dir():
+    # a checkout without its two links, which only tools need: cli/ and gallery/ lie beside vizcnn/
+    __path__.append(str(Path(__path__[0]).parent))
 
 _HOMES = {
     "Deconvnet": "vizcnn.projection.deconvnet",
     "GuidedBackprop": "vizcnn.projection.deconvnet",
+    "METHODS": "vizcnn.projection.methods",
+    "Method": "vizcnn.projection.methods",
     "Projector": "vizcnn.projection.deconvnet",
     "Projection": "vizcnn.projection.projection",
+    "Targets": "vizcnn.projection.targets",
     "Provenance": "vizcnn.zoo.provenance",
     "RULES": "vizcnn.projection.rules",
     "ReceptiveField": "vizcnn.receptive",
@@ -27,15 +36,20 @@ _HOMES = {
     "find_layer": "vizcnn.recording.layers",
     "load": "vizcnn.zoo",
     "measure_fields": "vizcnn.receptive",
+    "places": "vizcnn.projection.targets",
     "project": "vizcnn.projection.projection",
     "record": "vizcnn.recording.recording",
+    "strongest": "vizcnn.projection.targets",
+    "units_at": "vizcnn.projection.targets",
 }
 
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
     from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+    from vizcnn.projection.methods import METHODS, Method
     from vizcnn.projection.projection import Projection, project
     from vizcnn.projection.rules import RULES
+    from vizcnn.projection.targets import Targets, places, strongest, units_at
     from vizcnn.receptive import ReceptiveField, measure_fields
     from vizcnn.recording.layers import find_layer
     from vizcnn.recording.recording import Recording, record
@@ -44,26 +58,33 @@ if TYPE_CHECKING:
     from vizcnn.zoo.provenance import Provenance
 
 __all__ = [
+    "METHODS",
     "RULES",
     "Deconvnet",
     "GuidedBackprop",
+    "Method",
     "Projection",
     "Projector",
     "Provenance",
     "ReceptiveField",
     "Recording",
+    "Targets",
     "VizcnnError",
     "ZooModel",
     "__version__",
     "find_layer",
     "load",
     "measure_fields",
+    "places",
     "project",
     "record",
+    "strongest",
+    "units_at",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    name = follow_renaming(name)
     if name not in _HOMES:
         raise AttributeError(f"module 'vizcnn' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

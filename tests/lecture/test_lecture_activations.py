@@ -141,6 +141,7 @@ def test_activations_leave_the_net_as_it_was(studio):
     assert all(torch.equal(value, before[n]) for n, value in model.module.state_dict().items())
 
 
+@pytest.mark.slow
 def test_training_is_the_same_for_a_seed_and_learns():
     pytest.importorskip("sklearn")
     state = torch.get_rng_state()
@@ -156,6 +157,7 @@ def test_training_is_the_same_for_a_seed_and_learns():
     assert all(torch.equal(relu[name], tanh[name]) for name in relu)
 
 
+@pytest.mark.slow
 def test_the_best_rate_of_each_is_taken():
     pytest.importorskip("sklearn")
     found = compare_activations(epochs=1, rates=(0.001, 0.03))
@@ -170,6 +172,7 @@ def test_the_mark_is_found_between_measurements():
     assert Curve("ReLU", 0.1, (0.0, 1.0), (0.1, 0.0)).reached == 0
 
 
+@pytest.mark.slow
 def test_averaging_crops_is_measured(studio):
     pytest.importorskip("sklearn")
     found = measure_digits(load("lenet", weights="bundled"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,7 +163,10 @@ def test_exif_rotation(tmp_path, orientation, suffix):
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {".webp": {"lossless": True}, ".jpg": {"subsampling": 0, "quality": 95}}
+    options: dict[str, dict[str, Any]] = {
+        ".webp": {"lossless": True},
+        ".jpg": {"subsampling": 0, "quality": 95},
+    }
     path = tmp_path / f"a{suffix}"
     image = Image.fromarray(np.ascontiguousarray(stored))
     photo = read(save(image, path, exif=exif, **options.get(suffix, {})))

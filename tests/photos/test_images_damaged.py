@@ -158,6 +158,7 @@ def test_photo_that_claims_to_be_huge_is_refused_before_it_is_decoded(tmp_path, 
     assert "million pixels" in fail(path)
 
 
+@pytest.mark.slow
 def test_photo_at_the_limit_is_decoded(tmp_path):
     # one bit a pixel keeps this fast; more than Pillow's own warning, which must stay silent
     width, height = 12_000, LARGEST_PHOTO // 12_000

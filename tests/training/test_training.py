@@ -208,6 +208,7 @@ def test_device_is_chosen_or_refused():
             choose_device(name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_freed_memory_is_kept():
     # in a process of its own: the setting cannot be taken back

@@ -40,6 +40,7 @@ def exported(run, tmp_path_factory):
     return export_run(run.state(), run.photos, run.validation, out, SOURCE)
 
 
+@pytest.mark.slow
 def test_weights_build_the_net_again(run, exported):
     metadata = read_metadata(exported.weights)
     assert metadata is not None

@@ -210,6 +210,7 @@ def write_noise(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["deconvnet", "guided", "gradient"])
 def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) -> None:
     photo, out = write_noise(tmp_path / "noise.png"), tmp_path / "out"
@@ -225,6 +226,7 @@ def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) 
     assert "--layer conv1..conv3 " in manifest["command"]
 
 
+@pytest.mark.slow
 def test_pictures_of_a_grey_net_are_grey(tmp_path: Path) -> None:
     write_noise(tmp_path / "noise.png")
     model = vizcnn.load("lenet", weights="bundled")

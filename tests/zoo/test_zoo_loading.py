@@ -96,6 +96,7 @@ def test_auto_takes_the_bundled_weights(tmp_path: Path, load_here: Callable[...,
         load_here("zfnet", "bundled", variant="paper")
 
 
+@pytest.mark.slow
 def test_auto_takes_imagenet_weights_from_the_cache(
     tmp_path: Path, load_here: Callable[..., ZooModel]
 ) -> None:
@@ -140,6 +141,7 @@ def test_damaged_files_in_the_cache_and_the_bundle_are_refused(
         load_here("zfnet", "bundled")
 
 
+@pytest.mark.slow
 def test_names_of_torchvisions_old_densenet_files_are_understood(tmp_path: Path) -> None:
     module = fill_randomly(build_module(find_entry("densenet121"), {"classes": 2}), 0)
     state = {

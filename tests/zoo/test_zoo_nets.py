@@ -138,6 +138,7 @@ def test_googlenet_has_the_sizes_of_the_paper() -> None:
     assert [(shape[1], shape[2]) for shape in shapes] == list(sizes.values())
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_are_given_back_while_training_only() -> None:
     module = fill_randomly(build("googlenet-paper", "training", classes=7), 0)
     photo = torch.zeros(2, 3, 224, 224)
@@ -182,6 +183,7 @@ def test_contrast_normalisation_equals_torch(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_every_canonical_name_puts_out_feature_maps(name: str) -> None:
     module = build(name)

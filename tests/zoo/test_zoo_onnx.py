@@ -107,6 +107,7 @@ def run_before_softmax(model: Any, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(logits).reshape(len(inputs), -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("constant", [True, False], ids=["constant weights", "random weights"])
 def test_logits_equal_onnxruntimes(tmp_path: Path, name: str, constant: bool) -> None:
@@ -131,6 +132,7 @@ def test_logits_equal_onnxruntimes(tmp_path: Path, name: str, constant: bool) ->
     assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_vgg19_fits_and_brings_torchvisions_preprocessing() -> None:
     net = load("vgg19", LIGHT / "light_vgg19.onnx")
     assert net.preprocessing == imagenet_preprocessing(224, 256)

@@ -1,4 +1,7 @@
-"""The figures, tables and claims of a lecture on CNN architectures, computed from the nets.
+"""A lecture on CNN architectures: its figures, tables and claims, computed from the nets.
+
+In: the nets, traced, and one photo. Out: figures, tables, verdicts and a page around them.
+Add an exhibit where its section is made, a claim as a row of data.
 
 In: the zoo's nets and a photo. Out: figures in every theme, tables, claims with their verdicts, and
 a page. Add an exhibit as a function with ``@exhibit``, a claim as a row of ``claims.csv``. The

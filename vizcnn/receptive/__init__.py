@@ -1,4 +1,8 @@
-"""Receptive fields: measured from recorded graphs, drawn on photos, and written as a page."""
+"""Receptive fields, walked back step by step through a recorded graph.
+
+In: a recording. Out: boxes of input pixels of any unit; size, stride and offset of whole layers.
+Add how an operation reads its input in steps.py (`READINGS`); what is not there sees everything.
+"""
 
 from vizcnn.receptive.boxes import find_boxes, find_field
 from vizcnn.receptive.fields import ReceptiveField, find_box, measure_fields
