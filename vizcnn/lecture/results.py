@@ -6,7 +6,7 @@ from typing import ClassVar
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.drawing.tables import Table
 from vizcnn.gallery.manifest import Results
-from vizcnn.lecture.claims.record import Claim
+from vizcnn.lecture.claims import Claim
 
 
 @dataclass(frozen=True, kw_only=True)
