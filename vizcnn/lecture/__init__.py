@@ -1,4 +1,7 @@
-"""The figures, tables and claims of a lecture on CNN architectures, computed from the nets.
+"""A lecture on CNN architectures: its figures, tables and claims, computed from the nets.
+
+In: the nets, traced, and one photo. Out: figures, tables, verdicts and a page around them.
+Add an exhibit where its section is made, a claim as a row of data.
 
 The names that notebooks and programs use are here; see the modules for all others.
 

@@ -1,4 +1,8 @@
-"""Receptive fields: measured from recorded graphs, drawn on photos, and written as a page."""
+"""Receptive fields: what units can see, measured exactly from recorded graphs.
+
+In: a net or a recording, and layers. Out: size, stride and offset of fields, and boxes on photos.
+Add an operation in steps.py.
+"""
 
 from vizcnn.receptive.boxes import find_boxes, find_field
 from vizcnn.receptive.fields import ReceptiveField, find_box, measure_fields

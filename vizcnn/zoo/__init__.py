@@ -1,5 +1,7 @@
 """The nets: their classes, preprocessing, layer names, and weights with their provenance.
 
+In: a name and a source of weights. Out: a `ZooModel`. Add a net as a module of its own.
+
 The names below are imported when they are first used, so that the catalogue needs no torch.
 """
 
