@@ -38,7 +38,7 @@ $(VENV)/.tested: $(VENV)/.installed
 	touch $@
 
 docs: $(VENV)/.documented
-	$(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo "Open $(CURDIR)/build/site/index.html in a browser."
 
 $(VENV)/.documented: $(VENV)/.installed

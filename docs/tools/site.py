@@ -49,9 +49,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Let the search of pages that are opened from disk load what comes with them."""
+    return _bring_search(output, "../" * page.file.src_uri.count("/"))
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Do the same for the page that a server shows where there is none."""
+    return _bring_search(output_content, "/")
+
+
+def _bring_search(html: str, up: str) -> str:
+    return html.replace("https://unpkg.com/iframe-worker/shim", f"{up}search-from-disk.js")
+
+
 def _move_links(text: str) -> str:
     """Move a text of the root into docs/: its links into docs/ lose that folder."""
     text = re.sub(r"\]\(notebooks/(\w+)\.ipynb", r"](notebooks/\1.md", text)
     for name, target in TEXTS.items():
         text = text.replace(f"]({name}", f"]({target}")
-    return text.replace("](docs/", "](").replace('src="docs/', 'src="')
+    return text.replace("](docs/", "](")
