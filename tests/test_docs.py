@@ -1,5 +1,6 @@
 """The manual says what is there: its code runs, its commands parse, its links lead somewhere."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support.manual import (
     list_anchors,
     list_commands,
     list_links,
+    list_names,
     parse_command,
     read_fences,
     read_texts,
@@ -90,6 +92,17 @@ def test_links_lead_somewhere(page):
         assert target.is_file(), f"{page.name}: {link}"
         if anchor:
             assert anchor in list_anchors(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem != "CHANGELOG"], ids=name_page
+)
+def test_files_and_names_that_are_mentioned_exist(page):
+    for name in list_names(page):
+        if "/" in name:
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+        else:
+            pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)

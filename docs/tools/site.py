@@ -4,16 +4,19 @@ That is the README, the texts beside it, the descriptions of the rooms, and the 
 """
 
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.tools.notebooks import run_notebook
-from docs.tools.rooms import list_rooms
-
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # mkdocs looks beside this file only
+
+from docs.tools.notebooks import run_notebook  # noqa: E402
+from docs.tools.rooms import list_rooms  # noqa: E402
+
 TEXTS = {
     "README.md": "index.md",
     "ARCHITECTURE.md": "architecture.md",

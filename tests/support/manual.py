@@ -54,6 +54,13 @@ def list_links(page: Path) -> list[str]:
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
+def list_names(page: Path) -> list[str]:
+    """The files of the checkout and the names of vizcnn's that a page mentions."""
+    text = FENCE.sub("", page.read_text("utf-8"))
+    files = r"(?:vizcnn|cli|gallery|docs|tests|benchmarks|notebooks)/[\w./-]*"
+    return re.findall(rf"`({files}|vizcnn(?:\.\w+)+)`", text)
+
+
 def list_anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as Markdown's tools make them."""
     heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
