@@ -94,11 +94,9 @@ def test_links_lead_somewhere(page):
             assert anchor in list_anchors(target), f"{page.name}: {link}"
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.stem != "CHANGELOG"], ids=name_page
-)
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_files_and_names_that_are_mentioned_exist(page):
-    for name in list_names(page):
+    for name in list_names(page) if page.stem != "CHANGELOG" else ():
         if "/" in name:
             assert (ROOT / name).exists(), f"{page.name}: {name}"
         else:

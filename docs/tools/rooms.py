@@ -5,6 +5,7 @@ the column. Imports run one way, so that nothing stands right of the stairs.
 """
 
 import importlib
+import re
 import tomllib
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -39,9 +40,9 @@ def find_imports(rooms: list[str]) -> set[tuple[str, str]]:
 
 
 def describe_room(room: str) -> str:
-    """Say what a room is: its docstring's first line, up to a colon."""
+    """Say what a room is: its docstring's first line, up to a colon or comma."""
     told = importlib.import_module(f"vizcnn.{room}").__doc__ or ""
-    return told.strip().split("\n")[0].split(":")[0].rstrip(".")
+    return re.split(r"[:,\n]", told.strip())[0].rstrip(".")
 
 
 def draw_rooms() -> str:

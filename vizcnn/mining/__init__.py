@@ -1,8 +1,7 @@
 """One pass over any number of photos: where each unit of a net is strongest.
 
-In: a net, photos and layers. Out: an index of places, which can be merged with others.
-
-:func:`vizcnn.mining.run.mine` makes an index, :mod:`vizcnn.mining.index` says what is in it,
-:mod:`vizcnn.mining.photo_sets` gives photos, :mod:`vizcnn.mining.index` reads and writes, and
-:func:`vizcnn.mining.ranking.merge_indexes` joins what several machines have mined.
+In: a net, layers and photos. Out: an index of the strongest places from
+:func:`vizcnn.mining.run.mine`; those of several machines are joined by
+:func:`vizcnn.mining.ranking.merge_indexes`, and photos in memory are ranked by
+:func:`vizcnn.mining.search.rank_pixels`. Add a kind of photos in photo_sets.py.
 """

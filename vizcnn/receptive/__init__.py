@@ -1,7 +1,7 @@
-"""Receptive fields: what units can see, measured exactly from recorded graphs.
+"""Receptive fields, walked back step by step through a recorded graph.
 
-In: a net or a recording, and layers. Out: size, stride and offset of fields, and boxes on photos.
-Add an operation in steps.py.
+In: a recording. Out: boxes of input pixels of any unit; size, stride and offset of whole layers.
+Add how an operation reads its input in steps.py (`READINGS`); what is not there sees everything.
 """
 
 from vizcnn.receptive.boxes import find_boxes, find_field
