@@ -4,10 +4,13 @@ A block stands between ``<!-- made: WHAT -->`` and ``<!-- /made -->``. Blocks ar
 that the manual can be read without building it; a test asks whether they are up to date.
 """
 
+import ast
+import importlib
 import inspect
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -42,14 +45,14 @@ def list_options(words: Iterable[str]) -> str:
     rows = []
     for parameter in command.params:
         name, told = parameter.get_help_record(context) or (parameter.make_metavar(context), "")
-        found = re.search(r"\s*\[(?:default: )?([^\[]*)\]$", told)
-        given = re.sub(r"(; )?\S*x[<>]\S*$", "", found[1] if found else "").strip("()")
         if not told:  # an argument
             told = "One or more." if parameter.required else "Any number."
-        told = told[: found.start()] if found else told
+        told, *extras = re.split(r"\s+\[(?=default|required|\S*x[<>])", told)
+        given = [re.sub(r"(; )?\S*x[<>]\S*$|\]$", "", extra.removesuffix("]")) for extra in extras]
+        given = [extra.removeprefix("default: ").strip("()") for extra in given]
         for kind, short in (("INTEGER RANGE", "N"), ("INTEGER", "N"), ("FLOAT RANGE", "X")):
             name = name.replace(kind, short)
-        rows.append((f"`{re.sub(r'[][]', '', name).replace('|', ', ')}`", told, given))
+        rows.append((f"`{re.sub(r'[][]', '', name).replace('|', ', ')}`", told, "".join(given)))
     return _write_table(("option", "what it does", "default"), rows)
 
 
@@ -98,7 +101,7 @@ def list_names() -> str:
     for name in sorted(set(vizcnn.__all__) - {"__version__"}, key=str.lower):
         value = getattr(vizcnn, name)
         home = f"{getattr(value, '__module__', vizcnn._HOMES[name])}.{name}"
-        told = inspect.getdoc(value) if callable(value) else "The methods by name."
+        told = inspect.getdoc(value) if callable(value) else _describe_constant(home)
         rows.append((f"[`vizcnn.{name}`][{home}]", (told or "").split("\n")[0]))
     return _write_table(("name", "what it is"), rows)
 
@@ -124,6 +127,17 @@ def _describe_source(source: SourceRow) -> str:
         return f"{source.kind} (not published)"
     five = "" if source.top5 is None else f" / {source.top5 * 100:.1f}"
     return f"{source.kind} {source.top1 * 100:.1f}{five}"
+
+
+def _describe_constant(path: str) -> str:
+    """Find the text below a constant; Python keeps none."""
+    home, _, name = path.rpartition(".")
+    body = ast.parse(inspect.getsource(importlib.import_module(home))).body
+    for node, text in pairwise(body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if name in [getattr(target, "id", None) for target in targets]:
+            return str(ast.literal_eval(text.value)) if isinstance(text, ast.Expr) else ""
+    return ""
 
 
 def _write_table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
