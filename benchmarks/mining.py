@@ -38,7 +38,8 @@ from vizcnn.basics.machine import prepare_cpu
 from vizcnn.mining.identity import describe_identity
 from vizcnn.mining.lots import LOT, choose_workers, read_lots
 from vizcnn.mining.photo_sets import FolderPhotos, PartOfPhotos, PhotoSet
-from vizcnn.mining.run import MiningSettings, mine, search_layers
+from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.mining.search import search_layers
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
 

@@ -28,11 +28,11 @@ from torch.nn import functional as F
 
 import vizcnn
 from vizcnn.basics.devices import choose_device
+from vizcnn.mining.passes import watch_layers
 from vizcnn.projection.cone import Cone
-from vizcnn.projection.targets import choose_targets, find_first_maximum
+from vizcnn.projection.targets import find_first_maximum, units_at
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
-from vizcnn.recording.watch import watch_layers
 from vizcnn.zoo.model import ZooModel
 
 PAIRS = (
@@ -128,9 +128,9 @@ def loop_captum(job: Job, units: list[int]) -> None:
 def count_multiply_adds(job: Job, units: list[int]) -> int:
     recording = job.projector.record(job.photo, [job.layer])
     output = recording.find_output(job.projector.find_path(job.layer))
-    assert recording.input is not None
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
-    return cone.count_multiply_adds(choose_targets(output.detach(), units, "max", 1))
+    leaf = recording.find_input()
+    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
+    return cone.count_multiply_adds(units_at(output, units))
 
 
 def compare_galleries(job: Job, options: argparse.Namespace) -> str:

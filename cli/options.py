@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -23,10 +24,10 @@ class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     name = "net"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from vizcnn.zoo.catalogue import find_entry
+        from vizcnn.zoo.catalogue import check_name
 
         try:
-            return find_entry(value).name
+            return check_name(value)
         except VizcnnError as error:
             self.fail(str(error), param, ctx)
 
@@ -102,7 +103,7 @@ layers_option = click.option(
 )
 method_option = click.option(
     "--method",
-    type=click.Choice(["deconvnet", "guided", "gradient"]),
+    type=click.Choice(list(METHODS)),
     default="deconvnet",
     show_default=True,
     help="How the signal goes back.",

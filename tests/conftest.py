@@ -1,10 +1,26 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
+
+import hypothesis
 import pytest
 import torch
 
 import vizcnn
+from tests.support.browser import Browser, open_browser
 from tests.support.small_zoo import make_model
+
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("tests")  # the same examples every time, on any machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as fast what is not slow; whatever needs a browser is slow."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+        if item.get_closest_marker("slow") is None:
+            item.add_marker("fast")
 
 
 @pytest.fixture
@@ -28,3 +44,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Share one window: what a test sets, the next one may find."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

@@ -70,6 +70,7 @@ def test_the_readme_is_short_and_names_its_commands():
     assert len(read_fences(README, "python")[0][0].split("\n\n")[1].splitlines()) <= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "code", "told"), CODE, ids=name_page)
 def test_python_runs_and_says_what_the_page_shows(page, code, told, files, capsys):
     exec(compile(code, str(page), "exec"), {"__name__": "__main__"})
@@ -179,6 +180,7 @@ def test_the_bundled_weights_are_those_of_the_page_and_small():
     assert sum(file.stat().st_size for file in files) < 65_000_000
 
 
+@pytest.mark.slow
 def test_alias_shares_are_those_of_the_bundled_nets():
     """The lab's table: its head names the nets, its row on theory is measured anew."""
     page = (ROOT / "docs" / "commands" / "aliasing.md").read_text("utf-8")
@@ -196,6 +198,7 @@ def test_alias_shares_are_those_of_the_bundled_nets():
         assert share == f"{measure_shares(power, layer.stride).layer_share * 100:.1f} %"
 
 
+@pytest.mark.slow
 def test_the_manual_builds_and_loads_nothing_from_elsewhere(tmp_path, monkeypatch):
     mkdocs = pytest.importorskip("mkdocs.config", reason="make docs installs mkdocs")
     from mkdocs.commands.build import build

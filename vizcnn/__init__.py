@@ -16,8 +16,11 @@ from vizcnn.basics.version import __version__
 _HOMES = {
     "Deconvnet": "vizcnn.projection.deconvnet",
     "GuidedBackprop": "vizcnn.projection.deconvnet",
+    "METHODS": "vizcnn.projection.methods",
+    "Method": "vizcnn.projection.methods",
     "Projector": "vizcnn.projection.deconvnet",
     "Projection": "vizcnn.projection.projection",
+    "Targets": "vizcnn.projection.targets",
     "Provenance": "vizcnn.zoo.provenance",
     "RULES": "vizcnn.projection.rules",
     "ReceptiveField": "vizcnn.receptive",
@@ -27,15 +30,20 @@ _HOMES = {
     "find_layer": "vizcnn.recording.layers",
     "load": "vizcnn.zoo",
     "measure_fields": "vizcnn.receptive",
+    "places": "vizcnn.projection.targets",
     "project": "vizcnn.projection.projection",
     "record": "vizcnn.recording.recording",
+    "strongest": "vizcnn.projection.targets",
+    "units_at": "vizcnn.projection.targets",
 }
 
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
     from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+    from vizcnn.projection.methods import METHODS, Method
     from vizcnn.projection.projection import Projection, project
     from vizcnn.projection.rules import RULES
+    from vizcnn.projection.targets import Targets, places, strongest, units_at
     from vizcnn.receptive import ReceptiveField, measure_fields
     from vizcnn.recording.layers import find_layer
     from vizcnn.recording.recording import Recording, record
@@ -44,22 +52,28 @@ if TYPE_CHECKING:
     from vizcnn.zoo.provenance import Provenance
 
 __all__ = [
+    "METHODS",
     "RULES",
     "Deconvnet",
     "GuidedBackprop",
+    "Method",
     "Projection",
     "Projector",
     "Provenance",
     "ReceptiveField",
     "Recording",
+    "Targets",
     "VizcnnError",
     "ZooModel",
     "__version__",
     "find_layer",
     "load",
     "measure_fields",
+    "places",
     "project",
     "record",
+    "strongest",
+    "units_at",
 ]
 
 

@@ -9,6 +9,8 @@ from tests.support.command_line import fail, run
 from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> list[Path]:

@@ -98,6 +98,7 @@ def test_mistakes_are_one_line_that_helps(arguments, words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_default_is_a_sample_and_every_convolution():
     result = run("deconv", "--top", 2)
     folder = Path("vizcnn-out/zfnet-deconvnet")
@@ -109,6 +110,7 @@ def test_default_is_a_sample_and_every_convolution():
     assert read_manifest(folder).photos[0].source == "sample motorcycle"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "layers"),
     [
@@ -121,11 +123,13 @@ def test_layers_as_lists_and_ranges(arguments, layers):
     assert list(list_units()) == layers
 
 
+@pytest.mark.slow
 def test_units_are_taken_as_given_and_once():
     deconv("--unit", 7, "--unit", 0, "--unit", 7)
     assert list_units() == {"conv1": [7, 0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "files"),
     [
@@ -149,6 +153,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
     assert list_files(tmp_path / "first out") == first
 
 
+@pytest.mark.slow
 def test_filters_repeat_too(tmp_path):
     result = run("filters", "--scale", "shared", "--format", "svg")
     assert "all 12 filters of the first layer" in result.stdout
@@ -158,6 +163,7 @@ def test_filters_repeat_too(tmp_path):
     assert list_files(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_json_reports_parse_and_match_the_files():
     for arguments, folder in (
         (["deconv", "--layer", "conv1", "--top", 1], "vizcnn-out/zfnet-deconvnet"),
@@ -181,6 +187,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path, command):
     assert "mine/thesis.txt" in fail(command, "--out", "mine/thesis.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [

@@ -14,6 +14,7 @@ from vizcnn.gallery.manifest import read_manifest
 pytestmark = pytest.mark.usefixtures("small_net")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "files"),
     [
@@ -33,6 +34,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
     assert list_files(tmp_path / "out") == first
 
 
+@pytest.mark.slow
 def test_several_nets_name_the_folder_and_are_all_reported():
     result = run("filters", "--model", "alexnet", "--model", "vgg16", "--weights", "random")
     nets = [line for line in result.stdout.splitlines() if "random weights (untrained)" in line]
@@ -42,6 +44,7 @@ def test_several_nets_name_the_folder_and_are_all_reported():
     assert len(manifest.nets) == 2
 
 
+@pytest.mark.slow
 def test_default_is_the_first_layer_of_zfnet_alone():
     run("filters")
     manifest = read_manifest(Path("vizcnn-out/zfnet-filters"))

@@ -27,6 +27,7 @@ def read(folder) -> TopManifest:
     return manifest
 
 
+@pytest.mark.slow
 def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     write_photos(tmp_path / "my photos", 8)
     arguments = ("--top", 2, "--per-photo", 2, "--scale", "shared", "--method", "guided")
@@ -51,6 +52,7 @@ def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_without_data_it_mines_the_photos_of_scikit_image():
     result = gallery("--unit", 3, "--top", 4)
     assert "patches of scikit-image's sample photos" in result.stdout
@@ -69,6 +71,7 @@ def test_json_is_the_manifest_and_the_page(tmp_path):
     assert told["manifest"]["data"]["describe"] == "1 photos in 'photos'"
 
 
+@pytest.mark.slow
 def test_unreadable_photos_are_told_and_change_the_status(tmp_path):
     write_photos(tmp_path / "photos", 4)
     (tmp_path / "photos" / "empty.jpg").write_bytes(b"")
@@ -90,6 +93,7 @@ def test_odd_names_of_photos_go_through(tmp_path):
     assert "<script>alert" not in pages
 
 
+@pytest.mark.slow
 def test_an_earlier_index_spares_the_mining(tmp_path):
     write_photos(tmp_path / "photos", 8)
     gallery("--data", "photos", "--out", "out", "--top", 3)

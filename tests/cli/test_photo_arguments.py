@@ -42,6 +42,7 @@ def test_a_bad_photo_is_one_line(tmp_path, name, words):
     assert not (tmp_path / "vizcnn-out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -62,6 +63,7 @@ def test_photos_with_any_name(tmp_path, name):
     assert name in shlex.split(manifest.command)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf_8(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     try:
@@ -73,6 +75,7 @@ def test_a_name_that_is_not_utf_8(tmp_path):
     assert read_manifest(tmp_path / out).photos[0].source == name
 
 
+@pytest.mark.slow
 def test_a_folder_with_good_and_bad_photos(tmp_path):
     write_odd_photos(tmp_path / "odd")
     paint_photo(tmp_path / "odd" / "deep" / "second.jpg", seed=2)

@@ -16,6 +16,7 @@ from vizcnn.gallery.receptive_manifest import ReceptiveManifest
 pytestmark = pytest.mark.usefixtures("small_net")
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_writes_a_gallery():
     lines = run("receptive").stdout.splitlines()
     head = next(line for line in lines if line.startswith("layer"))
@@ -33,6 +34,7 @@ def test_prints_a_table_and_writes_a_gallery():
     assert "middle of the image" in manifest.place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "layers"),
     [
@@ -54,6 +56,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
     assert list_files(tmp_path / "out") == first
 
 
+@pytest.mark.slow
 def test_json_is_the_manifest():
     told = json.loads(run("receptive", "--json", "--layer", "conv5").stdout)
     assert told["index"] == "vizcnn-out/zfnet-receptive/index.html"
@@ -61,6 +64,7 @@ def test_json_is_the_manifest():
     assert told["manifest"]["kind"] == "receptive"
 
 
+@pytest.mark.slow
 def test_weights_are_random_unless_asked_for(monkeypatch):
     asked = []
     load = vizcnn.load

@@ -111,6 +111,7 @@ def test_checkpoint_of_another_run_is_not_overwritten(call):
     assert "seed 0 -> 9" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_start_file_is_begun_with_and_not_needed_again(call, tmp_path):
     assert call("--out", str(tmp_path / "first")).exception is None
     file = (tmp_path / "first" / "alexnet.safetensors").rename(tmp_path / "begin.safetensors")

@@ -1,6 +1,7 @@
 """Saving: whole files or none, and the same bytes on every run."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -41,6 +42,7 @@ def save_any(path: Path) -> None:
 NAMES = ["photo.png", "figure.png", "figure.svg", "figure.pdf", "arrays.npz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_the_same_bytes_on_repeat(tmp_path, name, monkeypatch):
     save_any(tmp_path / "one" / name)
@@ -51,11 +53,18 @@ def test_files_are_the_same_bytes_on_repeat(tmp_path, name, monkeypatch):
     assert one == two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FIGURE_FORMATS)
 def test_figures_have_their_format_and_ignore_the_users_style(tmp_path, kind):
     save_figure(draw(), tmp_path / f"usual.{kind}")
-    own = {"savefig.transparent": True, "savefig.bbox": "tight", "font.size": 30, "axes.grid": True}
-    with mpl.rc_context({**own, "text.parse_math": True, "font.family": ["serif"]}):
+    own: dict[Any, Any] = {
+        "savefig.transparent": True,
+        "savefig.bbox": "tight",
+        "font.size": 30,
+        "axes.grid": True,
+    }
+    own |= {"font.size": 30, "font.family": ["serif"], "text.parse_math": True}
+    with mpl.rc_context(own):
         save_figure(draw(), tmp_path / f"own.{kind}")
     files = list_files(tmp_path)
     assert files[f"usual.{kind}"] == files[f"own.{kind}"]
@@ -108,6 +117,7 @@ def test_objects_are_never_pickled(tmp_path):
     assert list_files(tmp_path) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "name", ["猫.jpg", "\udcff.jpg", "a\nb\x07.jpg", "$\\frac$ _^ {.jpg", "🐈"]

@@ -1,17 +1,14 @@
-"""The pages in a real browser: keys, requests, widths; skipped where there is no chromium."""
+"""The pages in a real browser: keys, requests, widths."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.browser import Browser
 from tests.support.galleries import make_aliasing, make_deconv, make_filters
-from tests.support.webdriver import Browser, find_browser, open_browser
 from vizcnn.gallery.deconv_manifest import Failure
 from vizcnn.gallery.site import write_gallery
-
-FOUND = find_browser()
-pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")
 
 FOCUSED = "return document.activeElement.id"
 TITLE = """const dialog = document.querySelector('#unit');
@@ -32,15 +29,6 @@ def sort_by(page: Browser, head: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert FOUND is not None
-    with open_browser(*FOUND) as opened:
-        # else a window that is not in front on a busy machine gets no focus events
-        opened.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("a gallery #1")
     write_gallery(make_deconv(base / "one", "cat.png"), base / "one")
@@ -58,12 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, folder: Path) -> Iterator[Browser]:
+    browser.open_afresh((folder / "one" / "index.html").as_uri())
     browser.resize(1366, 900)
-    browser.open(folder / "one" / "index.html")
-    browser.run("localStorage.clear()")
-    browser.open(folder / "one" / "index.html")
     yield browser
-    assert [entry["message"] for entry in browser.log("browser")] == []
+    assert browser.read_errors() == []
 
 
 def test_arrow_keys_go_from_unit_to_unit(page):
@@ -162,7 +148,7 @@ def test_copy_button_says_what_it_did(page):
             if (said || Date.now() > end) done(said); else setTimeout(look, 20);
         };
         look()"""
-    said = page.call("/execute/async", {"script": script, "args": []})
+    said = page.execute_async_script(script)
     assert said in ("Copied", "Selected: press Ctrl+C")
     assert page.run("return getSelection().toString()").startswith("vizcnn deconv --model zfnet")
 
@@ -170,9 +156,9 @@ def test_copy_button_says_what_it_did(page):
 def test_n_and_p_turn_the_pages_of_photos(page, folder):
     page.open(folder / "many" / "photo-001.html")
     page.press("n")
-    assert page.call("/url").endswith("photo-002.html")
+    assert page.current_url.endswith("photo-002.html")
     page.press("p")
-    assert page.call("/url").endswith("photo-001.html")
+    assert page.current_url.endswith("photo-001.html")
 
 
 def test_table_of_filters_sorts_both_ways(page, folder):

@@ -76,6 +76,7 @@ def name_everything(manifest, name):
     return replace(manifest, notes=(name,), **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY)
 def test_everything_is_escaped(tmp_path, name):
     manifest = make_filters(tmp_path, several=True)

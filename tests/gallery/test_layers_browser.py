@@ -6,31 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.top_browsing import (
-    FOUND,
-    SHOWN,
-    go_back,
-    open_afresh,
-    open_watched_browser,
-    publish,
-)
+from tests.support.browser import SHOWN, Browser, publish
 from tests.support.top_galleries import make_top_manifest, name_classes
-from tests.support.webdriver import Browser
 from vizcnn.gallery.site import write_gallery
 from vizcnn.gallery.top_manifest import TopManifest
-
-pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")
 
 FOCUSED = "return document.activeElement.closest('[data-u]')?.dataset.u"
 COUNT = "return document.querySelector('#count').textContent"
 COLUMNS = """const tops = [...document.querySelectorAll('.units li')].map(item => item.offsetTop);
     return tops.filter(top => top === tops[0]).length"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_watched_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +40,13 @@ def home(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def page(browser: Browser, home: str) -> Iterator[Browser]:
     """The first layer of 24 units: number 5 is silent."""
-    open_afresh(browser, f"{home}/net/conv1/index.html")
+    browser.open_afresh(f"{home}/net/conv1/index.html")
     yield browser
-    assert [entry["message"] for entry in browser.log("browser")] == []
+    assert browser.read_errors() == []
 
 
 def url(page: Browser) -> str:
-    return str(page.call("/url")).split("/net/")[1]
+    return page.current_url.split("/net/")[1]
 
 
 def test_gallery_is_walked_from_the_front_page_to_a_unit_by_keys_alone(page, home):
@@ -135,7 +119,7 @@ def test_search_shows_units_as_one_types_and_enter_opens_the_one_meant(page):
     assert url(page) == "conv1/index.html#q=1"
     page.press("enter")  # unit 1 itself, though ten more begin like it
     assert url(page) == "conv1/unit-0001.html#q=1"
-    go_back(page)
+    page.go_back()
     assert page.run(SHOWN) == [1, *range(10, 20)]
     assert page.run(FOCUSED) == "1"
     page.press("/", "1", "7")
@@ -221,7 +205,7 @@ def test_sorted_and_filtered_view_goes_along_and_comes_back(page, home, manifest
     number = shown[1] + 1
     assert url(page) == f"conv1/index.html#q=2&sort=activation&unit={number}"
     assert page.run(SHOWN) == shown
-    page.call("/refresh", {})
+    page.refresh()
     page.wait_for_frame()
     assert page.run(SHOWN) == shown
     assert page.run("return document.querySelector('#sort').value") == "activation"

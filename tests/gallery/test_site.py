@@ -143,6 +143,7 @@ def test_everything_is_escaped(tmp_path, name):
         assert not any(key.startswith("on") for _, values in page.elements for key in values)
 
 
+@pytest.mark.slow
 def test_file_names_are_encoded_in_links(tmp_path):
     manifest = make_deconv(tmp_path, "cat")
     for key in ("a b #1", 'quote" & <b>', "what?", "100%", "Жук", "javascript:alert(1)", BAD_BYTES):

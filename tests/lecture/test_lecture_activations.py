@@ -31,7 +31,7 @@ from vizcnn.lecture.studio import Studio
 from vizcnn.lecture.ten_crop import measure_digits, measure_steadiness
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
-from vizcnn.zoo.building import import_torchvision
+from vizcnn.zoo.torchvision_nets import import_torchvision
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,7 @@ def test_activations_leave_the_net_as_it_was(studio):
     assert all(torch.equal(value, before[n]) for n, value in model.module.state_dict().items())
 
 
+@pytest.mark.slow
 def test_training_is_the_same_for_a_seed_and_learns():
     pytest.importorskip("sklearn")
     state = torch.get_rng_state()
@@ -158,6 +159,7 @@ def test_training_is_the_same_for_a_seed_and_learns():
     assert all(torch.equal(relu[name], tanh[name]) for name in relu)
 
 
+@pytest.mark.slow
 def test_the_best_rate_of_each_is_taken():
     pytest.importorskip("sklearn")
     found = compare_activations(epochs=1, rates=(0.001, 0.03))
@@ -172,6 +174,7 @@ def test_the_mark_is_found_between_measurements():
     assert Curve("ReLU", 0.1, (0.0, 1.0), (0.1, 0.0)).reached == 0
 
 
+@pytest.mark.slow
 def test_averaging_crops_is_measured(studio):
     pytest.importorskip("sklearn")
     found = measure_digits(load("lenet", weights="bundled"))

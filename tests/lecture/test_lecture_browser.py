@@ -1,30 +1,25 @@
-"""The lecture's page in a real browser; skipped where there is no chromium."""
+"""The lecture's page in a real browser."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.webdriver import find_browser, open_browser
+from tests.support.browser import Browser
 from vizcnn.lecture import LectureSettings, Studio, make_lecture
 from vizcnn.photos.samples import find_sample
-
-FOUND = find_browser()
-pytestmark = pytest.mark.skipif(FOUND is None, reason="needs chromium and chromedriver on the PATH")
 
 SHOWN = """return [...document.querySelectorAll('.sheet img')].map(
     image => [image.getAttribute('src'), image.getBoundingClientRect().height > 0])"""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    assert FOUND is not None
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Browser:
     folder = tmp_path_factory.mktemp("lecture") / "out"
     photo = find_sample("motorcycle")
     settings = LectureSettings(only=("lenet-layers", "vgg-patterns", "claims"), formats=("png",))
     make_lecture(folder, Studio(photo or Path()), settings)
-    with open_browser(*FOUND) as opened:
-        opened.open(folder / "index.html")
-        yield opened
+    browser.open(folder / "index.html")
+    return browser
 
 
 @pytest.mark.parametrize("width", [360, 390, 1366])
@@ -51,13 +46,8 @@ def test_a_link_leads_to_its_place_before_the_pictures_have_come(page):
     tops = "return document.querySelector('#claims-table-slips').getBoundingClientRect().top"
     before = page.run(tops)
     page.run("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
-    page.call(
-        "/execute/async",
-        {
-            "script": "Promise.all([...document.images].map(i => i.decode().catch(() => 0)))"
-            ".then(arguments[0])",
-            "args": [],
-        },
+    page.execute_async_script(
+        "Promise.all([...document.images].map(i => i.decode().catch(() => 0))).then(arguments[0])"
     )
     page.wait_for_frame()
     assert abs(page.run(tops) - before) < 2

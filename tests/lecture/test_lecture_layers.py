@@ -29,6 +29,7 @@ MODULES = {"Conv2d": "conv", "Linear": "fc", "MaxPool2d": "max pool", "BatchNorm
 """torchinfo's names of the layers that it knows, and ours."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_tables_equal_the_trace_of_torchinfo(name):
     told = torchinfo.summary(
@@ -48,6 +49,7 @@ def test_tables_equal_the_trace_of_torchinfo(name):
     assert sum(row.parameters for row in trace_net(name)) == count_parameters(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_multiply_adds_are_those_of_torchinfo(name):
     told = torchinfo.summary(

@@ -55,6 +55,7 @@ def test_unknown_parts_are_refused_with_the_nearest():
         choose_exhibits(["vgg", "vgg-memry"])
 
 
+@pytest.mark.slow
 def test_every_format_light_and_dark(tmp_path):
     formats = ("png", "svg", "pdf")
     manifest = make(tmp_path / "out", "vgg-memory", "claims", formats=formats)
@@ -75,6 +76,7 @@ def test_every_format_light_and_dark(tmp_path):
     assert not re.search(r"(src|href)=\"https?:", page)
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         make(tmp_path / name, "alexnet-momentum", "lenet-layers", formats=("png", "svg", "pdf"))
@@ -84,6 +86,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_paper_figures_are_half_as_large(tmp_path):
     sizes = []
     for style in ("slides", "paper"):
@@ -111,6 +114,7 @@ def find_cut_texts(figure, dpi):
                 yield text.get_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["overview", "lenet", "vgg", "googlenet", "claims"])
 def test_no_text_is_cut_on_slides_or_paper(section):
     studio = make_studio()
@@ -146,6 +150,7 @@ def break_one(monkeypatch, error):
     monkeypatch.setattr(run_module, "EXHIBITS", tuple(broken))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -163,6 +168,7 @@ def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, monkeypatch, error
     assert told.split("(")[0] in (tmp_path / "out/index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_command_names_what_failed(tmp_path, monkeypatch):
     break_one(monkeypatch, VizcnnError("no luck: try again"))
     result = run("lecture", "--out", tmp_path / "out", "--format", "png", status=2)
@@ -170,6 +176,7 @@ def test_the_command_names_what_failed(tmp_path, monkeypatch):
     assert (tmp_path / "out/index.html").is_file()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch):
     break_one(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -205,6 +212,7 @@ def test_missing_weights_are_told_before_anything_is_made(tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_random_weights_are_told_of(tmp_path):
     arguments = ("--only", "alexnet-dropout", "--weights", "random", "--format", "svg")
     result = run("lecture", *arguments, "--out", tmp_path / "out")
@@ -212,6 +220,7 @@ def test_random_weights_are_told_of(tmp_path):
     assert [net.model for net in read_manifest(tmp_path / "out").nets] == ["alexnet"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_at_the_first_exhibit(tmp_path, monkeypatch):
     made = []
 

@@ -47,7 +47,7 @@ def branches():
 
 def test_first_layer_is_on_pixels_by_the_chain_rule():
     path, weight = find_first_filters(MODEL)
-    module = MODEL.module[0]
+    module = MODEL.module.get_submodule("0")
     pixels = torch.rand(1, 3, SIZE, SIZE)
     inputs = MODEL.preprocessing.normalise(pixels)
     zero = MODEL.preprocessing.normalise(torch.zeros_like(pixels))
@@ -98,6 +98,7 @@ def test_layers_that_no_single_convolution_makes_are_refused(branches, name, wor
         read_filters(branches, name)
 
 
+@pytest.mark.slow
 def test_long_list_of_convolutions_is_cut_to_the_nearest():
     model = vizcnn.load("densenet121", weights=None)
     with pytest.raises(LayerError, match=r"of \.\.\., .*denselayer6.conv2$") as caught:
@@ -167,6 +168,7 @@ def test_grey_nets_are_read_and_other_channels_refused():
         read_filters(replace(MODEL, module=nn.Linear(3, 4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_first_layer_of_every_net_can_be_shown(name):
     entry = CATALOGUE[name]

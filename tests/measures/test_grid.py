@@ -34,10 +34,12 @@ def grating(side: int, frequency: float) -> torch.Tensor:
 
 
 class TestMeasureGrid:
+    @pytest.mark.slow
     def test_noise_has_one_on_average(self):
         values = torch.tensor([measure_grid(noise(48, seed)) for seed in range(200)])
         assert values.mean().item() == pytest.approx(1, abs=0.06)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("slope", "median"), [(0, 0.97), (1, 0.87), (2, 0.71)])
     def test_pictures_without_a_grid_have_the_medians_of_the_docstring(
         self, slope: int, median: float
@@ -111,6 +113,7 @@ def pixels() -> torch.Tensor:
 
 
 class TestProjectStrongest:
+    @pytest.mark.slow
     def test_patches_are_the_strongest_and_projected_as_by_the_deconvnet(self, model, pixels):
         units = project_strongest(model, pixels, "conv2", units=[3, 100], count=4)
         projector = Deconvnet(model)

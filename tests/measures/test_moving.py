@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 import vizcnn
-from tests.support.noise import draw_noise
-from tests.support.small_zoo import make_model
+from tests.support.small_zoo import draw_noise, make_model
 from vizcnn.basics.errors import LayerError
 from vizcnn.measures.blur import insert_blur
 from vizcnn.measures.shift import find_distances, move_columns, move_photo

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError, LayerError, ModelError
 from vizcnn.measures.first_layer import FirstLayer, find_first_layer
@@ -286,7 +286,7 @@ class TestFirstLayer:
         pixels = torch.rand(1, 3, 31, 31)
         with torch.no_grad():
             conv = model.module.get_submodule(layer.path)
-            conv.bias.zero_()
+            conv.get_parameter("bias").zero_()
             black = conv(model.preprocessing.normalise(torch.zeros_like(pixels)))
             expected = conv(model.preprocessing.normalise(pixels)) - black
         inner = expected[:, :, 1:-1, 1:-1]  # the net pads its input
@@ -296,6 +296,8 @@ class TestFirstLayer:
 
     def test_refuses_uneven_strides(self):
         model = load("zfnet", weights=None, hidden=8)
-        model.module.get_submodule("features.conv1").stride = (2, 1)
+        conv = model.module.get_submodule("features.conv1")
+        assert isinstance(conv, nn.Conv2d)
+        conv.stride = (2, 1)
         with pytest.raises(ModelError, match=r"strides \(2, 1\)"):
             find_first_layer(model)

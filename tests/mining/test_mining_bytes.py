@@ -16,13 +16,13 @@ import vizcnn
 from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, mine_bytes
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError
-from vizcnn.mining import run as run_module
 from vizcnn.mining.index import read_index, write_index
 from vizcnn.mining.lots import LOT
+from vizcnn.mining.passes import AlignRows, watch_layers
 from vizcnn.mining.photo_sets import PartOfPhotos
 from vizcnn.mining.ranking import merge_indexes
-from vizcnn.mining.run import MiningRun, MiningSettings, mine, search_layers
-from vizcnn.recording.watch import AlignRows, watch_layers
+from vizcnn.mining.run import MiningRun, MiningSettings, mine
+from vizcnn.mining.search import search_layers
 
 COUNT = 150
 LOOKS: dict[str, int | None] = {f"photo {number:03d}": number % 90 for number in range(COUNT)}
@@ -37,6 +37,7 @@ def whole(tmp_path_factory) -> bytes:
     return mine_bytes(make_model(), NoisePhotos(LOOKS), file, top=5, per_photo=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_workers_and_savings_change_nothing(tmp_path, whole, workers):
     photos = NoisePhotos(LOOKS)
@@ -52,6 +53,7 @@ class SlowAtFirst(NoisePhotos):
         return super().read(number)
 
 
+@pytest.mark.slow
 def test_the_fastest_worker_does_not_come_first(tmp_path, whole):
     found = mine_bytes(
         make_model(), SlowAtFirst(LOOKS), tmp_path / "index", top=5, per_photo=2, workers=3
@@ -64,7 +66,7 @@ def test_a_broken_run_goes_on(tmp_path, whole, stops):
     photos, file = NoisePhotos(LOOKS), tmp_path / "index"
     for stop in stops:
 
-        def break_off(items, *, initial, stop=stop, **options):
+        def break_off(items, *, label, total=None, unit="it", initial=0, stop=stop):
             for number, _ in enumerate(items, start=initial + 1):
                 if number >= stop:
                     raise KeyboardInterrupt
@@ -80,7 +82,7 @@ def test_a_broken_run_goes_on(tmp_path, whole, stops):
 def test_progress_starts_where_the_run_goes_on(tmp_path):
     told = []
 
-    def progress(items, *, label, total, unit, initial):
+    def progress(items, *, label, total=None, unit="it", initial=0):
         told.append((label, total, unit, initial))
         for done, item in enumerate(items, start=1):
             if initial == 0 and done == 33:
@@ -96,26 +98,27 @@ def test_progress_starts_where_the_run_goes_on(tmp_path):
     assert told == [("mine", 100, "photo", 0), ("mine", 100, "photo", 64)]
     run = MiningRun(make_model(), make_photos(100), tmp_path / "index", SETTINGS)
     assert run.index.complete
-    before = (tmp_path / "index").stat()
+    before = (tmp_path / "index").stat().st_mtime_ns
     run.run(progress)
     assert len(told) == 2
-    assert (tmp_path / "index").stat() == before
+    assert (tmp_path / "index").stat().st_mtime_ns == before
 
 
-def test_at_most_an_interval_is_lost(tmp_path, monkeypatch):
+def test_at_most_an_interval_is_lost(tmp_path):
     """A run that cannot save at its end has saved in between."""
     file = tmp_path / "index"
-    monkeypatch.setattr(run_module, "SAVING_SHARE", 0)  # after every lot
+    settings = replace(SETTINGS, interval=0)
+    run = MiningRun(make_model(), make_photos(COUNT), file, settings, saving_share=0)
 
     def stop_saving(items, **options):
         for number, _ in enumerate(items):
             if number == 100:
-                monkeypatch.setattr(MiningRun, "_save_new", lambda run: None)
+                run.file = tmp_path / "too late"
                 raise SystemExit
         return iter(())
 
     with pytest.raises(SystemExit):
-        mine(make_model(), make_photos(COUNT), file, replace(SETTINGS, interval=0), stop_saving)
+        run.run(stop_saving)
     assert read_index(file).done == 96
 
 
@@ -172,6 +175,7 @@ mine(make_model(), NoisePhotos(LOOKS, pause=0.01), Path(sys.argv[1]), settings)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path, whole):
     """kill -9 of the whole group, at whatever it is doing then; twice, and on in this process."""
     file, done = tmp_path / "index", 0
@@ -193,6 +197,7 @@ def test_a_killed_run_goes_on(tmp_path, whole):
     assert file.read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet", "alexnet", "zfnet"])
 def test_neither_place_nor_company_decides_the_bits(name):
     """What parts and merging rest on, for nets of the zoo; see ``LOT``."""

@@ -3,13 +3,15 @@
 import gc
 import tracemalloc
 
+import pytest
 import torch
 from torch.nn.parameter import is_lazy
 
 from tests.support.mining_runs import NoisePhotos
 from tests.support.small_zoo import make_model
-from vizcnn.mining import run as run_module
-from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.mining.run import MiningRun, MiningSettings
+
+pytestmark = pytest.mark.slow
 
 COUNT, EARLY, LATE = 1600, 767, 1503
 
@@ -22,9 +24,8 @@ def count_tensor_bytes():
     return len(tensors), sum(storage.nbytes() for storage in storages.values())
 
 
-def test_memory_does_not_grow(tmp_path, monkeypatch):
+def test_memory_does_not_grow(tmp_path):
     """Tensors by what lives, all else by what Python has allocated; saving all the while."""
-    monkeypatch.setattr(run_module, "SAVING_SHARE", 0)
     photos = NoisePhotos({f"photo {number:04d}": number % 7 for number in range(COUNT)})
     seen = {}
 
@@ -38,7 +39,7 @@ def test_memory_does_not_grow(tmp_path, monkeypatch):
     settings = MiningSettings(layers=("conv1", "conv5", "fc6"), workers=0, interval=0)
     tracemalloc.start()
     try:
-        mine(make_model(), photos, tmp_path / "index", settings, watch)
+        MiningRun(make_model(), photos, tmp_path / "index", settings, saving_share=0).run(watch)
     finally:
         tracemalloc.stop()
     early, late = seen[EARLY], seen[LATE]

@@ -12,12 +12,12 @@ from PIL import Image
 from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError
-from vizcnn.mining import lots as lots_module
 from vizcnn.mining.index import read_index
 from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     PartOfPhotos,
+    PhotoSet,
     SamplePatches,
     choose_part,
     open_photos,
@@ -134,6 +134,7 @@ def test_jpegs_are_decoded_in_full(tmp_path):
     assert torch.equal(FolderPhotos([tmp_path], MODEL.preprocessing).read(0), wanted)
 
 
+@pytest.mark.slow
 def test_sample_patches():
     photos = SamplePatches(MODEL.preprocessing)
     assert list(photos.names) == sorted(set(photos.names))
@@ -179,13 +180,15 @@ def test_a_part_without_photos_is_refused():
 
 def test_photo_sets_survive_pickling(tmp_path):
     paint_photo(tmp_path / "a.png")
-    sets = [FolderPhotos([tmp_path], MODEL.preprocessing), SamplePatches(MODEL.preprocessing)]
-    for photos in [*sets, PartOfPhotos(sets[1], 2, 3)]:
+    samples = SamplePatches(MODEL.preprocessing)
+    sets: list[PhotoSet] = [FolderPhotos([tmp_path], MODEL.preprocessing), samples]
+    for photos in [*sets, PartOfPhotos(samples, 2, 3)]:
         again = pickle.loads(pickle.dumps(photos))
         assert again.names == photos.names
         assert torch.equal(again.read(0), photos.read(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_lots_are_of_one_size(workers):
     looks = {f"{number:02d}": number for number in range(70)} | {"40": None}
@@ -225,13 +228,11 @@ def test_a_worker_that_is_killed_is_told(tmp_path, last):
 
 @pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("cuda", 8)])
 def test_little_shared_memory_means_few_workers(tmp_path, monkeypatch, device, most):
-    monkeypatch.setattr(lots_module, "count_cores", lambda: 8)
-    monkeypatch.setattr(lots_module, "SHARED_MEMORY", tmp_path)
     usage, lot = shutil.disk_usage(tmp_path), LOT * 3 * 224 * 224
     for lots, workers in ((100, most), (6, 2), (5, 1), (0, 1)):
         free = usage._replace(free=lots * lot)
         monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: free)
-        assert choose_workers(device, 224) == workers
+        assert choose_workers(device, 224, cores=8, shared=tmp_path) == workers
 
 
 def test_cores_are_counted():

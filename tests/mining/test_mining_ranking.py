@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.mining_runs import rank_slowly, to_lists
-from vizcnn.mining import ranking as module
 from vizcnn.mining.ranking import (
     find_hopeful,
     find_peaks,
@@ -40,16 +41,20 @@ def rank(maps, top, per_photo, lot, unusable=(), numbers=None):
     return ranking
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (1, 1), ()], ids=str)
-@pytest.mark.parametrize("levels", [0, 1, 50])
-@pytest.mark.parametrize("per_photo", [1, 2, 4])
-@pytest.mark.parametrize("lot", [1, 7, 16])
-def test_equals_plain_loops(shape, levels, per_photo, lot):
+@settings(max_examples=100)
+@given(
+    shape=st.sampled_from([(4, 3), (1, 1), ()]),
+    levels=st.sampled_from([0, 1, 50]),
+    top=st.integers(1, 6),
+    per_photo=st.integers(1, 4),
+    lot=st.integers(1, 24),
+    unusable=st.sets(st.integers(0, 22), max_size=22),
+)
+def test_equals_plain_loops(shape, levels, top, per_photo, lot, unusable):
     maps = make_maps(23, levels, shape)
-    unusable = {0, 9, 22}
     wanted = {k: maps[k] for k in range(23) if k not in unusable}
-    found = rank(maps, 4, per_photo, lot, unusable)
-    assert to_lists(found) == rank_slowly(wanted, 4, per_photo)
+    found = rank(maps, top, per_photo, lot, unusable)
+    assert to_lists(found) == rank_slowly(wanted, top, per_photo)
 
 
 @pytest.mark.parametrize("per_photo", [1, 3])
@@ -61,13 +66,14 @@ def test_fewer_places_than_slots(per_photo):
     assert found.photos[0, -1] == -1
 
 
-def test_few_maps_at_a_time_change_nothing(monkeypatch):
+@pytest.mark.parametrize("per_photo", [1, 3])
+def test_few_maps_at_a_time_change_nothing(per_photo):
     maps = make_maps(20, 2)
-    for per_photo in (1, 3):
-        whole = rank(maps, 5, per_photo, 10)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "AT_ONCE", 1)
-            assert to_lists(rank(maps, 5, per_photo, 10)) == to_lists(whole)
+    every = torch.ones(maps.shape[:2], dtype=torch.bool)
+    whole, parts = (find_places(maps, every, per_photo, size) for size in (10**6, 1))
+    assert len(whole.units) == every.numel()
+    for name in ("units", "slots", "values", "positions"):
+        assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_minus_zero_is_zero():

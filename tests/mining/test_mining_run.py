@@ -36,10 +36,11 @@ def wrap(module, layers=()):
     return replace(make_model(), module=module, layers=dict(layers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_photo", [1, 3])
 def test_equals_plain_loops(tmp_path, per_photo):
     model = make_model()
-    looks = {f"p{number:02d}": number for number in range(70)}
+    looks: dict[str, int | None] = {f"p{number:02d}": number for number in range(70)}
     looks |= {"p03": None, "p40": None, "p41": 17, "p42": 17, "p69": 0}
     photos = NoisePhotos(looks)
     index = run(model, photos, tmp_path, top=5, per_photo=per_photo)
@@ -214,11 +215,12 @@ def break_off(items, **options):
     return iter(())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_net_is_left_as_it_was(tmp_path, workers):
     model = make_model()
     model.module.train()
-    model.module[4].eval()
+    model.module.get_submodule("4").eval()
     before = state_of(model.module)
     with pytest.raises(KeyboardInterrupt):
         run(model, make_photos(70), tmp_path, progress=break_off, workers=workers)
@@ -242,7 +244,7 @@ def test_what_nobody_asked_for_is_not_computed(tmp_path):
     model = make_model()
     index = run(model, make_photos(3), tmp_path, ["conv1"])
     calls = []
-    model.module[3].register_forward_hook(lambda *call: calls.append(1))
+    model.module.get_submodule("3").register_forward_hook(lambda *call: calls.append(1))
     (tmp_path / "index.safetensors").unlink()
     again = run(model, make_photos(70), tmp_path, ["conv1"])
     assert index.layers["conv1"].units == again.layers["conv1"].units

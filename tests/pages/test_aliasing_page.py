@@ -92,6 +92,7 @@ def page(models, photos, tmp_path_factory):
     return folder, manifest
 
 
+@pytest.mark.slow
 def test_ten_pictures_with_captions(page):
     folder, manifest = page
     assert len(manifest.figures) == 10
@@ -144,6 +145,7 @@ def test_page_is_escaped(page):
     assert "Coarse <b>" not in text
 
 
+@pytest.mark.slow
 def test_page_says_when_a_measure_goes_the_other_way(photos, tmp_path):
     """The coarse stride after a low pass, the fine one after the highest frequency alone."""
     nets = [
@@ -156,6 +158,7 @@ def test_page_says_when_a_measure_goes_the_other_way(photos, tmp_path):
     assert "The finer stride has more, unlike" in captions["spectra.png"]
 
 
+@pytest.mark.slow
 def test_a_net_alone_is_compared_with_nothing(photos, tmp_path):
     manifest = make_aliasing_page([make_net("Alone", 7, 2)], tmp_path / "out", photos, SETTINGS)
     assert not any("stride has" in figure.note for figure in manifest.figures)
@@ -200,6 +203,7 @@ def test_impossible_settings_are_found_before_any_work(settings, words, models):
         check_net(models[0], settings)
 
 
+@pytest.mark.slow
 def test_a_stride_of_three_and_nets_of_different_layers(photos, tmp_path):
     """The first layer alone is common to both nets; one has no canonical names beyond it."""
     odd = make_net("Odd", 9, 3)
@@ -213,6 +217,7 @@ def test_a_stride_of_three_and_nets_of_different_layers(photos, tmp_path):
     assert manifest.settings["period"] == 3
 
 
+@pytest.mark.slow
 def test_a_silent_layer_has_no_distance(photos, tmp_path):
     net = make_net("Silent", 7, 2)
     last = net.module[2]
@@ -227,6 +232,7 @@ def test_a_silent_layer_has_no_distance(photos, tmp_path):
     assert rows["consistency"] == (1.0,)
 
 
+@pytest.mark.slow
 def test_photos_that_were_left_out_are_not_counted(models, photos, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a photo")

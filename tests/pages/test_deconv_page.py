@@ -18,6 +18,8 @@ from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit, make_deconv_gallery
 from vizcnn.projection.deconvnet import Projector
 
+pytestmark = pytest.mark.slow
+
 MODEL = make_model()
 SHORT = DeconvSettings(layers=("conv2",), top=2)
 

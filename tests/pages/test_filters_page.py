@@ -19,6 +19,8 @@ from vizcnn.measures.filter_numbers import number_filters, split_parts
 from vizcnn.pages.filters import MOST_BLOCKS, FilterExhibit, FilterSettings, make_filter_gallery
 from vizcnn.zoo.provenance import Provenance
 
+pytestmark = pytest.mark.slow
+
 MODEL = make_model()
 OTHER = replace(MODEL, title="Other", name="other")
 STORED = MODEL.module.get_parameter("0.weight").detach()

@@ -49,6 +49,7 @@ def make(photo, folder, **changes):
     return make_receptive_gallery(MODEL, photo, folder, settings, "vizcnn receptive")
 
 
+@pytest.mark.slow
 def test_gallery_is_whole_and_repeats(tmp_path, photo):
     manifests = [make(photo, tmp_path / out) for out in ("one", "two")]
     assert manifests[0] == manifests[1]
@@ -62,6 +63,7 @@ def test_gallery_is_whole_and_repeats(tmp_path, photo):
     assert written.photo == str(photo) and len(written.sha256) == 64
 
 
+@pytest.mark.slow
 def test_manifest_holds_what_was_measured(tmp_path, photo):
     manifest = make(photo, tmp_path / "out")
     assert [layer.name for layer in manifest.layers] == list(LAYERS)
@@ -77,6 +79,7 @@ def test_manifest_holds_what_was_measured(tmp_path, photo):
             assert layer.corner.position == (0, 0)
 
 
+@pytest.mark.slow
 def test_units_are_drawn_around_one_place(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", layers=("conv1", "conv4", "fc6"), position=(3, 15))
     conv1, conv4, fc6 = manifest.layers
@@ -129,6 +132,7 @@ def test_grey_nets_show_what_they_see(photo):
     )
 
 
+@pytest.mark.slow
 def test_page_shows_figures_and_numbers(tmp_path, photo):
     manifest = make(photo, tmp_path / "o")
     page = write(manifest, tmp_path / "o")["index.html"]
@@ -142,6 +146,7 @@ def test_page_shows_figures_and_numbers(tmp_path, photo):
     check_links({"index.html": page}, tmp_path / "o")
 
 
+@pytest.mark.slow
 def test_page_says_where_geometry_is_unknown_and_links_what_browsers_do_not_show(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", figure_format="pdf")
     layers = tuple(replace(layer, exact=False) for layer in manifest.layers)
@@ -150,6 +155,7 @@ def test_page_says_where_geometry_is_unknown_and_links_what_browsers_do_not_show
     assert page.find_all("img") == [] and {"fields.pdf", "corner.pdf"} <= set(page.links)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY)
 def test_everything_is_escaped(tmp_path, photo, name):
     manifest = make(photo, tmp_path / "out")
@@ -171,6 +177,7 @@ def test_everything_is_escaped(tmp_path, photo, name):
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in usual.elements]
 
 
+@pytest.mark.slow
 def test_manifests_of_other_shapes_are_refused(tmp_path, photo):
     text = to_json(make(photo, tmp_path / "out"))
     with pytest.raises(ManifestError, match=re.escape("layers[0].size")):
@@ -195,6 +202,7 @@ def make_boxes(count, step=9, corner=False):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 5, MOST_BOXES])
 @pytest.mark.parametrize("step", [0, 1, 9, 90])
 @pytest.mark.parametrize("corner", [False, True])
@@ -209,6 +217,7 @@ def test_labels_stand_apart_on_a_slide(count, step, corner):
     assert width <= SLIDE_WIDTH and height <= 8.5
 
 
+@pytest.mark.slow
 def test_long_words_stay_in_their_place():
     boxes = [replace(box, name="features.denseblock4.denselayer31") for box in make_boxes(5)]
     check_layout(draw_fields(PHOTO, boxes, "ZFNet " * 40, LONG_CAPTION))

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from PIL import Image
 from tests.support.photo_files import BLUE, GREEN, RED, WHITE, fail, read, save, write_png
 from vizcnn.basics.errors import ImageError
 from vizcnn.photos.images import (
+    PHOTO_FORMATS,
+    PHOTO_SUFFIXES,
     centre_square,
     find_in_folder,
     find_photos,
@@ -116,6 +119,8 @@ def test_32_bit_tiff(tmp_path, values, expected):
         ("RGB", (200, 30, 90), ".webp", (200, 30, 90)),
         ("RGB", (200, 30, 90), ".bmp", (200, 30, 90)),
         ("RGB", (200, 30, 90), ".tiff", (200, 30, 90)),
+        ("RGB", (200, 30, 90), ".ppm", (200, 30, 90)),
+        ("RGB", (200, 30, 90), ".jp2", (200, 30, 90)),
         ("L", 77, ".jpg", (77, 77, 77)),
         ("L", 77, ".png", (77, 77, 77)),
         ("L", 77, ".gif", (77, 77, 77)),
@@ -158,7 +163,10 @@ def test_exif_rotation(tmp_path, orientation, suffix):
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {".webp": {"lossless": True}, ".jpg": {"subsampling": 0, "quality": 95}}
+    options: dict[str, dict[str, Any]] = {
+        ".webp": {"lossless": True},
+        ".jpg": {"subsampling": 0, "quality": 95},
+    }
     path = tmp_path / f"a{suffix}"
     image = Image.fromarray(np.ascontiguousarray(stored))
     photo = read(save(image, path, exif=exif, **options.get(suffix, {})))
@@ -208,6 +216,17 @@ def test_find_photos(tmp_path):
     assert find_photos(given) == [odd, missing, *inside, empty]
     assert "is a folder" in fail(empty)
     assert find_photos([]) == []
+
+
+def test_what_is_a_photo_in_a_folder_is_what_can_be_opened(tmp_path):
+    for suffix in PHOTO_SUFFIXES:
+        (tmp_path / f"a{suffix.upper()}").write_bytes(b"x")
+    assert len(find_in_folder(tmp_path)) == len(PHOTO_SUFFIXES)
+    known = Image.registered_extensions()
+    for name, suffixes in PHOTO_FORMATS.items():
+        if name.upper() in Image.OPEN:  # older Pillows have no AVIF
+            pillows = {known[suffix] for suffix in suffixes}
+            assert pillows <= {name.upper(), "MPO"}  # two JPEGs in one file
 
 
 def test_hidden_parents_do_not_hide_photos(tmp_path):

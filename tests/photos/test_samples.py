@@ -1,8 +1,13 @@
 """Sample photos: found, named the same everywhere, out of the way of files."""
 
+import sys
+
+import numpy as np
 import pytest
+import skimage.data
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.photos.images import read_photo
 from vizcnn.photos.samples import SAMPLES, find_sample, name_source
 
 
@@ -20,3 +25,16 @@ def test_samples_give_way_to_files_and_mistyped_ones_are_named(tmp_path, monkeyp
     (tmp_path / "coffee").touch()
     assert find_sample("coffee") is None
     assert find_sample("holiday.jpg") is None
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "retina", "rocket"])
+def test_samples_are_what_scikit_image_gives_by_that_name(name):
+    path = find_sample(name)
+    assert path is not None
+    np.testing.assert_array_equal(read_photo(path), getattr(skimage.data, name)())
+
+
+def test_a_missing_scikit_image_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    with pytest.raises(VizcnnError, match="pip install scikit-image, or give a photo"):
+        find_sample("coffee")

@@ -111,13 +111,10 @@ def test_autocast_of_the_caller_does_not_reach_the_windows():
 
 
 def test_every_operation_with_statistics_has_the_names_that_are_read():
-    nodes = torch._C._functions
-    assert hasattr(nodes.CudnnBatchNormBackward0, "_saved_epsilon")
-    assert hasattr(nodes.NativeBatchNormBackward0, "_saved_eps")
-    for kind in ("CudnnBatchNorm", "NativeBatchNorm"):
+    for kind, epsilon in (("CudnnBatchNorm", "_saved_epsilon"), ("NativeBatchNorm", "_saved_eps")):
         assert kind in BACK
-        for name in ("_saved_running_var", "_saved_weight", "_saved_training"):
-            assert hasattr(getattr(nodes, f"{kind}Backward0"), name)
+        for name in (epsilon, "_saved_running_var", "_saved_weight", "_saved_training"):
+            assert hasattr(getattr(torch._C._functions, f"{kind}Backward0"), name)
 
 
 class GivesBack(nn.Module):

@@ -4,13 +4,14 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 import vizcnn
 from tests.support.models import Pooled, prepare
 from tests.support.projecting import relative_error
-from vizcnn.projection import cone as chunks
 from vizcnn.projection.cone import Cone, run_in_chunks
 from vizcnn.projection.cone_steps import (
     _add_element_by_element,
@@ -20,13 +21,15 @@ from vizcnn.projection.cone_steps import (
 )
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.full_image import project_full_image
-from vizcnn.projection.projection import follow
 from vizcnn.projection.rules import RULES
-from vizcnn.projection.targets import choose_targets
+from vizcnn.projection.targets import units_at
+from vizcnn.projection.way_back import follow
+from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
-from vizcnn.recording.recording import AllRecorded, record
+from vizcnn.recording.recording import record
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
+from vizcnn.recording.watch import AllRecorded
 
 
 @pytest.mark.parametrize(
@@ -65,23 +68,28 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("send", [_scatter, _add_element_by_element])
-@pytest.mark.parametrize("window", WINDOWS)
-def test_unpooling_in_windows_is_unpooling(window, send):
-    maps = torch.randn(2, 3, 23, 21, dtype=torch.float64)
-    maxima, switches = pool_with_switches(maps, window)
-    signal = torch.randn_like(maxima)
-    reach = send(signal, encode_switches(switches, window, 21), window)
-    top, left = window.padding
-    inside = reach[..., top : top + 23, left : left + 21]
-    rest = (0, 21 - inside.shape[-1], 0, 23 - inside.shape[-2])
-    assert relative_error(F.pad(inside, rest), unpool(signal, switches, window, (23, 21))) < 1e-12
+def test_unpooling_in_windows_is_unpooling(send):
+    for window in WINDOWS:
+        maps = torch.randn(2, 3, 23, 21, dtype=torch.float64)
+        maxima, switches = pool_with_switches(maps, window)
+        signal = torch.randn_like(maxima)
+        reach = send(signal, encode_switches(switches, window, 21), window)
+        top, left = window.padding
+        inside = reach[..., top : top + 23, left : left + 21]
+        padded = F.pad(inside, (0, 21 - inside.shape[-1], 0, 23 - inside.shape[-2]))
+        assert relative_error(padded, unpool(signal, switches, window, (23, 21))) < 1e-12, window
 
 
-@pytest.mark.parametrize(
-    ("stride", "padding", "ceil", "counts", "divisor"),
-    list(itertools.product([2, 3], [0, 1], [False, True], [False, True], [None, 5])),
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    stride=st.integers(1, 4),
+    padding=st.integers(0, 1),
+    ceil=st.booleans(),
+    counts=st.booleans(),
+    divisor=st.sampled_from([None, 5]),
+    position=st.sampled_from(["max", "all", (0, 0), (1, 2)]),
 )
-def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor):
+def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor, position):
     net = prepare(
         nn.Sequential(
             nn.Conv2d(3, 4, 3),
@@ -92,59 +100,66 @@ def test_average_pooling_at_the_edge(stride, padding, ceil, counts, divisor):
         16,
     ).double()
     images = torch.rand(1, 3, 16, 16, dtype=torch.float64)
-    for position in [(0, 0), "max", (2, 3), "all"]:
-        found = Projector(net, "guided").project(images, "3", [0, 1, 2], position)
-        assert found.computed == "windows"
-        with record(net) as recording:
-            net(images)
-        output = recording.find_output("3")
-        targets = choose_targets(output.detach(), [0, 1, 2], position, 9)
-        with follow(recording, Way(RULES["guided"].rectify)):
-            wanted = project_full_image(
-                output, recording.input, targets, trace_nodes(output, recording.input)
-            )
-        assert relative_error(found.pixels, wanted) < 1e-12
+    found = Projector(net, "guided").project(images, "3", [0, 1, 2], position)
+    assert found.computed == "windows"
+    with record(net) as recording:
+        net(images)
+    output = recording.find_output("3")
+    targets = units_at(output, [0, 1, 2], position)
+    with follow(recording, Way(RULES["guided"].rectify)):
+        leaf = recording.find_input()
+        wanted = project_full_image(output, leaf, targets, trace_nodes(output, leaf))
+    assert relative_error(found.pixels, wanted) < 1e-12
 
 
 def project_with(net, images, layer="chain.10", units=(0, 1, 2, 3)):
     return Projector(net, "deconvnet").project(images, layer, list(units))
 
 
+def project_in_chunks(net, images, budget=None, fit=12):
+    """Project units 0..3 of each image; give the windows, and how many went together.
+
+    On a processor whose memory does not do for more than ``fit`` windows.
+    """
+    with record(net) as recording:
+        net(images)
+    output, sizes = recording.find_output("chain.10"), []
+
+    def rectify(signal, active):
+        sizes.append(len(signal))
+        if len(signal) > fit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return signal.clamp(min=0)
+
+    targets = units_at(output, [0, 1, 2, 3])
+    leaf = recording.find_input()
+    way = Way(rectify, needs_activity=False)
+    cone = Cone(output, leaf, trace_nodes(output, leaf), way, budget)
+    uncut = find_fields(output, leaf, targets.positions).uncut
+    windows, _ = cone.project(targets, uncut)
+    rectifiers = 3
+    return windows, [size for size, _ in itertools.groupby(sizes)], sizes[::rectifiers]
+
+
 @pytest.mark.parametrize(
     ("budget", "least", "most"), [(1, 1, 1), (400_000, 2, 6), (10_000_000, 12, 12)]
 )
-def test_chunks_do_not_change_the_result(budget, least, most, monkeypatch):
+def test_chunks_do_not_change_the_result(budget, least, most):
     net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
-    wanted = project_with(net, images)
-    sizes = []
-    send_back = Cone._send_back
-
-    def count(self, targets, codes):
-        sizes.append(len(targets))
-        return send_back(self, targets, codes)
-
-    monkeypatch.setattr(Cone, "_send_back", count)
-    monkeypatch.setattr(chunks, "PROCESSOR_BUDGET", budget)
-    assert relative_error(project_with(net, images).windows, wanted.windows) < 1e-12
+    wanted, _, together = project_in_chunks(net, images)
+    assert together == [12]
+    windows, _, sizes = project_in_chunks(net, images, budget)
+    assert relative_error(windows, wanted) < 1e-12
     assert sum(sizes) == 12
     assert least <= max(sizes) <= most
 
 
-def test_a_gpu_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch):
+def test_memory_that_does_not_do_halves_the_chunk_and_goes_on():
     net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
-    wanted = project_with(net, images)
-    sizes = []
-    send_back = Cone._send_back
-
-    def run_out(self, targets, codes):
-        sizes.append(len(targets))
-        if len(targets) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return send_back(self, targets, codes)
-
-    monkeypatch.setattr(Cone, "_send_back", run_out)
-    assert relative_error(project_with(net, images).windows, wanted.windows) < 1e-12
-    assert sizes == [12, 6, 3, 3, 3, 3]
+    wanted, _, _ = project_in_chunks(net, images)
+    windows, sizes, _ = project_in_chunks(net, images, fit=3)
+    assert relative_error(windows, wanted) < 1e-12
+    assert sizes == [12, 6, 3]  # tried first, with four chunks of three in the end
 
 
 def test_a_single_window_that_does_not_fit_is_an_error():
@@ -177,9 +192,9 @@ def test_multiply_adds_are_counted_where_the_windows_are():
     images = torch.rand(1, 3, 16, 16)
     with record(net) as recording:
         net(images)
-    output = recording.find_output("2")
-    cone = Cone(output, recording.input, trace_nodes(output, recording.input), Way())
-    targets = choose_targets(output.detach(), [0, 3], (4, 4), 1)
+    output, leaf = recording.find_output("2"), recording.find_input()
+    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
+    targets = units_at(output, [0, 3], (4, 4))
     # one place of 5 x 4 x 3 x 3 filters, then 3 x 3 places of 4 x 3 x 3 x 3
     assert cone.count_multiply_adds(targets) == 2 * (180 + 9 * 108)
 
@@ -213,6 +228,7 @@ def test_a_recording_waits_for_the_call_that_was_named():
     assert len(recording.outputs["1"]) == 2
 
 
+@pytest.mark.slow
 def test_every_canonical_layer_is_found_when_the_pass_ends_early():
     model = vizcnn.load("resnet18", weights=None)
     projector = vizcnn.Deconvnet(model)

@@ -11,6 +11,7 @@ from vizcnn.projection.deconvnet import Deconvnet
 NETS = {"googlenet": 64, "resnet18": 64, "squeezenet1_1": 64}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3", "conv4", "conv5"])
 def test_the_api_and_a_recording_mean_the_same_layer(name, layer):

@@ -18,6 +18,8 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.model import ZooModel
 
+pytestmark = pytest.mark.slow
+
 CAPTUM = {
     "gradient": NeuronGradient,
     "deconvnet": NeuronDeconvolution,
@@ -82,7 +84,7 @@ def test_agrees_with_captum_where_captum_is_right(name, layer, size, method):
 def test_agrees_with_node_hooks_where_captum_is_wrong(name, layer, size, method):
     net, images = load(name), make_images(size)
     projection = Projector(net, method).project(images, layer + "#1", "top", count=1)
-    unit = projection.units[0].item()
+    unit = int(projection.units[0])
     wanted = reference_projection(net, images, layer, unit, method)
     error = relative_error(projection.pixels, wanted)
     captum = relative_error(ask_captum(net, images, layer, projection, method), wanted)

@@ -1,6 +1,8 @@
 """Projections against independent oracles, on odd nets: every spelling, branch and refusal."""
 
 import copy
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +21,19 @@ from tests.support.models import (
 )
 from tests.support.projecting import project_unit, relative_error
 from tests.support.reference import reference_projection
-from vizcnn.basics.errors import ImageError, LayerError, ModelError, UnsupportedOperationError
+from vizcnn.basics.errors import (
+    ImageError,
+    LayerError,
+    ModelError,
+    UnsupportedOperationError,
+    VizcnnError,
+)
 from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+from vizcnn.projection.methods import METHODS, Method, find_method
 from vizcnn.projection.projection import project
 from vizcnn.projection.rules import RULES
+from vizcnn.projection.targets import units_at
 from vizcnn.recording.recording import record
-
-METHODS = tuple(RULES)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -110,13 +118,15 @@ def test_only_what_lies_below_the_layer_is_refused(images):
         Deconvnet(net).project(images, "3", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_scripted_and_compiled_models_are_refused(images):
     net = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
     with pytest.raises(ModelError, match="scripted"):
         Deconvnet(torch.jit.trace(net, images)).project(images, "1", 0)
+    compiled: Any = torch.compile(net)
     with pytest.raises(ModelError, match="compiled"):
-        Deconvnet(nn.Sequential(torch.compile(net))).project(images, "0", 0)
+        Deconvnet(nn.Sequential(compiled)).project(images, "0", 0)
 
 
 def test_works_under_no_grad_and_inference_mode(images):
@@ -180,6 +190,7 @@ def test_top_takes_each_images_strongest_units(images):
     assert len(projector.project(images, "conv2", unit="top", count=100)) == 2 * 6
 
 
+@pytest.mark.slow
 def test_a_given_position_and_all_positions(images):
     net = prepare(Spelled(F.relu))
     projector = Projector(net, "gradient")
@@ -189,11 +200,11 @@ def test_a_given_position_and_all_positions(images):
     assert one.boxes.tolist() == [[2, 5, 7, 10]] * 2
     everywhere = projector.project(images, "conv2", unit=1, position="all")
     # projections are linear in the seed: the whole map is the sum of its places
-    total = sum(
-        projector.project(images, "conv2", unit=1, position=(y, x)).pixels
-        for y in range(32)
-        for x in range(32)
-    )
+    recording, total = projector.record(images, ["conv2"]), torch.zeros_like(images)
+    for row in range(32):
+        for column in range(32):
+            one = projector.project_recording(recording, "conv2", 1, (row, column))
+            total += one.pixels
     assert relative_error(everywhere.pixels, total) < 1e-4
     assert everywhere.positions.tolist() == [[-1, -1]] * 2
 
@@ -255,20 +266,108 @@ def test_recording_serves_all_rules(images):
         net(images)
     for method in METHODS:
         wanted = project_unit(net, images, "conv2", 1, method)
-        assert torch.equal(project(recording, "conv2", RULES[method], 1).pixels, wanted)
+        targets = units_at(recording.find_output("conv2"), 1)
+        for given in (method, RULES[method], find_method(method)):
+            assert torch.equal(project(recording, "conv2", targets, given).pixels, wanted)
+        assert torch.equal(Projector(net, RULES[method]).project(images, "conv2", 1).pixels, wanted)
 
 
-def test_repr_draws_the_mirrored_net():
-    lines = repr(
-        Deconvnet(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)))
-    ).splitlines()
+def test_the_former_form_of_project_still_works_and_names_the_new(images):
+    net = prepare(Pooled(), 64)
+    images = F.interpolate(images, 64)
+    with record(net) as recording:
+        net(images)
+    wanted = Projector(net, "guided", passes_over_normalisation=True).project(
+        images, "chain.7", [1, 2], (3, 4)
+    )
+    former: Any = project
+    with pytest.warns(DeprecationWarning, match=r"project\(recording, layer, targets, method\)"):
+        found = former(
+            recording,
+            "chain.7",
+            RULES["guided"],
+            [1, 2],
+            position=(3, 4),
+            passes_over_normalisation=True,
+            name="pool",
+        )
+    assert torch.equal(found.pixels, wanted.pixels)
+    assert (found.layer, found.method, found.units.tolist()) == ("pool", "guided", [1, 2, 1, 2])
+    with pytest.warns(DeprecationWarning):
+        assert len(former(recording, layer="chain.7", rule=RULES["guided"], count=2)) == 4
+
+
+def test_what_is_no_rule_has_the_same_place(images):
+    """A method of another kind: it takes a recorded net and targets, and gives a projection."""
+
+    @dataclass(frozen=True)
+    class Ones:
+        name: str = "ones"
+        source: str = "nobody 2026"
+
+        def project(self, recording, layer, targets, finish=None):
+            plain = find_method("gradient").project(recording, layer, targets)
+            windows = torch.ones_like(plain.windows)
+            return replace(plain, windows=(finish or (lambda x: x))(windows), method=self.name)
+
+    net = prepare(Spelled(F.relu))
+    projector = Projector(net, Ones())
+    found = projector.project(images, "conv2", [0, 3])
+    assert (found.method, found.layer, len(found)) == ("ones", "conv2", 4)
+    assert bool((found.windows == 1).all())
+    assert repr(projector) == "Projector of Spelled, nobody 2026"
+    with pytest.raises(ModelError, match="method 'ones' has no rule of rectifiers to mirror"):
+        projector.describe()
+    with pytest.raises(ModelError, match="method 'ones' has no rule"):
+        Projector(net, Ones(), unruled="gradient")
+
+
+def test_methods_are_settled_once_and_refused_by_name():
+    assert find_method("deconvnet") is METHODS["deconvnet"]
+    assert find_method("deconvnet", passes_over_normalisation=False) == Method(
+        RULES["deconvnet"], False
+    )
+    assert find_method(Method(RULES["guided"], True), unruled="gradient") == Method(
+        RULES["guided"], True, "gradient"
+    )
+    with pytest.raises(VizcnnError, match="no method 'deconvent': did you mean 'deconvnet'"):
+        find_method("deconvent")
+    options: dict[str, Any] = {"unruled": "skip"}
+    with pytest.raises(VizcnnError, match="unruled='skip' is not known; needed: refuse or grad"):
+        Deconvnet(nn.ReLU(), **options)
+
+
+def test_pixels_are_put_together_once_and_hold_the_windows(images):
+    found = Deconvnet(prepare(Spelled(F.relu))).project(images, "conv2", [0, 1], (4, 7))
+    assert found.windows.shape[-2:] == (5, 5)
+    assert found.pixels is found.pixels
+    for row in range(len(found)):
+        top, left, bottom, right = found.boxes[row].tolist()
+        cut = found.cut(row)
+        assert torch.equal(cut, found.pixels[row, :, top:bottom, left:right])
+        assert cut.untyped_storage().data_ptr() == found.windows.untyped_storage().data_ptr()
+
+
+def test_description_draws_the_mirrored_net():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    lines = Deconvnet(net).describe().splitlines()
+    assert lines[0] == repr(Deconvnet(net))
     assert [line.split("(")[0].strip() for line in lines[1:]] == [
         "Unpool",
         "RectifySignal",
         "TransposedFilter",
     ]
-    assert "branches at 'cat'" in repr(
-        GuidedBackprop(prepare(branching_nets()["shared branches"][0]))
+    with pytest.raises(UnsupportedOperationError, match="branches at 'cat'"):
+        GuidedBackprop(prepare(branching_nets()["shared branches"][0])).describe()
+
+
+def test_repr_never_runs_the_net():
+    class Two(nn.Module):
+        def forward(self, one, other):
+            raise AssertionError("a repr ran the net")
+
+    assert repr(Deconvnet(Two())) == (
+        "Deconvnet of Two, Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1"
     )
 
 

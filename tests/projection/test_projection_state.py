@@ -11,6 +11,7 @@ from tests.support.models import Failing, Spelled, branching_nets, prepare
 from tests.support.projecting import project_unit
 from vizcnn.basics.errors import LayerError
 from vizcnn.projection.deconvnet import Deconvnet
+from vizcnn.projection.methods import Method
 from vizcnn.projection.rules import RULES
 
 METHODS = tuple(RULES)
@@ -69,17 +70,17 @@ def test_nothing_is_left_changed_after_an_exception(flag, images):
 def test_an_exception_in_the_backward_pass_leaves_nothing(images):
     net = prepare(Spelled(F.relu))
     projector = Deconvnet(net)
-    rule = projector.rule
+    method = projector.method
     recording = projector.record(images, ["conv2"])
     before = state_of(net)
 
     def fail(signal, active):
         raise ZeroDivisionError("in the middle")
 
-    projector.rule = dataclasses.replace(rule, rectify=fail)
+    projector.method = Method(dataclasses.replace(projector.rule, rectify=fail), True)
     with pytest.raises(ZeroDivisionError, match="in the middle"):
         projector.project_recording(recording, "conv2", 0)
     assert state_of(net) == before
-    projector.rule = rule
+    projector.method = method
     assert recording.way.rectify is torch.mul
     assert len(projector.project_recording(recording, "conv2", 0)) == 2

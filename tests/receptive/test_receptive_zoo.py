@@ -10,8 +10,7 @@ from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.recording.recording import record
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
 
 FORMS = [(name, variant) for name in MODEL_NAMES for variant in CATALOGUE[name].variants]
 
@@ -39,13 +38,16 @@ def choose_places(output):
     return [(0, 0), middle, (height - 1, width - 1), (0, width - 1), (height - 1, middle[1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), FORMS)
 def test_boxes_are_where_the_gradient_reaches(name, variant, monkeypatch):
     module, size = build(name, variant)
     layers = name_layers(module)
     stages = {layer: layers[layer] for layer in select_layers(module, [list_stages(module)])}
-    paths = {**stages, **{layer: layers[layer] for layer in ("pool5", "fc6") if layer in layers}}
+    ends = {layer: layers[layer] for layer in ("pool5", "fc6") if layer in layers}
+    paths = stages | ends
     recording = record_shapes(module, size)
+    assert recording.input is not None
     outputs = {path: recording.find_output(path) for path in paths.values()}
     places = {path: choose_places(output) for path, output in outputs.items()}
     boxes = {
@@ -62,6 +64,7 @@ def load_field(name, layer):
     return find_field(recording.find_output(name_layers(module)[layer]), recording.input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "side"),
     [
@@ -104,6 +107,7 @@ def test_filters_of_one_pixel_see_no_more():
     assert load_field("vgg16-c", "conv5") == load_field("vgg13", "conv5") == (140, 140)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side"), [("resnet50", 483), ("resnet101", 1027), ("resnet152", 1507)]
 )

@@ -1,10 +1,16 @@
 """From names to modules."""
 
+import importlib
+from collections import Counter
+from copy import deepcopy
+
 import pytest
+import torch
 from torch import nn
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.recording.layers import find_layer
+from vizcnn.recording.recording import record
 from vizcnn.zoo.loading import load
 
 RESNET = load("resnet18", weights=None, classes=3)
@@ -39,3 +45,48 @@ def test_unknown_layers_are_refused(name: str, message: str) -> None:
     with pytest.raises(LayerError) as caught:
         find_layer(RESNET, name)
     assert str(caught.value).startswith(message)
+
+
+def test_names_of_traced_nodes_stand_for_what_the_tracers_put_out() -> None:
+    tracing = importlib.import_module("torchvision.models.feature_extraction")
+    net = deepcopy(RESNET.module).eval()
+    for part in net.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = False  # torchvision shows what a later layer wrote over it
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    canonical = RESNET.layers
+    with record(net) as recording:
+        net(pixels)
+
+    by_torchvision = [
+        name for name in tracing.get_graph_node_names(net)[1] if name not in canonical
+    ]
+    wanted = tracing.create_feature_extractor(net, by_torchvision)(pixels)
+    compared = 0
+    for name in by_torchvision:
+        if name in ("x", "flatten") or name.rpartition(".")[2].startswith("add"):
+            with pytest.raises(LayerError, match="no layer"):  # a function, or the input
+                find_layer(net, name)
+            continue
+        layer = find_layer(net, name)
+        if "#" in layer or recording.outputs[layer][1:] == []:  # else a path, and no node's name
+            assert torch.equal(recording.find_output(layer), wanted[name])
+            compared += "#" in layer
+    assert compared == 8  # the second calls of the ReLU of eight blocks
+
+    traced = torch.fx.symbolic_trace(net)
+    counts: Counter[str] = Counter()
+    for node in traced.graph.nodes:
+        if node.op == "call_module" and node.name not in canonical:
+            counts[str(node.target)] += 1
+            call = counts[str(node.target)]
+            path = str(node.target)
+            assert find_layer(net, node.name) in (path, f"{path}#{call}")
+
+
+def test_a_node_that_may_be_two_layers_is_refused_with_both() -> None:
+    net = nn.ModuleDict({"a_b": nn.ReLU(), "a": nn.ModuleDict({"b": nn.ReLU()})})
+    assert find_layer(net, "a.b") == "a.b"
+    with pytest.raises(LayerError) as caught:
+        find_layer(net, "a_b_1")
+    assert str(caught.value) == "layer 'a_b_1' may mean 'a_b#2', 'a.b#2': name one of them"

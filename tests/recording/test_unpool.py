@@ -1,25 +1,30 @@
 """Unpooling against autograd's own adjoint of max pooling."""
 
-import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
-WINDOWS = [
-    Window((2, 2), (2, 2)),
-    Window((3, 3), (2, 2)),
-    Window((3, 3), (2, 2), ceil=True),
-    Window((3, 3), (1, 1), padding=(1, 1)),
-    Window((3, 2), (2, 3), padding=(1, 0)),
-    Window((2, 2), (3, 3)),
-    Window((2, 3), (1, 2), dilation=(2, 3)),
-    Window((3, 3), (2, 2), padding=(1, 1), dilation=(2, 1), ceil=True),
-]
+
+@st.composite
+def draw_windows(draw):
+    """Any geometry that torch's pooling takes: padding at most half a window."""
+
+    def draw_pair(least, most):
+        return draw(st.tuples(st.integers(least, most), st.integers(least, most)))
+
+    size = draw_pair(1, 4)
+    padding = tuple(draw(st.integers(0, side // 2)) for side in size)
+    return Window(size, draw_pair(1, 3), padding, draw_pair(1, 3), draw(st.booleans()))
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
-@pytest.mark.parametrize("size", [(11, 11), (12, 9)])
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(window=draw_windows(), size=st.sampled_from([(11, 11), (12, 10)]))
+@example(window=Window((3, 3), (2, 2)), size=(11, 11))
+@example(window=Window((2, 2), (3, 3)), size=(12, 10))
+@example(window=Window((3, 3), (2, 2), (1, 1), (2, 1), ceil=True), size=(12, 10))
 def test_is_the_adjoint_of_pooling(window, size):
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 4, (2, 3, *size), generator=generator).double().requires_grad_()

@@ -4,11 +4,12 @@ import math
 import time
 
 import torch
+from torch import Tensor
 
 from vizcnn.basics.errors import ImageError
 from vizcnn.mining.lots import LOT
+from vizcnn.mining.passes import AlignRows
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.recording.watch import AlignRows
 
 LAYERS = ("conv1", "conv3", "conv5", "fc6", "fc7")
 
@@ -49,7 +50,7 @@ def mine_bytes(model, photos, file, layers=LAYERS, **settings):
 
 def compute_maps(model, photos, layer):
     """Each readable photo's maps by number, from forward passes of the same batch size."""
-    maps = {}
+    maps: dict[int, Tensor] = {}
     for first in range(0, len(photos.names), LOT):
         pixels = torch.zeros(LOT, 3, photos.size, photos.size)
         readable = []
@@ -59,7 +60,7 @@ def compute_maps(model, photos, layer):
                 readable.append(number)
         inputs = model.preprocessing.normalise(pixels)
         part = model.module.get_submodule(model.layers[layer])
-        seen = []
+        seen: list[Tensor] = []
         hook = part.register_forward_hook(lambda *call, seen=seen: seen.append(call[2].clone()))
         with torch.no_grad(), AlignRows():
             model.module(inputs.contiguous(memory_format=torch.channels_last))

@@ -57,6 +57,12 @@ def paint_photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40)) -> 
     return path
 
 
+def draw_noise(width: int, height: int) -> Image.Image:
+    """Draw a photo in which every pixel has a colour of its own, the same every time."""
+    values = torch.rand(height, width, 3, generator=torch.Generator().manual_seed(0))
+    return Image.fromarray((values * 255).byte().numpy())
+
+
 def list_files(folder: Path) -> dict[str, bytes]:
     """Everything in a folder, by name."""
     files = [path for path in folder.rglob("*") if path.is_file()]

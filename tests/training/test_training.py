@@ -20,7 +20,8 @@ from vizcnn.training.augmentation import augment, centre_crop
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.net import build_net, first_convolution
 from vizcnn.training.photos import PhotoFolder
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import Recipe, usual_recipe
+from vizcnn.zoo import registry
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
 
 
@@ -207,6 +208,7 @@ def test_device_is_chosen_or_refused():
             choose_device(name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_freed_memory_is_kept():
     # in a process of its own: the setting cannot be taken back
@@ -243,3 +245,18 @@ def test_replacing_tells_why_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(VizcnnError, match="cannot be written"), replacing(tmp_path / "file" / "x"):
         pass
+
+
+def test_net_without_the_options_of_a_training_is_refused_by_name():
+    @registry.net("bare", title="Bare", paper="none", variants={}, layers=lambda module: {})
+    class Bare(nn.Module):
+        def __init__(self, *, classes: int = 3) -> None:
+            super().__init__()
+
+    try:
+        with pytest.raises(ModelError, match="bare cannot be trained: its class has no 'dropout'"):
+            build_net(usual_recipe("bare"), 3)
+        with pytest.raises(ModelError, match="the widths of bare are fixed: leave hidden out"):
+            build_net(usual_recipe("bare", hidden=5), 3)
+    finally:
+        del registry.REGISTERED["bare"]

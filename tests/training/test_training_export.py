@@ -14,7 +14,7 @@ from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
-from vizcnn.zoo.building import build_own_net
+from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import read_metadata, read_state
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
 
@@ -40,13 +40,14 @@ def exported(run, tmp_path_factory):
     return export_run(run.state(), run.photos, run.validation, out, SOURCE)
 
 
+@pytest.mark.slow
 def test_weights_build_the_net_again(run, exported):
     metadata = read_metadata(exported.weights)
     assert metadata is not None
     assert metadata.model == "alexnet"
     assert metadata.classes == ("ant", "bee", "cat")
     assert metadata.preprocessing == imagenet_preprocessing(64, 72)
-    net = build_own_net(metadata.model, **metadata.options).eval()
+    net = find_entry(metadata.model).make(**metadata.options).eval()
     state = read_state(exported.weights)
     net.load_state_dict(state)
     for name, value in run.net.state_dict().items():

@@ -43,8 +43,9 @@ def fail_with(error):
     return stop
 
 
+@pytest.mark.slow
 def test_run_trains_and_reports_every_epoch(data, tmp_path):
-    records = []
+    records: list[dict[str, float]] = []
     run = make_run(data, tmp_path / "new" / "checkpoint.pt")
     before = first_convolution(run.net).weight.detach().clone()
     run.run(report=records.append)
@@ -55,6 +56,7 @@ def test_run_trains_and_reports_every_epoch(data, tmp_path):
     assert not run.net.training
 
 
+@pytest.mark.slow
 def test_run_leaves_the_callers_random_numbers_alone(data, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -63,6 +65,7 @@ def test_run_leaves_the_callers_random_numbers_alone(data, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passed", range(8))  # 3 steps, validation, 3 steps, validation
 def test_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, unbroken, passed):
     path = tmp_path / "checkpoint.pt"
@@ -75,6 +78,7 @@ def test_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, unbroken, pas
     assert fingerprint(read_checkpoint(path)) == unbroken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "step"), [(0, 5), (1e9, 3)], ids=["every step", "per epoch"])
 def test_crashed_run_goes_on_from_its_last_checkpoint(data, tmp_path, unbroken, seconds, step):
     path = tmp_path / "checkpoint.pt"
@@ -87,6 +91,7 @@ def test_crashed_run_goes_on_from_its_last_checkpoint(data, tmp_path, unbroken, 
     assert fingerprint(again.state()) == unbroken
 
 
+@pytest.mark.slow
 def test_run_killed_in_the_middle_of_a_save_goes_on(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
     command = [sys.executable, "-m", "tests.support.training_data", str(data), str(path), "5"]
@@ -108,6 +113,7 @@ def hears_ctrl_c():
     signal.signal(signal.SIGINT, former)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
@@ -121,11 +127,12 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(data, tmp_path, unbrok
     assert fingerprint(again.state()) == unbroken
 
 
+@pytest.mark.slow
 def test_finished_run_has_nothing_to_do(data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     recipe = replace(RECIPE, epochs=1)
     make_run(data, path, recipe).run()
-    records = []
+    records: list[dict[str, float]] = []
     make_run(data, path, recipe).run(report=records.append)
     assert records == []
 
@@ -146,6 +153,7 @@ def test_full_disk_leaves_the_former_checkpoint(data, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_clipping_keeps_every_filter_below_the_radius(data, tmp_path):
     recipe = replace(RECIPE, epochs=1, first_layer_std=0.5, clip_first_layer=True)
     run = make_run(data, tmp_path / "checkpoint.pt", recipe)
@@ -186,6 +194,7 @@ def test_checkpoint_of_other_classes_is_refused(data, tmp_path):
         load_checkpoint(path, RECIPE, ["ant", "bee", "dog"])
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_number_of_photos_is_refused(data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     more = make_data(tmp_path / "more")
@@ -196,6 +205,7 @@ def test_checkpoint_of_another_number_of_photos_is_refused(data, tmp_path):
         make_run(more, path).run()
 
 
+@pytest.mark.slow
 def test_checkpoint_of_an_older_version_is_read(data, tmp_path, unbroken):
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(KeyboardInterrupt):

@@ -16,8 +16,9 @@ from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
 from vizcnn.training.recipe import usual_recipe
 from vizcnn.training.start import Start, read_start
-from vizcnn.zoo.building import build_own_net
-from vizcnn.zoo.files import read_first_layers, read_metadata, read_state, save_weights
+from vizcnn.zoo.files import read_metadata, read_state, save_weights
+from vizcnn.zoo.lenet import LeNet5
+from vizcnn.zoo.snapshots import read_first_layers
 
 SOURCE = DataSource("toys")
 CLASSES = ["ant", "bee", "cat"]
@@ -54,6 +55,7 @@ def start(former):
 # ---- reading --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_start_tells_what_file_and_card_tell(start, former):
     assert start.sha256 == hash_file(former.weights)
     assert {value.dtype for value in start.weights.values()} == {torch.float32}
@@ -144,6 +146,7 @@ def test_files_that_are_not_vizcnns_weights_are_refused(former, tmp_path):
 # ---- the run --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_run_begins_with_the_weights(data, start, tmp_path):
     run = make_run(data, tmp_path / "checkpoint.pt", NEXT, start=start)
     assert run.recipe == replace(NEXT, start=start.sha256)
@@ -156,6 +159,7 @@ def test_run_begins_with_the_weights(data, start, tmp_path):
     assert run.state().began_with == start.began_with
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passed", [0, 2, 3], ids=["at once", "in the epoch", "at validation"])
 @pytest.mark.parametrize("again", ["with the file", "without it"])
 def test_cut_run_goes_on_to_the_same_bytes(data, start, tmp_path, passed, again):
@@ -209,6 +213,7 @@ def run(data, start, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_card_tells_of_both_trainings(run, start, former, tmp_path):
     exported = export(run, tmp_path)
     card = json.loads(exported.card_json.read_text("utf-8"))
@@ -247,6 +252,7 @@ def test_weights_without_a_card_are_told_without_a_curve(data, former, tmp_path)
     assert "weights it began with" not in text.to_markdown()
 
 
+@pytest.mark.slow
 def test_start_of_a_checkpoint_that_does_not_tell_is_given_at_the_export(run, start, tmp_path):
     old = replace(run.state(), began_with={})
     photos = (run.photos, run.validation)
@@ -257,6 +263,7 @@ def test_start_of_a_checkpoint_that_does_not_tell_is_given_at_the_export(run, st
     assert read_first_layers(bare.first_layers).note == note
     given = export_run(old, *photos, tmp_path / "given", SOURCE, began_with=start.began_with)
     whole = export(run, tmp_path / "whole")
+    assert given.first_layers is not None and whole.first_layers is not None
     assert given.card_json.read_bytes() == whole.card_json.read_bytes()
     assert given.first_layers.read_bytes() == whole.first_layers.read_bytes()
 
@@ -287,8 +294,10 @@ def test_checkpoint_that_does_not_tell_learns_it_from_the_file(run, data, start,
 @pytest.mark.parametrize("form", ["modern", "classic"])
 def test_weights_of_another_form_are_refused(tmp_path, former, form):
     options = {"classes": 3, "input_size": 32} | ({"form": form} if form == "classic" else {})
-    record = replace(read_metadata(former.weights), model="lenet", options=options)
-    save_weights(tmp_path / "lenet.safetensors", build_own_net("lenet", **options), record)
+    metadata = read_metadata(former.weights)
+    assert metadata is not None
+    record = replace(metadata, model="lenet", options=options)
+    save_weights(tmp_path / "lenet.safetensors", LeNet5(**options), record)
     same, other = (form, "classic") if form == "modern" else (form, None)
     recipe = usual_recipe("lenet", variant=same)
     assert read_start(tmp_path / "lenet.safetensors", recipe, CLASSES).weights

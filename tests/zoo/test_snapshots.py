@@ -17,14 +17,8 @@ from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import (
-    FIRST_LAYERS_KEY,
-    choose_epochs,
-    find_bundled,
-    read_first_layers,
-    read_state,
-    save_first_layers,
-)
+from vizcnn.zoo.files import FIRST_LAYERS_KEY, find_bundled, read_state
+from vizcnn.zoo.snapshots import choose_epochs, read_first_layers, save_first_layers
 
 SOURCE = DataSource("toys")
 EPOCHS = 6
@@ -71,6 +65,7 @@ def test_chosen_epochs_are_zero_the_powers_of_two_and_the_last(kept, chosen):
     assert choose_epochs(kept) == chosen
 
 
+@pytest.mark.slow
 def test_first_layers_of_a_run_are_read_again(run, exported):
     snapshots = read_first_layers(exported.first_layers)
     assert snapshots.model == "alexnet"
@@ -101,6 +96,7 @@ def test_file_is_16_bits_and_tells_what_it_is(exported):
 
 def test_export_of_the_checkpoint_gives_the_same_first_layers(run, exported, tmp_path):
     again = export_run(read_checkpoint(run.path), run.photos, run.validation, tmp_path, SOURCE)
+    assert again.first_layers is not None
     assert again.first_layers.read_bytes() == exported.first_layers.read_bytes()
 
 

@@ -1,5 +1,6 @@
 """Fetching by name, and the cache folder."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,11 +12,10 @@ import pytest
 
 from tests.support.flaky_server import CONTENT, SHA256, Server, files_in, run_server
 from vizcnn.basics.errors import ModelError, WeightsError
-from vizcnn.zoo import fetch
+from vizcnn.basics.progress import silent
 from vizcnn.zoo.cache import cache_folder, check_hash
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.fetch import fetch_weights
-from vizcnn.zoo.sources import ONNX_ZOO, find_sources
+from vizcnn.zoo.fetch import fetch_entry, fetch_weights
 
 
 @pytest.fixture
@@ -43,24 +43,23 @@ def test_fetching_by_name_checks_the_published_sum(server: Server, cache: Path) 
     assert files_in(cache) == {}
 
 
-def test_fetching_puts_the_file_where_loading_finds_it(
-    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = replace(ONNX_ZOO["zfnet"], sha256=SHA256, size=len(CONTENT))
-    monkeypatch.setattr(fetch, "find_sources", lambda entry: [source])
+def test_fetching_puts_the_file_where_loading_finds_it(server: Server, cache: Path) -> None:
+    zfnet = find_entry("zfnet")
+    source = replace(zfnet.list_sources()[0], sha256=SHA256, size=len(CONTENT))
+    entry = replace(zfnet, weights=lambda: [source])
     opener = redirect(f"{server.url}/file")
     assert source.find() is None
-    path = fetch_weights("zfnet", opener=opener)
+    path = fetch_entry(entry, None, silent, opener)
     assert path == source.find() == cache / "zfnet512-12.onnx"
-    assert fetch_weights("zfnet", opener=opener) == path
+    assert fetch_entry(entry, None, silent, opener) == path
     assert len(server.ranges) == 1
     path.write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="delete it and fetch it again"):
-        fetch_weights("zfnet", opener=opener)
+        fetch_entry(entry, None, silent, opener)
 
 
 def test_torchvisions_own_folder_counts(cache: Path, tmp_path: Path) -> None:
-    (source,) = find_sources(find_entry("resnet18"))
+    (source,) = find_entry("resnet18").list_sources()
     assert source.find() is None
     theirs = tmp_path / "torch" / "hub" / "checkpoints" / source.file
     theirs.parent.mkdir(parents=True)
@@ -79,7 +78,7 @@ def test_what_cannot_be_fetched_is_refused(cache: Path, monkeypatch: pytest.Monk
         fetch_weights("lenet")
     with pytest.raises(WeightsError, match="no weights of vgg16-c can be fetched: give a file"):
         fetch_weights("vgg16-c")
-    monkeypatch.setattr(fetch, "needs_onnx", lambda: True)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]' first"):
         fetch_weights("zfnet")
 

@@ -21,6 +21,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "wrap"),
     [
@@ -135,6 +136,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:
     for name, message in bad_files(tmp_path).items():
         with pytest.raises(WeightsError, match=message) as caught:

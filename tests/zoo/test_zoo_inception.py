@@ -12,9 +12,8 @@ from vizcnn.basics.errors import ModelError
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.rules import RULES
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.catalogue import find_entry, name_layers
 from vizcnn.zoo.googlenet import Inception, NaiveInception
-from vizcnn.zoo.naming import name_layers
 
 METHODS = tuple(RULES)
 SIZE = 96
@@ -42,7 +41,7 @@ def check(net, images, layer, path, method):
     projector = Projector(net, method, passes_over_normalisation=False)
     projection = projector.project(images, layer, "top", count=1)
     module = getattr(net, "module", net)
-    unit = projection.units[0].item()
+    unit = int(projection.units[0])
     pixels = images if net is module else net.preprocessing.normalise(images)
     wanted = reference_projection(module, pixels, path, unit, method)
     if net is not module:
@@ -50,12 +49,14 @@ def check(net, images, layer, path, method):
     assert relative_error(projection.pixels, wanted) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("layer", ["conv2", "conv3", "inception4a", "aux1", "aux2", "fc"])
 def test_googlenets_units_and_heads_are_projected(googlenet, layer, method):
     check(googlenet, make_pixels(), layer, googlenet.layers[layer], method)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("layer", ["conv3_3", "conv5", "fc7"])
 def test_vgg_cs_units_are_projected(vggc, layer, method):
@@ -98,6 +99,7 @@ def test_a_head_sees_what_lies_below_it_alone(googlenet):
     assert torch.equal(before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_net_is_left_as_it_was(googlenet, method):
     module = googlenet.module.train()

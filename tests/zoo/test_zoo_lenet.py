@@ -20,9 +20,9 @@ from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.receptive import find_field
 from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.lenet import LeNet5, Subsampling
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 from vizcnn.zoo.zfnet import ZFNet
 
 PARAMETERS = {"conv1": 156, "conv2": 2416, "conv3": 48_120, "fc4": 10_164, "fc5": 850}
@@ -210,6 +210,7 @@ def write_noise(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["deconvnet", "guided", "gradient"])
 def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) -> None:
     photo, out = write_noise(tmp_path / "noise.png"), tmp_path / "out"
@@ -225,6 +226,7 @@ def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) 
     assert "--layer conv1..conv3 " in manifest["command"]
 
 
+@pytest.mark.slow
 def test_pictures_of_a_grey_net_are_grey(tmp_path: Path) -> None:
     write_noise(tmp_path / "noise.png")
     model = vizcnn.load("lenet", weights="bundled")

@@ -1,6 +1,8 @@
 """Loading by name: which weights are taken."""
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,39 +13,45 @@ import torch
 from tests.support.weight_files import CARD, CLASSES, SMALL, write_bundle, write_zfnet
 from vizcnn.basics.errors import ModelError, WeightsError
 from vizcnn.basics.files import hash_file
-from vizcnn.zoo import files as bundle
-from vizcnn.zoo import loading
 from vizcnn.zoo.building import build_module, fill_randomly
-from vizcnn.zoo.catalogue import Entry, find_entry
+from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import WeightMetadata, read_metadata, save_weights
-from vizcnn.zoo.loading import load
+from vizcnn.zoo.loading import load, load_entry
+from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
-from vizcnn.zoo.sources import WeightSource, find_sources
+from vizcnn.zoo.registry import Entry, WeightSource
 
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep this machine's caches, packages and bundled weights out of the tests."""
+    """Keep this machine's caches and packages out of the tests."""
     monkeypatch.setenv("VIZCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(loading, "find_ndf", lambda: None)
-    monkeypatch.setattr(loading, "find_bundled", lambda entry: find_in(tmp_path, entry))
-    monkeypatch.setattr(loading, "read_bundled", lambda entry: bundle.read_bundled(entry, tmp_path))
+    monkeypatch.setitem(sys.modules, "ndf", None)
     (tmp_path / "cache").mkdir()
 
 
-def find_in(folder: Path, entry: Entry) -> Path | None:
-    return bundle.find_bundled(entry, folder)
+@pytest.fixture
+def load_here(tmp_path: Path) -> Callable[..., ZooModel]:
+    """Load with the bundle of this test."""
+
+    def load_here(
+        entry: Entry | str, weights: str | Path = "auto", variant: str | None = None, **options: Any
+    ) -> ZooModel:
+        found = find_entry(entry) if isinstance(entry, str) else entry
+        return load_entry(found, weights, variant, options, bundle=tmp_path)
+
+    return load_here
 
 
-def cache_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Any) -> WeightSource:
+def cache_torchvision(tmp_path: Path, state: Any, **changes: Any) -> tuple[Entry, WeightSource]:
     """Put a state dict into the cache in the place of torchvision's SqueezeNet 1.1."""
-    (source,) = find_sources(find_entry("squeezenet1_1"))
+    entry = find_entry("squeezenet1_1")
+    (source,) = entry.list_sources()
     path = tmp_path / "cache" / source.file
     torch.save(state, path)
-    named = replace(source, sha256=hash_file(path)[:8])
-    monkeypatch.setattr(loading, "find_sources", lambda entry, variant=None: [named])
-    return named
+    named = replace(source, sha256=hash_file(path)[:8], **changes)
+    return replace(entry, weights=lambda: [named]), named
 
 
 def test_own_files_are_loaded_with_all_that_they_tell(tmp_path: Path) -> None:
@@ -72,69 +80,68 @@ def test_tuples_among_the_options_survive_the_file(tmp_path: Path) -> None:
     assert load("zfnet", str(tmp_path / "w.safetensors")).options == options
 
 
-def test_auto_takes_the_bundled_weights(tmp_path: Path) -> None:
+def test_auto_takes_the_bundled_weights(tmp_path: Path, load_here: Callable[..., ZooModel]) -> None:
     with pytest.raises(WeightsError, match="no weights of zfnet are at hand: fetch them with: "):
-        load("zfnet")
+        load_here("zfnet")
     write_bundle(tmp_path)
     for weights in ("auto", "bundled"):
-        model = load("zfnet", weights)
+        model = load_here("zfnet", weights)
         assert model.provenance.source == "bundled"
         assert model.classes == CLASSES
     with pytest.raises(WeightsError, match="no ImageNet weights of zfnet are at hand"):
-        load("zfnet", "imagenet")
+        load_here("zfnet", "imagenet")
     with pytest.raises(WeightsError, match=r"no weights of zfnet \(variant 'paper'\) are at hand"):
-        load("zfnet", variant="paper")
+        load_here("zfnet", variant="paper")
     with pytest.raises(WeightsError, match="leave variant='paper' out"):
-        load("zfnet", "bundled", variant="paper")
+        load_here("zfnet", "bundled", variant="paper")
 
 
+@pytest.mark.slow
 def test_auto_takes_imagenet_weights_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, load_here: Callable[..., ZooModel]
 ) -> None:
-    entry = find_entry("squeezenet1_1")
-    module = fill_randomly(build_module(entry, {}), 3)
-    source = cache_torchvision(tmp_path, monkeypatch, module.state_dict())
+    module = fill_randomly(build_module(find_entry("squeezenet1_1"), {}), 3)
+    entry, source = cache_torchvision(tmp_path, module.state_dict())
     for weights in ("auto", "imagenet", "IMAGENET1K_V1"):
-        model = load("squeezenet1_1", weights)
+        model = load_here(entry, weights)
         assert model.provenance.source == "torchvision"
-        assert model.provenance.top1 == source.top1
+        assert model.provenance.top1 == source.origin.top1
         assert model.classes[281] == "tabby"
         theirs = model.module.state_dict()
         assert all(torch.equal(theirs[name], value) for name, value in module.state_dict().items())
-    assert load("squeezenet1_1", input_size=64).preprocessing == imagenet_preprocessing(64, 73)
+    assert load_here(entry, input_size=64).preprocessing == imagenet_preprocessing(64, 73)
 
 
-def test_a_source_brings_its_own_resize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_brings_its_own_resize(tmp_path: Path, load_here: Callable[..., ZooModel]) -> None:
     module = fill_randomly(build_module(find_entry("squeezenet1_1"), {}), 3)
-    source = cache_torchvision(tmp_path, monkeypatch, module.state_dict())
-    resized = replace(source, resize=232)
-    monkeypatch.setattr(loading, "find_sources", lambda entry, variant=None: [resized])
-    assert load("squeezenet1_1").preprocessing == imagenet_preprocessing(224, 232)
+    entry, source = cache_torchvision(tmp_path, module.state_dict(), resize=232)
+    assert load_here(entry).preprocessing == imagenet_preprocessing(224, 232)
     own_copy = tmp_path / "copy.pth"
     own_copy.write_bytes((tmp_path / "cache" / source.file).read_bytes())
-    model = load("squeezenet1_1", own_copy)
+    model = load_here(entry, own_copy)
     assert model.provenance.source == "torchvision"  # a known file is known by its checksum
     assert model.provenance.location == str(own_copy)
 
 
 def test_damaged_files_in_the_cache_and_the_bundle_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, load_here: Callable[..., ZooModel]
 ) -> None:
-    source = cache_torchvision(tmp_path, monkeypatch, {})
+    entry, source = cache_torchvision(tmp_path, {})
     (tmp_path / "cache" / source.file).write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="it is damaged or another file; delete it"):
-        load("squeezenet1_1")
+        load_here(entry)
     write_bundle(tmp_path)
     path = tmp_path / "zfnet.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     (tmp_path / "sha256.json").write_text(json.dumps({path.name: "0" * 64}))
     with pytest.raises(WeightsError, match="it is damaged"):
-        load("zfnet", "bundled")
+        load_here("zfnet", "bundled")
     (tmp_path / "sha256.json").write_text("{")
     with pytest.raises(WeightsError, match=r"no checksum of .*: install vizcnn again"):
-        load("zfnet", "bundled")
+        load_here("zfnet", "bundled")
 
 
+@pytest.mark.slow
 def test_names_of_torchvisions_old_densenet_files_are_understood(tmp_path: Path) -> None:
     module = fill_randomly(build_module(find_entry("densenet121"), {"classes": 2}), 0)
     state = {

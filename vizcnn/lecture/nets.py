@@ -10,8 +10,9 @@ from torch import nn
 
 from vizcnn.basics.errors import ModelError, nearest_names
 from vizcnn.recording.layer_rows import LayerRow, trace_layers
-from vizcnn.zoo.building import build_module, make_preprocessing
+from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.preprocessing import make_preprocessing
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.recording.graph import Node, inputs_of, kind_of
-from vizcnn.recording.layers import find_layer
+from vizcnn.recording.layers import find_layer, parse_reference
 from vizcnn.recording.recording import record
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -195,8 +195,8 @@ def find_convolution(model: ZooModel, layer: str) -> str:
     """
     path = find_layer(model, layer)
     convolutions = _list_convolutions(model)
-    if path.partition("#")[0] in convolutions:
-        return path.partition("#")[0]
+    if (module_path := parse_reference(path).path) in convolutions:
+        return module_path
     like = next(model.module.parameters())
     blank = torch.zeros(1, 3, model.input_size, model.input_size)
     with record(model.module, [path]) as recording:

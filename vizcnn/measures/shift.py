@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from vizcnn.measures.blur import insert_blur
 from vizcnn.photos.images import read_photo
 from vizcnn.receptive import find_boxes
 from vizcnn.recording.arithmetic import exact_arithmetic
-from vizcnn.recording.layers import find_layer
+from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
 from vizcnn.recording.recording import Recording, record
+from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
 _SILENCE = 1e-9
@@ -256,13 +256,12 @@ def measure_shifts(
         raise ImageError("no photo to move: give one at least")
     paths = [find_layer(model, name) for name in layers]
     jumps = find_jumps(model, layers)
-    # a copy of its own in any case: what watches it is thrown away with it
-    net = deepcopy(model.module) if blur is None else insert_blur(model.module, blur)
-    watched = _Watched(net.eval(), paths)
+    net = model.module if blur is None else insert_blur(model.module, blur)
     distances: list[Tensor] = []
     outputs: list[Tensor | None] = []
     for photo in progress(photos, label="shift", total=len(photos), unit="photo"):
-        maps, output = watched.run(model.preprocessing.normalise(move_photo(model, photo, steps)))
+        inputs = model.preprocessing.normalise(move_photo(model, photo, steps))
+        maps, output = _run(net, paths, inputs)
         rows = [find_distances(*pair, steps) for pair in zip(maps, jumps, strict=True)]
         distances.append(torch.stack(rows) if rows else torch.zeros(0, len(steps)))
         outputs.append(output)
@@ -322,11 +321,13 @@ def find_jumps(model: ZooModel, layers: Sequence[str]) -> tuple[int, ...]:
 
 
 def _find_jump(recording: Recording, path: str, name: str) -> int:
-    output, leaf = recording.find_output(path), recording.input
-    if output.ndim == 2 or output.shape[-1] == 1 or leaf is None:
+    output = recording.find_output(path)
+    if output.ndim == 2 or output.shape[-1] == 1:
         return 0
     neighbours = torch.tensor([[0, 0], [0, 1]])
-    lefts: list[int] = find_boxes(output, leaf, neighbours, clip=False)[:, 1].tolist()
+    lefts: list[int] = find_boxes(output, recording.find_input(), neighbours, clip=False)[
+        :, 1
+    ].tolist()
     if lefts[1] <= lefts[0]:
         raise LayerError(
             f"layer {name} stands above an operation of unknown geometry: how far apart its units "
@@ -335,43 +336,25 @@ def _find_jump(recording: Recording, path: str, name: str) -> int:
     return lefts[1] - lefts[0]
 
 
-class _Watched:
-    """A net that is one's own, and what some of its modules put out."""
+@torch.no_grad()
+def _run(
+    net: nn.Module, layers: Sequence[str], inputs: Tensor
+) -> tuple[list[Tensor], Tensor | None]:
+    """Give the layers' outputs, and the net's if these can be class scores, on the CPU."""
+    maps: dict[LayerReference, list[Tensor]] = {}
 
-    def __init__(self, net: nn.Module, layers: Sequence[str]) -> None:
-        self._net, self._layers = net, layers
-        self._seen: dict[str, list[Tensor]] = {}
-        for path in {layer.partition("#")[0] for layer in layers}:
-            net.get_submodule(path).register_forward_hook(self._keep(path))
+    def keep(call: LayerReference, args: Any, output: Tensor) -> None:
+        # a copy, for the next layer may be a ReLU in place; the maps of all shifts together
+        # may be too much for the device
+        maps.setdefault(call, []).append(output.detach().to("cpu", copy=True))
 
-    def _keep(self, path: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
-            # a copy, for the next layer may be a ReLU in place; the maps of all shifts together
-            # may be too much for the device
-            copy = output.detach().to("cpu", copy=True)
-            self._seen.setdefault(path, []).append(copy)
-
-        return hook
-
-    @torch.no_grad()
-    def run(self, inputs: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Give the layers' outputs, and the net's if these can be class scores, on the CPU."""
-        with exact_arithmetic():
-            maps, scores = zip(*map(self._run_batch, inputs.split(_AT_ONCE)), strict=True)
-        found = [score for score in scores if score is not None]
-        return [torch.cat(parts) for parts in zip(*maps, strict=True)], (
-            torch.cat(found) if len(found) == len(scores) else None
-        )
-
-    def _run_batch(self, inputs: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        self._seen.clear()
-        output = self._net(inputs)
-        maps = []
-        for layer in self._layers:
-            path, _, number = layer.partition("#")
-            maps.append(self._seen[path][int(number or 1) - 1])
-        has_scores = isinstance(output, Tensor) and output.ndim == 2
-        return maps, output.cpu() if has_scores else None
+    with evaluating(net), watch(net, layers, keep), exact_arithmetic():
+        outputs = [net(some) for some in inputs.split(_AT_ONCE)]
+    scores = [out.cpu() for out in outputs if isinstance(out, Tensor) and out.ndim == 2]
+    wanted = [parse_reference(layer) for layer in layers]
+    return [torch.cat(maps[LayerReference(one.path, one.call or 1)]) for one in wanted], (
+        torch.cat(scores) if len(scores) == len(outputs) else None
+    )
 
 
 def _read_scores(outputs: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:

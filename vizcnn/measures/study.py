@@ -28,6 +28,7 @@ from vizcnn.measures.shares import (
 )
 from vizcnn.measures.shift import ShiftMeasures, check_shifts, find_jumps, measure_shifts
 from vizcnn.measures.sweep import Sweep, sweep_gratings
+from vizcnn.mining.search import rank_pixels
 from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Box
 from vizcnn.projection.deconvnet import Deconvnet
@@ -36,8 +37,6 @@ from vizcnn.zoo.model import ZooModel
 
 NINE = 9
 """Photos per unit, as in ZF's figures."""
-BATCH = 16
-"""Photos in a forward pass."""
 
 
 @dataclass(frozen=True)
@@ -106,24 +105,40 @@ def project_strongest(
         LayerError: If the layer or a unit does not exist.
         UnsupportedOperationError: If the deconvnet has no rule for an operation on the way.
     """
-    projector = Deconvnet(model)
-    strongest = find_peaks(projector, pixels, layer, progress)
-    wanted = _choose_units(units, strongest.shape[1], layer)
-    ranked = strongest.sort(dim=0, descending=True, stable=True).indices[:count]
+    ranking = rank_pixels(model, pixels, [layer], count, progress=progress)[layer]
+    _need_maps(layer, ranking.map_size is not None)
+    wanted = _choose_units(units, len(ranking.values), layer)
     order = {
-        unit: [p for p in ranked[:, unit].tolist() if strongest[p, unit] > 0] for unit in wanted
+        unit: ranking.photos[unit, ranking.values[unit] > 0].tolist()
+        for unit in dict.fromkeys(wanted)
     }
     by_photo: dict[int, list[int]] = defaultdict(list)
-    for unit in wanted:
-        for photo in order[unit]:
+    for unit, photos in order.items():
+        for photo in photos:
             by_photo[photo].append(unit)
+    projector = Deconvnet(model)
     found: dict[tuple[int, int], StrongPatch] = {}
     shown = progress(sorted(by_photo), label=f"project {model.name} {layer}", total=len(by_photo))
     for photo in shown:
-        found |= _project_photo(projector, pixels, layer, photo, by_photo[photo], period)
+        projection = projector.project(pixels[photo : photo + 1], layer, by_photo[photo])
+        for row, unit in enumerate(by_photo[photo]):
+            top, left, bottom, right = projection.boxes[row].tolist()
+            cut = projection.cut(row).float().cpu().clone()
+            found[photo, unit] = StrongPatch(
+                photo=photo,
+                activation=projection.activations[row].item(),
+                box=(top, left, bottom, right),
+                projection=cut,
+                grid=_try_grid(cut, period),
+            )
     return tuple(
         StrongUnit(unit, tuple(found[photo, unit] for photo in order[unit])) for unit in wanted
     )
+
+
+def _need_maps(layer: str, has_maps: bool) -> None:
+    if not has_maps:
+        raise LayerError(f"{layer} has no feature maps: give a convolutional layer")
 
 
 def _choose_units(units: Sequence[int] | int | None, maps: int, layer: str) -> list[int]:
@@ -133,50 +148,6 @@ def _choose_units(units: Sequence[int] | int | None, maps: int, layer: str) -> l
         if not 0 <= unit < maps:
             raise LayerError(f"no unit {unit} in {layer}: it has 0..{maps - 1}")
     return list(units)
-
-
-@torch.no_grad()
-def find_peaks(
-    projector: Deconvnet, pixels: Tensor, layer: str, progress: Progress = silent
-) -> Tensor:
-    """Find each unit's largest activation in each photo.
-
-    Returns:
-        (N, units), float32 on the CPU.
-    """
-    path = projector.find_path(layer)
-    starts = range(0, len(pixels), BATCH)
-    peaks = []
-    for start in progress(starts, label=f"search {layer}", total=len(starts), unit="batch"):
-        recording = projector.record(pixels[start : start + BATCH], [layer])
-        output = recording.find_output(path).detach()
-        if output.dim() != 4:
-            raise LayerError(f"{layer} has no feature maps: give a convolutional layer")
-        peaks.append(output.amax(dim=(2, 3)).float().cpu())
-    return torch.cat(peaks)
-
-
-def _project_photo(
-    projector: Deconvnet,
-    pixels: Tensor,
-    layer: str,
-    photo: int,
-    units: list[int],
-    period: int,
-) -> dict[tuple[int, int], StrongPatch]:
-    projection = projector.project(pixels[photo : photo + 1], layer, units)
-    patches = {}
-    for row, unit in enumerate(projection.units.tolist()):
-        top, left, bottom, right = projection.boxes[row].tolist()
-        cut = projection.pixels[row, :, top:bottom, left:right].float().cpu().clone()
-        patches[photo, unit] = StrongPatch(
-            photo=photo,
-            activation=projection.activations[row].item(),
-            box=(top, left, bottom, right),
-            projection=cut,
-            grid=_try_grid(cut, period),
-        )
-    return patches
 
 
 def _try_grid(projection: Tensor, period: int) -> float | None:
@@ -376,7 +347,11 @@ def check_net(model: ZooModel, settings: LabSettings) -> None:
     check_shifts(range(settings.shifts + 1), model.input_size)
     find_jumps(model, find_stages(model, settings))
     grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
-    project_strongest(model, grey, settings.layer, units=1, count=1)
+    projector = Deconvnet(model)
+    recording = projector.record(grey, [settings.layer])
+    output = recording.find_output(projector.find_path(settings.layer))
+    _need_maps(settings.layer, output.ndim == 4)
+    projector.project_recording(recording, settings.layer, unit=0)
 
 
 def find_stages(model: ZooModel, settings: LabSettings) -> tuple[str, ...]:

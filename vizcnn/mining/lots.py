@@ -176,7 +176,9 @@ def _leave_interrupts_to_the_parent(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def choose_workers(device: str, size: int) -> int:
+def choose_workers(
+    device: str, size: int, cores: int | None = None, shared: Path = SHARED_MEMORY
+) -> int:
     """Choose how many processes read photos.
 
     Beside a CPU that computes, reading takes a small part of the work: one process per four cores.
@@ -186,11 +188,13 @@ def choose_workers(device: str, size: int) -> int:
     Args:
         device: Where the net is, such as ``"cpu"`` or ``"cuda"``.
         size: Side of the net's input in pixels.
+        cores: Cores that this process may use; counted when None.
+        shared: Where shared memory is.
     """
-    cores = count_cores()
+    cores = count_cores() if cores is None else cores
     workers = cores // 4 if device == "cpu" else min(cores, MOST_WORKERS)
-    if SHARED_MEMORY.is_dir():
-        room = shutil.disk_usage(SHARED_MEMORY).free // (LOT * 3 * size * size)
+    if shared.is_dir():
+        room = shutil.disk_usage(shared).free // (LOT * 3 * size * size)
         workers = min(workers, room // LOTS_PER_WORKER)
     return max(workers, 1)
 

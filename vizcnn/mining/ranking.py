@@ -90,13 +90,14 @@ def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> Tensor:
     return hopeful & (peaks >= together.topk(ranked.shape[1], dim=1).values[:, -1])
 
 
-def find_places(maps: Tensor, hopeful: Tensor, per_photo: int) -> Places:
+def find_places(maps: Tensor, hopeful: Tensor, per_photo: int, at_once: int = AT_ONCE) -> Places:
     """Find the strongest places of some maps.
 
     Args:
         maps: What a layer puts out for a lot: (N, units, rows, columns) or (N, units).
         hopeful: Which of the maps to look at, (N, units), from :func:`find_hopeful`.
         per_photo: Places of one photo, at most.
+        at_once: Activations that are looked at closely at a time; changes nothing in the result.
 
     Returns:
         The places; of equally strong ones the first in row-major order go first.
@@ -104,26 +105,22 @@ def find_places(maps: Tensor, hopeful: Tensor, per_photo: int) -> Places:
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
     height, width = grid.shape[2:]
     units, slots = hopeful.t().nonzero(as_tuple=True)
-    strongest, places = _rank_places(grid, slots, units, min(per_photo, height * width))
+    count = min(per_photo, height * width)
+    rows = max(at_once // (height * width), 1)
+    parts = []
+    for some, theirs in zip(slots.split(rows), units.split(rows), strict=True):
+        flat = grid[some, theirs].flatten(1)
+        if count == 1:
+            values, best = flat.max(dim=1, keepdim=True)  # of equal ones it gives the first
+        else:
+            values, best = flat.sort(dim=1, descending=True, stable=True)
+        parts.append((values[:, :count], best[:, :count]))
+    strongest, places = (torch.cat(part) for part in zip(*parts, strict=True))
     positions = torch.stack([places // width, places % width], dim=-1)
     if maps.ndim == 2:
         positions.fill_(-1)
     # of -0 and 0, which are equal, always 0
     return Places(units, slots, strongest.float() + 0.0, positions)
-
-
-def _rank_places(grid: Tensor, images: Tensor, units: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Give the strongest values of M maps and their places in row-major order, (M, count) each."""
-    rows = max(AT_ONCE // (grid.shape[2] * grid.shape[3]), 1)
-    parts = []
-    for some, theirs in zip(images.split(rows), units.split(rows), strict=True):
-        flat = grid[some, theirs].flatten(1)
-        if count == 1:
-            values, places = flat.max(dim=1, keepdim=True)  # of equal ones it gives the first
-        else:
-            values, places = flat.sort(dim=1, descending=True, stable=True)
-        parts.append((values[:, :count], places[:, :count]))
-    return torch.cat([values for values, _ in parts]), torch.cat([places for _, places in parts])
 
 
 def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRanking:

@@ -1,117 +1,23 @@
 """One pass over a set of photos, saved at intervals and gone on with after a break."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vizcnn.basics.errors import DataError, LayerError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import Identity, StrongestIndex, read_index, write_index
-from vizcnn.mining.lots import LOT, Lot, choose_workers, explain_dead_workers, read_lots
+from vizcnn.mining.lots import Lot, choose_workers, explain_dead_workers, read_lots
+from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
-from vizcnn.mining.ranking import (
-    Places,
-    find_hopeful,
-    find_peaks,
-    find_places,
-    make_ranking,
-    move_ranking,
-    update_ranking,
-)
-from vizcnn.recording.watch import Forward, measure_layers, takes_channels_last, watch_layers
+from vizcnn.mining.ranking import Places, make_ranking, move_ranking, update_ranking
+from vizcnn.mining.search import Search, make_black, search_layers
 from vizcnn.zoo.model import ZooModel
-
-
-@contextmanager
-def search_layers(model: ZooModel, layers: Mapping[str, str]) -> Iterator["Search"]:
-    """Make a net ready to be searched lot by lot; on leaving it is as it was.
-
-    Args:
-        model: A net of the zoo.
-        layers: Names and module paths, checked by :func:`~vizcnn.recording.watch.measure_layers`.
-    """
-    on_cpu = next(model.module.parameters()).device.type == "cpu"
-    fits = on_cpu and takes_channels_last(model.module, make_black(model), layers)
-    with watch_layers(model.module, layers) as forward:
-        yield Search(model, forward, torch.channels_last if fits else torch.contiguous_format)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Finds the places of a lot that may be among the strongest.
-
-    Attributes:
-        model: The net.
-        forward: Runs it and shows the layers' outputs.
-        memory_format: How the net's input lies in memory.
-    """
-
-    model: ZooModel
-    forward: Forward
-    memory_format: torch.memory_format
-
-    def find(self, lot: Lot, index: StrongestIndex) -> dict[str, Places]:
-        """Find each layer's places that may be stronger than those of an index.
-
-        Args:
-            lot: Photos, later than all of the index.
-            index: What was found before, on the net's device.
-
-        Returns:
-            The places by layer; nothing if no photo of the lot can be read.
-
-        Raises:
-            DataError: If an activation is not finite.
-            LayerError: If a layer puts out something else than one map per photo and unit.
-        """
-        found: dict[str, Places] = {}
-        usable = lot.usable.to(next(self.model.module.parameters()).device)
-
-        def see(name: str, maps: Tensor) -> None:
-            peaks = find_peaks(_check_count(name, maps))
-            _refuse_odd(name, peaks.isfinite().all(dim=1) | ~usable, lot, index)
-            hopeful = find_hopeful(index.layers[name].values, peaks, usable)
-            found[name] = find_places(maps, hopeful, index.identity.per_photo)
-
-        if lot.usable.any():
-            self.forward(self.prepare(lot.pixels), see)
-        return found
-
-    def prepare(self, pixels: Tensor) -> Tensor:
-        """Turn pixels (N, 3, S, S), uint8, into the net's input."""
-        like = next(self.model.module.parameters())
-        shares = pixels.to(like.device, non_blocking=True).to(torch.float32).div(255)
-        inputs = self.model.preprocessing.normalise(shares.to(like.dtype))
-        return inputs.contiguous(memory_format=self.memory_format)
-
-
-def make_black(model: ZooModel) -> Tensor:
-    """Make one black photo as the net's input, (1, channels, S, S)."""
-    like = next(model.module.parameters())
-    size = model.input_size
-    return model.preprocessing.normalise(like.new_zeros((1, 3, size, size)))
-
-
-def _check_count(name: str, maps: Tensor) -> Tensor:
-    if len(maps) != LOT:
-        raise LayerError(f"layer {name!r} puts out maps of {len(maps)} photos for {LOT}")
-    return maps
-
-
-def _refuse_odd(name: str, good: Tensor, lot: Lot, index: StrongestIndex) -> None:
-    if not good.all():
-        photo = index.photos[lot.first + good.tolist().index(False)]
-        raise DataError(
-            f"layer {name!r} puts out values that are not finite for the photo {photo!r}: check "
-            "the net's weights"
-        )
-
 
 SAVING_SHARE = 20
 """Saving may take one part in so many of the time: a long list of photos is saved more rarely."""
@@ -206,6 +112,7 @@ class MiningRun:
         photos: The photos.
         file: The index; gone on with if it is there.
         settings: What to keep, and how to work.
+        saving_share: Saving may take one part in so many of the time, however short the interval.
 
     Attributes:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
@@ -216,9 +123,15 @@ class MiningRun:
     """
 
     def __init__(
-        self, model: ZooModel, photos: PhotoSet, file: Path, settings: MiningSettings
+        self,
+        model: ZooModel,
+        photos: PhotoSet,
+        file: Path,
+        settings: MiningSettings,
+        saving_share: float = SAVING_SHARE,
     ) -> None:
         self.model, self.photos, self.file, self.settings = model, photos, file, settings
+        self.saving_share = saving_share
         self.device = next(model.module.parameters()).device
         _check_names(photos)
         identity = describe_identity(model, settings.layers, settings.top, settings.per_photo)
@@ -301,7 +214,11 @@ class MiningRun:
     def _take(self, lot: Lot, search: Search) -> StrongestIndex:
         """Give the index with a lot of photos in it."""
         index = self.index
-        found = search.find(lot, index)
+        found: dict[str, Places] = {}
+        if lot.usable.any():
+            per_photo = index.identity.per_photo
+            names = index.photos[lot.first : lot.first + lot.count]
+            found = search.find(lot.pixels, lot.usable, index.layers, per_photo, names)
         failures = tuple((index.photos[number], why) for number, why in lot.failures)
         return replace(
             index,
@@ -321,7 +238,7 @@ class MiningRun:
         write_index(self.index, self.file)
         now = time.monotonic()
         self._saved = self.index.done
-        self._next_saving = now + max(self.settings.interval, SAVING_SHARE * (now - began))
+        self._next_saving = now + max(self.settings.interval, self.saving_share * (now - began))
 
 
 def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:

@@ -38,8 +38,8 @@ from vizcnn.photos.images import photo_sha256, read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import find_method
 from vizcnn.projection.projection import Projection
-from vizcnn.projection.rules import find_rule
 from vizcnn.projection.targets import Position
 from vizcnn.zoo.model import ZooModel
 
@@ -170,7 +170,7 @@ class PhotoExhibit:
         self.pixels = model.read(original)
         self.photo = _to_array(self.pixels[0])
         self.caption = (
-            f"{projector.rule.name} ({projector.rule.source}) · {model.title}, "
+            f"{projector.method.name} ({projector.method.source}) · {model.title}, "
             f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}"
         )
 
@@ -379,14 +379,14 @@ def _describe_run(
     photos: list[PhotoSection],
     failures: list[Failure],
 ) -> DeconvManifest:
-    rule = find_rule(settings.method)
+    method = find_method(settings.method)
     return DeconvManifest(
         vizcnn=__version__,
         command=command,
         model=model.name,
         title=model.title,
-        method=rule.name,
-        method_source=rule.source,
+        method=method.name,
+        method_source=method.source,
         weights=describe_weights(model),
         settings={
             **asdict(settings),

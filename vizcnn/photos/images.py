@@ -3,8 +3,9 @@
 import stat
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -42,7 +43,23 @@ def check_images(images: Tensor, colours: bool) -> None:
 LARGEST_PHOTO = 120_000_000
 """Pixels in the largest photo that is decoded: a file of a few kB can claim billions."""
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PHOTO_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        "PNG": (".png",),
+        "WebP": (".webp",),
+        "GIF": (".gif",),
+        "BMP": (".bmp",),
+        "TIFF": (".tif", ".tiff"),
+        "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+        "JPEG2000": (".jp2", ".j2k"),
+        "AVIF": (".avif",),
+    }
+)
+"""What is read as a photo, by Pillow's names, and how such files end: nothing else is opened,
+whatever its bytes say. Pillow knows formats that start other programs (Ghostscript for EPS)."""
+
+PHOTO_SUFFIXES = tuple(suffix for suffixes in PHOTO_FORMATS.values() for suffix in suffixes)
 """File names that count as photos when a folder is given."""
 
 _UPRIGHT = {
@@ -57,21 +74,22 @@ _UPRIGHT = {
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
 
-def read_photo(path: Path) -> Image.Image:
-    """Read a photo in any common format as upright 8-bit RGB.
+def read_photo(path: Path, largest: int = LARGEST_PHOTO) -> Image.Image:
+    """Read a photo in one of :data:`PHOTO_FORMATS` as upright 8-bit RGB.
 
     EXIF rotation is applied, transparency is laid over white, 16-bit values are scaled to 8 bits,
     palettes, greyscale and CMYK are converted, and of an animation the first frame is taken.
 
     Args:
         path: An image file.
+        largest: Pixels above which it is refused before it is decoded.
 
     Returns:
         A PIL image of mode RGB.
 
     Raises:
         ImageError: If the file is missing, is a folder, is empty, is not an image, is cut off, or
-            holds more than :data:`LARGEST_PHOTO` pixels; one line, whatever the file's name.
+            too large; one line, whatever the file's name.
 
     Example:
         >>> read_photo(Path("missing.jpg"))
@@ -81,12 +99,12 @@ def read_photo(path: Path) -> Image.Image:
     name = repr(str(path))
     try:
         _require_file(path, name)
-        return _decode(path, name)
+        return _decode(path, name, largest)
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(
-            f"{name} is not an image that can be read; needed: JPEG, PNG, WebP, GIF, BMP or TIFF"
+            f"{name} is not an image that can be read; needed: {_join_or(PHOTO_FORMATS)}"
         ) from None
     except Exception as error:  # a damaged file makes decoders raise anything
         raise ImageError(
@@ -99,7 +117,9 @@ def _require_file(path: Path, name: str) -> None:
     try:
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
-            raise ImageError(f"{name} is a folder, not a photo; photos end in {_SUFFIX_LIST}")
+            raise ImageError(
+                f"{name} is a folder, not a photo; photos end in {_join_or(PHOTO_SUFFIXES)}"
+            )
         if not stat.S_ISREG(facts.st_mode):  # a pipe would wait for ever, a device never ends
             raise ImageError(f"{name} is not a plain file: give a photo")
         if facts.st_size == 0:
@@ -118,7 +138,9 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(text).split())
 
 
-_SUFFIX_LIST = ", ".join(PHOTO_SUFFIXES[:-1]) + f" or {PHOTO_SUFFIXES[-1]}"
+def _join_or(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}"
 
 
 class _PillowSilence:
@@ -150,20 +172,23 @@ class _PillowSilence:
 _silence = _PillowSilence()
 
 
-def _decode(path: Path, name: str) -> Image.Image:
+def _decode(path: Path, name: str, largest: int) -> Image.Image:
+    complaint = f"more than {largest // 1_000_000} million pixels: make it smaller first"
     try:
-        with _silence, Image.open(path) as image:
-            if image.width * image.height > LARGEST_PHOTO:
-                raise ImageError(_too_large(name, f"{image.width} x {image.height} = "))
+        with _silence, _open(path) as image:
+            if image.width * image.height > largest:
+                raise ImageError(f"{name} has {image.width} x {image.height} = {complaint}")
             image.load()
             return _to_rgb(_turn_upright(image))
     except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
-        raise ImageError(_too_large(name)) from None
+        raise ImageError(f"{name} has {complaint}") from None
 
 
-def _too_large(name: str, size: str = "") -> str:
-    megapixels = LARGEST_PHOTO // 1_000_000
-    return f"{name} has {size}more than {megapixels} million pixels: make it smaller first"
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=list(PHOTO_FORMATS))
+    except KeyError:  # an older Pillow lacks AVIF, the last of them: it is none of the others
+        raise UnidentifiedImageError from None
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -210,13 +235,9 @@ def centre_square(photo: Image.Image, size: int) -> Tensor:
         >>> centre_square(Image.new("RGB", (300, 200)), 144).shape
         torch.Size([3, 144, 144])
     """
-    return torch.from_numpy(np.array(_fit_square(photo, size))).permute(2, 0, 1).contiguous()
-
-
-def _fit_square(photo: Image.Image, size: int) -> Image.Image:
-    if photo.size == (size, size):
-        return photo
-    return ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
+    if photo.size != (size, size):
+        photo = ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:

@@ -1,7 +1,7 @@
-"""Sample photos that scikit-image ships, found without importing it."""
+"""Sample photos that scikit-image ships; none is downloaded."""
 
 import difflib
-import importlib.util
+import importlib.resources
 from pathlib import Path
 
 from vizcnn.basics.errors import ImageError, nearest_names
@@ -43,11 +43,12 @@ def find_sample(name: str) -> Path | None:
         if difflib.get_close_matches(name, SAMPLES):
             raise ImageError(f"no photo or sample {name!r}: {nearest_names(name, SAMPLES)}")
         return None
-    package = importlib.util.find_spec("skimage")
-    for folder in package.submodule_search_locations or [] if package else []:
-        path = Path(folder) / "data" / SAMPLES[name]
-        if path.is_file():
-            return path
+    try:
+        path = Path(str(importlib.resources.files("skimage.data") / SAMPLES[name]))
+    except ModuleNotFoundError:
+        path = None
+    if path and path.is_file():
+        return path
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
 
 

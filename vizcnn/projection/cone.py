@@ -79,12 +79,14 @@ class Cone:
         input: The recording's input, (N, 3, H, W).
         nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
         way: What rectifiers and contrast normalisation do.
+        budget: Bytes that the windows of one chunk may take; by the device when None.
     """
 
     output: Tensor
     input: Tensor
     nodes: list[Node]
     way: Way
+    budget: int | None = None
 
     def exists(self) -> bool:
         """Tell whether every operation on the way can be followed on windows."""
@@ -109,7 +111,11 @@ class Cone:
         """
         with _plain_arithmetic(self.input.device):
             goal = self._place_fields(uncut)
-            codes = {node: _encode(node) for node in self.nodes if kind_of(node) == "MaxPool"}
+            codes = {
+                node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
+                for node in self.nodes
+                if kind_of(node) == "MaxPool"
+            }
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
             projected = self.input.new_empty((len(targets), channels, *goal.size))
 
@@ -161,7 +167,8 @@ class Cone:
             shape_of(node)[1] * windows.size[0] * windows.size[1] for node, windows in plan.items()
         )
         each = COPIES * values * self.input.element_size()
-        return max(find_budget(self.input.device) // each, 1)
+        budget = find_budget(self.input.device) if self.budget is None else self.budget
+        return max(budget // each, 1)
 
     def _start(self, targets: Targets) -> Windows:
         """Give the windows in the layer itself: a place each, or the whole map."""
@@ -224,8 +231,3 @@ def _plain_arithmetic(device: torch.device) -> Iterator[None]:
         exact_arithmetic(),
     ):
         yield
-
-
-def _encode(node: Node) -> Tensor:
-    (switches,) = node.saved_tensors
-    return encode_switches(switches, node.window, node.input_size[1])

@@ -1,20 +1,23 @@
 """Deconvnet, guided backprop and gradient as modules that attach to any net."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, VizcnnError
+from vizcnn.basics.errors import ImageError
 from vizcnn.photos.images import check_images
+from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
-from vizcnn.projection.projection import Projection, project, project_places
-from vizcnn.projection.rules import Rule, find_rule
-from vizcnn.projection.targets import Position
+from vizcnn.projection.projection import Projection, project
+from vizcnn.projection.rules import Rule
+from vizcnn.projection.targets import Position, Targets, choose_targets, places
 from vizcnn.recording.arithmetic import exact_arithmetic
-from vizcnn.recording.layers import find_layer
-from vizcnn.recording.recording import AllRecorded, Recording, record
+from vizcnn.recording.layers import LayerReference, find_layer
+from vizcnn.recording.recording import Recording, record
+from vizcnn.recording.watch import AllRecorded
 from vizcnn.zoo.model import ZooModel
 
 USUAL_SIZE = 224
@@ -22,31 +25,47 @@ USUAL_SIZE = 224
 
 
 class Projector(nn.Module):
-    """Projects the units of a net back to pixels by one rule; the net itself is never changed.
+    """Projects the units of a net back to pixels by one method; the net itself is never changed.
 
     Args:
         model: A net of the zoo, or any torch module that takes a batch of images.
-        method: Name of the rule, one of :data:`vizcnn.projection.rules.RULES`.
+        method: A name of :data:`vizcnn.projection.methods.METHODS`, a rule, or a method.
         passes_over_normalisation: Skip contrast normalisation on the way back. By default the
             deconvnet does, as ZF do, and the gradients take its true gradient.
         unruled: ``"gradient"`` takes the plain gradient at operations that the rule does not know
-            (SiLU, GELU, gates) where the default refuses them by name.
+            (SiLU, GELU, gates) where the default, ``"refuse"``, refuses them by name.
+
+    Attributes:
+        method: The method, settled.
     """
 
     def __init__(
         self,
         model: ZooModel | nn.Module,
-        method: str,
+        method: str | Rule | ProjectionMethod,
         passes_over_normalisation: bool | None = None,
-        unruled: Literal["refuse", "gradient"] = "refuse",
+        unruled: Unruled | None = None,
     ) -> None:
         super().__init__()
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
-        self.rule: Rule = find_rule(method)
-        self.passes_over_normalisation = self.rule.skips_normalisation(passes_over_normalisation)
-        self.unruled = unruled
+        self.method = find_method(method, passes_over_normalisation, unruled)
+
+    @property
+    def rule(self) -> Rule:
+        """What the method does at rectifiers."""
+        return need_rule(self.method).rule
+
+    @property
+    def passes_over_normalisation(self) -> bool:
+        """Whether the method skips contrast normalisation."""
+        return need_rule(self.method).passes_over_normalisation
+
+    @property
+    def unruled(self) -> Unruled:
+        """What the method does at operations that its rule does not know."""
+        return need_rule(self.method).unruled
 
     @property
     def model(self) -> ZooModel | nn.Module:
@@ -126,23 +145,13 @@ class Projector(nn.Module):
         count: int = 9,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
-        return project(
-            recording,
-            self.find_path(layer),
-            self.rule,
-            unit,
-            position,
-            count,
-            self.passes_over_normalisation,
-            self.unruled,
-            layer,
-            self._finish,
-        )
+        maps = recording.find_output(self.find_path(layer))
+        return self.project_targets(recording, layer, choose_targets(maps, unit, position, count))
 
     def project_places(
         self, recording: Recording, layer: str, images: Tensor, units: Tensor, positions: Tensor
     ) -> Projection:
-        """Project units of a recorded pass at places of one's own choice.
+        """Project units of a recorded pass at places of your choice.
 
         Args:
             recording: From :meth:`record`.
@@ -158,18 +167,13 @@ class Projector(nn.Module):
             LayerError: If the layer or a place does not exist.
             UnsupportedOperationError: If an operation on the way has no rule.
         """
-        return project_places(
-            recording,
-            self.find_path(layer),
-            self.rule,
-            images,
-            units,
-            positions,
-            self.passes_over_normalisation,
-            self.unruled,
-            layer,
-            self._finish,
-        )
+        maps = recording.find_output(self.find_path(layer))
+        return self.project_targets(recording, layer, places(maps, images, units, positions))
+
+    def project_targets(self, recording: Recording, layer: str, targets: Targets) -> Projection:
+        """Project targets of a recorded pass; result and errors as in :meth:`project_places`."""
+        path = self.find_path(layer)
+        return replace(project(recording, path, targets, self.method, self._finish), layer=layer)
 
     def _finish(self, projected: Tensor) -> Tensor:
         """Give projections with respect to RGB pixels, where the preprocessing is known."""
@@ -189,10 +193,11 @@ class Projector(nn.Module):
 
         Raises:
             UnsupportedOperationError: If the net is not a chain below the layer.
+            ModelError: If the method has no rule.
         """
         recording = self.record(images, [layer])
         path = self.find_path(layer)  # once: another net's path may be a canonical name as well
-        return mirror(recording, path, self.rule, self.passes_over_normalisation)
+        return mirror(recording, path, need_rule(self.method))
 
     def _prepare(self, images: Tensor) -> Tensor:
         check_images(images, colours=isinstance(self.model, ZooModel))
@@ -217,25 +222,25 @@ class Projector(nn.Module):
             ) from error
 
     def __repr__(self) -> str:
-        """Show the mirrored net of a chain, or say why there is none."""
-        head = f"{type(self).__name__} of {type(self.net).__name__}, {self.rule.source}"
-        try:
-            steps = self._describe_mirror()
-        except (VizcnnError, RuntimeError) as error:
-            return f"{head}\n  not drawn as a chain: {error}"
-        return "\n".join([head, *(f"  {step}" for step in steps)])
+        """Name the method, the net and the source; :meth:`describe` draws the mirrored net."""
+        return f"{type(self).__name__} of {type(self.net).__name__}, {self.method.source}"
 
-    def _describe_mirror(self) -> list[str]:
+    def describe(self) -> str:
+        """Draw the mirrored net of a chain, step by step from its last layer to the pixels.
+
+        It runs the net once, on a black image: of a zoo net's own size, else of 224 x 224 pixels.
+
+        Raises:
+            UnsupportedOperationError: If the net is not a chain.
+            ImageError: If it does not take such an image.
+            ModelError: If the method has no rule, or the net cannot be seen into.
+        """
         size = self.model.input_size if isinstance(self.model, ZooModel) else USUAL_SIZE
         recording = self.record(torch.zeros(1, 3, size, size))
-        last = list(recording.outputs)[-1]
-        last = (
-            last if len(recording.outputs[last]) == 1 else f"{last}#{len(recording.outputs[last])}"
-        )
-        return [
-            repr(step)
-            for step in mirror(recording, last, self.rule, self.passes_over_normalisation)
-        ]
+        path, outputs = list(recording.outputs.items())[-1]
+        layer = path if len(outputs) == 1 else str(LayerReference(path, len(outputs)))
+        steps = mirror(recording, layer, need_rule(self.method))
+        return "\n".join([repr(self), *(f"  {step}" for step in steps)])
 
 
 class Deconvnet(Projector):
@@ -251,7 +256,7 @@ class Deconvnet(Projector):
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2))
-        >>> print(Deconvnet(net))
+        >>> print(Deconvnet(net).describe())
         Deconvnet of Sequential, Zeiler & Fergus 2013, arXiv 1311.2901, section 2.1
           Unpool(to 111 x 111 by switches, window 2 x 2, stride 2)
           RectifySignal(deconvnet)
@@ -262,7 +267,7 @@ class Deconvnet(Projector):
         self,
         model: ZooModel | nn.Module,
         passes_over_normalisation: bool = True,
-        unruled: Literal["refuse", "gradient"] = "refuse",
+        unruled: Unruled = "refuse",
     ) -> None:
         super().__init__(model, "deconvnet", passes_over_normalisation, unruled)
 
@@ -282,6 +287,6 @@ class GuidedBackprop(Projector):
         self,
         model: ZooModel | nn.Module,
         passes_over_normalisation: bool = False,
-        unruled: Literal["refuse", "gradient"] = "refuse",
+        unruled: Unruled = "refuse",
     ) -> None:
         super().__init__(model, "guided", passes_over_normalisation, unruled)

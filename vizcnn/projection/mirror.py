@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import UnsupportedOperationError
+from vizcnn.projection.methods import Method
 from vizcnn.projection.rules import Rule
 from vizcnn.recording.calls import MAX_POOLINGS, NORMALISATIONS, Call
 from vizcnn.recording.recording import Recording
@@ -188,14 +189,13 @@ IDENTITIES = (
 )
 
 
-def mirror(recording: Recording, layer: str, rule: Rule, skip_normalisation: bool) -> nn.Sequential:
+def mirror(recording: Recording, layer: str, method: Method) -> nn.Sequential:
     """Build the mirrored net of a chain, from a layer down to the pixels.
 
     Args:
         recording: A recorded forward pass.
         layer: Module path of the layer to start from.
-        rule: What rectifiers do on the way back.
-        skip_normalisation: Whether contrast normalisation is passed over.
+        method: What happens at rectifiers and at contrast normalisation.
 
     Returns:
         Modules that take a signal with the layer's shape (N, C, h, w) to the input's shape.
@@ -204,12 +204,10 @@ def mirror(recording: Recording, layer: str, rule: Rule, skip_normalisation: boo
         UnsupportedOperationError: If the net branches below the layer, or calls an operation
             that has no explicit form here.
     """
-    steps = []
-    for call in reversed(trace_chain(recording, layer)):
-        step = _mirror_call(call, rule, skip_normalisation)
-        if step is not None:
-            steps.append(step)
-    return nn.Sequential(*steps)
+    calls = reversed(trace_chain(recording, layer))
+    return nn.Sequential(
+        *(_mirror_call(call, method) for call in calls if call.function not in IDENTITIES)
+    )
 
 
 def trace_chain(recording: Recording, layer: str) -> list[Call]:
@@ -239,17 +237,11 @@ def trace_chain(recording: Recording, layer: str) -> list[Call]:
     return chain[::-1]
 
 
-def _mirror_call(call: Call, rule: Rule, skip: bool) -> nn.Module | None:
+def _mirror_call(call: Call, method: Method) -> nn.Module:
     if parse_rectifier(call.function, call.args, call.kwargs) is not None:
-        return RectifySignal(call, rule)
-    if call.function in MAX_POOLINGS:
-        return Unpool(call)
+        return RectifySignal(call, method.rule)
     if call.function in NORMALISATIONS:
-        return ContrastNormalisationBack(call, skip)
-    if call.function in RESHAPES:
-        return Reshape(call)
-    if call.function in IDENTITIES:
-        return None
+        return ContrastNormalisationBack(call, method.passes_over_normalisation)
     if call.function in _STEPS:
         return _STEPS[call.function](call)
     raise UnsupportedOperationError(f"no explicit deconvnet: {call.name!r} has no mirrored step")
@@ -259,4 +251,6 @@ _STEPS: dict[Callable[..., Any], Callable[[Call], nn.Module]] = {
     torch.conv2d: TransposedFilter,
     F.linear: TransposedLinear,
     F.batch_norm: ScaleChannels,
+    **dict.fromkeys(MAX_POOLINGS, Unpool),
+    **dict.fromkeys(RESHAPES, Reshape),
 }

@@ -1,21 +1,17 @@
-"""Project a unit's activation back to pixels: a recording, a unit and a rule -> an image."""
+"""Units projected back to pixels: a recording, targets and a method -> projections."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, wraps
+from typing import Any, Literal, ParamSpec
 
-import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import ModelError
-from vizcnn.projection.cone import Cone
-from vizcnn.projection.full_image import Finish, project_full_image, unchanged
+from vizcnn.projection.full_image import Finish
+from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.rules import Rule
-from vizcnn.projection.targets import Position, Targets, choose_targets, place_targets
-from vizcnn.receptive.boxes import find_fields
-from vizcnn.recording.backward import Way
-from vizcnn.recording.graph import refuse_unruled, trace_nodes
+from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
 
 
@@ -41,7 +37,7 @@ class Projection:
             cut at the image's edge.
         field: Height and width of an uncut receptive field in pixels.
         layer: The layer's name, as asked for.
-        method: The rule's name.
+        method: The method's name.
         computed: How: ``"windows"`` (in the receptive fields only) or ``"full image"``.
     """
 
@@ -61,11 +57,11 @@ class Projection:
     def __len__(self) -> int:
         return len(self.units)
 
-    @property
+    @cached_property
     def pixels(self) -> Tensor:
         """The projections over the whole input, (R, 3, H, W).
 
-        Put together anew each time, unless the windows are the whole input already.
+        Put together once, at the first reading, unless the windows are the whole input already.
         """
         height, width = self.windows.shape[-2:]
         if (height, width) == self.size:
@@ -75,8 +71,81 @@ class Projection:
             pixels[row, :, top : top + height, left : left + width] = self.windows[row]
         return pixels
 
+    def cut(self, row: int) -> Tensor:
+        """Give one projection within its receptive field, (3, bottom - top, right - left).
 
+        It is a part of the windows: the whole input is not put together for it.
+        """
+        (top, left), box = self.corners[row].tolist(), self.boxes[row].tolist()
+        return self.windows[row, :, box[0] - top : box[2] - top, box[1] - left : box[3] - left]
+
+
+Arguments = ParamSpec("Arguments")
+
+
+def _take_former_arguments(
+    project: Callable[Arguments, Projection],
+) -> Callable[Arguments, Projection]:
+    """Let calls of the former form, with a rule and a unit, go on to work."""
+
+    @wraps(project)
+    def take(*given: Any, **named: Any) -> Projection:
+        if "rule" not in named and not any(isinstance(item, Rule) for item in given[2:3]):
+            return project(*given, **named)
+        warnings.warn(
+            "project(recording, layer, rule, unit, position, ...) is now project(recording, layer, "
+            "targets, method), with targets from strongest, units_at or places",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return _project_as_before(*given, **named)
+
+    return take
+
+
+@_take_former_arguments
 def project(
+    recording: Recording,
+    layer: str,
+    targets: Targets,
+    method: str | Rule | ProjectionMethod,
+    finish: Finish | None = None,
+) -> Projection:
+    """Project targets of a recorded layer back to the recording's input.
+
+    Args:
+        recording: From :func:`vizcnn.record`, after the forward pass.
+        layer: Module path of the layer.
+        targets: Which units at which places: from :func:`~vizcnn.projection.targets.strongest`,
+            :func:`~vizcnn.projection.targets.units_at` or
+            :func:`~vizcnn.projection.targets.places`.
+        method: A name (``"deconvnet"``), a rule, or a method with choices of its own.
+        finish: From the input's channels to those of the result, place by place; else the pixels
+            are those of the net's input.
+
+    Returns:
+        The projections, one row per target, in their order.
+
+    Raises:
+        LayerError: If the layer does not exist.
+        UnsupportedOperationError: If an operation on the way has no rule.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from vizcnn.projection.targets import strongest
+        >>> from vizcnn.recording.recording import record
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        >>> with record(net) as recording:
+        ...     _ = net(torch.rand(2, 3, 8, 8))
+        >>> targets = strongest(recording.find_output("1"), count=3)
+        >>> project(recording, "1", targets, "guided").windows.shape
+        torch.Size([6, 3, 3, 3])
+    """
+    return find_method(method).project(recording, layer, targets, finish)
+
+
+def _project_as_before(
     recording: Recording,
     layer: str,
     rule: Rule,
@@ -84,131 +153,10 @@ def project(
     position: Position = "max",
     count: int = 9,
     passes_over_normalisation: bool | None = None,
-    unruled: Literal["refuse", "gradient"] = "refuse",
+    unruled: Unruled = "refuse",
     name: str | None = None,
-    finish: Finish = unchanged,
+    finish: Finish | None = None,
 ) -> Projection:
-    """Project units of a recorded layer back to the recording's input.
-
-    The backward pass is seeded with the unit's activation at one place (or its whole map) and
-    zero elsewhere, as ZF section 2.1 sets all other activations to zero.
-
-    Args:
-        recording: From :func:`vizcnn.record`, after the forward pass.
-        layer: Module path of the layer.
-        rule: One of :data:`vizcnn.projection.rules.RULES`.
-        unit: Unit number, several, or ``"top"`` for each image's strongest.
-        position: ``"max"`` (where the unit is strongest), (row, column), or ``"all"``.
-        count: How many units ``"top"`` takes.
-        passes_over_normalisation: Skip contrast normalisation on the way back; the rule's own
-            habit when None.
-        unruled: What to do about operations that the rule does not know.
-        name: What to call the layer in the result.
-        finish: From the input's channels to those of the result, place by place.
-
-    Returns:
-        The projections, N * units rows, by image, then unit.
-
-    Raises:
-        LayerError: If the layer, a unit or the position does not exist.
-        UnsupportedOperationError: If an operation on the way has no rule.
-    """
-    targets = choose_targets(recording.find_output(layer).detach(), unit, position, count)
-    return project_targets(
-        recording, layer, rule, targets, passes_over_normalisation, unruled, name, finish
-    )
-
-
-def project_places(
-    recording: Recording,
-    layer: str,
-    rule: Rule,
-    images: Tensor,
-    units: Tensor,
-    positions: Tensor,
-    passes_over_normalisation: bool | None = None,
-    unruled: Literal["refuse", "gradient"] = "refuse",
-    name: str | None = None,
-    finish: Finish = unchanged,
-) -> Projection:
-    """Project units at places of one's own choice, each row another image, unit and place.
-
-    Args:
-        recording: From :func:`vizcnn.record`, after the forward pass.
-        layer: Module path of the layer.
-        rule: One of :data:`vizcnn.projection.rules.RULES`.
-        images: Index of the image in the batch, (R,).
-        units: Unit numbers, (R,).
-        positions: Row and column in the feature map, (R, 2).
-        passes_over_normalisation: As in :func:`project`.
-        unruled: As in :func:`project`.
-        name: What to call the layer in the result.
-        finish: From the input's channels to those of the result, place by place.
-
-    Returns:
-        The projections, R rows in the order given.
-
-    Raises:
-        LayerError: If the layer or a place does not exist.
-        UnsupportedOperationError: If an operation on the way has no rule.
-    """
-    output = recording.find_output(layer).detach()
-    targets = place_targets(output, images, units, positions)
-    return project_targets(
-        recording, layer, rule, targets, passes_over_normalisation, unruled, name, finish
-    )
-
-
-def project_targets(
-    recording: Recording,
-    layer: str,
-    rule: Rule,
-    targets: Targets,
-    passes_over_normalisation: bool | None,
-    unruled: Literal["refuse", "gradient"],
-    name: str | None,
-    finish: Finish,
-) -> Projection:
-    """Project targets of a recorded layer; arguments and errors as in :func:`project`."""
-    if recording.input is None:
-        raise ModelError("the recording is empty: run the model inside `with record(model)`")
-    output = recording.find_output(layer)
-    nodes = trace_nodes(output, recording.input)
-    if rule.needs_rules and unruled == "refuse":
-        refuse_unruled(nodes, recording.gates, rule.name)
-    skip = rule.skips_normalisation(passes_over_normalisation)
-    way = Way(rule.rectify, rule.needs_activity, skip)
-    fields = find_fields(output, recording.input, targets.positions)
-    cone = Cone(output, recording.input, nodes, way)
-    in_windows = len(targets) > 0 and cone.exists()
-    if in_windows:
-        windows, corners = cone.project(targets, fields.uncut, finish)
-    else:
-        with follow(recording, way):
-            windows = finish(project_full_image(output, recording.input, targets, nodes))
-        corners = torch.zeros(len(targets), 2, dtype=torch.int64)
-    return Projection(
-        windows=windows,
-        corners=corners,
-        size=(recording.input.shape[-2], recording.input.shape[-1]),
-        images=targets.images,
-        units=targets.units,
-        activations=targets.activations,
-        positions=targets.positions,
-        boxes=fields.boxes,
-        field=fields.size,
-        layer=name or layer,
-        method=rule.name,
-        computed="windows" if in_windows else "full image",
-    )
-
-
-@contextmanager
-def follow(recording: Recording, way: Way) -> Iterator[None]:
-    """Let backward passes of a recording follow a way, then the former one again."""
-    former = vars(recording.way).copy()
-    vars(recording.way).update(vars(way))
-    try:
-        yield
-    finally:
-        vars(recording.way).update(former)
+    targets = choose_targets(recording.find_output(layer), unit, position, count)
+    method = find_method(rule, passes_over_normalisation, unruled)
+    return replace(method.project(recording, layer, targets, finish), layer=name or layer)

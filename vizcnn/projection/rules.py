@@ -1,11 +1,15 @@
-"""What each method does with the signal at a rectifier on the way back: one expression each."""
+"""What each rule does with the signal at a rectifier on the way back: one expression each.
+
+A new rule is one more entry of :data:`RULES`. Nothing here needs torch: the names of the rules are
+wanted where nothing is computed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from vizcnn.basics.errors import VizcnnError, nearest_names
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -18,35 +22,24 @@ class Rule:
             slope is 1) to the signal below it. Both have the rectifier's shape.
         needs_activity: Whether ``rectify`` looks at the mask at all.
         passes_over_normalisation: Whether contrast normalisation is skipped on the way back, as
-            Zeiler & Fergus do, where its true gradient would be taken otherwise.
+            Zeiler & Fergus do, where its true gradient would be taken otherwise; a
+            :class:`~vizcnn.projection.methods.Method` may do otherwise.
         needs_rules: Whether activations without a rule have to be refused; the plain gradient is
             right for all of them.
         source: The paper.
     """
 
     name: str
-    rectify: Callable[[Tensor, Tensor], Tensor]
+    rectify: "Callable[[Tensor, Tensor], Tensor]"
     needs_activity: bool
     passes_over_normalisation: bool
     needs_rules: bool
     source: str
 
-    def skips_normalisation(self, asked: bool | None) -> bool:
-        """Settle whether contrast normalisation is skipped: as asked, else the rule's own habit."""
-        return self.passes_over_normalisation if asked is None else asked
-
 
 RULES = {
     rule.name: rule
     for rule in (
-        Rule(
-            "gradient",
-            lambda signal, active: signal * active,
-            needs_activity=True,
-            passes_over_normalisation=False,
-            needs_rules=False,
-            source="Simonyan et al. 2013, arXiv 1312.6034",
-        ),
         Rule(
             "deconvnet",
             lambda signal, active: signal.clamp(min=0),
@@ -63,21 +56,14 @@ RULES = {
             needs_rules=True,
             source="Springenberg et al. 2014, arXiv 1412.6806, figure 1",
         ),
+        Rule(
+            "gradient",
+            lambda signal, active: signal * active,
+            needs_activity=True,
+            passes_over_normalisation=False,
+            needs_rules=False,
+            source="Simonyan et al. 2013, arXiv 1312.6034",
+        ),
     )
 }
-"""The methods by name."""
-
-
-def find_rule(name: str) -> Rule:
-    """Find a rule by its name.
-
-    Raises:
-        VizcnnError: If there is none of that name.
-
-    Example:
-        >>> find_rule("guided").source
-        'Springenberg et al. 2014, arXiv 1412.6806, figure 1'
-    """
-    if name not in RULES:
-        raise VizcnnError(f"no method {name!r}: {nearest_names(name, RULES)}")
-    return RULES[name]
+"""The rules by name."""

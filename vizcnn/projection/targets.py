@@ -59,38 +59,89 @@ def parse_position(text: str) -> Position:
     raise LayerError(f"position {text!r} is not known; needed: max, all, or ROW,COLUMN")
 
 
-def choose_targets(
-    maps: Tensor, unit: int | Sequence[int] | Literal["top"], position: Position, count: int
-) -> Targets:
-    """Settle which units of which images at which places are meant.
+def strongest(maps: Tensor, count: int = 9, position: Position = "max") -> Targets:
+    """Take each image's strongest units.
 
     Args:
         maps: Feature maps (N, C, h, w) or units (N, C).
-        unit: Unit number, several, or ``"top"``.
-        position: ``"max"``, (row, column) or ``"all"``.
-        count: How many units ``"top"`` takes.
+        count: How many.
+        position: ``"max"``, (row, column) or ``"all"``: where they are looked at.
 
     Returns:
-        The targets, by image, then unit. Ties go to the lower unit and to the first place in row
-        order.
+        The targets, by image, the strongest first. Ties go to the lower unit and to the first place
+        in row order.
+
+    Raises:
+        LayerError: If the position lies outside the maps.
+
+    Example:
+        >>> targets = strongest(torch.tensor([[[[1.0, 3.0]], [[5.0, 2.0]]]]))
+        >>> targets.units, targets.positions, targets.activations
+        (tensor([1, 0]), tensor([[0, 0],
+                [0, 1]]), tensor([5., 3.]))
+    """
+    values, at = _look(maps, position)
+    order = values.sort(dim=1, descending=True, stable=True).indices
+    return _make_targets(values, at, order[:, : max(count, 0)], maps, position)
+
+
+def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max") -> Targets:
+    """Take given units of every image.
+
+    Args:
+        maps: Feature maps (N, C, h, w) or units (N, C).
+        units: Unit number, or several.
+        position: ``"max"`` (where each is strongest), (row, column) or ``"all"``.
+
+    Returns:
+        The targets, by image, the units in the order given.
 
     Raises:
         LayerError: If a unit or the position lies outside the maps.
     """
+    values, at = _look(maps, position)
+    several = isinstance(units, Sequence) and not isinstance(units, str)
+    wanted = list(units) if several else [units]  # type: ignore[arg-type]
+    for number in wanted:
+        if type(number) is not int or not 0 <= number < values.shape[1]:
+            raise LayerError(
+                f"unit {number!r} does not exist: the layer has units 0..{values.shape[1] - 1}, or "
+                "'top'"
+            )
+    chosen = torch.tensor(wanted, dtype=torch.int64, device=values.device)
+    return _make_targets(values, at, chosen.expand(len(values), -1), maps, position)
+
+
+def choose_targets(
+    maps: Tensor, unit: int | Sequence[int] | Literal["top"], position: Position, count: int
+) -> Targets:
+    """Take each image's strongest units for ``"top"``, else the units given."""
+    if isinstance(unit, str) and unit == "top":
+        return strongest(maps, count, position)
+    return units_at(maps, unit, position)
+
+
+def _look(maps: Tensor, position: Position) -> tuple[Tensor, Tensor]:
+    """Give every unit's value (N, C), and its place in row order."""
+    maps = maps.detach()
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
-    images, _, height, width = grid.shape
-    flat = grid.flatten(2)
-    if position not in ("max", "all"):
-        row, column = _check_position(position, height, width)
-        values = grid[:, :, row, column]
-        places = torch.full_like(values, row * width + column, dtype=torch.int64)
-    else:
-        values, places = flat.amax(dim=2), find_first_maximum(flat)
-    units = _choose_units(values, unit, count)
-    chosen = places.gather(1, units).flatten()
+    height, width = grid.shape[2:]
+    if position in ("max", "all"):
+        flat = grid.flatten(2)
+        return flat.amax(dim=2), find_first_maximum(flat)
+    row, column = _check_position(position, height, width)
+    values = grid[:, :, row, column]
+    return values, torch.full_like(values, row * width + column, dtype=torch.int64)
+
+
+def _make_targets(
+    values: Tensor, at: Tensor, units: Tensor, maps: Tensor, position: Position
+) -> Targets:
+    """Make targets of units (N, K)."""
+    chosen, width = at.gather(1, units).flatten(), maps.shape[3] if maps.ndim == 4 else 1
     rows_columns = torch.stack([chosen // width, chosen % width], dim=1)
     return Targets(
-        images=torch.arange(images, device=maps.device).repeat_interleave(units.shape[1]),
+        images=torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1]),
         units=units.flatten(),
         positions=torch.full_like(rows_columns, -1) if position == "all" else rows_columns,
         activations=values.gather(1, units).flatten(),
@@ -108,8 +159,8 @@ def find_first_maximum(flat: Tensor) -> Tensor:
     return (flat == flat.amax(dim=-1, keepdim=True)).to(torch.uint8).argmax(dim=-1)
 
 
-def place_targets(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Targets:
-    """Make targets of given places, one row each.
+def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Targets:
+    """Take places of your choice, each row another image, unit and place.
 
     Args:
         maps: Feature maps (N, C, h, w) or units (N, C).
@@ -154,19 +205,3 @@ def _check_position(position: Position, height: int, width: int) -> tuple[int, i
         f"position {position!r} is not in the {height} x {width} feature map; needed: 'max', 'all' "
         f"or (row, column) with row 0..{height - 1} and column 0..{width - 1}"
     )
-
-
-def _choose_units(values: Tensor, unit: int | Sequence[int] | Literal["top"], count: int) -> Tensor:
-    """Give unit numbers (N, K) from the units' values (N, C)."""
-    images, channels = values.shape
-    if unit == "top":
-        order = values.sort(dim=1, descending=True, stable=True).indices
-        return order[:, : max(min(count, channels), 0)]
-    several = isinstance(unit, Sequence) and not isinstance(unit, str)
-    wanted = list(unit) if several else [unit]  # type: ignore[arg-type]
-    for number in wanted:
-        if type(number) is not int or not 0 <= number < channels:
-            raise LayerError(
-                f"unit {number!r} does not exist: the layer has units 0..{channels - 1}, or 'top'"
-            )
-    return torch.tensor(wanted, dtype=torch.int64, device=values.device).expand(images, -1)

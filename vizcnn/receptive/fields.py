@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.photos.pixels import Box
 from vizcnn.receptive.boxes import trace_back
-from vizcnn.recording.layers import find_layer
+from vizcnn.recording.layers import find_layer, parse_reference
 from vizcnn.recording.recording import Recording, record
 from vizcnn.zoo.model import ZooModel
 
@@ -205,7 +205,7 @@ def _record_geometry(
         try:
             module(black)
         except RuntimeError as error:  # the layers above may not take this size
-            if not recording.outputs.keys() >= {path.partition("#")[0] for path in paths}:
+            if not recording.outputs.keys() >= {parse_reference(path).path for path in paths}:
                 reason = str(error).splitlines()[0]
                 raise ModelError(
                     f"an input of {size[0]} x {size[1]} px does not get through the net "
@@ -222,8 +222,7 @@ def _count_channels(module: nn.Module) -> int:
 
 
 def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
-    output, input = recording.find_output(path), recording.input
-    assert input is not None
+    output, input = recording.find_output(path), recording.find_input()
     height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
     # one walk for all rows and all columns: row i goes with column i as far as there are both
     numbers = torch.arange(max(height, width))

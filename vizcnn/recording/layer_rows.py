@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vizcnn.basics.errors import ModelError
-from vizcnn.recording.recording import evaluate
+from vizcnn.recording.layers import LayerReference
+from vizcnn.recording.unpool import pair
+from vizcnn.recording.watch import evaluating, watch
 
 BYTES = 4
 """Of a number in float32."""
@@ -112,15 +113,12 @@ def trace_layers(module: nn.Module, shape: tuple[int, int, int]) -> tuple[LayerR
         >>> [(row.kind, row.outputs, row.parameters) for row in trace_layers(net, (3, 227, 227))]
         [('conv', (96, 55, 55), 34944), ('relu', (96, 55, 55), 0), ('max pool', (96, 27, 27), 0)]
     """
-    with torch.no_grad(), ExitStack() as stack:
+    with torch.no_grad():
         copy = _copy_without_memory(module)
-        evaluate(copy, stack)
         tracer = _Tracer(copy)
-        for path, part in copy.named_modules():
-            part.register_forward_pre_hook(tracer.enter(path))
-            part.register_forward_hook(tracer.leave)
+        paths = [path for path, _ in copy.named_modules()]
         try:
-            with tracer:
+            with evaluating(copy), watch(copy, paths, tracer.leave, enter=tracer.enter), tracer:
                 copy(torch.zeros(1, *shape, device="meta"))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
@@ -153,13 +151,10 @@ class _Tracer(TorchFunctionMode):
         self._depths: dict[int, int] = {}
         self._kept: list[Tensor] = []  # an id is a tensor's as long as the tensor lives
 
-    def enter(self, path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any) -> None:
-            self._paths.append(path)
+    def enter(self, path: str) -> None:
+        self._paths.append(path)
 
-        return hook
-
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def leave(self, call: LayerReference, args: Any, output: Any) -> None:
         self._paths.pop()
 
     def __torch_function__(
@@ -237,11 +232,6 @@ def _argument(
     return args[place] if len(args) > place else kwargs.get(name, usual)
 
 
-def _pair(value: Any) -> Size:
-    sizes = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return (int(sizes[0]), int(sizes[-1]))
-
-
 def _does_nothing(
     kind: str, func: Callable[..., Any], shapes: list[tuple[int, ...]], output: Tensor
 ) -> bool:
@@ -267,14 +257,14 @@ def _find_window(
         size = tuple(_argument(args, kwargs, 1, "weight", None).shape[2:])
         stride = _argument(args, kwargs, 3, "stride", 1)
         padding = _argument(args, kwargs, 4, "padding", 0)
-        return _pair(size), _pair(stride), _pair(padding)
+        return pair(size), pair(stride), pair(padding)
     if not kind.endswith("pool"):
         return None, None, None
     if _is_adaptive(func):  # to one place: a window of the whole map
-        return _pair(inputs[1:]), (1, 1), (0, 0)
-    size = _pair(_argument(args, kwargs, 1, "kernel_size", None))
+        return pair(inputs[1:]), (1, 1), (0, 0)
+    size = pair(_argument(args, kwargs, 1, "kernel_size", None))
     stride = _argument(args, kwargs, 2, "stride", None) or size
-    return size, _pair(stride), _pair(_argument(args, kwargs, 3, "padding", 0))
+    return size, pair(stride), pair(_argument(args, kwargs, 3, "padding", 0))
 
 
 def _count_taps(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

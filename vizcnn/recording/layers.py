@@ -1,15 +1,51 @@
 """From the name of a layer to the module that it stands for."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from torch import nn
 
 from vizcnn.basics.errors import LayerError, nearest_names
+from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import name_layers
 
 _STAGES = range(1, 6)
 """conv1..conv5."""
+
+
+@dataclass(frozen=True)
+class LayerReference:
+    """A module of a net, and which of its calls in one forward pass.
+
+    Attributes:
+        path: Module path, as :meth:`torch.nn.Module.named_modules` gives it.
+        call: Number of the call, from 1; None where the module is called only once.
+    """
+
+    path: str
+    call: int | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.call is None else f"{self.path}#{self.call}"
+
+
+def parse_reference(text: str) -> LayerReference:
+    """Read ``path`` or ``path#2``: the second call of a module that one pass uses several times.
+
+    Raises:
+        LayerError: If no number of a call comes after the mark.
+
+    Example:
+        >>> parse_reference("layer1.0.relu#2")
+        LayerReference(path='layer1.0.relu', call=2)
+    """
+    path, mark, number = text.partition("#")
+    if not mark:
+        return LayerReference(path)
+    if not (number.isdecimal() and int(number) > 0):
+        raise LayerError(f"layer {text!r}: after '#' comes the number of a call, 1 or more")
+    return LayerReference(path, int(number))
 
 
 def find_layer(model: ZooModel | nn.Module, name: str) -> str:
@@ -18,17 +54,19 @@ def find_layer(model: ZooModel | nn.Module, name: str) -> str:
     Canonical names go first: in a ResNet ``"conv1"`` is the rectified output of the first
     convolution, as in every net. A module path with the number of a call is always taken as it is:
     ``"conv1#1"`` is the module ``conv1`` itself, ``"relu#2"`` the second use of the module ``relu``
-    in one pass.
+    in one pass. Last come the names of nodes as torchvision's feature extraction and torch.fx
+    write them: ``"layer1.0.relu_1"`` and ``"layer1_0_relu_1"`` are ``"layer1.0.relu#2"``. Names of
+    functions (``"add"``, ``"flatten"``) stand for no module.
 
     Args:
         model: A zoo object or any torch module; torchvision's nets have canonical names too.
-        name: Canonical name or module path.
+        name: Canonical name, module path or name of a node.
 
     Returns:
         Module path, with ``#number`` if the name had it.
 
     Raises:
-        LayerError: If there is no such layer.
+        LayerError: If there is no such layer, or a node's name may mean several.
 
     Example:
         >>> find_layer(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "1")
@@ -41,13 +79,34 @@ def find_layer(model: ZooModel | nn.Module, name: str) -> str:
     canonical = model.layers if isinstance(model, ZooModel) else name_layers(module)
     if name in canonical:
         return canonical[name]
-    path, mark, number = name.partition("#")
     paths = [known for known, _ in module.named_modules() if known]
-    if path not in paths:
-        raise LayerError(f"no layer {name!r}: {nearest_names(path, [*canonical, *paths])}")
-    if mark and not (number.isdigit() and int(number) > 0):
-        raise LayerError(f"layer {name!r}: after '#' comes the number of a call, 1 or more")
-    return name
+    reference = parse_reference(name)
+    if reference.path in paths:
+        return name
+    nodes = _find_nodes(name, paths)
+    if len(nodes) == 1:
+        return str(nodes[0])
+    if nodes:
+        meant = ", ".join(f"'{node}'" for node in nodes)
+        raise LayerError(f"layer {name!r} may mean {meant}: name one of them")
+    near = nearest_names(reference.path, [*canonical, *paths])
+    raise LayerError(f"no layer {name!r}: {near}")
+
+
+def _find_nodes(name: str, paths: Collection[str]) -> list[LayerReference]:
+    """Read the name of a node in a traced graph: later calls of a module have _1, _2, ..."""
+    plain = [path for path in paths if path.replace(".", "_") == name]
+    if plain:
+        return [LayerReference(path) for path in plain]
+    numbered = re.fullmatch(r"(.+)_([1-9][0-9]*)", name)
+    if numbered is None:
+        return []
+    called, number = numbered.groups()
+    return [
+        LayerReference(path, int(number) + 1)
+        for path in paths
+        if called in (path, path.replace(".", "_"))
+    ]
 
 
 def select_layers(model: ZooModel | nn.Module, wanted: Iterable[str]) -> tuple[str, ...]:

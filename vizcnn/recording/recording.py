@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import LayerError, ModelError, nearest_names
 from vizcnn.recording.backward import Way
 from vizcnn.recording.calls import Call
+from vizcnn.recording.layers import LayerReference, parse_reference
 from vizcnn.recording.recorder import Recorder
+from vizcnn.recording.watch import evaluating, watch
 
 
 @dataclass
@@ -32,6 +34,16 @@ class Recording:
     gates: list[str] = field(default_factory=list)
     way: Way = field(default_factory=Way)
 
+    def find_input(self) -> Tensor:
+        """Give the net's input, (N, C, H, W).
+
+        Raises:
+            ModelError: If no pass was recorded.
+        """
+        if self.input is None:
+            raise ModelError("the recording is empty: run the model inside `with record(model)`")
+        return self.input
+
     def find_output(self, layer: str) -> Tensor:
         """Give the output of a layer.
 
@@ -45,19 +57,19 @@ class Recording:
             LayerError: If there is no such layer, or it was called several times and no number
                 was given, or it does not put out feature maps.
         """
-        path, _, number = layer.partition("#")
+        reference = parse_reference(layer)
+        path, call = reference.path, reference.call
         if path not in self.outputs:
             raise LayerError(f"no layer {layer!r}: {nearest_names(path, self.outputs)}")
         found = self.outputs[path]
-        if not number and len(found) > 1:
+        if call is None and len(found) > 1:
             raise LayerError(
                 f"layer {path!r} is used {len(found)} times in one pass: name one of "
-                + ", ".join(f"'{path}#{call + 1}'" for call in range(len(found)))
+                + ", ".join(f"'{path}#{number + 1}'" for number in range(len(found)))
             )
-        index = int(number) - 1 if number.isdigit() else 0
-        if not 0 <= index < len(found):
+        if (call or 1) > len(found):
             raise LayerError(f"layer {path!r} has calls 1..{len(found)}, got {layer!r}")
-        return _check_feature_maps(layer, found[index])
+        return _check_feature_maps(layer, found[(call or 1) - 1])
 
 
 def _check_feature_maps(layer: str, output: Any) -> Tensor:
@@ -71,13 +83,6 @@ def _check_feature_maps(layer: str, output: Any) -> Tensor:
     if not output.requires_grad:
         raise LayerError(f"layer {layer!r} is cut off from the input (detached or under no_grad)")
     return output
-
-
-class AllRecorded(BaseException):
-    """Ends a forward pass early, when every layer that was asked for is recorded.
-
-    No ``Exception``: a net may catch those.
-    """
 
 
 @contextmanager
@@ -95,9 +100,10 @@ def record(
     Args:
         model: Any torch module that takes one batch of images.
         layers: Module paths whose outputs to keep; all when None.
-        stops: Whether to end the forward pass, by raising :class:`AllRecorded` in it, once all of
-            ``layers`` are recorded; ``"path#2"`` is waited for until its second call. Only for
-            layers that are known not to be called again.
+        stops: Whether to end the forward pass, by raising
+            :class:`~vizcnn.recording.watch.AllRecorded` in it, once all of ``layers`` are recorded;
+            ``"path#2"`` is waited for until its second call. Only for layers that are known not to
+            be called again.
 
     Yields:
         The recording; it fills during the forward pass and stays usable afterwards.
@@ -115,18 +121,21 @@ def record(
     """
     _refuse_opaque(model)
     recording = Recording()
-    wanted = None if layers is None else list(layers)
-    modules = _choose_modules(model, wanted)
-    awaited = _count_calls(wanted) if wanted and stops else {}
+    wanted = _choose_layers(model, layers)
+
+    def keep(call: LayerReference, args: tuple[Any, ...], output: Any) -> Any:
+        # what a module gives back as it got it may live on elsewhere: that has to stay one tensor
+        same = isinstance(output, Tensor) and any(_share_memory(output, value) for value in args)
+        recording.outputs.setdefault(call.path, []).append(output.clone() if same else output)
+        # else a copy goes on: the layer after this one may be a ReLU in place
+        return output.clone() if isinstance(output, Tensor) and not same else None
+
     with ExitStack() as stack:
-        evaluate(model, stack)
+        stack.enter_context(evaluating(model))
         stack.callback(
             model.register_forward_pre_hook(_leaf_hook(recording), with_kwargs=True).remove
         )
-        for path, module in modules.items():
-            stack.callback(
-                module.register_forward_hook(_output_hook(recording, path, awaited)).remove
-            )
+        stack.enter_context(watch(model, wanted, keep, stops=stops and layers is not None))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(Recorder(recording.calls, recording.gates, recording.way))
@@ -144,23 +153,15 @@ def _refuse_opaque(model: nn.Module) -> None:
             )
 
 
-def _choose_modules(model: nn.Module, layers: Iterable[str] | None) -> dict[str, nn.Module]:
-    modules = {path: module for path, module in model.named_modules() if path}
+def _choose_layers(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
+    paths = [path for path, _ in model.named_modules() if path]
     if layers is None:
-        return modules or {"": model}
-    wanted = [layer.partition("#")[0] for layer in layers]
-    for path in wanted:
-        if path not in modules:
-            raise LayerError(f"no layer {path!r}: {nearest_names(path, modules)}")
-    return {path: modules[path] for path in wanted}
-
-
-def evaluate(model: nn.Module, stack: ExitStack) -> None:
-    """Set evaluation mode module by module, so that each flag can be put back."""
-    for module in model.modules():
-        if module.training:
-            stack.callback(setattr, module, "training", True)
-            module.training = False
+        return paths or [""]
+    wanted = list(layers)
+    for path in (parse_reference(layer).path for layer in wanted):
+        if path not in paths:
+            raise LayerError(f"no layer {path!r}: {nearest_names(path, paths)}")
+    return wanted
 
 
 def _leaf_hook(recording: Recording) -> Callable[..., Any]:
@@ -176,29 +177,7 @@ def _leaf_hook(recording: Recording) -> Callable[..., Any]:
     return hook
 
 
-def _count_calls(layers: list[str]) -> dict[str, int]:
-    """Give the number of calls after which each module has been recorded."""
-    counts: dict[str, int] = {}
-    for layer in layers:
-        path, _, number = layer.partition("#")
-        counts[path] = max(counts.get(path, 1), int(number) if number.isdigit() else 1)
-    return counts
-
-
 def _share_memory(output: Tensor, value: Any) -> bool:
     if not isinstance(value, Tensor):
         return False
     return output.untyped_storage().data_ptr() == value.untyped_storage().data_ptr()
-
-
-def _output_hook(recording: Recording, path: str, awaited: dict[str, int]) -> Callable[..., Any]:
-    def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        # what a module gives back as it got it may live on elsewhere: that has to stay one tensor
-        same = isinstance(output, Tensor) and any(_share_memory(output, value) for value in args)
-        recording.outputs.setdefault(path, []).append(output.clone() if same else output)
-        if awaited and all(len(recording.outputs.get(p, ())) >= n for p, n in awaited.items()):
-            raise AllRecorded
-        # else a copy goes on: the layer after this one may be a ReLU in place
-        return output.clone() if isinstance(output, Tensor) and not same else None
-
-    return hook

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor
-
-from vizcnn.measures.filters import DEAD_SHARE, HIGH_FREQUENCY, measure_filters
+from vizcnn.measures.filters import DEAD_SHARE, HIGH_FREQUENCY, FilterMeasures
 from vizcnn.training.evaluation import Accuracy
 from vizcnn.training.recipe import complete_settings
 
@@ -28,40 +26,6 @@ class DataSource:
     name: str
     licence: str = "unknown"
     note: str = ""
-
-
-@dataclass(frozen=True)
-class FilterSummary:
-    """The first layer in numbers, by the definitions of :mod:`vizcnn.measures.filters`.
-
-    Attributes:
-        count: Filters in the layer.
-        dead: Filters whose RMS is at most 5 % of the median RMS.
-        median_rms: Median root mean square of the filters.
-        median_high_share: Median share of energy above 0.25 cycles/px of the filters alive.
-        rms: Root mean square of each filter.
-        high_share: Share of energy above 0.25 cycles/px of each filter.
-    """
-
-    count: int
-    dead: int
-    median_rms: float
-    median_high_share: float
-    rms: tuple[float, ...]
-    high_share: tuple[float, ...]
-
-
-def summarise_filters(weight: Tensor) -> FilterSummary:
-    """Put the measures of a first layer's filters (F, C, kh, kw) into plain numbers."""
-    measures = measure_filters(weight)
-    return FilterSummary(
-        count=len(weight),
-        dead=int(measures.dead.sum()),
-        median_rms=measures.rms.quantile(0.5).item(),
-        median_high_share=measures.median_high_share,
-        rms=tuple(round(value, 6) for value in measures.rms.tolist()),
-        high_share=tuple(round(value, 6) for value in measures.high_share.tolist()),
-    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +67,7 @@ class ModelCard:
     device: str
     torch_version: str
     accuracy: Accuracy
-    filters: FilterSummary
+    filters: FilterMeasures
     learning_curve: tuple[dict[str, float], ...]
     began_with: dict[str, Any] | None = None
 
@@ -123,7 +87,8 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Write the whole card as JSON."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        values = asdict(self) | {"filters": _list_filters(self.filters)}
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
         """Write the card for people."""
@@ -131,7 +96,9 @@ class ModelCard:
             f"# {self.model}: {_cell(self.data.name)}",
             _table(("", ""), _list_facts(self)),
             "## Accuracy on the validation photos",
-            _describe_accuracy(self.accuracy),
+            f"Top-1 {self.accuracy.top1:.1%}, top-5 {self.accuracy.top5:.1%}, mean of the classes' "
+            f"top-1 {self.accuracy.mean_class_top1:.1%}; {self.accuracy.photos:,} photos, one "
+            "centre crop each, the 16-bit weights of this file computed in 32 bits.",
             "## First layer",
             _describe_filters(self.filters),
             "## Recipe",
@@ -199,19 +166,23 @@ def _list_facts(card: ModelCard) -> list[tuple[Any, ...]]:
     return [*facts, ("note", card.data.note)] if card.data.note else facts
 
 
-def _describe_accuracy(accuracy: Accuracy) -> str:
-    return (
-        f"Top-1 {accuracy.top1:.1%}, top-5 {accuracy.top5:.1%}, mean of the classes' top-1 "
-        f"{accuracy.mean_class_top1:.1%}; {accuracy.photos:,} photos, one centre crop each, "
-        "the 16-bit weights of this file computed in 32 bits."
-    )
+def _list_filters(filters: FilterMeasures) -> dict[str, Any]:
+    return {
+        "count": len(filters.rms),
+        "dead": int(filters.dead.sum()),
+        "median_rms": filters.rms.quantile(0.5).item(),
+        "median_high_share": filters.median_high_share,
+        "rms": [round(value, 6) for value in filters.rms.tolist()],
+        "high_share": [round(value, 6) for value in filters.high_share.tolist()],
+    }
 
 
-def _describe_filters(filters: FilterSummary) -> str:
+def _describe_filters(filters: FilterMeasures) -> str:
+    told = _list_filters(filters)
     return (
-        f"{filters.count} filters, median RMS {filters.median_rms:.4f}; {filters.dead} dead (RMS "
+        f"{told['count']} filters, median RMS {told['median_rms']:.4f}; {told['dead']} dead (RMS "
         f"at most {DEAD_SHARE:.0%} of the median). Share of a filter's energy above "
-        f"{HIGH_FREQUENCY} cycles per pixel: median {filters.median_high_share:.1%} "
+        f"{HIGH_FREQUENCY} cycles per pixel: median {told['median_high_share']:.1%} "
         "(white noise: 80.4%; less is smoother)."
     )
 

@@ -1,7 +1,6 @@
 """The handwritten digits that scikit-learn ships, as photos to train LeNet-5 on."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -47,7 +46,13 @@ def write_digits(folder: Path) -> None:
         DataError: If scikit-learn is not installed.
         VizcnnError: If the folder holds other files, or cannot be written.
     """
-    digits = _load_digits()
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
+        ) from None
+    digits = load_digits()
     seen = [0] * 10
     with write_folder(folder) as staging:
         for number, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
@@ -58,13 +63,3 @@ def write_digits(folder: Path) -> None:
             values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
             enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
             ImageOps.expand(enlarged, FRAME).save(home / f"{number:04d}.png")
-
-
-def _load_digits() -> Any:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise DataError(
-            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
-        ) from None
-    return load_digits()

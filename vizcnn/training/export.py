@@ -13,21 +13,21 @@ from vizcnn.basics.errors import DataError, WeightsError
 from vizcnn.basics.files import replacing
 from vizcnn.basics.machine import describe_device
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.training.card import DataSource, ModelCard, describe_beginning, summarise_filters
+from vizcnn.measures.filters import measure_filters
+from vizcnn.training.card import DataSource, ModelCard, describe_beginning
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
-from vizcnn.training.net import first_convolution, net_options, recipe_preprocessing
+from vizcnn.training.net import (
+    find_trained,
+    first_convolution,
+    net_options,
+    recipe_preprocessing,
+)
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.building import build_own_net
-from vizcnn.zoo.files import (
-    SNAPSHOTS_SUFFIX,
-    WeightMetadata,
-    choose_epochs,
-    save_first_layers,
-    save_weights,
-)
+from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.preprocessing import Preprocessing
+from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX, choose_epochs, save_first_layers
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ExportedRun:
         card_markdown: The model card as Markdown.
         card: The model card.
         first_layers: First layers of some epochs, for
-            :func:`~vizcnn.zoo.files.read_first_layers`; None if the run kept none.
+            :func:`~vizcnn.zoo.snapshots.read_first_layers`; None if the run kept none.
     """
 
     weights: Path
@@ -84,20 +84,29 @@ def export_run(
     recipe = Recipe(**complete_settings(state.recipe))
     start = _recall_start(state, recipe, began_with)
     preprocessing = recipe_preprocessing(recipe)
-    net = build_own_net(recipe.model, **net_options(recipe, len(state.classes))).eval()
+    options = net_options(recipe, len(state.classes))
+    net = find_trained(recipe.model).make(**options).eval()
     net.load_state_dict(halve_weights(state, validation))  # into float32 parameters
     accuracy = measure_accuracy(
         net.to(device), validation, preprocessing, recipe.crop, device, progress=progress
     )
     card = ModelCard(
-        **_describe_run(state, recipe),
-        **_count_photos(photos, validation),
+        model=recipe.model,
+        options=options,
+        classes=name_classes(state.classes),
+        recipe=recipe.to_dict(),
+        epochs=len(state.history),
+        seed=recipe.seed,
+        learning_curve=tuple(state.history),
+        train_photos=len(photos),
+        val_photos=len(validation),
+        unreadable_photos=len(photos.unreadable) + len(validation.unreadable),
         parameters=sum(value.numel() for value in net.parameters()),
         data=data,
         device=describe_device(device),
         torch_version=torch.__version__,
         accuracy=accuracy,
-        filters=summarise_filters(first_convolution(net).weight),
+        filters=measure_filters(first_convolution(net).weight),
         began_with=start or None,
     )
     return _write(net, card, preprocessing, state.first_layers, out)
@@ -130,26 +139,6 @@ def _write_first_layers(path: Path, layers: Mapping[int, Tensor], card: ModelCar
     }
     chosen = choose_epochs(layers)
     save_first_layers(path, {epoch: layers[epoch] for epoch in chosen}, record)
-
-
-def _describe_run(state: Checkpoint, recipe: Recipe) -> dict[str, Any]:
-    return {
-        "model": recipe.model,
-        "options": net_options(recipe, len(state.classes)),
-        "classes": name_classes(state.classes),
-        "recipe": recipe.to_dict(),
-        "epochs": len(state.history),
-        "seed": recipe.seed,
-        "learning_curve": tuple(state.history),
-    }
-
-
-def _count_photos(photos: PhotoFolder, validation: PhotoFolder) -> dict[str, Any]:
-    return {
-        "train_photos": len(photos),
-        "val_photos": len(validation),
-        "unreadable_photos": len(photos.unreadable) + len(validation.unreadable),
-    }
 
 
 def name_classes(folders: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import DataError, ModelError, WeightsError
@@ -23,7 +23,7 @@ from vizcnn.training.net import build_net, first_convolution, recipe_preprocessi
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
 from vizcnn.training.recipe import Recipe
 from vizcnn.training.start import Start
-from vizcnn.zoo.assembly import check_state
+from vizcnn.zoo.building import check_state
 
 
 class TrainingRun:
@@ -67,7 +67,12 @@ class TrainingRun:
         net = build_net(recipe, len(photos.classes)).to(device)
         # torch's annotations lack the form of Module.to that sets a memory format
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _make_optimizer(self.net, recipe)
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(),
+            recipe.learning_rate,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.began_with: dict[str, Any] = dict(start.began_with) if start else {}
@@ -210,7 +215,8 @@ class TrainingRun:
         rate = self.recipe.learning_rate_at(self.step / self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self._autocast():
+        device, mixed = torch.device(self.device).type, self.recipe.mixed_precision
+        with torch.autocast(device, torch.bfloat16) if mixed else nullcontext():
             logits = self.net(inputs)
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad()
@@ -219,11 +225,6 @@ class TrainingRun:
         if self.recipe.clip_first_layer:
             clip_filters(first_convolution(self.net).weight)
         return loss.item()
-
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if not self.recipe.mixed_precision:
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
     def _finish_epoch(self, progress: Progress) -> None:
         self.net.eval()
@@ -247,9 +248,3 @@ class TrainingRun:
             self.first_layers[len(self.history)] = self._copy_first_layer()
             self._running, self._seconds = (0.0, 0), 0.0
             self.save()
-
-
-def _make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        net.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
-    )

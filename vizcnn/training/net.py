@@ -8,18 +8,35 @@ from typing import Any
 import torch
 from torch import nn
 
-from vizcnn.basics.errors import ModelError
+from vizcnn.basics.errors import ModelError, nearest_names
 from vizcnn.training.recipe import Recipe, usual_recipe
-from vizcnn.zoo.building import OWN_NETS, OWN_OPTIONS, build_own_net, make_preprocessing
-from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.preprocessing import Preprocessing
+from vizcnn.zoo.catalogue import CATALOGUE
+from vizcnn.zoo.preprocessing import Preprocessing, make_preprocessing
+from vizcnn.zoo.registry import Entry
+
+
+def find_trained(name: str) -> Entry:
+    """Find one of the nets that can be trained here.
+
+    Raises:
+        ModelError: If there is no such net.
+
+    Example:
+        >>> find_trained("vgg16")
+        Traceback (most recent call last):
+        ModelError: no net 'vgg16' to train: did you mean 'vgg16-c'?
+    """
+    known = [other for other, entry in CATALOGUE.items() if entry.trained_as is not None]
+    if name not in known:
+        raise ModelError(f"no net {name!r} to train: {nearest_names(name, known)}")
+    return CATALOGUE[name]
 
 
 def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
     """Give the options of the recipe's net that its weights depend on.
 
     Raises:
-        ModelError: If the net has no form of the recipe's name.
+        ModelError: If there is no such net to train, or it has no form of the recipe's name.
 
     Example:
         >>> net_options(Recipe("zfnet"), classes=10)
@@ -28,10 +45,11 @@ def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
     options: dict[str, Any] = {"classes": classes}
     if recipe.hidden is not None:
         options["hidden"] = recipe.hidden
-    options |= {"input_size": recipe.crop, **OWN_OPTIONS.get(recipe.model, {})}
+    entry = find_trained(recipe.model)
+    options |= {"input_size": recipe.crop, **(entry.trained_as or {})}
     if recipe.variant is None:
         return options
-    return {**find_entry(recipe.model).find_variant(recipe.variant).options, **options}
+    return {**entry.find_variant(recipe.variant).options, **options}
 
 
 def recipe_preprocessing(recipe: Recipe) -> Preprocessing:
@@ -61,9 +79,11 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to change
         torch.default_generator.manual_seed(recipe.seed)
-        net = _build(recipe, classes)
+        net = _build(recipe, {**net_options(recipe, classes), "dropout": recipe.dropout})
         layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-        gain = _choose_gain(net)
+        squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
+        # what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4
+        gain = 4.0 if squashes else math.sqrt(2)
         for layer in layers:
             nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
             if layer.bias is not None:
@@ -73,19 +93,15 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
     return net
 
 
-def _choose_gain(net: nn.Module) -> float:
-    """Give what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4."""
-    squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
-    return 4.0 if squashes else math.sqrt(2)
-
-
-def _build(recipe: Recipe, classes: int) -> nn.Module:
-    options = net_options(recipe, classes)
-    known = inspect.signature(OWN_NETS[recipe.model]).parameters if recipe.model in OWN_NETS else {}
-    if known and not set(options) <= set(known):
+def _build(recipe: Recipe, options: dict[str, Any]) -> nn.Module:
+    make = find_trained(recipe.model).make
+    unknown = sorted(options.keys() - inspect.signature(make).parameters.keys())
+    if "hidden" in unknown:
         raise ModelError(f"the widths of {recipe.model} are fixed: leave hidden out")
+    if unknown:
+        raise ModelError(f"{recipe.model} cannot be trained: its class has no {unknown[0]!r}")
     try:
-        return build_own_net(recipe.model, **options, dropout=recipe.dropout)
+        return make(**options)
     except RuntimeError:  # a feature map of no pixels
         usual = usual_recipe(recipe.model).crop
         raise ModelError(

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
 from vizcnn.basics.errors import DataError
-from vizcnn.zoo.catalogue import Style
+from vizcnn.zoo.catalogue import CATALOGUE
+from vizcnn.zoo.registry import Style
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ USUAL_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "lenet": {
             "epochs": 40,
             "crop": 32,
-            "hidden": None,
+            "hidden": None,  # for help texts: such nets are known by their class
             "batch": 32,
             "learning_rate": 0.05,
             "weight_decay": 1e-3,
@@ -143,11 +145,14 @@ def usual_recipe(model: str, **settings: Any) -> Recipe:
         DataError: If a setting is impossible.
 
     Example:
-        >>> usual_recipe("lenet", epochs=3, crop=None).to_dict()["crop"]
-        32
+        >>> usual_recipe("lenet", epochs=3, crop=None).crop, usual_recipe("googlenet-paper").hidden
+        (32, None)
     """
+    usual = dict(USUAL_SETTINGS.get(model, {}))
+    if model in CATALOGUE and "hidden" not in signature(CATALOGUE[model].make).parameters:
+        usual["hidden"] = None
     given = {name: value for name, value in settings.items() if value is not None}
-    return Recipe(model, **{**USUAL_SETTINGS.get(model, {}), **given})
+    return Recipe(model, **{**usual, **given})
 
 
 def complete_settings(saved: Mapping[str, Any]) -> dict[str, Any]:

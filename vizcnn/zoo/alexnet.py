@@ -6,8 +6,81 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.registry import Variant, list_children, net, onnx_zoo
 
 
+def name_chain(module: nn.Module) -> dict[str, str]:
+    """Name the layers of AlexNet or ZFNet: conv1 and fc6 after the ReLU, norm1, pool1, ..."""
+    names = {}
+    for path in list_children(module, "features"):
+        name = path.removeprefix("features.")
+        if not name.startswith("conv"):
+            names[name.replace("relu", "conv")] = path
+    return {**names, "fc6": "classifier.relu6", "fc7": "classifier.relu7", "fc8": "classifier.fc8"}
+
+
+_PAPER = "Krizhevsky, Sutskever & Hinton 2012 (NIPS)"
+_BVLC = {"groups": 2, "norm_alpha": 1e-4, "norm_k": 1.0, "input_size": 224, "ceil_pool5": True}
+_CAFFENET = Variant(
+    "CaffeNet: pools before it normalises", {**_BVLC, "norm_before_pool": False}, 224, "caffe"
+)
+_FINER = {"conv1_size": 7, "conv1_stride": 2}
+
+
+@net(
+    "alexnet",
+    order=1,
+    title="AlexNet",
+    paper=_PAPER,
+    variants={
+        "paper": Variant("the paper's layers, without its groups", {}, 227),
+        "towers": Variant("two towers: conv2, conv4, conv5 in two groups", {"groups": 2}, 227),
+        "bvlc": Variant("BVLC AlexNet (Caffe)", _BVLC, 224, "caffe"),
+        "caffenet": _CAFFENET,
+    },
+    layers=name_chain,
+    weights=[
+        onnx_zoo(
+            "bvlc",
+            "alexnet/model/bvlcalexnet-12.onnx",
+            "6b0da9510f27f234ee96a85dc3809dd210150fdefad87f6850f9788513216945",
+            243_863_787,
+            "BSD-3-Clause",
+            (0.5480, 0.7823),
+            "BVLC AlexNet",
+        )
+    ],
+    trained_as={"ceil_pool5": True},  # at 128 pixels pool5 is 3 x 3
+)
+@net(
+    "alexnet-7x7",
+    order=2,
+    title="AlexNet 7×7",
+    paper=f"{_PAPER}, with the first layer of Zeiler & Fergus 2013 (arXiv 1311.2901)",
+    variants={"finer": Variant("conv1 of 7 x 7 at stride 2, as in ZFNet", _FINER, 227)},
+    layers=name_chain,
+    trained_as={"ceil_pool5": True, **_FINER},  # at 128 pixels pool5 is 7 x 7
+)
+@net(
+    "caffenet",
+    order=4,
+    title="CaffeNet",
+    paper="Jia et al. 2014 (arXiv 1408.5093)",
+    variants={"caffenet": _CAFFENET},
+    layers=name_chain,
+    weights=[
+        onnx_zoo(
+            "caffenet",
+            "caffenet/model/caffenet-12.onnx",
+            "ea563e5c47d1f58e1717cf1a2d8bf288b8adc07af0ad228b622096cd243aeecb",
+            243_863_798,
+            "BSD-3-Clause",
+            None,
+            "BVLC CaffeNet",
+        )
+    ],
+    trained_as=None,
+)
 class AlexNet(nn.Module):
     """Five convolutions and three fully connected layers on 227 x 227 pixels.
 

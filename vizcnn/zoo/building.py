@@ -1,113 +1,24 @@
-"""Nets of the catalogue as torch modules, with random or with no weights."""
+"""Nets as torch modules: without weights, with random ones, or with those of a file."""
 
-import importlib
 import inspect
-import re
-import sys
-from types import ModuleType
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from vizcnn.basics.errors import ModelError, nearest_names
-from vizcnn.zoo.alexnet import AlexNet
-from vizcnn.zoo.catalogue import IMAGENET_CLASSES, Entry, Style
-from vizcnn.zoo.googlenet import GoogLeNet
-from vizcnn.zoo.lenet import LeNet5, Subsampling
-from vizcnn.zoo.preprocessing import Preprocessing, caffe_preprocessing, imagenet_preprocessing
-from vizcnn.zoo.vgg import VGGC
-from vizcnn.zoo.zfnet import ZFNet
-
-OWN_NETS: dict[str, type[nn.Module]] = {
-    "alexnet": AlexNet,
-    "alexnet-7x7": AlexNet,
-    "lenet": LeNet5,
-    "zfnet": ZFNet,
-}
-"""Net classes by name, of the nets that :mod:`vizcnn.training` has recipes for."""
-
-LARGE_NETS: dict[str, type[nn.Module]] = {"googlenet-paper": GoogLeNet, "vgg16-c": VGGC}
-"""The same of nets that are not trained here."""
-
-OWN_OPTIONS: dict[str, dict[str, Any]] = {
-    "alexnet": {"ceil_pool5": True},
-    "alexnet-7x7": {"ceil_pool5": True, "conv1_size": 7, "conv1_stride": 2},
-    "lenet": {},
-    "zfnet": {},
-}
-"""Options that make a small-input net of each; at 128 pixels pool5 is 3 x 3 in AlexNet and ZFNet,
-7 x 7 in AlexNet with ZFNet's first layer."""
+from vizcnn.basics.errors import ModelError, WeightsError, nearest_names
+from vizcnn.zoo.catalogue import name_layers
+from vizcnn.zoo.files import Weights
+from vizcnn.zoo.lenet import Subsampling
+from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.preprocessing import variant_preprocessing
+from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.registry import IMAGENET_CLASSES, Entry, Variant
+from vizcnn.zoo.torchvision_nets import imagenet_classes
 
 
-def build_own_net(name: str, **options: Any) -> nn.Module:
-    """Make one of vizcnn's own nets with random weights.
-
-    Args:
-        name: A key of :data:`OWN_NETS` or :data:`LARGE_NETS`.
-        **options: Arguments of the net's class.
-
-    Raises:
-        ModelError: If there is no such net.
-
-    Example:
-        >>> build_own_net("zfnet", classes=10, hidden=64).classifier.fc8.out_features
-        10
-    """
-    return find_class(name)(**options)
-
-
-def find_class(name: str) -> type[nn.Module]:
-    """Give the class of one of vizcnn's own nets.
-
-    Raises:
-        ModelError: If there is no such net.
-    """
-    classes = {**OWN_NETS, **LARGE_NETS}
-    if name not in classes:
-        raise ModelError(f"no net {name!r} to train: {nearest_names(name, OWN_NETS)}")
-    return classes[name]
-
-
-_SCHEMAS = {
-    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
-_kept: list[torch.library.Library] = []  # an operator lives as long as the library that defined it
-
-
-def import_torchvision() -> ModuleType:
-    """Import torchvision, declaring the operators that it misses.
-
-    Raises:
-        RuntimeError: If it fails for another reason.
-    """
-    for _ in range(len(_SCHEMAS) + 1):
-        try:
-            return importlib.import_module("torchvision")
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None or missing[1] not in _SCHEMAS:
-                raise
-            _declare(_SCHEMAS[missing[1]])
-            for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-                del sys.modules[name]
-    raise RuntimeError("torchvision cannot be imported: reinstall it beside torch")
-
-
-def _declare(schema: str) -> None:
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define(schema)
-    _kept.append(library)
-
-
-_USUAL_RESIZES = {224: 256, 227: 256, 299: 342}
-
-CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
-"""Mean colour of Caffe's ImageNet nets, 0..255."""
-
-
-def build_module(entry: Entry, options: dict[str, Any]) -> nn.Module:
+def build_module(entry: Entry, options: Mapping[str, Any]) -> nn.Module:
     """Make a net without weights (on torch's meta device, which takes no memory).
 
     Args:
@@ -117,34 +28,16 @@ def build_module(entry: Entry, options: dict[str, Any]) -> nn.Module:
     Raises:
         ModelError: If an option is unknown or its value impossible.
     """
-    _check_options(entry, options)
-    try:
-        with torch.device("meta"):
-            if entry.own:
-                return build_own_net(entry.builder, **options).eval()
-            return _build_torchvision(entry.builder, options.get("classes", IMAGENET_CLASSES))
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{entry.name} cannot be built with {options}: {reason}") from None
-
-
-def _check_options(entry: Entry, options: dict[str, Any]) -> None:
-    known = ["classes", "input_size"]
-    if entry.own:
-        known = list(inspect.signature(find_class(entry.builder)).parameters)
+    known = inspect.signature(entry.make).parameters
     for name in options:
         if name not in known:
             raise ModelError(f"{entry.name} has no option {name!r}: {nearest_names(name, known)}")
-
-
-def _build_torchvision(builder: str, classes: int) -> nn.Module:
-    models = import_torchvision().models
-    extra: dict[str, Any] = {}
-    if builder in ("googlenet", "inception_v3"):
-        # the change of range is part of vizcnn's preprocessing, not of the net
-        extra = {"aux_logits": False, "transform_input": False, "init_weights": False}
-    net = models.get_model(builder, weights=None, num_classes=classes, **extra)
-    return cast(nn.Module, net).eval()
+    try:
+        with torch.device("meta"):
+            return entry.make(**options).eval()
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{entry.name} cannot be built with {options}: {reason}") from None
 
 
 def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
@@ -169,26 +62,122 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
     return filled
 
 
-def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
-    """Make the preprocessing of a style at an input size.
+def assemble(entry: Entry, weights: Weights) -> ZooModel:
+    """Build a net and put weights into it.
 
     Args:
-        style: ``"imagenet"``: RGB, ImageNet's mean and standard deviation (torchvision).
-            ``"half"``: RGB, -1..1 (GoogLeNet and Inception v3, whose torchvision classes get there
-            by ``transform_input``). ``"caffe"``: BGR 0..255 minus the mean colour.
-            ``"caffe2"``: BGR, (0..255 - 128) / 128, the default of Caffe2's trainer.
-            ``"grey"``: luminance, -1..1, one channel (LeNet-5).
-        input_size: Side of the square input in pixels.
+        entry: The net.
+        weights: What was read.
+
+    Raises:
+        WeightsError: If the weights are another net's.
+        ModelError: If the options make no net.
     """
-    resize = _USUAL_RESIZES.get(input_size, round(input_size * 256 / 224))
-    half = (0.5, 0.5, 0.5)
-    middle = (128.0, 128.0, 128.0)
-    if style == "grey":
-        return Preprocessing((0.5,), (0.5,), 1.0, False, input_size, resize, grey=True)
-    if style == "half":
-        return Preprocessing(half, half, 1.0, False, input_size, resize)
-    if style == "caffe":
-        return caffe_preprocessing(CAFFE_MEAN_BGR, input_size, resize)
-    if style == "caffe2":
-        return Preprocessing(middle, middle, 255.0, True, input_size, resize)
-    return imagenet_preprocessing(input_size, resize)
+    form = entry.find_variant(weights.variant)
+    preprocessing = weights.preprocessing or variant_preprocessing(form, weights.options)
+    size = weights.options.get("input_size", preprocessing.input_size)
+    if size != preprocessing.input_size:
+        preprocessing = preprocessing.at_size(size)
+    state = entry.adapt(weights.state)
+    options = dict(weights.options)
+    module = build_module(entry, options)
+    check_state(
+        module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
+    )
+    module.load_state_dict(state, strict=False, assign=True)
+    count = count_classes(module)
+    return ZooModel(
+        name=entry.name,
+        title=entry.title,
+        module=module,
+        preprocessing=preprocessing,
+        layers=name_layers(module),
+        classes=weights.classes
+        or (imagenet_classes() if count == IMAGENET_CLASSES else number_classes(count)),
+        provenance=weights.provenance,
+        options=options,
+    )
+
+
+def assemble_random(entry: Entry, variant: Variant, options: dict[str, Any], seed: int) -> ZooModel:
+    """Build a net with random weights, whose classes are numbered."""
+    module = fill_randomly(build_module(entry, options), seed)
+    return ZooModel(
+        name=entry.name,
+        title=entry.title,
+        module=module,
+        preprocessing=variant_preprocessing(variant, options),
+        layers=name_layers(module),
+        classes=number_classes(count_classes(module)),
+        provenance=Provenance("random", data="none", licence="none", note=f"seed {seed}"),
+        options=options,
+    )
+
+
+def number_classes(count: int) -> tuple[str, ...]:
+    """Name classes that have no names: class 0, class 1, ..."""
+    return tuple(f"class {number}" for number in range(count))
+
+
+def count_classes(module: nn.Module) -> int:
+    """Count a net's logits."""
+    return int(_last_layer(module)[1].weight.shape[0])
+
+
+def infer_options(
+    entry: Entry, state: Mapping[str, Tensor], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Read the number of classes off the last layer of a state dict, unless it was given."""
+    path, _ = _last_layer(build_module(entry, {}))
+    weight = state.get(f"{path}.weight")
+    if weight is None or "classes" in options:
+        return options
+    return {**options, "classes": int(weight.shape[0])}
+
+
+def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) -> None:
+    """Make sure that a state dict fits a net.
+
+    Args:
+        module: The net.
+        state: Tensors by name.
+        complaint: Beginning of the error.
+
+    Raises:
+        WeightsError: If a tensor is missing, left over or of another shape.
+    """
+    places = module.state_dict()
+    # files from before torch 0.4.1 do not count batches, which evaluation does not need
+    missing = [
+        name for name in places if name not in state and not name.endswith("num_batches_tracked")
+    ]
+    left_over = [name for name in state if name not in places]
+    wrong = [
+        f"{name} is {tuple(state[name].shape)}, needed {tuple(places[name].shape)}"
+        for name in places
+        if name in state and state[name].shape != places[name].shape
+    ]
+    faults = [
+        *_summarise("missing", missing),
+        *_summarise("left over", left_over),
+        *_summarise("", wrong),
+    ]
+    if faults:
+        raise WeightsError(
+            f"{complaint}: {'; '.join(faults)}; give the options that the net was trained with"
+        )
+
+
+def _summarise(what: str, names: list[str]) -> Iterable[str]:
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"{what} {names[0]}{more}".strip()
+
+
+def _last_layer(module: nn.Module) -> tuple[str, nn.Conv2d | nn.Linear]:
+    layers = [
+        (path, part)
+        for path, part in module.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    ]
+    return layers[-1]

@@ -1,6 +1,7 @@
 """Fetch weight files: resumed where they were cut, checked before they are used."""
 
 import errno
+import importlib.util
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from urllib.request import Request, urlopen
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.zoo.cache import cache_folder, check_hash, is_lfs_pointer
-from vizcnn.zoo.catalogue import Entry, find_entry
-from vizcnn.zoo.sources import WeightSource, find_sources, needs_onnx
+from vizcnn.zoo.catalogue import find_entry
+from vizcnn.zoo.files import find_bundled
+from vizcnn.zoo.registry import Entry, WeightSource
 
 CHUNK = 1 << 20
 """Bytes per step of the progress."""
@@ -53,10 +55,15 @@ def fetch_weights(
         ModelError: If there is no such net.
         WeightsError: If there is no such source, or the download fails.
     """
-    chosen = _choose_source(find_entry(name), source)
-    if chosen.kind == "onnx-zoo" and needs_onnx():
+    return fetch_entry(find_entry(name), source, progress, opener)
+
+
+def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Opener) -> Path:
+    """Fetch weights of a net that need not be in the catalogue; see :func:`fetch_weights`."""
+    chosen = _choose_source(entry, source)
+    if chosen.origin.source == "onnx-zoo" and importlib.util.find_spec("onnx") is None:
         raise WeightsError(
-            f"the weights of {name} are an ONNX file, which the package onnx reads: "
+            f"the weights of {entry.name} are an ONNX file, which the package onnx reads: "
             "pip install 'vizcnn[onnx]' first"
         )
     present = chosen.find()
@@ -71,14 +78,14 @@ def fetch_weights(
 
 
 def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
-    sources = find_sources(entry)
-    fitting = [source for source in sources if wanted in (None, source.kind, source.label)]
+    sources = entry.list_sources()
+    fitting = [source for source in sources if wanted in (None, source.origin.source, source.label)]
     if fitting:
         return fitting[0]
     if not sources:  # LeNet-5 was never made for ImageNet, VGG-16 C's weights are not offered
-        way = "use --weights bundled" if entry.bundled else "give a file of your own"
+        way = "use --weights bundled" if find_bundled(entry) else "give a file of your own"
         raise WeightsError(f"no weights of {entry.name} can be fetched: {way}")
-    known = ", ".join(f"{source.kind} ({source.label})" for source in sources)
+    known = ", ".join(f"{source.origin.source} ({source.label})" for source in sources)
     raise WeightsError(f"{entry.name} has no weights {wanted!r} to fetch; there are: {known}")
 
 
@@ -128,20 +135,26 @@ def _receive(url: str, part: Path, size: int | None, progress: Progress, opener:
     if begun:
         request.add_header("Range", f"bytes={begun}-")
     answer = _open(opener, request, part)
-    if answer is None:  # the server has nothing after what is here: that may be all of it
+    if answer is None:  # what is here may be all of it
         return
     with answer:
-        begun = begun if _continues(answer, begun) else 0
-        total = _expected_bytes(answer, begun, size)
+        place: str = answer.headers.get("Content-Range", "")
+        if not (answer.status == 206 and place.startswith(f"bytes {begun}-")):
+            begun = 0  # the server sends all of it again
+        length = answer.headers.get("Content-Length")
+        total = begun + int(length) if length is not None else size
         steps = math.ceil((total - begun) / CHUNK) if total is not None else None
         with part.open("ab" if begun else "wb") as file:
             chunks = _read_chunks(answer, url)
             for chunk in progress(chunks, label=part.stem, total=steps, unit="MiB"):
                 file.write(chunk)
-    _check_length(part, total)
+    got = part.stat().st_size
+    if total is not None and got < total:
+        raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
 
 
-def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManager[Any] | None:
+def _open(opener: Opener, request: Request, part: Path) -> Any:
+    """Open an address; None if the server has nothing after what is in the part file."""
     try:
         return opener(request)
     except HTTPError as error:
@@ -159,17 +172,6 @@ def _open(opener: Opener, request: Request, part: Path) -> AbstractContextManage
         ) from None
 
 
-def _continues(answer: Any, begun: int) -> bool:
-    """Tell whether the answer goes on from where the part file ends."""
-    place: str = answer.headers.get("Content-Range", "")
-    return bool(answer.status == 206) and place.startswith(f"bytes {begun}-")
-
-
-def _expected_bytes(answer: Any, begun: int, size: int | None) -> int | None:
-    length = answer.headers.get("Content-Length")
-    return begun + int(length) if length is not None else size
-
-
 def _read_chunks(answer: Any, url: str) -> Iterator[bytes]:
     while True:
         try:
@@ -179,12 +181,6 @@ def _read_chunks(answer: Any, url: str) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
-
-
-def _check_length(part: Path, total: int | None) -> None:
-    got = part.stat().st_size
-    if total is not None and got < total:
-        raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
 
 
 def _explain_cut(what: str, reason: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import WeightsError, nearest_names
+from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import replacing
 from vizcnn.zoo.cache import check_hash, is_lfs_pointer
-from vizcnn.zoo.catalogue import Entry
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.provenance import Provenance, SourceKind, Weights
+from vizcnn.zoo.provenance import Provenance, SourceKind
+from vizcnn.zoo.registry import Entry
 
 METADATA_KEY = "vizcnn"
 """Key of vizcnn's record in the metadata of a safetensors file."""
@@ -28,6 +28,27 @@ _STATE_KEYS = ("state_dict", "weights")
 _PICKLE_SUFFIXES = (".pth", ".pt")
 SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES, ".onnx")
 """Kinds of weight files that can be read."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors with all that their file tells of the net.
+
+    Attributes:
+        state: Tensors by name, as in the net's state dict.
+        provenance: Where they come from.
+        options: Arguments of the net's class.
+        preprocessing: From pixels to the net's input; None for the variant's own.
+        classes: Name of each logit; None if the file does not tell.
+        variant: Form of the net that they belong to; None for one that the options tell.
+    """
+
+    state: dict[str, Tensor]
+    provenance: Provenance
+    options: Mapping[str, Any]
+    preprocessing: Preprocessing | None = None
+    classes: tuple[str, ...] | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +161,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name.
     """
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(_say_damaged(path, error)) from None
+    else:
+        state = _read_pickle(path)
     return {
         name: value.float() if value.is_floating_point() else value for name, value in state.items()
     }
@@ -165,14 +193,6 @@ def check_file(path: Path) -> None:
         raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(_say_damaged(path, error)) from None
-
-
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
@@ -193,12 +213,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
                 f"{type(value).__name__}; needed: tensors by name, bare or under "
                 + " or ".join(repr(key) for key in _STATE_KEYS)
             )
-    return _strip_prefix(state)
-
-
-def _strip_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo what torch.nn.DataParallel does to names."""
-    if state and all(name.startswith("module.") for name in state):
+    if state and all(name.startswith("module.") for name in state):  # torch.nn.DataParallel's
         return {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
@@ -226,8 +241,8 @@ BUNDLE = Path(__file__).parent / "bundled"
 
 def find_bundled(entry: Entry, folder: Path = BUNDLE) -> Path | None:
     """Find the bundled weights of a net; None if there are none."""
-    path = folder / f"{entry.bundled}.safetensors"
-    return path if entry.bundled and path.is_file() else None
+    path = folder / f"{entry.name}.safetensors"
+    return path if path.is_file() else None
 
 
 def read_bundled(entry: Entry, folder: Path = BUNDLE) -> Weights:
@@ -298,135 +313,3 @@ def card_provenance(
     known = ("data", "licence", "top1", "top5", "note", "measured_on")
     told = {name: metadata.card[name] for name in known if metadata.card.get(name) is not None}
     return Provenance(source=source, sha256=sha256, location=location, **told)
-
-
-SNAPSHOTS_SUFFIX = ".first_layers.safetensors"
-"""How the name of such a file ends, after the net's."""
-
-
-@dataclass(frozen=True)
-class Snapshots:
-    """A first layer at several moments of its training.
-
-    Attributes:
-        model: Name of the net.
-        epochs: Epochs done at each moment, rising; 0 is before the first.
-        weights: The filters at each moment, (filters, channels, height, width), float32.
-        top1: Top-1 on the validation photos at each moment (0..1); None where not measured.
-        note: The photos, and what the training began with.
-    """
-
-    model: str
-    epochs: tuple[int, ...]
-    weights: tuple[Tensor, ...]
-    top1: tuple[float | None, ...]
-    note: str
-
-
-def choose_epochs(kept: Iterable[int]) -> tuple[int, ...]:
-    """Choose the moments worth keeping: epochs 0, 1, 2, 4, 8, 16, ... and the last.
-
-    Filters change most in the first epochs.
-
-    Args:
-        kept: Epochs after which the first layer was kept.
-
-    Example:
-        >>> choose_epochs(range(25))
-        (0, 1, 2, 4, 8, 16, 24)
-    """
-    there = sorted(kept)
-    return tuple(epoch for epoch in there if epoch & (epoch - 1) == 0 or epoch == there[-1])
-
-
-def save_first_layers(path: Path, layers: Mapping[int, Tensor], record: Mapping[str, Any]) -> None:
-    """Write first layers in 16 bits, named ``epoch-000``, ``epoch-001``, ...
-
-    Args:
-        path: A file whose name ends with :data:`SNAPSHOTS_SUFFIX`; moved into place whole.
-        layers: (filters, channels, height, width) by epoch.
-        record: What the file says of itself: ``model``, ``data``, ``epochs`` (of the recipe),
-            ``start`` (sha256 of the weights that the run began with, or empty), ``top1`` (by
-            epoch, 0..1 or None) and ``note``.
-
-    Raises:
-        WeightsError: If the file cannot be written.
-    """
-    tensors = {_name(epoch): layer.half().contiguous() for epoch, layer in layers.items()}
-    top1 = {_name(epoch): record["top1"].get(epoch) for epoch in layers}
-    text = json.dumps({**record, "top1": top1}, ensure_ascii=False)
-    with replacing(path, WeightsError) as temporary:
-        temporary.write_bytes(save(tensors, metadata={FIRST_LAYERS_KEY: text}))
-
-
-def read_first_layers(name: str | Path, folder: Path = BUNDLE) -> Snapshots:
-    """Read the first layers that a training kept.
-
-    Args:
-        name: A net's name, for those that come with the package; or the path of a
-            ``<net>.first_layers.safetensors`` that ``vizcnn train`` wrote.
-        folder: Where those of the package lie, with their checksums.
-
-    Raises:
-        WeightsError: If there are none, or the file is damaged or another one.
-
-    Example:
-        >>> read_first_layers("vgg16")
-        Traceback (most recent call last):
-        WeightsError: no first layers of 'vgg16' come with this installation: ...
-    """
-    if str(name).endswith(".safetensors"):
-        path = Path(name)
-        check_file(path)
-        return _read(path)
-    path = folder / f"{name}{SNAPSHOTS_SUFFIX}"
-    if not path.is_file():
-        there = sorted(
-            file.name.removesuffix(SNAPSHOTS_SUFFIX) for file in folder.glob(f"*{SNAPSHOTS_SUFFIX}")
-        )
-        raise WeightsError(
-            f"no first layers of {str(name)!r} come with this installation: "
-            f"{nearest_names(str(name), there)}; or give the file of a run (*{SNAPSHOTS_SUFFIX})"
-        )
-    check_hash(path, read_expected_hash(path))
-    return _read(path)
-
-
-def _read(path: Path) -> Snapshots:
-    text = read_record(path, FIRST_LAYERS_KEY)
-    if text is None:
-        raise WeightsError(
-            f"{str(path)!r} holds no first layers of a training; needed: a file "
-            f"*{SNAPSHOTS_SUFFIX}, as vizcnn train writes it beside the weights"
-        )
-    try:
-        snapshots = _put_together(json.loads(text), read_state(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"the first layers in {str(path)!r} are damaged ({error!r})") from None
-    shapes = {layer.shape for layer in snapshots.weights}
-    if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
-        raise WeightsError(f"the first layers in {str(path)!r} are damaged: not of one shape")
-    return snapshots
-
-
-def _put_together(record: Mapping[str, Any], state: Mapping[str, Tensor]) -> Snapshots:
-    layers = sorted((_parse(name), name) for name in state)
-    top1 = [record["top1"][name] for _, name in layers]
-    return Snapshots(
-        model=str(record["model"]),
-        epochs=tuple(epoch for epoch, _ in layers),
-        weights=tuple(state[name] for _, name in layers),
-        top1=tuple(None if share is None else float(share) for share in top1),
-        note=str(record["note"]),
-    )
-
-
-def _name(epoch: int) -> str:
-    return f"epoch-{epoch:03d}"
-
-
-def _parse(name: str) -> int:
-    match = re.fullmatch(r"epoch-(\d{3,})", name)
-    if match is None:
-        raise ValueError(f"no epoch: {name[:60]!r}")
-    return int(match[1])

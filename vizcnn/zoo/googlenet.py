@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.registry import Variant, name_stages, net, onnx_zoo
 
 
 class NaiveInception(nn.Module):
@@ -152,6 +153,39 @@ class AuxiliaryHead(nn.Module):
         return logits
 
 
+def _name_layers(module: nn.Module) -> dict[str, str]:
+    stages = name_stages("stem.relu1", "stem.relu2", "inception3b", "inception4e", "inception5b")
+    stem = {name: f"stem.{name}" for name in ("pool1", "norm1", "norm2", "pool2")}
+    order = (
+        "inception3a inception3b pool3 inception4a aux1 inception4b inception4c inception4d aux2 "
+        "inception4e pool4 inception5a inception5b fc"
+    ).split()
+    there = dict(module.named_children())
+    return stages | stem | {path: path for path in order if path in there}
+
+
+@net(
+    "googlenet-paper",
+    order=7,
+    title="GoogLeNet (paper)",
+    paper="Szegedy et al. 2014 (arXiv 1409.4842)",
+    variants={
+        "paper": Variant("5 x 5 filters, biases, contrast normalisation", {}, 224, "caffe"),
+        "training": Variant("with both auxiliary heads", {"auxiliary": True}, 224, "caffe"),
+    },
+    layers=_name_layers,
+    weights=[
+        onnx_zoo(
+            "paper",
+            "inception_and_googlenet/googlenet/model/googlenet-12.onnx",
+            "c99c507058eaf41de8723408fdda7db8325cb57f0a89f2ee07a716d6e963e14e",
+            28_021_836,
+            "BSD-3-Clause",
+            (0.6778, 0.8834),
+            "BVLC GoogLeNet",
+        )
+    ],
+)
 class GoogLeNet(nn.Module):
     """Twenty-two layers with weights on the longest way, nine inception modules.
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vizcnn.zoo.registry import Variant, list_children, net
+
 Form = Literal["modern", "classic"]
 """Max pooling and ReLU, or trainable subsampling and sigmoids."""
 
@@ -45,6 +47,29 @@ class Subsampling(nn.Module):
         return str(len(self.weight))
 
 
+def _name_layers(module: nn.Module) -> dict[str, str]:
+    names = {}
+    for path in [*list_children(module, "features"), *list_children(module, "classifier")]:
+        part, name = path.split(".")
+        kind, number = name.rstrip("12345"), name[-1]
+        if kind in ("relu", "sigmoid"):
+            names[("conv" if part == "features" else "fc") + number] = path
+        elif kind == "pool":
+            names[name] = path
+    return {**names, "fc5": "classifier.fc5"}
+
+
+@net(
+    "lenet",
+    order=5,
+    title="LeNet-5",
+    paper="LeCun, Bottou, Bengio & Haffner 1998 (Proc. IEEE)",
+    variants={
+        "modern": Variant("max pooling and ReLU", {}, 32, "grey"),
+        "classic": Variant("trainable subsampling, sigmoids", {"form": "classic"}, 32, "grey"),
+    },
+    layers=_name_layers,
+)
 class LeNet5(nn.Module):
     """Three convolutions and two fully connected layers on 32 x 32 grey pixels.
 

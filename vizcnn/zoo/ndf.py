@@ -7,6 +7,7 @@ checked by sha256, and an unpickler reads it that can make arrays and nothing el
 import importlib.util
 import io
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,16 @@ from torch import Tensor
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import hash_file
+from vizcnn.zoo.files import Weights
 from vizcnn.zoo.preprocessing import caffe_preprocessing
-from vizcnn.zoo.provenance import IMAGENET, Provenance, Weights
-from vizcnn.zoo.sources import imagenet_classes
+from vizcnn.zoo.provenance import IMAGENET, Provenance
+from vizcnn.zoo.torchvision_nets import imagenet_classes
 
+NDF_NET = "squeezenet1_1"
+"""The net whose weights the package carries."""
 NDF_VERSION = "0.1.4"
 NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
 """Checksum of ``squeezenet_weights.pkl`` in that version."""
-NDF_LICENCE = "MIT (ndf); ImageNet's terms of access may apply"
-NDF_TOP1, NDF_TOP5 = 0.660, 0.863
-NDF_MEASURED_ON = "1,000 sample photos squashed to 227 px"
 
 _INPUT_SIZE = 227
 _MEAN_BGR = (103.939, 116.779, 123.68)
@@ -65,6 +66,20 @@ def find_ndf() -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def cite_ndf(location: str) -> Provenance:
+    """Say where the package's weights come from."""
+    return Provenance(
+        source="ndf",
+        data=IMAGENET,
+        licence="MIT (ndf); ImageNet's terms of access may apply",
+        top1=0.660,
+        top5=0.863,
+        sha256=NDF_SHA256,
+        location=location,
+        measured_on="1,000 sample photos squashed to 227 px",
+    )
+
+
 def read_ndf(path: Path | None = None) -> Weights:
     """Read SqueezeNet 1.1.
 
@@ -86,16 +101,9 @@ def read_ndf(path: Path | None = None) -> Weights:
     arrays = read_arrays(found.read_bytes())
     return Weights(
         state=_to_state(arrays),
-        provenance=Provenance(
-            source="ndf",
-            data=IMAGENET,
-            licence=NDF_LICENCE,
-            top1=NDF_TOP1,
-            top5=NDF_TOP5,
+        provenance=replace(
+            cite_ndf(str(found)),
             note="measured on photos squashed to 227 px; here the middle square is cut out",
-            sha256=sha256,
-            location=str(found),
-            measured_on=NDF_MEASURED_ON,
         ),
         options={},
         preprocessing=caffe_preprocessing(_MEAN_BGR, _INPUT_SIZE, 256),

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import ModelError, WeightsError
-from vizcnn.zoo.assembly import variant_preprocessing
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import Entry, Variant
+from vizcnn.zoo.files import Weights
 from vizcnn.zoo.normalisation import ContrastNormalisation
-from vizcnn.zoo.provenance import Provenance, Weights
-from vizcnn.zoo.sources import needs_onnx
+from vizcnn.zoo.preprocessing import variant_preprocessing
+from vizcnn.zoo.provenance import Provenance
+from vizcnn.zoo.registry import Entry, Variant
 
 _SHAPERS = ("Concat", "Dropout", "Flatten", "Identity", "Reshape")
 _PASSED_OVER = frozenset((*_SHAPERS, "AveragePool", "GlobalAveragePool", "Softmax"))
@@ -95,10 +95,12 @@ def _read_steps(graph: Any) -> Iterator[Step]:
 
 
 def _load_graph(path: Path) -> Any:
-    if needs_onnx():
-        raise WeightsError(f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'")
-    import onnx
-
+    try:
+        import onnx
+    except ImportError:
+        raise WeightsError(
+            f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'"
+        ) from None
     try:
         # external data would let the file name any other file of the machine
         model = onnx.load(str(path), load_external_data=False)
@@ -217,10 +219,6 @@ def _read_pooling(node: Any, attributes: dict[str, Any], constants: _Constants) 
     )
 
 
-def _read_rectifier(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    return Step("ReLU", {})
-
-
 def _read_pads(attributes: dict[str, Any]) -> tuple[int, ...] | str:
     """Give the padding at top, left, bottom and right."""
     automatic = attributes.get("auto_pad", b"NOTSET").decode()
@@ -229,12 +227,12 @@ def _read_pads(attributes: dict[str, Any]) -> tuple[int, ...] | str:
     return tuple(attributes.get("pads", (0, 0, 0, 0)))
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Any, dict[str, Any], _Constants], Step]] = {
     "Conv": _read_convolution,
     "Gemm": _read_linear,
     "LRN": _read_normalisation,
     "MaxPool": _read_pooling,
-    "Relu": _read_rectifier,
+    "Relu": lambda node, attributes, constants: Step("ReLU", {}),
 }
 
 
@@ -249,13 +247,13 @@ def _find_input_size(graph: Any) -> int | None:
 
 def show_geometry(geometry: Mapping[str, Any], names: Iterable[str]) -> str:
     """Say some items of a layer's geometry in words."""
-    return ", ".join(f"{name} {_show(geometry[name])}" for name in names)
 
+    def show(value: Any) -> str:
+        if isinstance(value, tuple):
+            return " x ".join(str(item) for item in value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
-def _show(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " x ".join(str(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name} {show(geometry[name])}" for name in names)
 
 
 @dataclass(frozen=True)
@@ -296,35 +294,28 @@ def read_onnx(
         WeightsError: If the file cannot be read, or its graph is another net.
     """
     graph = read_graph(path)
+    weights = [step.weight for step in graph.steps if step.weight is not None]
+    # what a net's forms leave open is read off the graph
+    told: dict[str, Any] = {"classes": int(weights[-1].shape[0])} if weights else {}
+    told |= {"input_size": graph.input_size} if graph.input_size else {}
     farthest, complaint = 0, ""
     for name in entry.variants if variant is None else [variant]:
         form = entry.find_variant(name)
-        merged = {**form.options, **_graph_options(graph), **options}
+        merged = {**form.options, **told, **options}
         layers = _trace_layers(entry, form, merged)
         place, difference = _compare(graph.steps, layers)
         if not difference:
-            state = _collect_state(graph, layers)
+            state: dict[str, Tensor] = {}
+            for layer, step in zip(layers, graph.steps, strict=True):
+                if step.weight is not None:
+                    weight = torch.tensor(step.weight, dtype=torch.float32)
+                    bias = torch.tensor(step.bias, dtype=torch.float32)
+                    state |= {f"{layer.path}.weight": weight, f"{layer.path}.bias": bias}
             preprocessing = variant_preprocessing(form, merged)
             return Weights(state, provenance, merged, preprocessing, variant=name)
         if place > farthest:
             farthest, complaint = place, f"{difference} (variant {name!r})"
     raise WeightsError(f"the graph in {str(path)!r} is not {entry.name}: {complaint}")
-
-
-def _graph_options(graph: Graph) -> dict[str, Any]:
-    """Read off the graph what a net's forms leave open."""
-    weights = [step.weight for step in graph.steps if step.weight is not None]
-    options: dict[str, Any] = {"classes": int(weights[-1].shape[0])} if weights else {}
-    return options | ({"input_size": graph.input_size} if graph.input_size else {})
-
-
-def _collect_state(graph: Graph, layers: list[_Layer]) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for layer, step in zip(layers, graph.steps, strict=True):
-        if step.weight is not None:
-            state[f"{layer.path}.weight"] = torch.tensor(step.weight, dtype=torch.float32)
-            state[f"{layer.path}.bias"] = torch.tensor(step.bias, dtype=torch.float32)
-    return state
 
 
 def _trace_layers(entry: Entry, form: Variant, options: dict[str, Any]) -> list[_Layer]:

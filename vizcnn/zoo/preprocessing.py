@@ -10,9 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from vizcnn.photos.pixels import LUMINANCE
+from vizcnn.zoo.registry import Style, Variant
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
+"""Mean colour of Caffe's ImageNet nets, 0..255."""
+
+_USUAL_RESIZES = {224: 256, 227: 256, 299: 342}
 
 
 @dataclass(frozen=True)
@@ -167,3 +172,33 @@ def caffe_preprocessing(
 ) -> Preprocessing:
     """Make Caffe's usual preprocessing: BGR 0..255 minus a mean colour."""
     return Preprocessing(mean_bgr, (1.0, 1.0, 1.0), 255.0, True, input_size, resize)
+
+
+def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
+    """Make the preprocessing of a style at an input size.
+
+    Args:
+        style: ``"imagenet"``: RGB, ImageNet's mean and standard deviation (torchvision).
+            ``"half"``: RGB, -1..1 (GoogLeNet and Inception v3, whose torchvision classes get there
+            by ``transform_input``). ``"caffe"``: BGR 0..255 minus the mean colour.
+            ``"caffe2"``: BGR, (0..255 - 128) / 128, the default of Caffe2's trainer.
+            ``"grey"``: luminance, -1..1, one channel (LeNet-5).
+        input_size: Side of the square input in pixels.
+    """
+    resize = _USUAL_RESIZES.get(input_size, round(input_size * 256 / 224))
+    half = (0.5, 0.5, 0.5)
+    middle = (128.0, 128.0, 128.0)
+    if style == "grey":
+        return Preprocessing((0.5,), (0.5,), 1.0, False, input_size, resize, grey=True)
+    if style == "half":
+        return Preprocessing(half, half, 1.0, False, input_size, resize)
+    if style == "caffe":
+        return caffe_preprocessing(CAFFE_MEAN_BGR, input_size, resize)
+    if style == "caffe2":
+        return Preprocessing(middle, middle, 255.0, True, input_size, resize)
+    return imagenet_preprocessing(input_size, resize)
+
+
+def variant_preprocessing(variant: Variant, options: Mapping[str, Any]) -> Preprocessing:
+    """Make the preprocessing of a net's form, for the input size that its options tell."""
+    return make_preprocessing(variant.style, options.get("input_size", variant.input_size))

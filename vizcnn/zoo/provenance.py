@@ -1,12 +1,9 @@
 """Where a net's weights come from, in a form that can stand under every figure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-from torch import Tensor
-
-from vizcnn.zoo.preprocessing import Preprocessing
 
 SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "file", "random"]
 """The places that weights come from."""
@@ -63,23 +60,31 @@ class Provenance:
             return f"{caption}, val top-1 {self.top1:.1%}".replace("%", " %")
         return f"{caption}, top-1 {self.top1:.1%}".replace("%", " %") + f" ({self.measured_on})"
 
+    def to_record(self) -> dict[str, Any]:
+        """Give what goes out with a picture: the caption first, no path of this machine.
 
-@dataclass(frozen=True)
-class Weights:
-    """Tensors with all that their file tells of the net.
+        Example:
+            >>> list(Provenance("random").to_record())
+            ['describe', 'source', 'data', 'licence', 'top1', 'top5', 'note', 'sha256']
+        """
+        return {"describe": self.describe()} | {name: getattr(self, name) for name in _PUBLIC}
 
-    Attributes:
-        state: Tensors by name, as in the net's state dict.
-        provenance: Where they come from.
-        options: Arguments of the net's class.
-        preprocessing: From pixels to the net's input; None for the variant's own.
-        classes: Name of each logit; None if the file does not tell.
-        variant: Form of the net that they belong to; None for one that the options tell.
-    """
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Provenance":
+        """Make one from what :meth:`to_record` gave, perhaps by way of JSON.
 
-    state: dict[str, Tensor]
-    provenance: Provenance
-    options: Mapping[str, Any]
-    preprocessing: Preprocessing | None = None
-    classes: tuple[str, ...] | None = None
-    variant: str | None = None
+        Raises:
+            KeyError: If a value is missing.
+
+        Example:
+            >>> origin = Provenance("ndf", "ImageNet", top1=0.66, measured_on="1,000 photos")
+            >>> Provenance.from_record(origin.to_record()) == origin
+            True
+        """
+        place = re.search(r", top-1 [0-9.]+ % \((.*)\)$", record["describe"], re.DOTALL)
+        told = {name: record[name] for name in _PUBLIC}
+        return cls(**told, measured_on=place[1] if place else "val")
+
+
+_PUBLIC = ("source", "data", "licence", "top1", "top5", "note", "sha256")
+"""What a page may tell of weights."""

@@ -3,10 +3,21 @@
 import torch
 from torch import Tensor, nn
 
+from vizcnn.zoo.registry import Variant, net
+from vizcnn.zoo.torchvision_nets import name_vgg
+
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Maps of the convolutions of each block, as in configuration D."""
 
 
+@net(
+    "vgg16-c",
+    order=6,
+    title="VGG-16 C",
+    paper="Simonyan & Zisserman 2014 (arXiv 1409.1556)",
+    variants={"paper": Variant("D with three 1 x 1 convolutions", {}, 224)},
+    layers=name_vgg,
+)
 class VGGC(nn.Module):
     """Sixteen layers with weights on 224 x 224 pixels; three of them see single pixels.
 

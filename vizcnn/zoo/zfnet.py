@@ -4,15 +4,50 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from vizcnn.zoo.alexnet import make_classifier, order_pool_and_norm
+from vizcnn.zoo.alexnet import make_classifier, name_chain, order_pool_and_norm
 from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.registry import Variant, net, onnx_zoo
 
 WIDE_MAPS = (512, 1024, 512)
 """Feature maps of conv3..conv5 in the larger net of ZF's section 5.1 and of lectures."""
 PAPER_MAPS = (384, 384, 256)
 """Feature maps of conv3..conv5 in ZF's Figure 3."""
 
+_ZFNET512 = {
+    "maps": (512, 512, 512),
+    "hidden": (4096, 1024),
+    "conv1_padding": 0,
+    "ceil_pools": False,
+    "pool5_size": 2,
+    "norm_before_pool": True,
+}
 
+
+@net(
+    "zfnet",
+    order=3,
+    title="ZFNet",
+    paper="Zeiler & Fergus 2013 (arXiv 1311.2901)",
+    variants={
+        "wide": Variant("512, 1024, 512 maps in conv3..conv5", {"maps": WIDE_MAPS}, 224),
+        "paper": Variant("384, 384, 256 maps, as in Figure 3", {"maps": PAPER_MAPS}, 224),
+        "zfnet512": Variant("ONNX Model Zoo's ZFNet-512", _ZFNET512, 224, "caffe2"),
+    },
+    layers=name_chain,
+    weights=[
+        onnx_zoo(
+            "zfnet512",
+            "zfnet-512/model/zfnet512-12.onnx",
+            "c975ca6a24c0a2e1584c6f82667e0ac9c06084fc7769d267f71b4a154d1f1c72",
+            349_005_501,
+            "MIT",
+            (0.5597, 0.7941),
+            "conv4 has 512 maps and fc7 1024 units where the paper's larger net has 1024 and 4096; "
+            "the zoo documents no preprocessing: that of Caffe2's trainer, BGR (x - 128) / 128, is "
+            "taken",
+        )
+    ],
+)
 class ZFNet(nn.Module):
     """Five convolutions and three fully connected layers on 224 x 224 pixels.
 

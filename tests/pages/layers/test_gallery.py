@@ -50,6 +50,7 @@ def search(folder, layer, method="deconvnet", top=4):
     return best, names, [photo[0].permute(1, 2, 0).numpy() for photo in pixels]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_place_is_that_of_a_naive_search(site, layer):
     folder, manifest = site
@@ -72,6 +73,7 @@ def test_every_place_is_that_of_a_naive_search(site, layer):
             assert 0 <= left <= box[1] < box[3] <= left + width <= SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", ["unit", "shared"])
 @pytest.mark.parametrize("layer", ["conv1", "conv3"])
 def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path, layer, scaling):
@@ -166,6 +168,7 @@ def test_spread_compares_the_strongest_place_with_the_weakest(site):
             assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["guided", "gradient"])
 def test_methods_reach_the_projections(site, tmp_path, method):
     photos = site[0] / "photos"
@@ -183,6 +186,7 @@ def test_methods_reach_the_projections(site, tmp_path, method):
         assert np.abs(left[rank][::times, ::times] - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     folder, _ = site
     settings = replace(SETTINGS, layers=("conv3",), units=(7, 2, 7))
@@ -194,6 +198,7 @@ def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
             assert (tmp_path / "out" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_index_spares_the_mining(site, tmp_path):
     folder, _ = site
     make(folder / "photos", tmp_path / "out", index=folder / "out" / "strongest.safetensors")
@@ -208,6 +213,7 @@ def test_an_index_spares_the_mining(site, tmp_path):
     assert [len(unit.places) for unit in manifest.layers[0].units][:2] == [2, 2]
 
 
+@pytest.mark.slow
 def test_small_portions_give_the_same_site(site, tmp_path, monkeypatch):
     monkeypatch.setattr("vizcnn.pages.layers.gallery.SPOOL_BYTES", 30_000)
     monkeypatch.setattr("vizcnn.pages.layers.projecting.CALL_BYTES", 12 * 3 * 3)

@@ -41,6 +41,7 @@ def make_uneven() -> ZooModel:
     return replace(MODEL, module=prepare(net, SIZE), layers=layers, classes=())
 
 
+@pytest.mark.slow
 def test_fields_of_several_sizes_fit_the_windows(tmp_path, monkeypatch):
     model = make_uneven()
     monkeypatch.setattr(runs, "MODEL", model)
@@ -67,6 +68,7 @@ def test_fields_of_several_sizes_fit_the_windows(tmp_path, monkeypatch):
     assert len(sizes) > 1
 
 
+@pytest.mark.slow
 def test_several_places_of_a_photo(tmp_path):
     write_photos(tmp_path / "photos", 2)
     settings = replace(SETTINGS, layers=("conv1",), per_photo=2)
@@ -84,6 +86,7 @@ def silence(model: ZooModel, path: str, units: slice) -> ZooModel:
     return model
 
 
+@pytest.mark.slow
 def test_silent_units_and_a_silent_layer(tmp_path, monkeypatch):
     model = silence(silence(runs.make_model(), "0", slice(3, 5)), "5", slice(None))
     monkeypatch.setattr(runs, "MODEL", model)
@@ -102,6 +105,7 @@ def test_silent_units_and_a_silent_layer(tmp_path, monkeypatch):
         assert [bool((tile == 235).all()) for tile in half] == [False] * 5 + [True] * 4
 
 
+@pytest.mark.slow
 def test_the_last_layer_names_its_classes(tmp_path):
     write_photos(tmp_path / "photos", 6)
     settings = replace(SETTINGS, layers=("fc7",), top=2)
@@ -109,6 +113,7 @@ def test_the_last_layer_names_its_classes(tmp_path):
     assert tuple(unit.name for unit in manifest.layers[0].units) == MODEL.classes
 
 
+@pytest.mark.slow
 def test_posters_are_drawn_of_layers_that_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "MODEL", silence(runs.make_model(), "5", slice(None)))
     write_photos(tmp_path / "photos", 6)
@@ -121,6 +126,7 @@ def test_posters_are_drawn_of_layers_that_answer(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "posters" / "fc7.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_unreadable_photos_are_listed(tmp_path):
     write_photos(tmp_path / "photos", 6)
     (tmp_path / "photos" / "broken.png").write_bytes(b"not a photo")
@@ -155,6 +161,7 @@ def test_mistakes_are_told_before_any_work(tmp_path, changes, error, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_net_without_rules_is_refused_before_the_mining(tmp_path, monkeypatch):
     model = runs.make_model()
     model.module[1] = torch.nn.GELU()

@@ -24,6 +24,8 @@ from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

@@ -31,14 +31,14 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> TopMa
         command: The command that repeats the run.
         unit_command: Gives the command that repeats one unit of a layer.
     """
-    rule, model, index = job.projector.rule, job.model, job.index
+    method, model, index = job.projector.method, job.model, job.index
     return TopManifest(
         vizcnn=__version__,
         command=command,
         model=model.name,
         title=model.title,
-        method=rule.name,
-        method_source=rule.source,
+        method=method.name,
+        method_source=method.source,
         weights=describe_weights(model),
         input_size=(model.input_size, model.input_size),
         data=PhotoData(

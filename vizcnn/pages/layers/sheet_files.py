@@ -137,7 +137,7 @@ def _write_poster(job: Job, layer: int) -> None:
         (
             describe_weights(model).describe,
             job.photos.describe(),
-            f"{job.projector.rule.name} ({job.projector.rule.source})",
+            f"{job.projector.method.name} ({job.projector.method.source})",
             describe_contrast(settings.scaling, settings.top),
         )
     )

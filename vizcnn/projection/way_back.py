@@ -1,0 +1,71 @@
+"""The way back by a rule: on windows where the graph allows it, else over the whole image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from vizcnn.projection.cone import Cone
+from vizcnn.projection.full_image import Finish, project_full_image, unchanged
+from vizcnn.projection.methods import Method
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.targets import Targets
+from vizcnn.receptive.boxes import find_fields
+from vizcnn.recording.backward import Way
+from vizcnn.recording.graph import refuse_unruled, trace_nodes
+from vizcnn.recording.recording import Recording
+
+
+def send_back(
+    recording: Recording,
+    layer: str,
+    targets: Targets,
+    method: Method,
+    finish: Finish | None = None,
+) -> Projection:
+    """Send targets back through a recorded graph; as :func:`vizcnn.projection.projection.project`.
+
+    The backward pass is seeded with the unit's activation at one place (or its whole map) and
+    zero elsewhere, as ZF section 2.1 sets all other activations to zero.
+    """
+    input, output = recording.find_input(), recording.find_output(layer)
+    nodes = trace_nodes(output, input)
+    rule = method.rule
+    if rule.needs_rules and method.unruled == "refuse":
+        refuse_unruled(nodes, recording.gates, rule.name)
+    way = Way(rule.rectify, rule.needs_activity, method.passes_over_normalisation)
+    finish = finish or unchanged
+    fields = find_fields(output, input, targets.positions)
+    cone = Cone(output, input, nodes, way)
+    in_windows = len(targets) > 0 and cone.exists()
+    if in_windows:
+        windows, corners = cone.project(targets, fields.uncut, finish)
+    else:
+        with follow(recording, way):
+            windows = finish(project_full_image(output, input, targets, nodes))
+        corners = torch.zeros(len(targets), 2, dtype=torch.int64)
+    return Projection(
+        windows=windows,
+        corners=corners,
+        size=(input.shape[-2], input.shape[-1]),
+        images=targets.images,
+        units=targets.units,
+        activations=targets.activations,
+        positions=targets.positions,
+        boxes=fields.boxes,
+        field=fields.size,
+        layer=layer,
+        method=method.name,
+        computed="windows" if in_windows else "full image",
+    )
+
+
+@contextmanager
+def follow(recording: Recording, way: Way) -> Iterator[None]:
+    """Let backward passes of a recording follow a way, then the former one again."""
+    former = vars(recording.way).copy()
+    vars(recording.way).update(vars(way))
+    try:
+        yield
+    finally:
+        vars(recording.way).update(former)
