@@ -1,41 +1,79 @@
-# make demo: a gallery of what a trained ZFNet sees.   make test: lint, types and tests.
-# Both set up .venv by themselves and can be run again at once.
+# Everything here sets up .venv by itself and can be run again at once; `make help` lists it.
 
 PYTHON ?= python3.11
-VENV := .venv
-BIN := $(VENV)/bin
 DEMO := demo
+# where nobody has asked for a Python, any will do
+OR_ANY = $(if $(filter file,$(origin PYTHON)),|| python3 -m venv $(VENV))
 
-.PHONY: demo test lint types check clean
+# Another Python or torch has an environment of its own, beside the usual one.
+ifdef TORCH
+VENV ?= .venv-$(notdir $(PYTHON))-torch$(TORCH)
+# torchvision's numbers follow: 0.21 belongs to torch 2.6
+VISION := 0.$(shell expr $(word 2,$(subst ., ,$(TORCH))) + 15)
+TORCHES := torch==$(TORCH).* torchvision==$(VISION).*
+CONSTRAINTS = $(VENV)/constraints.txt
+else
+VENV ?= $(if $(filter python3.11,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
+TORCHES := torch torchvision
+CONSTRAINTS := constraints.txt
+endif
+BIN := $(VENV)/bin
 
-demo: $(VENV)/.installed
+.PHONY: help demo test lint types check fast docs links clean
+
+help:  ## say what can be made (the default)
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@echo
+	@echo '  PYTHON=python3.12   another Python, 3.11 to 3.13, in a .venv of its own'
+	@echo '  TORCH=2.6           another torch, 2.6 or later, in a .venv of its own'
+	@echo "  PYTEST='-k name'    arguments for pytest, with check and fast"
+
+demo: $(VENV)/.installed  ## a gallery of what a trained ZFNet sees
 	$(BIN)/vizcnn deconv --model zfnet --out $(DEMO)/deconv
 	$(BIN)/vizcnn filters --model zfnet --out $(DEMO)/filters
 	@echo "Open $(CURDIR)/$(DEMO)/deconv/index.html in a browser."
 
-test: lint types check
+test: lint types check  ## lint, types and all tests
 
-lint: $(VENV)/.tested
+lint: $(VENV)/.tested links  ## style, formatting, and imports that go one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.tested
+types: $(VENV)/.tested links  ## mypy, strict
 	$(BIN)/mypy
 
-check: $(VENV)/.tested
+check: $(VENV)/.tested links  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
+fast: $(VENV)/.tested links  ## the tests that take less than a minute together
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
+docs: $(VENV)/.documented  ## the manual, in build/site/
+	$(BIN)/mkdocs build --strict
+
+# mypy, import-linter and pytest's doctests look for these two packages in vizcnn/ only; a source
+# archive holds no links, and where git makes none it writes a text file
+links:
+	@for name in cli gallery; do test -d vizcnn/$$name || ln -sfn ../$$name vizcnn/$$name; done
 
 # torch first and by its exact version: whatever else is installed then fits it
 $(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch torchvision
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) $(OR_ANY)
+ifdef TORCH
+	grep -Ev '^(torch|torchvision)==' constraints.txt > $(CONSTRAINTS)
+endif
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) $(TORCHES)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable .
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test]'
 	touch $@
 
-clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+$(VENV)/.documented: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
+	touch $@
+
+clean:  ## remove what was made, the .venvs too
+	rm -rf .venv .venv-* $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vizcnn.cli.cores import let_waiting_threads_sleep
+from vizcnn.cli.options import let_waiting_threads_sleep
 
 # ruff: noqa: E402 (as vizcnn mine does; it has no effect after torch is loaded)
 let_waiting_threads_sleep()

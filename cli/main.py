@@ -7,18 +7,16 @@ import click
 
 import vizcnn
 from vizcnn.basics.errors import VizcnnError, nearest_names
-from vizcnn.cli.aliasing import aliasing
-from vizcnn.cli.deconv import deconv
-from vizcnn.cli.filters import filters
-from vizcnn.cli.gallery import gallery
-from vizcnn.cli.lecture import lecture
-from vizcnn.cli.merge import merge
-from vizcnn.cli.mine import mine
-from vizcnn.cli.models import models
-from vizcnn.cli.receptive import receptive
+from vizcnn.cli.aliasing_command import aliasing
+from vizcnn.cli.deconv_command import deconv
+from vizcnn.cli.filters_command import filters
+from vizcnn.cli.gallery_command import gallery
+from vizcnn.cli.lecture_command import lecture
+from vizcnn.cli.mining_commands import merge, mine
+from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.start import INTERRUPTED, TOLD
-from vizcnn.cli.train import train
-from vizcnn.cli.weights import weights
+from vizcnn.cli.train_command import train
+from vizcnn.cli.zoo_commands import models, weights
 
 FAILED = 2
 """Exit status of an error."""

@@ -1,7 +1,6 @@
 """Options that mean the same in every command, and what they are turned into."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +15,24 @@ if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def let_waiting_threads_sleep() -> None:
+    """Make OpenMP's threads sleep while they wait for each other, unless the user has said how.
+
+    By default they wait by counting, which takes the core from a process that has work to do, such
+    as reading photos. OpenMP looks at this once, when torch is loaded: call it before.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+class SharingCommand(click.Command):
+    """A command whose net computes beside processes that read photos."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line, which may load torch already."""
+        let_waiting_threads_sleep()
+        return super().make_context(*args, **kwargs)
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -40,7 +57,7 @@ class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 model_option = click.option(
-    "--model", type=NetName(), default="zfnet", show_default=True, help="The net, by name."
+    "--model", type=NetName(), default="zfnet", show_default=True, help="Name of the net."
 )
 
 
@@ -65,19 +82,22 @@ _WEIGHTS: dict[str, Any] = {
     "metavar": "SOURCE",
 }
 _WEIGHTS_HELP = (
-    "auto (ImageNet if fetched, else bundled), bundled, imagenet, ndf, random, or a file "
-    "(.safetensors, .pth, .onnx)"
+    "Source of the weights: auto (ImageNet if downloaded, otherwise bundled), bundled, imagenet, "
+    "ndf, random, or a file (.safetensors, .pth, .onnx)"
 )
 weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
 several_weights_option = click.option(
     "--weights",
     multiple=True,
     default=("auto",),
-    help=f"{_WEIGHTS_HELP}; one for all nets, or repeated, one for each.",
+    help=f"{_WEIGHTS_HELP}; once for all nets, or once for each.",
     **_WEIGHTS,
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps, ..."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where to compute: auto, cpu, cuda, cuda:1, mps, ...",
 )
 format_option = click.option(
     "--format",
@@ -85,20 +105,20 @@ format_option = click.option(
     type=click.Choice(["png", "svg", "pdf"]),
     default="png",
     show_default=True,
-    help="Format of the figures.",
+    help="File format of the figures.",
 )
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="Seed of random weights.",
+    help="Seed for random weights.",
 )
 layers_option = click.option(
     "--layer",
     "layers",
     multiple=True,
-    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
+    help="Layer, list of layers (conv1,conv3) or range (conv1..conv5); may be repeated.  "
     "[default: conv1..conv5, as far as the net has them]",
 )
 method_option = click.option(
@@ -106,15 +126,15 @@ method_option = click.option(
     type=click.Choice(list(METHODS)),
     default="deconvnet",
     show_default=True,
-    help="How the signal goes back.",
+    help="How the signal is sent back to the pixels.",
 )
 normalisation_option = click.option(
     "--normalisation",
     type=click.Choice(["auto", "pass", "gradient"]),
     default="auto",
     show_default=True,
-    help="Contrast normalisation on the way back: passed over or its true gradient; auto passes "
-    "it over for the deconvnet only.",
+    help="Contrast normalisation on the way back: pass it unchanged, or apply its true gradient; "
+    "auto passes it for the deconvnet only.",
 )
 PASSES_OVER = {"auto": None, "pass": True, "gradient": False}
 """What --normalisation means for :class:`vizcnn.projection.deconvnet.Projector`."""
@@ -124,21 +144,30 @@ unruled_option = click.option(
     type=click.Choice(["refuse", "gradient"]),
     default="refuse",
     show_default=True,
-    help="Activations that the method has no rule for: refuse them, or take their gradient.",
+    help="Activations that the method has no rule for: refuse them, or use their gradient.",
 )
 per_photo_option = click.option(
     "--per-photo",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="How many of them may be of one photo.",
+    help="How many of these places may come from the same photo.",
 )
 workers_option = click.option(
     "--workers",
     type=click.IntRange(0),
-    help="Processes that read photos; changes nothing in the result.  [default: by the machine]",
+    help="Number of processes that read photos; does not change the result.  [default: depends on "
+    "the machine]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+data_option = click.option(
+    "--data",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(),
+    help="Folder of photos, with its subfolders; may be repeated.  [default: patches of "
+    "scikit-image's sample photos]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 
 
 def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
@@ -150,7 +179,7 @@ def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
         multiple=True,
         default=default,
         show_default=True,
-        help="The net, by name; may be repeated: nets are set side by side.",
+        help="Name of a net; may be repeated, to compare nets side by side.",
     )
 
 
@@ -192,15 +221,15 @@ def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
     return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
 
 
-def load_models(
-    context: click.Context, names: tuple[str, ...], weights: tuple[str, ...], device: str, seed: int
-) -> "list[ZooModel]":
-    """Load several nets as the options say; one ``--weights`` goes for all of them."""
-    check_counts(context, names, "--weights", weights)
-    sources = weights * len(names) if len(weights) == 1 else weights
-    return [
-        load_model(name, source, device, seed) for name, source in zip(names, sources, strict=True)
-    ]
+def find_data(context: click.Context, data: tuple[str, ...]) -> list[Path]:
+    """Give the folders of photos that ``--data`` names.
+
+    Raises:
+        click.UsageError: If a name is empty, which Path would take for the current folder.
+    """
+    if "" in data:
+        raise click.UsageError("--data is empty: give a folder of photos", context)
+    return [Path(path) for path in data]
 
 
 def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...]) -> list[Path]:
@@ -227,42 +256,3 @@ def refuse_empty(context: click.Context, flag: str, name: str) -> None:
         raise click.UsageError(
             f"{flag} is empty: give a photo, a folder or a sample's name", context
         )
-
-
-def check_counts(
-    context: click.Context, names: tuple[str, ...], flag: str, given: tuple[str, ...]
-) -> None:
-    """Make sure that an option was given once, or once for each net.
-
-    Raises:
-        click.UsageError: If it was not.
-    """
-    if len(given) > 1 and len(given) != len(names):
-        raise click.UsageError(
-            f"{len(given)} {flag} for {len(names)} --model: give one for all nets, or one for each",
-            context,
-        )
-
-
-def quote_command(context: click.Context, **settled: Any) -> str:
-    """Write the command that repeats a run, with every option in full.
-
-    Args:
-        context: The running command's context.
-        **settled: Values that replace given ones, by parameter name.
-
-    Returns:
-        A shell-quoted command line.
-    """
-    words = ["vizcnn", str(context.command.name)]
-    for parameter in context.command.params:
-        value = settled.get(str(parameter.name), context.params.get(str(parameter.name)))
-        if parameter.name in ("as_json", "help") or value is None or value is False:
-            continue
-        flag = parameter.opts[0]
-        if value is True:
-            words.append(flag)
-            continue
-        for item in value if isinstance(value, tuple | list) else (value,):
-            words += [flag, str(item)]
-    return shlex.join(words)

@@ -1,5 +1,6 @@
 """Where the command ``vizcnn`` begins: a Ctrl-C while it is being loaded is told like any other."""
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -11,6 +12,9 @@ TOLD = "interrupted: nothing is left half-written"
 
 def main() -> None:
     """Run the command line."""
+    # Jupyter passes its own on to what it starts, and matplotlib refuses to be imported with one
+    # that it does not know; nothing here is drawn through a backend of the user's
+    os.environ["MPLBACKEND"] = "agg"
     try:
         from vizcnn.cli.main import commands
     except KeyboardInterrupt:

@@ -9,9 +9,15 @@ Example:
 """
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vizcnn.basics.renaming import follow_renaming
 from vizcnn.basics.version import __version__
+
+if not (Path(__path__[0]) / "cli").is_dir():
+    # a checkout without its two links, which only tools need: cli/ and gallery/ lie beside vizcnn/
+    __path__.append(str(Path(__path__[0]).parent))
 
 _HOMES = {
     "Deconvnet": "vizcnn.projection.deconvnet",
@@ -78,6 +84,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    name = follow_renaming(name)
     if name not in _HOMES:
         raise AttributeError(f"module 'vizcnn' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

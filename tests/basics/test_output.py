@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import write_text
 from vizcnn.basics.output import LIST_NAME, write_folder
 
 
@@ -200,3 +201,47 @@ def test_what_a_killed_run_left_is_not_of_others(tmp_path):
     (tmp_path / "out" / ".vizcnn-abc.part").mkdir(parents=True)
     write(tmp_path / "out", index="1")
     assert read(tmp_path / "out") == {"index": "1"}
+
+
+@pytest.mark.parametrize("name", ["p1__a", "p1__deep__a"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_link_in_the_place_of_a_folder_is_not_written_through(tmp_path, name, listed):
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    write(out, index="old", **({name: "old"} if listed else {}))
+    (out / "p1").rename(outside) if listed else outside.mkdir()
+    (out / "p1").symlink_to(outside)
+    (outside / "precious").write_text("mine")
+    before = list_files(tmp_path)
+    with pytest.raises(VizcnnError, match=r"out/p1' is a link, and links .* not followed: remove"):
+        write(out, index="new", **{name: "new"})
+    assert list_files(tmp_path) == before
+    write(out, index="new")
+    assert (out / "index").read_text() == "new"
+    assert (out / "p1").is_symlink()
+    assert (outside / "precious").read_text() == "mine"
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path):
+    out = tmp_path / "out"
+    write(out, index="old", p1__a="old")
+    (tmp_path / "precious").write_text("mine")
+    (out / "index").unlink()
+    (out / "index").symlink_to(tmp_path / "precious")
+    write(out, index="new")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (out / "index").is_symlink()
+    assert read(out) == {"index": "new"}
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_temporary_name_that_is_a_link_is_not_written_through(tmp_path, hard):
+    (tmp_path / "precious").write_text("mine")
+    temporary = tmp_path / ".note.txt.part"
+    if hard:
+        os.link(tmp_path / "precious", temporary)
+    else:
+        temporary.symlink_to(tmp_path / "precious")
+    write_text(tmp_path / "note.txt", "new")
+    assert (tmp_path / "note.txt").read_text() == "new"
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert everything(tmp_path) == ["note.txt", "precious"]

@@ -1,6 +1,7 @@
 """The command line as a user meets it: one clear line, the right status, nothing lost."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 import vizcnn
 from tests.support.command_line import deconv, fail, run
@@ -48,10 +50,21 @@ def test_every_command_explains_itself(words, flag):
             assert parameter.opts[0] in shown
 
 
-def test_readme_names_every_command():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for words in COMMANDS:
-        assert " ".join(words) in readme
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_manual_describes_every_command_with_its_options(words):
+    pages = [page.read_text("utf-8") for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))]
+    naming = [page for page in pages if " ".join(words) in page]
+    assert naming
+    if not (ROOT / "docs" / "commands").is_dir():
+        pytest.skip("the manual has no pages of commands yet")
+    flags = [
+        flag
+        for option in COMMANDS[words].params
+        for flag in (*option.opts, *option.secondary_opts)
+        if flag.startswith("--")
+    ]
+    told = [flag for flag in flags if re.search(rf"{flag}(?![\w-])", "\n".join(naming))]
+    assert told == flags
 
 
 def test_version_and_help_without_a_command():
@@ -187,6 +200,16 @@ def test_a_folder_of_others_is_left_alone(tmp_path, command):
     assert "mine/thesis.txt" in fail(command, "--out", "mine/thesis.txt")
 
 
+def test_a_photos_folder_that_is_a_link_is_not_written_into(tmp_path):
+    deconv("--out", "out")
+    (tmp_path / "out" / "photo-001").rename(tmp_path / "elsewhere")
+    (tmp_path / "out" / "photo-001").symlink_to(tmp_path / "elsewhere")
+    before = list_files(tmp_path / "elsewhere")
+    line = fail("deconv", "--top", 2, "--layer", "conv2", "--out", "out")
+    assert "'out/photo-001' is a link" in line and "choose another --out" in line
+    assert list_files(tmp_path / "elsewhere") == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "words"),
@@ -203,7 +226,7 @@ def test_what_stops_a_run_is_one_line_and_leaves_nothing(
     def stop(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", stop)
+    monkeypatch.setattr(Figure, "savefig", stop)
     assert words in fail("deconv", "--layer", "conv1", status=status)
     assert list(tmp_path.iterdir()) == []
 
@@ -212,6 +235,6 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch):
     def break_down(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vizcnn.pages.deconv.save_figure", break_down)
+    monkeypatch.setattr(Figure, "savefig", break_down)
     result = CliRunner().invoke(commands, ["deconv", "--layer", "conv1"])
     assert isinstance(result.exception, ZeroDivisionError)

@@ -4,13 +4,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.support.command_line import fail, run
+from tests.support.command_line import fail, run, start
 from tests.support.small_zoo import paint_photo
 from vizcnn.mining.index import read_index
 
@@ -117,12 +115,9 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path):
     for number in range(1, 1500):
         os.link(tmp_path / "photos" / "0000.png", tmp_path / "photos" / f"{number:04d}.png")
     command = "-m vizcnn mine --model zfnet --data photos --out index --layer conv1 --workers 2"
-    process = subprocess.Popen(
-        [sys.executable, *command.split()],
+    process = start(
+        *command.split(),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
@@ -138,7 +133,7 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path):
     done = read_index(tmp_path / "index").done
     assert 0 <= done < 1500
     assert errors.splitlines() == [
-        f"stopped at photo {done} of 1500; saved in index: run the same command again to go on",
+        f"stopped at photo {done} of 1500; saved in index: run the same command again to continue",
         "error: interrupted: nothing is left half-written",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "photos"]

@@ -1,26 +1,15 @@
 """The command as a process of its own: what it loads, closed pipes, completion, Ctrl-C."""
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
+import pytest
+
 import vizcnn
+from tests.support.command_line import start
 from tests.support.small_zoo import list_files, paint_photo
-
-
-def start(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
 
 HEAVY = ("torch", "torchvision", "matplotlib", "numpy", "PIL", "captum", "skimage", "jinja2")
 
@@ -49,17 +38,59 @@ def test_python_m_and_a_closed_pipe(tmp_path):
 
 
 def test_completion_is_produced():
-    environment = {**os.environ, "_VIZCNN_COMPLETE": "bash_source"}
-    output, _ = start("-m", "vizcnn", env=environment).communicate(timeout=60)
+    environment = {"_VIZCNN_COMPLETE": "bash_source"}
+    output, _ = start("-m", "vizcnn", environment=environment).communicate(timeout=60)
     assert "_VIZCNN_COMPLETE=bash_complete" in output
     environment = {
-        **os.environ,
         "_VIZCNN_COMPLETE": "bash_complete",
         "COMP_WORDS": "vizcnn deconv --model squ",
         "COMP_CWORD": "3",
     }
-    output, _ = start("-m", "vizcnn", env=environment).communicate(timeout=60)
+    output, _ = start("-m", "vizcnn", environment=environment).communicate(timeout=60)
     assert re.findall(r"\S+,(\S+)", output) == ["squeezenet1_0", "squeezenet1_1"]
+
+
+INLINE = "module://matplotlib_inline.backend_inline"
+"""What Jupyter exports as MPLBACKEND; matplotlib knows it only where IPython is installed."""
+
+
+@pytest.mark.parametrize("backend", [INLINE, "nonsense", "tkagg", ""])
+def test_figures_are_drawn_whatever_backend_the_environment_names(tmp_path, backend):
+    command = "-m vizcnn receptive --model lenet --weights random --out out".split()
+    process = start(*command, cwd=tmp_path, environment={"MPLBACKEND": backend})
+    output, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert output.splitlines()[-1] == "gallery: out/index.html"
+    assert (tmp_path / "out" / "fields.png").is_file()
+
+
+@pytest.mark.parametrize("backend", [INLINE, "tkagg"])
+def test_figures_are_drawn_whatever_backend_the_users_settings_name(tmp_path, backend):
+    (tmp_path / "matplotlibrc").write_text(f"backend: {backend}\nfigure.dpi: 30\n")
+    command = "-m vizcnn receptive --model lenet --weights random --out out".split()
+    process = start(*command, cwd=tmp_path)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[-1] == "gallery: out/index.html"
+    assert "Traceback" not in errors  # matplotlib itself may call the setting a bad one
+
+
+def test_a_library_draws_without_a_backend_and_leaves_the_users(tmp_path):
+    code = (
+        "import sys, matplotlib\n"
+        "matplotlib.rcParams['backend'] = 'svg'\n"
+        "from pathlib import Path\n"
+        "from vizcnn import load\n"
+        "from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery\n"
+        "net = load('lenet', weights='bundled')\n"
+        "from vizcnn.photos.samples import find_sample\n"
+        "make_deconv_gallery(net, [find_sample('coffee')], DeconvSettings(('conv1',)), Path('o'))\n"
+        "assert matplotlib.rcParams['backend'] == 'svg'\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    process = start("-c", code, cwd=tmp_path)
+    assert process.communicate(timeout=60) == ("", "")
+    assert (tmp_path / "o" / "index.html").is_file()
 
 
 def test_ctrl_c_leaves_nothing(tmp_path):
@@ -92,7 +123,7 @@ def test_ctrl_c_while_the_command_is_loaded_is_told_in_one_line():
         "import sys\n"
         "class Stop:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'vizcnn.cli.deconv': raise KeyboardInterrupt\n"
+        "        if name == 'vizcnn.cli.deconv_command': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Stop())\n"
         "from vizcnn.cli.start import main\nmain()"
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 import subprocess
 import sys
 
@@ -13,14 +14,13 @@ from tests.support.command_line import invoke_train
 from tests.support.training_data import make_data
 from vizcnn.basics.errors import DataError, ModelError, WeightsError
 from vizcnn.basics.files import hash_file
-from vizcnn.cli.progress import bar
-from vizcnn.training.loop import TrainingRun
+from vizcnn.cli.reporting import bar
 
 
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch):
     # the setting is for the whole process, here the tests'; it is tested in one of its own
-    monkeypatch.setattr("vizcnn.basics.machine.keep_freed_memory", lambda: True)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("another", ""))
     former = torch.get_num_threads()
     yield
     torch.set_num_threads(former)
@@ -57,23 +57,30 @@ def test_command_trains_and_exports(call, tmp_path):
     assert torch.get_num_threads() == 1
 
 
-def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypatch):
-    take_step = TrainingRun._take_step
+def interrupt_step(patch, number):
+    """Let Ctrl-C meet a training at the beginning of one of its steps, counted from 1."""
+    begun = []
+    zero_grad = torch.optim.Optimizer.zero_grad
 
-    def interrupt(self, pixels, labels):
-        if self.step == 2:
+    def count(optimizer, *arguments, **options):
+        begun.append(optimizer)
+        if len(begun) == number:
             raise KeyboardInterrupt
-        take_step(self, pixels, labels)
+        zero_grad(optimizer, *arguments, **options)
 
-    monkeypatch.setattr(TrainingRun, "_take_step", interrupt)
-    result = call()
+    patch.setattr(torch.optim.Optimizer, "zero_grad", count)
+
+
+def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_step(patch, 3)
+        result = call()
     assert isinstance(result.exception, click.Abort | KeyboardInterrupt)
     assert "stopped at step 2; saved in" in result.stderr
-    assert "run the same command again to go on" in result.stderr
-    monkeypatch.setattr(TrainingRun, "_take_step", take_step)
+    assert "run the same command again to continue" in result.stderr
     again = call()
     assert again.exception is None
-    assert "going on at step 2, epoch 1" in again.stderr
+    assert "continuing at step 2, epoch 1" in again.stderr
     assert (tmp_path / "my out" / "alexnet.safetensors").exists()
 
 
@@ -142,7 +149,9 @@ def test_start_of_other_settings_gets_one_line(call, tmp_path):
 
 
 def test_command_is_imported_without_torch():
-    script = "import sys, vizcnn.cli.train as _; assert not {'torch', 'tqdm'} & set(sys.modules)"
+    script = (
+        "import sys, vizcnn.cli.train_command as _; assert not {'torch', 'tqdm'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -152,10 +161,13 @@ class Terminal(io.StringIO):
 
 
 def test_bar_shows_on_a_terminal_only(monkeypatch):
-    monkeypatch.setattr("vizcnn.cli.progress.DELAY", 0)
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        assert list(bar(iter("abc"), label="read", total=3, unit="photo")) == ["a", "b", "c"]
+        assert list(bar(iter("abc"), label="read", total=3, unit="photo", delay=0)) == [
+            "a",
+            "b",
+            "c",
+        ]
         assert ("read" in stream.getvalue()) is shown
 
 

@@ -1,9 +1,15 @@
-"""Run the command line in this process, on a small net (see the fixture ``small_net``)."""
+"""Run the command line in this process, on a small net (fixture ``small_net``), or as a process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from click.testing import CliRunner
 
+import vizcnn
 from vizcnn.cli.main import commands
-from vizcnn.cli.train import train
+from vizcnn.cli.train_command import train
 
 
 def run(*arguments, status=0):
@@ -32,3 +38,18 @@ def fail(*arguments, status=2) -> str:
 
 def deconv(*arguments, status=0, top=1, layer="conv1"):
     return run("deconv", "--top", top, "--layer", layer, *arguments, status=status)
+
+
+ROOT = str(Path(vizcnn.__file__).parents[1])
+
+
+def start(*arguments, environment=(), **options):
+    """Start Python with the vizcnn that is tested, wherever the process runs."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ROOT, **dict(environment)},
+        **options,
+    )

@@ -38,10 +38,11 @@ def replacing(
         >>> target.read_text()
         'done'
     """
-    # one name, not one per process: what a killed run left is written over by the next
+    # one name, not one per process: what a killed run left is removed by the next
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link of this name would be written through
         yield temporary
         if flush:
             with temporary.open("r+b") as written:

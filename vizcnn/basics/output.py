@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,8 @@ def write_folder(folder: Path) -> Iterator[Path]:
     """Collect files in a temporary folder; move them into place when the block succeeds.
 
     A folder of an earlier run is brought up to date: its own files are replaced or removed, files
-    of others are left alone. On an exception (Ctrl-C too) it stays as it was.
+    of others are left alone. On an exception (Ctrl-C too) it stays as it was. The folder may be a
+    link itself; links in it are not followed, so that nothing outside it is written or removed.
 
     Args:
         folder: Where the files go in the end.
@@ -35,7 +36,8 @@ def write_folder(folder: Path) -> Iterator[Path]:
         The temporary folder to write into.
 
     Raises:
-        VizcnnError: If the folder holds files that vizcnn did not write, or cannot be written.
+        VizcnnError: If the folder holds files that vizcnn did not write, or a link in the place of
+            a folder, or cannot be written.
     """
     with _explain(folder):
         refuse_foreign(folder)
@@ -84,6 +86,25 @@ def refuse_foreign(folder: Path) -> None:
         )
 
 
+def refuse_links(folder: Path, names: Iterable[Path]) -> None:
+    """Make sure that names in a folder of results lead to files in it, through no link.
+
+    Args:
+        folder: The folder of results.
+        names: Relative paths of folders in it, whether they exist or not.
+
+    Raises:
+        VizcnnError: If one is a link, or is behind one.
+    """
+    parts = {part for name in names for part in (name, *name.parents)} - {Path()}
+    for name in sorted(parts):
+        if (folder / name).is_symlink():
+            raise VizcnnError(
+                f"{str(folder / name)!r} is a link, and links in a folder of results are not "
+                "followed: remove it, or choose another --out"
+            )
+
+
 def _make_folders(folder: Path) -> list[Path]:
     """Make a folder and its parents; give those that are new, the innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -103,6 +124,7 @@ def _move_into_place(staging: Path, folder: Path) -> None:
     """Move the new files in and the former ones out; on an exception, all of them back."""
     made = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     former = _read_list(folder)
+    refuse_links(folder, [name.parent for name in made])
     _refuse_collisions(folder, set(made) - set(former))
     made_folders = _make_folders(folder)
     trash = staging / f"former{_SUFFIX}"
@@ -121,7 +143,7 @@ def _move_into_place(staging: Path, folder: Path) -> None:
             os.replace(source, target)
     except BaseException:
         for source, target in reversed(done):
-            if target.exists() and not source.exists():
+            if os.path.lexists(target) and not os.path.lexists(source):
                 os.replace(target, source)
         _prune(folder, made)
         _remove_empty(made_folders)
@@ -152,8 +174,9 @@ def _read_list(folder: Path) -> list[Path]:
 def _is_within(folder: Path, name: Path) -> bool:
     """Tell whether a name stands for a file in a folder: a list may have been tampered with."""
     target = folder / name
-    inside = target.parent.resolve().is_relative_to(folder.resolve())
-    return inside and not target.is_dir() and os.path.lexists(target) and ".." not in name.parts
+    inside = target.parent.resolve().is_relative_to(folder.resolve()) and ".." not in name.parts
+    linked = any((folder / parent).is_symlink() for parent in name.parents[:-1])
+    return inside and not linked and not target.is_dir() and os.path.lexists(target)
 
 
 def _prune(folder: Path, names: list[Path]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import write_text
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.output import refuse_foreign
+from vizcnn.basics.output import refuse_foreign, refuse_links
 from vizcnn.training.checkpoint import describe_changes
 
 WORK_NAME = ".vizcnn-work.part"
@@ -122,11 +122,12 @@ def open_work(folder: Path) -> Iterator[WorkFolder]:
         folder: The output folder.
 
     Raises:
-        VizcnnError: If the output folder holds files of others or cannot be written, or another
-            process is at work in it.
+        VizcnnError: If the output folder holds files of others or cannot be written, a link is in
+            the working folder, or another process is at work in it.
     """
     refuse_foreign(folder)
     path = folder / WORK_NAME
+    refuse_links(folder, [Path(WORK_NAME, "lock")])
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,7 @@ def open_work(folder: Path) -> Iterator[WorkFolder]:
         ) from None
     with _lock(path / "lock"):
         try:
+            refuse_links(path, [held.relative_to(path) for held in path.rglob("*")])
             _remove_leftovers(folder)
             yield WorkFolder(path)
             with hold_interrupts():
@@ -151,7 +153,9 @@ def _lock(file: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    with file.open("w") as handle:
+    # neither emptied nor followed, should it have become a link since it was looked at
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with open(file, "r+", opener=lambda path, _: os.open(path, flags, 0o666)) as handle:
         try:
             # not flock, which processes that read photos would hold on to after a kill
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""``vizcnn models``: the nets, their layers and where their weights come from."""
+"""``vizcnn models`` and ``weights``: the nets, and where their weights come from."""
 
 import json
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import NetName, json_option
+from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
     from vizcnn.zoo.listing import ModelRow, SourceRow
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the nets, their weights and layers.")
 @click.argument("names", type=NetName(), nargs=-1, metavar="[NET]...")
-@click.option("--layers", is_flag=True, help="List the layers too.")
+@click.option("--layers", is_flag=True, help="Also list the layers.")
 @json_option
 def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
-    """List the nets: weights, accuracies, what is at hand; with NET also its layers."""
+    """List the nets with their weights and accuracies; with NET, also its layers."""
     from vizcnn.zoo.listing import list_models
 
     rows = list_models(layers=layers or as_json or bool(names), names=names)
@@ -26,6 +27,39 @@ def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
     for row in rows:
         click.echo("\n".join(_describe(row)))
     click.echo("\n* at hand; the others: vizcnn weights fetch NET. Random weights need no file.")
+
+
+@click.group()
+def weights() -> None:
+    """Download ImageNet weights into the cache folder."""
+
+
+@weights.command(short_help="Download the ImageNet weights of nets.")
+@click.argument("names", type=NetName(), nargs=-1, required=True, metavar="NET...")
+@click.option(
+    "--source", help="Where from: torchvision, onnx-zoo, or a label from `vizcnn models`."
+)
+@json_option
+def fetch(names: tuple[str, ...], source: str | None, as_json: bool) -> None:
+    """Download the ImageNet weights of nets; broken downloads resume, files are verified."""
+    from vizcnn.zoo.fetch import fetch_weights
+
+    paths = {name: str(fetch_weights(name, source, progress=bar)) for name in names}
+    if as_json:
+        click.echo(json.dumps(paths))
+        return
+    for name, path in paths.items():
+        click.echo(f"{name}: {path}")
+
+
+@weights.command(short_help="Print the cache folder.")
+@json_option
+def where(as_json: bool) -> None:
+    """Print the cache folder (set it with the environment variable VIZCNN_CACHE)."""
+    from vizcnn.zoo.cache import cache_folder
+
+    folder = str(cache_folder())
+    click.echo(json.dumps({"cache": folder}) if as_json else folder)
 
 
 def _describe(row: "ModelRow") -> list[str]:

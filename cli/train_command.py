@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.progress import bar
-from vizcnn.cli.report import list_left_out
+from vizcnn.cli.options import device_option
+from vizcnn.cli.reporting import bar, list_failures
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -48,19 +48,19 @@ def _say(value: object) -> str:
     metavar="NAME",
     help="Net to train: alexnet, alexnet-7x7, zfnet or lenet.",
 )
-@click.option("--variant", metavar="FORM", help="Form of the net, such as lenet's classic.")
+@click.option("--variant", metavar="FORM", help="Variant of the net, such as lenet's classic.")
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder with train/ and val/, each with a folder of photos per class; or digits: those "
-    "that scikit-learn ships, written to OUT/digits first, unless a folder has that name.",
+    help="Folder with train/ and val/, each with a folder of photos per class; or digits: "
+    "scikit-learn's, written to OUT/digits first, unless there is a folder of that name.",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for checkpoint, weights and model card; a checkpoint there is gone on from.",
+    help="Folder for checkpoint, weights and model card; a checkpoint there is continued.",
 )
 @click.option(
     "--epochs",
@@ -78,20 +78,20 @@ def _say(value: object) -> str:
     "--batch",
     type=click.IntRange(1),
     show_default=_usual("batch"),
-    help="Photos in a step.",
+    help="Photos per step.",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
     show_default=_usual("learning_rate"),
-    help="Peak of the schedule (warm-up, then half a cosine).",
+    help="Peak learning rate (warm-up, then half a cosine).",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=DEFAULTS.seed,
     show_default=True,
-    help="Seed of weights, order, augmentation and dropout.",
+    help="Seed for weights, order, augmentation and dropout.",
 )
 @click.option(
     "--hidden",
@@ -109,8 +109,8 @@ def _say(value: object) -> str:
     "--start",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Trained weights to begin with, of the same net and classes (a .safetensors that vizcnn "
-    "wrote); default: random ones.",
+    help="Trained weights to start from, of the same net and classes (a .safetensors that vizcnn "
+    "wrote).  [default: random weights]",
 )
 @click.option("--clip-first-layer", is_flag=True, help="Clip conv1's filters to an RMS of 0.1.")
 @click.option(
@@ -119,9 +119,11 @@ def _say(value: object) -> str:
     show_default=_usual("mixed_precision"),
     help="Compute in bfloat16 where that is safe.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
-@click.option("--data-name", help="Name of the photos for the model card; default: the folder's.")
+@device_option
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+@click.option(
+    "--data-name", help="Name of the data set in the model card.  [default: the folder's name]"
+)
 @click.option("--licence", help="Licence of the photos, for the model card.")
 @click.option("--note", help="A remark for the model card.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
@@ -139,7 +141,8 @@ def train(
 ) -> None:
     """Train AlexNet, ZFNet or LeNet-5 on your photos, and write weights and a model card.
 
-    Run the same command again to go on after a break: nothing is lost but the last minutes.
+    After an interruption, run the same command again to continue: at most the last minutes are
+    lost.
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import prepare_cpu
@@ -155,7 +158,7 @@ def train(
     recipe, begin = _find_start(start, recipe, photos.classes, path)
     run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
     run.load_photos(bar)
-    list_left_out(photos.unreadable + validation.unreadable)
+    list_failures(photos.unreadable + validation.unreadable)
     _run_or_save(run, as_json)
     told = {"name": data_name, "licence": licence, "note": note}
     source = replace(source, **{name: text for name, text in told.items() if text is not None})
@@ -196,13 +199,13 @@ def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
     if len(run.history) >= run.recipe.epochs:
         click.echo(f"already trained: {len(run.history)} epochs", err=True)
     elif run.step:
-        click.echo(f"going on at step {run.step}, epoch {len(run.history) + 1}", err=True)
+        click.echo(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
     try:
         run.run(bar, lambda record: click.echo(_describe_epoch(record, run.recipe.epochs, as_json)))
     except KeyboardInterrupt:
         click.echo(
             f"\nstopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
-            "run the same command again to go on",
+            "run the same command again to continue",
             err=True,
         )
         raise

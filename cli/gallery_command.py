@@ -6,59 +6,46 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.cores import SharingCommand
 from vizcnn.cli.options import (
     PASSES_OVER,
-    device_option,
-    json_option,
+    SharingCommand,
+    data_option,
+    find_data,
     layers_option,
-    load_model,
     method_option,
-    model_option,
     normalisation_option,
-    out_option,
     per_photo_option,
-    quote_command,
-    seed_option,
     unruled_option,
-    weights_option,
     workers_option,
 )
-from vizcnn.cli.progress import bar
-from vizcnn.cli.report import SOME_FAILED, list_left_out, report_gallery
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
     from vizcnn.gallery.top_manifest import TopManifest
 
 
-@click.command(
+@page_command(
+    out="MODEL-gallery",
+    figures=None,
     cls=SharingCommand,
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
-@model_option
-@weights_option
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(),
-    help="Folder of photos, with all folders in it; may be repeated.  [default: patches of the "
-    "photos that scikit-image ships]",
-)
+@data_option
 @layers_option
 @click.option(
     "--unit",
     "units",
     type=int,
     multiple=True,
-    help="Unit number; may be repeated.  [default: every unit]",
+    help="Number of a unit; may be repeated.  [default: every unit]",
 )
 @click.option(
     "--top",
     type=click.IntRange(1, 100),
     default=9,
     show_default=True,
-    help="How many of the strongest places per unit.",
+    help="How many of the strongest places to show per unit.",
 )
 @per_photo_option
 @method_option
@@ -68,38 +55,31 @@ if TYPE_CHECKING:
     type=click.Choice(["unit", "shared"]),
     default="unit",
     show_default=True,
-    help="Contrast: each projection's own, or one for all places of a unit.",
+    help="Contrast: stretched for each projection, or shared by all places of a unit.",
 )
 @normalisation_option
 @unruled_option
 @click.option(
     "--index",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Strongest places of these photos that `vizcnn mine` or an earlier gallery found "
-    "(strongest.safetensors): spares the mining.",
+    help="Index of these photos that `vizcnn mine` or an earlier gallery made "
+    "(strongest.safetensors), so that they need not be mined again.",
 )
 @click.option(
     "--poster",
     is_flag=True,
-    help="Draw each layer as a slide too (PDF, SVG and PNG), as Figure 2 of Zeiler & Fergus: some "
-    "units, drawn by --seed.",
+    help="Also draw each layer as a slide (PDF, SVG and PNG) like Figure 2 of Zeiler & Fergus, of "
+    "units that --seed picks at random.",
 )
 @click.option(
     "--poster-units",
     type=click.IntRange(1),
-    help="How many units.  [default: 20, of small receptive fields 48]",
+    help="How many units on a slide.  [default: 20, or 48 with small receptive fields]",
 )
 @workers_option
-@device_option
-@out_option("vizcnn-out/MODEL-gallery")
-@seed_option
-@json_option
-@click.pass_context
 def gallery(
-    context: click.Context,
+    page: Page,
     /,
-    model: str,
-    weights: str,
     data: tuple[str, ...],
     layers: tuple[str, ...],
     units: tuple[int, ...],
@@ -113,16 +93,12 @@ def gallery(
     poster: bool,
     poster_units: int | None,
     workers: int | None,
-    device: str,
-    out: Path | None,
-    seed: int,
-    as_json: bool,
 ) -> None:
     """Show what excites every unit of whole layers, over folders of photos.
 
-    One pass over the photos finds each unit's strongest places; the unit is projected back from
-    each. The site has a page per layer and per unit. A run that was ended goes on when the same
-    command is given again.
+    One pass over the photos finds the places where each unit responds most strongly, and each is
+    projected back to pixels. The site has a page for each layer and each unit. After an
+    interruption, run the same command again to continue.
     """
     from vizcnn.basics.machine import prepare_cpu
     from vizcnn.mining.photo_sets import FolderPhotos, SamplePatches
@@ -131,11 +107,10 @@ def gallery(
     from vizcnn.pages.layers.work_folder import INDEX_NAME
     from vizcnn.recording.layers import list_stages, select_layers
 
-    if "" in data:  # for Path, that is the current folder
-        raise click.UsageError("--data is empty: give a folder of photos", context)
+    paths = find_data(page.context, data)
     prepare_cpu()
     started = time.monotonic()
-    net = load_model(model, weights, device, seed)
+    (net,) = page.load()
     wanted = layers or (list_stages(net),)
     settings = TopSettings(
         layers=select_layers(net, wanted),
@@ -148,40 +123,33 @@ def gallery(
         unruled=unruled,  # type: ignore[arg-type]
         poster=poster,
         poster_units=poster_units,
-        seed=seed,
+        seed=page.seed,
         workers=workers,
     )
-    folder = out or Path("vizcnn-out") / f"{model}-gallery"
-    paths = [Path(path) for path in data]
     photos = FolderPhotos(paths, net.preprocessing) if paths else SamplePatches(net.preprocessing)
 
     def repeat_unit(layer: str, unit: int) -> str:
-        alone = folder.with_name(f"{folder.name}-{layer.replace('/', '-')}-{unit}")
-        mined = index or folder / INDEX_NAME
-        return quote_command(
-            context, layers=(layer,), units=(unit,), index=mined, out=alone, poster=False
-        )
+        alone = page.folder.with_name(f"{page.folder.name}-{layer.replace('/', '-')}-{unit}")
+        mined = index or page.folder / INDEX_NAME
+        return page.quote(layers=(layer,), units=(unit,), index=mined, out=alone, poster=False)
 
     try:
         manifest = make_top_gallery(
             net,
             photos,
             settings,
-            folder,
+            page.folder,
             index=index,
-            command=quote_command(context, layers=wanted, out=folder),
+            command=page.quote(layers=wanted),
             unit_command=repeat_unit,
             progress=bar,
             notice=lambda line: click.echo(line, err=True),
         )
     except KeyboardInterrupt:
-        click.echo("stopped: run the same command again to go on from here", err=True)
+        click.echo("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
-    report_gallery(manifest, folder, summary, as_json)
-    list_left_out([failure.error for failure in manifest.data.failures])
-    if manifest.data.failures:
-        context.exit(SOME_FAILED)
+    page.report(manifest, summary, [failure.error for failure in manifest.data.failures])
 
 
 def summarise(manifest: "TopManifest", seconds: float) -> str:

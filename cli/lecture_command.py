@@ -2,135 +2,122 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from vizcnn.cli.options import (
-    complete_names_and_files,
-    device_option,
-    json_option,
-    out_option,
-    quote_command,
-    refuse_empty,
-)
-from vizcnn.cli.progress import bar
-from vizcnn.cli.report import SOME_FAILED, report_gallery
+from vizcnn.cli.options import complete_names_and_files, refuse_empty
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims.record import Claim
 
-DEFAULT_PHOTO = "motorcycle"
-DEFAULT_OUT = Path("vizcnn-out/lecture")
+
+def figure_options(command: Any) -> Any:
+    """Declare the formats of figures, and their style."""
+    style = click.option(
+        "--style",
+        type=click.Choice(["slides", "paper"]),
+        default="slides",
+        show_default=True,
+        help="Figures for slides, or half as large for a paper.",
+    )
+    formats = click.option(
+        "--format",
+        "formats",
+        type=click.Choice(["png", "svg", "pdf"]),
+        multiple=True,
+        default=("png", "svg", "pdf"),
+        show_default=True,
+        help="File format of the figures; may be repeated.",
+    )
+    return style(formats(command))
 
 
-@click.command(short_help="Make the figures, tables and checked claims of a CNN lecture.")
+@page_command(
+    out="lecture",
+    nets=None,
+    figures=figure_options,
+    seed=click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="Seed for everything random: crops, colours, masks, initial weights of trainings.",
+    ),
+    short_help="Make the figures, tables and checked claims of a CNN lecture.",
+)
 @click.option(
     "--only",
     multiple=True,
     metavar="PART",
-    help="A section (overview, lenet, alexnet, zfnet, vgg, googlenet, resnet, claims) or an "
-    "exhibit, such as vgg-memory or 'resnet-*'; several with commas, or repeated.  "
-    "[default: everything]",
+    help="Section (overview, lenet, alexnet, zfnet, vgg, googlenet, resnet, claims) or exhibit, "
+    "such as vgg-memory or 'resnet-*'; several with commas, or repeated.  [default: everything]",
 )
 @click.option(
     "--claims",
     "only_claims",
     is_flag=True,
-    help="Print the lecture's numeric claims with their verdicts, and write nothing; with --only, "
+    help="Print the lecture's numeric claims with their verdicts and write nothing; with --only, "
     "those of some sections.",
 )
 @click.option(
     "--image",
-    default=DEFAULT_PHOTO,
+    default="motorcycle",
     show_default=True,
     metavar="PHOTO",
     shell_complete=complete_names_and_files(SAMPLES),
-    help="The photo that nets look at: a file, or a sample's name.",
+    help="Photo that the nets look at: a file, or name of a sample photo.",
 )
 @click.option(
     "--weights",
     type=click.Choice(["auto", "bundled", "imagenet", "random"]),
     default="auto",
     show_default=True,
-    help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if fetched, "
-    "else bundled.",
+    help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if "
+    "downloaded, otherwise bundled.",
 )
-@device_option
-@out_option(str(DEFAULT_OUT))
-@click.option(
-    "--format",
-    "formats",
-    type=click.Choice(["png", "svg", "pdf"]),
-    multiple=True,
-    default=("png", "svg", "pdf"),
-    show_default=True,
-    help="Formats of the figures; may be repeated.",
-)
-@click.option(
-    "--style",
-    type=click.Choice(["slides", "paper"]),
-    default="slides",
-    show_default=True,
-    help="Figures for slides, or half as large for a paper.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of all that is drawn at random: crops, colours, masks, starts of trainings.",
-)
-@json_option
-@click.pass_context
 def lecture(
-    context: click.Context,
+    page: Page,
     /,
     only: tuple[str, ...],
     only_claims: bool,
     image: str,
     weights: str,
-    device: str,
-    out: Path | None,
     formats: tuple[str, ...],
     style: str,
-    seed: int,
-    as_json: bool,
 ) -> None:
     """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
 
-    All of them are computed from the nets, light and dark, with a page that goes through the
-    lecture, and its numeric claims checked one by one. A lecture that was in the folder before is
+    Everything is computed from the nets, light and dark, with a page that walks through the
+    lecture and checks its numeric claims one by one. A lecture that is in the folder already is
     replaced: give parts of it (--only) a folder of their own.
     """
     if only_claims:
-        _refuse_idle_options(context)
-        _print_claims(only, as_json)
+        _refuse_idle_options(page.context)
+        _print_claims(only, page.as_json)
         return
     from vizcnn.basics.devices import choose_device
     from vizcnn.lecture.run import LectureSettings, make_lecture
     from vizcnn.lecture.studio import Studio
     from vizcnn.photos.samples import find_sample
 
-    refuse_empty(context, "--image", image)
+    refuse_empty(page.context, "--image", image)
     photo = find_sample(image) or Path(image)
     source = None if weights == "random" else weights
-    studio = Studio(photo, str(choose_device(device)), seed, source, bar)
+    studio = Studio(photo, str(choose_device(page.device)), page.seed, source, bar)
     settings = LectureSettings(
         only=only,
         formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
         style=style,  # type: ignore[arg-type]
     )
-    folder = out or DEFAULT_OUT
-    manifest = make_lecture(folder, studio, settings, quote_command(context, out=folder))
+    manifest = make_lecture(page.folder, studio, settings, page.quote())
     made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.sections)
-    report_gallery(manifest, folder, f"figures and tables: {made}", as_json)
-    for failure in manifest.failures:
-        click.echo(f"could not be made: {failure.source}: {failure.error}", err=True)
-    if manifest.failures:
-        context.exit(SOME_FAILED)
+    failures = [f"{failure.source}: {failure.error}" for failure in manifest.failures]
+    page.report(manifest, f"figures and tables: {made}", failures, failed="could not be made")
 
 
 def _refuse_idle_options(context: click.Context) -> None:

@@ -1,4 +1,4 @@
-"""``vizcnn mine``: photos -> an index of every unit's strongest places."""
+"""``vizcnn mine`` and ``merge``: photos -> an index of every unit's strongest places."""
 
 import json
 import shlex
@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.cores import SharingCommand
 from vizcnn.cli.options import (
+    SharingCommand,
+    data_option,
     device_option,
+    find_data,
     json_option,
+    layers_option,
     load_model,
     model_option,
+    per_photo_option,
     seed_option,
     weights_option,
+    workers_option,
 )
-from vizcnn.cli.progress import bar
-from vizcnn.cli.report import SOME_FAILED, list_left_out
+from vizcnn.cli.reporting import bar, end_with_failures
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -28,52 +32,31 @@ if TYPE_CHECKING:
 @click.command(cls=SharingCommand)
 @model_option
 @weights_option
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Folder of photos, with those in the folders in it; may be repeated.  "
-    "[default: patches of scikit-image's photos]",
-)
+@data_option
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The index, such as strongest.safetensors; one that is there is gone on with.",
+    help="Index file to write, such as strongest.safetensors; an unfinished one is continued.",
 )
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    help="Layer, list (conv1,conv3) or range (conv1..conv5); may be repeated.  "
-    "[default: conv1..conv5, as far as the net has them]",
-)
+@layers_option
 @click.option(
     "--top",
     type=click.IntRange(1),
     default=9,
     show_default=True,
-    help="How many places to keep per unit.",
+    help="How many of the strongest places to keep per unit.",
 )
-@click.option(
-    "--per-photo",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many of them may be of one photo.",
-)
+@per_photo_option
 @click.option(
     "--part",
     default="1/1",
     show_default=True,
     metavar="K/N",
-    help="Mine every N-th photo from the K-th on, one part per machine; vizcnn merge joins them.",
+    help="Mine only every N-th photo, from the K-th on, as one part per machine; `vizcnn merge` "
+    "joins the parts.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    help="Processes that read photos; changes nothing in the result.  [default: by the machine]",
-)
+@workers_option
 @device_option
 @seed_option
 @json_option
@@ -83,7 +66,7 @@ def mine(
     /,
     model: str,
     weights: str,
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
     out: Path,
     layers: tuple[str, ...],
     top: int,
@@ -94,16 +77,17 @@ def mine(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find the photos and places where each unit is strongest.
+    """Find the photos and places where each unit responds most strongly.
 
-    One pass over any number of photos. Run the same command again to go on after a break: the
-    index becomes the same to the last byte.
+    This takes one pass over any number of photos. After an interruption, run the same command
+    again to continue; the index becomes the same to the last byte.
     """
     from vizcnn.basics.machine import prepare_cpu
     from vizcnn.mining.photo_sets import choose_part, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
+    folders = find_data(context, data)
     prepare_cpu()
     net = load_model(model, weights, device, seed)
     settings = MiningSettings(
@@ -112,15 +96,45 @@ def mine(
         per_photo=per_photo,
         workers=workers,
     )
-    photos = choose_part(open_photos(data, net.preprocessing), part)
+    photos = choose_part(open_photos(folders, net.preprocessing), part)
     run = MiningRun(net, photos, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
     rate = (run.index.done - before) / (time.monotonic() - began)
     report_index(run.index, out, as_json, rate if before < run.index.done else None)
-    list_left_out([why for _, why in run.index.failures])
-    if run.index.failures:
-        context.exit(SOME_FAILED)
+    end_with_failures(context, [why for _, why in run.index.failures])
+
+
+@click.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="INDEX...",
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Index file to write; an index that is there already is replaced.",
+)
+@json_option
+@click.pass_context
+def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Join indexes of different photos, as several machines have mined them.
+
+    The joint index is the same, to the last byte, as that of one run over all the photos.
+    """
+    from vizcnn.mining.index import read_index, write_index
+    from vizcnn.mining.ranking import merge_indexes
+
+    index = merge_indexes([read_index(file) for file in files], [repr(str(file)) for file in files])
+    if out.exists():
+        read_index(out)  # nothing else is written over
+    write_index(index, out)
+    report_index(index, out, as_json)
+    end_with_failures(context, [why for _, why in index.failures])
 
 
 def _run_or_save(run: "MiningRun") -> None:
@@ -128,13 +142,14 @@ def _run_or_save(run: "MiningRun") -> None:
     if run.index.complete:
         click.echo(f"already complete: {count} photos", err=True)
     elif run.index.done:
-        click.echo(f"going on at photo {run.index.done + 1} of {count}", err=True)
+        click.echo(f"continuing at photo {run.index.done + 1} of {count}", err=True)
     try:
         run.run(bar)
     except KeyboardInterrupt:
         click.echo(
             f"stopped at photo {run.index.done} of {count}; saved in "
-            f"{shlex.quote(click.format_filename(run.file))}: run the same command again to go on",
+            f"{shlex.quote(click.format_filename(run.file))}: run the same command again to "
+            "continue",
             err=True,
         )
         raise

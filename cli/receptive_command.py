@@ -1,0 +1,105 @@
+"""``vizcnn receptive``: what units can see, as a table and as boxes on a photo."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import complete_names_and_files, find_given_photos
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.photos.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from vizcnn.gallery.receptive_manifest import ReceptiveLayer
+
+HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
+
+
+@page_command(
+    out="MODEL-receptive",
+    weights=click.option(
+        "--weights",
+        default="random",
+        show_default=True,
+        metavar="SOURCE",
+        help="As for the other commands: receptive fields do not depend on weights, but some files "
+        "hold another variant of the net.",
+    ),
+    seed=None,
+    short_help="Measure and draw receptive fields.",
+)
+@click.option(
+    "--image",
+    default="chelsea",
+    show_default=True,
+    metavar="PHOTO",
+    shell_complete=complete_names_and_files(SAMPLES),
+    help=f"Photo, or name of a sample photo ({', '.join(SAMPLES)}).",
+)
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    help="Layer, list of layers (conv1,conv3) or range (conv1..conv5); may be repeated.  [default: "
+    "all in the table, conv1..conv5 on the photo]",
+)
+@click.option(
+    "--position",
+    default="middle",
+    show_default=True,
+    metavar="PLACE",
+    help="Unit to draw: ROW,COLUMN in the feature map of the deepest layer, or middle.",
+)
+def receptive(page: Page, /, image: str, layers: tuple[str, ...], position: str) -> None:
+    """Measure exactly what the units of a net can see, and draw it on a photo.
+
+    For each layer: the size of the receptive field before the edge of the image cuts it, the
+    stride from unit to unit, where the first field begins, and the share of the image that the
+    middle unit sees.
+    """
+    from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery, parse_unit
+    from vizcnn.recording.layers import select_layers
+
+    unit = parse_unit(position)
+    photos = find_given_photos(page.context, "--image", (image,))
+    if len(photos) > 1:
+        raise click.UsageError(
+            f"--image {image!r} holds {len(photos)} photos: give one", page.context
+        )
+    (net,) = page.load()
+    settings = ReceptiveSettings(
+        layers=select_layers(net, layers),
+        position=unit,
+        figure_format=page.figure_format,
+    )
+    manifest = make_receptive_gallery(net, photos[0], page.folder, settings, page.quote())
+    page.report(manifest, "\n".join(lay_out_table(manifest.layers)))
+
+
+def lay_out_table(layers: "tuple[ReceptiveLayer, ...]") -> list[str]:
+    """Lay layers out as lines of text in columns."""
+    rows = [HEADS, *map(_write_row, layers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def _write_row(layer: "ReceptiveLayer") -> tuple[str, ...]:
+    share = "< 0.1%" if layer.share < 0.001 else f"{layer.share:.1%}"
+    return (
+        layer.name,
+        str(layer.maps),
+        _write_size(layer.map_size) if layer.map_size else "-",
+        _write_size(layer.size) + ("" if layer.exact else " at most"),
+        _write_size(layer.stride) if layer.stride else "-",
+        f"{layer.offset[0]},{layer.offset[1]}",
+        "all" if layer.sees_all else share,
+    )
+
+
+def _write_size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

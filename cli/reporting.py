@@ -1,0 +1,74 @@
+"""What commands say on standard error: progress, and what could not be used."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import click
+
+T = TypeVar("T")
+
+SOME_FAILED = 2
+"""Exit status when some photos could not be used."""
+
+SHOWN_FAILURES = 20
+"""Unusable photos that are named, one line each."""
+
+
+def bar(
+    items: Iterable[T],
+    *,
+    label: str,
+    total: int | None = None,
+    unit: str = "it",
+    initial: int = 0,
+    delay: float = 0.5,
+) -> Iterator[T]:
+    """Show on standard error how far an iteration is, on a terminal only.
+
+    Args:
+        items: What is iterated over.
+        label: What is done.
+        total: Number of items.
+        unit: What one is called.
+        initial: How many were done before.
+        delay: Seconds before the bar appears: what is short shows none.
+    """
+    from tqdm import tqdm  # costs a part of the 0.2 s that --help may take
+
+    return iter(
+        tqdm(
+            items,
+            desc=label,
+            total=total,
+            unit=unit,
+            initial=initial,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            delay=delay,
+            leave=False,
+            dynamic_ncols=True,
+        )
+    )
+
+
+def list_failures(failures: Sequence[str], what: str = "left out") -> None:
+    """Say on standard error which photos could not be used, or what else failed.
+
+    Args:
+        failures: Why, a line for each.
+        what: What happened to them.
+    """
+    for failure in failures[:SHOWN_FAILURES]:
+        click.echo(f"{what}: {failure}", err=True)
+    if len(failures) > SHOWN_FAILURES:
+        click.echo(f"{what}: {len(failures) - SHOWN_FAILURES} more", err=True)
+
+
+def end_with_failures(
+    context: click.Context, failures: Sequence[str], what: str = "left out"
+) -> None:
+    """Say what failed, and end the command with a status of its own if anything did."""
+    list_failures(failures, what)
+    if failures:
+        context.exit(SOME_FAILED)
