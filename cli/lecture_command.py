@@ -13,7 +13,7 @@ from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from vizcnn.lecture.claims.record import Claim
+    from vizcnn.lecture.claims import Claim
 
 
 def figure_options(command: Any) -> Any:
@@ -136,7 +136,7 @@ def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
     """Print claims: as JSON, or a line each with what does not hold told below."""
     from dataclasses import asdict
 
-    from vizcnn.lecture.claim_listing import choose_claims, say_verdicts
+    from vizcnn.lecture.claims import choose_claims, say_verdicts
 
     claims = choose_claims(only)
     if as_json:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.basics.files import write_text
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.drawing.words import show_number, show_percent
+from vizcnn.drawing.words import percent, show_number
 from vizcnn.gallery.aliasing_manifest import AliasingManifest
 from vizcnn.gallery.deconv_manifest import DeconvManifest, PhotoSection
 from vizcnn.gallery.filter_manifest import FilterManifest
@@ -160,7 +160,7 @@ def make_environment() -> Environment:
         "facts": list_facts,
         "link": link_file,
         "number": show_number,
-        "percent": show_percent,
+        "percent": percent,
         "pixels": lambda size: f"{size[0]}\u00a0×\u00a0{size[1]}\u00a0px",
         "setting": show_setting,
         "shown": is_shown,
@@ -191,8 +191,8 @@ def list_facts(weights: Weights) -> dict[str, str]:
     facts = {
         "weights from": weights.source,
         "trained on": weights.data,
-        "top-1": "" if weights.top1 is None else show_percent(weights.top1),
-        "top-5": "" if weights.top5 is None else show_percent(weights.top5),
+        "top-1": "" if weights.top1 is None else percent(weights.top1),
+        "top-5": "" if weights.top5 is None else percent(weights.top5),
         "licence of the weights": weights.licence,
         "sha256 of the weights": weights.sha256 or "",
     }

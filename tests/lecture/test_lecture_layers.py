@@ -10,8 +10,6 @@ from torch.nn import functional as F
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.lecture.comparison import compare_nets
-from vizcnn.lecture.googlenet_table import make_googlenet_table, measure_stages
-from vizcnn.lecture.layer_tables import MOST_ROWS, make_layer_table, make_slide_table
 from vizcnn.lecture.nets import (
     NETS,
     build_net,
@@ -23,6 +21,13 @@ from vizcnn.lecture.nets import (
 )
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
+from vizcnn.lecture.tables import (
+    MOST_ROWS,
+    make_googlenet_table,
+    make_layer_table,
+    make_slide_table,
+    measure_stages,
+)
 from vizcnn.recording.layer_rows import trace_layers
 
 MODULES = {"Conv2d": "conv", "Linear": "fc", "MaxPool2d": "max pool", "BatchNorm2d": "batch norm"}

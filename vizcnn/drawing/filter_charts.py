@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, show_plainly
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
@@ -120,7 +121,7 @@ def _draw_shares(sheet: Sheet, nets: Sequence[ChartedNet], unit: str, top: float
         above = top + 0.62 + index * BAR_STEP
         style = {"ha": "right", "va": "center"}
         sheet.write(title, left - 0.16, above + BAR / 2, 11, room=names - 0.1, **style)
-        sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color="#444444")
+        sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color=tone("#444444"))
         _draw_bar(sheet.add_axes(left, above, width, BAR), shares[index])
         if index < len(nets) > 1:
             _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), COLOURS[index % 9])
@@ -157,7 +158,9 @@ def _draw_bar(axes: Axes, shares: Sequence[float]) -> None:
     for share, colour, ink in zip(shares, BAND_COLOURS, BAND_INK, strict=True):
         axes.barh(0.5, share, height=1.0, left=start, color=colour, linewidth=0)
         if share >= LEAST_WRITTEN:
-            number = axes.text(start + share / 2, 0.47, f"{share:.0%}", color=ink, fontsize=10)
+            number = axes.text(
+                start + share / 2, 0.47, f"{share:.0%}", color=ink, fontsize=letter_size(10)
+            )
             number.set(ha="center", va="center")
         start += share
 
@@ -185,7 +188,7 @@ def _prepare(axes: Axes, highest: float) -> None:
         axes.axhspan(low, high, color=colour, alpha=0.28, linewidth=0)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=9.5)
+    axes.tick_params(labelsize=letter_size(9.5))
 
 
 def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
@@ -200,21 +203,23 @@ def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
             color=COLOURS[index % len(COLOURS)],
             marker=MARKERS[index % len(MARKERS)],
             clip_on=False,
-            s=30,
+            s=points(points(30)),  # an area
             alpha=0.75,
-            linewidth=0.5,
-            edgecolor="white",
+            linewidth=points(0.5),
+            edgecolor=tone("white"),
         )
     first, last = BESIDE
     axes.set_xlim(-6, last + 4)
     middle = (first + last) / 2
     axes.set_xticks([0, 45, 90, 135, 180, middle], ["0°", "45°", "90°", "135°", "180°", "none"])
-    axes.axvline(first - 6, color="#777777", linewidth=0.8)
-    axes.set_xlabel("orientation of the bars (0°: horizontal, 90°: vertical)", fontsize=9.5)
-    axes.set_ylabel(f"peak frequency ({unit})", fontsize=9.5)
+    axes.axvline(first - 6, color=tone("#777777"), linewidth=points(0.8))
+    axes.set_xlabel(
+        "orientation of the bars (0°: horizontal, 90°: vertical)", fontsize=letter_size(9.5)
+    )
+    axes.set_ylabel(f"peak frequency ({unit})", fontsize=letter_size(9.5))
     if len(nets) > 1:
         shapes, names = axes.collections, [net.name for net in nets]
-        style = {"fontsize": 9, "framealpha": 0.85, "borderpad": 0.4}
+        style = {"fontsize": letter_size(9), "framealpha": 0.85, "borderpad": 0.4}
         legend = axes.legend(list(shapes), names, loc="upper left", **style)
         for text in legend.get_texts():
             text.set_text(show_plainly(text.get_text()))
@@ -242,7 +247,7 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
             orientation="horizontal",
             histtype="stepfilled" if len(nets) == 1 else "step",
             color=colour,
-            linewidth=1.8,
+            linewidth=points(1.8),
             alpha=0.9,
         )
         most = max(most, float(np.max(counts)))
@@ -250,4 +255,4 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     ticks = MaxNLocator(5, integer=True).tick_values(0, most)
     axes.set_xticks([tick for tick in ticks if 0 <= tick <= axes.get_xlim()[1]])
     axes.tick_params(labelleft=False)
-    axes.set_xlabel("filters", fontsize=9.5)
+    axes.set_xlabel("filters", fontsize=letter_size(9.5))

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style, scale_letters
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, points, scale_letters, tone
 from vizcnn.drawing.tiles import grid_columns, lay_out_grid
 from vizcnn.measures.filter_numbers import FilterNumbers
 from vizcnn.photos.pixels import Array
@@ -283,15 +284,15 @@ def _draw_grid(sheet: Sheet, grid: _Grid, left: float, top: float) -> None:
         here = left + column * (grid.tile + grid.gap)
         below = top + row * grid.step + grid.label
         if panel.labels:
-            style = {"va": "bottom", "color": "#333333"}
+            style = {"va": "bottom", "color": tone("#333333")}
             label = panel.labels[index]
             sheet.write(label, here, below - 0.02, LABEL_SIZE, room=grid.tile, **style)
         axes = _show(sheet, image, here, below, grid.tile)
         if panel.blocks:  # white weights at the edge would run out into the page
             frame: dict[str, Any] = {
                 "fill": False,
-                "edgecolor": "#999999",
-                "linewidth": 0.6,
+                "edgecolor": tone("#999999"),
+                "linewidth": points(0.6),
                 "clip_on": False,
             }
             axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **frame))
