@@ -23,7 +23,7 @@ from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
-    from vizcnn.pages.layers.site import LayersResults
+    from vizcnn.pages.layers.site_pages import LayersResults
 
 
 @page_command(

@@ -12,7 +12,7 @@ from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files
 from tests.support.top_runs import write_noise, write_photos
 from vizcnn.gallery.manifest import Manifest, read_manifest
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 
 pytestmark = pytest.mark.usefixtures("small_net", "one_thread")
 

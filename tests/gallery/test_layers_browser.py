@@ -10,7 +10,7 @@ from tests.support.browser import SHOWN, Browser, publish
 from tests.support.top_galleries import make_top_manifest, name_classes
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 
 FOCUSED = "return document.activeElement.closest('[data-u]')?.dataset.u"
 COUNT = "return document.querySelector('#count').textContent"

@@ -25,7 +25,7 @@ from tests.support.top_galleries import (
 from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.gallery.site import HERE, write_gallery
 from vizcnn.pages.layers.records import name_folders
-from vizcnn.pages.layers.site import LayersResults, choose_units
+from vizcnn.pages.layers.site_pages import LayersResults, choose_units
 
 
 def change_weights(manifest: Manifest[LayersResults], **changes: Any) -> Manifest[LayersResults]:

@@ -20,7 +20,7 @@ from tests.support.top_galleries import (
 )
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 
 MANY = 300
 LOADED = """return [...document.querySelectorAll('.units img')].map(

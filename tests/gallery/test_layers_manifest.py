@@ -16,7 +16,7 @@ from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.gallery.site import write_gallery
 from vizcnn.pages.layers.records import LayerSheets
-from vizcnn.pages.layers.site import LayersResults, measure_half
+from vizcnn.pages.layers.site_pages import LayersResults, measure_half
 
 
 def test_manifest_survives_the_round_trip_and_names_every_file(tmp_path):

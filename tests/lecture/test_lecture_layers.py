@@ -10,6 +10,13 @@ from torch.nn import functional as F
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.lecture.comparison import compare_nets
+from vizcnn.lecture.net_tables import (
+    MOST_ROWS,
+    make_googlenet_table,
+    make_layer_table,
+    make_slide_table,
+    measure_stages,
+)
 from vizcnn.lecture.nets import (
     NETS,
     build_net,
@@ -21,13 +28,6 @@ from vizcnn.lecture.nets import (
 )
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.tables import (
-    MOST_ROWS,
-    make_googlenet_table,
-    make_layer_table,
-    make_slide_table,
-    measure_stages,
-)
 from vizcnn.recording.layer_rows import trace_layers
 
 MODULES = {"Conv2d": "conv", "Linear": "fc", "MaxPool2d": "max pool", "BatchNorm2d": "batch norm"}

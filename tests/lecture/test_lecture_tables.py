@@ -21,6 +21,7 @@ from vizcnn.drawing.tables import Table, escape_latex, write_table
 from vizcnn.lecture.architecture import draw_architecture, list_boxes
 from vizcnn.lecture.claim_tables import make_claims_table
 from vizcnn.lecture.claims import list_claims
+from vizcnn.lecture.net_tables import make_googlenet_table, make_layer_table, make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
 from vizcnn.lecture.sizes import (
@@ -31,7 +32,6 @@ from vizcnn.lecture.sizes import (
     find_size,
     run_size,
 )
-from vizcnn.lecture.tables import make_googlenet_table, make_layer_table, make_memory_table
 
 TABLE = Table(
     "50 % of a_b & c|d",

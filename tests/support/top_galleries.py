@@ -9,7 +9,7 @@ from PIL import Image
 from tests.support.galleries import COLOURS, change_results, make_net
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets, name_folders
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 
 SIDE = 64
 PHOTOS = 12

@@ -22,7 +22,7 @@ from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.pages.layers.records import LayerSheets
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.zoo.model import ZooModel
 
 MODEL = make_model()

@@ -17,6 +17,12 @@ from vizcnn.drawing.tables import Table, write_table
 from vizcnn.lecture.architecture import draw_architecture
 from vizcnn.lecture.claims import list_claims, say_verdicts
 from vizcnn.lecture.comparison import compare_nets
+from vizcnn.lecture.net_tables import (
+    make_googlenet_table,
+    make_layer_table,
+    make_memory_table,
+    make_slide_table,
+)
 from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
@@ -24,12 +30,6 @@ from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
 from vizcnn.lecture.studio import Studio
-from vizcnn.lecture.tables import (
-    make_googlenet_table,
-    make_layer_table,
-    make_memory_table,
-    make_slide_table,
-)
 from vizcnn.recording.layer_rows import LayerRow, trace_layers
 
 __all__ = [

@@ -13,6 +13,14 @@ from matplotlib.patches import Polygon, Rectangle
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, MARGIN, SLIDE_WIDTH, SMALL, Slide, measure_width
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.lecture.net_tables import (
+    block_of,
+    describe_size,
+    fold_rows,
+    make_layers,
+    name_layer,
+    name_paths,
+)
 from vizcnn.lecture.nets import (
     NETS,
     count_layers,
@@ -23,14 +31,6 @@ from vizcnn.lecture.nets import (
 )
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.studio import Made, Studio, exhibit
-from vizcnn.lecture.tables import (
-    block_of,
-    describe_size,
-    fold_rows,
-    make_layers,
-    name_layer,
-    name_paths,
-)
 from vizcnn.recording.layer_rows import LayerRow
 
 MOST_BOXES = 24

@@ -9,12 +9,7 @@ import torch
 from vizcnn.lecture.augmentation import count_ten_crops
 from vizcnn.lecture.inception import MODULES, find_operations, measure_module
 from vizcnn.lecture.momentum import compare_with_torch
-from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
-from vizcnn.lecture.patterns import derive_pattern
-from vizcnn.lecture.published import read_published
-from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters, find_size, run_size
-from vizcnn.lecture.stacks import SEVEN, THREE, Stack, find_fields, find_output_change, give_factor
-from vizcnn.lecture.tables import (
+from vizcnn.lecture.net_tables import (
     count_all_outputs,
     count_layer_parameters,
     count_megabytes,
@@ -23,6 +18,11 @@ from vizcnn.lecture.tables import (
     find_row,
     measure_stages,
 )
+from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
+from vizcnn.lecture.patterns import derive_pattern
+from vizcnn.lecture.published import read_published
+from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters, find_size, run_size
+from vizcnn.lecture.stacks import SEVEN, THREE, Stack, find_fields, find_output_change, give_factor
 
 
 def find_output(net: str, layer: str) -> str:

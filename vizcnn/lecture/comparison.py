@@ -6,6 +6,13 @@ from functools import partial
 
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
+from vizcnn.lecture.net_tables import (
+    describe_filter,
+    describe_size,
+    fold_rows,
+    name_layer,
+    name_paths,
+)
 from vizcnn.lecture.nets import (
     count_parameters,
     find_net,
@@ -13,13 +20,6 @@ from vizcnn.lecture.nets import (
     trace_net,
 )
 from vizcnn.lecture.studio import Made, Studio, exhibit
-from vizcnn.lecture.tables import (
-    describe_filter,
-    describe_size,
-    fold_rows,
-    name_layer,
-    name_paths,
-)
 from vizcnn.recording.layer_rows import LayerRow
 
 

@@ -15,8 +15,8 @@ from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
+from vizcnn.lecture.net_tables import describe_filter, describe_size
 from vizcnn.lecture.studio import Made, Studio, exhibit
-from vizcnn.lecture.tables import describe_filter, describe_size
 from vizcnn.recording.layer_rows import LayerRow, trace_layers
 from vizcnn.zoo.googlenet import Inception, NaiveInception
 

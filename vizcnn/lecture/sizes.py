@@ -17,8 +17,8 @@ from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
+from vizcnn.lecture.net_tables import count_layer_parameters
 from vizcnn.lecture.studio import Made, Studio, exhibit
-from vizcnn.lecture.tables import count_layer_parameters
 
 
 @dataclass(frozen=True)

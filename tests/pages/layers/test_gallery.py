@@ -15,7 +15,7 @@ from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.index import read_index
 from vizcnn.pages.layers.job import Room
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.projection.deconvnet import Projector
 
 pytestmark = pytest.mark.usefixtures("one_thread")

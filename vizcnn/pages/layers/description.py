@@ -8,7 +8,7 @@ from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.projecting import name_photo_file
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets
 from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
 

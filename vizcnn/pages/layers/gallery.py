@@ -23,7 +23,7 @@ from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import cut_portions
 from vizcnn.pages.layers.projecting import project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
-from vizcnn.pages.layers.site import LayersResults
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WorkFolder, open_work
 from vizcnn.pages.page import list_versions
