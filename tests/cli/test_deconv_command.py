@@ -24,7 +24,7 @@ ROOT = Path(vizcnn.__file__).parents[1]
 
 
 def list_units(folder="vizcnn-out/zfnet-deconvnet"):
-    (photo,) = read_manifest(Path(folder), DeconvResults).photos
+    (photo,) = read_manifest(Path(folder), DeconvResults).results.photos
     return {layer.name: [tile.unit for tile in layer.tiles] for layer in photo.layers}
 
 

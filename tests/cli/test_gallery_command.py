@@ -42,7 +42,7 @@ def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     assert words[:2] == ["vizcnn", "gallery"]
     run(*words[1:])
     alone = Path(words[words.index("--out") + 1])
-    (repeated,) = read(alone).layers[0].units
+    (repeated,) = read(alone).results.layers[0].units
     assert repeated.unit == 7
     assert (alone / repeated.large).read_bytes() == first[unit.large]
     assert [place.activation for place in repeated.places] == [
@@ -97,7 +97,7 @@ def test_an_earlier_index_spares_the_mining(tmp_path):
     gallery("--data", "photos", "--out", "out", "--top", 3)
     index = Path("out/strongest.safetensors")
     gallery("--data", "photos", "--out", "less", "--top", 2, "--index", index)
-    assert len(read("less").layers[0].units[0].places) == 2
+    assert len(read("less").results.layers[0].units[0].places) == 2
     assert "top: 3, not 4" in fail(
         "gallery", "--data", "photos", "--layer", "conv3", "--top", 4, "--index", index
     )
