@@ -96,6 +96,6 @@ def deconv(
     )
     command = page.quote(images=given, layers=wanted)
     manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar)
-    count = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
-    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.method}"
+    count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)
+    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.results.method}"
     page.report(manifest, summary, [failure.error for failure in manifest.failures])

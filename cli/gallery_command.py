@@ -22,7 +22,8 @@ from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
-    from vizcnn.gallery.top_manifest import TopManifest
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.layers.site_pages import LayersResults
 
 
 @page_command(
@@ -149,17 +150,18 @@ def gallery(
         click.echo("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
-    page.report(manifest, summary, [failure.error for failure in manifest.data.failures])
+    page.report(manifest, summary, [failure.error for failure in manifest.failures])
 
 
-def summarise(manifest: "TopManifest", seconds: float) -> str:
+def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
     """Say in a line per layer what was made."""
-    lines = [f"{manifest.data.count} photos mined: {manifest.data.describe}"]
-    for layer in manifest.layers:
+    results = manifest.results
+    lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    for layer in results.layers:
         places = sum(len(unit.places) for unit in layer.units)
         silent = sum(not unit.places for unit in layer.units)
         lines.append(
-            f"{layer.name}: {len(layer.units)} units, {places} projections by {manifest.method} "
+            f"{layer.name}: {len(layer.units)} units, {places} projections by {results.method} "
             f"(computed by {layer.computed})" + (f", {silent} silent" if silent else "")
         )
     return "\n".join([*lines, f"{seconds:.0f} s"])

@@ -81,6 +81,25 @@ class TopSettings:
             raise VizcnnError(f"a poster of {self.poster_units} units; needed: 1 or more")
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much a run may take at a time; the result does not depend on it.
+
+    Attributes:
+        spool: Bytes of disk for projections before they become sheets; more are made in several
+            rounds.
+        call: Bytes of the windows that one call projects; a few photos may hold thousands of
+            places.
+    """
+
+    spool: int = 4 << 30
+    call: int = 64 << 20
+
+
+ROOM = Room()
+"""What a run takes that is not told otherwise."""
+
+
 MOST_NAMED = 3
 """Photos that an error names; more are counted."""
 
@@ -119,6 +138,7 @@ class Job:
         shown: Numbers in the index of the photos that are shown, sorted.
         work: Where files grow.
         facts: What is noted of places and photos.
+        room: How much it may take at a time.
     """
 
     model: ZooModel
@@ -131,6 +151,7 @@ class Job:
     shown: tuple[int, ...]
     work: WorkFolder
     facts: Facts
+    room: Room
 
     def find_shown(self, photo: int) -> int:
         """Give the place of a photo of the index among those that are shown."""
@@ -146,6 +167,7 @@ def settle_job(
     layers: Sequence[LayerPlan],
     work: WorkFolder,
     begin: Callable[[], None],
+    room: Room,
 ) -> Job:
     """Settle what is to be projected.
 
@@ -158,6 +180,7 @@ def settle_job(
         layers: The layers.
         work: Where files grow.
         begin: Clears the working folder of another run's files; called once all is settled.
+        room: How much the run may take at a time.
 
     Raises:
         DataError: If not one photo could be mined, or photos that the index names are missing or
@@ -171,7 +194,19 @@ def settle_job(
     _require_photos(photos, index, shown)
     begin()
     facts = _open_facts(work, places, len(shown))
-    return Job(model, projector, photos, index, settings, tuple(layers), places, shown, work, facts)
+    return Job(
+        model,
+        projector,
+        photos,
+        index,
+        settings,
+        tuple(layers),
+        places,
+        shown,
+        work,
+        facts,
+        room,
+    )
 
 
 def _open_facts(work: WorkFolder, places: Sequence[LayerPlaces], photos: int) -> Facts:
