@@ -11,10 +11,12 @@ from vizcnn.cli.options import (
     SharingCommand,
     data_option,
     find_data,
+    gates_option,
     layers_option,
     method_option,
     normalisation_option,
     per_photo_option,
+    start_option,
     unruled_option,
     workers_option,
 )
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
 )
 @normalisation_option
 @unruled_option
+@gates_option
+@start_option
 @click.option(
     "--index",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -90,6 +94,8 @@ def gallery(
     scaling: str,
     normalisation: str,
     unruled: str,
+    gates: str,
+    start: str,
     index: Path | None,
     poster: bool,
     poster_units: int | None,
@@ -122,6 +128,8 @@ def gallery(
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
         passes_over_normalisation=PASSES_OVER[normalisation],
         unruled=unruled,  # type: ignore[arg-type]
+        gates=gates,  # type: ignore[arg-type]
+        start=None if start == "auto" else start,  # type: ignore[arg-type]
         poster=poster,
         poster_units=poster_units,
         seed=page.seed,

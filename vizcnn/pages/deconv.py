@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from jinja2 import Environment
 from torch import Tensor
@@ -29,7 +29,9 @@ from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import Gates, Unruled, describe_method
 from vizcnn.projection.projection import Projection
+from vizcnn.projection.rules import Seed
 from vizcnn.projection.targets import Position
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
@@ -55,6 +57,8 @@ class DeconvSettings:
         passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
             habit when None.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
+        start: What the backward pass starts with; the method's own habit when None.
         figure_format: Format of the figures.
         save_arrays: Whether to keep the raw values.
 
@@ -69,7 +73,9 @@ class DeconvSettings:
     position: Position = "max"
     scaling: Scaling = "unit"
     passes_over_normalisation: bool | None = None
-    unruled: Literal["refuse", "gradient"] = "refuse"
+    unruled: Unruled = "refuse"
+    gates: Gates = "refuse"
+    start: Seed | None = None
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
 
@@ -163,7 +169,7 @@ class DeconvResults(Results):
 
     Attributes:
         method: Name of the method (``deconvnet``).
-        method_source: The paper, for the page.
+        method_source: The paper and the choices made, for the page.
         photos: What was found in each photo of the run, in its order.
     """
 
@@ -207,6 +213,18 @@ class DeconvResults(Results):
         )
 
 
+def show_activation(value: float) -> str:
+    """Write a unit's activation: zero is silence, and what is below zero says so.
+
+    Example:
+        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
+        ['3.00', 'silent', '−2.50, below zero']
+    """
+    if value == 0:
+        return "silent"
+    return show_number(value) + (", below zero" if value < 0 else "")
+
+
 def name_page(index: int) -> str:
     """Name a photo's page.
 
@@ -241,8 +259,7 @@ class MeasuredLayer:
             UnitPair(
                 fit_tile(image, TILE_SIDE),
                 fit_tile(patch, TILE_SIDE),
-                f"{tile.name or f'unit {tile.unit}'}\n"
-                f"{show_number(tile.activation) if tile.activation else 'silent'}",
+                f"{tile.name or f'unit {tile.unit}'}\n{show_activation(tile.activation)}",
             )
             for image, patch, tile in zip(
                 self.projections, self.patches, self.section.tiles, strict=True
@@ -305,7 +322,12 @@ def make_deconv_gallery(
     used: list[Photo] = []
     failures: list[Failure] = []
     projector = Projector(
-        model, settings.method, settings.passes_over_normalisation, settings.unruled
+        model,
+        settings.method,
+        settings.passes_over_normalisation,
+        settings.unruled,
+        settings.gates,
+        settings.start,
     )
     with write_folder(folder) as staging:
         for path in progress(photos, label="project", total=len(photos), unit="photo"):
@@ -322,7 +344,7 @@ def make_deconv_gallery(
             raise VizcnnError(_explain_nothing(failures))
         results = DeconvResults(
             method=projector.method.name,
-            method_source=projector.method.source,
+            method_source=describe_method(projector.method),
             photos=tuple(found),
         )
         run = describe_run(results, model.title, [model], settings, command, used, failures)
@@ -378,7 +400,7 @@ def measure(
         ),
         name=name_photo(path),
         title=model.title,
-        caption=f"{projector.method.name} ({projector.method.source}) · {model.title}, "
+        caption=f"{projector.method.name} ({describe_method(projector.method)}) · {model.title}, "
         f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}",
         pixels=photo,
         image=f"{home}/photo.png",

@@ -11,6 +11,7 @@ from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_form
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
+from vizcnn.projection.methods import describe_method
 
 UnitCommand = Callable[[str, int], str]
 """Gives the command that repeats one unit of a layer."""
@@ -27,7 +28,7 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
     method, index = job.projector.method, job.index
     results = LayersResults(
         method=method.name,
-        method_source=method.source,
+        method_source=describe_method(method),
         data=PhotoData(
             describe=job.photos.describe(), count=len(index.photos) - len(index.failures)
         ),

@@ -87,7 +87,12 @@ def make_top_gallery(
         True
     """
     projector = Projector(
-        model, settings.method, settings.passes_over_normalisation, settings.unruled
+        model,
+        settings.method,
+        settings.passes_over_normalisation,
+        settings.unruled,
+        settings.gates,
+        settings.start,
     )
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder) as work:

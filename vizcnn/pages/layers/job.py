@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
 from vizcnn.pages.layers.spool import flush_arrays, open_array
 from vizcnn.pages.layers.work_folder import WorkFolder
 from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import Gates, Unruled
+from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
 MOST_PLACES = 100
@@ -38,6 +39,8 @@ class TopSettings:
         passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
             habit when None.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
+        start: What the backward pass starts with; the method's own habit when None.
         poster: Whether to draw each layer as a slide too.
         poster_units: Units on a poster; None chooses by the size of the receptive field.
         seed: Seed of the draw of those units.
@@ -59,7 +62,9 @@ class TopSettings:
     method: str = "deconvnet"
     scaling: Scaling = "unit"
     passes_over_normalisation: bool | None = None
-    unruled: Literal["refuse", "gradient"] = "refuse"
+    unruled: Unruled = "refuse"
+    gates: Gates = "refuse"
+    start: Seed | None = None
     poster: bool = False
     poster_units: int | None = None
     seed: int = 0

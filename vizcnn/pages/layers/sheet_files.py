@@ -28,6 +28,7 @@ from vizcnn.pages.layers.places import Part, Portion
 from vizcnn.pages.layers.projecting import open_spools
 from vizcnn.pages.layers.spool import Spool
 from vizcnn.pages.layers.wording import describe_contrast, describe_places, describe_units
+from vizcnn.projection.methods import describe_method
 
 AT_ONCE = 64
 """Units that are handed to the writers at a time, so that a Ctrl-C need not wait for all."""
@@ -136,7 +137,7 @@ def _write_poster(job: Job, layer: int) -> None:
         (
             model.provenance.describe(),
             job.photos.describe(),
-            f"{job.projector.method.name} ({job.projector.method.source})",
+            f"{job.projector.method.name} ({describe_method(job.projector.method)})",
             describe_contrast(settings.scaling, settings.top),
         )
     )
