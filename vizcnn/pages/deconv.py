@@ -218,7 +218,7 @@ def show_activation(value: float) -> str:
 
     Example:
         >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
-        ['3.00', 'silent', '−2.50, below zero']
+        ['3.00', 'silent', '-2.50, below zero']
     """
     if value == 0:
         return "silent"
