@@ -1,5 +1,6 @@
 """What users hand over besides ordinary nets: each is right, or one line that is true."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ LINEAR: dict[str, Callable[[Tensor], Tensor]] = {
     "fixed where": lambda x: torch.where(FIXED, x, x.flip(1)),
     "fixed mask": lambda x: x.masked_fill(FIXED, 0.0),
     "unpool": lambda x: F.max_unpool2d(
-        *F.max_pool2d(x[..., :12, :12], 2, return_indices=True), kernel_size=2
+        *F.max_pool2d(x[..., :12, :12], 2, return_indices=True), kernel_size=[2, 2]
     ),
 }
 """Operations that are linear in the maps, or switches."""
@@ -116,8 +117,7 @@ def test_a_unit_below_zero_is_projected_as_itself(method):
     ).double()
     image = torch.rand(1, 3, 8, 8).double()
     scores = net(image)[0]
-    low = nn.Sequential(*net[:3], nn.Linear(8 * 6 * 6, 5).double())
-    low[3].load_state_dict(net[3].state_dict())
+    low = copy.deepcopy(net)
     with torch.no_grad():
         low[3].bias -= scores.max() + 1  # all scores below zero, with the same derivatives
     above = Projector(net, method, seed="one").project(image, "3", unit=2)
