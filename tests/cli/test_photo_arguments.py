@@ -12,6 +12,7 @@ from PIL import Image
 from tests.support.command_line import deconv, fail
 from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.deconv import DeconvResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
 
@@ -60,7 +61,7 @@ def test_photos_with_any_name(tmp_path, name):
     assert deconv("--image", name).stderr == ""
     page = Path("vizcnn-out/zfnet-deconvnet/index.html").read_text(encoding="utf-8")
     assert "<i>" not in page
-    manifest = read_manifest(Path("vizcnn-out/zfnet-deconvnet"))
+    manifest = read_manifest(Path("vizcnn-out/zfnet-deconvnet"), DeconvResults)
     assert manifest.photos[0].source == name
     assert name in shlex.split(manifest.command)
 
@@ -74,7 +75,7 @@ def test_a_name_that_is_not_utf_8(tmp_path):
         pytest.skip("the file system takes UTF-8 names only")
     out = os.fsdecode(b"out-\xe9")
     assert "gallery: " in deconv("--image", name, "--out", out).stdout
-    assert read_manifest(tmp_path / out).photos[0].source == name
+    assert read_manifest(tmp_path / out, DeconvResults).photos[0].source == name
 
 
 @pytest.mark.slow

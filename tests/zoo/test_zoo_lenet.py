@@ -218,7 +218,7 @@ def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) 
     result = CliRunner().invoke(commands, ["deconv", *options, "--method", method])
     assert result.exit_code == 0, result.output
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    assert [layer["name"] for layer in manifest["photos"][0]["layers"]] == [
+    assert [layer["name"] for layer in manifest["results"]["photos"][0]["layers"]] == [
         "conv1",
         "conv2",
         "conv3",
@@ -233,8 +233,8 @@ def test_pictures_of_a_grey_net_are_grey(tmp_path: Path) -> None:
     layers = select_layers(model, ["conv1..conv3,fc5"])
     settings = DeconvSettings(layers=layers, top=2, save_arrays=True)
     manifest = make_deconv_gallery(model, [tmp_path / "noise.png"], settings, tmp_path / "out")
-    (photo,) = manifest.photos
-    assert photo.input_size == (32, 32)
+    (photo,), (net,) = manifest.results.photos, manifest.nets
+    assert net.input_size == (32, 32)
     for layer in photo.layers:
         for tile in layer.tiles:
             shown = np.asarray(Image.open(tmp_path / "out" / tile.projection).convert("RGB"))

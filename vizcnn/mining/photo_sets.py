@@ -79,7 +79,7 @@ class FolderPhotos:
                 found[name] = file
         if not found:
             told = " or ".join(
-                f"{str(path)!r}, a folder {survey_folder(path).explain_none()}" for path in paths
+                f"{str(path)!r}, {survey_folder(path).explain_none()}" for path in paths
             )
             raise DataError(f"no photos in {told or 'no folder'}: give a folder that holds some")
         self.names = tuple(sorted(found))

@@ -40,7 +40,7 @@ class FolderListing:
     def explain_none(self) -> str:
         """Say what there is instead of photos."""
         names = [*self.left_out, *self.others]
-        return f"without photos, but with {_count(names)}" if names else "and an empty one"
+        return f"only {_count(names)}" if names else "which is empty"
 
 
 def survey_folder(folder: Path) -> FolderListing:

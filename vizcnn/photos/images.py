@@ -176,8 +176,8 @@ def _require_file(path: Path, name: str) -> None:
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
             held = survey_folder(path)
-            kind = "not a photo" if held.photos else held.explain_none()
-            raise ImageError(f"{name} is a folder, {kind}; photos end in {join_or(PHOTO_SUFFIXES)}")
+            kind = ", not a photo" if held.photos else f" without photos, {held.explain_none()}"
+            raise ImageError(f"{name} is a folder{kind}; photos end in {join_or(PHOTO_SUFFIXES)}")
         if not stat.S_ISREG(facts.st_mode):  # a pipe would wait for ever, a device never ends
             raise ImageError(f"{name} is not a plain file: give a photo")
         if facts.st_size == 0:

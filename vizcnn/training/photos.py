@@ -51,7 +51,7 @@ class PhotoFolder:
             held = survey_folder(root / name)
             if not held.photos:
                 raise DataError(
-                    f"no photos in {str(root / name)!r}, a folder {held.explain_none()}: put some "
+                    f"no photos in {str(root / name)!r}, {held.explain_none()}: put some "
                     "there or remove the folder"
                 )
             self.paths += held.photos
