@@ -65,3 +65,11 @@ def test_a_set_is_told_of_once(tmp_path):
         for number in range(3):
             reader.read(save(image, tmp_path / f"{number}.png"))
     assert len(caught) == 1
+
+
+def test_a_transparent_value_is_laid_over_white(tmp_path):
+    image = Image.fromarray(np.array([[0, 30_000, 65_535]], dtype=np.uint16))
+    path = save(image, tmp_path / "a.png", transparency=30_000)
+    assert np.asarray(read_photo(path))[0, :, 0].tolist() == [0, 255, 255]
+    with Image.open(path) as opened:
+        assert read_photo(opened) == read_photo(path)

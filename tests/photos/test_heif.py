@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.photo_files import paint, read
+from tests.support.photo_files import fail, paint, read
 from vizcnn.basics.errors import ImageError
 from vizcnn.photos.folders import find_photos
 from vizcnn.photos.images import read_photo
@@ -37,3 +37,12 @@ def test_heic_without_the_extra_is_told(tmp_path, monkeypatch):
     path.write_text("no photo")
     with pytest.raises(ImageError, match="is not an image"):
         read_photo(path)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_heic_that_is_cut_off(tmp_path, share):
+    path = tmp_path / "a.heic"
+    HEIF.from_pillow(paint(64, 64)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert "cut off, damaged" in fail(path)

@@ -18,7 +18,8 @@ def scale_to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
     Returns:
         The image, RGB, and what was taken as black and white, as the end of a sentence about the
-        image; empty if nothing had to be guessed. NaN becomes black.
+        image; empty if nothing had to be guessed. NaN becomes black; a PNG's transparent value,
+        white.
 
     Example:
         >>> twelve_bits = Image.fromarray(np.array([[0, 4000]], np.uint16))
@@ -41,6 +42,8 @@ def scale_to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
     span = (white - black) or 1.0
     filled = np.nan_to_num(values, nan=black, posinf=white, neginf=black)
     scaled = np.clip((filled - black) / span * 255 + 0.5, 0, 255).astype(np.uint8)
+    if isinstance(invisible := image.info.get("transparency"), int):
+        scaled[values == invisible] = 255  # laid over white, as in the other modes
     if known or low == high == 0 or (_is_16_bit(image) and (black, white) == (0.0, 65535.0)):
         word = ""
     else:
