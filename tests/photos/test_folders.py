@@ -71,6 +71,7 @@ def linked(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_links_are_followed_as_imagefolder_does(linked):
     datasets = import_torchvision().datasets
     expected = [(Path(file), label) for file, label in datasets.ImageFolder(linked).samples]

@@ -28,6 +28,7 @@ def test_heic_is_read_upright(tmp_path, orientation):
     assert find_photos([tmp_path]) == [path]
 
 
+@pytest.mark.slow
 def test_heic_without_the_extra_is_told(tmp_path, monkeypatch):
     path = tmp_path / "a.heic"
     HEIF.from_pillow(paint()).save(path)
