@@ -5,7 +5,9 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.command_line import deconv, fail
 from tests.support.small_zoo import paint_photo
@@ -97,3 +99,14 @@ def test_only_bad_photos_are_one_line_and_nothing_is_written(tmp_path):
     (tmp_path / "odd" / "whole.png").unlink()
     assert "none of 3 photos can be used" in fail("deconv", "--image", "odd")
     assert not (tmp_path / "vizcnn-out").exists()
+
+
+@pytest.mark.slow
+def test_what_is_guessed_or_passed_over_is_a_note_each(tmp_path):
+    paint_photo(tmp_path / "mine" / "a.png")
+    Image.fromarray(np.full((40, 40), 4000, np.uint16)).save(tmp_path / "mine" / "deep.png")
+    (tmp_path / "mine" / "raw.nef").write_bytes(b"anything")
+    lines = deconv("--image", "mine").stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["note", "note"]
+    assert "1 other file ('raw.nef') in 'mine' left out" in lines[0]
+    assert "'mine/deep.png' has grey values 4000..4000 in 16 bits: 0 is taken as black" in lines[1]
