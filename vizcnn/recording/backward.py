@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vizcnn.recording.activations import Activation, Function, shape_slope
+from vizcnn.recording.activation_functions import Activation, Function, shape_slope
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from vizcnn.recording.activations import Activation, parse_activation
+from vizcnn.recording.activation_functions import Activation, parse_activation
 from vizcnn.recording.backward import (
     Way,
     activate,
