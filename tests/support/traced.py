@@ -6,6 +6,7 @@ flow, and run again with an own autograd function at every rectifier of the grap
 """
 
 import copy
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -25,8 +26,26 @@ SMOOTH = (
     "celu",
     "selu",
     "log_sigmoid_forward",
+    "tanh",
+    "sigmoid",
+    "hardsigmoid",
 )
 SQUASHING = ("sigmoid", "hardsigmoid", "_softmax", "tanh")
+AFFINE = (
+    "div",
+    "add",
+    "sub",
+    "rsub",
+    "sum",
+    "mean",
+    "_to_copy",
+    "repeat",
+    "flip",
+    "roll",
+    "constant_pad_nd",
+    "avg_pool2d",
+    "_adaptive_avg_pool2d",
+)
 SHAPES = (
     "view",
     "expand",
@@ -38,6 +57,10 @@ SHAPES = (
     "clone",
     "slice",
     "select",
+    "split",
+    "chunk",
+    "unbind",
+    "split_with_sizes",
     "alias",
     "detach",
 )
@@ -125,14 +148,20 @@ class Runner(fx.Interpreter):
                 else (args[2] if len(args) > 2 else kwargs.get("max_val", kwargs.get("max")))
             )
             return _rectify(args[0], self.method, high)
+        if name == "copy":  # as functionalize leaves writes; torch has no derivative of it
+            return args[1].to(args[0].dtype).expand_as(args[0]).clone()
         if name in ("leaky_relu", "prelu", "_prelu_kernel") and self.method != "gradient":
             return self._leak(name, args)
         if name in SMOOTH and self.unruled == "rectify":
             run = lambda x: target(x, *args[1:], **kwargs)  # noqa: E731
             return Rule.apply(args[0], run, self.method, None)
-        if name == "mul" and self.gates == "hold":
-            args = _hold(n, args)
-            return target(*args, **kwargs)
+        if name in ("mul", "bmm", "mm") and self.gates == "hold":
+            return target(*_hold(n, args), **kwargs)
+        if name.startswith("_scaled_dot_product") and self.gates == "hold":
+            return target(args[0].detach(), args[1].detach(), *args[2:], **kwargs)
+        if name == "glu" and self.gates == "hold":
+            maps, gate = args[0].chunk(2, *args[1:])
+            return maps * gate.sigmoid().detach()
         return super().run_node(n)
 
     def _leak(self, name: str, args: Any) -> Any:
@@ -186,18 +215,50 @@ def _is_rectifier(name: str, args: Any, kwargs: Any) -> bool:
 
 
 def _hold(node: fx.Node, args: Any) -> Any:
-    """Take a factor that a squashing function made as fixed."""
-    for index, argument in enumerate(node.args):
-        source = argument
-        while isinstance(source, fx.Node) and _name(source) in SHAPES:
-            source = source.args[0]
-        if isinstance(source, fx.Node) and _name(source) in SQUASHING:
-            return tuple(a.detach() if i == index else a for i, a in enumerate(args))
-    return args
+    """Take the factor of a product that is the more plainly a gate as fixed."""
+    factors = [n for n in node.args[:2] if isinstance(n, fx.Node) and _sees_image(n)]
+    if len(factors) < 2:
+        return args
+    ratings = [_rate(n) for n in factors]
+    if ratings[0] == ratings[1]:
+        return args
+    index = int(ratings[1] > ratings[0])
+    return tuple(a.detach() if i == index else a for i, a in enumerate(args))
+
+
+def _sees_image(node: fx.Node) -> bool:
+    if "sees" not in node.meta:
+        node.meta["sees"] = node.op == "placeholder" or any(
+            _sees_image(source) for source in node.all_input_nodes
+        )
+    return bool(node.meta["sees"])
+
+
+def _rate(node: fx.Node) -> int:
+    """Rate a value as a gate: 2 for shares of sigmoids and softmax, 1 for tanh, 0 for none."""
+    name = _name(node)
+    while node.target is operator.getitem:
+        node = node.all_input_nodes[0]
+        name = _name(node)
+    if name in SQUASHING:
+        return 1 if name == "tanh" else 2
+    sources = [source for source in node.all_input_nodes if _sees_image(source)]
+    if name in ("mul", "div") and len(sources) == 1 and _is_hard_sigmoid(sources[0]):
+        return 2
+    if name in ("mul", "cat", "stack") and sources:
+        return min(map(_rate, sources))
+    single = name in SHAPES or name.startswith("upsample") or name in AFFINE
+    return _rate(sources[0]) if single and len(sources) == 1 else 0
+
+
+def _is_hard_sigmoid(node: fx.Node) -> bool:
+    return _name(node) in ("hardtanh", "clamp", "relu6") and len(node.args) == 3
 
 
 def _name(node: fx.Node) -> str:
-    return str(getattr(getattr(node.target, "_schema", None), "name", "")).split("::")[-1]
+    name = str(getattr(getattr(node.target, "_schema", None), "name", "")).split("::")[-1]
+    # views are copies after functionalize
+    return name if name == "_to_copy" else name.removesuffix("_copy")
 
 
 def project_traced(
@@ -230,6 +291,20 @@ def project_traced(
     for parameter in double.parameters():
         parameter.requires_grad_(False)
     graph = trace(double, image.double(), layer, call)
+    return send_back(graph, image, unit, place, method, unruled, gates, seed)
+
+
+def send_back(
+    graph: fx.GraphModule,
+    image: Tensor,
+    unit: int,
+    place: tuple[int, ...],
+    method: str,
+    unruled: str = "refuse",
+    gates: str = "refuse",
+    seed: str = "activation",
+) -> Tensor:
+    """Project one unit through a graph that :func:`trace` gave; arguments of project_traced."""
     leaf = image.detach().double().requires_grad_()
     output = Runner(graph, method, unruled, gates).run(leaf)
     value = output[(0, unit, *place)]

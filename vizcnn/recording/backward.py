@@ -104,22 +104,22 @@ class Gate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gate: Tensor, product: Function, way: Way) -> Tensor:
-        ctx.save_for_backward(x, gate)
+    def forward(ctx: Any, x: Tensor, product: Function, way: Way, *gates: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *gates)
         ctx.product, ctx.way = product, way
-        result: Tensor = product(x, gate)
+        result: Tensor = product(x, *gates)
         return result
 
     @staticmethod
-    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, gate = ctx.saved_tensors
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, ...]:
+        x, *gates = ctx.saved_tensors
         held = ctx.way.holds_gates
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
-            other = gate.detach().requires_grad_(not held)
-            leaves = (leaf,) if held else (leaf, other)
-            back = torch.autograd.grad(ctx.product(leaf, other), leaves, signals[0])
-        return back[0], None if held else back[1], None, None
+            others = [gate.detach().requires_grad_(not held) for gate in gates]
+            leaves = (leaf,) if held else (leaf, *others)
+            back = torch.autograd.grad(ctx.product(leaf, *others), leaves, signals[0])
+        return back[0], None, None, *([None] * len(gates) if held else back[1:])
 
 
 class Normalise(torch.autograd.Function):
@@ -176,9 +176,9 @@ def activate(activation: Activation, way: Way) -> Tensor:
     return result
 
 
-def multiply_gated(x: Tensor, gate: Tensor, product: Function, way: Way) -> Tensor:
-    """Multiply maps by a gate that depends on the image."""
-    result: Tensor = Gate.apply(x, gate, product, way)  # type: ignore[no-untyped-call]
+def multiply_gated(x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way) -> Tensor:
+    """Multiply maps by gates that depend on the image."""
+    result: Tensor = Gate.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
     return result
 
 

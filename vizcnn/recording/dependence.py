@@ -37,11 +37,17 @@ IMAGE = "image"
 OUTSIDE = "array from outside torch"
 """Name of the step of a value that came back from numpy or a list."""
 
+UNSEEN = "operation out of sight (another thread)"
+"""Name of the step of a value that has the image in its graph, but was made unseen."""
+
 _SHAPE_ONLY = frozenset(
     """zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros
     new_ones new_empty new_full new_empty_strided is_same_size""".split()
 )
 """Operations that look at the shape of a map and not at what is in it."""
+
+_OVERWRITING = frozenset(("copy_", "fill_", "zero_"))
+"""Operations after which nothing is left of what a map held."""
 
 _TRIVIAL = frozenset((0.0, 1.0, -1.0, 2.0, 0.5))
 """Numbers that say nothing of where they come from."""
@@ -63,6 +69,7 @@ class Dependence(TorchDispatchMode):
         self._steps: dict[int, tuple[StorageWeakRef, Step | None]] = {}
         self._left: set[float] = set()
         self._arrays_left = False
+        self._image_node: Any = None
         self._paused = 0
         for tensor in (*module.parameters(), *module.buffers()):
             self._set(tensor, None)
@@ -70,18 +77,36 @@ class Dependence(TorchDispatchMode):
     def start(self, image: Tensor) -> None:
         """Let a tensor be the image."""
         self._set(image, Step(IMAGE))
+        self._image_node = image.grad_fn
 
     def find_step(self, value: Any) -> Step | None:
         """Give the step that made a value, or None for what does not depend on the image."""
         if not isinstance(value, Tensor):
             return None
         key = _find_memory(value)
-        if key is None:
-            return None
-        known = self._steps.get(key)
+        known = None if key is None else self._steps.get(key)
         if known is not None and not known[0].expired():
             return known[1]
-        return Step(OUTSIDE) if self._arrays_left and value.numel() > 1 else None
+        if self._arrays_left and value.numel() > 1:
+            return Step(OUTSIDE)
+        return Step(UNSEEN) if self._image_node and self._comes_from_image(value) else None
+
+    def _knows(self, tensor: Tensor) -> bool:
+        key = _find_memory(tensor)
+        return key in self._steps and not self._steps[key][0].expired()
+
+    def _comes_from_image(self, value: Tensor) -> bool:
+        """Tell whether a value that no step is known of has the image in its graph."""
+        seen, stack = {None, value.grad_fn}, [value.grad_fn]
+        while stack:
+            node = stack.pop()
+            if node is self._image_node:
+                return node is not None
+            for parent, _ in node.next_functions if node else ():
+                if parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+        return False
 
     def add(
         self, name: str, sources: Iterable[tuple[str, Any]], result: Tensor, **fixed: Any
@@ -89,7 +114,7 @@ class Dependence(TorchDispatchMode):
         """Let a result be made by one step, whatever was computed inside."""
         steps = ((label, self.find_step(value)) for label, value in sources)
         known = tuple((label, step) for label, step in steps if step)
-        self._set(result, Step(name, known, tuple(fixed.items())))
+        self._set(result, Step(name, known, tuple(fixed.items())) if known else None)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -121,7 +146,13 @@ class Dependence(TorchDispatchMode):
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         name = func._schema.name.split("::")[-1]
         given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
-        sources = () if name in _SHAPE_ONLY else tuple(self._list_sources(given))
+        if name == "div" and given.get("rounding_mode"):
+            name = "div with rounding"
+        elif name == "_to_copy" and not _is_continuous(result):
+            name = "conversion to integers"
+        written_over = name in _OVERWRITING and _fills_memory(given["self"])
+        known = {key: v for key, v in given.items() if not (written_over and key == "self")}
+        sources = () if name in _SHAPE_ONLY else tuple(self._list_sources(known))
         if name in ("_local_scalar_dense", "item"):
             if sources and isinstance(result, float) and result not in _TRIVIAL:
                 self._left.add(result)
@@ -134,11 +165,13 @@ class Dependence(TorchDispatchMode):
                 fixed += (("count", len(given["tensors"])),)
             step = Step(name.rstrip("_") if written else name, sources, fixed)
         for key in written:
-            if isinstance(given.get(key), Tensor) and step is not None:
-                self._set(given[key], step)
+            for tensor in _list_tensors(given.get(key)):
+                if step is not None or written_over:
+                    self._set(tensor, step)
         # a view keeps the step of the memory that it looks into
         for tensor, returned in zip(_list_tensors(result), _returns(func, result), strict=False):
-            if returned is None or returned.alias_info is None:
+            is_new = returned is None or returned.alias_info is None
+            if is_new or not self._knows(tensor):
                 self._set(tensor, step)
 
     def _list_sources(self, given: dict[str, Any]) -> Iterator[tuple[str, Step]]:
@@ -154,6 +187,8 @@ class Dependence(TorchDispatchMode):
         key = _find_memory(tensor)
         if key is not None:
             self._steps[key] = StorageWeakRef(tensor.untyped_storage()), step
+        elif step is not None:  # what comes back from it is not known to be the same
+            self._arrays_left = True
 
 
 def _find_memory(tensor: Tensor) -> int | None:
@@ -161,6 +196,18 @@ def _find_memory(tensor: Tensor) -> int | None:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # sparse and other tensors without one memory
         return None
+
+
+def _fills_memory(tensor: Tensor) -> bool:
+    """Tell whether a map is all that its memory holds."""
+    return (
+        _find_memory(tensor) is not None
+        and tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+    )
+
+
+def _is_continuous(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _list_tensors(result: Any) -> list[Tensor]:

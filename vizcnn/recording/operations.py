@@ -28,13 +28,14 @@ input: grid_sampler_2d grid_sampler_3d native_dropout
 input,bias: native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit
 input,bias: _native_batch_norm_legit_no_training _batch_norm_with_update _batch_norm_no_update
 input,bias: native_group_norm native_layer_norm
+input: _fused_rms_norm
 self,other: add sub rsub where
 self,end: lerp
 self,src: copy slice_scatter select_scatter diagonal_scatter as_strided_scatter scatter
 self,src: scatter_add
 self,source: index_add index_copy masked_scatter
 self,values: index_put _unsafe_index_put
-self,value: masked_fill index_fill
+self,value: masked_fill index_fill fill
 tensors: cat stack
 self | other: mul
 self | mat2: mm bmm
@@ -68,6 +69,12 @@ RULED = frozenset((IMAGE, "rectify", "normalise", "pool"))
 """Steps whose way back is the method's own."""
 
 
+_OUT_OF_SIGHT = {
+    "relu": "relu out of its graph (detached, under no_grad or a torch.func transform)"
+}
+"""What is told of operations that have a rule where they are seen."""
+
+
 def trace_steps(step: Step) -> Iterator[Step]:
     """Give a step and all that it was made from, each once."""
     seen, stack = {step}, [step]
@@ -97,10 +104,97 @@ def explain_step(step: Step) -> str | None:
     if step.name in SWITCHED:
         return "maximum with a fixed map" if _meets_a_constant(step) else None
     if step.name not in LINEAR:
-        return step.name
+        return _OUT_OF_SIGHT.get(step.name, step.name)
     if any(depends <= together for together in LINEAR[step.name]):
         return None
     return f"product of feature maps ({step.name})"
+
+
+_DEGREES: dict[str, float] = {
+    **dict.fromkeys(("mean", "sum", "linalg_vector_norm", "std", "clone", "_to_copy"), 1),
+    **dict.fromkeys(("clamp_min", "abs", "neg", "rsub"), 1),
+    "var": 2,
+    "sqrt": 0.5,
+    "rsqrt": -0.5,
+    "reciprocal": -1,
+}
+"""With which power of its input a step of a statistic grows."""
+
+_REDUCING = frozenset(("mean", "sum", "linalg_vector_norm", "std", "var"))
+
+
+def find_normalised(step: Step) -> Step | None:
+    """Give the maps that are normalised by their own statistics, where a product does that.
+
+    Layer normalisation written out, ``F.normalize``, root mean squares and the response
+    normalisation of ConvNeXt V2 are products of maps with a factor made of the same maps, which
+    sums over them and, but for the small number that keeps it finite, does not grow with them (or
+    falls as they grow). As at the layers of torch that do the same, the true gradient is taken.
+
+    Example:
+        >>> maps = Step("convolution")
+        >>> norm = Step("linalg_vector_norm", (("self", maps),))
+        >>> find_normalised(Step("div", (("self", maps), ("other", norm)))) is maps
+        True
+        >>> find_normalised(Step("mul", (("self", maps), ("other", norm))))
+    """
+    if step.name not in ("mul", "div") or len(step.sources) != 2:
+        return None
+    (_, first), (_, second) = step.sources
+    pairs = (
+        [(first, second, -1)] if step.name == "div" else [(first, second, 1), (second, first, 1)]
+    )
+    for maps, factor, sign in pairs:
+        base = _find_base(maps)
+        degree = _find_degree(factor, {maps, base})
+        if degree is not None and sign * degree in (0, -1):
+            return base
+    return None
+
+
+def _find_base(maps: Step) -> Step:
+    """Give the maps from which their own mean was taken away."""
+    if maps.name == "sub" and len(maps.sources) == 2:
+        (_, base), (_, mean) = maps.sources
+        if _find_degree(mean, {base}) == 1:
+            return base
+    return maps
+
+
+def _find_degree(
+    step: Step,
+    bases: set[Step],
+    reduced: bool = False,
+    known: dict[tuple[Step, bool], float | None] | None = None,
+) -> float | None:
+    """Give the power with which a statistic of some maps grows; None for what is no such thing."""
+    if step in bases:
+        return 1 if reduced else None
+    if step.name not in _DEGREES and step.name not in ("add", "sub", "mul", "div", "pow"):
+        return None
+    known = {} if known is None else known
+    if (step, reduced) not in known:
+        deeper = reduced or step.name in _REDUCING
+        degrees = [_find_degree(source, bases, deeper, known) for _, source in step.sources]
+        found = [degree for degree in degrees if degree is not None]
+        complete = found and len(found) == len(degrees)
+        known[step, reduced] = _combine_degrees(step, found) if complete else None
+    return known[step, reduced]
+
+
+def _combine_degrees(step: Step, degrees: list[float]) -> float | None:
+    first, *others = degrees
+    if step.name in ("add", "sub"):
+        return first if all(other == first for other in others) else None
+    if step.name == "mul":
+        return first + sum(others)
+    if step.name == "div":
+        inverted = not others and step.sources[0][0] != "self"
+        return -first if inverted else first - sum(others)
+    if step.name == "pow":
+        exponent = dict(step.fixed).get("exponent")
+        return None if exponent is None else first * float(exponent)
+    return None if others else first * _DEGREES[step.name]
 
 
 def _meets_a_constant(step: Step) -> bool:
@@ -156,6 +250,8 @@ def refuse_unruled(
         elif step.name in SMOOTH:
             smooth = True
             reason = None if rectifies_smooth else step.name
+        elif reason is not None and (base := find_normalised(step)):
+            sources, reason = (("self", base),), None
         if reason is not None:
             found[reason] += 1
         for _, source in sources:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,13 +39,24 @@ _PRODUCTS: dict[Callable[..., Any], tuple[Callable[..., Any], bool]] = {
 }
 """Products of two tensors, their plain form, and whether they write into the first."""
 
-_GATES = frozenset(("sigmoid", "hardsigmoid", "_softmax"))
-"""Steps that make a gate: they put out shares, 0..1."""
+_GATES = {"sigmoid": 2, "hardsigmoid": 2, "_softmax": 2, "tanh": 1}
+"""Steps that make a gate, by how plainly: those that put out shares, 0..1, are one even beside
+``tanh``."""
 
-_PASSED = frozenset(("clone", "_to_copy", "copy", "_unsafe_view"))
-"""Steps that a gate may pass on the way to its product."""
+_PASSED = frozenset(
+    """clone _to_copy copy _unsafe_view flip roll repeat index_select constant_pad_nd avg_pool2d
+    _adaptive_avg_pool2d upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d
+    upsample_bicubic2d sum mean mul div add sub rsub cat stack""".split()
+)
+"""Steps that a gate may pass on the way to its product: copies, resizing, sums, scale, shift."""
 
-_LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist)
+_LEAVING = (
+    Tensor.numpy,
+    Tensor.__array__,
+    Tensor.__dlpack__,
+    Tensor.__reduce_ex__,
+    Tensor.tolist,
+)
 """Functions that take a map out of torch."""
 
 
@@ -79,6 +91,13 @@ class Recorder(TorchFunctionMode):
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         switches = window = None
         func = _ATEN.get(func, func)
+        if func in _LEAVING and isinstance(args[0], Tensor):
+            self.dependence.let_out(args[0])
+        if func is torch.autograd.grad:
+            return self._derive(*args, **kwargs)
+        if not torch.is_grad_enabled() or _is_transformed():
+            # no graph will have what is done here: the dispatcher's steps tell what it was
+            return func(*args, **kwargs)
         rectifier = parse_rectifier(func, args, kwargs)
         if rectifier is None:
             rectifier = parse_masked(func, args, kwargs, self.dependence)
@@ -94,18 +113,30 @@ class Recorder(TorchFunctionMode):
         elif func is F.glu and _is_differentiable(args, kwargs):
             result = self._gate_linear_unit(*args, **kwargs)
         elif func in _PRODUCTS and (factors := self._find_gate(args)):
-            result = self._multiply(func, *factors)
+            result = self._multiply(_PRODUCTS[func], factors)
+        elif func is torch.einsum and (factors := self._find_gate(args[1:])):
+            result = self._multiply((partial(func, args[0]), False), factors)
+        elif func is F.scaled_dot_product_attention and self._attends(args, kwargs):
+            result = self._attend(*args, **kwargs)
         elif func is Tensor.register_hook:
             # made for the gradients of a training; on windows nothing would call it
             result = RemovableHandle(OrderedDict())
         else:
-            if func in _LEAVING and isinstance(args[0], Tensor):
-                self.dependence.let_out(args[0])
             result = func(*args, **kwargs)
         output = result[0] if switches is not None and isinstance(result, tuple) else result
         if isinstance(output, Tensor) and output.requires_grad:
             self.calls.append(Call(func, args, kwargs, output, switches, window))
         return result
+
+    def _derive(self, outputs: Any, *args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(outputs, *args, **kwargs)
+        sources = outputs if isinstance(outputs, list | tuple) else (outputs,)
+        for gradient in found:
+            if gradient is not None:
+                self.dependence.add(
+                    "derivative inside the net", [("outputs", v) for v in sources], gradient
+                )
+        return found
 
     def _rectify(self, rectifier: Rectifier) -> Tensor:
         with self.dependence.pause():
@@ -171,33 +202,71 @@ class Recorder(TorchFunctionMode):
         if not (first.requires_grad or second.requires_grad):
             return None
         steps = [self.dependence.find_step(value) for value in args]
-        gates = [step is not None and _makes_gate(step) for step in steps]
-        if None in steps or gates[0] == gates[1]:
+        if None in steps:
             return None
-        return (second, first, True) if gates[0] else (first, second, False)
+        gates = [_rate_gate(step) for step in steps if step]
+        if gates[0] == gates[1]:
+            return None
+        return (second, first, True) if gates[0] > gates[1] else (first, second, False)
 
     def _multiply(
-        self, func: Callable[..., Any], maps: Tensor, gate: Tensor, swapped: bool
+        self, product: tuple[Callable[..., Any], bool], factors: tuple[Tensor, Tensor, bool]
     ) -> Tensor:
-        product, in_place = _PRODUCTS[func]
-        order = (lambda x, g: product(g, x)) if swapped else product
+        (run, in_place), (maps, gate, swapped) = product, factors
+        order = (lambda x, g: run(g, x)) if swapped else run
         with self.dependence.pause():
             # a call in place writes over what it got
             given = maps.clone() if in_place else maps
-            result = multiply_gated(given, gate, order, self.way)
+            result = multiply_gated(given, (gate,), order, self.way)
         self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
         return (gate if swapped else maps).copy_(result) if in_place else result
 
+    def _attends(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Tell whether attention is one that can be held: maps by what depends on the image."""
+        given = dict(zip(("query", "key", "value", "attn_mask", "dropout_p"), args, strict=False))
+        given |= kwargs
+        depends = {
+            name for name, value in given.items() if self.dependence.find_step(value) is not None
+        }
+        held = "value" in depends and bool(depends & {"query", "key"})
+        return held and "attn_mask" not in depends and not given.get("dropout_p")
 
-def _makes_gate(step: Step) -> bool:
-    """Tell whether a value is what a squashing function put out, shared out or scaled at most."""
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        def attend(value: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
+
+        with self.dependence.pause():
+            result = multiply_gated(value, (query, key), attend, self.way)
+        self.dependence.add("gate", [("self", value), ("gate", query), ("gate", key)], result)
+        return result
+
+
+def _rate_gate(step: Step) -> int:
+    """Tell how plainly a value is what a squashing function put out; 0 if it is not.
+
+    On its way it may have been laid out anew, resized, scaled or shifted by fixed numbers, and
+    joined to or multiplied by other such values.
+    """
     scaled = False
-    while step.name in _PASSED or (step.name in ("mul", "div") and len(step.sources) == 1):
+    while step.name in _PASSED and len(step.sources) == 1:
+        if step.name in ("cat", "stack") and dict(step.fixed).get("count") != 1:
+            return 0
         scaled = scaled or step.name in ("mul", "div")
-        step = step.sources[-1][1]
+        step = step.sources[0][1]
+    if step.name in ("mul", "cat", "stack") and len(step.sources) > 1:
+        complete = step.name == "mul" or dict(step.fixed).get("count") == len(step.sources)
+        return min(_rate_gate(source) for _, source in step.sources) if complete else 0
     # relu6(x + 3) / 6 is the hard sigmoid, spelled out
-    capped = step.name == "rectify" and dict(step.fixed).get("ceiling") is not None
-    return step.name in _GATES or (scaled and capped)
+    if step.name == "rectify" and scaled and dict(step.fixed).get("ceiling") is not None:
+        return 2
+    return _GATES.get(step.name, 0)
+
+
+def _is_transformed() -> bool:
+    """Tell whether a transform of torch.func (vmap, grad) runs."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _find_saving_hooks() -> Any:

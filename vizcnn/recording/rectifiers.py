@@ -49,7 +49,7 @@ def parse_rectifier(
         True
     """
     parser = _PARSERS.get(function)
-    return parser(*args, **kwargs) if parser else None
+    return parser(*args, **kwargs) if parser and "out" not in kwargs else None
 
 
 def parse_masked(
@@ -129,9 +129,12 @@ def _compares(mask: Step, maps: Step) -> bool:
     return compared
 
 
-_DECIDING = frozenset("gt ge lt le ne eq sign sgn signbit heaviside _to_copy".split())
+_DECIDING = frozenset(
+    (*"gt ge lt le ne eq sign sgn signbit heaviside".split(), "conversion to integers")
+)
 _COMPARING = _DECIDING | frozenset(
-    "logical_not bitwise_not logical_and bitwise_and clone copy rectify clamp clamp_min".split()
+    """logical_not bitwise_not logical_and bitwise_and _to_copy clone copy rectify relu clamp
+    clamp_min""".split()
 )
 """Steps from maps to a mask of them."""
 
