@@ -183,7 +183,7 @@ def test_projections_are_those_of_node_hooks_by_the_chain_rule(method: str, laye
 @pytest.mark.parametrize("method", ["deconvnet", "guided"])
 @pytest.mark.parametrize("layer", ["conv1", "pool1", "conv3", "fc5"])
 def test_sigmoids_are_refused_by_name(method: str, layer: str) -> None:
-    with pytest.raises(UnsupportedOperationError, match=f"{method} has no rule for Sigmoid"):
+    with pytest.raises(UnsupportedOperationError, match=f"{method} has no rule for sigmoid"):
         Projector(load_random("classic"), method).project(make_pixels(), layer)
 
 
@@ -198,7 +198,7 @@ def test_gradient_of_the_classic_form_is_autograds(layer: str) -> None:
     chosen = maps[0][0, 2].max()
     (slope,) = torch.autograd.grad(chosen, pixels)
     projection = Projector(model, "gradient").project(pixels.detach(), layer, unit=2)
-    assert relative_error(projection.pixels, slope * chosen.detach()) < 1e-10
+    assert relative_error(projection.pixels, slope) < 1e-10
 
 
 # ---- pictures -------------------------------------------------------------------------------

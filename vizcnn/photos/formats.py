@@ -14,7 +14,7 @@ PHOTO_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
         "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
         "AVIF": (".avif", ".avifs"),
-        "HEIF": (".heic", ".heif", ".hif"),
+        "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
     }
 )
 """What is read as a photo, by Pillow's names, and how such files end: nothing else is opened,

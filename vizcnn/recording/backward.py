@@ -122,6 +122,18 @@ class Gate(torch.autograd.Function):
         return back[0], None, None, *([None] * len(gates) if held else back[1:])
 
 
+class GateMatrix(Gate):
+    """The same for a product of matrices, in which places are mixed.
+
+    Its node knows which factor the maps are: 0 or 1; -1 where there are more than two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, product: Function, way: Way, *gates: Tensor) -> Tensor:
+        ctx.factor = getattr(product, "factor", -1)
+        return Gate.forward(ctx, x, product, way, *gates)
+
+
 class Normalise(torch.autograd.Function):
     """Hand on the normalised maps; on the way back take their true gradient, or skip them.
 
@@ -176,9 +188,21 @@ def activate(activation: Activation, way: Way) -> Tensor:
     return result
 
 
-def multiply_gated(x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way) -> Tensor:
-    """Multiply maps by gates that depend on the image."""
-    result: Tensor = Gate.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
+def multiply_gated(
+    x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way, mixes: bool = False
+) -> Tensor:
+    """Multiply maps by gates that depend on the image.
+
+    Args:
+        x: The maps.
+        gates: What they are multiplied by.
+        product: Takes both.
+        way: What backward passes will follow.
+        mixes: Whether it is a product of matrices; its attribute ``factor``, where it has one,
+            says which of the two the maps are.
+    """
+    function = GateMatrix if mixes else Gate
+    result: Tensor = function.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
     return result
 
 

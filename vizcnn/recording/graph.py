@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
 from vizcnn.basics.errors import LayerError, UnsupportedOperationError
-from vizcnn.recording.backward import Activate, Gate, MaxPool, Normalise, Rectify
+from vizcnn.recording.backward import Activate, Gate, GateMatrix, MaxPool, Normalise, Rectify
 
 Node = Any
 """A node of torch's autograd graph; its saved attributes depend on its kind."""
 
-OURS = tuple(function._backward_cls for function in (Activate, Gate, MaxPool, Normalise, Rectify))
+OURS = tuple(
+    function._backward_cls for function in (Activate, Gate, GateMatrix, MaxPool, Normalise, Rectify)
+)
 """Nodes of the operations of :mod:`vizcnn.recording.backward`."""
 
 _FOREIGN = " (a function of its own)"

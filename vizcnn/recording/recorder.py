@@ -213,11 +213,17 @@ class Recorder(TorchFunctionMode):
         self, product: tuple[Callable[..., Any], bool], factors: tuple[Tensor, Tensor, bool]
     ) -> Tensor:
         (run, in_place), (maps, gate, swapped) = product, factors
-        order = (lambda x, g: run(g, x)) if swapped else run
+        mixes = run is torch.matmul
+
+        def order(x: Tensor, gate: Tensor) -> Tensor:
+            result: Tensor = run(gate, x) if swapped else run(x, gate)
+            return result
+
+        order.factor = int(swapped)  # type: ignore[attr-defined]
         with self.dependence.pause():
             # a call in place writes over what it got
             given = maps.clone() if in_place else maps
-            result = multiply_gated(given, (gate,), order, self.way)
+            result = multiply_gated(given, (gate,), order, self.way, mixes)
         self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
         return (gate if swapped else maps).copy_(result) if in_place else result
 
@@ -238,7 +244,7 @@ class Recorder(TorchFunctionMode):
             return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
 
         with self.dependence.pause():
-            result = multiply_gated(value, (query, key), attend, self.way)
+            result = multiply_gated(value, (query, key), attend, self.way, mixes=True)
         self.dependence.add("gate", [("self", value), ("gate", query), ("gate", key)], result)
         return result
 

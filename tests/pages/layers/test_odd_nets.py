@@ -163,7 +163,7 @@ def test_a_net_without_rules_is_refused_before_the_mining(tmp_path):
     model = make_model()
     model.module[1] = torch.nn.GELU()
     write_noise(tmp_path / "photos" / "a.png", 0)
-    with pytest.raises(UnsupportedOperationError, match="Gelu"):
+    with pytest.raises(UnsupportedOperationError, match="gelu"):
         make(tmp_path / "photos", tmp_path / "out", model=model)
     assert not (tmp_path / "out").exists()
     settings = replace(SETTINGS, unruled="gradient", layers=("conv3",))
