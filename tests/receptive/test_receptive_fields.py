@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.support.models import Spelled
@@ -26,7 +26,7 @@ ALEXNET = build_module(find_entry("alexnet"), {})
 def test_boxes_of_all_units_are_those_of_the_graph(layer):
     (field,) = measure_fields(ALEXNET, [layer], 227)
     path = find_layer(ALEXNET, layer)
-    assert (field.layer, field.path, field.input_size) == (layer, path, (227, 227))
+    assert (field.name, field.path, field.input_size) == (layer, path, (227, 227))
     with record(ALEXNET, [path]) as recording:
         ALEXNET(torch.zeros(1, 3, 227, 227, device="meta"))
     assert recording.input is not None
@@ -180,3 +180,64 @@ def test_nets_and_layers_that_cannot_be_measured_are_refused():
         measure_fields(net, ["7"], 8)
     with pytest.raises(LayerError, match="did you mean 'conv1'"):
         measure_fields(make_model(), ["conv11"])
+
+
+class Folded(nn.Module):
+    """Space to depth, then a convolution of 12 channels: the photo has 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fold, self.conv = nn.PixelUnshuffle(2), nn.Conv2d(12, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(self.fold(x))
+        return y
+
+
+class HeadFirst(nn.Module):
+    """The head is defined before the stem."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.stem = nn.Conv2d(8, 2, 1), nn.Conv2d(5, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.stem(x))
+        return y
+
+
+def test_channels_of_the_input_are_found_or_given() -> None:
+    (folded,) = measure_fields(Folded(), ["conv"], 24)
+    assert (folded.size, folded.stride) == ((6, 6), (2, 2))
+    (stem,) = measure_fields(HeadFirst(), ["stem"], 24)
+    assert stem.size == (3, 3)
+    assert measure_fields(HeadFirst(), ["stem"], 24, channels=5) == (stem,)
+    with pytest.raises(ModelError, match="other channels"):
+        measure_fields(HeadFirst(), ["stem"], 24, channels=3)
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_transposed_maps_are_never_said_to_see_less_than_they_do(joins: bool) -> None:
+    class Transposed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(3, 4, (5, 3), stride=2), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            y = y[..., :6, :6]
+            out: Tensor = self.last(y + y.transpose(2, 3) if joins else y.transpose(2, 3))
+            return out
+
+    net = Transposed()
+    (field,) = measure_fields(net, ["last"], 24)
+    assert not field.exact
+    image = torch.rand(1, 3, 24, 24, requires_grad=True)
+    output = net(image)
+    for row, column in [(0, 0), (0, 3), (3, 1), (3, 3)]:
+        (signal,) = torch.autograd.grad(
+            output[0, :, row, column].abs().sum(), image, retain_graph=True
+        )
+        top, left, bottom, right = find_box(field, row, column)
+        signal[:, :, top:bottom, left:right] = 0
+        assert not signal.any()

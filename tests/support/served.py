@@ -290,7 +290,8 @@ def main(names: list[str], kept: Path = KEPT) -> None:
     results: dict[tuple[str, str], Served] = {}
     for line in lines:
         known = json.loads(line)
-        results[known.pop("collection"), known["net"]] = Served(**known)
+        where = known.pop("collection")
+        results[where, known["net"]] = Served(**known)
     for collection, name, make in list_nets():
         if (names and name not in names) or (collection, name) in results:
             continue
@@ -306,7 +307,8 @@ def main(names: list[str], kept: Path = KEPT) -> None:
                 file.write(f"{line}\n")
         gc.collect()
     if not names:
-        TABLE.write_text(write_table([(where, served) for (where, _), served in results.items()]))
+        order = [(collection, name) for collection, name, _ in list_nets()]
+        TABLE.write_text(write_table([(where, results[where, name]) for where, name in order]))
 
 
 if __name__ == "__main__":

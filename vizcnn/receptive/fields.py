@@ -138,6 +138,7 @@ def measure_fields(
     model: ZooModel | nn.Module,
     layers: Sequence[str],
     input_size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
 ) -> tuple[ReceptiveField, ...]:
     """Measure the receptive fields of layers, exactly, from a recorded forward pass.
 
@@ -150,6 +151,8 @@ def measure_fields(
         layers: Canonical names or module paths; see :func:`vizcnn.recording.layers.find_layer`.
         input_size: Side of the input in pixels, or height and width; the zoo net's own when None.
             Layers above one that does not take inputs of this size cannot be measured.
+        channels: Channels of the input; when None those that a convolution of the net takes, or 3
+            or 1, whichever gets through the net first.
 
     Returns:
         One per layer, in the order asked for.
@@ -167,7 +170,7 @@ def measure_fields(
         ((195, 195), (6, 6))
     """
     paths = [find_layer(model, layer) for layer in layers]
-    recording = _record_geometry(model, paths, _choose_size(model, input_size))
+    recording = _record_geometry(model, paths, _choose_size(model, input_size), channels)
     return tuple(
         _measure(recording, layer, path) for layer, path in zip(layers, paths, strict=True)
     )
@@ -188,41 +191,52 @@ def _choose_size(
 
 
 def _record_geometry(
-    model: ZooModel | nn.Module, paths: list[str], size: tuple[int, int]
+    model: ZooModel | nn.Module, paths: list[str], size: tuple[int, int], channels: int | None
 ) -> Recording:
     module = model.module if isinstance(model, ZooModel) else model
     like = next(module.parameters(), torch.zeros(()))
-    black = torch.zeros(1, _count_channels(module), *size, device=like.device, dtype=like.dtype)
-    with record(module, paths) as recording:
-        try:
-            module(black)
-        except RuntimeError as error:  # the layers above may not take this size
-            if not recording.outputs.keys() >= {parse_reference(path).path for path in paths}:
-                reason = str(error).splitlines()[0]
-                raise ModelError(
-                    f"an input of {size[0]} x {size[1]} px does not get through the net "
-                    f"({reason}): give another input_size, or lower layers"
-                ) from None
-    return recording
+    wanted = {parse_reference(path).path for path in paths}
+    reason = ""
+    for count in _list_channels(module) if channels is None else [channels]:
+        black = torch.zeros(1, count, *size, device=like.device, dtype=like.dtype)
+        with record(module, paths) as recording:
+            try:
+                module(black)
+            except (RuntimeError, ValueError, AssertionError) as error:
+                reason = reason or (str(error) or type(error).__name__).splitlines()[0]
+        # the layers above may not take this size
+        if recording.outputs.keys() >= wanted:
+            return recording
+    other = ", other channels" if channels is not None else ", channels"
+    raise ModelError(
+        f"an input of {size[0]} x {size[1]} px does not get through the net ({reason}): give "
+        f"another input_size{other}, or lower layers"
+    )
 
 
-def _count_channels(module: nn.Module) -> int:
-    """Give the channels that a net's first convolution takes."""
-    convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
-    first = next(convolutions, None)
-    return first.in_channels if first else 3
+def _list_channels(module: nn.Module) -> list[int]:
+    """List the channels that a net's input may have: those of its first convolution, 3, 1, ..."""
+    taken = [part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)]
+    return list(dict.fromkeys([*taken[:1], 3, 1, *taken[1:]]))
 
 
 def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
     output, input = recording.find_output(path), recording.find_input()
     height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
-    # one walk for all rows and all columns: row i goes with column i as far as there are both
-    numbers = torch.arange(max(height, width))
-    positions = torch.stack([numbers % height, numbers % width], dim=1)
+    # one walk: all rows at the middle column, then all columns at the middle row
+    down = torch.stack([torch.arange(height), torch.full((height,), width // 2)], dim=1)
+    across = torch.stack([torch.full((width,), height // 2), torch.arange(width)], dim=1)
+    positions = torch.cat([down, across])
     reached = trace_back(output, input, positions)
-    uncut, seen = (reached.boxes(len(numbers), clip) for clip in (False, True))
-    rows, columns = _list_spans(uncut, seen, 0)[:height], _list_spans(uncut, seen, 1)[:width]
-    down, across = _find_step(rows), _find_step(columns)
+    uncut, seen = (reached.boxes(len(positions), clip) for clip in (False, True))
+    spans = [_list_spans(uncut, seen, axis) for axis in (0, 1)]
+    rows, columns, exact = spans[0][:height], spans[1][height:], reached.exact
+    if _vary(spans[0][height:]) or _vary(spans[1][:height]):
+        # rows of the image hang on columns of the map, as when maps are transposed
+        rows = (_cover(spans[0]),) * height
+        columns = (_cover(spans[1]),) * width
+        exact = False
+    steps = _find_step(rows), _find_step(columns)
     middle = rows[height // 2], columns[width // 2]
     share = math.prod(span.seen_stop - span.seen_start for span in middle)
     size = (input.shape[-2], input.shape[-1])
@@ -232,19 +246,34 @@ def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
         maps=output.shape[1],
         map_size=(height, width) if output.ndim == 4 else None,
         size=(middle[0].size, middle[1].size),
-        stride=None if down is None or across is None else (down, across),
+        stride=None if steps[0] is None or steps[1] is None else (steps[0], steps[1]),
         offset=(rows[0].start, columns[0].start),
         centre=(find_centre(rows[0]), find_centre(columns[0])),
         share=share / math.prod(size),
         sees_all=all(
             (span.seen_start, span.seen_stop) == (0, whole)
-            for spans, whole in zip((rows, columns), size, strict=True)
-            for span in spans
+            for along, whole in zip((rows, columns), size, strict=True)
+            for span in along
         ),
-        exact=reached.exact,
+        exact=exact,
         input_size=size,
         rows=rows,
         columns=columns,
+    )
+
+
+def _vary(spans: Sequence[Span]) -> bool:
+    return len({(span.start, span.stop) for span in spans}) > 1
+
+
+def _cover(spans: Sequence[Span]) -> Span:
+    """Give the span from the first to the last of some; what is not seen does not count."""
+    seen = [span for span in spans if span.seen_start < span.seen_stop] or list(spans)
+    return Span(
+        min(span.start for span in spans),
+        max(span.stop for span in spans),
+        min(span.seen_start for span in seen),
+        max(span.seen_stop for span in seen),
     )
 
 
