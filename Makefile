@@ -50,7 +50,8 @@ fast: $(VENV)/.tested links  ## the tests that take less than a minute together
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 docs: $(VENV)/.documented  ## the manual, in build/site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open $(CURDIR)/build/site/index.html in a browser."
 
 # mypy, import-linter and pytest's doctests look for these two packages in vizcnn/ only; a source
 # archive holds no links, and where git makes none it writes a text file

@@ -88,9 +88,9 @@ def aliasing(
     manifest = make_aliasing_page(nets, page.folder, photos, settings, page.quote(), bar)
     rows = (
         f"{row.name}: {', '.join(_write(value, row.form) for value in row.values)}"
-        for row in manifest.table
+        for row in manifest.results.table
     )
-    page.report(manifest, "\n".join(rows), manifest.failures)
+    page.report(manifest, "\n".join(rows), [failure.error for failure in manifest.failures])
 
 
 def _write(value: float | None, form: str) -> str:

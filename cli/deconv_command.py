@@ -6,9 +6,11 @@ from vizcnn.cli.options import (
     PASSES_OVER,
     complete_names_and_files,
     find_given_photos,
+    gates_option,
     layers_option,
     method_option,
     normalisation_option,
+    start_option,
     unruled_option,
 )
 from vizcnn.cli.page_command import Page, page_command
@@ -53,6 +55,8 @@ from vizcnn.photos.samples import SAMPLES
 )
 @normalisation_option
 @unruled_option
+@gates_option
+@start_option
 @click.option("--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz).")
 def deconv(
     page: Page,
@@ -66,6 +70,8 @@ def deconv(
     scaling: str,
     normalisation: str,
     unruled: str,
+    gates: str,
+    start: str,
     save_arrays: bool,
 ) -> None:
     """Project what a net sees in photos back to pixels.
@@ -91,11 +97,13 @@ def deconv(
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
         passes_over_normalisation=PASSES_OVER[normalisation],
         unruled=unruled,  # type: ignore[arg-type]
+        gates=gates,  # type: ignore[arg-type]
+        start=None if start == "auto" else start,  # type: ignore[arg-type]
         figure_format=page.figure_format,
         save_arrays=save_arrays,
     )
     command = page.quote(images=given, layers=wanted)
     manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar)
-    count = sum(len(layer.tiles) for photo in manifest.photos for layer in photo.layers)
-    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.method}"
+    count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)
+    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.results.method}"
     page.report(manifest, summary, [failure.error for failure in manifest.failures])

@@ -87,5 +87,5 @@ def filters(
         figure_format=page.figure_format,
     )
     manifest = make_filter_gallery(page.load(), page.folder, settings, page.quote())
-    shown = ", ".join(f"{net.shown} of {net.layer}" for net in manifest.nets)
+    shown = ", ".join(f"{net.shown} of {net.layer}" for net in manifest.results.nets)
     page.report(manifest, shown)

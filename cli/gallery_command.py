@@ -11,10 +11,12 @@ from vizcnn.cli.options import (
     SharingCommand,
     data_option,
     find_data,
+    gates_option,
     layers_option,
     method_option,
     normalisation_option,
     per_photo_option,
+    start_option,
     unruled_option,
     workers_option,
 )
@@ -22,7 +24,8 @@ from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
-    from vizcnn.gallery.top_manifest import TopManifest
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.layers.site_pages import LayersResults
 
 
 @page_command(
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
 )
 @normalisation_option
 @unruled_option
+@gates_option
+@start_option
 @click.option(
     "--index",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -89,6 +94,8 @@ def gallery(
     scaling: str,
     normalisation: str,
     unruled: str,
+    gates: str,
+    start: str,
     index: Path | None,
     poster: bool,
     poster_units: int | None,
@@ -121,6 +128,8 @@ def gallery(
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
         passes_over_normalisation=PASSES_OVER[normalisation],
         unruled=unruled,  # type: ignore[arg-type]
+        gates=gates,  # type: ignore[arg-type]
+        start=None if start == "auto" else start,  # type: ignore[arg-type]
         poster=poster,
         poster_units=poster_units,
         seed=page.seed,
@@ -149,17 +158,18 @@ def gallery(
         click.echo("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
-    page.report(manifest, summary, [failure.error for failure in manifest.data.failures])
+    page.report(manifest, summary, [failure.error for failure in manifest.failures])
 
 
-def summarise(manifest: "TopManifest", seconds: float) -> str:
+def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
     """Say in a line per layer what was made."""
-    lines = [f"{manifest.data.count} photos mined: {manifest.data.describe}"]
-    for layer in manifest.layers:
+    results = manifest.results
+    lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    for layer in results.layers:
         places = sum(len(unit.places) for unit in layer.units)
         silent = sum(not unit.places for unit in layer.units)
         lines.append(
-            f"{layer.name}: {len(layer.units)} units, {places} projections by {manifest.method} "
+            f"{layer.name}: {len(layer.units)} units, {places} projections by {results.method} "
             f"(computed by {layer.computed})" + (f", {silent} silent" if silent else "")
         )
     return "\n".join([*lines, f"{seconds:.0f} s"])

@@ -13,7 +13,7 @@ from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from vizcnn.lecture.claims.record import Claim
+    from vizcnn.lecture.claims import Claim
 
 
 def figure_options(command: Any) -> Any:
@@ -115,7 +115,7 @@ def lecture(
         style=style,  # type: ignore[arg-type]
     )
     manifest = make_lecture(page.folder, studio, settings, page.quote())
-    made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.sections)
+    made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)
     failures = [f"{failure.source}: {failure.error}" for failure in manifest.failures]
     page.report(manifest, f"figures and tables: {made}", failures, failed="could not be made")
 
@@ -136,7 +136,7 @@ def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
     """Print claims: as JSON, or a line each with what does not hold told below."""
     from dataclasses import asdict
 
-    from vizcnn.lecture.claim_listing import choose_claims, say_verdicts
+    from vizcnn.lecture.claims import choose_claims, say_verdicts
 
     claims = choose_claims(only)
     if as_json:

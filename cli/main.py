@@ -14,6 +14,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
+from vizcnn.cli.reporting import telling_of_photos
 from vizcnn.cli.start import INTERRUPTED, TOLD
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
@@ -57,7 +58,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would print an empty line for a Ctrl-C."""
         try:
-            return super().invoke(ctx)
+            with telling_of_photos():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.Abort from None
 

@@ -141,10 +141,26 @@ PASSES_OVER = {"auto": None, "pass": True, "gradient": False}
 
 unruled_option = click.option(
     "--unruled",
-    type=click.Choice(["refuse", "gradient"]),
+    type=click.Choice(["refuse", "rectify", "gradient"]),
     default="refuse",
     show_default=True,
-    help="Activations that the method has no rule for: refuse them, or use their gradient.",
+    help="Activations that the method has no rule for: refuse them, apply the rule's own "
+    "definition (our extension), or use their gradient.",
+)
+gates_option = click.option(
+    "--gates",
+    type=click.Choice(["refuse", "hold"]),
+    default="refuse",
+    show_default=True,
+    help="Gates, as in squeeze-and-excitation: refuse them, or hold them at their values.",
+)
+start_option = click.option(
+    "--start",
+    type=click.Choice(["auto", "activation", "one"]),
+    default="auto",
+    show_default=True,
+    help="What the way back starts with at a unit: the size of its activation, or 1; auto is 1 for "
+    "the gradient only.",
 )
 per_photo_option = click.option(
     "--per-photo",
@@ -238,7 +254,7 @@ def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...])
     Raises:
         click.UsageError: If a name is empty, which Path would take for the current folder.
     """
-    from vizcnn.photos.images import find_photos
+    from vizcnn.photos.folders import find_photos
     from vizcnn.photos.samples import find_sample
 
     for name in given:

@@ -109,7 +109,7 @@ class Page:
 
     def report(
         self,
-        manifest: "Manifest",
+        manifest: "Manifest[Any]",
         summary: str,
         failures: Sequence[str] = (),
         failed: str = "left out",
@@ -130,7 +130,7 @@ class Page:
             click.echo(json.dumps(told))
         else:
             for net in manifest.nets:
-                click.echo(f"{net.title}, {net.weights.describe}")
+                click.echo(f"{net.title}, {net.weights.describe()}")
             click.echo(summary)
             click.echo(f"gallery: {click.format_filename(index)}")
         end_with_failures(self.context, failures, failed)

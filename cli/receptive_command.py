@@ -9,7 +9,7 @@ from vizcnn.cli.page_command import Page, page_command
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from vizcnn.gallery.receptive_manifest import ReceptiveLayer
+    from vizcnn.receptive import ReceptiveField
 
 HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
 
@@ -72,10 +72,10 @@ def receptive(page: Page, /, image: str, layers: tuple[str, ...], position: str)
         figure_format=page.figure_format,
     )
     manifest = make_receptive_gallery(net, photos[0], page.folder, settings, page.quote())
-    page.report(manifest, "\n".join(lay_out_table(manifest.layers)))
+    page.report(manifest, "\n".join(lay_out_table(manifest.results.layers)))
 
 
-def lay_out_table(layers: "tuple[ReceptiveLayer, ...]") -> list[str]:
+def lay_out_table(layers: "tuple[ReceptiveField, ...]") -> list[str]:
     """Lay layers out as lines of text in columns."""
     rows = [HEADS, *map(_write_row, layers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
@@ -88,7 +88,7 @@ def lay_out_table(layers: "tuple[ReceptiveLayer, ...]") -> list[str]:
     ]
 
 
-def _write_row(layer: "ReceptiveLayer") -> tuple[str, ...]:
+def _write_row(layer: "ReceptiveField") -> tuple[str, ...]:
     share = "< 0.1%" if layer.share < 0.001 else f"{layer.share:.1%}"
     return (
         layer.name,

@@ -1,10 +1,14 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import click
+
+from vizcnn.basics.errors import PhotoWarning
 
 T = TypeVar("T")
 
@@ -50,6 +54,25 @@ def bar(
             dynamic_ncols=True,
         )
     )
+
+
+@contextmanager
+def telling_of_photos() -> Iterator[None]:
+    """Say every :class:`PhotoWarning` in one line on standard error, once."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, PhotoWarning):
+                usual(message, category, *place, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                click.echo(f"note: {message}", err=True)
+
+        warnings.simplefilter("always", PhotoWarning)
+        warnings.showwarning = show
+        yield
 
 
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:

@@ -1,78 +1,177 @@
-"""Manifests of every command: written as JSON, read back and checked."""
+"""The manifest of a run: one envelope for every command, written as JSON, read back and checked."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
-from vizcnn.basics.codec import ManifestError, decode, encode, parse
+from jinja2 import Environment
+
+from vizcnn.basics.codec import ManifestError, RelativeFile, decode, encode, parse
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import write_text
-from vizcnn.gallery.aliasing_manifest import AliasingManifest
-from vizcnn.gallery.deconv_manifest import DeconvManifest
-from vizcnn.gallery.filter_manifest import FilterManifest
-from vizcnn.gallery.lecture_manifest import LectureManifest
-from vizcnn.gallery.receptive_manifest import ReceptiveManifest
-from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.zoo.provenance import Provenance
 
 FILE_NAME = "manifest.json"
 """The manifest's name in the output folder."""
 
-Manifest = (
-    DeconvManifest
-    | FilterManifest
-    | AliasingManifest
-    | TopManifest
-    | ReceptiveManifest
-    | LectureManifest
-)
-"""What a command of vizcnn writes."""
-
-KINDS: dict[str, type[Manifest]] = {
-    "deconv": DeconvManifest,
-    "filters": FilterManifest,
-    "aliasing": AliasingManifest,
-    "gallery": TopManifest,
-    "receptive": ReceptiveManifest,
-    "lecture": LectureManifest,
-}
-"""Manifests by their ``kind``. Each states the version of its layout in its field ``schema``, which
-is raised when an older reader would misread a newer file."""
+SCHEMA = 3
+"""Layout of the file; raised when an older reader would misread a newer file."""
 
 
-def to_json(manifest: Manifest) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """A net of a run.
+
+    Attributes:
+        model: Name of the net.
+        title: Title of the net, for headings; tells nets of one name apart.
+        input_size: Width and height of what the net sees, in pixels.
+        classes: Number of classes that it knows.
+        options: What the net was built with.
+        weights: Where its weights come from; without the place on this machine.
+    """
+
+    model: str
+    title: str
+    input_size: tuple[int, int]
+    classes: int
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photo that was looked at.
+
+    Attributes:
+        name: Short name, for titles; in a gallery of layers, its path in the folder of photos.
+        source: Path as it was given; empty in a gallery of layers.
+        sha256: Of the photo's file, in hexadecimal; in a gallery of layers, of the pixels that
+            the net saw (RGB, 8 bits, row by row).
+        image: Image of what the net saw.
+    """
+
+    name: str
+    source: str = ""
+    sha256: str
+    image: RelativeFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What could not be used or made, and why."""
+
+    source: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFigure:
+    """A figure of the page.
+
+    Attributes:
+        title: Heading on the page.
+        file: The figure (PNG, SVG or PDF).
+        text: What is to be seen, for those who cannot see it.
+        note: What a reader should know.
+    """
+
+    title: str
+    file: RelativeFile
+    text: str
+    note: str = ""
+
+
+class Results:
+    """Base of what a command found: frozen dataclasses, which also say how they are shown."""
+
+    kind: ClassVar[str]
+    """The command. Its page is the template of this name, or ``page.html`` if there is none."""
+    static: ClassVar[tuple[str, ...]] = ()
+    """Style and script of its own, copied beside the pages."""
+
+    def render(self, manifest: "Manifest[Any]", environment: Environment) -> dict[str, str]:
+        """Render the pages, one or several: HTML by file name, ``index.html`` among them."""
+        template = environment.select_template([f"{self.kind}.html", "page.html"])
+        return {"index.html": template.render(manifest=manifest, results=self)}
+
+
+R = TypeVar("R", bound=Results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Generic[R]):
+    """A run of a command.
+
+    Attributes:
+        schema: Layout of this file.
+        kind: Which command made it.
+        vizcnn: Version of vizcnn.
+        command: Shell-quoted command that repeats the run.
+        title: Heading.
+        settings: Every setting of the run.
+        versions: Versions of the libraries, by name.
+        nets: The nets, in the order asked for.
+        photos: The photos that were looked at.
+        failures: What could not be used or made.
+        figures: The figures, in the page's order.
+        results: What was found.
+    """
+
+    schema: int = SCHEMA
+    kind: str
+    vizcnn: str
+    command: str
+    title: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    nets: tuple[Net, ...] = ()
+    photos: tuple[Photo, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    figures: tuple[PageFigure, ...] = ()
+    results: R
+
+
+def to_json(manifest: Manifest[Any]) -> str:
     """Write a manifest as JSON; the same run always gives the same text.
 
     Raises:
         ManifestError: If a value is not of its field's type, or a number is not finite.
     """
     text = encode(manifest)
-    from_json(text)  # what cannot be read back is never written
+    from_json(text, type(manifest.results))  # what cannot be read back is never written
     return text
 
 
-def from_json(text: str) -> Manifest:
-    """Read a manifest of any kind and check every value.
+def from_json(text: str, results: type[R]) -> Manifest[R]:
+    """Read the manifest of a command and check every value.
+
+    Args:
+        text: What :func:`to_json` gave.
+        results: The command's results.
 
     Raises:
-        ManifestError: If the text is not a manifest, or one of another vizcnn.
+        ManifestError: If the text is not a manifest, one of another command or another vizcnn.
 
     Example:
-        >>> from_json('{"kind": "recipe"}')
+        >>> from vizcnn.pages.receptive import ReceptiveResults
+        >>> from_json('{"kind": "recipe"}', ReceptiveResults)
         Traceback (most recent call last):
-        vizcnn.basics.codec.ManifestError: manifest of kind 'recipe': ...
+        vizcnn.basics.codec.ManifestError: manifest of kind 'recipe': needed is 'receptive'
     """
     raw = parse(text)
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ManifestError(f"manifest of kind {kind!r}: needed is one of {', '.join(KINDS)}")
-    schema = KINDS[kind].schema
-    if raw.get("schema") != schema:
+    kind, schema = (raw.get("kind"), raw.get("schema")) if isinstance(raw, dict) else (None, None)
+    if kind != results.kind:
+        raise ManifestError(f"manifest of kind {kind!r}: needed is {results.kind!r}")
+    if schema != SCHEMA:
         raise ManifestError(
-            f"manifest of schema {raw.get('schema')!r}: this vizcnn reads {schema}; "
+            f"manifest of schema {schema!r}: this vizcnn reads {SCHEMA}; "
             "write the gallery again, or install the vizcnn that wrote it"
         )
-    return decode(KINDS[kind], text)
+    return decode(Manifest[results], text)  # type: ignore[valid-type]  # of the type at hand
 
 
-def write_manifest(manifest: Manifest, folder: Path) -> Path:
+def write_manifest(manifest: Manifest[Any], folder: Path) -> Path:
     """Write ``manifest.json`` into a folder, moved into place when it is whole.
 
     Raises:
@@ -81,15 +180,19 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
     return write_text(folder / FILE_NAME, to_json(manifest))
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, results: type[R]) -> Manifest[R]:
     """Read a manifest file, or the ``manifest.json`` of a folder.
+
+    Args:
+        path: The file or folder.
+        results: The command's results.
 
     Raises:
         ManifestError: If there is none, or it is damaged.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        return from_json(file.read_text(encoding="utf-8"))
+        return from_json(file.read_text(encoding="utf-8"), results)
     except UnicodeDecodeError:
         raise ManifestError(f"{str(file)!r} is not text: needed is a manifest of vizcnn") from None
     except OSError as error:

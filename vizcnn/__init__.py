@@ -5,7 +5,7 @@ Public names are loaded when first used, so that ``import vizcnn`` stays instant
 Example:
     >>> import vizcnn
     >>> vizcnn.__version__
-    '0.1.0'
+    '0.2.0'
 """
 
 import importlib

@@ -8,6 +8,7 @@ import pytest
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.aliasing import AliasingResults
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ class TestCommand:
         )
         told = json.loads(done.stdout)
         assert Path(told["index"]) == out / "index.html"
-        rows = {row["name"]: row["values"] for row in told["manifest"]["table"]}
+        rows = {row["name"]: row["values"] for row in told["manifest"]["results"]["table"]}
         assert rows["alias share, photos"] == [0.0]
         assert rows["grid artefact"] == [None]
         assert "--shift-photos 1" in told["manifest"]["command"]
@@ -63,7 +64,7 @@ class TestCommand:
             status=2,
         )
         assert "left out: " in done.stderr and "bad.png" in done.stderr
-        assert len(read_manifest(tmp_path / "o").failures) == 1
+        assert len(read_manifest(tmp_path / "o", AliasingResults).failures) == 1
 
     @pytest.mark.parametrize(
         ("arguments", "words"),

@@ -16,13 +16,15 @@ from tests.support.command_line import deconv, fail, run
 from tests.support.small_zoo import list_files
 from vizcnn.cli.main import commands
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.deconv import DeconvResults
+from vizcnn.pages.filters import FilterResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
 ROOT = Path(vizcnn.__file__).parents[1]
 
 
 def list_units(folder="vizcnn-out/zfnet-deconvnet"):
-    (photo,) = read_manifest(Path(folder)).photos
+    (photo,) = read_manifest(Path(folder), DeconvResults).results.photos
     return {layer.name: [tile.unit for tile in layer.tiles] for layer in photo.layers}
 
 
@@ -120,7 +122,7 @@ def test_default_is_a_sample_and_every_convolution():
     assert "random weights (untrained)" in result.stdout
     assert result.stderr == ""
     assert list(list_units()) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
-    assert read_manifest(folder).photos[0].source == "sample motorcycle"
+    assert read_manifest(folder, DeconvResults).photos[0].source == "sample motorcycle"
 
 
 @pytest.mark.slow
@@ -171,7 +173,7 @@ def test_filters_repeat_too(tmp_path):
     result = run("filters", "--scale", "shared", "--format", "svg")
     assert "all 12 filters of the first layer" in result.stdout
     first = list_files(tmp_path)
-    words = shlex.split(read_manifest(Path("vizcnn-out/zfnet-filters")).command)
+    words = shlex.split(read_manifest(Path("vizcnn-out/zfnet-filters"), FilterResults).command)
     run(*words[1:])
     assert list_files(tmp_path) == first
 

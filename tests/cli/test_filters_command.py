@@ -10,6 +10,7 @@ import pytest
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.filters import FilterResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
 
@@ -40,14 +41,14 @@ def test_several_nets_name_the_folder_and_are_all_reported():
     nets = [line for line in result.stdout.splitlines() if "random weights (untrained)" in line]
     assert [net.split(", ")[1] for net in nets] == ["1", "2"]  # both are the small net
     assert "all 12 filters of the first layer" in result.stdout
-    manifest = read_manifest(Path("vizcnn-out/alexnet-vgg16-filters"))
+    manifest = read_manifest(Path("vizcnn-out/alexnet-vgg16-filters"), FilterResults)
     assert len(manifest.nets) == 2
 
 
 @pytest.mark.slow
 def test_default_is_the_first_layer_of_zfnet_alone():
     run("filters")
-    manifest = read_manifest(Path("vizcnn-out/zfnet-filters"))
+    manifest = read_manifest(Path("vizcnn-out/zfnet-filters"), FilterResults)
     assert [figure.file for figure in manifest.figures] == ["filters.png", "numbers.png"]
     assert manifest.command.split()[:4] == ["vizcnn", "filters", "--model", "zfnet"]
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files
 from tests.support.top_runs import write_noise, write_photos
-from vizcnn.gallery.manifest import read_manifest
-from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.gallery.manifest import Manifest, read_manifest
+from vizcnn.pages.layers.site_pages import LayersResults
 
 pytestmark = pytest.mark.usefixtures("small_net", "one_thread")
 
@@ -21,10 +21,8 @@ def gallery(*arguments, status=0):
     return run("gallery", "--workers", 0, "--layer", "conv3", *arguments, status=status)
 
 
-def read(folder) -> TopManifest:
-    manifest = read_manifest(Path(folder))
-    assert isinstance(manifest, TopManifest)
-    return manifest
+def read(folder) -> Manifest[LayersResults]:
+    return read_manifest(Path(folder), LayersResults)
 
 
 @pytest.mark.slow
@@ -35,16 +33,16 @@ def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     first = list_files(tmp_path / "a b")
     manifest = read("a b")
     assert manifest.settings["scaling"] == "shared"
-    assert (tmp_path / "a b" / manifest.layers[0].posters[0]).is_file()
+    assert (tmp_path / "a b" / manifest.results.layers[0].posters[0]).is_file()
     shutil.rmtree(tmp_path / "a b")
     run(*shlex.split(manifest.command)[1:])
     assert list_files(tmp_path / "a b") == first
-    unit = manifest.layers[0].units[7]
+    unit = manifest.results.layers[0].units[7]
     words = shlex.split(unit.command)
     assert words[:2] == ["vizcnn", "gallery"]
     run(*words[1:])
     alone = Path(words[words.index("--out") + 1])
-    (repeated,) = read(alone).layers[0].units
+    (repeated,) = read(alone).results.layers[0].units
     assert repeated.unit == 7
     assert (alone / repeated.large).read_bytes() == first[unit.large]
     assert [place.activation for place in repeated.places] == [
@@ -68,7 +66,7 @@ def test_json_is_the_manifest_and_the_page(tmp_path):
     told = json.loads(result.stdout)
     assert told["index"] == "out/index.html"
     assert told["manifest"] == json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert told["manifest"]["data"]["describe"] == "1 photos in 'photos'"
+    assert told["manifest"]["results"]["data"]["describe"] == "1 photos in 'photos'"
 
 
 @pytest.mark.slow
@@ -99,7 +97,7 @@ def test_an_earlier_index_spares_the_mining(tmp_path):
     gallery("--data", "photos", "--out", "out", "--top", 3)
     index = Path("out/strongest.safetensors")
     gallery("--data", "photos", "--out", "less", "--top", 2, "--index", index)
-    assert len(read("less").layers[0].units[0].places) == 2
+    assert len(read("less").results.layers[0].units[0].places) == 2
     assert "top: 3, not 4" in fail(
         "gallery", "--data", "photos", "--layer", "conv3", "--top", 4, "--index", index
     )

@@ -5,11 +5,14 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.command_line import deconv, fail
 from tests.support.small_zoo import paint_photo
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.deconv import DeconvResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
 
@@ -58,7 +61,7 @@ def test_photos_with_any_name(tmp_path, name):
     assert deconv("--image", name).stderr == ""
     page = Path("vizcnn-out/zfnet-deconvnet/index.html").read_text(encoding="utf-8")
     assert "<i>" not in page
-    manifest = read_manifest(Path("vizcnn-out/zfnet-deconvnet"))
+    manifest = read_manifest(Path("vizcnn-out/zfnet-deconvnet"), DeconvResults)
     assert manifest.photos[0].source == name
     assert name in shlex.split(manifest.command)
 
@@ -72,7 +75,7 @@ def test_a_name_that_is_not_utf_8(tmp_path):
         pytest.skip("the file system takes UTF-8 names only")
     out = os.fsdecode(b"out-\xe9")
     assert "gallery: " in deconv("--image", name, "--out", out).stdout
-    assert read_manifest(tmp_path / out).photos[0].source == name
+    assert read_manifest(tmp_path / out, DeconvResults).photos[0].source == name
 
 
 @pytest.mark.slow
@@ -96,3 +99,14 @@ def test_only_bad_photos_are_one_line_and_nothing_is_written(tmp_path):
     (tmp_path / "odd" / "whole.png").unlink()
     assert "none of 3 photos can be used" in fail("deconv", "--image", "odd")
     assert not (tmp_path / "vizcnn-out").exists()
+
+
+@pytest.mark.slow
+def test_what_is_guessed_or_passed_over_is_a_note_each(tmp_path):
+    paint_photo(tmp_path / "mine" / "a.png")
+    Image.fromarray(np.full((40, 40), 4000, np.uint16)).save(tmp_path / "mine" / "deep.png")
+    (tmp_path / "mine" / "raw.nef").write_bytes(b"anything")
+    lines = deconv("--image", "mine").stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["note", "note"]
+    assert "1 other file ('raw.nef') in 'mine' left out" in lines[0]
+    assert "'mine/deep.png' has grey values 4000..4000 in 16 bits: 0 is taken as black" in lines[1]

@@ -11,7 +11,7 @@ import vizcnn
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import LAYERS, list_files, paint_photo
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.gallery.receptive_manifest import ReceptiveManifest
+from vizcnn.pages.receptive import ReceptiveResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
 
@@ -28,10 +28,9 @@ def test_prints_a_table_and_writes_a_gallery():
     assert rows["fc6"] == "11 - 50 x 50 - -9,-9 all"
     assert len({line.rindex(line.split()[-1]) + len(line.split()[-1]) for line in lines[1:-1]}) == 1
     assert rows["gallery:"] == "vizcnn-out/zfnet-receptive/index.html"
-    manifest = read_manifest(Path("vizcnn-out/zfnet-receptive"))
-    assert isinstance(manifest, ReceptiveManifest)
-    assert manifest.photo == "sample chelsea"
-    assert "middle of the image" in manifest.place
+    manifest = read_manifest(Path("vizcnn-out/zfnet-receptive"), ReceptiveResults)
+    assert manifest.photos[0].source == "sample chelsea"
+    assert "middle of the image" in manifest.results.place
 
 
 @pytest.mark.slow
@@ -48,7 +47,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
     run("receptive", "--out", "out", *arguments)
     first = list_files(tmp_path / "out")
     manifest = json.loads(first["manifest.json"])
-    assert [layer["name"] for layer in manifest["layers"]] == layers
+    assert [layer["name"] for layer in manifest["results"]["layers"]] == layers
     kind = "pdf" if "pdf" in arguments else "svg" if "svg" in arguments else "png"
     assert {f"fields.{kind}", f"corner.{kind}"} <= set(first)
     shutil.rmtree(tmp_path / "out")
@@ -60,7 +59,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
 def test_json_is_the_manifest():
     told = json.loads(run("receptive", "--json", "--layer", "conv5").stdout)
     assert told["index"] == "vizcnn-out/zfnet-receptive/index.html"
-    assert told["manifest"]["layers"][0]["size"] == [20, 20]
+    assert told["manifest"]["results"]["layers"][0]["size"] == [20, 20]
     assert told["manifest"]["kind"] == "receptive"
 
 

@@ -18,16 +18,8 @@ from vizcnn.drawing.figures import (
     draw_summary,
 )
 from vizcnn.drawing.labels import join_labels, place_apart
-from vizcnn.drawing.sheet import (
-    DPI,
-    SLIDE_WIDTH,
-    SMALLEST,
-    Sheet,
-    fit_text,
-    larger_letters,
-    measure_width,
-    scale_letters,
-)
+from vizcnn.drawing.sheet import SLIDE_WIDTH, SMALLEST, Sheet, fit_text, measure_width
+from vizcnn.drawing.style import DPI, larger_letters, scale_letters
 
 PHOTO = np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)
 CAPTION = (

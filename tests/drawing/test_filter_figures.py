@@ -1,5 +1,7 @@
 """Figures of filters: laid out for a slide, every text in its place, what they show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -113,7 +115,9 @@ def make_nets(count):
 @pytest.mark.parametrize("count", [1, 2, 9, 12])
 def test_chart_shows_every_live_filter_and_every_share(count):
     nets = make_nets(count)
-    nets[0].numbers.dead[3] = True
+    numbers = list(nets[0].numbers)
+    numbers[3] = replace(numbers[3], dead=True)
+    nets[0] = replace(nets[0], numbers=numbers)
     figure = draw_numbers(nets, "cycles/px", "Filters in numbers", CAPTION)
     figure.draw_without_rendering()
     texts = check_layout(figure)
@@ -124,18 +128,19 @@ def test_chart_shows_every_live_filter_and_every_share(count):
     assert scatter.get_ylabel() == "peak frequency (cycles/px)"
     points = [np.asarray(collection.get_offsets()) for collection in scatter.collections]
     assert [len(part) for part in points] == [19] + [20] * (count - 1)
-    alive = ~nets[0].numbers.dead
-    np.testing.assert_allclose(points[0][:, 1], nets[0].numbers.peak[alive])
+    peaks = [filter.peak for filter in numbers if not filter.dead]
+    np.testing.assert_allclose(points[0][:, 1], peaks)
     low, high = scatter.get_ylim()
     assert all(low <= part[:, 1].min() and part[:, 1].max() <= high for part in points)
 
 
 def test_points_lie_at_their_orientation_or_beside_the_axis():
     (net,) = make_nets(1)
-    angles = torch.arange(20.0).double() * 9
-    angles[5:] = torch.nan
-    net.numbers.orientation[:] = angles
-    figure = draw_numbers([net], "cycles/px", "t", CAPTION)
+    numbers = [
+        replace(filter, orientation=9.0 * index if index < 5 else None)
+        for index, filter in enumerate(net.numbers)
+    ]
+    figure = draw_numbers([replace(net, numbers=numbers)], "cycles/px", "t", CAPTION)
     (scatter,) = [axes for axes in figure.axes if axes.collections and axes.get_ylabel()]
     places = np.asarray(scatter.collections[0].get_offsets())[:, 0]
     assert places[:5].tolist() == [0, 9, 18, 27, 36]

@@ -13,7 +13,8 @@ from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.output import FIGURE_FORMATS
 from vizcnn.drawing.saving import save_arrays, save_figure, save_image
-from vizcnn.drawing.sheet import Sheet, plain_style
+from vizcnn.drawing.sheet import Sheet
+from vizcnn.drawing.style import plain_style
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 ARRAYS: dict[str, np.ndarray] = {

@@ -8,6 +8,7 @@ from tests.gallery.test_site import NASTY, write
 from tests.support.galleries import make_aliasing
 from vizcnn.basics.codec import ManifestError
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
+from vizcnn.pages.aliasing import AliasingResults
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -30,13 +31,13 @@ def test_every_measure_stands_in_the_table(tmp_path):
 def test_manifest_survives_a_round_trip(tmp_path):
     manifest = make_aliasing(tmp_path)
     write(manifest, tmp_path)
-    assert read_manifest(tmp_path) == manifest
+    assert read_manifest(tmp_path, AliasingResults) == manifest
 
 
 def test_refuses_values_of_another_kind(tmp_path):
     text = to_json(make_aliasing(tmp_path)).replace('"percent"', '"parsec"')
-    with pytest.raises(ManifestError, match='form is "parsec": needed is count'):
-        from_json(text)
+    with pytest.raises(ManifestError, match=r"table\[1\]\.form: invalid enum value 'parsec'"):
+        from_json(text, AliasingResults)
 
 
 def test_refuses_a_missing_picture(tmp_path):

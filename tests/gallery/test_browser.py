@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.browser import Browser
 from tests.support.galleries import make_aliasing, make_deconv, make_filters
-from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.manifest import Failure
 from vizcnn.gallery.site import write_gallery
 
 FOCUSED = "return document.activeElement.id"

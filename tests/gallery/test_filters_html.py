@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.gallery.test_site import NASTY, check_links, write
-from tests.support.galleries import make_filters
+from tests.support.galleries import change_results, make_filters
 
 
 def list_values(page, kind):
@@ -46,7 +46,7 @@ def test_several_nets_have_a_table_each_and_one_together(tmp_path):
     assert tables == ["numbers", "sortable numbers", "sortable numbers", "facts"]
     for text in ("ZFNet: filter by filter", "AlexNet conv2: filter by filter", "2 groups"):
         assert text in page.text
-    assert page.text.count("bundled ZFNet") == 2
+    assert page.text.count("bundled weights: birds") == 2
     # deeper layers by channel, the first by colour
     assert page.text.count("Strongest channel") == 1
     assert "cycles per place of the map below" in page.text
@@ -56,7 +56,7 @@ def test_several_nets_have_a_table_each_and_one_together(tmp_path):
 def test_clipped_filters_are_counted_where_clipping_was_asked_for(tmp_path):
     manifest = make_filters(tmp_path)
     assert "Clipped" not in write(manifest, tmp_path)["index.html"].text
-    clipped = replace(manifest, nets=(replace(manifest.nets[0], clipped=0),))
+    clipped = change_results(manifest, nets=(replace(manifest.results.nets[0], clipped=0),))
     assert "Clipped" in write(clipped, tmp_path)["index.html"].text
 
 
@@ -65,15 +65,29 @@ def name_everything(manifest, name):
     nets = tuple(
         replace(
             net,
-            **dict.fromkeys(("model", "title", "layer", "path", "unit", "shown"), name),
-            weights=replace(net.weights, describe=name, note=name, data=name),
+            **dict.fromkeys(("model", "title"), name),
+            weights=replace(net.weights, note=name, data=name),
         )
         for net in manifest.nets
     )
+    results = replace(
+        manifest.results,
+        scaling=name,
+        notes=(name,),
+        nets=tuple(
+            replace(net, **dict.fromkeys(("layer", "path", "unit", "shown"), name))
+            for net in manifest.results.nets
+        ),
+    )
     figures = tuple(replace(f, title=name, text=name, note=name) for f in manifest.figures)
-    changes = dict.fromkeys(("title", "command", "scaling"), name)
-    changes |= {"nets": nets, "figures": figures, "settings": {name: name}}
-    return replace(manifest, notes=(name,), **changes)
+    return replace(
+        manifest,
+        **dict.fromkeys(("title", "command"), name),
+        nets=nets,
+        figures=figures,
+        settings={name: name},
+        results=results,
+    )
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.browser import SHOWN, Browser, publish
 from tests.support.top_galleries import make_top_manifest, name_classes
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.pages.layers.site_pages import LayersResults
 
 FOCUSED = "return document.activeElement.closest('[data-u]')?.dataset.u"
 COUNT = "return document.querySelector('#count').textContent"
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def manifest(folder: Path) -> TopManifest:
+def manifest(folder: Path) -> Manifest[LayersResults]:
     return make_top_manifest(folder / "again", units=24)
 
 
@@ -174,7 +175,7 @@ def test_keys_of_the_page_are_letters_while_one_searches(page):
 
 
 def test_units_sort_by_activation_and_by_spread_and_the_silent_come_last(page, manifest):
-    units = {unit.unit: unit for unit in manifest.layers[0].units if unit.places}
+    units = {unit.unit: unit for unit in manifest.results.layers[0].units if unit.places}
     strength = {number: unit.places[0].activation for number, unit in units.items()}
     spread = {number: round(unit.spread or 0, 4) for number, unit in units.items()}
     orders = {

@@ -5,11 +5,13 @@ from dataclasses import replace
 from os import fsdecode
 from pathlib import Path
 from posixpath import normpath
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
 from tests.gallery.test_site import NASTY, Page
+from tests.support.galleries import change_results
 from tests.support.top_galleries import (
     NASTY_NAMES,
     SIDE,
@@ -20,13 +22,18 @@ from tests.support.top_galleries import (
     make_top_manifest,
     make_unit,
 )
-from vizcnn.gallery.deconv_manifest import Failure
+from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.gallery.site import HERE, write_gallery
-from vizcnn.gallery.top_manifest import TopManifest, name_folders
-from vizcnn.gallery.top_site import choose_units
+from vizcnn.pages.layers.records import name_folders
+from vizcnn.pages.layers.site_pages import LayersResults, choose_units
 
 
-def write(manifest: TopManifest, folder: Path) -> dict[str, Page]:
+def change_weights(manifest: Manifest[LayersResults], **changes: Any) -> Manifest[LayersResults]:
+    (net,) = manifest.nets
+    return replace(manifest, nets=(replace(net, weights=replace(net.weights, **changes)),))
+
+
+def write(manifest: Manifest[LayersResults], folder: Path) -> dict[str, Page]:
     write_gallery(manifest, folder)
     return {file.relative_to(folder).as_posix(): Page(file) for file in folder.rglob("*.html")}
 
@@ -65,7 +72,7 @@ def test_front_page_tells_net_weights_accuracy_photos_and_layers(tmp_path):
     page = write(make_top_manifest(tmp_path, units=6), tmp_path)["index.html"]
     for text in (
         "ZFNet",
-        "bundled ZFNet",
+        "bundled weights: birds",
         "top-1 61.0\u00a0%, top-5 87.0\u00a0%",
         "1200 photos",
         "1 left out",
@@ -86,11 +93,9 @@ def test_front_page_tells_net_weights_accuracy_photos_and_layers(tmp_path):
 
 def test_weights_without_accuracy_are_said_to_be_so(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
-    weights = replace(manifest.weights, top1=None, top5=None)
-    text = write(replace(manifest, weights=weights), tmp_path)["index.html"].text
+    text = write(change_weights(manifest, top1=None, top5=None), tmp_path)["index.html"].text
     assert "Accuracyunknown" in text
-    weights = replace(manifest.weights, top1=None)
-    text = write(replace(manifest, weights=weights), tmp_path)["index.html"].text
+    text = write(change_weights(manifest, top1=None), tmp_path)["index.html"].text
     assert "Accuracytop-5 87.0" in text
 
 
@@ -101,7 +106,7 @@ def test_layer_page_has_a_tile_for_every_unit(tmp_path):
     tiles = list_tiles(page)
     assert [tile["data-u"] for tile in tiles] == [str(unit) for unit in range(12)]
     assert "data-a" not in tiles[5] and "data-s" not in tiles[5] and "silent" in page.text
-    for tile, unit in zip(tiles, manifest.layers[0].units, strict=True):
+    for tile, unit in zip(tiles, manifest.results.layers[0].units, strict=True):
         if unit.places:
             assert float(tile["data-a"]) == pytest.approx(unit.places[0].activation, rel=1e-5)
             assert float(tile["data-s"]) == pytest.approx(unit.spread, rel=1e-3)
@@ -127,7 +132,7 @@ def test_a_layer_page_needs_less_than_half_a_kilobyte_for_a_unit(tmp_path):
 def test_unit_page_tells_its_places_photos_and_command(tmp_path):
     manifest = make_top_manifest(tmp_path, units=3, silent=())
     page = write(manifest, tmp_path)["conv2/unit-0002.html"]
-    unit = manifest.layers[1].units[2]
+    unit = manifest.results.layers[1].units[2]
     assert unit.command in page.text and "conv2 --unit 2" in unit.command
     rows = [values for values in page.find_all("tr") if "data-rank" in values]
     assert [row["data-rank"] for row in rows] == [str(rank + 1) for rank in range(TOP)]
@@ -145,7 +150,7 @@ def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
     page = write(manifest, tmp_path)["conv1/unit-0000.html"]
     boxes = [v["style"] for v in page.find_all("span") if v.get("class") == "box"]
-    for style, place in zip(boxes, manifest.layers[0].units[0].places, strict=True):
+    for style, place in zip(boxes, manifest.results.layers[0].units[0].places, strict=True):
         top, left, width, height = (float(value) for value in re.findall(r"([\d.]+)%", style))
         drawn = (top, left, top + height, left + width)
         assert drawn == pytest.approx([100 * edge / SIDE for edge in place.box], abs=0.002)
@@ -162,7 +167,7 @@ def test_silent_units_have_a_tile_and_a_page_without_pictures(tmp_path):
 
 def test_layer_without_places_has_no_column_for_them(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
-    layer = manifest.layers[0]
+    layer = manifest.results.layers[0]
     place = replace(layer.units[0].places[0], position=None)
     unit = replace(layer.units[0], places=(place,), spread=None, name="tabby")
     unknown = {"map_size": None, "stride": None, "receptive_field": None}
@@ -179,15 +184,16 @@ def test_layer_without_places_has_no_column_for_them(tmp_path):
 def test_everything_is_escaped(tmp_path, name):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
     plain = write(manifest, tmp_path)
-    unit = replace(manifest.layers[0].units[0], name=name, command=name)
+    unit = replace(manifest.results.layers[0].units[0], name=name, command=name)
     texts = dict.fromkeys(("name", "path", "scaling", "computed"), name)
     nasty = change_layer(manifest, units=(unit,), notes=(name,), **texts)
+    nasty = change_weights(nasty, note=name, data=name)
+    data = replace(manifest.results.data, describe=name)
     nasty = replace(
-        nasty,
-        **dict.fromkeys(("title", "model", "method", "method_source", "command"), name),
+        change_results(nasty, method=name, method_source=name, data=data),
+        **dict.fromkeys(("title", "command"), name),
+        nets=(replace(nasty.nets[0], title=name, model=name),),
         photos=tuple(replace(photo, name=name) for photo in manifest.photos),
-        weights=replace(manifest.weights, describe=name, note=name, data=name),
-        data=replace(manifest.data, describe=name),
         settings={name: name},
         versions={name: name},
     )
@@ -221,7 +227,7 @@ def test_posters_notes_and_raw_values_are_linked(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
     for name in ("poster 1.png", "poster.pdf", "raw.npz"):
         (tmp_path / name).write_bytes(b"file")
-    unit = replace(manifest.layers[0].units[0], arrays="raw.npz")
+    unit = replace(manifest.results.layers[0].units[0], arrays="raw.npz")
     posters = ("poster 1.png", "poster.pdf")
     changed = change_layer(manifest, posters=posters, notes=("look out",), units=(unit,))
     pages = write(changed, tmp_path)
@@ -244,7 +250,7 @@ def test_strip_is_spread_over_the_units_that_are_not_silent(tmp_path):
 def test_pages_style_and_script_ask_the_network_for_nothing(tmp_path):
     write(make_top_manifest(tmp_path, units=1, silent=()), tmp_path)
     files = [*tmp_path.rglob("*.html"), *tmp_path.glob("*.css"), *tmp_path.glob("*.js")]
-    assert {"top.css", "top.js", "gallery.css", "gallery.js"} <= {file.name for file in files}
+    assert {"layers.css", "layers.js", "gallery.css", "gallery.js"} <= {file.name for file in files}
     for file in files:
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttp|data:image", text)
@@ -258,8 +264,9 @@ def test_other_galleries_are_spared_the_files_of_this_one():
 def test_many_photos_left_out_do_not_fill_the_front_page(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
     failures = tuple(Failure(source=f"{number}.jpg", error="empty") for number in range(21))
-    data = replace(manifest.data, failures=failures, describe="1200 photos in 'my photos'")
-    page = write(replace(manifest, data=data), tmp_path)["index.html"]
+    data = replace(manifest.results.data, describe="1200 photos in 'my photos'")
+    changed = replace(change_results(manifest, data=data), failures=failures)
+    page = write(changed, tmp_path)["index.html"]
     assert "21 photos left out" in page.text and "20.jpg" in page.text
     assert len(page.find_all("details")) == 2
     assert page.text.count("1200 photos") == 1

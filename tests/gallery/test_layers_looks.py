@@ -18,8 +18,9 @@ from tests.support.top_galleries import (
     measure_sheet,
     name_classes,
 )
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.gallery.top_manifest import TopManifest
+from vizcnn.pages.layers.site_pages import LayersResults
 
 MANY = 300
 LOADED = """return [...document.querySelectorAll('.units img')].map(
@@ -40,7 +41,7 @@ IMAGES_IN_SIGHT = """const done = arguments[0];
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> TopManifest:
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest[LayersResults]:
     return make_top_manifest(tmp_path_factory.mktemp("again"), units=6)
 
 
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def make_galleries(base: Path) -> dict[str, TopManifest]:
+def make_galleries(base: Path) -> dict[str, Manifest[LayersResults]]:
     """Make an everyday gallery, one of a large layer, and odd ones."""
     tiny: dict[str, Any] = {
         "window": (1, 1),
@@ -102,7 +103,7 @@ def test_pages_fit_every_width_and_ask_for_nothing_but_their_own_files(page, hom
         page.visit(f"{home}/{name}/{file}")
         assert page.run("return document.documentElement.scrollWidth <= innerWidth"), file
         urls = page.requested_urls()
-        assert any(url.endswith("top.js") for url in urls)
+        assert any(url.endswith("layers.js") for url in urls)
         assert all(url.startswith((home, "data:,")) for url in urls)
 
 
@@ -160,7 +161,7 @@ def test_marks_and_boxes_lie_on_what_they_mean(page, home, manifest, width):
         return [(top - whole.top) / whole.height, (left - whole.left) / whole.width,
                 (bottom - whole.top) / whole.height, (right - whole.left) / whole.width];
     })""")
-    for box, place in zip(boxes, manifest.layers[0].units[3].places, strict=True):
+    for box, place in zip(boxes, manifest.results.layers[0].units[3].places, strict=True):
         assert box == pytest.approx([edge / SIDE for edge in place.box], abs=5e-3)
 
 

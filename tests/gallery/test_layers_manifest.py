@@ -15,17 +15,17 @@ from tests.support.top_galleries import (
 from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.gallery.site import write_gallery
-from vizcnn.gallery.top_manifest import TopLayer
-from vizcnn.gallery.top_site import measure_half
+from vizcnn.pages.layers.records import LayerSheets
+from vizcnn.pages.layers.site_pages import LayersResults, measure_half
 
 
 def test_manifest_survives_the_round_trip_and_names_every_file(tmp_path):
     manifest = make_top_manifest(tmp_path, units=4, silent=(2,))
-    assert from_json(to_json(manifest)) == manifest
+    assert from_json(to_json(manifest), LayersResults) == manifest
     written = {f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*") if f.is_file()}
     assert set(find_files(manifest)) == written
     write_gallery(manifest, tmp_path)
-    assert read_manifest(tmp_path) == manifest
+    assert read_manifest(tmp_path, LayersResults) == manifest
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     write_gallery(manifest, tmp_path)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
@@ -35,7 +35,12 @@ def test_a_box_is_one_line_of_the_file(tmp_path):
     text = to_json(make_top_manifest(tmp_path, units=1, silent=()))
     assert text.count('"box": [') == text.count('"position": [') == 2 * TOP
     assert '"box": [0, 0, 20, 24],\n' in text
-    assert json.loads(text)["layers"][0]["units"][0]["places"][1]["box"] == [1, 2, 21, 26]
+    assert json.loads(text)["results"]["layers"][0]["units"][0]["places"][1]["box"] == [
+        1,
+        2,
+        21,
+        26,
+    ]
 
 
 def test_missing_sheet_is_named_and_nothing_is_written(tmp_path):
@@ -46,7 +51,7 @@ def test_missing_sheet_is_named_and_nothing_is_written(tmp_path):
     assert not list(tmp_path.rglob("*.html")) and not (tmp_path / "manifest.json").exists()
 
 
-def damage_place(layer: TopLayer, photo: int) -> dict[str, object]:
+def damage_place(layer: LayerSheets, photo: int) -> dict[str, object]:
     place = replace(layer.units[0].places[0], photo=photo)
     return {"units": (replace(layer.units[0], places=(place,)),)}
 
@@ -71,14 +76,14 @@ def damage_place(layer: TopLayer, photo: int) -> dict[str, object]:
 def test_manifest_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, said):
     manifest = make_top_manifest(tmp_path, units=2, silent=())
     with pytest.raises(ManifestError, match=said) as caught:
-        write_gallery(change_layer(manifest, **change(manifest.layers[0])), tmp_path)
+        write_gallery(change_layer(manifest, **change(manifest.results.layers[0])), tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("*.html"))
 
 
 def test_folder_outside_the_gallery_is_refused_when_read(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=())
-    with pytest.raises(ManifestError, match=r"layers\[0\].folder is \"..\": needed is a file"):
+    with pytest.raises(ManifestError, match=r"layers\[0\]\.folder: needed is a file"):
         to_json(change_layer(manifest, folder=".."))
 
 

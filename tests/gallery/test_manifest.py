@@ -8,15 +8,23 @@ from tests.support.galleries import make_deconv, make_filters
 from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import write_text
-from vizcnn.gallery.deconv_manifest import DeconvManifest, Failure
-from vizcnn.gallery.manifest import KINDS, from_json, read_manifest, to_json, write_manifest
-from vizcnn.gallery.site import PAGES
+from vizcnn.gallery.manifest import (
+    SCHEMA,
+    Failure,
+    Manifest,
+    from_json,
+    read_manifest,
+    to_json,
+    write_manifest,
+)
+from vizcnn.pages.deconv import DeconvResults
+from vizcnn.pages.filters import FilterResults
 
 NAMES = ["plain.png", 'a "quoted" <script>.png', "café\n#1?.png", "caf\udce9.png"]
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> DeconvManifest:
+def manifest(tmp_path: Path) -> Manifest[DeconvResults]:
     failures = (Failure(source="b.jpg", error="empty"),)
     return make_deconv(
         tmp_path, *NAMES, failures=failures, settings={"top": 9, "seed": None, "scale": 0.5}
@@ -24,26 +32,22 @@ def manifest(tmp_path: Path) -> DeconvManifest:
 
 
 def test_deconv_manifest_survives_the_round_trip(manifest):
-    assert from_json(to_json(manifest)) == manifest
+    assert from_json(to_json(manifest), DeconvResults) == manifest
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_filter_manifest_survives_the_round_trip(tmp_path, several):
     manifest = make_filters(tmp_path, several=several)
-    assert read_manifest(write_manifest(manifest, tmp_path)) == manifest
-    assert read_manifest(tmp_path) == manifest
+    assert read_manifest(write_manifest(manifest, tmp_path), FilterResults) == manifest
+    assert read_manifest(tmp_path, FilterResults) == manifest
 
 
-def test_filter_manifest_of_one_net_as_it_once_was_is_refused(tmp_path):
-    old = damage(to_json(make_filters(tmp_path)), schema=1)
-    with pytest.raises(ManifestError, match="schema 1: this vizcnn reads 2"):
-        from_json(old)
-
-
-def test_every_kind_has_pages_and_says_which_nets_it_is_of(tmp_path, manifest):
-    assert set(PAGES) == set(KINDS)
-    assert [net.title for net in manifest.nets] == ["ZFNet"]
-    assert [net.model for net in make_filters(tmp_path, several=True).nets] == ["zfnet", "alexnet"]
+@pytest.mark.parametrize("schema", [1, 2, None])
+def test_a_manifest_as_it_once_was_is_refused(tmp_path, schema):
+    old = {"schema": schema, "kind": "filters", "title": "Filters", "layers": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    with pytest.raises(ManifestError, match=f"schema {schema}: this vizcnn reads {SCHEMA}; write"):
+        read_manifest(tmp_path, FilterResults)
 
 
 def test_files_of_filters_are_found(tmp_path):
@@ -62,8 +66,8 @@ def test_free_keys_are_sorted_so_that_a_repeat_gives_identical_bytes(manifest, t
 
 def test_every_file_is_found_once(manifest):
     files = find_files(manifest)
-    # per photo: itself, and per layer four pairs and a figure
-    assert len(files) == len(NAMES) * (1 + 2 * (2 * 4 + 1)) == len(set(files))
+    # per photo: itself and its figure, and per layer four pairs, two figures and the overlay
+    assert len(files) == len(NAMES) * (2 + 2 * (2 * 4 + 3)) == len(set(files))
 
 
 def damage(text: str, **changes: object) -> str:
@@ -73,22 +77,21 @@ def damage(text: str, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": 3}, "DeconvManifest.model is 3: needed is str"),
-        ({"title": None}, "DeconvManifest.title is null: needed is str"),
-        ({"schema": 2}, "schema 2: this vizcnn reads 1"),
+        ({"command": 3}, "Manifest.command: expected `str`, got `int`"),
+        ({"title": None}, "Manifest.title: expected `str`, got `null`"),
         ({"kind": "recipe"}, "kind 'recipe'"),
-        ({"kind": ["deconv"]}, "needed is one of deconv, filters"),
-        ({"surprise": 1}, "unknown key 'surprise'"),
-        ({"photos": {}}, "DeconvManifest.photos is {}: needed is a list"),
-        ({"photos": [3]}, r"photos\[0\] is 3: needed is an object"),
-        ({"failures": [{"source": "a"}]}, r"failures\[0\] lacks 'error'"),
-        ({"versions": {"torch": 2}}, r"versions\['torch'\] is 2: needed is str"),
-        ({"settings": []}, r"settings is \[\]: needed is an object"),
+        ({"kind": ["deconv"]}, "needed is 'deconv'"),
+        ({"surprise": 1}, "unknown field `surprise`"),
+        ({"photos": {}}, "Manifest.photos: expected `array`, got `object`"),
+        ({"photos": [3]}, r"photos\[0\]: expected `object`, got `int`"),
+        ({"failures": [{"source": "a"}]}, r"failures\[0\]: object missing required field `error`"),
+        ({"versions": {"torch": 2}}, r"versions\[...\]: expected `str`, got `int`"),
+        ({"settings": []}, "settings: expected `object`, got `array`"),
     ],
 )
 def test_damaged_manifest_is_refused_in_one_clear_line(manifest, changes, said):
     with pytest.raises(ManifestError, match=said) as caught:
-        from_json(damage(to_json(manifest), **changes))
+        from_json(damage(to_json(manifest), **changes), DeconvResults)
     assert "\n" not in str(caught.value)
 
 
@@ -98,35 +101,36 @@ def test_damaged_manifest_is_refused_in_one_clear_line(manifest, changes, said):
 def test_files_outside_the_folder_are_refused(manifest, file):
     raw = json.loads(to_json(manifest))
     raw["photos"][0]["image"] = file
-    with pytest.raises(ManifestError, match=r"image is .*: needed is"):
-        from_json(json.dumps(raw))
+    with pytest.raises(
+        ManifestError, match=r"Manifest\.photos\[0\]\.image: (needed is a file|expected `str)"
+    ):
+        from_json(json.dumps(raw), DeconvResults)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("activation", True, "activation is true: needed is float"),
-        ("activation", "3", 'activation is "3": needed is float'),
-        ("activation", float("nan"), "activation is NaN: needed is a finite number"),
-        ("activation", 10**400, "needed is a finite number"),
-        ("unit", 1.5, "unit is 1.5: needed is int"),
-        ("box", [1, 2, 3], "box holds 3 values: needed are 4"),
-        ("position", "all", 'position is "all": needed is a list'),
+        ("activation", True, "activation: expected `float`, got `bool`"),
+        ("activation", "3", "activation: expected `float`, got `str`"),
+        ("activation", float("nan"), "activation: expected `float` >= -1.79"),
+        ("activation", 10**400, "activation: number out of range"),
+        ("unit", 1.5, "unit: expected `int`, got `float`"),
+        ("box", [1, 2, 3], "box: expected `array` of length 4, got 3"),
+        ("boxes", 1, ": object contains unknown field `boxes`"),
+        ("position", "all", "position: expected `array | null`, got `str`"),
     ],
 )
 def test_damaged_tile_is_refused(manifest, key, value, said):
     raw = json.loads(to_json(manifest))
-    raw["photos"][1]["layers"][0]["tiles"][2][key] = value
+    raw["results"]["photos"][1]["layers"][0]["tiles"][2][key] = value
     with pytest.raises(ManifestError, match=rf"photos\[1\].layers\[0\].tiles\[2\].*{said}"):
-        from_json(json.dumps(raw))
+        from_json(json.dumps(raw), DeconvResults)
 
 
 def test_whole_numbers_and_nulls_are_read_where_they_fit(manifest):
     raw = json.loads(to_json(manifest))
-    raw["photos"][0]["layers"][0]["tiles"][0] |= {"activation": 3, "position": None}
-    read = from_json(json.dumps(raw))
-    assert isinstance(read, DeconvManifest)
-    tile = read.photos[0].layers[0].tiles[0]
+    raw["results"]["photos"][0]["layers"][0]["tiles"][0] |= {"activation": 3, "position": None}
+    tile = from_json(json.dumps(raw), DeconvResults).results.photos[0].layers[0].tiles[0]
     assert (type(tile.activation), tile.position) == (float, None)
 
 
@@ -142,8 +146,8 @@ def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(manifest, tmp_p
 
 
 def test_wrong_type_is_refused_when_writing(manifest, tmp_path):
-    with pytest.raises(ManifestError, match="model is 3"):
-        write_manifest(replace(manifest, model=3), tmp_path / "new")
+    with pytest.raises(ManifestError, match=r"Manifest\.title: expected `str`, got `int`"):
+        write_manifest(replace(manifest, title=3), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
@@ -160,12 +164,12 @@ def test_wrong_type_is_refused_when_writing(manifest, tmp_path):
 def test_files_that_are_no_manifest_are_refused_with_their_name(tmp_path, contents, said):
     (tmp_path / "manifest.json").write_bytes(contents)
     with pytest.raises(VizcnnError, match=rf"manifest\.json.*{said}"):
-        read_manifest(tmp_path)
+        read_manifest(tmp_path, DeconvResults)
 
 
 def test_missing_manifest_is_refused_with_its_name(tmp_path):
     with pytest.raises(ManifestError, match=r"manifest\.json' cannot be read \(No such file"):
-        read_manifest(tmp_path)
+        read_manifest(tmp_path, DeconvResults)
 
 
 def test_failed_move_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -4,14 +4,14 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from os import fsdecode
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
-from tests.support.galleries import make_deconv, make_photo, paint
+from tests.support.galleries import change_layers, change_results, make_deconv, make_photo, paint
 from vizcnn.basics.codec import ManifestError
-from vizcnn.gallery.deconv_manifest import Failure
-from vizcnn.gallery.manifest import Manifest
+from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.gallery.site import HERE, write_gallery
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -57,7 +57,7 @@ class Page(HTMLParser):
         ]
 
 
-def write(manifest: Manifest, folder: Path) -> dict[str, Page]:
+def write(manifest: Manifest[Any], folder: Path) -> dict[str, Page]:
     write_gallery(manifest, folder)
     return {file.name: Page(file) for file in sorted(folder.glob("*.html"))}
 
@@ -124,17 +124,30 @@ def test_failures_are_listed_even_when_no_photo_is_left(tmp_path, names):
 @pytest.mark.parametrize("name", NASTY)
 def test_everything_is_escaped(tmp_path, name):
     manifest = make_deconv(tmp_path, "plain")
-    photo = replace(manifest.photos[0], name=name, source=name, predictions=((name, 0.5),))
-    layer = replace(photo.layers[0], name=name, path=name, scaling=name, notes=(name,))
-    changes = dict.fromkeys(("title", "model", "method", "method_source", "command"), name)
+    (photo,), (section,), (net,) = manifest.photos, manifest.results.photos, manifest.nets
+    section = replace(section, predictions=((name, 0.5),))
+    layer = replace(section.layers[0], name=name, path=name, scaling=name, notes=(name,))
     nasty = replace(
-        manifest,
-        **changes,
-        photos=(replace(photo, layers=(layer, photo.layers[1])), photo),
+        change_results(
+            manifest,
+            method=name,
+            method_source=name,
+            photos=(replace(section, layers=(layer, section.layers[1])), section),
+        ),
+        title=name,
+        command=name,
+        nets=(
+            replace(
+                net,
+                model=name,
+                title=name,
+                weights=replace(net.weights, note=name, data=name),
+            ),
+        ),
+        photos=(replace(photo, name=name, source=name),) * 2,
         failures=(Failure(source=name, error=name),),
         settings={name: name},
         versions={name: name},
-        weights=replace(manifest.weights, describe=name, note=name, data=name),
     )
     usual = write(manifest, tmp_path)["index.html"]
     for page in write(nasty, tmp_path).values():
@@ -147,8 +160,9 @@ def test_everything_is_escaped(tmp_path, name):
 def test_file_names_are_encoded_in_links(tmp_path):
     manifest = make_deconv(tmp_path, "cat")
     for key in ("a b #1", 'quote" & <b>', "what?", "100%", "Жук", "javascript:alert(1)", BAD_BYTES):
-        photo = make_photo(tmp_path, "cat", key)
-        check_links(write(replace(manifest, photos=(photo,)), tmp_path), tmp_path)
+        photo, section = make_photo(tmp_path, "cat", key)
+        changed = replace(change_results(manifest, photos=(section,)), photos=(photo,))
+        check_links(write(changed, tmp_path), tmp_path)
 
 
 def test_name_that_is_not_utf8_is_shown_escaped(tmp_path):
@@ -202,37 +216,31 @@ def test_missing_image_is_named_and_nothing_is_written(tmp_path):
 
 def test_layer_without_places_is_shown(tmp_path):
     manifest = make_deconv(tmp_path, "cat.png")
-    layer = manifest.photos[0].layers[0]
+    layer = manifest.results.photos[0].layers[0]
     tile = replace(layer.tiles[0], position=None)
-    flat = replace(layer, map_size=None, receptive_field=None, figure=None, tiles=(tile,))
-    page = write(
-        replace(manifest, photos=(replace(manifest.photos[0], layers=(flat,)),)), tmp_path
-    )["index.html"]
+    flat = replace(layer, map_size=None, receptive_field=None, tiles=(tile,))
+    page = write(change_layers(manifest, flat), tmp_path)["index.html"]
     assert "96 units" in page.text
     assert "the whole map" in [button.get("data-position") for button in page.find_all("button")]
 
 
 def test_scalings_that_differ_stand_with_their_layers(tmp_path):
     manifest = make_deconv(tmp_path, "cat.png")
-    first, second = manifest.photos[0].layers
-    layers = (first, replace(second, scaling="one scale for all"))
-    page = write(replace(manifest, photos=(replace(manifest.photos[0], layers=layers),)), tmp_path)[
-        "index.html"
-    ]
+    first, second = manifest.results.photos[0].layers
+    second = replace(second, scaling="one scale for all")
+    page = write(change_layers(manifest, first, second), tmp_path)["index.html"]
     assert page.text.count("Scaling: ") == 2
     assert "Scaling: one scale for all" in page.text
 
 
-def test_optional_files_are_linked(tmp_path):
+def test_further_files_are_linked(tmp_path):
     manifest = make_deconv(tmp_path, "cat.png")
-    photo = manifest.photos[0]
+    layer = manifest.results.photos[0].layers[0]
     overlay = paint(tmp_path, "overlay 1.png", (32, 32), (1, 2, 3))
     (tmp_path / "conv1.npz").write_bytes(b"values")
-    layer = replace(photo.layers[0], overlay=overlay, places=overlay, arrays="conv1.npz")
-    pages = write(
-        replace(manifest, photos=(replace(photo, figure=overlay, layers=(layer,)),)), tmp_path
-    )
-    assert pages["index.html"].links.count("overlay%201.png") == 3
+    layer = replace(layer, overlay=overlay, places=overlay, arrays="conv1.npz")
+    pages = write(change_layers(manifest, layer), tmp_path)
+    assert pages["index.html"].links.count("overlay%201.png") == 2
     assert "values (NPZ)" in pages["index.html"].text
     check_links(pages, tmp_path)
 

@@ -6,19 +6,18 @@ import torch
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import ImageError
-from vizcnn.lecture.activations import read_activations
+from vizcnn.lecture.activations import drop_units, normalise_maps, pool_maps, read_activations
 from vizcnn.lecture.augmentation import (
     ColourAxes,
     find_colour_axes,
     list_corners,
+    measure_digits,
     measure_sample_colours,
+    measure_steadiness,
     shift_colours,
     ten_crops,
 )
-from vizcnn.lecture.dropout import drop_units
 from vizcnn.lecture.momentum import DROP, compare_with_torch, descend, step_by_slide
-from vizcnn.lecture.normalisation import normalise_maps
-from vizcnn.lecture.overlapping_pooling import pool_maps
 from vizcnn.lecture.relu_tanh import (
     MARK,
     Curve,
@@ -28,7 +27,6 @@ from vizcnn.lecture.relu_tanh import (
     train_curve,
 )
 from vizcnn.lecture.studio import Studio
-from vizcnn.lecture.ten_crop import measure_digits, measure_steadiness
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
 from vizcnn.zoo.torchvision_nets import import_torchvision

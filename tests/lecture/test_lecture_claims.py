@@ -4,8 +4,16 @@ import math
 
 import pytest
 
-from vizcnn.lecture.claim_listing import count_verdicts, list_claims, make_claims_table
-from vizcnn.lecture.claims.record import VERDICTS, compare, describe_miss, judge, parse_number
+from vizcnn.lecture.claim_tables import make_claims_table
+from vizcnn.lecture.claims import (
+    VERDICTS,
+    check_claim,
+    compare,
+    count_verdicts,
+    describe_miss,
+    list_claims,
+    parse_number,
+)
 from vizcnn.lecture.studio import SECTIONS
 
 
@@ -101,13 +109,32 @@ def test_every_claim_is_whole():
     assert len(make_claims_table(claims, "All").rows) == len(claims)
 
 
+def check(claimed, note="", shown=""):
+    row = {"section": "alexnet", "quote": "words", "what": "conv1", "source": "", "k": ""}
+    call = "find_size(227, 11, 4)"
+    return check_claim({**row, "claimed": claimed, "measure": call, "note": note, "shown": shown})
+
+
 def test_a_claim_says_how_it_was_computed():
-    claim = judge("vgg", "a few words", "a product", "12", math.prod, (3, 4))
-    assert (claim.how, claim.computed, claim.verdict, claim.why) == (
-        "prod((3, 4))",
-        "12",
-        "holds",
-        "",
-    )
-    missed = judge("vgg", "a few words", "a product", "13", math.prod, (3, 4), why="A slip.")
-    assert missed.why == "Off by 1 (8.3 %). A slip."
+    claim = check("55", "A slip.")
+    assert (claim.how, claim.computed) == ("find_size(227, 11, 4)", "55")
+    assert (claim.verdict, claim.why) == ("holds", "")
+    assert check("50", "A slip.").why == "Off by 5 (9.1 %). A slip."
+
+
+@pytest.mark.parametrize(
+    ("shown", "noted"),
+    [("always", (True, True, True)), ("", (False, True, True)), ("slip", (False, False, True))],
+)
+def test_a_note_stands_where_the_file_says(shown, noted):
+    claims = [check(claimed, "Noted.", shown) for claimed in ("55", "~50", "9")]
+    assert tuple(claim.verdict for claim in claims) == VERDICTS[:3]
+    assert tuple("Noted." in claim.why for claim in claims) == noted
+
+
+def test_numbers_in_notes_are_computed():
+    note = "{find_size(227, 11, 4) / 10:.1f} of {find_output('alexnet', 'conv1')}"
+    assert check("55", note, "always").why == "5.5 of 55×55×96"
+    for call in ("__import__('os')", "open('x')", "(1).real", "find_size.__class__"):
+        with pytest.raises((KeyError, ValueError)):
+            check("55", f"{{{call}}}", "always")

@@ -10,8 +10,13 @@ from torch.nn import functional as F
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.lecture.comparison import compare_nets
-from vizcnn.lecture.googlenet_table import make_googlenet_table, measure_stages
-from vizcnn.lecture.layer_tables import MOST_ROWS, make_layer_table, make_slide_table
+from vizcnn.lecture.net_tables import (
+    MOST_ROWS,
+    make_googlenet_table,
+    make_layer_table,
+    make_slide_table,
+    measure_stages,
+)
 from vizcnn.lecture.nets import (
     NETS,
     build_net,

@@ -2,21 +2,27 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from tests.support.command_line import fail, run
 from vizcnn.basics.errors import VizcnnError, WeightsError
-from vizcnn.drawing.saving import shrink
-from vizcnn.drawing.sheet import DPI
-from vizcnn.gallery.lecture_manifest import LectureManifest
+from vizcnn.drawing.style import DARK, LIGHT, PAPER, use_style
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.lecture import run as run_module
-from vizcnn.lecture.run import EXHIBITS, LectureSettings, choose_exhibits, make_lecture
-from vizcnn.lecture.studio import SECTIONS, Made, Studio
+from vizcnn.lecture.results import LectureResults
+from vizcnn.lecture.run import (
+    EXHIBITS,
+    LectureSettings,
+    choose_exhibits,
+    make_lecture,
+    sort_exhibits,
+)
+from vizcnn.lecture.studio import SECTIONS, Exhibit, Made, Studio, exhibit
 from vizcnn.photos.samples import find_sample
 
 
@@ -26,9 +32,9 @@ def make_studio():
     return Studio(photo, weights="bundled")
 
 
-def make(folder, *only, **settings):
-    settings = {"formats": ("png",), **settings}
-    return make_lecture(folder, make_studio(), LectureSettings(only=only, **settings), "command")
+def make(folder, *only, exhibits=EXHIBITS, **settings):
+    chosen = LectureSettings(only=only, **{"formats": ("png",), **settings})
+    return make_lecture(folder, make_studio(), chosen, "command", exhibits)
 
 
 def test_names_are_unique_and_in_the_lectures_order():
@@ -37,6 +43,26 @@ def test_names_are_unique_and_in_the_lectures_order():
     places = [list(SECTIONS).index(exhibit.section) for exhibit in EXHIBITS]
     assert places == sorted(places)
     assert {exhibit.section for exhibit in EXHIBITS} == set(SECTIONS)
+
+
+def test_an_exhibit_that_the_order_does_not_name_ends_its_section():
+    new = Exhibit("new-exhibit", "vgg", "New", lambda studio: Made("A caption."))
+    vgg = [e.name for e in sort_exhibits([new, *EXHIBITS]) if e.section == "vgg"]
+    assert vgg == [*(e.name for e in EXHIBITS if e.section == "vgg"), "new-exhibit"]
+
+
+def test_a_decorated_function_is_an_exhibit():
+    given = {}
+
+    @exhibit("one", "vgg", "One", registered=given, number=1)
+    @exhibit("two", "vgg", "Two", registered=given, number=2)
+    def make_number(studio, number):
+        return Made(f"number {number}")
+
+    assert {name: e.make(make_studio()).caption for name, e in given.items()} == {
+        "two": "number 2",
+        "one": "number 1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,18 +85,17 @@ def test_unknown_parts_are_refused_with_the_nearest():
 def test_every_format_light_and_dark(tmp_path):
     formats = ("png", "svg", "pdf")
     manifest = make(tmp_path / "out", "vgg-memory", "claims", formats=formats)
-    memory = manifest.sections[0].exhibits[0]
+    memory = manifest.results.sections[0].exhibits[0]
     assert memory.figures == tuple(f"figures/vgg-memory.{kind}" for kind in formats)
     assert memory.dark == tuple(f"figures/vgg-memory-dark.{kind}" for kind in formats)
     assert memory.tables == tuple(f"tables/vgg-memory.{kind}" for kind in ("md", "tex", "csv"))
     assert all((tmp_path / "out" / file).stat().st_size for file in (*memory.figures, *memory.dark))
     assert "15,237,608" in (tmp_path / "out/tables/vgg-memory.md").read_text("utf-8")
-    read = read_manifest(tmp_path / "out")
-    assert isinstance(read, LectureManifest)
-    assert (read.sections, read.claims) == (manifest.sections, manifest.claims)
+    read = read_manifest(tmp_path / "out", LectureResults)
+    assert read.results == manifest.results
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert page.count('<tr class="does-not-hold">') == sum(
-        claim.verdict == "does not hold" for claim in manifest.claims
+        claim.verdict == "does not hold" for claim in manifest.results.claims
     )
     assert "for-dark" in page
     assert not re.search(r"(src|href)=\"https?:", page)
@@ -93,11 +118,10 @@ def test_paper_figures_are_half_as_large(tmp_path):
         make(tmp_path / style, "lenet-layers", style=style, formats=("svg",))
         text = (tmp_path / style / "figures/lenet-layers.svg").read_text("utf-8")
         sizes.append(float(re.search(r'width="([\d.]+)pt"', text)[1]))
-    assert sizes[1] == pytest.approx(run_module.PAPER * sizes[0], rel=1e-3)
+    assert sizes[1] == pytest.approx(PAPER.scale * sizes[0], rel=1e-3)
 
 
-def find_cut_texts(figure, dpi):
-    figure.set_dpi(dpi)
+def find_cut_texts(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     width, height = figure.bbox.width, figure.bbox.height
@@ -118,36 +142,30 @@ def find_cut_texts(figure, dpi):
 @pytest.mark.parametrize("section", ["overview", "lenet", "vgg", "googlenet", "claims"])
 def test_no_text_is_cut_on_slides_or_paper(section):
     studio = make_studio()
-    for exhibit in choose_exhibits([section]):
-        figure = exhibit.make(studio).figure
-        if figure is not None:
-            assert list(find_cut_texts(figure, DPI)) == [], exhibit.name
-            shrink(figure, run_module.PAPER)
-            assert list(find_cut_texts(figure, 2 * DPI)) == [], exhibit.name
+    for chosen in choose_exhibits([section]):
+        draw = chosen.make(studio).draw
+        for style in (LIGHT, PAPER) if draw else ():
+            with use_style(style):
+                assert list(find_cut_texts(draw())) == [], (chosen.name, style)
 
 
-def test_a_paper_figure_keeps_its_legends():
+def test_dark_legends_and_ticks_can_be_read():
     (exhibit,) = choose_exhibits(["alexnet-momentum"])
-    figure = exhibit.make(make_studio()).figure
-    before = [axes.get_legend() for axes in figure.axes]
-    shrink(figure, 0.5)
-    for axes, old in zip(figure.axes, before, strict=True):
-        new = axes.get_legend()
-        assert new is not old
-        assert [t.get_text() for t in new.get_texts()] == [t.get_text() for t in old.get_texts()]
-        colours = [[handle.get_color() for handle in x.legend_handles] for x in (new, old)]
-        assert colours[0] == colours[1]
-        edges = [x.get_frame().get_edgecolor()[3] for x in (new, old)]
-        assert edges[0] == edges[1]
+    draw = exhibit.make(make_studio()).draw
+    assert draw is not None
+    with use_style(DARK):
+        for axes in draw().axes:
+            texts = [*axes.get_legend().get_texts(), *axes.get_xticklabels(), axes.xaxis.label]
+            assert all(min(to_rgb(text.get_color())) > 0.9 for text in texts)
+            assert max(axes.get_legend().get_frame().get_facecolor()[:3]) < 0.2
 
 
-def break_one(monkeypatch, error):
+def break_one(error):
     def stop(studio):
         raise error
 
     exhibits = [e for e in EXHIBITS if e.name in ("vgg-memory", "vgg-shares", "lenet-layers")]
-    broken = [replace(e, make=stop) if e.name == "vgg-memory" else e for e in exhibits]
-    monkeypatch.setattr(run_module, "EXHIBITS", tuple(broken))
+    return [replace(e, make=stop) if e.name == "vgg-memory" else e for e in exhibits]
 
 
 @pytest.mark.slow
@@ -158,10 +176,9 @@ def break_one(monkeypatch, error):
         (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero (test_"),
     ],
 )
-def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, monkeypatch, error, told):
-    break_one(monkeypatch, error)
-    manifest = make(tmp_path / "out")
-    assert [exhibit.name for exhibit in manifest.exhibits] == ["lenet-layers", "vgg-shares"]
+def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, error, told):
+    manifest = make(tmp_path / "out", exhibits=break_one(error))
+    assert [exhibit.name for exhibit in manifest.results.exhibits] == ["lenet-layers", "vgg-shares"]
     (failure,) = manifest.failures
     assert failure.source == "vgg-memory"
     assert failure.error.startswith(told)
@@ -170,44 +187,36 @@ def test_a_failing_exhibit_does_not_stop_the_others(tmp_path, monkeypatch, error
 
 @pytest.mark.slow
 def test_the_command_names_what_failed(tmp_path, monkeypatch):
-    break_one(monkeypatch, VizcnnError("no luck: try again"))
-    result = run("lecture", "--out", tmp_path / "out", "--format", "png", status=2)
-    assert "could not be made: vgg-memory: no luck: try again" in result.stderr
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # as if it were not installed
+    parts = ("--only", "alexnet-relu,alexnet-ensembles", "--format", "png")
+    result = run("lecture", *parts, "--out", tmp_path / "out", status=2)
+    assert "could not be made: alexnet-relu: the digits to train on come with" in result.stderr
     assert (tmp_path / "out/index.html").is_file()
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch):
-    break_one(monkeypatch, KeyboardInterrupt())
+def test_ctrl_c_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "out")
+        make(tmp_path / "out", exhibits=break_one(KeyboardInterrupt()))
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_made_is_an_error(tmp_path, monkeypatch):
-    break_one(monkeypatch, VizcnnError("no luck"))
-    with pytest.raises(VizcnnError, match="nothing could be made; vgg-memory: no luck"):
-        make(tmp_path / "out", "vgg-memory")
-    assert not (tmp_path / "out").exists()
-
-
-def test_when_nothing_was_made_every_failure_is_named(tmp_path, monkeypatch):
+def test_when_nothing_was_made_every_failure_is_named(tmp_path):
     def stop(studio):
         raise VizcnnError("no luck")
 
-    broken = tuple(replace(exhibit, make=stop) for exhibit in EXHIBITS[:2])
-    monkeypatch.setattr(run_module, "EXHIBITS", broken)
-    with pytest.raises(VizcnnError, match="depth: no luck; nets: no luck"):
-        make(tmp_path / "out")
+    broken = [replace(exhibit, make=stop) for exhibit in EXHIBITS[:2]]
+    with pytest.raises(VizcnnError, match="nothing could be made; depth: no luck; nets: no luck"):
+        make(tmp_path / "out", exhibits=broken)
+    assert not (tmp_path / "out").exists()
 
 
-def test_missing_weights_are_told_before_anything_is_made(tmp_path, monkeypatch):
+def test_missing_weights_are_told_before_anything_is_made(tmp_path):
     made = []
     watched = [replace(e, make=made.append) for e in EXHIBITS if e.name == "alexnet-dropout"]
-    monkeypatch.setattr(run_module, "EXHIBITS", tuple(watched))
     studio = Studio(make_studio().photo, weights="missing.pth")
     with pytest.raises(WeightsError, match=r"missing\.pth"):
-        make_lecture(tmp_path / "out", studio, LectureSettings())
+        make_lecture(tmp_path / "out", studio, exhibits=watched)
     assert made == []
     assert not (tmp_path / "out").exists()
 
@@ -217,29 +226,29 @@ def test_random_weights_are_told_of(tmp_path):
     arguments = ("--only", "alexnet-dropout", "--weights", "random", "--format", "svg")
     result = run("lecture", *arguments, "--out", tmp_path / "out")
     assert "AlexNet, random weights (untrained)" in result.output
-    assert [net.model for net in read_manifest(tmp_path / "out").nets] == ["alexnet"]
+    (net,) = read_manifest(tmp_path / "out", LectureResults).nets
+    assert net.model == "alexnet"
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_at_the_first_exhibit(tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_at_the_first_exhibit(tmp_path):
     made = []
 
-    def fill(path, text):
-        made.append(path)
+    def fill(studio):
+        made.append(studio)
         raise VizcnnError("no space left: free some") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_module, "write_text", fill)
+    full = [replace(exhibit, make=fill) for exhibit in EXHIBITS[:2]]
     with pytest.raises(VizcnnError, match=r"^no space left: free some$"):
-        make(tmp_path / "out", "lenet-layers", "vgg-memory")
+        make(tmp_path / "out", exhibits=full)
     assert len(made) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_captions_are_escaped(tmp_path, monkeypatch):
+def test_captions_are_escaped(tmp_path):
     first = EXHIBITS[0]
     wild = replace(first, make=lambda studio: Made("<script>alert(1)</script> & more"))
-    monkeypatch.setattr(run_module, "EXHIBITS", (wild,))
-    make(tmp_path / "out")
+    make(tmp_path / "out", exhibits=[wild])
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page

@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX and CSV; figures darkened and shrunk; the papers' data file."""
+"""Tables as Markdown, LaTeX and CSV; figures dark and for a paper; the papers' data file."""
 
 import csv
 import io
@@ -10,22 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
+from matplotlib.text import Text
 
 from vizcnn.basics.errors import VizcnnError
-from vizcnn.drawing.saving import NARROWER, darken, save_figure, shrink
+from vizcnn.drawing.saving import save_figure
 from vizcnn.drawing.sheet import SMALL
+from vizcnn.drawing.style import DARK, PAPER, use_style
 from vizcnn.drawing.table_figure import SMALLEST, draw_table
 from vizcnn.drawing.tables import Table, escape_latex, write_table
-from vizcnn.lecture.architecture import list_boxes
-from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claim_listing import list_claims, make_claims_table
-from vizcnn.lecture.googlenet_table import make_googlenet_table
-from vizcnn.lecture.layer_tables import make_layer_table
-from vizcnn.lecture.memory_table import make_memory_table
+from vizcnn.lecture.architecture import draw_architecture, list_boxes
+from vizcnn.lecture.claim_tables import make_claims_table
+from vizcnn.lecture.claims import list_claims
+from vizcnn.lecture.net_tables import make_googlenet_table, make_layer_table, make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.size_figure import ALEXNET_INPUT, ALEXNET_POOLS, draw_sizes
-from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
+from vizcnn.lecture.sizes import (
+    ALEXNET_INPUT,
+    ALEXNET_POOLS,
+    SizeQuestion,
+    draw_sizes,
+    find_size,
+    run_size,
+)
 
 TABLE = Table(
     "50 % of a_b & c|d",
@@ -141,23 +147,30 @@ def test_table_figures_have_letters_to_be_read():
 
 @pytest.mark.slow
 def test_a_dark_figure_has_light_ink_on_dark_ground():
-    figure = draw_sizes(ALEXNET_POOLS, "Sizes", "caption")
+    light = draw_sizes(ALEXNET_POOLS, "Sizes", "caption")
+    with use_style(DARK):
+        dark = draw_sizes(ALEXNET_POOLS, "Sizes", "caption")
+    assert max(dark.get_facecolor()[:3]) < 0.2
+    assert all(min(to_rgba(text.get_color())[:3]) > 0.5 for text in dark.findobj(Text))
     coloured = [
-        p.get_facecolor() for p in figure.axes[0].patches if len(set(p.get_facecolor())) > 2
+        [p.get_facecolor() for p in figure.axes[0].patches if len(set(p.get_facecolor())) > 2]
+        for figure in (light, dark)
     ]
-    darken(figure)
-    assert max(figure.get_facecolor()[:3]) < 0.2
-    assert all(min(to_rgba(text.get_color())[:3]) > 0.5 for text in figure.texts)
-    again = [p.get_facecolor() for p in figure.axes[0].patches if len(set(p.get_facecolor())) > 2]
-    assert coloured == again
+    assert coloured[0] == coloured[1] != []
 
 
-def test_a_shrunk_figure_is_smaller_in_everything():
+def test_a_paper_figure_is_smaller_in_everything():
     figure = draw_sizes(ALEXNET_INPUT, "Sizes", "caption")
-    letters, size = measure_letters(figure), figure.get_size_inches().copy()
-    shrink(figure, 0.5)
-    assert measure_letters(figure) == pytest.approx([NARROWER * letter / 2 for letter in letters])
-    assert figure.get_size_inches() == pytest.approx(size / 2)
+    with use_style(PAPER):
+        small = draw_sizes(ALEXNET_INPUT, "Sizes", "caption")
+    letters, size = measure_letters(figure), figure.get_size_inches()
+    factor = PAPER.scale * PAPER.narrow
+    assert measure_letters(small) == pytest.approx([factor * letter for letter in letters])
+    assert small.get_size_inches() == pytest.approx(size * PAPER.scale)
+    for name in ("lines", "patches"):
+        artists = [getattr(drawn.axes[0], name) for drawn in (figure, small)]
+        widths = [[artist.get_linewidth() for artist in found] for found in artists]
+        assert widths[1] == pytest.approx([PAPER.scale * width for width in widths[0]])
 
 
 def test_heads_stand_aside_and_shortcuts_are_counted():

@@ -1,6 +1,7 @@
 """Numbers of filters and of their layer, against answers known otherwise."""
 
 import math
+from statistics import fmean
 
 import pytest
 import torch
@@ -16,8 +17,12 @@ from vizcnn.measures.filters import DEAD_SHARE, measure_filters
 
 
 def shares(filter):
-    numbers = number_filters(filter.view(1, -1, *filter.shape[-2:]))
-    return [getattr(numbers, name).item() for name in ("low", "mid", "high")]
+    (numbers,) = number_filters(filter.view(1, -1, *filter.shape[-2:]))
+    return [numbers.low, numbers.mid, numbers.high]
+
+
+def collect(numbers, name):
+    return [getattr(filter, name) for filter in numbers]
 
 
 @pytest.mark.slow
@@ -46,17 +51,17 @@ def test_shares_agree_with_a_fine_transform_and_sum_to_one():
     inside = torch.hypot(line[:, None], line) < LOW_FREQUENCY
     numbers = number_filters(weight)
     expected = energy[:, inside].sum(1) / energy.sum(dim=(1, 2))
-    torch.testing.assert_close(numbers.low, expected, atol=2e-3, rtol=0)
-    torch.testing.assert_close(numbers.low + numbers.mid + numbers.high, torch.ones(6).double())
+    assert collect(numbers, "low") == pytest.approx(expected.tolist(), abs=2e-3)
+    assert [n.low + n.mid + n.high for n in numbers] == pytest.approx([1.0] * 6)
 
 
 def test_energy_and_strength():
     weight = torch.full((2, 3, 2, 2), 0.5)
     weight[1] *= 2
     numbers = number_filters(weight)
-    assert numbers.energy.tolist() == pytest.approx([3.0, 12.0])
-    assert numbers.rms.tolist() == pytest.approx([0.5, 1.0])
-    torch.testing.assert_close(numbers.high, measure_filters(weight).high_share)
+    assert collect(numbers, "energy") == pytest.approx([3.0, 12.0])
+    assert collect(numbers, "rms") == pytest.approx([0.5, 1.0])
+    assert collect(numbers, "high") == measure_filters(weight).high_share.tolist()
 
 
 def test_colour_is_what_grey_pictures_do_not_see():
@@ -64,8 +69,9 @@ def test_colour_is_what_grey_pictures_do_not_see():
     red_green[0], red_green[1] = 1, -1
     numbers = number_filters(torch.stack([grey, red_green, grey + red_green]))
     # energies 3 and 2 per pixel
-    assert numbers.colour.tolist() == pytest.approx([0.0, 1.0, 0.4])
-    assert number_filters(torch.ones(2, 4, 3, 3)).colour.isnan().all()
+    assert collect(numbers, "colour") == pytest.approx([0.0, 1.0, 0.4])
+    for other in (number_filters(torch.ones(2, 4, 3, 3)), number_filters(grey[None], 1, False)):
+        assert {filter.colour for filter in other} == {None}
 
 
 def test_channels_are_counted_by_their_energy():
@@ -73,9 +79,16 @@ def test_channels_are_counted_by_their_energy():
     weight[0, 5, 1, 1] = 2.0
     weight[1] = 1.0
     numbers = number_filters(weight)
-    assert numbers.strongest[0] == 5
-    assert numbers.strongest_share.tolist() == pytest.approx([1.0, 1 / 8, 0.0])
-    assert numbers.channels_used.tolist() == pytest.approx([1.0, 8.0, 0.0])
+    assert numbers[0].strongest_channel == 5
+    assert collect(numbers, "strongest_share") == pytest.approx([1.0, 1 / 8, 0.0])
+    assert collect(numbers, "channels_used") == pytest.approx([1.0, 8.0, 0.0])
+
+
+def test_channels_of_groups_are_counted_over_all_of_the_layer():
+    weight = torch.zeros(4, 3, 3, 3)
+    weight[:, 1] = 1
+    for groups, channels in ((1, [1, 1, 1, 1]), (2, [1, 1, 4, 4]), (4, [1, 4, 7, 10])):
+        assert collect(number_filters(weight, groups), "strongest_channel") == channels
 
 
 def test_layer_leaves_dead_filters_out_of_all_but_the_counts():
@@ -86,10 +99,10 @@ def test_layer_leaves_dead_filters_out_of_all_but_the_counts():
     layer = summarise_filters(numbers)
     assert (layer.filters, layer.dead, layer.lowpass, layer.oriented) == (5, 2, 1, 2)
     assert layer.peak == pytest.approx(0.2, abs=1e-3)  # of those that are not low-pass
-    assert layer.energy == pytest.approx(numbers.energy[0].item())  # the median of three
-    assert layer.low == pytest.approx(numbers.low[:3].mean().item())
+    assert layer.energy == pytest.approx(numbers[0].energy)  # the median of three
+    assert layer.low == pytest.approx(fmean(collect(numbers[:3], "low")))
     assert layer.low + layer.mid + layer.high == pytest.approx(1)
-    assert layer.bandwidth == pytest.approx(numbers.bandwidth[0].item())
+    assert layer.bandwidth == pytest.approx(numbers[0].bandwidth)
     assert layer.colour == pytest.approx(0, abs=1e-9)
     assert layer.channels_used == pytest.approx(3)
 

@@ -15,7 +15,7 @@ from vizcnn.gallery.manifest import read_manifest, to_json
 from vizcnn.measures.first_layer import find_first_layer
 from vizcnn.measures.shares import measure_power, measure_shares
 from vizcnn.measures.study import LabSettings, check_net, read_pixels
-from vizcnn.pages.aliasing import make_aliasing_page, name_apart
+from vizcnn.pages.aliasing import AliasingResults, make_aliasing_page, name_apart
 from vizcnn.photos.patches import cut_patches, read_samples
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -103,21 +103,23 @@ def test_ten_pictures_with_captions(page):
 
 def test_manifest_is_read_back(page):
     folder, manifest = page
-    assert to_json(read_manifest(folder)) == to_json(manifest)
-    assert manifest.settings["period"] == 4
-    assert len(manifest.sha256) == len(manifest.sources) == 3
+    assert to_json(read_manifest(folder, AliasingResults)) == to_json(manifest)
+    assert manifest.results.period == 4
+    assert len({photo.sha256 for photo in manifest.photos}) == 3
 
 
 def test_table_holds_what_an_own_measurement_gives(page, models, photos):
     _, manifest = page
-    rows = {row.name: row.values for row in manifest.table}
+    rows = {row.name: row.values for row in manifest.results.table}
     for index, model in enumerate(models):
         layer = find_first_layer(model)
         pixels, _, _ = read_pixels(model, photos)
         few = pixels[[0, 1]]
         expected = measure_shares(measure_power(layer, few), layer.stride)
         assert rows["alias share, photos"][index] == pytest.approx(expected.layer_share)
-        assert list(manifest.nets[index].measured) == pytest.approx(expected.shares.tolist())
+        assert list(manifest.results.nets[index].measured) == pytest.approx(
+            expected.shares.tolist()
+        )
     assert rows["stride"] == (4, 2)
     assert rows["top-1"] == (None, None)
     assert all(value >= 0 for value in rows["distance, conv2"])
@@ -126,7 +128,7 @@ def test_table_holds_what_an_own_measurement_gives(page, models, photos):
 
 def test_captions_quote_the_table(page):
     _, manifest = page
-    rows = {row.name: row.values for row in manifest.table}
+    rows = {row.name: row.values for row in manifest.results.table}
     captions = {figure.file: figure.note for figure in manifest.figures}
     for value in rows["alias share, theory"]:
         assert percent(value) in captions["spectra.png"]
@@ -210,11 +212,11 @@ def test_a_stride_of_three_and_nets_of_different_layers(photos, tmp_path):
     short = replace(make_net("Short", 7, 2), layers={"conv1": "1"})
     settings = replace(SETTINGS, layer="3", figure_format="svg")
     manifest = make_aliasing_page([odd, short], tmp_path / "out", photos, settings)
-    names = [row.name for row in manifest.table]
+    names = [row.name for row in manifest.results.table]
     assert "distance, conv1" in names and "distance, conv2" not in names
     assert "no unit" not in " ".join(figure.note for figure in manifest.figures)
     assert all(figure.file.endswith(".svg") for figure in manifest.figures)
-    assert manifest.settings["period"] == 3
+    assert manifest.results.period == 3
 
 
 @pytest.mark.slow
@@ -226,7 +228,7 @@ def test_a_silent_layer_has_no_distance(photos, tmp_path):
         last.weight.zero_()
         last.bias.fill_(-1)
     manifest = make_aliasing_page([net], tmp_path / "out", photos, SETTINGS)
-    rows = {row.name: row.values for row in manifest.table}
+    rows = {row.name: row.values for row in manifest.results.table}
     assert rows["distance, conv2"] == (None,)
     assert rows["grid artefact"] == (None,)
     assert rows["consistency"] == (1.0,)
@@ -237,8 +239,8 @@ def test_photos_that_were_left_out_are_not_counted(models, photos, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a photo")
     manifest = make_aliasing_page(models[1:], tmp_path / "out", [broken, *photos], SETTINGS)
-    assert manifest.photos == "3 photos"
-    assert manifest.sources == tuple(str(path) for path in photos)
+    assert manifest.results.photos == "3 photos"
+    assert [photo.source for photo in manifest.photos] == [str(path) for path in photos]
     assert len(manifest.failures) == 1
 
 

@@ -15,7 +15,7 @@ from vizcnn.basics.errors import LayerError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
-from vizcnn.pages.deconv import DeconvSettings, PhotoExhibit, make_deconv_gallery
+from vizcnn.pages.deconv import DeconvResults, DeconvSettings, make_deconv_gallery
 from vizcnn.projection.deconvnet import Projector
 
 pytestmark = pytest.mark.slow
@@ -47,18 +47,18 @@ def test_gallery_is_whole_and_its_manifest_comes_back(tmp_path, photo):
     assert all((out / name).is_file() for name in named)
     pages = {"index.html", "gallery.css", "gallery.js", "manifest.json", LIST_NAME}
     assert set(list_files(out)) == {*named, *pages}
-    assert read_manifest(out) == from_json(to_json(manifest))
-    assert replace(read_manifest(out), settings={}) == replace(manifest, settings={})
-    (section,) = manifest.photos
+    assert read_manifest(out, DeconvResults) == from_json(to_json(manifest), DeconvResults)
+    assert replace(read_manifest(out, DeconvResults), settings={}) == replace(manifest, settings={})
+    (photo,), (section,), (net,) = manifest.photos, manifest.results.photos, manifest.nets
     assert [layer.name for layer in section.layers] == list(layers)
     assert [len(layer.tiles) for layer in section.layers] == [3, 3, 3]
-    assert section.name == "a b $1.png"
+    assert photo.name == "a b $1.png"
     assert section.size == (48, 40)
-    assert section.input_size == (SIZE, SIZE)
+    assert net.input_size == (SIZE, SIZE)
     assert sum(share for _, share in section.predictions) == pytest.approx(1.0)
-    assert load(out / section.image).shape == (640, 640, 3)
-    assert manifest.weights.describe == "random weights (untrained)"
-    assert manifest.settings["net"] == {"width": 10}
+    assert load(out / photo.image).shape == (640, 640, 3)
+    assert net.weights.describe() == "random weights (untrained)"
+    assert net.options == {"width": 10}
     assert set(manifest.versions) >= {"torch", "numpy", "python"}
     assert manifest.failures == ()
 
@@ -66,7 +66,7 @@ def test_gallery_is_whole_and_its_manifest_comes_back(tmp_path, photo):
 def test_tiles_say_what_was_projected(tmp_path, photo):
     manifest = make(tmp_path, [photo], layers=("conv2", "conv5"), top=4, method="guided")
     pixels = MODEL.read(photo)
-    for layer in manifest.photos[0].layers:
+    for layer in manifest.results.photos[0].layers:
         wanted = Projector(MODEL, "guided").project(pixels, layer.name, count=4)
         assert [tile.unit for tile in layer.tiles] == wanted.units.tolist()
         assert [tile.activation for tile in layer.tiles] == wanted.activations.tolist()
@@ -109,7 +109,7 @@ def test_shared_scale_keeps_the_ratio_of_units(tmp_path, photo):
     contrast = {}
     for scaling in ("unit", "shared"):
         manifest = make(tmp_path, [photo], scaling, scaling=scaling, units=(0, 1, 2, 3, 4, 5))
-        (layer,) = manifest.photos[0].layers
+        (layer,) = manifest.results.photos[0].layers
         tiles = [load(tmp_path / scaling / tile.projection) for tile in layer.tiles]
         contrast[scaling] = [int(abs(tile.astype(int) - 128).max()) for tile in tiles]
         assert ("units' largest" in layer.scaling) == (scaling == "shared")
@@ -122,12 +122,12 @@ def test_shared_scale_keeps_the_ratio_of_units(tmp_path, photo):
 
 def test_units_are_taken_in_order_and_once(tmp_path, photo):
     manifest = make(tmp_path, [photo], units=(7, 0, 7))
-    assert [tile.unit for tile in manifest.photos[0].layers[0].tiles] == [7, 0]
+    assert [tile.unit for tile in manifest.results.photos[0].layers[0].tiles] == [7, 0]
 
 
 @pytest.mark.parametrize(("position", "place"), [("all", None), ((3, 5), (3, 5)), ("max", ...)])
 def test_positions(tmp_path, photo, position, place):
-    (layer,) = make(tmp_path, [photo], position=position).photos[0].layers
+    (layer,) = make(tmp_path, [photo], position=position).results.photos[0].layers
     for tile in layer.tiles:
         if place is ...:
             assert tile.position is not None
@@ -138,20 +138,20 @@ def test_positions(tmp_path, photo, position, place):
 
 
 def test_fully_connected_units_see_the_whole_photo(tmp_path, photo):
-    (layer,) = make(tmp_path, [photo], layers=("fc6",)).photos[0].layers
+    (layer,) = make(tmp_path, [photo], layers=("fc6",)).results.photos[0].layers
     assert (layer.maps, layer.map_size) == (11, None)
     assert all(tile.position is None and tile.box == (0, 0, SIZE, SIZE) for tile in layer.tiles)
 
 
 def test_units_of_the_last_layer_are_named_by_their_class(tmp_path, photo):
-    below, last = make(tmp_path, [photo], layers=("fc6", "fc7"), top=4).photos[0].layers
+    below, last = make(tmp_path, [photo], layers=("fc6", "fc7"), top=4).results.photos[0].layers
     assert [tile.name for tile in last.tiles] == [make_model().classes[t.unit] for t in last.tiles]
     assert {tile.name for tile in below.tiles} == {""}
     assert "cat &lt;&amp;&gt;" in (tmp_path / "out" / "index.html").read_text("utf-8")
 
 
 def test_a_silent_unit_has_no_place(tmp_path, photo):
-    (layer,) = make(tmp_path, [photo], layers=("conv5",), top=10).photos[0].layers
+    (layer,) = make(tmp_path, [photo], layers=("conv5",), top=10).results.photos[0].layers
     silent = [tile for tile in layer.tiles if tile.activation == 0]
     assert silent, "this net and photo have silent units"
     assert all(tile.position is None for tile in silent)
@@ -159,13 +159,13 @@ def test_a_silent_unit_has_no_place(tmp_path, photo):
 
 
 def test_more_units_than_there_are_and_module_paths_as_names(tmp_path, photo):
-    (layer,) = make(tmp_path, [photo], layers=("3#1",), top=99).photos[0].layers
+    (layer,) = make(tmp_path, [photo], layers=("3#1",), top=99).results.photos[0].layers
     assert len(layer.tiles) == 10
     assert "3#1" in layer.tiles[0].patch
 
 
 def test_arrays_hold_the_projection(tmp_path, photo):
-    (layer,) = make(tmp_path, [photo], save_arrays=True, top=5).photos[0].layers
+    (layer,) = make(tmp_path, [photo], save_arrays=True, top=5).results.photos[0].layers
     wanted = Projector(MODEL, "deconvnet").project(MODEL.read(photo), "conv2", count=5)
     with np.load(tmp_path / "out" / layer.arrays) as arrays:
         assert set(arrays) == {"pixels", "units", "activations", "positions", "boxes"}
@@ -218,21 +218,16 @@ def test_settings_that_do_not_fit_leave_nothing(tmp_path, photo, changes, messag
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
-def test_an_exception_in_the_middle_leaves_the_former_gallery(tmp_path, photo, error, monkeypatch):
+def test_an_exception_in_the_middle_leaves_the_former_gallery(tmp_path, photo, error):
     make(tmp_path, [photo])
     before = list_files(tmp_path)
-    real, calls = PhotoExhibit._write_layer, []
 
-    def fail_second(self, layer, strip):
-        calls.append(layer)
-        if len(calls) == 2:
-            raise error
-        return real(self, layer, strip)
+    def fail_second(items, **_):
+        yield items[0]
+        raise error
 
-    monkeypatch.setattr(PhotoExhibit, "_write_layer", fail_second)
     with pytest.raises(type(error)):
-        make(tmp_path, [photo, photo], layers=("conv1",))
-    assert len(calls) == 2
+        make(tmp_path, [photo, photo], progress=fail_second, layers=("conv1",))
     assert list_files(tmp_path) == before
 
 

@@ -1,7 +1,8 @@
 """Galleries of filters, end to end on a small net."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -16,7 +17,13 @@ from vizcnn.drawing.filter_grids import show_channels, sort_filters
 from vizcnn.drawing.tiles import scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.measures.filter_numbers import number_filters, split_parts
-from vizcnn.pages.filters import MOST_BLOCKS, FilterExhibit, FilterSettings, make_filter_gallery
+from vizcnn.pages.filters import (
+    MOST_BLOCKS,
+    FilterResults,
+    FilterSettings,
+    make_filter_gallery,
+    measure_net,
+)
 from vizcnn.zoo.provenance import Provenance
 
 pytestmark = pytest.mark.slow
@@ -38,12 +45,12 @@ def load(path: Path) -> np.ndarray:
 def test_gallery_is_whole_and_repeats(tmp_path):
     manifests = [make(tmp_path / out) for out in ("one", "two")]
     assert manifests[0] == manifests[1]
-    written = read_manifest(tmp_path / "one")
+    written = read_manifest(tmp_path / "one", FilterResults)
     assert replace(written, settings={}) == replace(manifests[0], settings={})
     assert list_files(tmp_path / "one") == list_files(tmp_path / "two")
     pages = {"index.html", "gallery.css", "gallery.js", "manifest.json", LIST_NAME}
     assert set(list_files(tmp_path / "one")) == {*find_files(manifests[0]), *pages}
-    (net,) = manifests[0].nets
+    (net,) = manifests[0].results.nets
     assert [tile.index for tile in net.filters] == list(range(12))
     assert load(tmp_path / "one" / net.filters[0].image).shape == (3, 3, 3)
     assert (net.kernel, net.channels, net.stride, net.first) == ((3, 3), 3, (1, 1), True)
@@ -52,7 +59,7 @@ def test_gallery_is_whole_and_repeats(tmp_path):
 
 @pytest.mark.parametrize("scaling", ["unit", "shared", "zf"])
 def test_tiles_are_the_filters_on_pixels_in_the_asked_scaling(tmp_path, scaling):
-    (net,) = make(tmp_path / "out", scaling=scaling).nets
+    (net,) = make(tmp_path / "out", scaling=scaling).results.nets
     middle, limits = 0.0, WEIGHT.abs().amax(dim=(1, 2, 3))
     if scaling == "shared":
         limits = limits.max().expand(12)
@@ -66,38 +73,35 @@ def test_tiles_are_the_filters_on_pixels_in_the_asked_scaling(tmp_path, scaling)
 
 
 def test_numbers_of_the_manifest_are_the_measures(tmp_path):
-    (net,) = make(tmp_path / "out").nets
+    (net,) = make(tmp_path / "out").results.nets
     numbers = number_filters(WEIGHT)
     for tile in net.filters:
-        for name in ("energy", "rms", "low", "mid", "high", "peak", "selectivity", "colour"):
-            assert getattr(tile, name) == getattr(numbers, name)[tile.index].item()
-        for name in ("orientation", "bandwidth"):
-            value = getattr(numbers, name)[tile.index]
-            assert getattr(tile, name) == (None if value.isnan() else value.item())
+        for name, value in asdict(numbers[tile.index]).items():
+            assert getattr(tile, name) == value
     assert net.summary.filters == 12
-    assert net.summary.low == pytest.approx(numbers.low.mean().item())
+    assert net.summary.low == pytest.approx(fmean(filter.low for filter in numbers))
 
 
 def test_colour_part_is_shown_but_the_whole_is_measured(tmp_path):
-    (net,) = make(tmp_path / "out", part="colour").nets
+    (net,) = make(tmp_path / "out", part="colour").results.nets
     colour = split_parts(WEIGHT)[1][0].permute(1, 2, 0).numpy()
     shown = to_bytes(scale_signed(colour, float(np.abs(colour).max()))).astype(int)
     assert np.abs(load(tmp_path / "out" / net.filters[0].image) - shown).max() <= 1
-    assert net.filters[0].energy == number_filters(WEIGHT).energy[0].item()
+    assert net.filters[0].energy == number_filters(WEIGHT)[0].energy
 
 
 @pytest.mark.parametrize("order", ["frequency", "energy"])
 def test_filters_stand_in_the_asked_order_with_their_numbers(tmp_path, order):
     manifest = make(tmp_path / "out", order=order)
     expected = sort_filters(number_filters(WEIGHT), order)
-    assert [tile.index for tile in manifest.nets[0].filters] == expected != list(range(12))
-    assert manifest.notes[0].startswith("sorted by")
-    panel = FilterExhibit(MODEL, None, "Tiny", FilterSettings(order=order)).make_panel(False)
+    assert [tile.index for tile in manifest.results.nets[0].filters] == expected != list(range(12))
+    assert manifest.results.notes[0].startswith("sorted by")
+    panel = measure_net(MODEL, None, "Tiny", FilterSettings(order=order)).make_panel(False)
     assert panel.labels == tuple(str(index) for index in expected)
 
 
 def test_deeper_layers_show_the_strongest_filters_by_channel(tmp_path):
-    (net,) = make(tmp_path / "out", layers=("conv2",)).nets
+    (net,) = make(tmp_path / "out", layers=("conv2",)).results.nets
     weight = MODEL.module.get_parameter("3.weight").detach()
     assert (net.path, net.first, net.channels, net.unit) == ("3", False, 12, "cycles/map px")
     assert len(net.filters) == 10  # of 12 the layer has no more
@@ -114,7 +118,7 @@ def test_deeper_layers_show_the_strongest_filters_by_channel(tmp_path):
 def test_default_of_a_deeper_layer_is_the_twelve_of_largest_energy(tmp_path):
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 40, 3))
     model = replace(MODEL, module=module, layers={})
-    (net,) = make(tmp_path / "out", model, layers=("1",)).nets
+    (net,) = make(tmp_path / "out", model, layers=("1",)).results.nets
     energy = module[1].weight.detach().square().sum(dim=(1, 2, 3))
     assert [tile.index for tile in net.filters] == sorted(energy.topk(MOST_BLOCKS).indices.tolist())
     assert net.shown == "the 12 of 40 filters with the largest energy"
@@ -123,17 +127,15 @@ def test_default_of_a_deeper_layer_is_the_twelve_of_largest_energy(tmp_path):
 
 @pytest.mark.parametrize("layers", [(), ("conv2",)])
 def test_units_are_those_asked_for(tmp_path, layers):
-    (net,) = make(tmp_path / "out", layers=layers, units=(7, 2, 7)).nets
+    (net,) = make(tmp_path / "out", layers=layers, units=(7, 2, 7)).results.nets
     assert [tile.index for tile in net.filters] == [2, 7]
     assert net.shown.startswith("2 of 1") and net.shown.endswith("as asked for")
 
 
 def test_several_nets_stand_side_by_side(tmp_path):
     manifest = make(tmp_path / "out", (MODEL, OTHER), layers=("conv1", "conv2"))
-    assert [(net.title, net.path) for net in manifest.nets] == [
-        ("Tiny $net conv1", "0"),
-        ("Other conv2", "3"),
-    ]
+    assert [net.title for net in manifest.nets] == ["Tiny $net conv1", "Other conv2"]
+    assert [net.path for net in manifest.results.nets] == ["0", "3"]
     assert manifest.title == "Tiny $net and Other: filters of conv1 and conv2"
     files = find_files(manifest)
     assert len(files) == 2 + 12 + 10 == len(set(files))
@@ -153,12 +155,12 @@ def test_clipping_is_a_figure_of_its_own_and_changes_nothing_else(tmp_path):
     radius = rms.median().item()
     clipped, plain = make(tmp_path / "a", clip=radius), make(tmp_path / "b")
     assert [figure.file for figure in clipped.figures][1] == "clipping.png"
-    assert clipped.nets[0].clipped == int((rms > radius * 1.001).sum()) > 0
-    assert replace(clipped.nets[0], clipped=None) == plain.nets[0]
+    assert clipped.results.nets[0].clipped == int((rms > radius * 1.001).sum()) > 0
+    assert replace(clipped.results.nets[0], clipped=None) == plain.results.nets[0]
 
 
 def test_clipped_panels_say_how_many_exceed():
-    exhibit = FilterExhibit(MODEL, None, "Tiny", FilterSettings())
+    exhibit = measure_net(MODEL, None, "Tiny", FilterSettings())
     rms = STORED.square().mean(dim=(1, 2, 3)).sqrt().sort().values
     without, clipped = exhibit.make_clipped_panels(rms[8:10].mean().item())
     assert without.notes[0].startswith("3 of 12 filters exceed an RMS of")

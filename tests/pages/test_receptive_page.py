@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from tests.drawing.test_figures import CAPTION, LONG_CAPTION, check_layout, flat
 from tests.gallery.test_site import NASTY, check_links, write
+from tests.support.galleries import change_results
 from tests.support.small_zoo import LAYERS, SIZE, list_files, make_model, paint_photo
 from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.basics.errors import ImageError, LayerError
@@ -26,9 +27,11 @@ from vizcnn.drawing.receptive_fields import (
 from vizcnn.drawing.sheet import SLIDE_WIDTH
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.pages.receptive import (
+    ReceptiveResults,
     ReceptiveSettings,
-    make_exhibit,
+    list_boxes,
     make_receptive_gallery,
+    measure,
     parse_unit,
     show_photo,
 )
@@ -53,37 +56,36 @@ def make(photo, folder, **changes):
 def test_gallery_is_whole_and_repeats(tmp_path, photo):
     manifests = [make(photo, tmp_path / out) for out in ("one", "two")]
     assert manifests[0] == manifests[1]
-    written = read_manifest(tmp_path / "one")
+    written = read_manifest(tmp_path / "one", ReceptiveResults)
     assert replace(written, settings={}) == replace(manifests[0], settings={})
-    assert from_json(to_json(written)) == written
+    assert from_json(to_json(written), ReceptiveResults) == written
     assert list_files(tmp_path / "one") == list_files(tmp_path / "two")
     pages = {"index.html", "gallery.css", "gallery.js", "manifest.json", LIST_NAME}
     assert set(list_files(tmp_path / "one")) == {*find_files(manifests[0]), *pages}
     assert [figure.file for figure in written.figures] == ["fields.png", "corner.png"]
-    assert written.photo == str(photo) and len(written.sha256) == 64
+    (shown,) = written.photos
+    assert shown.source == str(photo) and len(shown.sha256) == 64
 
 
 @pytest.mark.slow
 def test_manifest_holds_what_was_measured(tmp_path, photo):
-    manifest = make(photo, tmp_path / "out")
-    assert [layer.name for layer in manifest.layers] == list(LAYERS)
-    for layer, field in zip(manifest.layers, measure_fields(MODEL, list(LAYERS)), strict=True):
-        names = "path maps map_size size stride offset centre share sees_all exact"
-        for name in names.split():
-            assert getattr(layer, name) == getattr(field, name), name
-        drawn = layer.name.startswith("conv")
-        assert (layer.middle is None) == (layer.corner is None) == (not drawn)
-        if layer.middle and layer.corner:
-            assert layer.middle.box == find_box(field, *layer.middle.position, clip=False)
-            assert layer.middle.seen == find_box(field, *layer.middle.position)
-            assert layer.corner.position == (0, 0)
+    results = make(photo, tmp_path / "out").results
+    fields = measure_fields(MODEL, list(LAYERS))
+    assert results.layers == fields
+    assert [layer.name for layer in results.layers] == list(LAYERS)
+    assert [layer.name for layer in results.drawn] == [n for n in LAYERS if n.startswith("conv")]
+    for layer in results.drawn:
+        (field,) = [field for field in fields if field.name == layer.name]
+        assert layer.middle.box == find_box(field, *layer.middle.position, clip=False)
+        assert layer.middle.seen == find_box(field, *layer.middle.position)
+        assert layer.corner.position == (0, 0)
 
 
 @pytest.mark.slow
 def test_units_are_drawn_around_one_place(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", layers=("conv1", "conv4", "fc6"), position=(3, 15))
-    conv1, conv4, fc6 = manifest.layers
-    assert manifest.place == "unit (3, 15) of conv4 and those nearest to it"
+    conv1, conv4, fc6 = manifest.results.drawn
+    assert manifest.results.place == "unit (3, 15) of conv4 and those nearest to it"
     assert conv4.middle.position == (3, 15) and fc6.middle.position is None
     rows, columns = (conv4.middle.box[0::2], conv4.middle.box[1::2])
     centre = (sum(rows) - 1) / 2, (sum(columns) - 1) / 2
@@ -96,29 +98,29 @@ def test_units_are_drawn_around_one_place(tmp_path, photo):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_middle_is_that_of_the_image():
-    exhibit = make_exhibit(MODEL, ReceptiveSettings())
-    for field in exhibit.drawn:
-        unit = exhibit.find_unit(field)
-        top, left, bottom, right = find_box(field, *unit, clip=False)
+def test_the_middle_is_that_of_the_image(photo):
+    for layer in measure(MODEL, photo, ReceptiveSettings()).drawn:
+        field, (top, left, bottom, right) = layer.field, layer.middle.box
         for first, last, step in ((top, bottom, field.stride[0]), (left, right, field.stride[1])):
             assert abs((first + last) / 2 - SIZE / 2) <= step / 2
 
 
-def test_of_many_layers_as_many_are_drawn_as_there_are_colours():
+def test_of_many_layers_as_many_are_drawn_as_there_are_colours(photo):
     layers = tuple(str(number) for number in range(15) if number != 11)
-    exhibit = make_exhibit(MODEL, ReceptiveSettings(layers=layers))
-    assert len(exhibit.fields) == 14
-    assert len(exhibit.drawn) == MOST_BOXES == len(COLOURS)
-    assert exhibit.drawn[0] == exhibit.fields[0] and exhibit.drawn[-1] == exhibit.fields[-1]
-    assert len({field.layer for field in exhibit.drawn}) == MOST_BOXES
+    results = measure(MODEL, photo, ReceptiveSettings(layers=layers))
+    assert len(results.layers) == 14
+    names = [layer.name for layer in results.drawn]
+    assert len(set(names)) == len(names) == MOST_BOXES == len(COLOURS)
+    assert (names[0], names[-1]) == (results.layers[0].name, results.layers[-1].name)
 
 
-def test_fields_that_may_be_too_large_are_called_so():
-    exhibit = make_exhibit(MODEL, ReceptiveSettings(layers=("conv1", "conv2")))
-    fields = tuple(replace(field, exact=False) for field in exhibit.fields)
-    for known, told in ((exhibit.fields, "8 px, stride 2"), (fields, "at most 8 px, stride 2")):
-        boxes = replace(exhibit, fields=known, drawn=known).list_boxes(corner=True)
+def test_fields_that_may_be_too_large_are_called_so(photo):
+    results = measure(MODEL, photo, ReceptiveSettings(layers=("conv1", "conv2")))
+    unsure = tuple(
+        replace(layer, field=replace(layer.field, exact=False)) for layer in results.drawn
+    )
+    for drawn, told in ((results.drawn, "8 px, stride 2"), (unsure, "at most 8 px, stride 2")):
+        boxes = list_boxes(replace(results, drawn=drawn), corner=True)
         assert boxes[1].notes[0] == told
 
 
@@ -142,15 +144,17 @@ def test_page_shows_figures_and_numbers(tmp_path, photo):
         assert words in text
     assert "At most" not in text
     rows = [row for row in page.find_all("td") if row.get("class") == "barred"]
-    assert [float(row["data-value"]) for row in rows] == [layer.share for layer in manifest.layers]
+    assert [float(row["data-value"]) for row in rows] == [
+        layer.share for layer in manifest.results.layers
+    ]
     check_links({"index.html": page}, tmp_path / "o")
 
 
 @pytest.mark.slow
 def test_page_says_where_geometry_is_unknown_and_links_what_browsers_do_not_show(tmp_path, photo):
     manifest = make(photo, tmp_path / "out", figure_format="pdf")
-    layers = tuple(replace(layer, exact=False) for layer in manifest.layers)
-    page = write(replace(manifest, layers=layers), tmp_path / "out")["index.html"]
+    layers = tuple(replace(layer, exact=False) for layer in manifest.results.layers)
+    page = write(change_results(manifest, layers=layers), tmp_path / "out")["index.html"]
     assert page.text.count("at most") == len(LAYERS) and "never too small" in page.text
     assert page.find_all("img") == [] and {"fields.pdf", "corner.pdf"} <= set(page.links)
 
@@ -161,14 +165,20 @@ def test_everything_is_escaped(tmp_path, photo, name):
     manifest = make(photo, tmp_path / "out")
 
     def rename(word):
-        net = replace(manifest.net, title=word, model=word)
+        (net,), (seen,), results = manifest.nets, manifest.photos, manifest.results
         return replace(
             manifest,
-            **dict.fromkeys(("title", "photo", "place", "command"), word),
-            net=net,
-            layers=tuple(replace(layer, name=word, path=word) for layer in manifest.layers),
+            title=word,
+            command=word,
+            nets=(replace(net, title=word, model=word),),
+            photos=(replace(seen, source=word),),
             figures=tuple(replace(f, title=word, text=word, note=word) for f in manifest.figures),
             settings={word: word},
+            results=replace(
+                results,
+                place=word,
+                layers=tuple(replace(layer, name=word, path=word) for layer in results.layers),
+            ),
         )
 
     usual = write(rename("word"), tmp_path / "out")["index.html"]
@@ -181,7 +191,7 @@ def test_everything_is_escaped(tmp_path, photo, name):
 def test_manifests_of_other_shapes_are_refused(tmp_path, photo):
     text = to_json(make(photo, tmp_path / "out"))
     with pytest.raises(ManifestError, match=re.escape("layers[0].size")):
-        from_json(text.replace('"size": [3, 3]', '"size": [3]', 1))
+        from_json(text.replace('"size": [3, 3]', '"size": [3]', 1), ReceptiveResults)
 
 
 def test_a_photo_that_cannot_be_read_leaves_nothing(tmp_path):

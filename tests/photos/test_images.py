@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.photo_files import BLUE, GREEN, RED, WHITE, fail, read, save, write_png
+from tests.support.photo_files import BLUE, GREEN, RED, WHITE, paint, read, save, write_png
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.images import (
-    PHOTO_FORMATS,
-    PHOTO_SUFFIXES,
-    centre_square,
-    find_in_folder,
-    find_photos,
-    photo_sha256,
-    read_photo,
-)
+from vizcnn.photos.images import centre_square, photo_sha256, read_photo
 
 
 def make_palette(transparent: bytes | int | None = None) -> tuple[Image.Image, dict]:
@@ -93,22 +85,6 @@ def test_16_bit_colour_png(tmp_path):
     row = b"\0" + struct.pack(">6H", 65535, 0, 0, 0, 32896, 65535)
     path = write_png(tmp_path / "a.png", 2, 1, depth=16, colour=2, rows=row)
     np.testing.assert_allclose(read(path)[0], [RED, (0, 128, 255)], atol=1)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0, 32768, 65535], [0, 128, 255]),  # 32 bits, but a 16-bit photo in them
-        ([0, 1_000_000, 2_000_000], [0, 128, 255]),
-        ([0.0, 0.5, 1.0], [0, 128, 255]),
-        ([float("nan"), -3.0, 2.0], [0, 0, 255]),
-        ([0.0, 0.0, 0.0], [0, 0, 0]),
-    ],
-)
-def test_32_bit_tiff(tmp_path, values, expected):
-    dtype = np.float32 if isinstance(values[0], float) else np.int32
-    path = save(Image.fromarray(np.array([values], dtype=dtype)), tmp_path / "a.tif")
-    np.testing.assert_array_equal(read(path)[0, :, 1], expected)
 
 
 @pytest.mark.parametrize(
@@ -202,43 +178,61 @@ def test_centre_square_cuts_the_middle():
     assert (centre_square(image, 10)[2] == 255).all()
 
 
-def test_find_photos(tmp_path):
-    names = ["b.JPG", "a.jpeg", "notes.txt", ".hidden.jpg", "sub/c.webp", ".git/d.png", "._a.jpg"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder.jpg").mkdir()
-    (tmp_path / "empty").mkdir()
-    inside = [tmp_path / "a.jpeg", tmp_path / "b.JPG", tmp_path / "sub" / "c.webp"]
-    assert find_in_folder(tmp_path) == inside
-    odd, missing, empty = tmp_path / "notes.txt", tmp_path / "missing.jpg", tmp_path / "empty"
-    given = [odd, missing, tmp_path, inside[0], empty]
-    assert find_photos(given) == [odd, missing, *inside, empty]
-    assert "is a folder" in fail(empty)
-    assert find_photos([]) == []
-
-
-def test_what_is_a_photo_in_a_folder_is_what_can_be_opened(tmp_path):
-    for suffix in PHOTO_SUFFIXES:
-        (tmp_path / f"a{suffix.upper()}").write_bytes(b"x")
-    assert len(find_in_folder(tmp_path)) == len(PHOTO_SUFFIXES)
-    known = Image.registered_extensions()
-    for name, suffixes in PHOTO_FORMATS.items():
-        if name.upper() in Image.OPEN:  # older Pillows have no AVIF
-            pillows = {known[suffix] for suffix in suffixes}
-            assert pillows <= {name.upper(), "MPO"}  # two JPEGs in one file
-
-
-def test_hidden_parents_do_not_hide_photos(tmp_path):
-    folder = tmp_path / ".cache" / "photos"
-    folder.mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(b"x")
-    assert find_in_folder(folder) == [folder / "a.jpg"]
-
-
 def test_photo_sha256(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"photo")
     assert photo_sha256(path) == hashlib.sha256(b"photo").hexdigest()
     with pytest.raises(ImageError, match="no file"):
         photo_sha256(tmp_path / "missing.jpg")
+
+
+def turned(orientation: int) -> dict[str, Image.Exif]:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return {"exif": exif}
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options"),
+    [
+        ("phone.jpg", paint(), turned(6)),
+        ("turned.png", Image.fromarray(np.array(paint().convert("L"), np.uint16) * 257), turned(8)),
+        ("rgba.png", make_half_transparent("RGBA"), {}),
+        ("la.webp", make_half_transparent("LA"), {"lossless": True}),
+        ("palette.png", *make_palette(bytes([128, 255]))),
+        ("palette.gif", make_palette()[0], {"transparency": 1}),
+        ("key.png", Image.new("RGB", (2, 1), RED), {"transparency": RED}),
+        ("deep.png", Image.fromarray(SIXTEEN_BITS), {}),
+        ("deep.tif", Image.fromarray(np.array([[0, 40_000]], np.int32) * 40_000), {}),
+        ("float.tif", Image.fromarray(np.array([[-0.5, 0.5]], np.float32)), {}),
+        ("cmyk.tif", Image.new("CMYK", (3, 2), (0, 255, 255, 0)), {}),
+        ("bits.png", Image.new("1", (3, 2), 1), {}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.PhotoWarning")
+def test_a_pil_image_becomes_what_its_file_becomes(tmp_path, name, image, options):
+    path = save(image, tmp_path / name, **options)
+    expected = read_photo(path)
+    with Image.open(path) as opened:
+        before = opened.copy()
+        assert read_photo(opened) == expected
+        assert opened.mode == before.mode  # the user's own image stays as it is
+        assert opened.getexif().get(0x0112) == options.get("exif", {}).get(0x0112)
+        loaded = opened.copy()
+        loaded.info = dict(opened.info)
+    if not name.startswith("turned"):  # a copy of a PNG has lost its EXIF
+        assert read_photo(loaded) == expected
+    assert read_photo(expected) == expected  # nothing is turned a second time
+
+
+def test_what_is_no_photo_at_all_is_refused_in_one_line(tmp_path):
+    things: list[Any] = [np.zeros((2, 2, 3)), 3, None]
+    for thing in things:
+        with pytest.raises(ImageError, match=r"^got \w+; needed: the path of a photo, or a PIL"):
+            read_photo(thing)
+    path = save(paint(), tmp_path / "cut.png")
+    path.write_bytes(path.read_bytes()[:120])
+    with Image.open(path) as opened, pytest.raises(ImageError, match="cut off, damaged"):
+        read_photo(opened)
+    with pytest.raises(ImageError, match="the image has 20 x 20 = more than 0 million"):
+        read_photo(Image.new("RGB", (20, 20)), largest=300)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.support.photo_files import RED, fail, read, save, write_png
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.images import LARGEST_PHOTO, find_photos, read_photo
+from vizcnn.photos.folders import find_photos
+from vizcnn.photos.images import LARGEST_PHOTO, read_photo
 
 NAMES = [
     "a b",

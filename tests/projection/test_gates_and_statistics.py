@@ -158,6 +158,9 @@ def test_what_is_no_gate_and_no_normalisation_is_refused_by_name(
     [
         lambda rows: (rows @ rows.mT).softmax(-1) @ rows,
         lambda rows: torch.einsum("ncij,ncjk->ncik", (rows @ rows.mT).softmax(-1), rows),
+        lambda rows: torch.einsum("ncij,ncjk->ncki", (rows @ rows.mT).softmax(-1), rows),
+        lambda rows: torch.einsum("ncij,ncji->ncij", rows, rows.sigmoid()),
+        lambda rows: torch.einsum("ncij,nckl->nckl", rows.flip(1), rows.sigmoid()),
         lambda rows: F.scaled_dot_product_attention(rows, rows, rows),
         # as many places as channels: the shapes alone do not tell that places are mixed
         lambda rows: (rows @ rows.mT).sigmoid() @ rows,

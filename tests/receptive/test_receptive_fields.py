@@ -26,7 +26,7 @@ ALEXNET = build_module(find_entry("alexnet"), {})
 def test_boxes_of_all_units_are_those_of_the_graph(layer):
     (field,) = measure_fields(ALEXNET, [layer], 227)
     path = find_layer(ALEXNET, layer)
-    assert (field.layer, field.path, field.input_size) == (layer, path, (227, 227))
+    assert (field.name, field.path, field.input_size) == (layer, path, (227, 227))
     with record(ALEXNET, [path]) as recording:
         ALEXNET(torch.zeros(1, 3, 227, 227, device="meta"))
     assert recording.input is not None

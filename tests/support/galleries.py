@@ -6,21 +6,17 @@ from typing import Any
 
 from PIL import Image
 
-from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet, Measure
-from vizcnn.gallery.deconv_manifest import (
-    DeconvManifest,
-    Failure,
-    LayerSection,
-    PhotoSection,
-    UnitTile,
-)
-from vizcnn.gallery.filter_manifest import FilterManifest, FilterNet, FilterTile
-from vizcnn.gallery.records import PageFigure, Weights
+from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo
 from vizcnn.measures.filter_numbers import FilterSummary
+from vizcnn.pages.aliasing import AliasingResults, NetAliasing
+from vizcnn.pages.aliasing_story import Measure
+from vizcnn.pages.deconv import DeconvResults, LayerSection, PhotoSection, UnitTile
+from vizcnn.pages.filters import FilterResults, FilterTile, NetFilters
+from vizcnn.zoo.provenance import Provenance
 
-WEIGHTS = Weights(
-    describe="bundled ZFNet",
-    source="zfnet.safetensors",
+WEIGHTS = Provenance(
+    source="bundled",
+    data="birds",
     licence="MIT",
     top1=0.61,
     top5=0.87,
@@ -28,6 +24,10 @@ WEIGHTS = Weights(
 )
 SIZE = 32
 COLOURS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)]
+
+
+def make_net(model: str = "zfnet", title: str = "ZFNet", side: int = SIZE) -> Net:
+    return Net(model=model, title=title, input_size=(side, side), classes=110, weights=WEIGHTS)
 
 
 def paint(folder: Path, name: str, size: tuple[int, int], colour: tuple[int, int, int]) -> str:
@@ -62,40 +62,60 @@ def make_layer(folder: Path, photo: str, name: str, units: int = 4) -> LayerSect
         tiles=tuple(make_tile(folder, f"{photo}/{name}", unit) for unit in range(units)),
         scaling="each by its largest value",
         figure=paint(folder, f"{photo}/{name}.png", (SIZE, SIZE), COLOURS[0]),
+        places=paint(folder, f"{photo}/{name}-places.png", (SIZE, SIZE), COLOURS[1]),
+        overlay=paint(folder, f"{photo}/{name}-overlay.png", (SIZE, SIZE), COLOURS[2]),
     )
 
 
-def make_photo(folder: Path, name: str, key: str | None = None) -> PhotoSection:
-    key = key or name
-    return PhotoSection(
+def make_photo(folder: Path, name: str, key: str) -> tuple[Photo, PhotoSection]:
+    photo = Photo(
         name=name,
         source=f"photos/{name}",
         sha256="cd" * 32,
-        size=(640, 480),
-        input_size=(SIZE, SIZE),
         image=paint(folder, f"{key}/photo.png", (SIZE, SIZE), COLOURS[3]),
+    )
+    section = PhotoSection(
+        size=(640, 480),
         predictions=(("cat", 0.9), ("dog", 0.0996), ("snail", 0.0004)),
         layers=tuple(make_layer(folder, key, layer) for layer in ("conv1", "conv2")),
+        figure=paint(folder, f"{key}/summary.png", (SIZE, SIZE), COLOURS[0]),
     )
+    return photo, section
 
 
 def make_deconv(
     folder: Path, *names: str, failures: tuple[Failure, ...] = (), **changes: Any
-) -> DeconvManifest:
-    manifest = DeconvManifest(
+) -> Manifest[DeconvResults]:
+    made = [make_photo(folder, name, f"p{index}") for index, name in enumerate(names)]
+    manifest = Manifest(
+        kind="deconv",
         vizcnn="0.1.0",
         command="vizcnn deconv --model zfnet --image 'a cat.png'",
-        model="zfnet",
         title="ZFNet",
-        method="deconvnet",
-        method_source="Zeiler & Fergus 2014",
-        weights=WEIGHTS,
         settings={"top": 4, "shared_scale": False, "layers": ["conv1", "conv2"]},
         versions={"torch": "2.9.1", "python": "3.11"},
-        photos=tuple(make_photo(folder, name, f"p{index}") for index, name in enumerate(names)),
+        nets=(make_net(),),
+        photos=tuple(photo for photo, _ in made),
         failures=failures,
+        results=DeconvResults(
+            method="deconvnet",
+            method_source="Zeiler & Fergus 2014",
+            photos=tuple(section for _, section in made),
+        ),
     )
     return replace(manifest, **changes)
+
+
+def change_results(manifest: Manifest[Any], **changes: Any) -> Manifest[Any]:
+    return replace(manifest, results=replace(manifest.results, **changes))
+
+
+def change_layers(
+    manifest: Manifest[DeconvResults], *layers: LayerSection
+) -> Manifest[DeconvResults]:
+    """Give the first photo other layers, and leave out the others."""
+    photo = replace(manifest.results.photos[0], layers=layers)
+    return replace(change_results(manifest, photos=(photo,)), photos=manifest.photos[:1])
 
 
 SUMMARY = FilterSummary(
@@ -138,11 +158,8 @@ def make_filter(folder: Path, key: str, index: int, count: int) -> FilterTile:
     )
 
 
-def make_filter_net(folder: Path, model: str, title: str, count: int, **changes: Any) -> FilterNet:
-    net = FilterNet(
-        model=model,
-        title=title,
-        weights=WEIGHTS,
+def make_filter_net(folder: Path, model: str, count: int, **changes: Any) -> NetFilters:
+    net = NetFilters(
         layer="the first layer",
         path="features.0",
         first=True,
@@ -158,19 +175,20 @@ def make_filter_net(folder: Path, model: str, title: str, count: int, **changes:
     return replace(net, **changes)
 
 
-def make_filters(folder: Path, count: int = 5, several: bool = False) -> FilterManifest:
+def make_filters(folder: Path, count: int = 5, several: bool = False) -> Manifest[FilterResults]:
     """One net's first layer, or two nets of which one shows a deeper layer."""
     (folder / "numbers.pdf").write_bytes(b"%PDF-1.4")
-    nets = [make_filter_net(folder, "zfnet", "ZFNet", count)]
+    nets, made = [make_net()], [make_filter_net(folder, "zfnet", count)]
     if several:
         deep = {"layer": "conv2", "first": False, "unit": "cycles/map px", "groups": 2}
-        nets.append(make_filter_net(folder, "alexnet", "AlexNet conv2", count, clipped=3, **deep))
-    return FilterManifest(
+        nets.append(make_net("alexnet", "AlexNet conv2"))
+        made.append(make_filter_net(folder, "alexnet", count, clipped=3, **deep))
+    return Manifest(
+        kind="filters",
         vizcnn="0.1.0",
         command="vizcnn filters --model zfnet",
         title=f"{' and '.join(net.title for net in nets)}: filters",
-        scaling="each by its largest value",
-        notes=("sorted by energy",),
+        nets=tuple(nets),
         figures=(
             PageFigure(
                 title="The filters",
@@ -179,39 +197,25 @@ def make_filters(folder: Path, count: int = 5, several: bool = False) -> FilterM
             ),
             PageFigure(title="In numbers", file="numbers.pdf", text="Bars", note="a note"),
         ),
-        nets=tuple(nets),
+        results=FilterResults(
+            scaling="each by its largest value", notes=("sorted by energy",), nets=tuple(made)
+        ),
     )
 
 
 def make_aliasing(
     folder: Path, caption: str = "It folds.", title: str = "AlexNet"
-) -> AliasingManifest:
+) -> Manifest[AliasingResults]:
     """Two nets, a picture that a browser shows and one that it does not."""
     (folder / "grids.pdf").write_bytes(b"%PDF-1.4")
-    nets = [
-        AliasingNet(
-            model=name.lower(),
-            title=name,
-            weights=WEIGHTS,
-            path="features.conv1",
-            kernel=(11, 11),
-            stride=stride,
-            limit=0.5 / stride,
-            dead=0,
-            predicted=(0.1, 0.2),
-            measured=(0.1, 0.3),
-            units=(0, 5),
-            grids=(1.5, None),
-        )
-        for name, stride in ((title, 4), ("ZFNet", 2))
-    ]
-    return AliasingManifest(
+    return Manifest(
+        kind="aliasing",
         vizcnn="0.1.0",
         command="vizcnn aliasing --model alexnet --model zfnet",
         title=f"Aliasing: {title}, ZFNet",
-        photos="3 photos",
-        sources=("a.png",),
-        sha256=("ab" * 32,),
+        nets=(make_net(title.lower(), title), make_net()),
+        photos=(Photo(name="a.png", source="a.png", sha256="ab" * 32),),
+        failures=(Failure(source="", error="'bad <i>.png' cannot be read"),),
         figures=(
             PageFigure(
                 title="What a stride folds",
@@ -221,11 +225,29 @@ def make_aliasing(
             ),
             PageFigure(title="The grid", file="grids.pdf", text="Curves", note="A grid."),
         ),
-        table=(
-            Measure(name="stride", meaning="step", form="count", values=(4.0, 2.0)),
-            Measure(name="alias share", meaning="folded", form="percent", values=(0.081, 0.0135)),
-            Measure(name="grid artefact", meaning="ratio", form="number", values=(3.06, None)),
+        results=AliasingResults(
+            photos="3 photos",
+            period=4,
+            table=(
+                Measure(name="stride", meaning="step", form="count", values=(4.0, 2.0)),
+                Measure(
+                    name="alias share", meaning="folded", form="percent", values=(0.081, 0.0135)
+                ),
+                Measure(name="grid artefact", meaning="ratio", form="number", values=(3.06, None)),
+            ),
+            nets=tuple(
+                NetAliasing(
+                    path="features.conv1",
+                    kernel=(11, 11),
+                    stride=stride,
+                    limit=0.5 / stride,
+                    dead=0,
+                    predicted=(0.1, 0.2),
+                    measured=(0.1, 0.3),
+                    units=(0, 5),
+                    grids=(1.5, None),
+                )
+                for stride in (4, 2)
+            ),
         ),
-        nets=tuple(nets),
-        failures=("'bad <i>.png' cannot be read",),
     )

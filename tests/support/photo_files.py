@@ -37,6 +37,12 @@ def save(image: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
+def paint(width: int = 24, height: int = 12) -> Image.Image:
+    """A ramp in all three colours."""
+    ramp = np.linspace(0, 255, width * height * 3).reshape(height, width, 3)
+    return Image.fromarray(ramp.astype(np.uint8))
+
+
 def write_png(path: Path, width: int, height: int, depth: int, colour: int, rows: bytes) -> Path:
     """A PNG chunk by chunk, for what Pillow does not write itself."""
 

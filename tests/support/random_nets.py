@@ -49,12 +49,12 @@ class Gated(nn.Module):
 class Checkpointed(nn.Module):
     """A part that keeps nothing for the backward pass."""
 
-    def __init__(self, part: nn.Module) -> None:
+    def __init__(self, part: nn.Module, reentrant: bool = False) -> None:
         super().__init__()
-        self.part = part
+        self.part, self.reentrant = part, reentrant
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = checkpoint(self.part, x, use_reentrant=False)
+        out: Tensor = checkpoint(self.part, x, use_reentrant=self.reentrant)
         return out
 
 

@@ -6,17 +6,10 @@ from typing import Any
 
 from PIL import Image
 
-from tests.support.galleries import COLOURS, WEIGHTS
-from vizcnn.gallery.deconv_manifest import Failure
-from vizcnn.gallery.top_manifest import (
-    PhotoData,
-    Place,
-    SourcePhoto,
-    TopLayer,
-    TopManifest,
-    TopUnit,
-    name_folders,
-)
+from tests.support.galleries import COLOURS, change_results, make_net
+from vizcnn.gallery.manifest import Failure, Manifest, Photo
+from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets, name_folders
+from vizcnn.pages.layers.site_pages import LayersResults
 
 SIDE = 64
 PHOTOS = 12
@@ -77,9 +70,9 @@ def make_place(unit: int, rank: int, flat: bool = False) -> Place:
     )
 
 
-def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> TopUnit:
+def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> UnitSheets:
     home = f"{layer}/sheets"
-    made = TopUnit(
+    made = UnitSheets(
         unit=unit,
         spread=1 - measure_strength(unit, TOP - 1) / measure_strength(unit, 0),
         places=tuple(make_place(unit, rank) for rank in range(TOP)),
@@ -95,17 +88,17 @@ def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> TopUnit:
     return made
 
 
-def make_silent(unit: int) -> TopUnit:
-    return TopUnit(
+def make_silent(unit: int) -> UnitSheets:
+    return UnitSheets(
         unit=unit, spread=None, places=(), command="vizcnn gallery", small=None, large=None
     )
 
 
 def make_top_layer(
     folder: Path, name: str, home: str, units: int, silent: tuple[int, ...] = (), **changes: Any
-) -> TopLayer:
+) -> LayerSheets:
     tile = (WINDOW[0] // 2, WINDOW[1] // 2)
-    layer = TopLayer(
+    layer = LayerSheets(
         name=name,
         path=f"features.{name}",
         folder=home,
@@ -128,12 +121,12 @@ def make_top_layer(
     return replace(layer, **changes)
 
 
-def make_source(folder: Path, number: int, name: str) -> SourcePhoto:
+def make_source(folder: Path, number: int, name: str) -> Photo:
     file = folder / f"photos/{number:04d}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
     shade = Image.linear_gradient("L").resize((SIDE, SIDE)).rotate(30 * number)
     Image.merge("RGB", (shade, shade.transpose(Image.Transpose.ROTATE_90), shade)).save(file)
-    return SourcePhoto(name=name, sha256="cd" * 32, image=file.relative_to(folder).as_posix())
+    return Photo(name=name, sha256="cd" * 32, image=file.relative_to(folder).as_posix())
 
 
 def make_top_manifest(
@@ -143,47 +136,47 @@ def make_top_manifest(
     silent: tuple[int, ...] = (5,),
     names: tuple[str, ...] = NASTY_NAMES,
     **changes: Any,
-) -> TopManifest:
+) -> Manifest[LayersResults]:
     """A net's gallery with its images; the photos bear ``names`` first, then plain ones."""
     plain = tuple(f"beetles/{number:02d}.jpg" for number in range(PHOTOS))
-    manifest = TopManifest(
+    manifest = Manifest(
+        kind="gallery",
         vizcnn="0.1.0",
         command="vizcnn gallery --model zfnet --data 'my photos'",
-        model="zfnet",
         title="ZFNet",
-        method="deconvnet",
-        method_source="Zeiler & Fergus 2014",
-        weights=WEIGHTS,
-        input_size=(SIDE, SIDE),
-        data=PhotoData(
-            describe="folder 'my photos'",
-            count=1200,
-            failures=(Failure(source="broken <b>.jpg", error="it is cut off"),),
-        ),
-        layers=tuple(
-            make_top_layer(folder, name, home, units, silent)
-            for name, home in zip(layers, name_folders(layers), strict=True)
-        ),
+        settings={"top": TOP, "layers": list(layers)},
+        versions={"torch": "2.9.1"},
+        nets=(make_net(side=SIDE),),
         photos=tuple(
             make_source(folder, number, name)
             for number, name in enumerate((*names, *plain)[:PHOTOS])
         ),
-        settings={"top": TOP, "layers": list(layers)},
-        versions={"torch": "2.9.1"},
+        failures=(Failure(source="broken <b>.jpg", error="it is cut off"),),
+        results=LayersResults(
+            method="deconvnet",
+            method_source="Zeiler & Fergus 2014",
+            data=PhotoData(describe="folder 'my photos'", count=1200),
+            layers=tuple(
+                make_top_layer(folder, name, home, units, silent)
+                for name, home in zip(layers, name_folders(layers), strict=True)
+            ),
+        ),
     )
     return replace(manifest, **changes)
 
 
-def change_layer(manifest: TopManifest, number: int = 0, **changes: Any) -> TopManifest:
-    layers = list(manifest.layers)
+def change_layer(
+    manifest: Manifest[LayersResults], number: int = 0, **changes: Any
+) -> Manifest[LayersResults]:
+    layers = list(manifest.results.layers)
     layers[number] = replace(layers[number], **changes)
-    return replace(manifest, layers=tuple(layers))
+    return change_results(manifest, layers=tuple(layers))
 
 
-def name_classes(manifest: TopManifest, number: int = 0) -> TopManifest:
+def name_classes(manifest: Manifest[LayersResults], number: int = 0) -> Manifest[LayersResults]:
     """Give the units of a layer the names in NASTY_NAMES, in turn, as if they were classes."""
     units = tuple(
         replace(unit, name=NASTY_NAMES[unit.unit % len(NASTY_NAMES)])
-        for unit in manifest.layers[number].units
+        for unit in manifest.results.layers[number].units
     )
     return change_layer(manifest, number, units=units)

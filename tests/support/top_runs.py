@@ -10,16 +10,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from tests.support.small_zoo import SIZE, make_model
-from vizcnn.gallery.top_manifest import TopLayer, TopManifest
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
+from vizcnn.pages.layers.records import LayerSheets
+from vizcnn.pages.layers.site_pages import LayersResults
+from vizcnn.zoo.model import ZooModel
 
 MODEL = make_model()
 LAYERS = ("conv1", "conv3", "fc6")
@@ -44,10 +48,16 @@ def write_photos(folder: Path, count: int = 40) -> Path:
     return folder
 
 
-def make(photos: Path, out: Path, settings: TopSettings = SETTINGS, **options) -> TopManifest:
-    pictures = FolderPhotos([photos], MODEL.preprocessing)
+def make(
+    photos: Path,
+    out: Path,
+    settings: TopSettings = SETTINGS,
+    model: ZooModel = MODEL,
+    **options: Any,
+) -> Manifest[LayersResults]:
+    pictures = FolderPhotos([photos], model.preprocessing)
     return make_top_gallery(
-        MODEL,
+        model,
         pictures,
         settings,
         out,
@@ -61,7 +71,7 @@ def load(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def cut_tiles(sheet: np.ndarray, layer: TopLayer) -> list[list[np.ndarray]]:
+def cut_tiles(sheet: np.ndarray, layer: LayerSheets) -> list[list[np.ndarray]]:
     """Cut both halves of a large sheet into tiles, by what the manifest says of them."""
     (rows, columns), (gap, middle) = layer.grid, layer.large_gaps
     width = ((layer.large_px[0] - middle) // 2 - gap * (columns - 1)) // columns

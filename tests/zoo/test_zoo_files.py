@@ -1,5 +1,6 @@
 """Weight files: every usual form is read, everything else is refused in one line."""
 
+import argparse
 import os
 import pickle
 from pathlib import Path
@@ -11,6 +12,8 @@ from safetensors.torch import save_file
 
 from tests.support.weight_files import RECORD, small_zfnet, write_zfnet
 from vizcnn.basics.errors import WeightsError
+from vizcnn.zoo.building import build_module
+from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.files import save_weights
 from vizcnn.zoo.loading import load
 
@@ -49,6 +52,66 @@ def test_state_dicts_are_read_in_every_usual_form(
     with torch.no_grad():
         expected = module(model.preprocessing.normalise(pixels))
     torch.testing.assert_close(model.logits(pixels), expected)
+
+
+def wrap_checkpoints() -> dict[str, Any]:
+    """Checkpoints as common training scripts write them, of a net's plain tensors by name."""
+    plain = dict(small_zfnet().state_dict())
+
+    def rename(*prefixes: tuple[str, str]) -> dict[str, Any]:
+        renamed = dict(plain)
+        for old, new in prefixes:
+            renamed = {
+                new + name.removeprefix(old) if name.startswith(old) else name: value
+                for name, value in renamed.items()
+            }
+        return renamed
+
+    optimiser = {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": [{"lr": 0.1}]}
+    return {
+        "model_best.pth.tar": {
+            "epoch": 5,
+            "arch": "zfnet",
+            "state_dict": rename(("features.", "features.module.")),
+            "best_acc1": torch.tensor(50.0),
+            "optimizer": optimiser,
+        },
+        "tutorial.pt": {"epoch": 5, "model_state_dict": plain, "loss": 0.1},
+        "torchvision.pth": {
+            "model": rename(("", "module.")),
+            "args": argparse.Namespace(lr=0.1, model="zfnet"),
+            "epoch": 5,
+        },
+        "compiled.pth": rename(("", "_orig_mod.")),
+        "both.pth": rename(("", "module._orig_mod.")),
+        "stage.bin": rename(("classifier.", "classifier._orig_mod.")),
+        "lightning.ckpt": {"state_dict": rename(("", "model.")), "global_step": 7},
+    }
+
+
+def test_checkpoints_of_training_scripts_are_read(tmp_path: Path) -> None:
+    expected = small_zfnet().state_dict()
+    for name, content in wrap_checkpoints().items():
+        torch.save(content, tmp_path / name)
+        model = load("zfnet", tmp_path / name, hidden=4, input_size=128)
+        got = model.module.state_dict()
+        assert got.keys() == expected.keys(), name
+        assert all(torch.equal(got[key], expected[key]) for key in expected), name
+
+
+def test_one_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
+    one = torch.zeros(2)
+    torch.save({"a.weight": one, "module.a.weight": one}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"holds 'a\.weight' twice"):
+        load("zfnet", tmp_path / "w.pth")
+
+
+def test_no_net_of_the_zoo_has_parts_named_as_wrappers_are() -> None:
+    for entry in CATALOGUE.values():
+        names = list(build_module(entry, {}).state_dict())
+        parts = {part for name in names for part in name.split(".")}
+        assert not parts & {"module", "_orig_mod"}, entry.name
+        assert not all(name.startswith("model.") for name in names), entry.name
 
 
 class RunsCode:
@@ -130,7 +193,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "empty.pth": r"is empty \(0 bytes\)",
         "folder.pth": "is a folder, not a weight file",
         "pointer.safetensors": "is a Git LFS pointer",
-        "weights.h5": "is no weight file; needed: .safetensors, .pth, .pt, .onnx",
+        "weights.h5": "is no weight file; needed: .safetensors, .pth, .pt, .pth.tar, ",
         "other.safetensors": "holds weights of 'alexnet', not of 'zfnet': load 'alexnet' instead",
         "missing.pth": "no weight file .*: check the path",
     }

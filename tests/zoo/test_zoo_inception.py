@@ -71,7 +71,8 @@ def test_the_explicit_form_of_vgg_c_agrees(vggc, method):
     maps = projector.record(images, ["conv4"]).find_output(vggc.layers["conv4"]).detach()
     seed = torch.zeros_like(maps)
     row, column = projection.positions[0]
-    seed[0, projection.units[0], row, column] = projection.activations[0]
+    start = 1 if method == "gradient" else projection.activations[0]
+    seed[0, projection.units[0], row, column] = start
     explicit = vggc.preprocessing.to_pixel_gradient(projector.mirror(images, "conv4")(seed))
     assert relative_error(projection.pixels, explicit) < 1e-5
 

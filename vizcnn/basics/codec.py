@@ -3,26 +3,42 @@
 import json
 import math
 import sys
-import types
 from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
-from pathlib import PurePosixPath
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from functools import cache, reduce
+from operator import or_
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from vizcnn.basics.errors import VizcnnError
 
 T = TypeVar("T")
 
-RelativeFile = Annotated[str, "relative file"]
+_BESIDE = msgspec.Meta(pattern=r"^(?!/)(?!([\s\S]*/)?\.\.(/|\Z))[^\\\x00]+\Z")
+
+RelativeFile = Annotated[str, _BESIDE, "file"]
 """A file beside the manifest, with forward slashes: neither absolute nor out of the folder."""
 
-PLAIN = (str, int, float, bool, Any)
-"""Kinds of values that JSON holds itself."""
+RelativeFolder = Annotated[str, _BESIDE, "folder"]
+"""A folder beside the manifest, in the same way."""
+
+_LARGEST = sys.float_info.max
+_Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 
 
 class ManifestError(VizcnnError):
     """A manifest that cannot be read or written."""
+
+
+def unwritten(default: Any = None) -> Any:
+    """Declare a field that is not written, such as pixels that a figure is drawn from.
+
+    Args:
+        default: What the field holds in a record that was read back.
+    """
+    return field(default=default, repr=False, compare=False, metadata={"written": False})
 
 
 def encode(record: Any) -> str:
@@ -38,7 +54,7 @@ def encode(record: Any) -> str:
         ManifestError: If a value cannot be written, or is not finite.
 
     Example:
-        >>> from vizcnn.gallery.deconv_manifest import Failure
+        >>> from vizcnn.gallery.manifest import Failure
         >>> print(encode(Failure(source="a.jpg", error="empty")), end="")
         {
           "source": "a.jpg",
@@ -94,125 +110,72 @@ def decode(kind: type[T], text: str) -> T:
     """Read a dataclass from JSON and check every value against the class's type hints.
 
     Args:
-        kind: A dataclass.
+        kind: A dataclass, with its arguments where it is generic.
         text: What :func:`encode` gave.
 
     Raises:
-        ManifestError: If the text is not JSON, or a key or value is missing, unknown or of the
-            wrong type.
+        ManifestError: If the text is not JSON, or a key or value is missing, unknown, of the
+            wrong type or not finite, or a file lies outside the manifest's folder.
 
     Example:
-        >>> from vizcnn.gallery.deconv_manifest import Failure
+        >>> from vizcnn.gallery.manifest import Failure
         >>> decode(Failure, '{"source": "a.jpg", "error": 3}')
         Traceback (most recent call last):
-        vizcnn.basics.codec.ManifestError: Failure.error is 3: needed is str
+        vizcnn.basics.codec.ManifestError: Failure.error: expected `str`, got `int`
     """
-    checked: T = _read(kind, parse(text), kind.__name__)
-    return checked
+    hint: Any = kind
+    name = getattr(kind, "__name__", str(kind))
+    raw = parse(text)
+    try:
+        msgspec.convert(raw, _be_strict(hint))
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        reason = reason[0].lower() + reason[1:]
+        if "matching regex" in reason:
+            reason = "needed is a file beside the manifest"
+        raise ManifestError(f"{name}{where.rstrip('`')}: {reason}") from None
 
 
 def parse(text: str) -> Any:
     """Read JSON, with an error for the user where it is none."""
     try:
+        # the standard library's reader: it alone takes names of files that are not UTF-8
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"the manifest is not JSON ({error}): write it again") from None
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
-    if kind in PLAIN:
-        return _read_plain(kind, value, where)
-    if is_dataclass(kind):
-        return _read_record(kind, value, where)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _read_file(value, where)
-    if origin in (Union, types.UnionType):
-        inner = [option for option in arguments if option is not type(None)]
-        return None if value is None else _read(inner[0], value, where)
-    if origin is Literal:
-        return value if value in arguments else _refuse(value, where, arguments[0])
-    if origin is tuple:
-        return _read_tuple(arguments, value, where)
-    if origin is dict:
-        items = value.items() if isinstance(value, dict) else _refuse(value, where, "an object")
-        return {key: _read(arguments[1], item, f"{where}[{key!r}]") for key, item in items}
-    raise TypeError(f"{where} has a type hint that no manifest holds: {kind}")
-
-
-def _read_record(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        _refuse(value, where, "an object")
-    hints = _list_hints(kind)
-    unknown = sorted(value.keys() - hints.keys())
-    if unknown:
-        raise ManifestError(f"{where} has an unknown key {unknown[0]!r}")
-    missing = [name for name in _list_needed(kind) if name not in value]
-    if missing:
-        raise ManifestError(f"{where} lacks {missing[0]!r}")
-    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
-
-
-# a gallery holds tens of thousands of records of a few kinds
 @cache
-def _list_hints(kind: Any) -> dict[str, Any]:
-    """List the type hints of a dataclass's fields, in their order."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {field.name: hints[field.name] for field in fields(kind)}
+def _be_strict(hint: Any) -> Any:
+    """Give a type that takes less: a dataclass ignores unknown keys, and a float may be NaN."""
+    if hint is float:
+        return _Finite
+    origin, arguments = get_origin(hint), get_args(hint)
+    kind: Any = origin or hint
+    if hasattr(kind, "__dataclass_fields__"):
+        meant = dict(zip(getattr(kind, "__parameters__", ()), arguments, strict=True))
+        given = {entry.name for entry in fields(kind) if not _is_needed(entry)}
+        members = [
+            (name, _be_strict(meant.get(part, part)), *([None] if name in given else []))
+            for name, part in _list_hints(kind).items()
+        ]
+        return msgspec.defstruct(kind.__name__, members, kw_only=True, forbid_unknown_fields=True)
+    if origin in (None, Annotated, Literal):
+        return hint
+    parts = tuple(part if part is Ellipsis else _be_strict(part) for part in arguments)
+    return reduce(or_, parts) if origin in (Union, UnionType) else origin[parts]
 
 
-@cache
-def _list_needed(kind: Any) -> list[str]:
-    return [
-        field.name
-        for field in fields(kind)
-        if field.default is MISSING and field.default_factory is MISSING
-    ]
-
-
-def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        _refuse(value, where, "a list")
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
-        raise ManifestError(f"{where} holds {len(value)} values: needed are {len(kinds)}")
-    return tuple(
-        _read(kind, item, f"{where}[{index}]")
-        for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
-    )
-
-
-def _read_plain(kind: Any, value: Any, where: str) -> Any:
-    if kind is Any:
-        return value
-    # bool is a child of int
-    if not isinstance(value, (int, float) if kind is float else kind) or (
-        isinstance(value, bool) and kind is not bool
-    ):
-        _refuse(value, where, kind.__name__)
-    if kind is not float:
-        return value
-    # JSON readers accept NaN, and an int of any length
-    if not abs(value) <= sys.float_info.max:
-        _refuse(value, where, "a finite number")
-    return float(value)
-
-
-def _read_file(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        _refuse(value, where, "the name of a file")
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-        _refuse(value, where, "a file beside the manifest")
-    return str(value)
+def _is_needed(entry: Field[Any]) -> bool:
+    return entry.default is MISSING and entry.default_factory is MISSING
 
 
 def find_files(record: Any) -> list[str]:
     """List every file that a dataclass names, in order, each once.
 
     Example:
-        >>> from vizcnn.gallery.records import PageFigure
+        >>> from vizcnn.gallery.manifest import PageFigure
         >>> find_files(PageFigure(title="a grid", file="grid.png", text="all filters"))
         ['grid.png']
     """
@@ -221,23 +184,27 @@ def find_files(record: Any) -> list[str]:
 
 def _each_file(record: Any) -> Iterator[str]:
     kind: Any = type(record)
-    for name, holds_files in _list_holders(kind).items():
+    for name, hint in _list_hints(kind).items():
         value = getattr(record, name)
-        if holds_files:
-            yield from [value] if isinstance(value, str) else value or ()
-        elif isinstance(value, tuple):
-            for item in value:
-                if is_dataclass(item):
-                    yield from _each_file(item)
+        for item in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(item):
+                yield from _each_file(item)
+            elif isinstance(item, str) and _holds_files(hint):
+                yield item
 
 
 @cache
-def _list_holders(kind: Any) -> dict[str, bool]:
-    """List the fields of a dataclass that may hold files, and whether each does itself."""
-    return {name: "relative file" in str(hint) for name, hint in _list_hints(kind).items()}
+def _holds_files(hint: Any) -> bool:
+    return hint == RelativeFile or any(map(_holds_files, get_args(hint)))
 
 
-def _refuse(value: Any, where: str, needed: Any) -> Any:
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise ManifestError(f"{where} is {shown}: needed is {needed}")
+# a gallery holds tens of thousands of records of a few kinds
+@cache
+def _list_hints(kind: Any) -> dict[str, Any]:
+    """List the type hints of the fields of a dataclass that are written, in their order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        entry.name: hints[entry.name]
+        for entry in fields(kind)
+        if entry.metadata.get("written", True)
+    }

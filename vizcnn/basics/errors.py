@@ -12,6 +12,10 @@ class ImageError(VizcnnError):
     """A photo that cannot be read or used."""
 
 
+class PhotoWarning(UserWarning):
+    """Something about photos that is no error but has to be known, in one line."""
+
+
 class ModelError(VizcnnError):
     """A net that is unknown, or that the asked method cannot treat."""
 

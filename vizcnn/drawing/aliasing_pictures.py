@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -16,7 +15,8 @@ from vizcnn.drawing.filter_grids import (
     scale_filters,
     show_colours,
 )
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.drawing.tiles import (
     GREY,
     fit_tile,
@@ -102,24 +102,26 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
     for column, (power, reach, largest) in enumerate(panels):
         left = MARGIN + NAMES + column * (side + GAP)
         axes = sheet.add_axes(left, top, side, side)
-        _show_spectrum(axes, power, reach, largest)
+        share = torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30)
+        extent = (-reach, reach, -reach, reach)
+        decibels = 10 * torch.log10(share).numpy()
+        axes.imshow(decibels, cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
         if reach > limit:
             axes.add_patch(
                 Rectangle(
-                    (-limit, -limit), 2 * limit, 2 * limit, fill=False, color="#e69f00", lw=1.5
+                    (-limit, -limit),
+                    2 * limit,
+                    2 * limit,
+                    fill=False,
+                    color="#e69f00",
+                    lw=points(1.5),
                 )
             )
-        sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color="#444444")
+        sheet.write(f"±{reach:.3g} cycles/px", left, top + side + 0.04, 9, color=tone("#444444"))
     words = percent(1 - shares.layer_share), percent(shares.layer_share)
     for column, share in enumerate(words, start=2):
         right = MARGIN + NAMES + column * (side + GAP) + side
         sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
-
-
-def _show_spectrum(axes: Axes, power: Tensor, reach: float, largest: float) -> None:
-    decibels = 10 * torch.log10(torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30))
-    extent = (-reach, reach, -reach, reach)
-    axes.imshow(decibels.numpy(), cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
 
 
 def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Figure:
@@ -161,7 +163,7 @@ def _draw_pattern_row(
         axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="auto")
         if column and (1, 2, 4)[column - 1] == study.layer.stride:
             frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, clip_on=False)
-            frame.set(color="#e69f00", linewidth=3)
+            frame.set(color="#e69f00", linewidth=points(3))
             axes.add_patch(frame)
 
 

@@ -10,15 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import (
-    MARGIN,
-    PLOT_SIZE,
-    SLIDE_WIDTH,
-    Sheet,
-    fit_text,
-    plain_style,
-    scale_letters,
-)
+from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_text
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.measures.study import BLURS, NetStudy
 
 LEFT, GAP, BELOW = 0.85, 0.75, 0.65
@@ -39,7 +32,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
         for column, (words, name) in enumerate(panels):
             left = LEFT + column * (width + GAP)
             axes = sheet.add_plot(left, sheet.top + 0.35, width, TALL, "filters, sorted")
-            axes.set_title(words, fontsize=scale_letters(13), loc="left", weight="bold")
+            axes.set_title(words, fontsize=letter_size(13), loc="left", weight="bold")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             for index, study in enumerate(studies):
                 shares = (study.predicted if name == "predicted" else study.measured[None]).shares
@@ -50,7 +43,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_xlim(0, 1)
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            axes.legend(fontsize=scale_letters(PLOT_SIZE), frameon=False)
+            axes.legend(fontsize=letter_size(PLOT_SIZE), frameon=False)
     return sheet.figure
 
 
@@ -65,17 +58,15 @@ def draw_sweep(studies: Sequence[NetStudy], caption: str) -> Figure:
         for index, study in enumerate(studies):
             left = LEFT + index * (width + GAP)
             upper = sheet.add_plot(left, sheet.top + 0.35, width, height)
-            upper.set_title(
-                _say_stride(study), fontsize=scale_letters(13), loc="left", weight="bold"
-            )
+            upper.set_title(_say_stride(study), fontsize=letter_size(13), loc="left", weight="bold")
             _plot_amplitudes(upper, study)
             below = sheet.top + 0.35 + height + BELOW * 0.7
             words = "frequency of the grating (cycles/px)"
             lower = sheet.add_plot(left, below, width, height, words)
             _plot_places(lower, study)
             if index == 0:
-                upper.set_ylabel("amplitude", fontsize=scale_letters(PLOT_SIZE))
-                lower.set_ylabel("found at (cycles/px)", fontsize=scale_letters(PLOT_SIZE))
+                upper.set_ylabel("amplitude", fontsize=letter_size(PLOT_SIZE))
+                lower.set_ylabel("found at (cycles/px)", fontsize=letter_size(PLOT_SIZE))
     return sheet.figure
 
 
@@ -84,13 +75,13 @@ def _plot_amplitudes(axes: Axes, study: NetStudy) -> None:
     frequencies = sweep.frequencies.numpy()
     strided = sweep.strided.square().mean(dim=1).sqrt().numpy()
     ideal = sweep.ideal.square().mean(dim=1).sqrt().numpy()
-    axes.plot(frequencies, strided, color=COLOURS[5], label="strided layer", linewidth=2.5)
+    axes.plot(frequencies, strided, color=COLOURS[5], label="strided layer", linewidth=points(2.5))
     axes.plot(frequencies, ideal, color=COLOURS[0], label="ideal low-pass", linestyle="--")
     axes.fill_between(frequencies, ideal, strided, color=COLOURS[5], alpha=0.2, linewidth=0)
     _mark_limit(axes, sweep.limit)
     axes.set_xlim(0, 0.5)
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False)
+    axes.legend(fontsize=letter_size(PLOT_SIZE - 1), frameon=False)
 
 
 def _plot_places(axes: Axes, study: NetStudy) -> None:
@@ -106,16 +97,16 @@ def _plot_places(axes: Axes, study: NetStudy) -> None:
             found,
             MARKERS[place],
             color=colour,
-            markersize=5,
+            markersize=points(5),
             label=f"found, {angle:.0f}°",
         )
-    axes.plot([0, 0.5], [0, 0.5], color="#999999", linewidth=1, linestyle=":")
+    axes.plot([0, 0.5], [0, 0.5], color=tone("#999999"), linewidth=points(1), linestyle=":")
     _mark_limit(axes, sweep.limit)
     axes.set_xlim(0, 0.5)
     axes.set_ylim(0, 0.68)  # room for the legend above the curves
     axes.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     axes.legend(
-        fontsize=scale_letters(PLOT_SIZE - 2),
+        fontsize=letter_size(PLOT_SIZE - 2),
         loc="upper left",
         ncols=2,
         framealpha=1,
@@ -124,13 +115,13 @@ def _plot_places(axes: Axes, study: NetStudy) -> None:
 
 
 def _mark_limit(axes: Axes, limit: float) -> None:
-    axes.axvline(limit, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
+    axes.axvline(limit, color=tone("#444444"), linewidth=points(1), linestyle=(0, (2, 2)))
 
 
 def _name_panel(axes: Axes, words: str, size: float, room: float) -> None:
     """Write a heading above axes that are so many inches wide."""
     style = {"loc": "left", "weight": "bold"}
-    fit_text(axes.set_title(words, fontsize=scale_letters(size), **style), room)  # type: ignore[arg-type]
+    fit_text(axes.set_title(words, fontsize=letter_size(size), **style), room)  # type: ignore[arg-type]
 
 
 def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
@@ -155,9 +146,9 @@ def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
             # room for the legend above the curves
             axes.set_ylim(0, axes.get_ylim()[1] * (1.1 + 0.13 * len(studies) * (index == 0)))
             if index == 0:
-                axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False, loc="upper left")
+                axes.legend(fontsize=letter_size(PLOT_SIZE - 1), frameon=False, loc="upper left")
             if index % columns == 0 and name != "score":
-                axes.set_ylabel("relative distance", fontsize=scale_letters(PLOT_SIZE))
+                axes.set_ylabel("relative distance", fontsize=letter_size(PLOT_SIZE))
     return sheet.figure
 
 
@@ -200,7 +191,7 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes.set_ylim(0, max(axes.get_ylim()[1] * 1.05, 1e-6))
             if column == 0:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
-                axes.legend(fontsize=scale_letters(PLOT_SIZE - 1), frameon=False)
+                axes.legend(fontsize=letter_size(PLOT_SIZE - 1), frameon=False)
     return sheet.figure
 
 
@@ -241,13 +232,13 @@ def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
         for index, study in enumerate(studies):
             if study.grids:
                 axes.ecdf(study.grids, complementary=True, label=study.title, **_line(index))
-        axes.axvline(1, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
+        axes.axvline(1, color=tone("#444444"), linewidth=points(1), linestyle=(0, (2, 2)))
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylim(0, 1)
         if axes.lines[1:]:
-            axes.legend(fontsize=scale_letters(PLOT_SIZE), frameon=False)
+            axes.legend(fontsize=letter_size(PLOT_SIZE), frameon=False)
     return sheet.figure
 
 
@@ -259,6 +250,6 @@ def _line(index: int, marker: bool = False) -> dict[str, Any]:
     style: dict[str, Any] = {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": STYLES[index % len(STYLES)],
-        "linewidth": 2.2,
+        "linewidth": points(2.2),
     }
     return style | ({"marker": MARKERS[index % len(MARKERS)]} if marker else {})

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vizcnn.drawing.labels import COLOURS, draw_boxes, join_labels
-from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, tone
 from vizcnn.drawing.tiles import lay_out_grid
 from vizcnn.photos.pixels import Array, Box
 
@@ -223,6 +224,6 @@ def _draw_predictions(
         axes = sheet.add_axes(MARGIN + names + 0.1, middle - 0.08, bars, 0.16)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
-        axes.add_patch(Rectangle((0, 0), 1, 1, color="#eeeeee", linewidth=0))
+        axes.add_patch(Rectangle((0, 0), 1, 1, color=tone("#eeeeee"), linewidth=0))
         axes.add_patch(Rectangle((0, 0), share, 1, color=COLOURS[0], linewidth=0))
         sheet.write(f"{share:.1%}", MARGIN + width, middle, 10, ha="right", va="center")

@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, plain_style, show_plainly
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, show_plainly
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
@@ -57,12 +58,17 @@ class ChartedNet:
     """
 
     name: str
-    numbers: FilterNumbers
+    numbers: Sequence[FilterNumbers]
 
     @property
     def layer(self) -> FilterSummary:
         """The layer in a few numbers."""
         return summarise_filters(self.numbers)
+
+    @property
+    def alive(self) -> list[FilterNumbers]:
+        """The filters that are not dead."""
+        return [filter for filter in self.numbers if not filter.dead]
 
 
 def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str) -> Figure:
@@ -100,7 +106,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
 
 
 def _find_top(nets: Sequence[ChartedNet]) -> float:
-    highest = max(net.numbers.peak.max().item() for net in nets)
+    highest = max(filter.peak for net in nets for filter in net.numbers)
     legend = 1 + HEADROOM * len(nets) if len(nets) > 1 else 1.0
     return max(0.3, highest + 0.01) * legend
 
@@ -120,7 +126,7 @@ def _draw_shares(sheet: Sheet, nets: Sequence[ChartedNet], unit: str, top: float
         above = top + 0.62 + index * BAR_STEP
         style = {"ha": "right", "va": "center"}
         sheet.write(title, left - 0.16, above + BAR / 2, 11, room=names - 0.1, **style)
-        sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color="#444444")
+        sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color=tone("#444444"))
         _draw_bar(sheet.add_axes(left, above, width, BAR), shares[index])
         if index < len(nets) > 1:
             _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), COLOURS[index % 9])
@@ -157,7 +163,9 @@ def _draw_bar(axes: Axes, shares: Sequence[float]) -> None:
     for share, colour, ink in zip(shares, BAND_COLOURS, BAND_INK, strict=True):
         axes.barh(0.5, share, height=1.0, left=start, color=colour, linewidth=0)
         if share >= LEAST_WRITTEN:
-            number = axes.text(start + share / 2, 0.47, f"{share:.0%}", color=ink, fontsize=10)
+            number = axes.text(
+                start + share / 2, 0.47, f"{share:.0%}", color=ink, fontsize=letter_size(10)
+            )
             number.set(ha="center", va="center")
         start += share
 
@@ -185,36 +193,37 @@ def _prepare(axes: Axes, highest: float) -> None:
         axes.axhspan(low, high, color=colour, alpha=0.28, linewidth=0)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=9.5)
+    axes.tick_params(labelsize=letter_size(9.5))
 
 
 def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
     for index, net in enumerate(nets):
-        alive = ~net.numbers.dead
-        angle = net.numbers.orientation[alive].numpy().copy()
+        angle = np.array([filter.orientation for filter in net.alive], dtype=np.float64)
         without = np.isnan(angle)
         angle[without] = _spread(int(without.sum()), index, len(nets))
         axes.scatter(
             angle,
-            net.numbers.peak[alive].numpy(),
+            [filter.peak for filter in net.alive],
             color=COLOURS[index % len(COLOURS)],
             marker=MARKERS[index % len(MARKERS)],
             clip_on=False,
-            s=30,
+            s=points(points(30)),  # an area
             alpha=0.75,
-            linewidth=0.5,
-            edgecolor="white",
+            linewidth=points(0.5),
+            edgecolor=tone("white"),
         )
     first, last = BESIDE
     axes.set_xlim(-6, last + 4)
     middle = (first + last) / 2
     axes.set_xticks([0, 45, 90, 135, 180, middle], ["0°", "45°", "90°", "135°", "180°", "none"])
-    axes.axvline(first - 6, color="#777777", linewidth=0.8)
-    axes.set_xlabel("orientation of the bars (0°: horizontal, 90°: vertical)", fontsize=9.5)
-    axes.set_ylabel(f"peak frequency ({unit})", fontsize=9.5)
+    axes.axvline(first - 6, color=tone("#777777"), linewidth=points(0.8))
+    axes.set_xlabel(
+        "orientation of the bars (0°: horizontal, 90°: vertical)", fontsize=letter_size(9.5)
+    )
+    axes.set_ylabel(f"peak frequency ({unit})", fontsize=letter_size(9.5))
     if len(nets) > 1:
         shapes, names = axes.collections, [net.name for net in nets]
-        style = {"fontsize": 9, "framealpha": 0.85, "borderpad": 0.4}
+        style = {"fontsize": letter_size(9), "framealpha": 0.85, "borderpad": 0.4}
         legend = axes.legend(list(shapes), names, loc="upper left", **style)
         for text in legend.get_texts():
             text.set_text(show_plainly(text.get_text()))
@@ -234,7 +243,7 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     classes = np.arange(0, 0.75, HISTOGRAM_STEP)
     most = 0.0
     for index, net in enumerate(nets):
-        peaks = net.numbers.peak[~net.numbers.dead].numpy()
+        peaks = [filter.peak for filter in net.alive]
         colour = COLOURS[index % len(COLOURS)]
         counts, _, _ = axes.hist(
             peaks,
@@ -242,7 +251,7 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
             orientation="horizontal",
             histtype="stepfilled" if len(nets) == 1 else "step",
             color=colour,
-            linewidth=1.8,
+            linewidth=points(1.8),
             alpha=0.9,
         )
         most = max(most, float(np.max(counts)))
@@ -250,4 +259,4 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     ticks = MaxNLocator(5, integer=True).tick_values(0, most)
     axes.set_xticks([tick for tick in ticks if 0 <= tick <= axes.get_xlim()[1]])
     axes.tick_params(labelleft=False)
-    axes.set_xlabel("filters", fontsize=9.5)
+    axes.set_xlabel("filters", fontsize=letter_size(9.5))

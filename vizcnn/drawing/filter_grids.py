@@ -1,5 +1,6 @@
 """Grids of filters as figures: one net, several side by side, filters by input channel."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, plain_style, scale_letters
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, points, scale_letters, tone
 from vizcnn.drawing.tiles import grid_columns, lay_out_grid
 from vizcnn.measures.filter_numbers import FilterNumbers
 from vizcnn.photos.pixels import Array
@@ -72,7 +74,7 @@ def scale_filters(weight: Tensor, scaling: FilterScaling) -> Tensor:
     return (0.5 + (values - middle) / (2 * limit.clamp(min=1e-300))).clamp(0, 1).float()
 
 
-def sort_filters(numbers: FilterNumbers, order: Order) -> list[int]:
+def sort_filters(numbers: Sequence[FilterNumbers], order: Order) -> list[int]:
     """Give the numbers of filters in the order in which they are shown.
 
     Args:
@@ -81,16 +83,21 @@ def sort_filters(numbers: FilterNumbers, order: Order) -> list[int]:
             one after them; ``"frequency"``: lowest peak first; ``"energy"``: largest first. In
             the order of orientation or frequency dead filters come last of all. Ties by index.
     """
-    keys: dict[Order, Tensor] = {
-        "index": torch.zeros_like(numbers.energy),
-        "orientation": numbers.orientation.nan_to_num(nan=360.0),
-        "frequency": numbers.peak,
-        "energy": -numbers.energy,
-    }
-    key = keys[order].clone()
-    if order in ("orientation", "frequency"):
-        key[numbers.dead] = torch.inf
-    return sorted(range(len(key)), key=lambda index: (key[index].item(), index))
+
+    def rank(index: int) -> tuple[float, float]:
+        filter = numbers[index]
+        if filter.dead and order in ("orientation", "frequency"):
+            return math.inf, index
+        angle = 360.0 if filter.orientation is None else filter.orientation
+        keys = {
+            "index": 0,
+            "orientation": angle,
+            "frequency": filter.peak,
+            "energy": -filter.energy,
+        }
+        return keys[order], index
+
+    return sorted(range(len(numbers)), key=rank)
 
 
 def show_colours(shown: Tensor, grey: bool = False) -> list[Array]:
@@ -283,15 +290,15 @@ def _draw_grid(sheet: Sheet, grid: _Grid, left: float, top: float) -> None:
         here = left + column * (grid.tile + grid.gap)
         below = top + row * grid.step + grid.label
         if panel.labels:
-            style = {"va": "bottom", "color": "#333333"}
+            style = {"va": "bottom", "color": tone("#333333")}
             label = panel.labels[index]
             sheet.write(label, here, below - 0.02, LABEL_SIZE, room=grid.tile, **style)
         axes = _show(sheet, image, here, below, grid.tile)
         if panel.blocks:  # white weights at the edge would run out into the page
             frame: dict[str, Any] = {
                 "fill": False,
-                "edgecolor": "#999999",
-                "linewidth": 0.6,
+                "edgecolor": tone("#999999"),
+                "linewidth": points(0.6),
                 "clip_on": False,
             }
             axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **frame))

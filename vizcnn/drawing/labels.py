@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from vizcnn.drawing.sheet import show_plainly
+from vizcnn.drawing.style import letter_size, points
 from vizcnn.photos.pixels import LUMINANCE, Box
 
 Point = tuple[float, float]
@@ -130,7 +131,7 @@ def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
         width, height = box[3] - box[1], box[2] - box[0]
         corner = (box[1] - 0.5, box[0] - 0.5)  # pixel centres have whole coordinates
         axes.add_patch(
-            Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.8)
+            Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=points(1.8))
         )
         middle = middles[index]
         if middle is None:
@@ -151,9 +152,9 @@ def _write_label(axes: Axes, label: str, index: int) -> Text:
         show_plainly(label),
         ha="center",
         va="center",
-        fontsize=8,
+        fontsize=letter_size(8),
         color="black" if bright else "white",
-        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": points(1.5)},
         parse_math=False,
     )
 

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.drawing.sheet import MARGIN, Sheet, plain_style
+from vizcnn.drawing.sheet import MARGIN, Sheet
+from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.drawing.unit_sheets import Pixels
 
 SLIDE = (10.0, 5.625)
@@ -117,7 +118,7 @@ def draw_poster(blocks: Sequence[PosterBlock], title: str, subtitle: str, captio
         canvas.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))
         for half, heading in enumerate(("projections", "patches of the photos")):
             left = MARGIN + half * (room + BETWEEN) + (room - layout.room) / 2
-            sheet.write(heading, left, sheet.top, HEADING_SIZE, color="#444444")
+            sheet.write(heading, left, sheet.top, HEADING_SIZE, color=tone("#444444"))
             for index, block in enumerate(blocks):
                 image = block.patches if half else block.projections
                 _draw_block(sheet, canvas, image, block.label, layout.place(index, left, sheet.top))
@@ -139,12 +140,14 @@ def _arrange(count: int, shape: tuple[int, ...], width: float, height: float) ->
 
 def _draw_block(sheet: Sheet, canvas: Axes, image: Pixels, label: str, place: Place) -> None:
     left, top, width, height = place
-    style = {"va": "bottom", "color": "#444444"}
+    style = {"va": "bottom", "color": tone("#444444")}
     sheet.write(label, left, top - 0.01, LABEL_SIZE, room=width, **style)
     # blocks are often drawn smaller than they are, where "nearest" would drop rows of pixels
     extent = (left, left + width, top + height, top)
     canvas.imshow(image, interpolation="auto", aspect="auto", extent=extent)
     # white patches on white ground have no edge of their own
-    frame = Rectangle((left, top), width, height, fill=False, color="#bbbbbb", linewidth=0.4)
+    frame = Rectangle(
+        (left, top), width, height, fill=False, color=tone("#bbbbbb"), linewidth=points(0.4)
+    )
     canvas.add_patch(frame)
     canvas.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))  # imshow narrows them

@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from vizcnn.drawing.labels import COLOURS, Point
-from vizcnn.drawing.sheet import MARGIN, Sheet, plain_style
+from vizcnn.drawing.sheet import MARGIN, Sheet
+from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.photos.pixels import LUMINANCE, Array, Box
 
 PANEL = 6.0
@@ -135,8 +136,8 @@ def _show_photo(axes: Axes, photo: Array, view: View) -> None:
             (view.left - edge, view.top - edge),
             view.side,
             view.side,
-            facecolor=PADDING,
-            edgecolor=HATCH,
+            facecolor=tone(PADDING),
+            edgecolor=tone(HATCH),
             hatch="///",
             linewidth=0,
         )
@@ -155,9 +156,9 @@ def _draw_box(axes: Axes, box: Box, colour: str) -> None:
             box[2] - box[0],
             fill=False,
             edgecolor=colour,
-            linewidth=LINE_WIDTH,
+            linewidth=points(LINE_WIDTH),
             zorder=3,
-            path_effects=[withStroke(linewidth=CASING, foreground=casing)],
+            path_effects=[withStroke(linewidth=points(CASING), foreground=casing)],
         )
     )
 
@@ -180,10 +181,10 @@ def _write_labels(
             [x - 0.5, view.right, end[0]],
             [y - 0.5, y - 0.5, end[1]],
             color=colour,
-            linewidth=1.1,
+            linewidth=points(1.1),
             zorder=4,
             clip_on=False,
-            path_effects=[withStroke(linewidth=2.2, foreground=casing, alpha=0.7)],
+            path_effects=[withStroke(linewidth=points(2.2), foreground=casing, alpha=0.7)],
         )
         _write_label(sheet, field, colour, middle)
 
@@ -197,7 +198,7 @@ def _find_corner(box: Box, view: View, which: Literal["top", "bottom"]) -> Point
 def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float) -> None:
     left, top = MARGIN + PANEL + LEADERS + 0.08, sheet.top + middle
     ink = "black" if _is_bright(colour) else "white"
-    chip: dict[str, Any] = {"facecolor": colour, "edgecolor": "none", "pad": 2.2}
+    chip: dict[str, Any] = {"facecolor": colour, "edgecolor": "none", "pad": points(2.2)}
     placed = sheet.write(
         field.name, left, top, NAME_SIZE, room=0.9, va="center", weight="bold", color=ink, bbox=chip
     )

@@ -1,26 +1,19 @@
 """A figure laid out in inches from its upper left corner: title, body, caption."""
 
 import textwrap
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
-import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from torch import Tensor
 
+from vizcnn.drawing.style import find_style, letter_size, points, scale_letters, tone
 from vizcnn.photos.pixels import Array
 
 SLIDE_WIDTH = 13.33
 """Width of a slide in inches."""
-DPI = 150
-"""Pixels per inch; letters are hinted for it, so what fits was measured at it too."""
 MARGIN = 0.15
 """Inches that stay free at every edge."""
 
@@ -31,63 +24,6 @@ LINE = 1.3 / 72
 """Inches that a line takes per point of its letters' size."""
 SMALLEST = 0.75
 """Share of their size that letters may shrink to before a text is cut."""
-
-WIDE_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Hiragino Sans GB",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "Arial Unicode MS",
-)
-"""Fonts that hold what DejaVu lacks, for names of photos; used where one is installed."""
-
-
-@contextmanager
-def plain_style() -> Iterator[None]:
-    """Draw and save in one style on every machine, whatever the user's matplotlibrc says."""
-    installed = {font.name for font in fontManager.ttflist}
-    families = ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
-    style: dict[Any, Any] = {
-        "font.family": families,
-        "svg.hashsalt": "vizcnn",  # else the names of an SVG's parts change with every run
-        "svg.fonttype": "path",
-        "pdf.fonttype": 42,
-    }
-    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
-        # a name in a script that no font here holds is drawn as boxes; nothing to tell a user
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
-
-
-_LETTERS: ContextVar[float] = ContextVar("letters", default=1.0)
-"""Factor of the size of a sheet's letters."""
-
-
-@contextmanager
-def larger_letters(factor: float) -> Iterator[None]:
-    """Write all letters of sheets larger inside the block, as for the last row of a lecture hall.
-
-    Args:
-        factor: 1.25 makes them a quarter larger; what has limited room is shrunk to it as ever.
-
-    Example:
-        >>> with larger_letters(2.0):
-        ...     sheet = Sheet(6.0, 2.0, "ZFNet", "random weights")
-        >>> sheet.figure.texts[0].get_fontsize()
-        34.0
-    """
-    token = _LETTERS.set(factor)
-    try:
-        yield
-    finally:
-        _LETTERS.reset(token)
-
-
-def scale_letters(size: float) -> float:
-    """Give the size in points that letters have inside :func:`larger_letters`."""
-    return size * _LETTERS.get()
 
 
 class Sheet:
@@ -118,21 +54,24 @@ class Sheet:
         self, width: float, body: float, title: str, caption: str, subtitle: str = ""
     ) -> None:
         self.width = width
-        self.figure = Figure(figsize=(width, 1.0), dpi=DPI, facecolor="white")
+        style = find_style()
+        self.figure = Figure(
+            figsize=(style.scale * width, 1.0), dpi=style.dpi, facecolor=tone("white")
+        )
         FigureCanvasAgg(self.figure)
-        lines = self._wrap(caption, scale_letters(self.caption_size))
+        lines = self._wrap(caption, self.caption_size)
         below = LINE * scale_letters(self.caption_size) * len(lines)
         heading = LINE * scale_letters(self.title_size)
         self.top = MARGIN + heading + 0.1
         self.top += LINE * scale_letters(self.subtitle_size) if subtitle else 0.0
         self.height = self.top + body + 0.12 + below + MARGIN / 2
-        self.figure.set_size_inches(width, self.height)
+        self.figure.set_size_inches(style.scale * width, style.scale * self.height)
         room = width - 2 * MARGIN
         self.write(title, MARGIN, MARGIN, self.title_size, room=room, weight="bold")
         if subtitle:
             self.write(subtitle, MARGIN, MARGIN + heading, self.subtitle_size, room=room)
         bottom = self.height - MARGIN / 2 - below
-        self.write("\n".join(lines), MARGIN, bottom, self.caption_size, color="#444444")
+        self.write("\n".join(lines), MARGIN, bottom, self.caption_size, color=tone(QUIET))
 
     def write(
         self, text: str, left: float, top: float, size: float, room: float = 0.0, **style: Any
@@ -151,7 +90,7 @@ class Sheet:
             left / self.width,
             1 - top / self.height,
             show_plainly(text),
-            **{"va": "top", "fontsize": scale_letters(size), "parse_math": False, **style},
+            **{"va": "top", "fontsize": letter_size(size), "parse_math": False, **style},
         )
         if room:
             fit_text(placed, room)
@@ -182,18 +121,18 @@ class Sheet:
         axes = self.add_axes(left, top, width, height)
         axes.set_axis_on()
         axes.spines[["top", "right"]].set_visible(False)
-        size = scale_letters(PLOT_SIZE)
-        axes.tick_params(labelsize=size - 1)
+        size = letter_size(PLOT_SIZE)
+        axes.tick_params(labelsize=size - points(1))
         axes.set_xlabel(across, fontsize=size)
         axes.set_ylabel(up, fontsize=size)
-        axes.grid(color="#e5e5e5", linewidth=0.7)
+        axes.grid(color=tone("#e5e5e5"), linewidth=points(0.7))
         axes.set_axisbelow(True)
         return axes
 
     def _wrap(self, text: str, size: float) -> list[str]:
-        probe = self.figure.text(0, 0, "", fontsize=size, parse_math=False)
+        probe = self.figure.text(0, 0, "", fontsize=letter_size(size), parse_math=False)
         room = self.width - 2 * MARGIN
-        letters = int(room * 72 / (0.45 * size))
+        letters = int(room * 72 / (0.45 * scale_letters(size)))
         lines = [show_plainly(text)]
         while lines and max(measure_width(probe, line) for line in lines) > room:
             lines = textwrap.wrap(show_plainly(text), max(letters, 1))
@@ -214,12 +153,12 @@ def show_plainly(text: str) -> str:
 
 
 def measure_width(text: Text, content: str | None = None) -> float:
-    """Measure a placed text, or another content in its letters, in inches."""
+    """Measure a placed text, or another content in its letters, in inches on a slide."""
     if content is not None:
         text.set_text(content)
     figure = text.get_figure(root=True)
     assert figure is not None
-    return float(text.get_window_extent().width / figure.dpi)
+    return float(text.get_window_extent().width / figure.dpi / find_style().scale)
 
 
 def fit_text(text: Text, room: float) -> None:
@@ -250,7 +189,7 @@ BODY = 16.0
 SMALL = 13.0
 """Smallest size of letters that say something."""
 INK, QUIET, FAINT = "#000000", "#444444", "#d9d9d9"
-"""Colours of what matters, of what is said beside, of lines that only guide."""
+"""Greys of what matters, of what is said beside, of lines that only guide, on a light ground."""
 
 
 def to_image(pixels: Tensor) -> Array:
@@ -295,9 +234,9 @@ class Slide(Sheet):
     ) -> Axes:
         """Add axes for curves, with labels at the slide's sizes."""
         axes = self.add_plot(left, top, width, height, across, up)
-        axes.tick_params(labelsize=SMALL + 1)
-        axes.xaxis.label.set_fontsize(BODY)
-        axes.yaxis.label.set_fontsize(BODY)
+        axes.tick_params(labelsize=letter_size(SMALL + 1))
+        axes.xaxis.label.set_fontsize(letter_size(BODY))
+        axes.yaxis.label.set_fontsize(letter_size(BODY))
         return axes
 
     def picture(self, image: Array, left: float, top: float, side: float, **style: Any) -> Axes:

@@ -6,7 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.drawing.sheet import BODY, FAINT, LINE, MARGIN, QUIET, Slide, measure_width, plain_style
+from vizcnn.drawing.sheet import BODY, FAINT, LINE, MARGIN, QUIET, Slide, measure_width
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.tables import Table, show_cell
 
 GAP = 0.22
@@ -46,7 +47,7 @@ def draw_table(table: Table, caption: str) -> Figure:
 
 
 def _measure_columns(slide: Slide, table: Table, size: float) -> list[float]:
-    probe = slide.figure.text(0, 0, "", fontsize=size, parse_math=False, weight="bold")
+    probe = slide.figure.text(0, 0, "", fontsize=letter_size(size), parse_math=False, weight="bold")
     widths = []
     for name, column in zip(table.columns, zip(*table.rows, strict=True), strict=True):
         texts = {name, *(show_cell(cell) for cell in column)}
@@ -66,7 +67,7 @@ def _draw_cells(
     _shade_rows(slide, len(table.rows), total, row)
     for left, width, name, right in zip(lefts, widths, table.columns, table.numeric, strict=True):
         middle = slide.top + row / 2
-        _write_cell(slide, name, left, width, right, middle, size, weight="bold", color=QUIET)
+        _write_cell(slide, name, left, width, right, middle, size, weight="bold", color=tone(QUIET))
     first_total = len(table.rows) - table.totals
     for number, cells in enumerate(table.rows):
         middle = slide.top + row * (number + 1.5)
@@ -102,8 +103,8 @@ def _shade_rows(slide: Slide, count: int, width: float, row: float) -> None:
     axes = slide.canvas(MARGIN, slide.top, slide.room, row * (count + 1))
     for number in range(1, count, 2):
         band = Rectangle(
-            (-0.05, row * (number + 1)), width + 0.1, row, color="#f0f0f0", linewidth=0
+            (-0.05, row * (number + 1)), width + 0.1, row, color=tone("#f0f0f0"), linewidth=0
         )
         axes.add_patch(band).set_clip_on(False)
-    axes.plot([0, width], [row * 0.97] * 2, color=FAINT, linewidth=1.5)
+    axes.plot([0, width], [row * 0.97] * 2, color=tone(FAINT), linewidth=points(1.5))
     axes.set_zorder(-1)

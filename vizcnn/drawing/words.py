@@ -17,16 +17,6 @@ def show_number(value: float) -> str:
     return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
 
 
-def show_percent(share: float) -> str:
-    r"""Show a share in 0..1 as a percentage, with a space that does not break.
-
-    Example:
-        >>> [show_percent(share) for share in (0.987, 0.04, 0.0002)]
-        ['98.7\xa0%', '4.0\xa0%', '< 0.1\xa0%']
-    """
-    return "< 0.1\u00a0%" if 0 < share < 0.001 else f"{share:.1%}".replace("%", "\u00a0%")
-
-
 Better = Literal["less", "more"]
 """Whether a finer stride should give less or more of a measure."""
 
@@ -41,16 +31,15 @@ def say_each(studies: Sequence[NetStudy], say: Callable[[NetStudy], str]) -> str
 
 
 def percent(share: float | None) -> str:
-    """Write a share in 0..1; a dash where there is none.
+    r"""Write a share in 0..1 as a percentage, its space unbreakable; a dash where there is none.
 
     Example:
         >>> percent(0.0807), percent(0.00004), percent(None)
-        ('8.1\N{NO-BREAK SPACE}%', '< 0.1\N{NO-BREAK SPACE}%', '–')
+        ('8.1\xa0%', '< 0.1\xa0%', '–')
     """
     if share is None:
         return "–"
-    words = "< 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
-    return words.replace("%", "\N{NO-BREAK SPACE}%")
+    return "< 0.1\u00a0%" if 0 < share < 0.001 else f"{share:.1%}".replace("%", "\u00a0%")
 
 
 def judge(

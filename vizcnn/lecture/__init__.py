@@ -3,7 +3,9 @@
 In: the nets, traced, and one photo. Out: figures, tables, verdicts and a page around them.
 Add an exhibit where its section is made, a claim as a row of data.
 
-The names that notebooks and programs use are here; see the modules for all others.
+In: the zoo's nets and a photo. Out: figures in every theme, tables, claims with their verdicts, and
+a page. Add an exhibit as a function with ``@exhibit``, a claim as a row of ``claims.csv``. The
+names that notebooks and programs use are here; see the modules for all others.
 
 Example:
     >>> from vizcnn.lecture import trace_net
@@ -12,12 +14,15 @@ Example:
 """
 
 from vizcnn.drawing.tables import Table, write_table
-from vizcnn.lecture.architecture_figure import draw_architecture
-from vizcnn.lecture.claim_listing import list_claims, say_verdicts
+from vizcnn.lecture.architecture import draw_architecture
+from vizcnn.lecture.claims import list_claims, say_verdicts
 from vizcnn.lecture.comparison import compare_nets
-from vizcnn.lecture.googlenet_table import make_googlenet_table
-from vizcnn.lecture.layer_tables import make_layer_table, make_slide_table
-from vizcnn.lecture.memory_table import make_memory_table
+from vizcnn.lecture.net_tables import (
+    make_googlenet_table,
+    make_layer_table,
+    make_memory_table,
+    make_slide_table,
+)
 from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published

@@ -1,35 +1,28 @@
 """What the claims are checked with: each a number read off a net that was built and traced."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from vizcnn.lecture.googlenet_table import measure_stages
-from vizcnn.lecture.inception_module import build_naive, build_reduced, measure_module
-from vizcnn.lecture.layer_tables import (
+from vizcnn.lecture.augmentation import count_ten_crops
+from vizcnn.lecture.inception import MODULES, find_operations, measure_module
+from vizcnn.lecture.momentum import compare_with_torch
+from vizcnn.lecture.net_tables import (
+    count_all_outputs,
+    count_layer_parameters,
+    count_megabytes,
     describe_filter,
     describe_size,
-    fold_rows,
-    name_layer,
-    name_paths,
+    find_row,
+    measure_stages,
 )
 from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.published import read_published
-from vizcnn.recording.layer_rows import BYTES, LayerRow
-
-
-def find_row(net: str, layer: str) -> LayerRow:
-    """Give a layer's row by the zoo's name of it.
-
-    Example:
-        >>> find_row("alexnet", "conv1").filter
-        (11, 11)
-    """
-    names = name_paths(net)
-    named = {name_layer(parts, names): parts[0] for parts in fold_rows(trace_net(net))}
-    return named[layer]
+from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters, find_size, run_size
+from vizcnn.lecture.stacks import SEVEN, THREE, Stack, find_fields, find_output_change, give_factor
 
 
 def find_output(net: str, layer: str) -> str:
@@ -59,39 +52,15 @@ def count_outputs(net: str, layer: str) -> int:
     return math.prod(input_shape(net)) if layer == "input" else find_row(net, layer).activations
 
 
-def count_layer_parameters(net: str, layer: str) -> int:
-    """Count a layer's parameters, biases included."""
-    return find_row(net, layer).parameters
-
-
 def count_layer_weights(net: str, layer: str) -> int:
     """Count a layer's parameters without biases."""
     return find_row(net, layer).weights
-
-
-def count_all_outputs(net: str) -> int:
-    """Add up the image and all that convolutions, poolings and fully connected layers put out.
-
-    Activations work in place, and so are not counted again.
-
-    Example:
-        >>> count_all_outputs("vgg-d")
-        15237608
-    """
-    kinds = ("conv", "fc", "max pool", "average pool", "norm", "concat")
-    rows = [row for row in trace_net(net) if row.kind in kinds]
-    return math.prod(input_shape(net)) + sum(row.activations for row in rows)
 
 
 def count_with_rectifiers(net: str) -> int:
     """Add up the same and what every ReLU puts out, as if none worked in place."""
     rectified = sum(row.activations for row in trace_net(net) if row.kind == "relu")
     return count_all_outputs(net) + rectified
-
-
-def count_megabytes(net: str) -> float:
-    """Give the memory of all outputs in float32, in MB of 10^6 bytes."""
-    return BYTES * count_all_outputs(net) / 1e6
 
 
 def count_kind(net: str, kind: str, size: int | None = None) -> int:
@@ -196,16 +165,12 @@ def find_module_operations(module: str, size: int, maps: int, reads: int) -> int
         >>> find_module_operations("naive", 3, 192, 256)
         346816512
     """
-    return next(
-        row.multiply_adds
-        for row in measure_module(_build_module(module)).rows
-        if row.filter == (size, size) and (row.outputs[0], row.inputs[0]) == (maps, reads)
-    )
+    return find_operations(MODULES[module](), size, maps, reads)
 
 
 def find_module_padding(module: str, size: int) -> int:
     """Give the padding of a convolution that keeps the size of its input."""
-    rows = measure_module(_build_module(module)).rows
+    rows = measure_module(MODULES[module]()).rows
     row = next(row for row in rows if row.kind == "conv" and row.filter == (size, size))
     assert row.padding is not None
     assert row.inputs[1:] == row.outputs[1:]
@@ -214,19 +179,19 @@ def find_module_padding(module: str, size: int) -> int:
 
 def find_module_size(module: str, size: int) -> str:
     """Give the output of the first convolution of a size in the lecture's inception module."""
-    rows = measure_module(_build_module(module)).rows
+    rows = measure_module(MODULES[module]()).rows
     row = next(row for row in rows if row.kind == "conv" and row.filter == (size, size))
     return describe_size(row.outputs)
 
 
 def count_module_operations(module: str) -> int:
     """Add up the operations of the lecture's inception module."""
-    return measure_module(_build_module(module)).multiply_adds
+    return measure_module(MODULES[module]()).multiply_adds
 
 
 def find_module_output(module: str) -> str:
     """Give the output of the lecture's inception module."""
-    return describe_size(measure_module(_build_module(module)).outputs)
+    return describe_size(measure_module(MODULES[module]()).outputs)
 
 
 def divide_module_operations() -> float:
@@ -234,13 +199,9 @@ def divide_module_operations() -> float:
     return count_module_operations("naive") / count_module_operations("reduced")
 
 
-def _build_module(module: str) -> Any:
-    return {"naive": build_naive, "reduced": build_reduced}[module]()
-
-
 def can_shrink() -> str:
     """Tell whether the naive module can put out fewer maps than it gets: its pool keeps all."""
-    pooled = next(r for r in measure_module(build_naive()).rows if r.kind == "max pool")
+    pooled = next(r for r in measure_module(MODULES["naive"]()).rows if r.kind == "max pool")
     return "yes" if pooled.outputs[0] < pooled.inputs[0] else "no"
 
 
@@ -262,3 +223,62 @@ def find_stage_output(stage: str) -> str:
 def count_image_gigabytes(images: int, side: int) -> float:
     """Give the memory of so many colour images at a byte a value, in GB of 10^9 bytes."""
     return images * side * side * 3 / 1e9
+
+
+def multiply_crops(scales: int, squares: int, crops: int, mirrored: int) -> int:
+    """Count the crops of an image (Szegedy et al. 2014, section 7).
+
+    Example:
+        >>> multiply_crops(4, 3, 6, 2)
+        144
+    """
+    return scales * squares * crops * mirrored
+
+
+def _join_fields(stack: Stack) -> str:
+    """Write the receptive field after each convolution of a stack."""
+    return ", ".join(str(field) for field in find_fields(stack))
+
+
+def cite_figure(name: str) -> str:
+    """Say where a figure of the papers stands."""
+    told = read_published()
+    return told.cite(told.figure(name))
+
+
+def cite_paper_table(name: str) -> str:
+    """Say where a table of the papers stands."""
+    told = read_published()
+    return told.cite(told.table(name))
+
+
+def read_note(name: str) -> str:
+    """Give what one should know beside a figure of the papers."""
+    return read_published().figure(name).note
+
+
+def write_note(name: str) -> str:
+    """Give the same as a sentence."""
+    note = read_note(name)
+    return f"{note[0].upper()}{note[1:]}."
+
+
+MEASURES: Mapping[str, Callable[..., Any]] = {
+    measure.__name__: measure
+    for measure in (
+        *(can_shrink, cite_figure, cite_paper_table, compare_with_torch, count_all_outputs),
+        *(count_bytes, count_dropouts, count_fc_weights, count_filter_parameters),
+        *(count_image_gigabytes, count_kind, count_layer_parameters, count_layer_weights),
+        *(count_layers, count_megabytes, count_module_operations, count_outputs),
+        *(count_parameters, count_stage_operations, count_stage_weights, count_ten_crops),
+        *(count_with_rectifiers, divide_module_operations, divide_parameters, find_filter),
+        *(find_module_operations, find_module_output, find_module_padding, find_module_size),
+        *(find_output, find_output_change, find_size, find_stage_output, give_factor),
+        *(give_feature_pattern, give_pattern, give_year, list_maps, list_windows),
+        *(multiply_crops, read_note, reduce_published, run_size, span_layers),
+        *(subtract_published, write_note, SizeQuestion, _join_fields),
+    )
+}
+"""What claims may be checked with, by the name that ``claims.csv`` calls it by."""
+NAMED: Mapping[str, Any] = {"SEVEN": SEVEN, "THREE": THREE}
+"""Values that it has names for."""

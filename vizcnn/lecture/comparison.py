@@ -1,17 +1,25 @@
 """Two nets beside each other: where they differ, found by comparing their layer tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
-from vizcnn.lecture.layer_tables import (
+from vizcnn.lecture.net_tables import (
     describe_filter,
     describe_size,
     fold_rows,
     name_layer,
     name_paths,
 )
-from vizcnn.lecture.nets import find_net, input_shape, trace_net
+from vizcnn.lecture.nets import (
+    count_parameters,
+    find_net,
+    input_shape,
+    trace_net,
+)
+from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.recording.layer_rows import LayerRow
 
 
@@ -51,22 +59,15 @@ def compare_nets(first: str, second: str) -> tuple[Difference, ...]:
         [('11×11', '7×7')]
     """
     one, other = _list_layers(first), _list_layers(second)
-    found = _compare_inputs(first, second)
+    size, other_size = (describe_size(input_shape(name)) for name in (first, second))
+    found = [] if size == other_size else [Difference("input", "size", size, other_size)]
     for name in dict.fromkeys([*one, *other]):
         if name in one and name in other:
             found += _compare_layers(name, one[name], other[name])
         else:
-            found.append(Difference(name, "layer", _tell_kind(one, name), _tell_kind(other, name)))
+            kind, other_kind = (net[name].kind if name in net else None for net in (one, other))
+            found.append(Difference(name, "layer", kind, other_kind))
     return (*found, *_compare_order(list(one), list(other)))
-
-
-def _compare_inputs(first: str, second: str) -> list[Difference]:
-    sizes = [describe_size(input_shape(name)) for name in (first, second)]
-    return [] if sizes[0] == sizes[1] else [Difference("input", "size", sizes[0], sizes[1])]
-
-
-def _tell_kind(net: Mapping[str, LayerRow], name: str) -> Cell:
-    return net[name].kind if name in net else None
 
 
 def _compare_order(one: Sequence[str], other: Sequence[str]) -> list[Difference]:
@@ -86,21 +87,13 @@ def _list_layers(name: str) -> dict[str, LayerRow]:
 
 
 def _compare_layers(name: str, one: LayerRow, other: LayerRow) -> list[Difference]:
-    pairs = [
-        (what, first, second)
-        for what, first, second in zip(
-            _PROPERTIES, _list_properties(one), _list_properties(other), strict=True
-        )
+    follow = ("output",) if one.parameters else ("output", "maps")
+    values = zip(_PROPERTIES, _list_properties(one), _list_properties(other), strict=True)
+    return [
+        Difference(name, what, first, second, what not in follow)
+        for what, first, second in values
         if first != second
     ]
-    return [
-        Difference(name, what, first, second, _is_chosen(what, one))
-        for what, first, second in pairs
-    ]
-
-
-def _is_chosen(what: str, row: LayerRow) -> bool:
-    return what != "output" and (what != "maps" or row.parameters > 0)
 
 
 _PROPERTIES = ("kind", "filter", "stride", "padding", "groups", "maps", "output")
@@ -133,16 +126,34 @@ def make_difference_table(first: str, second: str, only_chosen: bool = False) ->
     one, other = find_net(first).title, find_net(second).title
     found = compare_nets(first, second)
     shown = tuple(d for d in found if d.chosen or not only_chosen)
+
+    def tell(value: Cell) -> str:
+        return "–" if value is None else str(value)
+
     left_out = "" if shown == found else " Sizes and maps that follow from this are in the files."
     return Table(
         f"{other} against {one}",
         ("layer", "what", one, other),
-        tuple((d.layer, d.property, *_tell(d)) for d in shown),
+        tuple((d.layer, d.property, *map(tell, (d.first, d.second))) for d in shown),
         notes=(f"{_HOW}{left_out}",),
     )
 
 
-def _tell(difference: Difference) -> tuple[Cell, Cell]:
-    values: Sequence[Cell] = (difference.first, difference.second)
-    shown = ["–" if value is None else str(value) for value in values]
-    return shown[0], shown[1]
+@exhibit(
+    "alexnet-towers-differences",
+    "alexnet",
+    "Two towers against one",
+    first="alexnet",
+    second="alexnet-towers",
+)
+@exhibit("zfnet-differences", "zfnet", "ZFNet against AlexNet", first="alexnet", second="zfnet")
+@exhibit("vgg-c-differences", "vgg", "VGG C against D", first="vgg-d", second="vgg-c")
+def make_differences(studio: Studio, first: str, second: str) -> Made:
+    """Draw a table of the differences between two nets."""
+    table = make_difference_table(first, second)
+    caption = (
+        f"Parameters: {find_net(first).title} {count_parameters(first):,}, "
+        f"{find_net(second).title} {count_parameters(second):,}."
+    )
+    shown = make_difference_table(first, second, only_chosen=True)
+    return Made(caption, partial(draw_table, shown, caption), table)

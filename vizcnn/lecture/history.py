@@ -1,16 +1,19 @@
 """Error rates and depth by year, ensembles and VGG's tables: figures of the papers, drawn."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
 from vizcnn.lecture.nets import NETS, count_layers
-from vizcnn.lecture.published import PublishedTable, read_published
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.published import cite_table, read_published
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 _NETS = {
     "AlexNet": "alexnet",
@@ -21,6 +24,7 @@ _NETS = {
 _NETS["ResNet"] = "resnet-152"
 
 
+@exhibit("depth", "overview", "Error rates and depth by year")
 def make_depth(studio: Studio) -> Made:
     """Draw the winners' error rates with their depth; the depth is counted where there is a net."""
     told = read_published()
@@ -36,7 +40,9 @@ def make_depth(studio: Studio) -> Made:
         + "). Layers: counted on the built nets, VGG as E, ResNet as ResNet-152; 2010 and 2011 had "
         "no deep nets. 2013 is Clarifai’s entry, beside which the lecture sets ZFNet."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(5.0, "Fewer errors with more layers", caption)
         axes = slide.plot(
             1.0, slide.top + 0.3, slide.width - 1.3 - MARGIN, 4.1, "", "top-5 error (%)"
@@ -48,13 +54,15 @@ def make_depth(studio: Studio) -> Made:
                 place,
                 item.value + 0.6,
                 f"{item.value:g}{layers}",
-                fontsize=SMALL + 1,
+                fontsize=letter_size(SMALL + 1),
                 ha="center",
                 va="bottom",
             )
         names = [f"{name}\n{year}" for year, name, _ in entries]
-        axes.set_xticks(range(len(entries)), names, fontsize=SMALL)
+        axes.set_xticks(range(len(entries)), names, fontsize=letter_size(SMALL))
         axes.set_ylim(0, 35)
+        return slide.figure
+
     rows = tuple(
         (year, name, depth, item.value, told.cite(item), item.note or None)
         for (year, name, item), depth in zip(entries, depths, strict=True)
@@ -63,7 +71,7 @@ def make_depth(studio: Studio) -> Made:
     text = f"Bars of error rates falling from {first:g} to {last:g} %"
     columns = ("year", "entry", "layers", "top-5 error (%)", "source", "note")
     table = Table("Error rates and depth", columns, rows)
-    return Made(caption, slide.figure, table, text)
+    return Made(caption, draw, table, text)
 
 
 def _plot_bars(axes: Axes, values: Sequence[float]) -> None:
@@ -72,6 +80,7 @@ def _plot_bars(axes: Axes, values: Sequence[float]) -> None:
     axes.tick_params(axis="x", length=0)
 
 
+@exhibit("alexnet-ensembles", "alexnet", "Averaging over nets")
 def make_ensembles(studio: Studio) -> Made:
     """Draw AlexNet's validation errors by the number of nets that are averaged."""
     told = read_published()
@@ -81,7 +90,9 @@ def make_ensembles(studio: Studio) -> Made:
         f"{told.cite(items[0][1])}. The seven include two that were trained on the whole ImageNet "
         "of fall 2011 before, so not all of the last step is due to averaging."
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.3, "AlexNet: several nets are better than one", caption)
         axes = slide.plot(
             1.0,
@@ -93,23 +104,19 @@ def make_ensembles(studio: Studio) -> Made:
         )
         _plot_bars(axes, [item.value for _, item in items])
         for place, (_, item) in enumerate(items):
-            axes.text(place, item.value + 0.3, f"{item.value:g}", fontsize=BODY, ha="center")
+            axes.text(
+                place, item.value + 0.3, f"{item.value:g}", fontsize=letter_size(BODY), ha="center"
+            )
         axes.set_xticks(range(len(items)), [f"{count}" for count, _ in items])
         axes.set_ylim(0, 21)
+        return slide.figure
+
     return Made(
         caption,
-        slide.figure,
+        draw,
         cite_table("alexnet-errors", "AlexNet: error rates (%)"),
         f"Bars of {', '.join(f'{item.value:g}' for _, item in items)} %",
     )
-
-
-def cite_table(name: str, title: str) -> Table:
-    """Give a table of a paper with its source."""
-    told = read_published()
-    table: PublishedTable = told.table(name)
-    notes = [f"{table.note}." if table.note else "", f"Cited from {told.cite(table)}."]
-    return Table(title, table.columns, table.rows, notes=tuple(note for note in notes if note))
 
 
 def make_vgg_errors(studio: Studio, name: str, title: str) -> Made:
@@ -123,9 +130,10 @@ def make_vgg_errors(studio: Studio, name: str, title: str) -> Made:
         + ", ".join(f"{NETS[net].title[-1]} {count}" for net, count in layers.items())
         + "."
     )
-    return Made(caption, draw_table(table, caption), table, title)
+    return Made(caption, partial(draw_table, table, caption), table, title)
 
 
+@exhibit("zfnet-errors", "zfnet", "Error rates of ZFNet’s paper")
 def make_zfnet_errors(studio: Studio) -> Made:
     """Draw the error rates of ZFNet's paper."""
     table = cite_table("zfnet-errors", "ZFNet: error rates on ImageNet 2012 (%)")
@@ -134,4 +142,10 @@ def make_zfnet_errors(studio: Studio) -> Made:
         "not "
         "one of these nets."
     )
-    return Made(caption, draw_table(table, caption), table, "Error rates of ZFNet’s paper")
+    return Made(caption, partial(draw_table, table, caption), table, "Error rates of ZFNet’s paper")
+
+
+for _name, _place in (("single", "single scale (Table 3)"), ("multi", "several scales (Table 4)")):
+    _title = f"VGG: error rates (%), {_place}"
+    _table = f"vgg-{_name}-scale"
+    exhibit(f"vgg-errors-{_name}", "vgg", _title, name=_table, title=_title)(make_vgg_errors)

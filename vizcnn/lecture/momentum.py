@@ -1,6 +1,7 @@
 """The slide's momentum rule with weight decay beside torch's: equal until the rate changes."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,8 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, plain_style
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 MOMENTUM, DECAY, RATE = 0.9, 0.0005, 0.02
 """Of the slide and of Krizhevsky et al. 2012, section 5; the rate is ours."""
@@ -110,6 +112,7 @@ def compare_with_torch(schedule: Schedule) -> float:
     return share if share > 1e-12 else 0.0
 
 
+@exhibit("alexnet-momentum", "alexnet", "Momentum with weight decay")
 def make_momentum(studio: Studio) -> Made:
     """Draw both rules on the same bowl, with the rate dropped by ten in between."""
     constant, dropped = compare_with_torch("constant"), compare_with_torch("dropped")
@@ -123,7 +126,9 @@ def make_momentum(studio: Studio) -> Made:
         f"is 0 and Nesterov’s form is off, as usual. Loss: (x² + {CURVATURES[1]:g} y²) / 2, ε = "
         f"{RATE}."
     )
-    return Made(caption, draw_descents(caption), text="Two paths down a bowl, and their distance")
+    return Made(
+        caption, partial(draw_descents, caption), text="Two paths down a bowl, and their distance"
+    )
 
 
 def draw_descents(caption: str) -> Figure:
@@ -142,7 +147,9 @@ def draw_descents(caption: str) -> Figure:
 def _plot_paths(axes: Axes, descent: Descent) -> None:
     across, up = torch.linspace(-4.6, 2.2, 80), torch.linspace(-1.7, 1.7, 60)
     loss = (CURVATURES[0] * across[None, :] ** 2 / 2 + CURVATURES[1] * up[:, None] ** 2 / 2).sqrt()
-    axes.contour(across.numpy(), up.numpy(), loss.numpy(), 9, colors="#cccccc", linewidths=1)
+    axes.contour(
+        across.numpy(), up.numpy(), loss.numpy(), 9, colors=tone("#cccccc"), linewidths=points(1)
+    )
     paths = ((descent.slide, "slide", "-", "o", 0), (descent.torch, "torch", "--", "s", 5))
     for path, name, style, marker, colour in paths:
         axes.plot(
@@ -150,7 +157,7 @@ def _plot_paths(axes: Axes, descent: Descent) -> None:
             path[:, 1],
             style,
             marker=marker,
-            markersize=5,
+            markersize=points(5),
             color=COLOURS[colour],
             label=name,
         )
@@ -159,10 +166,10 @@ def _plot_paths(axes: Axes, descent: Descent) -> None:
         "rate ÷ 10",
         (drop[0].item(), drop[1].item()),
         (drop[0].item() - 0.2, 1.25),
-        fontsize=SMALL,
-        arrowprops={"arrowstyle": "->", "color": "#444444"},
+        fontsize=letter_size(SMALL),
+        arrowprops={"arrowstyle": "->", "color": tone("#444444")},
     )
-    axes.legend(fontsize=BODY - 2, loc="lower right", framealpha=1, edgecolor="none")
+    axes.legend(fontsize=letter_size(BODY - 2), loc="lower right", framealpha=1, edgecolor="none")
 
 
 def _plot_distances(axes: Axes) -> None:
@@ -172,8 +179,12 @@ def _plot_distances(axes: Axes) -> None:
     ):
         distances = descend(schedule).distances  # type: ignore[arg-type]
         axes.plot(
-            distances.clamp(min=1e-17), style, color=COLOURS[colour], label=words, linewidth=2
+            distances.clamp(min=1e-17),
+            style,
+            color=COLOURS[colour],
+            label=words,
+            linewidth=points(2),
         )
     axes.set_yscale("log")
-    axes.axvline(DROP, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
-    axes.legend(fontsize=BODY - 2, frameon=False, loc="center right")
+    axes.axvline(DROP, color=tone("#444444"), linewidth=points(1), linestyle=(0, (2, 2)))
+    axes.legend(fontsize=letter_size(BODY - 2), frameon=False, loc="center right")

@@ -1,7 +1,12 @@
 """A net's pattern as lectures write it, such as [CONV-POOL]x2 - CONV - FC - OUT."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from vizcnn.drawing.table_figure import draw_table
+from vizcnn.drawing.tables import Table
+from vizcnn.lecture.nets import find_net, trace_net
+from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.recording.layer_rows import LayerRow
 
 _WORDS = {"conv": "CONV", "max pool": "POOL", "average pool": "POOL", "norm": "NORM", "fc": "FC"}
@@ -87,3 +92,21 @@ def _count_repeats(words: Sequence[str], place: int, size: int) -> int:
     while list(words[place + count * size : place + (count + 1) * size]) == group:
         count += 1
     return count
+
+
+@exhibit("lenet-pattern", "lenet", "LeNet’s pattern", nets=("lenet",))
+@exhibit("vgg-patterns", "vgg", "VGG’s patterns", nets=tuple(f"vgg-{n}" for n in "abcde"))
+def make_patterns(studio: Studio, nets: Sequence[str]) -> Made:
+    """Draw nets as patterns that were derived from their layers."""
+    rows = tuple(
+        (
+            find_net(name).title,
+            derive_pattern(trace_net(name)),
+            sum(word in ("CONV", "FC", "OUT") for word in list_words(trace_net(name))),
+        )
+        for name in nets
+    )
+    title = "Patterns, derived from the layers"
+    table = Table(title, ("net", "pattern", "layers with weights"), rows)
+    caption = "OUT is the last fully connected layer; what is repeated stands once, with a factor."
+    return Made(caption, partial(draw_table, table, caption), table)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vizcnn.basics.errors import VizcnnError, nearest_names
-from vizcnn.drawing.tables import Cell
+from vizcnn.drawing.tables import Cell, Table
 
 DATA = "published.json"
 
@@ -152,3 +152,11 @@ def read_published() -> Published:
         figures=MappingProxyType(figures),
         tables=MappingProxyType(tables),
     )
+
+
+def cite_table(name: str, title: str) -> Table:
+    """Give a table of a paper with its source."""
+    told = read_published()
+    table: PublishedTable = told.table(name)
+    notes = [f"{table.note}." if table.note else "", f"Cited from {told.cite(table)}."]
+    return Table(title, table.columns, table.rows, notes=tuple(note for note in notes if note))

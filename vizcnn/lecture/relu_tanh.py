@@ -1,20 +1,23 @@
 """ReLU against tanh: the same small net trained with both (Krizhevsky et al. 2012, Figure 1)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vizcnn.basics.errors import DataError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, SMALL, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, SMALL, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.lecture.published import read_published
-from vizcnn.lecture.studio import Made, Studio
+from vizcnn.lecture.studio import Made, Studio, exhibit
 
 EPOCHS, BATCH = 10, 64
 RATES = (0.001, 0.003, 0.01, 0.03)
@@ -175,18 +178,18 @@ def compare_activations(
     train = partial(train_curve, images=images, labels=labels, epochs=epochs, seed=seed)
     shown = progress(runs, label="ReLU and tanh", total=len(runs), unit="run")
     curves = [train(activation, rate) for activation, rate in shown]
+
+    def rank(curve: Curve) -> tuple[float, float]:
+        return math.inf if curve.reached is None else curve.reached, sum(curve.errors)
+
     by_name = {name: [c for c in curves if c.activation == name] for name in ACTIVATIONS}
     return Comparison(
-        best={name: min(found, key=_rank) for name, found in by_name.items()},
+        best={name: min(found, key=rank) for name, found in by_name.items()},
         equal={name: found[0] for name, found in by_name.items()},
     )
 
 
-def _rank(curve: Curve) -> tuple[float, float]:
-    reached = float("inf") if curve.reached is None else curve.reached
-    return reached, sum(curve.errors)
-
-
+@exhibit("alexnet-relu", "alexnet", "ReLU against tanh")
 def make_relu_tanh(studio: Studio) -> Made:
     """Train with both and draw the curves as the paper does: ReLU solid, tanh dashed."""
     found = compare_activations(seed=studio.seed, progress=studio.progress)
@@ -199,7 +202,9 @@ def make_relu_tanh(studio: Studio) -> Made:
         f"both at {RATES[0]:g}: {_say_result(found.equal)}. Right: each at its best of {rates}: "
         f"{_say_result(found.best)}. {_say_paper()}"
     )
-    with plain_style():
+
+    @plain_style()
+    def draw() -> Figure:
         slide = Slide(4.6, "ReLU and tanh: how fast the training error falls", caption)
         panels = (("the same rate for both", found.equal), ("the best rate of each", found.best))
         width = (slide.room - 2.0) / 2
@@ -207,22 +212,24 @@ def make_relu_tanh(studio: Studio) -> Made:
             left = 1.05 + number * (width + 0.95)
             up = "" if number else "training error (%)"
             axes = slide.plot(left, slide.top + 0.45, width, 3.5, "epochs", up)
-            axes.set_title(words, fontsize=BODY, loc="left", weight="bold")
+            axes.set_title(words, fontsize=letter_size(BODY), loc="left", weight="bold")
             _plot_curves(axes, curves)
-    return Made(caption, slide.figure, text="Falling curves of training error, ReLU and tanh")
+        return slide.figure
+
+    return Made(caption, draw, text="Falling curves of training error, ReLU and tanh")
 
 
 def _plot_curves(axes: Axes, curves: dict[str, Curve]) -> None:
     for (name, curve), style, colour in zip(curves.items(), ("-", "--"), (0, 5), strict=True):
         errors = [100 * error for error in curve.errors]
         label = f"{name}, rate {curve.rate:g}"
-        axes.plot(curve.epochs, errors, style, color=COLOURS[colour], lw=3, label=label)
+        axes.plot(curve.epochs, errors, style, color=COLOURS[colour], lw=points(3), label=label)
     last = curve.epochs[-1]
-    axes.axhline(100 * MARK, color="#777777", lw=1.2, linestyle=(0, (2, 2)))
-    axes.text(last, 100 * MARK + 1, "25 %", fontsize=SMALL, ha="right", va="bottom")
+    axes.axhline(100 * MARK, color=tone("#777777"), lw=points(1.2), linestyle=(0, (2, 2)))
+    axes.text(last, 100 * MARK + 1, "25 %", fontsize=letter_size(SMALL), ha="right", va="bottom")
     axes.set_ylim(0, 100)
     axes.set_xlim(0, last)
-    axes.legend(fontsize=BODY - 2, frameon=False)
+    axes.legend(fontsize=letter_size(BODY - 2), frameon=False)
 
 
 def _say_result(curves: dict[str, Curve]) -> str:

@@ -1,6 +1,7 @@
 """One large filter against a stack of small ones: parameters, field, sizes (VGG, section 2.3)."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,8 +9,10 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, Slide, plain_style
+from vizcnn.drawing.sheet import BODY, MARGIN, QUIET, Slide
+from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.tables import Table
+from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.receptive import measure_fields
 from vizcnn.recording.layer_rows import trace_layers
 
@@ -156,10 +159,10 @@ def _draw_stack(slide: Slide, stack: Stack, left: float) -> None:
     for number, side in enumerate(sides):
         _draw_grid(axes, x, side, cell, stack.size if number + 1 < len(sides) else 0)
         name = "input" if number == 0 else f"layer {number}"
-        axes.text(x + side * cell / 2, 2.75, name, fontsize=BODY - 1, ha="center")
+        axes.text(x + side * cell / 2, 2.75, name, fontsize=letter_size(BODY - 1), ha="center")
         x += side * cell + gap
     size = f"output of {INPUT} × {INPUT} px: {find_output(stack)} × {find_output(stack)}"
-    slide.say(size, left, slide.top + 4.2, color=QUIET)
+    slide.say(size, left, slide.top + 4.2, color=tone(QUIET))
 
 
 def _draw_grid(axes: Axes, left: float, side: int, cell: float, window: int) -> None:
@@ -171,5 +174,28 @@ def _draw_grid(axes: Axes, left: float, side: int, cell: float, window: int) -> 
             colour = COLOURS[1] if inside else "#cccccc"
             place = (left + column * cell, top + row * cell)
             axes.add_patch(
-                Rectangle(place, cell, cell, facecolor=colour, edgecolor="white", linewidth=1.2)
+                Rectangle(
+                    place,
+                    cell,
+                    cell,
+                    facecolor=tone(colour),
+                    edgecolor=tone("white"),
+                    linewidth=points(1.2),
+                )
             )
+
+
+@exhibit("vgg-filters", "vgg", "One 7×7 against three 3×3")
+def make_stacks(studio: Studio) -> Made:
+    """Draw one 7 x 7 against three 3 x 3."""
+    table = make_stack_table()
+    seven, three = table.rows
+    caption = (
+        f"{seven[1]} against {three[1]} weights (C maps in and out, no biases), so "
+        f"{1 - int(str(three[2])) / int(str(seven[2])):.0%} fewer, with {three[4]} rectifiers "
+        "instead of "
+        f"{seven[4]}. Grey: what a unit on top sees; orange: one window of the next layer. With "
+        "pad 1 "
+        "the three keep the size of their input and the one does not."
+    )
+    return Made(caption, partial(draw_stacks, caption), table, "Nested windows of 3×3 that see 7×7")

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from matplotlib.figure import Figure
@@ -43,13 +43,13 @@ class Made:
 
     Attributes:
         caption: What is to be seen, with the numbers that were computed and their sources.
-        figure: Light, for slides.
+        draw: Draws the figure in the style that holds where it is called.
         table: The whole table, for files.
         text: What the figure shows, for those who cannot see it.
     """
 
     caption: str
-    figure: Figure | None = None
+    draw: Callable[[], Figure] | None = None
     table: Table | None = None
     text: str = ""
 
@@ -81,6 +81,41 @@ class Exhibit:
     section: str
     title: str
     make: Callable[["Studio"], Made]
+
+
+REGISTERED: dict[str, Exhibit] = {}
+"""What :func:`exhibit` was told of, by name."""
+
+_Make = TypeVar("_Make", bound=Callable[..., Made])
+
+
+def exhibit(
+    name: str,
+    section: str,
+    title: str,
+    /,
+    *,
+    registered: dict[str, Exhibit] = REGISTERED,
+    **settings: Any,
+) -> Callable[[_Make], _Make]:
+    """Put an exhibit into the lecture: decorate a function that makes it, once or several times.
+
+    Every module beside this one is looked through, so that a new exhibit is a decorated function
+    there; :data:`vizcnn.lecture.run.ORDER` may give it a place before the end of its section.
+
+    Args:
+        name: Name of its files.
+        section: A key of :data:`SECTIONS`.
+        title: Heading.
+        registered: Where it is put.
+        **settings: What the function is called with beside the studio.
+    """
+
+    def register(make: _Make) -> _Make:
+        registered[name] = Exhibit(name, section, title, partial(make, **settings))
+        return make
+
+    return register
 
 
 class Studio:

@@ -89,11 +89,6 @@ class FilterLayer:
         """Whether the filters look at grey pixels."""
         return self.is_first and self.stored.shape[1] == 1
 
-    def find_channel(self, unit: int, channel: int) -> int:
-        """Give the number of an input channel from its place in a filter's weights."""
-        per_group = len(self.stored) // self.groups
-        return unit // per_group * self.stored.shape[1] + channel
-
     def clip(self, radius: float) -> tuple["FilterLayer", Tensor]:
         """Clip the filters as Zeiler & Fergus do in training (section 3.1).
 

@@ -1,9 +1,9 @@
 """Everything that is said of filters in numbers, for each and for their layer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -77,50 +77,53 @@ WHITE_SHARES = (
 """Shares of low, mid and high frequency in white noise, whose energy is the same everywhere."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FilterNumbers:
-    """What :func:`number_filters` finds for F filters.
+    """One filter in numbers.
 
     Frequencies are in cycles per pixel of the layer's input: the photo's pixels for the first
     layer, places of the feature map below for others.
 
     Attributes:
-        energy: (F,), sum of squares of the weights.
-        rms: (F,), root mean square of the weights.
-        dead: (F,), bool: the RMS is at most 5 % of the layer's median.
-        low: (F,), share 0..1 of the energy below :data:`LOW_FREQUENCY`.
-        mid: (F,), share between the two borders.
-        high: (F,), share above :data:`~vizcnn.measures.filters.HIGH_FREQUENCY`; the three sum to
-            1, or are all 0 for a filter of zeros.
-        peak: (F,), see :class:`~vizcnn.measures.tuning.Tuning`.
-        orientation: (F,), degrees 0..180 or NaN.
-        selectivity: (F,), 0..1.
-        bandwidth: (F,), octaves or NaN.
-        colour: (F,), share 0..1 of the energy in the colour part; NaN for other than 3 channels.
-        strongest: (F,), the input channel with the most energy, by its place in the weight.
-        strongest_share: (F,), its share 0..1 of the filter's energy.
-        channels_used: (F,), effective number of input channels, ``(sum e)^2 / sum e^2`` over the
+        energy: Sum of squares of its weights.
+        rms: Root mean square of its weights.
+        dead: Whether the RMS is at most 5 % of the layer's median.
+        low: Share 0..1 of the energy below :data:`LOW_FREQUENCY`.
+        mid: Share between the two borders.
+        high: Share above :data:`~vizcnn.measures.filters.HIGH_FREQUENCY`; the three sum to 1, or
+            are all 0 for a filter of zeros.
+        peak: Frequency of the spectrum's maximum, 0 for low-pass filters; see
+            :class:`~vizcnn.measures.tuning.Tuning`.
+        orientation: Of the bars, degrees 0..180 anticlockwise from the horizontal, if any.
+        selectivity: Of orientations, 0..1.
+        bandwidth: Full width at half amplitude in octaves, if the band is closed.
+        colour: Share 0..1 of the energy in the colour part; None where there are no colours.
+        strongest_channel: Number of the input channel that holds most of the energy.
+        strongest_share: That channel's share 0..1.
+        channels_used: Effective number of input channels, ``(sum e)^2 / sum e^2`` over the
             channels' energies (the participation ratio): 1 if one channel holds all of the energy,
             C if all hold the same; 0 for a filter of zeros.
     """
 
-    energy: Tensor
-    rms: Tensor
-    dead: Tensor
-    low: Tensor
-    mid: Tensor
-    high: Tensor
-    peak: Tensor
-    orientation: Tensor
-    selectivity: Tensor
-    bandwidth: Tensor
-    colour: Tensor
-    strongest: Tensor
-    strongest_share: Tensor
-    channels_used: Tensor
+    energy: float
+    rms: float
+    dead: bool
+    low: float
+    mid: float
+    high: float
+    peak: float
+    orientation: float | None
+    selectivity: float
+    bandwidth: float | None
+    colour: float | None
+    strongest_channel: int
+    strongest_share: float
+    channels_used: float
 
 
-def number_filters(weight: Tensor) -> FilterNumbers:
+def number_filters(
+    weight: Tensor, groups: int = 1, coloured: bool = True
+) -> tuple[FilterNumbers, ...]:
     """Measure filters.
 
     The energy at a frequency is the squared magnitude of the Fourier transform, summed over the
@@ -130,16 +133,18 @@ def number_filters(weight: Tensor) -> FilterNumbers:
 
     Args:
         weight: (F, C, kh, kw), the weights of a convolution.
+        groups: Groups of the convolution; a filter sees the channels of its own group only.
+        coloured: Whether three channels are red, green and blue.
 
     Returns:
-        Measures per filter, float64 on the CPU.
+        The measures of each filter, computed in float64.
 
     Raises:
         LayerError: If the weight is not four-dimensional or not finite.
 
     Example:
-        >>> numbers = number_filters(torch.full((1, 3, 11, 11), 0.1))
-        >>> round(numbers.energy.item(), 2), numbers.peak.item(), round(numbers.low.item(), 2)
+        >>> (numbers,) = number_filters(torch.full((1, 3, 11, 11), 0.1))
+        >>> round(numbers.energy, 2), numbers.peak, round(numbers.low, 2)
         (3.63, 0.0, 0.82)
     """
     values = check_filters(weight)
@@ -149,29 +154,32 @@ def number_filters(weight: Tensor) -> FilterNumbers:
     below, within = share_inside(values, LOW_FREQUENCY), share_inside(values, HIGH_FREQUENCY)
     positive = energy.clamp(min=1e-300)
     largest, strongest = channels.max(dim=1)
-    return FilterNumbers(
-        energy=energy,
-        rms=strength.rms,
-        dead=strength.dead,
-        low=below,
-        mid=(within - below).clamp(min=0),
-        high=strength.high_share,
-        peak=tuning.peak,
-        orientation=tuning.orientation,
-        selectivity=tuning.selectivity,
-        bandwidth=tuning.bandwidth,
-        colour=_share_colour(values, positive),
-        strongest=strongest,
-        strongest_share=largest / positive,
-        channels_used=energy.square() / channels.square().sum(dim=1).clamp(min=1e-300),
-    )
+    colour = torch.full_like(energy, math.nan)
+    if coloured and values.shape[1] == 3:
+        colour = split_parts(values)[1].square().sum(dim=(1, 2, 3)) / positive
+    group = torch.arange(len(values)) // (len(values) // groups)
+    columns = {
+        "energy": energy,
+        "rms": strength.rms,
+        "dead": strength.dead,
+        "low": below,
+        "mid": (within - below).clamp(min=0),
+        "high": strength.high_share,
+        "peak": tuning.peak,
+        "orientation": tuning.orientation,
+        "selectivity": tuning.selectivity,
+        "bandwidth": tuning.bandwidth,
+        "colour": colour,
+        "strongest_channel": group * values.shape[1] + strongest,
+        "strongest_share": largest / positive,
+        "channels_used": energy.square() / channels.square().sum(dim=1).clamp(min=1e-300),
+    }
+    rows: Iterator[tuple[Any, ...]] = zip(*map(_list_known, columns.values()), strict=True)
+    return tuple(FilterNumbers(**dict(zip(columns, row, strict=True))) for row in rows)
 
 
-def _share_colour(values: Tensor, energy: Tensor) -> Tensor:
-    if values.shape[1] != 3:
-        return torch.full_like(energy, math.nan)
-    _, colour = split_parts(values)
-    return colour.square().sum(dim=(1, 2, 3)) / energy
+def _list_known(values: Tensor) -> list[Any]:
+    return [None if value != value else value for value in values.tolist()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +215,7 @@ class FilterSummary:
     channels_used: float
 
 
-def summarise_filters(numbers: FilterNumbers) -> FilterSummary:
+def summarise_filters(numbers: Sequence[FilterNumbers]) -> FilterSummary:
     """Put a layer's filters into a few numbers.
 
     Example:
@@ -215,29 +223,31 @@ def summarise_filters(numbers: FilterNumbers) -> FilterSummary:
         >>> layer.filters, layer.dead, layer.lowpass, layer.peak
         (4, 0, 4, None)
     """
-    alive = ~numbers.dead
+    alive = [filter for filter in numbers if not filter.dead]
 
-    def known(values: Tensor) -> Tensor:
-        return values[alive & values.isfinite()]
+    def known(name: str) -> Tensor:
+        values = [getattr(filter, name) for filter in alive]
+        return torch.tensor([v for v in values if v is not None], dtype=torch.float64)
 
     def median(values: Tensor) -> float | None:
-        return known(values).quantile(0.5).item() if len(known(values)) else None
+        return values.quantile(0.5).item() if len(values) else None
 
-    def mean(values: Tensor) -> float | None:
-        return known(values).mean().item() if len(known(values)) else None
+    def mean(name: str) -> float | None:
+        return known(name).mean().item() if len(known(name)) else None
 
+    peaks = known("peak")
     return FilterSummary(
-        filters=len(numbers.energy),
-        dead=int(numbers.dead.sum()),
-        lowpass=int((alive & (numbers.peak == 0)).sum()),
-        oriented=int((alive & numbers.orientation.isfinite()).sum()),
-        energy=median(numbers.energy) or 0.0,
-        low=mean(numbers.low) or 0.0,
-        mid=mean(numbers.mid) or 0.0,
-        high=mean(numbers.high) or 0.0,
-        peak=median(torch.where(numbers.peak > 0, numbers.peak, math.nan)),
-        selectivity=median(numbers.selectivity) or 0.0,
-        bandwidth=median(numbers.bandwidth),
-        colour=mean(numbers.colour),
-        channels_used=median(numbers.channels_used) or 0.0,
+        filters=len(numbers),
+        dead=len(numbers) - len(alive),
+        lowpass=int((peaks == 0).sum()),
+        oriented=len(known("orientation")),
+        energy=median(known("energy")) or 0.0,
+        low=mean("low") or 0.0,
+        mid=mean("mid") or 0.0,
+        high=mean("high") or 0.0,
+        peak=median(peaks[peaks > 0]),
+        selectivity=median(known("selectivity")) or 0.0,
+        bandwidth=median(known("bandwidth")),
+        colour=mean("colour"),
+        channels_used=median(known("channels_used")) or 0.0,
     )

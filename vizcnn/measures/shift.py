@@ -52,7 +52,7 @@ def move_photo(model: ZooModel, photo: Path | Image.Image, shifts: Sequence[int]
         >>> torch.equal(two[..., 1:], one[..., :-1])
         True
     """
-    image = photo.convert("RGB") if isinstance(photo, Image.Image) else read_photo(photo)
+    image = read_photo(photo)
     size, reach = model.input_size, max(shifts)
     scale = min(image.size) / max(model.preprocessing.resize, size + reach)
     width, height = (size + reach) * scale, size * scale

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError
-from vizcnn.photos.images import find_in_folder, read_photo
+from vizcnn.photos.folders import survey_folder, warn_left_out
+from vizcnn.photos.images import PhotoReader, read_photo
 from vizcnn.photos.patches import cut_patches, find_samples, list_squares
 from vizcnn.photos.samples import name_photo
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -49,6 +50,8 @@ class FolderPhotos:
 
     Names have ``/`` between their parts and are compared code point by code point, so that every
     machine finds the same order. A path that is no folder stands for itself, by its own name.
+    Links are followed; what looks like a photo and is not read is named in a warning
+    (:func:`~vizcnn.photos.folders.survey_folder`).
 
     Args:
         paths: Folders, and perhaps single files.
@@ -67,6 +70,7 @@ class FolderPhotos:
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
         self._paths, self._preprocessing = tuple(paths), preprocessing
+        self._reader = PhotoReader()
         found: dict[str, Path] = {}
         for path in paths:
             for name, file in _find_photos(path):
@@ -74,11 +78,13 @@ class FolderPhotos:
                     raise DataError(_explain_clash(name, found[name], file))
                 found[name] = file
         if not found:
-            told = " or ".join(repr(str(path)) for path in paths)
+            told = " or ".join(
+                f"{str(path)!r}, {survey_folder(path).explain_none()}" for path in paths
+            )
             raise DataError(f"no photos in {told or 'no folder'}: give a folder that holds some")
         self.names = tuple(sorted(found))
         self._files = tuple(found[name] for name in self.names)
-        self.sizes = tuple(file.stat().st_size for file in self._files)
+        self.sizes = tuple(_measure(file) for file in self._files)
 
     def read(self, number: int) -> Tensor:
         """Give a photo (3, S, S), RGB, uint8.
@@ -89,7 +95,7 @@ class FolderPhotos:
         """
         path, name = self._files[number], self.names[number]
         try:
-            photo = read_photo(path)
+            photo = self._reader.read(path)
         except ImageError as error:
             raise ImageError(str(error).replace(repr(str(path)), repr(name))) from None
         return self._preprocessing.fit(photo)
@@ -104,7 +110,18 @@ def _find_photos(path: Path) -> list[tuple[str, Path]]:
         raise DataError(f"no folder {str(path)!r}: check the path")
     if not path.is_dir():
         return [(path.name, path)]
-    return [(file.relative_to(path).as_posix(), file) for file in find_in_folder(path)]
+    held = survey_folder(path)
+    if held.photos:
+        warn_left_out(path, held.left_out)
+    return [(file.relative_to(path).as_posix(), file) for file in held.photos]
+
+
+def _measure(file: Path) -> int:
+    """Give a file's bytes; 0 of a link that leads nowhere, which reading then tells."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _explain_clash(name: str, one: Path, other: Path) -> str:

@@ -1,32 +1,73 @@
-"""The whole lab: nets and photos -> pictures, a page with the story, a table of measures."""
+"""``vizcnn aliasing``: nets and photos -> pictures with their story, and a table of measures."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from PIL import Image
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.basics.version import __version__
-from vizcnn.drawing.saving import save_figure
-from vizcnn.gallery.aliasing_manifest import AliasingManifest, AliasingNet
-from vizcnn.gallery.records import PageFigure
-from vizcnn.gallery.site import write_gallery
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.first_layer import find_first_layer
 from vizcnn.measures.study import LabSettings, NetStudy, check_net, study_net
-from vizcnn.pages.aliasing_story import Chapter, tabulate, tell_story
-from vizcnn.pages.page import describe_weights, list_versions
-from vizcnn.photos.images import photo_sha256
+from vizcnn.pages.aliasing_story import Measure, tabulate, tell_story
+from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
 from vizcnn.photos.patches import ZOOM, find_samples, read_samples
-from vizcnn.photos.samples import SAMPLES, name_source
+from vizcnn.photos.samples import SAMPLES
 from vizcnn.zoo.model import ZooModel
 
 LEAST_PERIOD = 2
 """Period of the finest grid that there is."""
 MOST_NETS = 6
 """Nets that can be read side by side on a slide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetAliasing:
+    """The measures of a net's filters and units.
+
+    Attributes:
+        path: Module path of the first convolution.
+        kernel: Height and width of its filters.
+        stride: Its step in pixels.
+        limit: Highest frequency that the stride keeps, cycles per pixel.
+        dead: Number of dead filters.
+        predicted: Alias share 0..1 of each filter for natural images (1/f^2).
+        measured: Alias share 0..1 of each filter on the photos.
+        units: Numbers of the units of the second layer that were projected.
+        grids: Grid artefact of each of them, None where none could be measured.
+    """
+
+    path: str
+    kernel: tuple[int, int]
+    stride: int
+    limit: float
+    dead: int
+    predicted: tuple[float, ...]
+    measured: tuple[float, ...]
+    units: tuple[int, ...]
+    grids: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasingResults(Results):
+    """What the first layers of nets fold.
+
+    Attributes:
+        photos: What was looked at, in words.
+        period: Period in pixels of the grid that projections were searched for.
+        table: The measures of all nets.
+        nets: The nets' filters and units, in the order of the run's nets.
+    """
+
+    kind: ClassVar[str] = "aliasing"
+    photos: str
+    period: int
+    table: tuple[Measure, ...]
+    nets: tuple[NetAliasing, ...]
 
 
 def make_aliasing_page(
@@ -36,7 +77,7 @@ def make_aliasing_page(
     settings: LabSettings | None = None,
     command: str = "",
     progress: Progress = silent,
-) -> AliasingManifest:
+) -> Manifest[AliasingResults]:
     """Measure nets and write the story: pictures, index.html and manifest.json.
 
     Args:
@@ -58,16 +99,38 @@ def make_aliasing_page(
         UnsupportedOperationError: If the deconvnet has no rule for an operation of a net.
     """
     settings = settings or LabSettings()
+    with write_folder(folder) as staging:
+        studies = measure(models, photos, settings, progress)
+        used = [photo for photo in studies[0].photos if isinstance(photo, Path)] or find_samples()
+        run = describe_run(
+            describe(studies, samples=not photos),
+            f"Aliasing: {', '.join(study.title for study in studies)}",
+            [study.model for study in studies],
+            settings,
+            command,
+            [describe_photo(path) for path in used],
+            [
+                Failure(source="", error=line)
+                for line in dict.fromkeys(line for study in studies for line in study.failures)
+            ],
+        )
+        drawings = draw(studies, settings, run.results.photos, progress)
+        return write_page(run, drawings, staging, settings.figure_format)
+
+
+def measure(
+    models: Sequence[ZooModel],
+    photos: Sequence[Path],
+    settings: LabSettings,
+    progress: Progress = silent,
+) -> list[NetStudy]:
+    """Measure everything of every net; see :func:`make_aliasing_page`."""
     nets = name_apart(models)
     period = find_period(nets)
-    with write_folder(folder) as staging:
-        for net in nets:
-            check_net(net, settings)
-        images: Sequence[Path | Image.Image] = photos or read_samples()
-        studies = [study_net(net, images, settings, period, progress) for net in nets]
-        manifest = _write(studies, bool(photos), settings, command, staging, progress)
-        write_gallery(manifest, staging)
-    return manifest
+    for net in nets:
+        check_net(net, settings)
+    images: Sequence[Path | Image.Image] = photos or read_samples()
+    return [study_net(net, images, settings, period, progress) for net in nets]
 
 
 def name_apart(models: Sequence[ZooModel]) -> list[ZooModel]:
@@ -107,59 +170,36 @@ def describe_photos(count: int, samples: bool) -> str:
     )
 
 
-def _write(
-    studies: Sequence[NetStudy],
-    own: bool,
-    settings: LabSettings,
-    command: str,
-    staging: Path,
-    progress: Progress,
-) -> AliasingManifest:
-    chapters = tell_story(studies, settings.layer)
-    read = studies[0].photos
-    words = describe_photos(len(read), samples=not own)
-    used = [photo for photo in read if isinstance(photo, Path)] or find_samples()
-    shown = progress(chapters, label="draw", total=len(chapters), unit="figure")
-    return AliasingManifest(
-        vizcnn=__version__,
-        command=command,
-        title=f"Aliasing: {', '.join(study.title for study in studies)}",
-        photos=words,
-        sources=tuple(name_source(path) for path in used),
-        sha256=tuple(photo_sha256(path) for path in used),
-        figures=tuple(_draw(chapter, studies, words, settings, staging) for chapter in shown),
+def describe(studies: Sequence[NetStudy], samples: bool) -> AliasingResults:
+    """Say what was found in plain numbers."""
+    return AliasingResults(
+        photos=describe_photos(len(studies[0].photos), samples),
+        period=studies[0].period,
         table=tabulate(studies),
-        nets=tuple(_describe_net(study) for study in studies),
-        failures=tuple(dict.fromkeys(line for study in studies for line in study.failures)),
-        settings={**asdict(settings), "period": studies[0].period},
-        versions=list_versions(),
+        nets=tuple(
+            NetAliasing(
+                path=study.layer.path,
+                kernel=(study.layer.weight.shape[2], study.layer.weight.shape[3]),
+                stride=study.layer.stride,
+                limit=study.layer.limit,
+                dead=study.dead,
+                predicted=tuple(study.predicted.shares.tolist()),
+                measured=tuple(study.measured[None].shares.tolist()),
+                units=tuple(unit.unit for unit in study.units),
+                grids=tuple(unit.grid for unit in study.units),
+            )
+            for study in studies
+        ),
     )
 
 
-def _draw(
-    chapter: Chapter, studies: Sequence[NetStudy], photos: str, settings: LabSettings, staging: Path
-) -> PageFigure:
+def draw(
+    studies: Sequence[NetStudy], settings: LabSettings, photos: str, progress: Progress = silent
+) -> Iterator[Drawing]:
+    """Draw the story, chapter by chapter."""
     weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
     small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
-    file = f"{chapter.name}.{settings.figure_format}"
-    save_figure(chapter.draw(small_print), staging / file)
-    return PageFigure(title=chapter.title, file=file, text=chapter.text, note=chapter.caption)
-
-
-def _describe_net(study: NetStudy) -> AliasingNet:
-    height, width = study.layer.weight.shape[2:]
-    return AliasingNet(
-        model=study.model.name,
-        title=study.title,
-        weights=describe_weights(study.model),
-        path=study.layer.path,
-        kernel=(height, width),
-        stride=study.layer.stride,
-        limit=study.layer.limit,
-        dead=study.dead,
-        predicted=tuple(study.predicted.shares.tolist()),
-        measured=tuple(study.measured[None].shares.tolist()),
-        units=tuple(unit.unit for unit in study.units),
-        grids=tuple(unit.grid for unit in study.units),
-        options=study.model.options,
-    )
+    chapters = tell_story(studies, settings.layer)
+    for chapter in progress(chapters, label="draw", total=len(chapters), unit="figure"):
+        figure = chapter.draw(small_print)
+        yield Drawing(chapter.name, chapter.title, chapter.text, figure, chapter.caption)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -11,10 +12,30 @@ from vizcnn.drawing import aliasing_pictures as pictures
 from vizcnn.drawing import aliasing_plots as plots
 from vizcnn.drawing.aliasing_plots import list_common_stages
 from vizcnn.drawing.words import Better, judge, judge_change, number, percent, say_each
-from vizcnn.gallery.aliasing_manifest import Form, Measure
 from vizcnn.measures.shares import GRID
 from vizcnn.measures.study import BLURS, NetStudy
 from vizcnn.measures.sweep import fold_frequency, point_frequency, sweep_gratings
+
+Form = Literal["count", "percent", "number"]
+"""How a value is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A row of the table: one measure of every net.
+
+    Attributes:
+        name: What is measured.
+        meaning: How, in a sentence.
+        form: How its values are written.
+        values: One per net; None where it could not be measured.
+    """
+
+    name: str
+    meaning: str
+    form: Form
+    values: tuple[float | None, ...]
+
 
 Row = tuple[str, str, Form, Callable[[NetStudy], float | None]]
 

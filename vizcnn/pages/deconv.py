@@ -1,19 +1,18 @@
-"""One photo on its way into a gallery: projected, drawn and saved, layer by layer."""
+"""``vizcnn deconv``: photos projected back from their strongest units, layer by layer."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
-from matplotlib.figure import Figure
+from jinja2 import Environment
 from torch import Tensor
 
+from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.errors import ImageError, LayerError, VizcnnError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.basics.version import __version__
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
-from vizcnn.drawing.saving import save_arrays, save_figure, save_image
 from vizcnn.drawing.tiles import (
     Scaling,
     cut_box,
@@ -22,25 +21,19 @@ from vizcnn.drawing.tiles import (
     fit_tile,
     lay_over,
     scale_projections,
-    to_bytes,
 )
 from vizcnn.drawing.words import show_number
-from vizcnn.gallery.deconv_manifest import (
-    DeconvManifest,
-    Failure,
-    LayerSection,
-    PhotoSection,
-    UnitTile,
-)
-from vizcnn.gallery.site import write_gallery
-from vizcnn.pages.page import describe_weights, list_versions
-from vizcnn.photos.images import photo_sha256, read_photo
+from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.pages.page import OutputFile, describe_photo, describe_run, save_files, write_page
+from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
-from vizcnn.projection.methods import find_method
+from vizcnn.projection.methods import Gates, Unruled, describe_method
 from vizcnn.projection.projection import Projection
+from vizcnn.projection.rules import Seed
 from vizcnn.projection.targets import Position
+from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
 TILE_SIDE = 210
@@ -64,6 +57,8 @@ class DeconvSettings:
         passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
             habit when None.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
+        start: What the backward pass starts with; the method's own habit when None.
         figure_format: Format of the figures.
         save_arrays: Whether to keep the raw values.
 
@@ -78,7 +73,9 @@ class DeconvSettings:
     position: Position = "max"
     scaling: Scaling = "unit"
     passes_over_normalisation: bool | None = None
-    unruled: Literal["refuse", "gradient"] = "refuse"
+    unruled: Unruled = "refuse"
+    gates: Gates = "refuse"
+    start: Seed | None = None
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
 
@@ -89,232 +86,212 @@ class DeconvSettings:
             raise LayerError(f"the strongest {self.top} units were asked for; needed: 1 or more")
 
 
-@dataclass(frozen=True)
-class ShownLayer:
-    """A layer's projections, ready to be looked at; one entry per unit.
+@dataclass(frozen=True, kw_only=True)
+class UnitTile:
+    """One unit: its projection beside the photo's patch in its receptive field.
 
     Attributes:
-        name: The layer as asked for.
-        shape: Shape of its output for one photo: (maps, rows, columns) or (units,).
+        unit: Number of the feature map, from 0.
+        activation: What was projected, in the net's own units.
+        position: Row and column in the feature map; None for a unit without a place.
+        box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
+        projection: Image of the projection, cut to the box.
+        patch: Image of the photo's patch in the box, of the same size.
+        width_px, height_px: Size of both images in pixels.
+        name: The class that the unit stands for, in a net's last layer.
+    """
+
+    unit: int
+    activation: float
+    position: tuple[int, int] | None
+    box: tuple[int, int, int, int]
+    projection: RelativeFile
+    patch: RelativeFile
+    width_px: int
+    height_px: int
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSection:
+    """The strongest units of one layer for one photo.
+
+    Attributes:
+        name: Canonical name (``conv5``).
+        path: Module path in the net.
+        maps: Number of feature maps.
+        map_size: Rows and columns of a feature map; None for a layer without places.
+        receptive_field: Side of the receptive field in pixels, before the photo's edge cuts it;
+            None where it is not a square of one size.
+        tiles: The units, strongest first.
+        scaling: How values became colours, in words.
+        figure: The full figure (PNG, SVG or PDF).
+        places: Figure of the receptive fields on the photo, beside the overlay.
+        overlay: Image of all projections laid over the photo, of the photo's input size.
+        arrays: File of the raw values.
+        notes: What a reader should know of this layer.
+    """
+
+    name: str
+    path: str
+    maps: int
+    map_size: tuple[int, int] | None
+    receptive_field: int | None
+    tiles: tuple[UnitTile, ...]
+    scaling: str
+    figure: RelativeFile
+    places: RelativeFile
+    overlay: RelativeFile
+    arrays: RelativeFile | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoSection:
+    """What each layer sees in one of the run's photos.
+
+    Attributes:
+        size: Width and height of the original in pixels.
+        predictions: Class names and probabilities in 0..1, best first.
+        layers: One section per layer, in the net's order.
+        figure: The whole photo as one figure (PNG, SVG or PDF).
+    """
+
+    size: tuple[int, int]
+    predictions: tuple[tuple[str, float], ...]
+    layers: tuple[LayerSection, ...]
+    figure: RelativeFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeconvResults(Results):
+    """The strongest units of photos.
+
+    Attributes:
+        method: Name of the method (``deconvnet``).
+        method_source: The paper and the choices made, for the page.
+        photos: What was found in each photo of the run, in its order.
+    """
+
+    kind: ClassVar[str] = "deconv"
+    method: str
+    method_source: str
+    photos: tuple[PhotoSection, ...]
+
+    def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
+        """Render one photo as the whole; several as an index of cards and a page each."""
+        if len(self.photos) == 1:
+            return {"index.html": self._render_photo(manifest, environment, [None])}
+        links = [name_page(index) for index in range(len(self.photos))]
+        pages = {
+            link: self._render_photo(manifest, environment, links, index)
+            for index, link in enumerate(links)
+        }
+        index = environment.get_template("photos.html")
+        return {
+            "index.html": index.render(manifest=manifest, results=self, links=links),
+            **pages,
+        }
+
+    def _render_photo(
+        self,
+        manifest: Manifest[Any],
+        environment: Environment,
+        links: Sequence[str | None],
+        index: int = 0,
+    ) -> str:
+        section = self.photos[index]
+        return environment.get_template("photo.html").render(
+            manifest=manifest,
+            results=self,
+            photo=manifest.photos[index],
+            section=section,
+            number=index + 1,
+            previous=links[index - 1] if index > 0 else None,
+            next=links[index + 1] if index + 1 < len(links) else None,
+            scalings=list(dict.fromkeys(layer.scaling for layer in section.layers)),
+        )
+
+
+def show_activation(value: float) -> str:
+    """Write a unit's activation: zero is silence, and what is below zero says so.
+
+    Example:
+        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
+        ['3.00', 'silent', '-2.50, below zero']
+    """
+    if value == 0:
+        return "silent"
+    return show_number(value) + (", below zero" if value < 0 else "")
+
+
+def name_page(index: int) -> str:
+    """Name a photo's page.
+
+    Example:
+        >>> name_page(0)
+        'photo-001.html'
+    """
+    return f"photo-{index + 1:03}.html"
+
+
+@dataclass(frozen=True)
+class MeasuredLayer:
+    """A layer's units with the pixels that are drawn; one entry per unit.
+
+    Attributes:
+        section: What the manifest says.
         projection: The raw projections.
         whole: Projections over the whole input, (S, S, 3), signed.
         projections: Projections in their receptive fields, 0..1.
         patches: The photo in the same boxes, 0..1.
-        boxes: Receptive fields.
-        classes: What the units stand for, in the net's last layer; else empty.
     """
 
-    name: str
-    shape: tuple[int, ...]
+    section: LayerSection
     projection: Projection
     whole: tuple[Array, ...]
     projections: tuple[Array, ...]
     patches: tuple[Array, ...]
-    boxes: tuple[Box, ...]
-    classes: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> str:
-        """Number and size of the maps, in words."""
-        if len(self.shape) == 1:
-            return f"{self.shape[0]} units"
-        return f"{self.shape[0]} maps, {self.shape[1]} × {self.shape[2]}"
-
-    def name_unit(self, unit: int) -> str:
-        """Give a unit's class in the net's last layer, else its number."""
-        return self.classes[unit] if self.classes else f"unit {unit}"
 
     def to_strip(self) -> LayerStrip:
         """Give what a figure needs."""
-        units, values = self.projection.units.tolist(), self.projection.activations.tolist()
         pairs = tuple(
             UnitPair(
                 fit_tile(image, TILE_SIDE),
                 fit_tile(patch, TILE_SIDE),
-                f"{self.name_unit(unit)}\n{show_number(value) if value else 'silent'}",
+                f"{tile.name or f'unit {tile.unit}'}\n{show_activation(tile.activation)}",
             )
-            for image, patch, unit, value in zip(
-                self.projections, self.patches, units, values, strict=True
+            for image, patch, tile in zip(
+                self.projections, self.patches, self.section.tiles, strict=True
             )
         )
+        maps, size = self.section.maps, self.section.map_size
+        words = f"{maps} maps, {size[0]} × {size[1]}" if size else f"{maps} units"
         height, width = self.projection.field
-        return LayerStrip(self.name, f"{self.size}\nsees {height} × {width} px", pairs)
+        return LayerStrip(self.section.name, f"{words}\nsees {height} × {width} px", pairs)
 
 
-class PhotoExhibit:
-    """Projects one photo's units and writes its pictures.
+@dataclass(frozen=True)
+class MeasuredPhoto:
+    """A photo's units with the pixels that are drawn.
 
-    Args:
-        projector: The method, attached to the net.
-        model: The net.
-        settings: What to project and how to show it.
-        path: The photo.
-        home: Folder of the photo's pictures; its parent is the gallery.
-
-    Raises:
-        ImageError: If the photo cannot be read.
+    Attributes:
+        section: What the manifest says.
+        name: Short name, for titles.
+        title: Title of the net.
+        caption: Method, weights and scaling.
+        pixels: What the net saw, (S, S, 3), 0..1.
+        image: File of that image.
+        layers: The layers, in the net's order.
     """
 
-    def __init__(
-        self,
-        projector: Projector,
-        model: ZooModel,
-        settings: DeconvSettings,
-        path: Path,
-        home: Path,
-    ) -> None:
-        self.projector, self.model, self.settings = projector, model, settings
-        self.path, self.home, self.name = path, home, name_photo(path)
-        original = read_photo(path)
-        self.size, self.sha256 = original.size, photo_sha256(path)
-        self.pixels = model.read(original)
-        self.photo = _to_array(self.pixels[0])
-        self.caption = (
-            f"{projector.method.name} ({projector.method.source}) · {model.title}, "
-            f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}"
-        )
-
-    def make(self) -> PhotoSection:
-        """Write the photo's pictures and describe them for the manifest."""
-        layers = self._project_layers()
-        predictions = tuple(self.model.classify(self.pixels)[0])
-        strips = [layer.to_strip() for layer in layers]
-        save_image(to_bytes(enlarge(self.photo, PHOTO_SIDE)), self.home / "photo.png")
-        return PhotoSection(
-            name=self.name,
-            source=name_source(self.path),
-            sha256=self.sha256,
-            size=self.size,
-            input_size=(self.photo.shape[1], self.photo.shape[0]),
-            image=self._relative(self.home / "photo.png"),
-            predictions=predictions,
-            layers=tuple(
-                self._write_layer(layer, strip) for layer, strip in zip(layers, strips, strict=True)
-            ),
-            figure=self._save(self._draw_summary(predictions, strips), "summary"),
-        )
-
-    def project_strips(self) -> list[LayerStrip]:
-        """Project every layer's strongest units, for a figure; write nothing."""
-        return [layer.to_strip() for layer in self._project_layers()]
-
-    def _draw_summary(
-        self, predictions: Sequence[tuple[str, float]], strips: Sequence[LayerStrip]
-    ) -> Figure:
-        title = f"{self.model.title}: {self.name}"
-        return draw_summary(self.photo, predictions, strips, title, self.caption)
-
-    def _project_layers(self) -> list[ShownLayer]:
-        settings = self.settings
-        recording = self.projector.record(self.pixels, settings.layers)
-        units = tuple(dict.fromkeys(settings.units or ()))  # each once
-        shown = []
-        for layer in settings.layers:
-            try:
-                projection = self.projector.project_recording(
-                    recording, layer, units or "top", settings.position, settings.top
-                )
-            except LayerError as error:
-                raise LayerError(f"layer {layer}: {error}") from None
-            shape = tuple(recording.find_output(self.projector.find_path(layer)).shape[1:])
-            shown.append(self._scale(layer, shape, projection))
-        return shown
-
-    def _scale(self, layer: str, shape: tuple[int, ...], projection: Projection) -> ShownLayer:
-        visible = self.model.preprocessing.to_visible(projection.pixels)
-        whole = tuple(_to_array(pixels) for pixels in visible)
-        boxes = tuple((box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist())
-        cut = [cut_box(image, box) for image, box in zip(whole, boxes, strict=True)]
-        return ShownLayer(
-            name=layer,
-            shape=shape,
-            projection=projection,
-            whole=whole,
-            projections=tuple(scale_projections(cut, self.settings.scaling)),
-            patches=tuple(cut_box(self.photo, box) for box in boxes),
-            boxes=boxes,
-            classes=self.model.classes if self._is_last(layer, shape) else (),
-        )
-
-    def _is_last(self, layer: str, shape: tuple[int, ...]) -> bool:
-        last = list(self.model.layers.values())[-1]
-        return self.projector.find_path(layer) == last and shape == (len(self.model.classes),)
-
-    def _write_layer(self, layer: ShownLayer, strip: LayerStrip) -> LayerSection:
-        home = self.home / layer.name.replace("/", "-")
-        height, width = layer.projection.field
-        overlay = lay_over(self.photo, layer.whole)
-        save_image(to_bytes(enlarge(overlay, PHOTO_SIDE)), home / "overlay.png")
-        title = f"{self.model.title} {layer.name}: {self.name}"
-        units = layer.projection.units.tolist()
-        labels = [layer.name_unit(unit).removeprefix("unit ") for unit in units]
-        places = draw_overlay(self.photo, overlay, layer.boxes, labels, title, self.caption)
-        return LayerSection(
-            name=layer.name,
-            path=self.projector.find_path(layer.name),
-            maps=layer.shape[0],
-            map_size=(layer.shape[1], layer.shape[2]) if len(layer.shape) == 3 else None,
-            receptive_field=height if height == width else None,
-            tiles=tuple(self._write_tiles(layer, home)),
-            scaling=describe_scaling(self.settings.scaling),
-            figure=self._save(draw_layer(strip, title, self.caption), f"{home.name}/strip"),
-            places=self._save(places, f"{home.name}/places"),
-            overlay=self._relative(home / "overlay.png"),
-            arrays=self._save_arrays(layer.projection, home),
-        )
-
-    def _write_tiles(self, layer: ShownLayer, home: Path) -> list[UnitTile]:
-        tiles = []
-        for k, unit in enumerate(layer.projection.units.tolist()):
-            projection, patch = (
-                home / f"unit-{unit:04d}-projection.png",
-                home / f"unit-{unit:04d}-patch.png",
-            )
-            save_image(to_bytes(layer.projections[k]), projection)
-            save_image(to_bytes(layer.patches[k]), patch)
-            row, column = layer.projection.positions[k].tolist()
-            value = layer.projection.activations[k].item()
-            placed = row >= 0 and len(layer.shape) == 3 and value != 0  # a silent unit has no place
-            tiles.append(
-                UnitTile(
-                    unit=unit,
-                    name=layer.classes[unit] if layer.classes else "",
-                    activation=value,
-                    position=(row, column) if placed else None,
-                    box=layer.boxes[k],
-                    projection=self._relative(projection),
-                    patch=self._relative(patch),
-                    width_px=layer.patches[k].shape[1],
-                    height_px=layer.patches[k].shape[0],
-                )
-            )
-        return tiles
-
-    def _save(self, figure: Figure, name: str) -> str:
-        path = self.home / f"{name}.{self.settings.figure_format}"
-        save_figure(figure, path)
-        return self._relative(path)
-
-    def _save_arrays(self, projection: Projection, home: Path) -> str | None:
-        if not self.settings.save_arrays:
-            return None
-        names = ("pixels", "units", "activations", "positions", "boxes")
-        save_arrays(
-            {name: getattr(projection, name).cpu().numpy() for name in names}, home / "arrays.npz"
-        )
-        return self._relative(home / "arrays.npz")
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.home.parent).as_posix()
-
-
-def _to_array(pixels: Tensor) -> Array:
-    array: Array = pixels.permute(1, 2, 0).float().cpu().numpy()
-    return array
-
-
-SHOWN_FAILURES = 3
-"""Photos whose errors are told when not a single one can be used."""
+    section: PhotoSection
+    name: str
+    title: str
+    caption: str
+    pixels: Array
+    image: str
+    layers: tuple[MeasuredLayer, ...]
 
 
 def make_deconv_gallery(
@@ -324,7 +301,7 @@ def make_deconv_gallery(
     folder: Path,
     command: str = "",
     progress: Progress = silent,
-) -> DeconvManifest:
+) -> Manifest[DeconvResults]:
     """Project each photo's strongest units and write pictures, index.html and manifest.json.
 
     Args:
@@ -341,23 +318,41 @@ def make_deconv_gallery(
     Raises:
         VizcnnError: If no photo can be read, or the settings do not fit the net.
     """
-    sections: list[PhotoSection] = []
+    found: list[PhotoSection] = []
+    used: list[Photo] = []
     failures: list[Failure] = []
     projector = Projector(
-        model, settings.method, settings.passes_over_normalisation, settings.unruled
+        model,
+        settings.method,
+        settings.passes_over_normalisation,
+        settings.unruled,
+        settings.gates,
+        settings.start,
     )
     with write_folder(folder) as staging:
         for path in progress(photos, label="project", total=len(photos), unit="photo"):
+            # photo by photo: the pixels of many would not fit the memory
             try:
-                home = staging / f"photo-{len(sections) + 1:03d}"
-                sections.append(PhotoExhibit(projector, model, settings, path, home).make())
+                photo = measure(projector, model, path, settings, f"photo-{len(found) + 1:03d}")
             except ImageError as error:
                 failures.append(Failure(source=name_source(path), error=str(error)))
-        if not sections:
+                continue
+            save_files(draw(photo), staging)
+            found.append(photo.section)
+            used.append(describe_photo(path, photo.image))
+        if not found:
             raise VizcnnError(_explain_nothing(failures))
-        manifest = _describe_run(model, settings, command, sections, failures)
-        write_gallery(manifest, staging)
-    return manifest
+        results = DeconvResults(
+            method=projector.method.name,
+            method_source=describe_method(projector.method),
+            photos=tuple(found),
+        )
+        run = describe_run(results, model.title, [model], settings, command, used, failures)
+        return write_page(run, (), staging, settings.figure_format)
+
+
+SHOWN_FAILURES = 3
+"""Photos whose errors are told when not a single one can be used."""
 
 
 def _explain_nothing(failures: list[Failure]) -> str:
@@ -372,29 +367,136 @@ def _explain_nothing(failures: list[Failure]) -> str:
     )
 
 
-def _describe_run(
-    model: ZooModel,
-    settings: DeconvSettings,
-    command: str,
-    photos: list[PhotoSection],
-    failures: list[Failure],
-) -> DeconvManifest:
-    method = find_method(settings.method)
-    return DeconvManifest(
-        vizcnn=__version__,
-        command=command,
-        model=model.name,
-        title=model.title,
-        method=method.name,
-        method_source=method.source,
-        weights=describe_weights(model),
-        settings={
-            **asdict(settings),
-            "input_size": model.input_size,
-            "classes": len(model.classes),
-            "net": model.options,
-        },
-        versions=list_versions(),
-        photos=tuple(photos),
-        failures=tuple(failures),
+def measure(
+    projector: Projector, model: ZooModel, path: Path, settings: DeconvSettings, home: str = ""
+) -> MeasuredPhoto:
+    """Project a photo's units.
+
+    Args:
+        projector: The method, attached to the net.
+        model: The net.
+        path: The photo.
+        settings: What to project and how to show it.
+        home: Folder of the photo's files.
+
+    Raises:
+        ImageError: If the photo cannot be read.
+        LayerError: If a layer, unit or position does not exist.
+    """
+    original = read_photo(path)
+    pixels = model.read(original)
+    photo = _to_array(pixels[0])
+    recording = projector.record(pixels, settings.layers)
+    layers = tuple(
+        _measure_layer(projector, model, recording, photo, layer, settings, home)
+        for layer in settings.layers
     )
+    return MeasuredPhoto(
+        section=PhotoSection(
+            size=original.size,
+            predictions=tuple(model.classify(pixels)[0]),
+            layers=tuple(layer.section for layer in layers),
+            figure=f"{home}/summary.{settings.figure_format}",
+        ),
+        name=name_photo(path),
+        title=model.title,
+        caption=f"{projector.method.name} ({describe_method(projector.method)}) · {model.title}, "
+        f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}",
+        pixels=photo,
+        image=f"{home}/photo.png",
+        layers=layers,
+    )
+
+
+def _measure_layer(
+    projector: Projector,
+    model: ZooModel,
+    recording: Recording,
+    photo: Array,
+    layer: str,
+    settings: DeconvSettings,
+    home: str,
+) -> MeasuredLayer:
+    units = tuple(dict.fromkeys(settings.units or ()))  # each once
+    try:
+        projection = projector.project_recording(
+            recording, layer, units or "top", settings.position, settings.top
+        )
+    except LayerError as error:
+        raise LayerError(f"layer {layer}: {error}") from None
+    path = projector.find_path(layer)
+    shape = tuple(recording.find_output(path).shape[1:])
+    last = list(model.layers.values())[-1]
+    classes = model.classes if path == last and shape == (len(model.classes),) else ()
+    whole = tuple(map(_to_array, model.preprocessing.to_visible(projection.pixels)))
+    boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
+    cut = [cut_box(image, box) for image, box in zip(whole, boxes, strict=True)]
+    patches = tuple(cut_box(photo, box) for box in boxes)
+    height, width = projection.field
+    folder = f"{home}/{layer.replace('/', '-')}"
+    section = LayerSection(
+        name=layer,
+        path=path,
+        maps=shape[0],
+        map_size=(shape[1], shape[2]) if len(shape) == 3 else None,
+        receptive_field=height if height == width else None,
+        tiles=tuple(
+            UnitTile(
+                unit=unit,
+                name=classes[unit] if classes else "",
+                activation=value,
+                # a silent unit has no place
+                position=place if place[0] >= 0 and len(shape) == 3 and value != 0 else None,
+                box=box,
+                projection=f"{folder}/unit-{unit:04d}-projection.png",
+                patch=f"{folder}/unit-{unit:04d}-patch.png",
+                width_px=patch.shape[1],
+                height_px=patch.shape[0],
+            )
+            for unit, value, place, box, patch in zip(
+                projection.units.tolist(),
+                projection.activations.tolist(),
+                map(tuple, projection.positions.tolist()),
+                boxes,
+                patches,
+                strict=True,
+            )
+        ),
+        scaling=describe_scaling(settings.scaling),
+        figure=f"{folder}/strip.{settings.figure_format}",
+        places=f"{folder}/places.{settings.figure_format}",
+        overlay=f"{folder}/overlay.png",
+        arrays=f"{folder}/arrays.npz" if settings.save_arrays else None,
+    )
+    shown = tuple(scale_projections(cut, settings.scaling))
+    return MeasuredLayer(section, projection, whole, shown, patches)
+
+
+def draw(photo: MeasuredPhoto) -> Iterator[OutputFile]:
+    """Draw all files of a photo: figures, images, and arrays where they were asked for."""
+    yield OutputFile(photo.image, enlarge(photo.pixels, PHOTO_SIDE))
+    strips = [layer.to_strip() for layer in photo.layers]
+    for layer, strip in zip(photo.layers, strips, strict=True):
+        section, title = layer.section, f"{photo.title} {layer.section.name}: {photo.name}"
+        overlay = lay_over(photo.pixels, layer.whole)
+        yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
+        for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
+            yield OutputFile(tile.projection, image)
+            yield OutputFile(tile.patch, patch)
+        yield OutputFile(section.figure, draw_layer(strip, title, photo.caption))
+        boxes = [tile.box for tile in section.tiles]
+        labels = [tile.name or str(tile.unit) for tile in section.tiles]
+        places = draw_overlay(photo.pixels, overlay, boxes, labels, title, photo.caption)
+        yield OutputFile(section.places, places)
+        if section.arrays:
+            names = ("pixels", "units", "activations", "positions", "boxes")
+            values = {name: getattr(layer.projection, name).cpu().numpy() for name in names}
+            yield OutputFile(section.arrays, values)
+    title, predictions = f"{photo.title}: {photo.name}", photo.section.predictions
+    figure = draw_summary(photo.pixels, predictions, strips, title, photo.caption)
+    yield OutputFile(photo.section.figure, figure)
+
+
+def _to_array(pixels: Tensor) -> Array:
+    array: Array = pixels.permute(1, 2, 0).float().cpu().numpy()
+    return array

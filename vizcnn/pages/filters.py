@@ -1,18 +1,16 @@
-"""One net's filters, measured and ready to be looked at: panels of figures and images."""
+"""``vizcnn filters``: filters of one net or of several, measured, drawn as grids and charts."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from vizcnn.basics.codec import RelativeFile, unwritten
 from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
 from vizcnn.basics.output import FigureFormat, write_folder
-from vizcnn.basics.version import __version__
 from vizcnn.drawing.filter_charts import ChartedNet, draw_numbers
 from vizcnn.drawing.filter_grids import (
     ORDER_WORDS,
@@ -26,21 +24,18 @@ from vizcnn.drawing.filter_grids import (
     show_colours,
     sort_filters,
 )
-from vizcnn.drawing.saving import save_figure, save_image
-from vizcnn.drawing.tiles import to_bytes
-from vizcnn.gallery.filter_manifest import FilterManifest, FilterNet, FilterTile
-from vizcnn.gallery.records import PageFigure
-from vizcnn.gallery.site import write_gallery
+from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.measures.filter_layers import FilterLayer, read_filters
 from vizcnn.measures.filter_numbers import (
     PART_WORDS,
     FilterNumbers,
+    FilterSummary,
     Part,
     number_filters,
     summarise_filters,
     take_part,
 )
-from vizcnn.pages.page import describe_weights, list_versions
+from vizcnn.pages.page import Drawing, OutputFile, describe_run, write_page
 from vizcnn.photos.pixels import Array
 from vizcnn.zoo.model import ZooModel
 
@@ -85,103 +80,82 @@ class FilterSettings:
             )
 
 
-class FilterExhibit:
-    """Reads and measures a layer's filters and makes their pictures.
-
-    Args:
-        model: The net.
-        layer: Name of the layer; None for the first convolution.
-        name: Name for headings and legends.
-        settings: What to show and how.
+@dataclass(frozen=True, kw_only=True)
+class FilterTile(FilterNumbers):
+    """One filter, as it is shown.
 
     Attributes:
-        layer: The layer.
-        numbers: Measures of all its filters.
-        summary: The layer in a few numbers.
-        indices: The filters shown, in order.
-
-    Raises:
-        ModelError: If the net does not begin with a convolution of colours or grey.
-        LayerError: If a layer or unit does not exist, no single convolution makes the layer, or
-            it has not the asked part.
+        index: Number of the filter, from 0.
+        image: The filter as an image, one pixel per weight; of a deeper layer a grid of the
+            kernels of its input channels, three pixels per weight.
+        width_px, height_px: Size of the image in pixels.
+        pixels: The image, (h, w, 3), 0..1.
     """
 
-    def __init__(
-        self, model: ZooModel, layer: str | None, name: str, settings: FilterSettings
-    ) -> None:
-        self.model, self.name, self.settings = model, name, settings
-        self.layer = read_filters(model, layer)
-        if settings.part != "all" and (not self.layer.is_first or self.layer.is_grey):
-            raise LayerError(
-                f"{self.layer.name} of {model.name} has no {settings.part} part; "
-                "needed: filters on three colours (--part all shows any)"
-            )
-        self.numbers = _number(self.layer)
-        self.summary = summarise_filters(self.numbers)
-        self.indices = self._choose()
+    index: int
+    image: RelativeFile
+    width_px: int
+    height_px: int
+    pixels: Array = unwritten()
 
-    @property
-    def unit(self) -> str:
-        """Unit of frequencies."""
-        return "cycles/px" if self.layer.is_first else "cycles/map px"
+
+@dataclass(frozen=True, kw_only=True)
+class NetFilters:
+    """The filters of one layer of a net.
+
+    Attributes:
+        layer: Name of the layer as asked for, or ``the first layer``.
+        path: Module path of the convolution.
+        first: Whether the filters look at pixels; else at the maps of the layer below.
+        kernel: Height and width of a filter.
+        channels: Input channels of a filter, of its own group.
+        groups: Groups of the convolution.
+        stride: Step in rows and columns.
+        unit: Unit of frequencies.
+        summary: The layer in a few numbers.
+        shown: Which filters are shown, in words.
+        filters: The filters shown, in the order of the figure.
+        clipped: How many filters clipping changed; None where it was not asked for.
+        model: The net.
+        name: Name for headings and legends.
+        settings: What is shown and how.
+        read: The layer's weights.
+        numbers: Measures of all its filters.
+    """
+
+    layer: str
+    path: str
+    first: bool
+    kernel: tuple[int, int]
+    channels: int
+    groups: int
+    stride: tuple[int, int]
+    unit: str
+    summary: FilterSummary
+    shown: str
+    filters: tuple[FilterTile, ...]
+    clipped: int | None = None
+    model: ZooModel = unwritten()
+    name: str = unwritten("")
+    settings: FilterSettings = unwritten()
+    read: FilterLayer = unwritten()
+    numbers: tuple[FilterNumbers, ...] = unwritten(())
 
     @property
     def size(self) -> str:
         """Number and size of the filters, in words."""
-        count, channels, height, width = self.layer.stored.shape
-        if self.layer.is_first:
+        (height, width), (down, across) = self.kernel, self.stride
+        if self.first:
             of = f"{height} × {width} px"
         else:
-            of = f"{height} × {width} on {channels} channel{'s' if channels > 1 else ''}"
-        down, across = self.layer.stride
+            of = f"{height} × {width} on {self.channels} channel{'s' if self.channels > 1 else ''}"
         stride = f"{down}" if down == across else f"{down} × {across}"
-        groups = f", in {self.layer.groups} groups" if self.layer.groups > 1 else ""
-        return f"{count} filters of {of}, stride {stride}{groups}"
-
-    @property
-    def shown(self) -> str:
-        """Which filters are shown, in words."""
-        count, of = len(self.indices), self.summary.filters
-        if self.settings.units is not None:
-            return f"{count} of {of} filters, as asked for"
-        if count == of:
-            return f"all {of} filters"
-        return f"the {count} of {of} filters with the largest energy"
-
-    def _choose(self) -> list[int]:
-        count = self.summary.filters
-        ordered = sort_filters(self.numbers, self.settings.order)
-        if self.settings.units is not None:
-            for unit in self.settings.units:
-                if not 0 <= unit < count:
-                    raise LayerError(
-                        f"filter {unit} does not exist: {self.layer.name} of {self.model.name} has "
-                        f"filters 0..{count - 1}"
-                    )
-            return [index for index in ordered if index in self.settings.units]
-        if self.layer.is_first:
-            return ordered
-        strongest = sort_filters(self.numbers, "energy")[:MOST_BLOCKS]
-        return [index for index in ordered if index in strongest]
-
-    @property
-    def has_dead(self) -> bool:
-        """Whether a filter that is shown is dead."""
-        return bool(self.numbers.dead[self.indices].any())
-
-    def render(self, layer: FilterLayer, scaling: FilterScaling) -> list[Array]:
-        """Turn the shown filters of this layer, or of a changed copy of it, into images."""
-        weight = layer.weight
-        if layer.is_grey:  # what it answers to grey pixels: the colours' weights sum to it
-            weight = weight.sum(dim=1, keepdim=True)
-        scaled = scale_filters(take_part(weight, self.settings.part), scaling)[self.indices]
-        if layer.is_first:
-            return show_colours(scaled, layer.is_grey)
-        return show_channels(scaled)
+        groups = f", in {self.groups} groups" if self.groups > 1 else ""
+        return f"{self.summary.filters} filters of {of}, stride {stride}{groups}"
 
     def make_panel(self, several: bool) -> FilterPanel:
         """Make the panel of the grid; with its own heading where there are several."""
-        panel = self._make_panel(self.layer, self.settings.scaling)
+        panel = self._make_panel([tile.pixels for tile in self.filters])
         if not several:
             return panel
         low, mid, high = self.summary.low, self.summary.mid, self.summary.high
@@ -192,110 +166,49 @@ class FilterExhibit:
         )
         return replace(panel, name=self.name, notes=notes)
 
-    def _make_panel(self, layer: FilterLayer, scaling: FilterScaling) -> FilterPanel:
+    def _make_panel(self, images: Sequence[Array]) -> FilterPanel:
         plain = self.settings.order == "index" and self.settings.units is None
-        labelled = not (plain and layer.is_first)
-        word = "" if layer.is_first else "filter "
-        labels = [
-            f"{word}{index}{DEAD if self.numbers.dead[index] else ''}" for index in self.indices
-        ]
+        word = "" if self.first else "filter "
+        labels = [f"{word}{tile.index}{DEAD if tile.dead else ''}" for tile in self.filters]
         return FilterPanel(
-            tiles=tuple(self.render(layer, scaling)),
-            labels=tuple(labels) if labelled else (),
-            blocks=not layer.is_first,
+            tiles=tuple(images),
+            labels=() if plain and self.first else tuple(labels),
+            blocks=not self.first,
         )
 
     def make_clipped_panels(self, radius: float) -> tuple[FilterPanel, FilterPanel]:
         """Make two panels in ZF's scaling: without and with feature scale clipping."""
-        clipped, exceeds = self.layer.clip(radius)
-        largest = self.layer.stored.double().square().mean(dim=(1, 2, 3)).sqrt().max().item()
+        clipped, exceeds = self.read.clip(radius)
+        largest = self.read.stored.double().square().mean(dim=(1, 2, 3)).sqrt().max().item()
         count = int(exceeds.sum())
         over = f"{count} of {self.summary.filters} filters exceed" if count else "no filter exceeds"
         done = f"{count} filters scaled back" if count else "the same: nothing to scale back"
+        indices = [tile.index for tile in self.filters]
+        without, within = (
+            self._make_panel(_render(layer, indices, "zf", self.settings.part))
+            for layer in (self.read, clipped)
+        )
+        note = f"{over} an RMS of {radius:g}; the largest is {largest:.3g}"
         return (
-            replace(
-                self._make_panel(self.layer, "zf"),
-                name=f"{self.name} without clipping",
-                notes=(f"{over} an RMS of {radius:g}; the largest is {largest:.3g}",),
-            ),
-            replace(
-                self._make_panel(clipped, "zf"),
-                name=f"{self.name} with clipping",
-                notes=(done,),
-            ),
+            replace(without, name=f"{self.name} without clipping", notes=(note,)),
+            replace(within, name=f"{self.name} with clipping", notes=(done,)),
         )
 
-    def chart(self) -> ChartedNet:
-        """Give what the chart of numbers needs."""
-        return ChartedNet(self.name, self.numbers)
 
-    def write(self, home: Path) -> FilterNet:
-        """Write an image per shown filter and describe the net for the manifest."""
-        settings, layer = self.settings, self.layer
-        height, width = layer.stored.shape[2:]
-        clipped = None if settings.clip is None else int(layer.clip(settings.clip)[1].sum())
-        return FilterNet(
-            model=self.model.name,
-            title=self.name,
-            weights=describe_weights(self.model),
-            layer=layer.name,
-            path=layer.path,
-            first=layer.is_first,
-            kernel=(height, width),
-            channels=layer.stored.shape[1],
-            groups=layer.groups,
-            stride=layer.stride,
-            unit=self.unit,
-            summary=self.summary,
-            shown=self.shown,
-            filters=tuple(self._write_tiles(home)),
-            clipped=clipped,
-            options=self.model.options,
-        )
+@dataclass(frozen=True, kw_only=True)
+class FilterResults(Results):
+    """The filters of one net or of several.
 
-    def _write_tiles(self, home: Path) -> Sequence[FilterTile]:
-        tiles = []
-        images = self.render(self.layer, self.settings.scaling)
-        for index, image in zip(self.indices, images, strict=True):
-            path = home / f"filter-{index:04d}.png"
-            save_image(to_bytes(image), path)
-            tiles.append(
-                FilterTile(
-                    index=index,
-                    image=path.relative_to(home.parent).as_posix(),
-                    width_px=image.shape[1],
-                    height_px=image.shape[0],
-                    **_tell(self.numbers, index, self.layer),
-                )
-            )
-        return tiles
+    Attributes:
+        scaling: How weights became colours, in words.
+        notes: Part and order of what is shown, in words.
+        nets: The filters of each net of the run, in its order.
+    """
 
-
-def _number(layer: FilterLayer) -> FilterNumbers:
-    numbers = number_filters(layer.weight)
-    if layer.is_first and not layer.is_grey:
-        return numbers
-    return replace(numbers, colour=torch.full_like(numbers.colour, math.nan))
-
-
-def _tell(numbers: FilterNumbers, index: int, layer: FilterLayer) -> dict[str, Any]:
-    """Give a filter's measures as plain values, None for what it has not."""
-    values: dict[str, Any] = {}
-    for field in fields(numbers):
-        measure: Tensor = getattr(numbers, field.name)
-        value = measure[index].item()
-        values[field.name] = None if math.isnan(value) else value
-    place = values.pop("strongest")
-    return {**values, "strongest_channel": layer.find_channel(index, place)}
-
-
-ZF_FOUND = (
-    "Zeiler & Fergus (section 4.1) found in AlexNet’s first layer “a mix of extremely high and low "
-    "frequency information, with little coverage of the mid frequencies”"
-)
-
-MOST_NAMED = 4
-"""Nets that a heading names; more are counted."""
+    kind: ClassVar[str] = "filters"
+    scaling: str
+    notes: tuple[str, ...] = ()
+    nets: tuple[NetFilters, ...]
 
 
 def make_filter_gallery(
@@ -303,7 +216,7 @@ def make_filter_gallery(
     folder: Path,
     settings: FilterSettings | None = None,
     command: str = "",
-) -> FilterManifest:
+) -> Manifest[FilterResults]:
     """Draw filters and write pictures, index.html and manifest.json.
 
     Args:
@@ -322,43 +235,131 @@ def make_filter_gallery(
         VizcnnError: If there are neither one layer nor as many as nets.
     """
     settings = settings or FilterSettings()
-    exhibits = _read(models, settings)
+    models = (models,) if isinstance(models, ZooModel) else tuple(models)
+    results = measure(models, settings)
+    titled = [replace(net.model, title=net.name) for net in results.nets]
+    run = describe_run(results, name_run(results.nets), titled, settings, command)
     with write_folder(folder) as staging:
-        manifest = FilterManifest(
-            vizcnn=__version__,
-            command=command,
-            title=name_run(exhibits),
-            scaling=SCALING_WORDS[settings.scaling],
-            notes=tuple(_list_notes(settings)),
-            figures=tuple(_draw_figures(exhibits, settings, staging)),
-            nets=tuple(
-                exhibit.write(staging / f"net-{number}")
-                for number, exhibit in enumerate(exhibits, start=1)
-            ),
-            settings=asdict(settings),
-            versions=list_versions(),
-        )
-        write_gallery(manifest, staging)
-    return manifest
+        return write_page(run, draw(run), staging, settings.figure_format)
 
 
-def _read(
-    models: ZooModel | Sequence[ZooModel], settings: FilterSettings
-) -> tuple[FilterExhibit, ...]:
-    nets = (models,) if isinstance(models, ZooModel) else tuple(models)
-    if not nets:
+def measure(models: Sequence[ZooModel], settings: FilterSettings) -> FilterResults:
+    """Read and measure the filters of a layer of each net; see :func:`make_filter_gallery`."""
+    if not models:
         raise ModelError("no net is named; needed: at least one, for example zfnet")
     layers: tuple[str | None, ...] = settings.layers or (None,)
-    if len(layers) not in (1, len(nets)):
+    if len(layers) not in (1, len(models)):
         raise VizcnnError(
-            f"{len(layers)} layers for {len(nets)} net(s); needed: one for all, or one for each"
+            f"{len(layers)} layers for {len(models)} net(s); needed: one for all, or one for each"
         )
-    wanted = layers * len(nets) if len(layers) == 1 else layers
-    names = _name_apart(nets, wanted)
-    return tuple(
-        FilterExhibit(net, layer, name, settings)
-        for net, layer, name in zip(nets, wanted, names, strict=True)
+    wanted = layers * len(models) if len(layers) == 1 else layers
+    names = _name_apart(models, wanted)
+    return FilterResults(
+        scaling=SCALING_WORDS[settings.scaling],
+        notes=_list_notes(settings),
+        nets=tuple(
+            measure_net(model, layer, name, settings, f"net-{number}/")
+            for number, (model, layer, name) in enumerate(
+                zip(models, wanted, names, strict=True), start=1
+            )
+        ),
     )
+
+
+def measure_net(
+    model: ZooModel, layer: str | None, name: str, settings: FilterSettings, home: str = ""
+) -> NetFilters:
+    """Read and measure a layer's filters.
+
+    Args:
+        model: The net.
+        layer: Name of the layer; None for the first convolution.
+        name: Name for headings and legends.
+        settings: What to show and how.
+        home: What the names of the images begin with.
+
+    Raises:
+        ModelError: If the net does not begin with a convolution of colours or grey.
+        LayerError: If a layer or unit does not exist, no single convolution makes the layer, or
+            it has not the asked part.
+    """
+    read = read_filters(model, layer)
+    coloured = read.is_first and not read.is_grey
+    if settings.part != "all" and not coloured:
+        raise LayerError(
+            f"{read.name} of {model.name} has no {settings.part} part; "
+            "needed: filters on three colours (--part all shows any)"
+        )
+    numbers = number_filters(read.weight, read.groups, coloured)
+    indices, shown = _choose(read, numbers, model, settings)
+    channels, height, width = read.stored.shape[1:]
+    return NetFilters(
+        layer=read.name,
+        path=read.path,
+        first=read.is_first,
+        kernel=(height, width),
+        channels=channels,
+        groups=read.groups,
+        stride=read.stride,
+        unit="cycles/px" if read.is_first else "cycles/map px",
+        summary=summarise_filters(numbers),
+        shown=shown,
+        filters=tuple(
+            FilterTile(
+                **asdict(numbers[index]),
+                index=index,
+                image=f"{home}filter-{index:04d}.png",
+                width_px=pixels.shape[1],
+                height_px=pixels.shape[0],
+                pixels=pixels,
+            )
+            for index, pixels in zip(
+                indices, _render(read, indices, settings.scaling, settings.part), strict=True
+            )
+        ),
+        clipped=None if settings.clip is None else int(read.clip(settings.clip)[1].sum()),
+        model=model,
+        name=name,
+        settings=settings,
+        read=read,
+        numbers=numbers,
+    )
+
+
+def _choose(
+    layer: FilterLayer, numbers: Sequence[FilterNumbers], model: ZooModel, settings: FilterSettings
+) -> tuple[list[int], str]:
+    """Choose which filters are shown, in order, and say which they are."""
+    count, ordered = len(numbers), sort_filters(numbers, settings.order)
+    if settings.units is not None:
+        for unit in settings.units:
+            if not 0 <= unit < count:
+                raise LayerError(
+                    f"filter {unit} does not exist: {layer.name} of {model.name} has "
+                    f"filters 0..{count - 1}"
+                )
+        chosen = [index for index in ordered if index in settings.units]
+        return chosen, f"{len(chosen)} of {count} filters, as asked for"
+    if layer.is_first or count <= MOST_BLOCKS:
+        return ordered, f"all {count} filters"
+    strongest = sort_filters(numbers, "energy")[:MOST_BLOCKS]
+    chosen = [index for index in ordered if index in strongest]
+    return chosen, f"the {MOST_BLOCKS} of {count} filters with the largest energy"
+
+
+def _render(
+    layer: FilterLayer, indices: Sequence[int], scaling: FilterScaling, part: Part
+) -> list[Array]:
+    """Turn some filters of a layer into images."""
+    weight = layer.weight
+    if layer.is_grey:  # what it answers to grey pixels: the colours' weights sum to it
+        weight = weight.sum(dim=1, keepdim=True)
+    scaled = scale_filters(take_part(weight, part), scaling)[list(indices)]
+    return show_colours(scaled, layer.is_grey) if layer.is_first else show_channels(scaled)
+
+
+MOST_NAMED = 4
+"""Nets that a heading names; more are counted."""
 
 
 def _name_apart(nets: Sequence[ZooModel], layers: Sequence[str | None]) -> list[str]:
@@ -375,11 +376,11 @@ def _name_apart(nets: Sequence[ZooModel], layers: Sequence[str | None]) -> list[
     return numbers
 
 
-def name_run(exhibits: Sequence[FilterExhibit]) -> str:
+def name_run(nets: Sequence[NetFilters]) -> str:
     """Give the heading of a run: its nets and layers."""
-    nets = list(dict.fromkeys(exhibit.model.title for exhibit in exhibits))
-    layers = list(dict.fromkeys(exhibit.layer.name for exhibit in exhibits))
-    who = join_words(nets) if len(nets) <= MOST_NAMED else f"{len(nets)} nets"
+    titles = list(dict.fromkeys(net.model.title for net in nets))
+    who = join_words(titles) if len(titles) <= MOST_NAMED else f"{len(titles)} nets"
+    layers = dict.fromkeys(net.layer for net in nets)
     return f"{who}: filters of {join_words(layers)}"
 
 
@@ -394,101 +395,91 @@ def join_words(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _list_notes(settings: FilterSettings) -> Iterable[str]:
-    yield from filter(None, (PART_WORDS[settings.part], ORDER_WORDS[settings.order]))
+def _list_notes(settings: FilterSettings) -> tuple[str, ...]:
+    return tuple(filter(None, (PART_WORDS[settings.part], ORDER_WORDS[settings.order])))
 
 
-def _draw_figures(
-    exhibits: Sequence[FilterExhibit], settings: FilterSettings, staging: Path
-) -> Iterable[PageFigure]:
-    title = name_run(exhibits)
-    save = _Saver(staging, settings.figure_format)
-    yield save(
-        draw_grid(exhibits, settings, title),
+ZF_FOUND = (
+    "Zeiler & Fergus (section 4.1) found in AlexNet’s first layer “a mix of extremely high and low "
+    "frequency information, with little coverage of the mid frequencies”"
+)
+
+
+def draw(run: Manifest[FilterResults]) -> Iterator[Drawing | OutputFile]:
+    """Draw the grid, what clipping changes where it was asked for, the chart, and each filter."""
+    nets = run.results.nets
+    settings = nets[0].settings
+    yield Drawing(
         "filters",
-        "Side by side" if len(exhibits) > 1 else "The filters",
-        f"Grid of filters. {title}",
+        "Side by side" if len(nets) > 1 else "The filters",
+        f"Grid of filters. {run.title}",
+        draw_grid(nets, settings, run.title),
     )
     if settings.clip is not None:
-        yield save(
-            _draw_clipping(exhibits, settings.clip),
+        yield Drawing(
             "clipping",
             "Feature scale clipping",
             "The filters without and with feature scale clipping, side by side",
+            _draw_clipping(nets, settings.clip),
             "As Figure 6 (a) and (c) of Zeiler & Fergus, whose (c) was trained with clipping: here "
             "the same weights are clipped once. RMS of the weights as the net holds them.",
         )
-    yield save(
-        draw_measures(exhibits, title),
+    yield Drawing(
         "numbers",
         "In numbers",
         "Mean shares of low, mid and high frequency, and every filter by orientation and frequency",
+        draw_measures(nets, run.title),
     )
+    for net in nets:
+        yield from (OutputFile(tile.image, tile.pixels) for tile in net.filters)
 
 
-class _Saver:
-    def __init__(self, staging: Path, kind: str) -> None:
-        self.staging, self.kind = staging, kind
-
-    def __call__(
-        self, figure: Figure, name: str, title: str, text: str, note: str = ""
-    ) -> PageFigure:
-        file = f"{name}.{self.kind}"
-        save_figure(figure, self.staging / file)
-        return PageFigure(title=title, file=file, text=text, note=note)
-
-
-def draw_grid(exhibits: Sequence[FilterExhibit], settings: FilterSettings, title: str) -> Figure:
+def draw_grid(nets: Sequence[NetFilters], settings: FilterSettings, title: str) -> Figure:
     """Draw the filters of nets side by side, with the scaling and the weights in the caption."""
-    several = len(exhibits) > 1
+    several, first = len(nets) > 1, nets[0]
     words = [SCALING_WORDS[settings.scaling], *_list_notes(settings)]
-    first = exhibits[0]
     if not several:
         words = [first.model.provenance.describe(), first.size, *words]
-    if any(not exhibit.layer.is_first for exhibit in exhibits):
+    if any(not net.first for net in nets):
         words.append(
             "each block: one filter's kernels, one per input channel (of its group), in rows; "
             "of 1 × 1 one cell each"
         )
-    if any(len(exhibit.indices) < exhibit.summary.filters for exhibit in exhibits):
-        words.append(", ".join(dict.fromkeys(exhibit.shown for exhibit in exhibits)))
-    panels = [exhibit.make_panel(several) for exhibit in exhibits]
-    if any(
-        exhibit.has_dead and panel.labels for exhibit, panel in zip(exhibits, panels, strict=True)
-    ):
+    if any(len(net.filters) < net.summary.filters for net in nets):
+        words.append(", ".join(dict.fromkeys(net.shown for net in nets)))
+    panels = [net.make_panel(several) for net in nets]
+    if any(DEAD in label for panel in panels for label in panel.labels):
         words.append(f"{DEAD} dead")
     return draw_filters(panels, title, " · ".join(words))
 
 
-def _draw_clipping(exhibits: Sequence[FilterExhibit], radius: float) -> Figure:
-    panels = [panel for exhibit in exhibits for panel in exhibit.make_clipped_panels(radius)]
-    nets = dict.fromkeys(
-        f"{exhibit.model.title}: {exhibit.model.provenance.describe()}" for exhibit in exhibits
-    )
-    caption = " · ".join(
-        [
-            *nets,
-            f"clipping: filters above an RMS of {radius:g} are scaled back to it (Zeiler & Fergus "
-            "2013, arXiv 1311.2901, section 3.1); here once, after training",
-            f"{SCALING_WORDS['zf']}, each panel by itself",
-        ]
-    )
-    return draw_filters(panels, "Feature scale clipping", caption, in_row=2)
-
-
-def draw_measures(exhibits: Sequence[FilterExhibit], title: str) -> Figure:
-    """Draw the measures of nets' filters, with their definitions in the caption."""
-    units = list(dict.fromkeys(exhibit.unit for exhibit in exhibits))
-    nets = dict.fromkeys(
-        f"{exhibit.model.title}: {exhibit.model.provenance.describe()}" for exhibit in exhibits
-    )
+def _draw_clipping(nets: Sequence[NetFilters], radius: float) -> Figure:
+    panels = [panel for net in nets for panel in net.make_clipped_panels(radius)]
     words = [
-        *nets,
+        *_list_weights(nets),
+        f"clipping: filters above an RMS of {radius:g} are scaled back to it (Zeiler & Fergus "
+        "2013, arXiv 1311.2901, section 3.1); here once, after training",
+        f"{SCALING_WORDS['zf']}, each panel by itself",
+    ]
+    return draw_filters(panels, "Feature scale clipping", " · ".join(words), in_row=2)
+
+
+def draw_measures(nets: Sequence[NetFilters], title: str) -> Figure:
+    """Draw the measures of nets' filters, with their definitions in the caption."""
+    words = [
+        *_list_weights(nets),
         "energy: squared magnitude of the Fourier transform, summed over channels; peak: where it "
         "is largest (0: low-pass); none: as much energy in all directions; width: between the "
         "points of half amplitude; peak and width are medians; the borders of the bands are ours",
     ]
-    if all(exhibit.layer.is_first for exhibit in exhibits):
+    if all(net.first for net in nets):
         words.append(ZF_FOUND)
-    charted = [exhibit.chart() for exhibit in exhibits]
-    return draw_numbers(charted, " or ".join(units), f"{title} in numbers", " · ".join(words))
+    units = " or ".join(dict.fromkeys(net.unit for net in nets))
+    charted = [ChartedNet(net.name, net.numbers) for net in nets]
+    return draw_numbers(charted, units, f"{title} in numbers", " · ".join(words))
+
+
+def _list_weights(nets: Sequence[NetFilters]) -> list[str]:
+    return list(
+        dict.fromkeys(f"{net.model.title}: {net.model.provenance.describe()}" for net in nets)
+    )

@@ -1,27 +1,155 @@
-"""What every page says: its weights and the versions of the libraries."""
+"""What all pages share: a run described for its manifest, its figures saved, its HTML written."""
 
 import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from vizcnn.gallery.records import Weights
+from vizcnn.basics.output import FigureFormat
+from vizcnn.basics.version import __version__
+from vizcnn.drawing.saving import save_arrays, save_figure, save_image
+from vizcnn.drawing.tiles import to_bytes
+from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
+from vizcnn.gallery.site import write_gallery
+from vizcnn.photos.images import photo_sha256
+from vizcnn.photos.pixels import Array
+from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.zoo.model import ZooModel
 
+R = TypeVar("R", bound=Results)
 
-def describe_weights(model: ZooModel) -> Weights:
-    """Bring a net's provenance into the manifest's form."""
-    origin = model.provenance
-    return Weights(
-        describe=origin.describe(),
-        source=origin.source,
-        data=origin.data,
-        licence=origin.licence,
-        top1=origin.top1,
-        top5=origin.top5,
-        note=origin.note,
-        sha256=origin.sha256,
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a page.
+
+    Attributes:
+        name: Name of its file, without the ending.
+        title: Heading on the page.
+        text: What is to be seen, for those who cannot see it.
+        figure: The figure.
+        note: What a reader should know.
+    """
+
+    name: str
+    title: str
+    text: str
+    figure: Figure
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that the results name.
+
+    Attributes:
+        name: Its name in the folder.
+        contents: A figure; an image (h, w, 3), 0..1; or named arrays of numbers.
+    """
+
+    name: str
+    contents: Figure | Array | Mapping[str, NDArray[Any]]
+
+
+def save_files(files: Iterable[OutputFile], folder: Path) -> None:
+    """Save files, one after the other; each is made, saved and forgotten."""
+    for file in files:
+        if isinstance(file.contents, Figure):
+            save_figure(file.contents, folder / file.name)
+        elif isinstance(file.contents, Mapping):
+            save_arrays(file.contents, folder / file.name)
+        else:
+            save_image(to_bytes(file.contents), folder / file.name)
+
+
+def describe_run(
+    results: R,
+    title: str,
+    models: Sequence[ZooModel],
+    settings: Any,
+    command: str,
+    photos: Sequence[Photo] = (),
+    failures: Sequence[Failure] = (),
+) -> Manifest[R]:
+    """Describe a run: everything that a manifest says but for the figures.
+
+    Args:
+        results: What was found.
+        title: Heading.
+        models: The nets, in the order asked for.
+        settings: Every setting, as a dataclass or by name.
+        command: The command that repeats the run.
+        photos: The photos that were looked at.
+        failures: What could not be used.
+    """
+    return Manifest(
+        kind=results.kind,
+        vizcnn=__version__,
+        command=command,
+        title=title,
+        settings=settings if isinstance(settings, dict) else asdict(settings),
+        versions=list_versions(),
+        nets=tuple(describe_net(model) for model in models),
+        photos=tuple(photos),
+        failures=tuple(failures),
+        results=results,
+    )
+
+
+def write_page(
+    run: Manifest[R],
+    drawings: Iterable[Drawing | OutputFile],
+    folder: Path,
+    kind: FigureFormat = "png",
+) -> Manifest[R]:
+    """Save figures, one after the other, and write the pages and ``manifest.json``.
+
+    Args:
+        run: The run, without figures.
+        drawings: Figures in the page's order, and further files; each is made, saved and forgotten.
+        folder: Where they go.
+        kind: Format of the figures.
+
+    Returns:
+        The run, as in manifest.json.
+    """
+    figures = []
+    for drawing in drawings:
+        if isinstance(drawing, Drawing):
+            name = f"{drawing.name}.{kind}"
+            shown = PageFigure(title=drawing.title, file=name, text=drawing.text, note=drawing.note)
+            figures.append(shown)
+            drawing = OutputFile(name, drawing.figure)
+        save_files([drawing], folder)
+    manifest = replace(run, figures=tuple(figures))
+    write_gallery(manifest, folder)
+    return manifest
+
+
+def describe_photo(path: Path, image: str | None = None) -> Photo:
+    """Describe a photo file."""
+    return Photo(
+        name=name_photo(path), source=name_source(path), sha256=photo_sha256(path), image=image
+    )
+
+
+def describe_net(model: ZooModel) -> Net:
+    """Describe a net."""
+    return Net(
+        model=model.name,
+        title=model.title,
+        input_size=(model.input_size, model.input_size),
+        classes=len(model.classes),
+        options=dict(model.options),
+        # where the file lies is of this machine
+        weights=replace(model.provenance, location=""),
     )
 
 

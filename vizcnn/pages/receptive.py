@@ -1,24 +1,20 @@
-"""Which layers and units to show, what is written beside them, and what the manifest says."""
+"""``vizcnn receptive``: receptive fields measured, drawn as boxes on a photo, and in a table."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from vizcnn.basics.codec import unwritten
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
-from vizcnn.basics.version import __version__
 from vizcnn.drawing.receptive_fields import MOST_BOXES, FieldBox, choose_view, draw_fields
-from vizcnn.drawing.saving import save_figure
-from vizcnn.gallery.receptive_manifest import DrawnUnit, ReceptiveLayer, ReceptiveManifest
-from vizcnn.gallery.records import Net, PageFigure
-from vizcnn.gallery.site import write_gallery
-from vizcnn.pages.page import describe_weights, list_versions
-from vizcnn.photos.images import photo_sha256
-from vizcnn.photos.pixels import Array
-from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.gallery.manifest import Manifest, Results
+from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
+from vizcnn.photos.pixels import Array, Box
 from vizcnn.receptive.fields import ReceptiveField, find_box, find_centre, measure_fields
 from vizcnn.recording.layers import find_layer, list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
@@ -44,78 +40,91 @@ class ReceptiveSettings:
     figure_format: FigureFormat = "png"
 
 
-@dataclass(frozen=True)
-class ReceptiveExhibit:
-    """A net's receptive fields and the units that stand for its layers.
+@dataclass(frozen=True, kw_only=True)
+class DrawnUnit:
+    """A unit whose receptive field is drawn on the photo.
 
     Attributes:
-        fields: Of all layers, by size.
-        drawn: Those of the layers that are drawn, by size; at most one for each colour.
-        place: Row and column in the image around which units are drawn.
-        where: The same in words.
+        position: Row and column in the feature map; None in a layer without places.
+        box: Its receptive field in pixels of the input, uncut: top, left, bottom, right, the last
+            two exclusive; negative where it lies in the padding.
+        seen: The part of it that lies in the image and is really read.
     """
 
-    fields: tuple[ReceptiveField, ...]
-    drawn: tuple[ReceptiveField, ...]
-    place: tuple[float, float]
-    where: str
-
-    def find_unit(self, field: ReceptiveField) -> Unit:
-        """Find the unit of a layer whose receptive field is nearest to the place."""
-        rows, columns = (
-            [abs(find_centre(span) - wanted) for span in spans]
-            for spans, wanted in zip((field.rows, field.columns), self.place, strict=True)
-        )
-        return rows.index(min(rows)), columns.index(min(columns))
-
-    def list_boxes(self, corner: bool) -> list[FieldBox]:
-        """List the boxes of a figure: units around the place, or those in the upper left corner."""
-        return [
-            FieldBox(
-                find_box(field, *(unit := (0, 0) if corner else self.find_unit(field)), clip=False),
-                field.layer,
-                (
-                    f"{_show_field(field)}, {describe_stride(field)}",
-                    _describe_corner(field) if corner else _describe_share(field, unit),
-                ),
-            )
-            for field in self.drawn
-        ]
-
-    def describe_layers(self) -> tuple[ReceptiveLayer, ...]:
-        """Bring the layers into the manifest's form."""
-        return tuple(self._describe_layer(field) for field in self.fields)
-
-    def _describe_layer(self, field: ReceptiveField) -> ReceptiveLayer:
-        drawn = field in self.drawn
-        return ReceptiveLayer(
-            name=field.layer,
-            path=field.path,
-            maps=field.maps,
-            map_size=field.map_size,
-            size=field.size,
-            stride=field.stride,
-            offset=field.offset,
-            centre=field.centre,
-            share=field.share,
-            sees_all=field.sees_all,
-            exact=field.exact,
-            middle=_describe_unit(field, self.find_unit(field)) if drawn else None,
-            corner=_describe_unit(field, (0, 0)) if drawn else None,
-        )
+    position: Unit | None
+    box: Box
+    seen: Box
 
 
-def make_exhibit(model: ZooModel, settings: ReceptiveSettings) -> ReceptiveExhibit:
+@dataclass(frozen=True, kw_only=True)
+class DrawnLayer:
+    """A layer that is drawn.
+
+    Attributes:
+        name: Name of the layer.
+        middle: The unit drawn nearest to the chosen place.
+        corner: The unit (0, 0).
+        field: The layer's receptive field.
+    """
+
+    name: str
+    middle: DrawnUnit
+    corner: DrawnUnit
+    field: ReceptiveField = unwritten()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceptiveResults(Results):
+    """What the units of a net's layers see.
+
+    Attributes:
+        place: Which units are drawn, in words.
+        layers: The layers, by the size of their receptive fields.
+        drawn: Those that are drawn, by size; at most one for each colour.
+        photo: The photo as the net sees it, (S, S, 3), 0..1.
+    """
+
+    kind: ClassVar[str] = "receptive"
+    place: str
+    layers: tuple[ReceptiveField, ...]
+    drawn: tuple[DrawnLayer, ...]
+    photo: Array = unwritten()
+
+
+def measure(model: ZooModel, photo: Path, settings: ReceptiveSettings) -> ReceptiveResults:
     """Measure the layers and choose the units.
 
     Raises:
         LayerError: If a layer or the position does not exist.
+        ImageError: If the photo cannot be read.
     """
     fields = measure_fields(model, _list_layers(model, settings.layers))
-    ordered = tuple(sorted(fields, key=lambda field: field.size))
-    drawn = _choose_drawn(model, ordered, settings.layers)
+    layers = tuple(sorted(fields, key=lambda field: field.size))
+    drawn = _choose_drawn(model, layers, settings.layers)
     place, where = _choose_place(drawn, settings.position)
-    return ReceptiveExhibit(ordered, drawn, place, where)
+    return ReceptiveResults(
+        place=where,
+        layers=layers,
+        drawn=tuple(
+            DrawnLayer(
+                name=field.name,
+                middle=_describe_unit(field, _find_unit(field, place)),
+                corner=_describe_unit(field, (0, 0)),
+                field=field,
+            )
+            for field in drawn
+        ),
+        photo=show_photo(model, photo),
+    )
+
+
+def _find_unit(field: ReceptiveField, place: tuple[float, float]) -> Unit:
+    """Find the unit of a layer whose receptive field is nearest to a place in the image."""
+    rows, columns = (
+        [abs(find_centre(span) - wanted) for span in spans]
+        for spans, wanted in zip((field.rows, field.columns), place, strict=True)
+    )
+    return rows.index(min(rows)), columns.index(min(columns))
 
 
 def parse_unit(text: str) -> Unit | None:
@@ -153,7 +162,7 @@ def _choose_drawn(
     model: ZooModel, fields: tuple[ReceptiveField, ...], wanted: Sequence[str]
 ) -> tuple[ReceptiveField, ...]:
     stages = () if wanted else select_layers(model, [list_stages(model)])
-    chosen = [field for field in fields if not stages or field.layer in stages]
+    chosen = [field for field in fields if not stages or field.name in stages]
     picks = np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_BOXES)).round().astype(int)
     return tuple(chosen[pick] for pick in picks)
 
@@ -170,7 +179,7 @@ def _choose_place(
     deepest, (row, column) = maps[-1], position
     find_box(deepest, row, column)  # complains if the map has no such place
     place = find_centre(deepest.rows[row]), find_centre(deepest.columns[column])
-    return place, f"unit ({row}, {column}) of {deepest.layer} and those nearest to it"
+    return place, f"unit ({row}, {column}) of {deepest.name} and those nearest to it"
 
 
 def _describe_unit(field: ReceptiveField, unit: Unit) -> DrawnUnit:
@@ -181,27 +190,33 @@ def _describe_unit(field: ReceptiveField, unit: Unit) -> DrawnUnit:
     )
 
 
-def _describe_share(field: ReceptiveField, unit: Unit) -> str:
-    share = _area(find_box(field, *unit)) / (field.input_size[0] * field.input_size[1])
+def list_boxes(results: ReceptiveResults, corner: bool) -> list[FieldBox]:
+    """List the boxes of a figure: units around the place, or those in the upper left corner."""
+    boxes = []
+    for layer in results.drawn:
+        unit, field = layer.corner if corner else layer.middle, layer.field
+        size = ("" if field.exact else "at most ") + f"{show_size(field.size)} px"
+        note = _describe_corner(unit, field) if corner else _describe_share(unit, field)
+        boxes.append(FieldBox(unit.box, layer.name, (f"{size}, {describe_stride(field)}", note)))
+    return boxes
+
+
+def _describe_share(unit: DrawnUnit, field: ReceptiveField) -> str:
+    share = _area(unit.seen) / math.prod(field.input_size)
     seen = "the whole image" if share == 1 else f"{_show_share(share)} of the image"
-    return f"unit {unit}: {seen}" if field.map_size else seen
+    return f"unit {unit.position}: {seen}" if unit.position else seen
 
 
-def _describe_corner(field: ReceptiveField) -> str:
-    outside = 1 - _area(_cut(field)) / _area(find_box(field, 0, 0, clip=False))
+def _describe_corner(unit: DrawnUnit, field: ReceptiveField) -> str:
+    (top, left, bottom, right), (height, width) = unit.box, field.input_size
+    cut = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    outside = 1 - _area(cut) / _area(unit.box)
     if not outside:
         return "lies inside the image"
     return f"starts at {show_pair(field.offset)}, {_show_share(outside)} is outside"
 
 
-def _cut(field: ReceptiveField) -> tuple[int, int, int, int]:
-    """Cut the corner unit's field at the image's edges."""
-    top, left, bottom, right = find_box(field, 0, 0, clip=False)
-    height, width = field.input_size
-    return max(top, 0), max(left, 0), min(bottom, height), min(right, width)
-
-
-def _area(box: tuple[int, int, int, int]) -> int:
+def _area(box: Box) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
@@ -209,10 +224,6 @@ def _show_share(share: float) -> str:
     if 0 < share < 0.001:
         return "< 0.1%"
     return f"{share:.0%}" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
-
-
-def _show_field(field: ReceptiveField) -> str:
-    return ("" if field.exact else "at most ") + f"{show_size(field.size)} px"
 
 
 def describe_stride(field: ReceptiveField) -> str:
@@ -263,7 +274,7 @@ def make_receptive_gallery(
     folder: Path,
     settings: ReceptiveSettings | None = None,
     command: str = "",
-) -> ReceptiveManifest:
+) -> Manifest[ReceptiveResults]:
     """Measure receptive fields, draw them and write pictures, index.html and manifest.json.
 
     Args:
@@ -281,50 +292,39 @@ def make_receptive_gallery(
         ImageError: If the photo cannot be read.
     """
     settings = settings or ReceptiveSettings()
-    exhibit = make_exhibit(model, settings)
-    seen = show_photo(model, photo)
-    title = f"{model.title}: receptive fields"
-    caption = f"{model.title} at {model.input_size} px, photo: {name_photo(photo)}"
     with write_folder(folder) as staging:
-        manifest = ReceptiveManifest(
-            vizcnn=__version__,
-            command=command,
-            title=title,
-            net=Net(model=model.name, title=model.title, weights=describe_weights(model)),
-            input_size=(model.input_size, model.input_size),
-            photo=name_source(photo),
-            sha256=photo_sha256(photo),
-            place=exhibit.where,
-            figures=tuple(
-                _draw_figures(exhibit, seen, caption, title, staging, settings.figure_format)
-            ),
-            layers=exhibit.describe_layers(),
-            settings={**asdict(settings), "input_size": model.input_size, "net": model.options},
-            versions=list_versions(),
+        run = describe_run(
+            measure(model, photo, settings),
+            f"{model.title}: receptive fields",
+            [model],
+            settings,
+            command,
+            [describe_photo(photo)],
         )
-        write_gallery(manifest, staging)
-    return manifest
+        return write_page(run, draw(run), staging, settings.figure_format)
 
 
-def _draw_figures(
-    exhibit: ReceptiveExhibit, photo: Array, caption: str, title: str, folder: Path, kind: str
-) -> Iterable[PageFigure]:
-    around, corner = exhibit.list_boxes(corner=False), exhibit.list_boxes(corner=True)
-    names = ", ".join(box.name for box in around)
-    yield _save(
-        draw_fields(photo, around, title, _write_caption(exhibit.where, caption, around, photo)),
-        folder / f"fields.{kind}",
+def draw(run: Manifest[ReceptiveResults]) -> Iterator[Drawing]:
+    """Draw the receptive fields on the photo: around the chosen place, and at the corner."""
+    results, (net,), (photo,) = run.results, run.nets, run.photos
+    caption = f"{net.title} at {net.input_size[0]} px, photo: {photo.name}"
+    around, corner = list_boxes(results, corner=False), list_boxes(results, corner=True)
+    names = ", ".join(layer.name for layer in results.drawn)
+    words = _write_caption(results.place, caption, around, results.photo)
+    yield Drawing(
+        "fields",
         "On the photo",
         f"Nested boxes on the photo: {names}",
-        f"What {exhibit.where} can see, layer by layer.",
+        draw_fields(results.photo, around, run.title, words),
+        f"What {results.place} can see, layer by layer.",
     )
-    words = _write_caption("unit (0, 0) of each layer", caption, corner, photo)
+    words = _write_caption("unit (0, 0) of each layer", caption, corner, results.photo)
     padded = any(min(box.box) < 0 for box in corner)
-    yield _save(
-        draw_fields(photo, corner, f"{title} at the corner", words, led_from="bottom"),
-        folder / f"corner.{kind}",
+    yield Drawing(
+        "corner",
         "At the corner",
         f"Boxes of the units in the upper left corner: {names}",
+        draw_fields(results.photo, corner, f"{run.title} at the corner", words, led_from="bottom"),
         "What the first unit of each layer can see: "
         + ("a part of it is padding." if padded else "no padding here."),
     )
@@ -338,8 +338,3 @@ def _write_caption(units: str, caption: str, boxes: Sequence[FieldBox], photo: A
     if any(box.box[2] > view.right and box.box[0] < view.top for box in boxes):
         words.append("boxes that are not drawn lie beyond the picture")
     return " · ".join([*words, SOURCE])
-
-
-def _save(figure: Figure, path: Path, title: str, text: str, note: str) -> PageFigure:
-    save_figure(figure, path)
-    return PageFigure(title=title, file=path.name, text=text, note=note)

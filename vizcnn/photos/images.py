@@ -1,19 +1,27 @@
-"""Photos as users have them: found, read safely, brought to a net's size."""
+"""Photos as users have them: read safely, brought to a net's size."""
 
 import stat
 import threading
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vizcnn.basics.errors import ImageError
+from vizcnn.basics.errors import ImageError, PhotoWarning
 from vizcnn.basics.files import hash_file
+from vizcnn.photos.folders import survey_folder
+from vizcnn.photos.formats import (
+    PHOTO_FORMATS,
+    PHOTO_SUFFIXES,
+    SIGNATURE,
+    join_or,
+    recognise_photo,
+)
+from vizcnn.photos.grey import scale_to_8_bits
 
 
 def check_images(images: Tensor, colours: bool, dimensions: Collection[int] = (4,)) -> None:
@@ -52,25 +60,6 @@ def check_images(images: Tensor, colours: bool, dimensions: Collection[int] = (4
 LARGEST_PHOTO = 120_000_000
 """Pixels in the largest photo that is decoded: a file of a few kB can claim billions."""
 
-PHOTO_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-        "PNG": (".png",),
-        "WebP": (".webp",),
-        "GIF": (".gif",),
-        "BMP": (".bmp",),
-        "TIFF": (".tif", ".tiff"),
-        "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-        "JPEG2000": (".jp2", ".j2k"),
-        "AVIF": (".avif",),
-    }
-)
-"""What is read as a photo, by Pillow's names, and how such files end: nothing else is opened,
-whatever its bytes say. Pillow knows formats that start other programs (Ghostscript for EPS)."""
-
-PHOTO_SUFFIXES = tuple(suffix for suffixes in PHOTO_FORMATS.values() for suffix in suffixes)
-"""File names that count as photos when a folder is given."""
-
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -83,18 +72,20 @@ _UPRIGHT = {
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
 
-def read_photo(path: Path, largest: int = LARGEST_PHOTO) -> Image.Image:
-    """Read a photo in one of :data:`PHOTO_FORMATS` as upright 8-bit RGB.
+def read_photo(photo: Path | str | Image.Image, largest: int = LARGEST_PHOTO) -> Image.Image:
+    """Read a photo in one of :data:`~vizcnn.photos.formats.PHOTO_FORMATS` as upright 8-bit RGB.
 
-    EXIF rotation is applied, transparency is laid over white, 16-bit values are scaled to 8 bits,
-    palettes, greyscale and CMYK are converted, and of an animation the first frame is taken.
+    EXIF rotation is applied, transparency is laid over white, palettes, greyscale and CMYK are
+    converted, and of an animation the first frame is taken. Grey values of 16 or 32 bits and
+    floating-point ones are scaled to 8 bits (:func:`~vizcnn.photos.grey.find_range`); where the
+    values do not fill their type, a :class:`PhotoWarning` says what was taken as black and white.
 
     Args:
-        path: An image file.
+        photo: An image file, or a PIL image of any mode: it becomes what its file becomes.
         largest: Pixels above which it is refused before it is decoded.
 
     Returns:
-        A PIL image of mode RGB.
+        A new PIL image of mode RGB, which no longer says that it is turned or transparent.
 
     Raises:
         ImageError: If the file is missing, is a folder, is empty, is not an image, is cut off, or
@@ -105,16 +96,70 @@ def read_photo(path: Path, largest: int = LARGEST_PHOTO) -> Image.Image:
         Traceback (most recent call last):
         vizcnn.basics.errors.ImageError: no file 'missing.jpg': check the path
     """
-    name = repr(str(path))
+    image, word = decode_photo(photo, largest)
+    if word:
+        warnings.warn(word, PhotoWarning, stacklevel=2)
+    return image
+
+
+class PhotoReader:
+    """Reads the photos of a set as :func:`read_photo` does, but warns of the first only.
+
+    Thousands of photos of one camera would otherwise give thousands of equal warnings.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def read(self, path: Path) -> Image.Image:
+        """Read a photo.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        image, word = decode_photo(path)
+        if word and not self._told:
+            self._told = True
+            warnings.warn(f"{word}; others of the set likewise, untold", PhotoWarning, stacklevel=2)
+        return image
+
+
+def decode_photo(
+    photo: Path | str | Image.Image, largest: int = LARGEST_PHOTO
+) -> tuple[Image.Image, str]:
+    """Do what :func:`read_photo` does, and give its warning instead of raising it.
+
+    Returns:
+        The photo, and what was taken as black and white, empty if nothing had to be guessed.
+
+    Raises:
+        ImageError: As there.
+    """
+    if isinstance(photo, Image.Image):
+        name = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
+    elif isinstance(photo, str | Path):
+        name = repr(str(photo))
+    else:
+        raise ImageError(
+            f"got {type(photo).__name__}; needed: the path of a photo, or a PIL image "
+            "(PIL.Image.fromarray makes one of an array)"
+        )
     try:
+        if isinstance(photo, Image.Image):
+            with _silence:
+                return _convert(photo, name, largest)
+        path = Path(photo)
         _require_file(path, name)
-        return _decode(path, name, largest)
+        with _silence, _open(path, name) as image:
+            return _convert(image, name, largest)
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(
-            f"{name} is not an image that can be read; needed: {_join_or(PHOTO_FORMATS)}"
+            f"{name} is not an image that can be read; needed: {join_or(PHOTO_FORMATS)}"
         ) from None
+    except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
+        raise ImageError(f"{name} has {_complain_of_size(largest)}") from None
     except Exception as error:  # a damaged file makes decoders raise anything
         raise ImageError(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
@@ -122,19 +167,25 @@ def read_photo(path: Path, largest: int = LARGEST_PHOTO) -> Image.Image:
         ) from error
 
 
+def _has_file(image: Image.Image) -> bool:
+    return bool(getattr(image, "filename", ""))
+
+
 def _require_file(path: Path, name: str) -> None:
     try:
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
-            raise ImageError(
-                f"{name} is a folder, not a photo; photos end in {_join_or(PHOTO_SUFFIXES)}"
-            )
+            held = survey_folder(path)
+            kind = ", not a photo" if held.photos else f" without photos, {held.explain_none()}"
+            raise ImageError(f"{name} is a folder{kind}; photos end in {join_or(PHOTO_SUFFIXES)}")
         if not stat.S_ISREG(facts.st_mode):  # a pipe would wait for ever, a device never ends
             raise ImageError(f"{name} is not a plain file: give a photo")
         if facts.st_size == 0:
             raise ImageError(f"{name} is empty (0 bytes): copy the photo again")
         path.open("rb").close()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise ImageError(f"{name} is a link that leads nowhere: check what it names") from None
         raise ImageError(f"no file {name}: check the path") from None
     except PermissionError:
         raise ImageError(f"{name} may not be read: check its permissions") from None
@@ -145,11 +196,6 @@ def _require_file(path: Path, name: str) -> None:
 def _one_line(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
-
-
-def _join_or(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}"
 
 
 class _PillowSilence:
@@ -181,53 +227,58 @@ class _PillowSilence:
 _silence = _PillowSilence()
 
 
-def _decode(path: Path, name: str, largest: int) -> Image.Image:
-    complaint = f"more than {largest // 1_000_000} million pixels: make it smaller first"
-    try:
-        with _silence, _open(path) as image:
-            if image.width * image.height > largest:
-                raise ImageError(f"{name} has {image.width} x {image.height} = {complaint}")
-            image.load()
-            return _to_rgb(_turn_upright(image))
-    except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
-        raise ImageError(f"{name} has {complaint}") from None
+def _convert(image: Image.Image, name: str, largest: int) -> tuple[Image.Image, str]:
+    if image.width * image.height > largest:
+        raise ImageError(
+            f"{name} has {image.width} x {image.height} = {_complain_of_size(largest)}"
+        )
+    image.load()
+    rgb, word = _to_rgb(image)
+    upright = _turn_upright(rgb, image)
+    upright.info.clear()  # what is said there (rotation, transparency) has been done
+    return upright, f"{name} {word}" if word else ""
 
 
-def _open(path: Path) -> Image.Image:
+def _complain_of_size(largest: int) -> str:
+    return f"more than {largest // 1_000_000} million pixels: make it smaller first"
+
+
+def _open(path: Path, name: str) -> Image.Image:
+    with path.open("rb") as file:
+        kind = recognise_photo(file.read(SIGNATURE))
+    if kind == "HEIF":
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise ImageError(
+                f"{name} is HEIF, as phones write it: pip install 'vizcnn[heif]'"
+            ) from None
+        opened: Image.Image = HeifImageFile(path)  # turns it upright itself
+        return opened
     try:
-        return Image.open(path, formats=list(PHOTO_FORMATS))
+        return Image.open(path, formats=[known for known in PHOTO_FORMATS if known != "HEIF"])
     except KeyError:  # an older Pillow lacks AVIF, the last of them: it is none of the others
         raise UnidentifiedImageError from None
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image, stored: Image.Image) -> Image.Image:
     # ImageOps.exif_transpose also writes the other EXIF tags anew, and fails on odd ones
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        orientation = stored.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF that cannot be parsed says nothing
         return image
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode.startswith(("I", "F")):
-        return _scale_to_8_bits(image)
+        return scale_to_8_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, coloured).convert("RGB")
-    return image.convert("RGB")
-
-
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-    # 16-bit values span 0..65535; 32-bit and float files do not say what white is
-    white = float(values.max())
-    if image.mode.startswith("I"):
-        white = max(white, 65535.0)
-    grey = np.clip(values / (white or 1.0) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+        return Image.alpha_composite(white, coloured).convert("RGB"), ""
+    return image.convert("RGB"), ""
 
 
 def centre_square(photo: Image.Image, size: int) -> Tensor:
@@ -247,54 +298,6 @@ def centre_square(photo: Image.Image, size: int) -> Tensor:
     if photo.size != (size, size):
         photo = ImageOps.fit(photo, (size, size), method=Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
-
-
-def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """List the photos that paths stand for.
-
-    A file stands for itself, whatever its name, and so does a path that does not exist or a
-    folder without photos: :func:`read_photo` says what is wrong with it, and the others of a batch
-    still go through. Nothing is listed twice.
-
-    Args:
-        paths: Files and folders.
-
-    Returns:
-        The files in the given order, each folder replaced by :func:`find_in_folder`.
-
-    Example:
-        >>> find_photos([Path("cat.jpg"), Path("cat.jpg")])
-        [PosixPath('cat.jpg')]
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        expanded = find_in_folder(path) if path.is_dir() else []
-        found.update(dict.fromkeys(expanded or [path]))
-    return list(found)
-
-
-def find_in_folder(folder: Path) -> list[Path]:
-    """List the photos in a folder and in the folders in it, sorted by path.
-
-    A file counts by its suffix (:data:`PHOTO_SUFFIXES`, in small or capital letters); hidden
-    files and folders do not count.
-
-    Args:
-        folder: An existing folder.
-
-    Raises:
-        ImageError: If the folder may not be read.
-    """
-    try:
-        files = [path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES]
-    except OSError as error:
-        reason = _one_line(error)
-        raise ImageError(f"the folder {str(folder)!r} cannot be read ({reason})") from None
-    return sorted(
-        path
-        for path in files
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
 
 
 def photo_sha256(path: Path) -> str:

@@ -152,6 +152,31 @@ def find_method(
     return replace(need_rule(method), **given) if given else method
 
 
+def describe_method(method: ProjectionMethod) -> str:
+    """Say what a figure by a method depends on: the paper, and every choice that was made.
+
+    Example:
+        >>> describe_method(METHODS["gradient"])
+        'Simonyan et al. 2013, arXiv 1312.6034; starts with one'
+        >>> describe_method(find_method("gradient", gates="hold"))
+        'Simonyan et al. 2013, arXiv 1312.6034; starts with one; gates held'
+    """
+    if not isinstance(method, Method):
+        return method.source
+    starts = {"one": "starts with one", "activation": "starts with the activation"}
+    words = [method.source, starts[method.seed or method.rule.seed]]
+    if method.passes_over_normalisation != method.rule.passes_over_normalisation:
+        passed = method.passes_over_normalisation
+        words.append(f"contrast normalisation {'passed over' if passed else 'by its gradient'}")
+    if method.gates == "hold":
+        words.append("gates held")
+    if method.rule.needs_rules and method.unruled == "rectify":
+        words.append("smooth activations by the rule's definition (our extension)")
+    elif method.rule.needs_rules and method.unruled == "gradient":
+        words.append("plain gradient where the rule is silent")
+    return "; ".join(words)
+
+
 def need_rule(method: ProjectionMethod) -> Method:
     """Make sure that a method has a rule.
 

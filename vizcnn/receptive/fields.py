@@ -1,5 +1,7 @@
 """Receptive fields of whole layers: size, stride and offset, and the box of any unit."""
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from vizcnn.basics.codec import unwritten
 from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.photos.pixels import Box
 from vizcnn.receptive.boxes import trace_back
@@ -40,60 +43,49 @@ class ReceptiveField:
     """What the units of a layer depend on; sizes are (vertical, horizontal), in input pixels.
 
     Attributes:
-        layer: The layer's name, as asked for.
+        name: The layer's name, as asked for.
         path: Module path.
         maps: Number of feature maps, or of units of a fully connected layer.
         map_size: Height and width of a feature map; None for a vector of units.
-        input_size: Height and width of the input.
         size: Of the middle unit's receptive field, uncut.
         stride: From a unit's field to its neighbour's; None where it is not the same everywhere,
             or there are no neighbours.
+        offset: Top and left of the uncut field of the unit (0, 0); negative in the padding.
+        centre: Row and column of the middle of that field; pixels have theirs at whole numbers.
+        share: Share 0..1 of the image that the middle unit sees.
+        sees_all: Whether every unit sees the whole image.
         exact: Whether all geometry below the layer is known; else fields may be too large, never
             too small.
+        input_size: Height and width of the input; this and what follows is not in manifests.
         rows: What the units of each row of the map depend on; of a vector, one for all.
         columns: The same of each column.
     """
 
-    layer: str
+    name: str
     path: str
     maps: int
     map_size: tuple[int, int] | None
-    input_size: tuple[int, int]
     size: tuple[int, int]
     stride: tuple[int, int] | None
+    offset: tuple[int, int]
+    centre: tuple[float, float]
+    share: float
+    sees_all: bool
     exact: bool
-    rows: tuple[Span, ...]
-    columns: tuple[Span, ...]
+    input_size: tuple[int, int] = unwritten((0, 0))
+    rows: tuple[Span, ...] = unwritten(())
+    columns: tuple[Span, ...] = unwritten(())
 
     @property
-    def offset(self) -> tuple[int, int]:
-        """Top and left of the uncut field of the unit (0, 0); negative in the padding."""
-        return self.rows[0].start, self.columns[0].start
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Row and column of the middle of that field; pixels have theirs at whole numbers."""
-        return find_centre(self.rows[0]), find_centre(self.columns[0])
+    def layer(self) -> str:
+        """The former name of :attr:`name`."""
+        warnings.warn("ReceptiveField.layer is now name", DeprecationWarning, stacklevel=2)
+        return self.name
 
     @property
     def middle(self) -> tuple[int, int]:
         """Row and column of the middle unit."""
         return len(self.rows) // 2, len(self.columns) // 2
-
-    @property
-    def share(self) -> float:
-        """Share 0..1 of the image that the middle unit sees."""
-        top, left, bottom, right = find_box(self, *self.middle)
-        return (bottom - top) * (right - left) / (self.input_size[0] * self.input_size[1])
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether every unit sees the whole image."""
-        return all(
-            (span.seen_start, span.seen_stop) == (0, size)
-            for spans, size in zip((self.rows, self.columns), self.input_size, strict=True)
-            for span in spans
-        )
 
 
 def find_centre(span: Span) -> float:
@@ -131,7 +123,7 @@ def find_box(field: ReceptiveField, row: int, column: int, clip: bool = True) ->
     """
     if not (0 <= row < len(field.rows) and 0 <= column < len(field.columns)):
         raise LayerError(
-            f"layer {field.layer!r} has no unit at ({row}, {column}); needed: row "
+            f"layer {field.name!r} has no unit at ({row}, {column}); needed: row "
             f"0..{len(field.rows) - 1}, column 0..{len(field.columns) - 1}"
         )
     down, across = field.rows[row], field.columns[column]
@@ -245,15 +237,26 @@ def _measure(recording: Recording, layer: str, path: str) -> ReceptiveField:
         columns = (_cover(spans[1]),) * width
         exact = False
     steps = _find_step(rows), _find_step(columns)
+    middle = rows[height // 2], columns[width // 2]
+    share = math.prod(span.seen_stop - span.seen_start for span in middle)
+    size = (input.shape[-2], input.shape[-1])
     return ReceptiveField(
-        layer=layer,
+        name=layer,
         path=path,
         maps=output.shape[1],
         map_size=(height, width) if output.ndim == 4 else None,
-        input_size=(input.shape[-2], input.shape[-1]),
-        size=(rows[height // 2].size, columns[width // 2].size),
+        size=(middle[0].size, middle[1].size),
         stride=None if steps[0] is None or steps[1] is None else (steps[0], steps[1]),
+        offset=(rows[0].start, columns[0].start),
+        centre=(find_centre(rows[0]), find_centre(columns[0])),
+        share=share / math.prod(size),
+        sees_all=all(
+            (span.seen_start, span.seen_stop) == (0, whole)
+            for along, whole in zip((rows, columns), size, strict=True)
+            for span in along
+        ),
         exact=exact,
+        input_size=size,
         rows=rows,
         columns=columns,
     )

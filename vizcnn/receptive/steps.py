@@ -373,6 +373,17 @@ def _read_factor(edge: Edge) -> Reading | None:
     return [*batch, (None, WHOLE), (len(edge.outputs) - 1, SAME)]
 
 
+def _read_gated_factor(edge: Edge) -> Reading | None:
+    """Read a factor of a product of matrices one of which is a gate; three make attention."""
+    maps = edge.node.factor
+    if maps < 0 or len(edge.inputs) != len(edge.outputs) or edge.inputs[:-2] != edge.outputs[:-2]:
+        return None
+    batch: Reading = [(dim, SAME) for dim in range(len(edge.inputs) - 2)]
+    if (edge.index == 0) == (maps == 0):
+        return [*batch, (len(batch), SAME), (None, WHOLE)]
+    return [*batch, (None, WHOLE), (len(edge.outputs) - 1, SAME)]
+
+
 MIXES: dict[str, Callable[[Edge], Reading | None]] = {
     **dict.fromkeys(BATCH_NORMALISATIONS, _read_normalised),
     **dict.fromkeys(
@@ -385,6 +396,7 @@ MIXES: dict[str, Callable[[Edge], Reading | None]] = {
     **dict.fromkeys("Normalise ChannelShuffle NativeChannelShuffle".split(), _read_channels),
     "Linear": _read_linear,
     **dict.fromkeys("Mm Addmm Bmm Baddbmm Mv Addmv".split(), _read_factor),
+    "GateMatrix": _read_gated_factor,
 }
 """By kind of node; None where the geometry is not known."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vizcnn.recording.activations import Activation, Function, shape_slope
+from vizcnn.recording.activation_functions import Activation, Function, shape_slope
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 
 
@@ -122,8 +122,16 @@ class Gate(torch.autograd.Function):
         return back[0], None, None, *([None] * len(gates) if held else back[1:])
 
 
-class Mix(Gate):
-    """A gate whose product mixes places: attention. Nothing is known of its geometry."""
+class GateMatrix(Gate):
+    """The same for a product of matrices, in which places are mixed.
+
+    Its node knows which factor the maps are: 0 or 1; -1 where there are more than two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, product: Function, way: Way, *gates: Tensor) -> Tensor:
+        ctx.factor = getattr(product, "factor", -1)
+        return Gate.forward(ctx, x, product, way, *gates)
 
 
 class Normalise(torch.autograd.Function):
@@ -181,11 +189,20 @@ def activate(activation: Activation, way: Way) -> Tensor:
 
 
 def multiply_gated(
-    x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way, mixes: bool
+    x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way, mixes: bool = False
 ) -> Tensor:
-    """Multiply maps by gates that depend on the image, place by place or mixing places."""
-    kind = Mix if mixes else Gate
-    result: Tensor = kind.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
+    """Multiply maps by gates that depend on the image.
+
+    Args:
+        x: The maps.
+        gates: What they are multiplied by.
+        product: Takes both.
+        way: What backward passes will follow.
+        mixes: Whether it is a product of matrices; its attribute ``factor``, where it has one,
+            says which of the two the maps are.
+    """
+    function = GateMatrix if mixes else Gate
+    result: Tensor = function.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
     return result
 
 

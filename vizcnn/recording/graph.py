@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
 from vizcnn.basics.errors import LayerError, UnsupportedOperationError
-from vizcnn.recording.backward import Activate, Gate, MaxPool, Mix, Normalise, Rectify
+from vizcnn.recording.backward import Activate, Gate, GateMatrix, MaxPool, Normalise, Rectify
 
 Node = Any
 """A node of torch's autograd graph; its saved attributes depend on its kind."""
 
 OURS = tuple(
-    function._backward_cls for function in (Activate, Gate, MaxPool, Mix, Normalise, Rectify)
+    function._backward_cls for function in (Activate, Gate, GateMatrix, MaxPool, Normalise, Rectify)
 )
 """Nodes of the operations of :mod:`vizcnn.recording.backward`."""
 

@@ -261,14 +261,14 @@ def refuse_unruled(
     if not found:
         return
     names = ", ".join(f"{name} ({count}x)" for name, count in found.most_common())
-    ways = ["use a layer below", "method 'gradient'"]
+    ways = ["method 'gradient'"]
     if gated:
         ways.append("gates='hold' to take gates as fixed")
     if smooth:
         ways.append("unruled='rectify' to rectify the signal there as the rules define it")
     ways.append("unruled='gradient' to take the plain gradient there")
     raise UnsupportedOperationError(
-        f"{method} has no rule for {names} between this layer and the input; "
+        f"{method} has no rule for {names} between this layer and the input; use a layer below, "
         + ", ".join(ways[:-1])
         + f", or {ways[-1]}"
     )

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from vizcnn.recording.activations import Activation, parse_activation
+from vizcnn.recording.activation_functions import Activation, parse_activation
 from vizcnn.recording.backward import (
     Way,
     activate,
@@ -213,7 +213,13 @@ class Recorder(TorchFunctionMode):
         self, product: tuple[Callable[..., Any], bool], factors: tuple[Tensor, Tensor, bool]
     ) -> Tensor:
         (run, in_place), (maps, gate, swapped) = product, factors
-        order = (lambda x, g: run(g, x)) if swapped else run
+
+        def order(x: Tensor, gate: Tensor) -> Tensor:
+            result: Tensor = run(gate, x) if swapped else run(x, gate)
+            return result
+
+        # of einsum it is not known which dimensions are those of a matrix
+        order.factor = int(swapped) if run is torch.matmul else -1  # type: ignore[attr-defined]
         with self.dependence.pause():
             # a call in place writes over what it got
             given = maps.clone() if in_place else maps
@@ -238,7 +244,7 @@ class Recorder(TorchFunctionMode):
             return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
 
         with self.dependence.pause():
-            result = multiply_gated(value, (query, key), attend, self.way, True)
+            result = multiply_gated(value, (query, key), attend, self.way, mixes=True)
         self.dependence.add("gate", [("self", value), ("gate", query), ("gate", key)], result)
         return result
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.photos.images import centre_square, find_in_folder, read_photo
+from vizcnn.photos.folders import survey_folder, warn_left_out
+from vizcnn.photos.formats import PHOTO_SUFFIXES
+from vizcnn.photos.images import PhotoReader, centre_square
 
 CHUNK = 256
 """Photos that are handed to the readers at a time, so that a Ctrl-C need not wait for all."""
@@ -44,14 +46,19 @@ class PhotoFolder:
         self.classes = _list_classes(root)
         self.paths: list[Path] = []
         labels: list[int] = []
+        left_out: list[str] = []
         for number, name in enumerate(self.classes):
-            found = find_in_folder(root / name)
-            if not found:
+            held = survey_folder(root / name)
+            if not held.photos:
                 raise DataError(
-                    f"no photos in {str(root / name)!r}: put some there or remove the folder"
+                    f"no photos in {str(root / name)!r}, {held.explain_none()}: put some "
+                    "there or remove the folder"
                 )
-            self.paths += found
-            labels += [number] * len(found)
+            self.paths += held.photos
+            labels += [number] * len(held.photos)
+            left_out += [f"{name}/{other}" for other in held.left_out]
+        warn_left_out(root, [*_list_loose(root), *left_out])
+        self._reader = PhotoReader()
         self.labels = torch.tensor(labels)
         self.unreadable: list[str] = []
         self._keep = len(self.paths) * 3 * size * size <= memory
@@ -108,7 +115,7 @@ class PhotoFolder:
                 yield pixels, self.labels[chosen]
 
     def _decode(self, path: Path) -> Tensor:
-        return centre_square(read_photo(path), self.size)
+        return centre_square(self._reader.read(path), self.size)
 
     def _try_all(self) -> Iterator[Tensor | ImageError]:
         with _make_readers() as readers:
@@ -136,6 +143,17 @@ def _list_classes(root: Path) -> list[str]:
     if not classes:
         raise DataError(f"no folders in {str(root)!r}; needed: a folder of photos per class")
     return classes
+
+
+def _list_loose(root: Path) -> list[str]:
+    """Name what looks like a photo, or a link to a class, and is in no class's folder."""
+    return sorted(
+        path.name
+        for path in root.iterdir()
+        if not path.name.startswith(".")
+        and not path.is_dir()
+        and (path.suffix.lower() in PHOTO_SUFFIXES or not path.exists())
+    )
 
 
 def open_photos(data: Path, size: int) -> tuple[PhotoFolder, PhotoFolder]:

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,11 @@ METADATA_KEY = "vizcnn"
 """Key of vizcnn's record in the metadata of a safetensors file."""
 FIRST_LAYERS_KEY = "vizcnn.first_layers"
 """Key of the record of a file that holds first layers of a training, not weights of a net."""
-_STATE_KEYS = ("state_dict", "weights")
-_PICKLE_SUFFIXES = (".pth", ".pt")
-SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES, ".onnx")
+_STATE_KEYS = ("state_dict", "model_state_dict", "model", "weights")
+"""Where training scripts put a net's tensors in their checkpoints; the first that is there."""
+_WRAPPERS = frozenset(("module", "_orig_mod"))
+"""What DataParallel and torch.compile add to the names of the part of a net that they wrap."""
+SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".onnx")
 """Kinds of weight files that can be read."""
 
 
@@ -155,8 +158,12 @@ def read_record(path: Path, key: str) -> str | None:
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weight file; floating-point ones come as float32.
 
+    Checkpoints of training scripts are read too: the tensors under ``state_dict``,
+    ``model_state_dict``, ``model`` or ``weights``, without what DataParallel (``module.``),
+    torch.compile (``_orig_mod.``) and Lightning (``model.`` before all) add to their names.
+
     Args:
-        path: A ``.safetensors``, ``.pth`` or ``.pt`` file.
+        path: One of :data:`SUFFIXES`, but no ``.onnx`` file.
 
     Raises:
         WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name.
@@ -170,8 +177,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
     else:
         state = _read_pickle(path)
     return {
-        name: value.float() if value.is_floating_point() else value for name, value in state.items()
+        name: value.float() if value.is_floating_point() else value
+        for name, value in _strip_wrappers(state, path).items()
     }
+
+
+def _strip_wrappers(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Give tensors the names that they have in the net itself."""
+    stripped: dict[str, Tensor] = {}
+    for name, value in state.items():
+        bare = ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+        if bare in stripped:
+            raise WeightsError(f"{str(path)!r} holds {bare!r} twice, wrapped and not: keep one")
+        stripped[bare] = value
+    if all(name.startswith("model.") for name in stripped):
+        return {name.removeprefix("model."): value for name, value in stripped.items()}
+    return stripped
 
 
 def check_file(path: Path) -> None:
@@ -185,7 +206,7 @@ def check_file(path: Path) -> None:
         raise WeightsError(f"{name} is a folder, not a weight file")
     if not path.exists():
         raise WeightsError(f"no weight file {name}: check the path")
-    if path.suffix not in SUFFIXES:
+    if not path.name.endswith(SUFFIXES):
         raise WeightsError(f"{name} is no weight file; needed: {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise WeightsError(f"{name} is empty (0 bytes): get it again")
@@ -197,7 +218,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
             warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            # training scripts keep their options beside the weights; the class only holds them
+            with torch.serialization.safe_globals([Namespace]):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles fail in any way there is
         raise WeightsError(_explain_refusal(path, error)) from None
     if not isinstance(content, Mapping):
@@ -213,8 +236,6 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
                 f"{type(value).__name__}; needed: tensors by name, bare or under "
                 + " or ".join(repr(key) for key in _STATE_KEYS)
             )
-    if state and all(name.startswith("module.") for name in state):  # torch.nn.DataParallel's
-        return {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
 

@@ -47,8 +47,8 @@ def load(
         weights: ``"auto"``: ImageNet weights if they are at hand (in the cache folder,
             torchvision's own, or the package ndf), else the bundled ones, else an error;
             never random. ``"imagenet"``, ``"bundled"``, ``"ndf"`` or a label of torchvision's such
-            as ``"IMAGENET1K_V1"``: only those. A path of a ``.safetensors``, ``.pth``, ``.pt`` or
-            ``.onnx`` file. None: random.
+            as ``"IMAGENET1K_V1"``: only those. A path of a ``.safetensors`` or ``.onnx`` file, or
+            of a checkpoint (``.pth``, ``.pt``, ``.pth.tar``, ``.ckpt``, ``.bin``). None: random.
         variant: Form of the net, such as ``"paper"``, ``"bvlc"`` or ``"zfnet512"``; by default the
             one of the weights.
         device: Where the module goes.
@@ -146,7 +146,7 @@ def _read_source(
 def _read_user_file(
     entry: Entry, path: Path, variant: str | None, options: dict[str, Any]
 ) -> Weights:
-    if path.suffix not in SUFFIXES and not path.exists():
+    if not path.name.endswith(SUFFIXES) and not path.exists():
         raise WeightsError(
             f"no weights {str(path)!r}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
             f"({', '.join(SUFFIXES)}), or None for random ones (--weights random)"

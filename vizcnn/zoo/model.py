@@ -49,7 +49,8 @@ class ZooModel:
         """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
 
         Args:
-            photo: A file, or an image of any mode.
+            photo: A file, or a PIL image of any mode: the two are read alike (upright, over white,
+                of all depths; :func:`~vizcnn.photos.images.read_photo`).
 
         Returns:
             Pixels (1, 3, S, S), float32, RGB 0..1, on the CPU.
@@ -57,8 +58,7 @@ class ZooModel:
         Raises:
             ImageError: If the file cannot be read.
         """
-        image = photo.convert("RGB") if isinstance(photo, Image.Image) else read_photo(Path(photo))
-        return self.preprocessing.fit(image)[None].to(torch.float32).div(255)
+        return self.preprocessing.fit(read_photo(photo))[None].to(torch.float32).div(255)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:

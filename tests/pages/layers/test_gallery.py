@@ -13,8 +13,9 @@ from tests.support.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, mak
 from vizcnn.basics.codec import find_files
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.gallery.top_manifest import TopManifest
 from vizcnn.mining.index import read_index
+from vizcnn.pages.layers.job import Room
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.projection.deconvnet import Projector
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -55,7 +56,7 @@ def search(folder, layer, method="deconvnet", top=4):
 def test_every_place_is_that_of_a_naive_search(site, layer):
     folder, manifest = site
     wanted, names, _ = search(folder / "photos", layer)
-    (shown,) = [found for found in manifest.layers if found.name == layer]
+    (shown,) = [found for found in manifest.results.layers if found.name == layer]
     assert [unit.unit for unit in shown.units] == list(range(shown.units_total))
     assert sum(bool(unit.places) for unit in shown.units) == len(wanted) > 3
     for unit in shown.units:
@@ -79,7 +80,7 @@ def test_every_place_is_that_of_a_naive_search(site, layer):
 def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path, layer, scaling):
     photos = site[0] / "photos"
     settings = replace(SETTINGS, layers=(layer,), scaling=scaling)
-    (shown,) = make(photos, tmp_path / "out", settings).layers
+    (shown,) = make(photos, tmp_path / "out", settings).results.layers
     wanted, _, pixels = search(photos, layer)
     height, width = shown.window
     for unit in shown.units:
@@ -106,7 +107,7 @@ def test_sheets_show_the_projections_and_patches_of_their_places(site, tmp_path,
 def test_what_is_outside_a_window_is_zero(site):
     """Nothing of a projection is lost with what the tiles do not show."""
     folder, manifest = site
-    for layer in manifest.layers:
+    for layer in manifest.results.layers:
         wanted, *_ = search(folder / "photos", layer.name)
         for unit in layer.units:
             for place, (*_, image) in zip(unit.places, wanted.get(unit.unit, []), strict=True):
@@ -120,13 +121,12 @@ def test_the_site_is_whole_and_says_what_it_is(site):
     folder, manifest = site
     out = folder / "out"
     assert all((out / name).is_file() for name in find_files(manifest))
-    kept = read_manifest(out)
-    assert isinstance(kept, TopManifest)
-    assert kept.layers == manifest.layers
+    kept = read_manifest(out, LayersResults)
+    assert kept.results.layers == manifest.results.layers
     assert json.loads((out / "manifest.json").read_text())["kind"] == "gallery"
     assert read_index(out / "strongest.safetensors").complete
     assert (out / "conv3" / "unit-0000.html").is_file()
-    conv1, conv3, fc6 = manifest.layers
+    conv1, conv3, fc6 = manifest.results.layers
     assert (conv1.receptive_field, conv1.stride, conv1.window) == ((3, 3), (1, 1), (3, 3))
     assert (conv3.receptive_field, conv3.stride, conv3.map_size) == ((12, 12), (2, 2), (16, 16))
     assert (fc6.map_size, fc6.stride, fc6.window) == (None, None, (SIZE, SIZE))
@@ -134,7 +134,7 @@ def test_the_site_is_whole_and_says_what_it_is(site):
     assert conv1.grid == (2, 2)
     assert conv1.posters == ()
     assert "each projection's own" in conv1.scaling
-    assert manifest.data.count == 40
+    assert manifest.results.data.count == 40
     assert not any(path.name.startswith(".vizcnn-work") for path in out.iterdir())
     assert manifest.settings["top"] == 4
     assert conv3.units[3].command == "vizcnn gallery --layer conv3 --unit 3"
@@ -142,7 +142,9 @@ def test_the_site_is_whole_and_says_what_it_is(site):
 
 def test_photos_are_kept_as_the_net_saw_them(site):
     folder, manifest = site
-    used = {p.photo for layer in manifest.layers for unit in layer.units for p in unit.places}
+    used = {
+        p.photo for layer in manifest.results.layers for unit in layer.units for p in unit.places
+    }
     assert used == set(range(len(manifest.photos)))
     for photo in manifest.photos:
         seen = load(folder / "photos" / photo.name)
@@ -160,7 +162,7 @@ def measure_blocks(image: np.ndarray) -> np.ndarray:
 
 def test_spread_compares_the_strongest_place_with_the_weakest(site):
     _, manifest = site
-    for layer in manifest.layers:
+    for layer in manifest.results.layers:
         for unit in layer.units:
             values = [place.activation for place in unit.places]
             if len(values) > 1:
@@ -174,12 +176,12 @@ def test_methods_reach_the_projections(site, tmp_path, method):
     photos = site[0] / "photos"
     settings = replace(SETTINGS, layers=("conv3",), method=method, units=(2,))
     manifest = make(photos, tmp_path / "out", settings)
-    assert manifest.method == method
-    ((unit,),) = [layer.units for layer in manifest.layers]
+    assert manifest.results.method == method
+    ((unit,),) = [layer.units for layer in manifest.results.layers]
     wanted, *_ = search(photos, "conv3", method)
-    left, _ = cut_tiles(load(tmp_path / "out" / unit.large), manifest.layers[0])
+    left, _ = cut_tiles(load(tmp_path / "out" / unit.large), manifest.results.layers[0])
     for rank, (*_, image) in enumerate(wanted[2]):
-        (top, start), (height, width) = unit.places[rank].corner, manifest.layers[0].window
+        (top, start), (height, width) = unit.places[rank].corner, manifest.results.layers[0].window
         small = image[top : top + height, start : start + width]
         times = left[rank].shape[0] // height
         expected = to_bytes(scale_signed(small, robust_limit(small)))
@@ -190,7 +192,7 @@ def test_methods_reach_the_projections(site, tmp_path, method):
 def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     folder, _ = site
     settings = replace(SETTINGS, layers=("conv3",), units=(7, 2, 7))
-    (layer,) = make(folder / "photos", tmp_path / "out", settings).layers
+    (layer,) = make(folder / "photos", tmp_path / "out", settings).results.layers
     assert [unit.unit for unit in layer.units] == [2, 7]
     assert layer.units_total == 10
     for unit in layer.units:
@@ -210,12 +212,10 @@ def test_an_index_spares_the_mining(site, tmp_path):
         settings,
         index=folder / "out" / "strongest.safetensors",
     )
-    assert [len(unit.places) for unit in manifest.layers[0].units][:2] == [2, 2]
+    assert [len(unit.places) for unit in manifest.results.layers[0].units][:2] == [2, 2]
 
 
 @pytest.mark.slow
-def test_small_portions_give_the_same_site(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("vizcnn.pages.layers.gallery.SPOOL_BYTES", 30_000)
-    monkeypatch.setattr("vizcnn.pages.layers.projecting.CALL_BYTES", 12 * 3 * 3)
-    make(site[0] / "photos", tmp_path / "out")
+def test_small_portions_give_the_same_site(site, tmp_path):
+    make(site[0] / "photos", tmp_path / "out", room=Room(spool=30_000, call=12 * 3 * 3))
     assert list_files(tmp_path / "out") == list_files(site[0] / "out")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import tests.support.top_runs as runs
 from tests.support.models import prepare
-from tests.support.small_zoo import SIZE
+from tests.support.small_zoo import SIZE, make_model
 from tests.support.top_runs import (
     MODEL,
     POSTED,
@@ -42,13 +41,12 @@ def make_uneven() -> ZooModel:
 
 
 @pytest.mark.slow
-def test_fields_of_several_sizes_fit_the_windows(tmp_path, monkeypatch):
+def test_fields_of_several_sizes_fit_the_windows(tmp_path):
     model = make_uneven()
-    monkeypatch.setattr(runs, "MODEL", model)
     photos = write_photos(tmp_path / "photos", 30)
     settings = replace(SETTINGS, layers=("conv1", "conv2"))
-    manifest = runs.make(photos, tmp_path / "out", settings)
-    shown = manifest.layers[1]
+    manifest = make(photos, tmp_path / "out", settings, model)
+    shown = manifest.results.layers[1]
     assert shown.computed == "full image"
     sizes = set()
     projector = Projector(model, "deconvnet")
@@ -73,7 +71,7 @@ def test_several_places_of_a_photo(tmp_path):
     write_photos(tmp_path / "photos", 2)
     settings = replace(SETTINGS, layers=("conv1",), per_photo=2)
     manifest = make(tmp_path / "photos", tmp_path / "out", settings)
-    photos = [[place.photo for place in unit.places] for unit in manifest.layers[0].units]
+    photos = [[place.photo for place in unit.places] for unit in manifest.results.layers[0].units]
     assert any(len(numbers) == 4 and len(set(numbers)) == 2 for numbers in photos)
 
 
@@ -87,12 +85,11 @@ def silence(model: ZooModel, path: str, units: slice) -> ZooModel:
 
 
 @pytest.mark.slow
-def test_silent_units_and_a_silent_layer(tmp_path, monkeypatch):
-    model = silence(silence(runs.make_model(), "0", slice(3, 5)), "5", slice(None))
-    monkeypatch.setattr(runs, "MODEL", model)
+def test_silent_units_and_a_silent_layer(tmp_path):
+    model = silence(silence(make_model(), "0", slice(3, 5)), "5", slice(None))
     write_photos(tmp_path / "photos", 5)
-    manifest = runs.make(tmp_path / "photos", tmp_path / "out", replace(SETTINGS, top=9))
-    conv1, conv3, _ = manifest.layers
+    manifest = make(tmp_path / "photos", tmp_path / "out", replace(SETTINGS, top=9), model)
+    conv1, conv3, _ = manifest.results.layers
     for unit in (*conv1.units[3:5], *conv3.units):
         assert (unit.places, unit.small, unit.large, unit.spread) == ((), None, None, None)
     assert not list((tmp_path / "out").glob("conv3/*.webp"))
@@ -110,15 +107,15 @@ def test_the_last_layer_names_its_classes(tmp_path):
     write_photos(tmp_path / "photos", 6)
     settings = replace(SETTINGS, layers=("fc7",), top=2)
     manifest = make(tmp_path / "photos", tmp_path / "out", settings)
-    assert tuple(unit.name for unit in manifest.layers[0].units) == MODEL.classes
+    assert tuple(unit.name for unit in manifest.results.layers[0].units) == MODEL.classes
 
 
 @pytest.mark.slow
-def test_posters_are_drawn_of_layers_that_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "MODEL", silence(runs.make_model(), "5", slice(None)))
+def test_posters_are_drawn_of_layers_that_answer(tmp_path):
+    model = silence(make_model(), "5", slice(None))
     write_photos(tmp_path / "photos", 6)
     settings = replace(POSTED, layers=("conv3", "fc7"))
-    conv3, fc7 = runs.make(tmp_path / "photos", tmp_path / "out", settings).layers
+    conv3, fc7 = make(tmp_path / "photos", tmp_path / "out", settings, model).results.layers
     assert conv3.posters == ()
     assert fc7.posters == ("posters/fc7.png", "posters/fc7.pdf", "posters/fc7.svg")
     assert load(tmp_path / "out" / "posters" / "fc7.png").shape == (1350, 2400, 3)
@@ -132,8 +129,8 @@ def test_unreadable_photos_are_listed(tmp_path):
     (tmp_path / "photos" / "broken.png").write_bytes(b"not a photo")
     settings = replace(SETTINGS, layers=("conv1",))
     manifest = make(tmp_path / "photos", tmp_path / "out", settings)
-    assert [failure.source for failure in manifest.data.failures] == ["broken.png"]
-    assert manifest.data.count == 6
+    assert [failure.source for failure in manifest.failures] == ["broken.png"]
+    assert manifest.results.data.count == 6
     for photo in (tmp_path / "photos").rglob("*.png"):
         photo.write_bytes(b"")
     with pytest.raises(DataError, match="none of 7 photos can be read"):
@@ -162,16 +159,15 @@ def test_mistakes_are_told_before_any_work(tmp_path, changes, error, words):
 
 
 @pytest.mark.slow
-def test_a_net_without_rules_is_refused_before_the_mining(tmp_path, monkeypatch):
-    model = runs.make_model()
+def test_a_net_without_rules_is_refused_before_the_mining(tmp_path):
+    model = make_model()
     model.module[1] = torch.nn.GELU()
-    monkeypatch.setattr(runs, "MODEL", model)
     write_noise(tmp_path / "photos" / "a.png", 0)
-    with pytest.raises(UnsupportedOperationError, match="Gelu"):
-        runs.make(tmp_path / "photos", tmp_path / "out")
+    with pytest.raises(UnsupportedOperationError, match="gelu"):
+        make(tmp_path / "photos", tmp_path / "out", model=model)
     assert not (tmp_path / "out").exists()
     settings = replace(SETTINGS, unruled="gradient", layers=("conv3",))
-    assert runs.make(tmp_path / "photos", tmp_path / "out", settings).layers
+    assert make(tmp_path / "photos", tmp_path / "out", settings, model).results.layers
 
 
 def test_changed_photos_are_named():

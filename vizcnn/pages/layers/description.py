@@ -3,27 +3,21 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from vizcnn.basics.version import __version__
-from vizcnn.gallery.deconv_manifest import Failure
-from vizcnn.gallery.top_manifest import (
-    PhotoData,
-    Place,
-    SourcePhoto,
-    TopLayer,
-    TopManifest,
-    TopUnit,
-)
+from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.projecting import name_photo_file
+from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets
 from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
-from vizcnn.pages.page import describe_weights, list_versions
+from vizcnn.pages.page import describe_run
+from vizcnn.projection.methods import describe_method
 
 UnitCommand = Callable[[str, int], str]
 """Gives the command that repeats one unit of a layer."""
 
 
-def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> TopManifest:
+def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manifest[LayersResults]:
     """Describe what was made.
 
     Args:
@@ -31,50 +25,35 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> TopMa
         command: The command that repeats the run.
         unit_command: Gives the command that repeats one unit of a layer.
     """
-    method, model, index = job.projector.method, job.model, job.index
-    return TopManifest(
-        vizcnn=__version__,
-        command=command,
-        model=model.name,
-        title=model.title,
+    method, index = job.projector.method, job.index
+    results = LayersResults(
         method=method.name,
-        method_source=method.source,
-        weights=describe_weights(model),
-        input_size=(model.input_size, model.input_size),
+        method_source=describe_method(method),
         data=PhotoData(
-            describe=job.photos.describe(),
-            count=len(index.photos) - len(index.failures),
-            failures=tuple(Failure(source=name, error=error) for name, error in index.failures),
+            describe=job.photos.describe(), count=len(index.photos) - len(index.failures)
         ),
         layers=tuple(
             _describe_layer(job, number, unit_command) for number in range(len(job.layers))
         ),
-        photos=tuple(_describe_photo(job, number) for number in range(len(job.shown))),
-        settings=list_settings(job),
-        versions=list_versions(),
     )
-
-
-def list_settings(job: Job) -> dict[str, object]:
-    """List all that was set, but for what changes nothing in the result."""
     settings = asdict(job.settings)
-    del settings["workers"]
-    model = job.model
-    return {**settings, "classes": len(model.classes), "net": model.options}
+    del settings["workers"]  # it changes nothing in the result
+    photos = [
+        Photo(
+            name=index.photos[photo],
+            sha256=job.facts.digests[number].tobytes().hex(),
+            image=name_photo_file(number),
+        )
+        for number, photo in enumerate(job.shown)
+    ]
+    failures = [Failure(source=name, error=error) for name, error in index.failures]
+    return describe_run(results, job.model.title, [job.model], settings, command, photos, failures)
 
 
-def _describe_photo(job: Job, number: int) -> SourcePhoto:
-    return SourcePhoto(
-        name=job.index.photos[job.shown[number]],
-        sha256=job.facts.digests[number].tobytes().hex(),
-        image=name_photo_file(number),
-    )
-
-
-def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> TopLayer:
+def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> LayerSheets:
     plan = job.layers[number]
     small, large = plan_forms(job, number)
-    return TopLayer(
+    return LayerSheets(
         name=plan.name,
         path=plan.path,
         folder=plan.folder,
@@ -98,14 +77,14 @@ def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> TopLaye
     )
 
 
-def _describe_unit(job: Job, layer: int, row: int, command: str) -> TopUnit:
+def _describe_unit(job: Job, layer: int, row: int, command: str) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
     places = tuple(
         _describe_place(job, layer, row, rank) for rank in range(job.places[layer].count(row))
     )
     small, large = name_sheets(job, layer, unit) if places else (None, None)
-    return TopUnit(
+    return UnitSheets(
         unit=unit,
         name=plan.classes[unit] if plan.classes else "",
         spread=measure_spread([place.activation for place in places]),

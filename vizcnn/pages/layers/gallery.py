@@ -11,26 +11,24 @@ from vizcnn.basics.files import hash_file
 from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
+from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
-from vizcnn.gallery.top_manifest import TopManifest
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import StrongestIndex, read_index
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.description import UnitCommand, describe_gallery
-from vizcnn.pages.layers.job import Job, TopSettings, settle_job
+from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import cut_portions
 from vizcnn.pages.layers.projecting import project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
+from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WorkFolder, open_work
 from vizcnn.pages.page import list_versions
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
-
-SPOOL_BYTES = 4 << 30
-"""Disk that projections take before they become sheets; more are made in several rounds."""
 
 Notice = Callable[[str], None]
 """Takes a line for the user."""
@@ -46,7 +44,8 @@ def make_top_gallery(
     unit_command: UnitCommand = lambda layer, unit: "",
     progress: Progress = silent,
     notice: Notice = lambda line: None,
-) -> TopManifest:
+    room: Room = ROOM,
+) -> Manifest[LayersResults]:
     """Find each unit's strongest places in photos, project them back and write a site.
 
     A run that was killed or interrupted goes on when it is called again with the same arguments,
@@ -62,6 +61,7 @@ def make_top_gallery(
         unit_command: Gives the command that repeats one unit of a layer.
         progress: Shows how far it is.
         notice: Is told what of a former run cannot be used.
+        room: How much it may take at a time.
 
     Returns:
         What was written, as in manifest.json.
@@ -81,20 +81,25 @@ def make_top_gallery(
         >>> settings = TopSettings(layers=("conv1",), units=(0, 3), workers=0)
         >>> site = Path(tempfile.mkdtemp()) / "site"
         >>> manifest = make_top_gallery(model, SamplePatches(model.preprocessing), settings, site)
-        >>> [len(unit.places) for unit in manifest.layers[0].units]
+        >>> [len(unit.places) for unit in manifest.results.layers[0].units]
         [9, 9]
         >>> (site / "conv1" / "unit-0003.html").is_file()
         True
     """
     projector = Projector(
-        model, settings.method, settings.passes_over_normalisation, settings.unruled
+        model,
+        settings.method,
+        settings.passes_over_normalisation,
+        settings.unruled,
+        settings.gates,
+        settings.start,
     )
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder) as work:
         file, found = find_strongest(model, photos, settings, work, index, progress)
         causes = {"index": hash_file(file), **_list_causes(model, photos, settings)}
         begin = partial(_begin, work, causes, notice)
-        job = settle_job(projector, model, photos, found, settings, layers, work, begin)
+        job = settle_job(projector, model, photos, found, settings, layers, work, begin, room)
         _draw(job, progress)
         manifest = describe_gallery(job, command, unit_command)
         with write_folder(folder) as staging:
@@ -208,7 +213,7 @@ def _draw(job: Job, progress: Progress) -> None:
         (len(layer.units), BYTES_PER_PIXEL * job.settings.top * layer.window[0] * layer.window[1])
         for layer in job.layers
     ]
-    portions = cut_portions(sizes, SPOOL_BYTES)
+    portions = cut_portions(sizes, job.room.spool)
     first, lots = job.work.read_done()
     for number in range(first, len(portions)):
         project_portion(job, portions[number], number, lots, progress)

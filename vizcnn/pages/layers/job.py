@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
 from vizcnn.pages.layers.spool import flush_arrays, open_array
 from vizcnn.pages.layers.work_folder import WorkFolder
 from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import Gates, Unruled
+from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
 MOST_PLACES = 100
@@ -38,6 +39,8 @@ class TopSettings:
         passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
             habit when None.
         unruled: What to do about operations without a rule.
+        gates: What to do about gates.
+        start: What the backward pass starts with; the method's own habit when None.
         poster: Whether to draw each layer as a slide too.
         poster_units: Units on a poster; None chooses by the size of the receptive field.
         seed: Seed of the draw of those units.
@@ -59,7 +62,9 @@ class TopSettings:
     method: str = "deconvnet"
     scaling: Scaling = "unit"
     passes_over_normalisation: bool | None = None
-    unruled: Literal["refuse", "gradient"] = "refuse"
+    unruled: Unruled = "refuse"
+    gates: Gates = "refuse"
+    start: Seed | None = None
     poster: bool = False
     poster_units: int | None = None
     seed: int = 0
@@ -79,6 +84,25 @@ class TopSettings:
             )
         if self.poster_units is not None and self.poster_units < 1:
             raise VizcnnError(f"a poster of {self.poster_units} units; needed: 1 or more")
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much a run may take at a time; the result does not depend on it.
+
+    Attributes:
+        spool: Bytes of disk for projections before they become sheets; more are made in several
+            rounds.
+        call: Bytes of the windows that one call projects; a few photos may hold thousands of
+            places.
+    """
+
+    spool: int = 4 << 30
+    call: int = 64 << 20
+
+
+ROOM = Room()
+"""What a run takes that is not told otherwise."""
 
 
 MOST_NAMED = 3
@@ -119,6 +143,7 @@ class Job:
         shown: Numbers in the index of the photos that are shown, sorted.
         work: Where files grow.
         facts: What is noted of places and photos.
+        room: How much it may take at a time.
     """
 
     model: ZooModel
@@ -131,6 +156,7 @@ class Job:
     shown: tuple[int, ...]
     work: WorkFolder
     facts: Facts
+    room: Room
 
     def find_shown(self, photo: int) -> int:
         """Give the place of a photo of the index among those that are shown."""
@@ -146,6 +172,7 @@ def settle_job(
     layers: Sequence[LayerPlan],
     work: WorkFolder,
     begin: Callable[[], None],
+    room: Room,
 ) -> Job:
     """Settle what is to be projected.
 
@@ -158,6 +185,7 @@ def settle_job(
         layers: The layers.
         work: Where files grow.
         begin: Clears the working folder of another run's files; called once all is settled.
+        room: How much the run may take at a time.
 
     Raises:
         DataError: If not one photo could be mined, or photos that the index names are missing or
@@ -171,7 +199,19 @@ def settle_job(
     _require_photos(photos, index, shown)
     begin()
     facts = _open_facts(work, places, len(shown))
-    return Job(model, projector, photos, index, settings, tuple(layers), places, shown, work, facts)
+    return Job(
+        model,
+        projector,
+        photos,
+        index,
+        settings,
+        tuple(layers),
+        places,
+        shown,
+        work,
+        facts,
+        room,
+    )
 
 
 def _open_facts(work: WorkFolder, places: Sequence[LayerPlaces], photos: int) -> Facts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from vizcnn.basics.errors import LayerError
-from vizcnn.gallery.top_manifest import name_folders
+from vizcnn.pages.layers.records import name_folders
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.receptive import find_boxes
 from vizcnn.recording.recording import Recording

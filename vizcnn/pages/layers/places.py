@@ -56,6 +56,7 @@ def choose_places(index: StrongestIndex, plan: LayerPlan, top: int) -> LayerPlac
     """Take the places of a layer's units out of an index.
 
     Where a unit puts out zero it answers to nothing: from there on the index names no places.
+    Places below zero are taken only of units that are above zero nowhere.
 
     Args:
         index: A complete index that holds the layer.
@@ -67,6 +68,8 @@ def choose_places(index: StrongestIndex, plan: LayerPlan, top: int) -> LayerPlac
     values = ranking.values[units, :top].numpy()
     photos = ranking.photos[units, :top].numpy().copy()
     photos[np.cumsum((values == 0) | ~np.isfinite(values), axis=1) > 0] = NOWHERE
+    # the picture of a place below zero is of what the unit is short of: not among the others
+    photos[(values[:, :1] > 0) & (values < 0)] = NOWHERE
     return LayerPlaces(values, photos, ranking.positions[units, :top].numpy())
 
 

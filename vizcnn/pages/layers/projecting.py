@@ -24,8 +24,6 @@ from vizcnn.recording.recording import Recording
 
 LOT_PIXELS, LOT_PHOTOS = 16 * 128 * 128, 16
 """Pixels of a lot, whose forward pass is kept in memory, and the most photos in it."""
-CALL_BYTES = 64 << 20
-"""Bytes of the windows that one call projects; a few photos may hold thousands of places."""
 TOLERANCE = 1e-3
 """Relative difference to the index's activation that other batches and devices explain."""
 ROUNDING = 1e-5
@@ -147,7 +145,7 @@ def _record(job: Job, portion: Portion, photos: Sequence[int], pixels: Tensor) -
 
 def _project_part(job: Job, part: Part, spool: Spool, lot: _Lot) -> None:
     height, width = job.layers[part.layer].window
-    size = max(CALL_BYTES // (12 * height * width), 1)
+    size = max(job.room.call // (12 * height * width), 1)
     slots = list(find_slots(job.places[part.layer], part, lot.photos))
     for first in range(0, len(slots), size):
         _project_slots(job, part, spool, lot, slots[first : first + size])

@@ -28,7 +28,7 @@ from vizcnn.pages.layers.places import Part, Portion
 from vizcnn.pages.layers.projecting import open_spools
 from vizcnn.pages.layers.spool import Spool
 from vizcnn.pages.layers.wording import describe_contrast, describe_places, describe_units
-from vizcnn.pages.page import describe_weights
+from vizcnn.projection.methods import describe_method
 
 AT_ONCE = 64
 """Units that are handed to the writers at a time, so that a Ctrl-C need not wait for all."""
@@ -135,9 +135,9 @@ def _write_poster(job: Job, layer: int) -> None:
     answering = sum(job.places[layer].count(row) > 0 for row in range(len(plan.units)))
     caption = " · ".join(
         (
-            describe_weights(model).describe,
+            model.provenance.describe(),
             job.photos.describe(),
-            f"{job.projector.method.name} ({job.projector.method.source})",
+            f"{job.projector.method.name} ({describe_method(job.projector.method)})",
             describe_contrast(settings.scaling, settings.top),
         )
     )

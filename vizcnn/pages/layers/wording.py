@@ -83,4 +83,10 @@ def list_notes(job: Job, layer: int) -> tuple[str, ...]:
             f"Some units answer to fewer than {spell(job.settings.top)} places: their last tiles "
             "stay blank."
         )
+    below = sum(bool(row[0] < 0) for row in places.activations if len(row))
+    if below:
+        notes.append(
+            f"{below} of the {len(plan.units)} units are below zero on every photo: their places "
+            "are those where they are nearest to it."
+        )
     return tuple(notes)

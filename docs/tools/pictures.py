@@ -1,0 +1,67 @@
+"""The manual's pictures, made by the commands that its pages show.
+
+``python -m docs.tools.pictures [NAME]...`` makes all of them, or those that are named. They are
+committed, so that building the manual takes no minutes of computing.
+"""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+FOLDER = Path(__file__).parents[1] / "pictures"
+WIDTH = 1400
+"""Widest picture in pixels: as wide as a page at two pixels to the point."""
+
+PICTURES = {
+    "deconv": ("vizcnn deconv", "photo-001/summary.png"),
+    "method-deconvnet": (
+        "vizcnn deconv --image chelsea --layer conv4 --top 6",
+        "photo-001/conv4/strip.png",
+    ),
+    "method-guided": (
+        "vizcnn deconv --image chelsea --layer conv4 --top 6 --method guided",
+        "photo-001/conv4/strip.png",
+    ),
+    "method-gradient": (
+        "vizcnn deconv --image chelsea --layer conv4 --top 6 --method gradient",
+        "photo-001/conv4/strip.png",
+    ),
+    "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),
+    "filters": ("vizcnn filters --model alexnet --model zfnet", "filters.png"),
+    "filters-numbers": ("vizcnn filters --model alexnet --model zfnet", "numbers.png"),
+    "aliasing": ("vizcnn aliasing", "second-layer.png"),
+    "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
+    "receptive": ("vizcnn receptive", "fields.png"),
+    "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
+    "train": ("vizcnn filters --model lenet", "filters.png"),
+}
+"""By name: the command without its --out, and the file of its folder that is shown."""
+
+
+def make_picture(command: str, file: str, target: Path, cache: Path) -> None:
+    """Run a command, unless its folder is there already, and keep one of its pictures as WebP."""
+    words = shlex.split(command)[1:]
+    out = cache / "-".join(words).replace("/", "-")
+    if not out.exists():
+        subprocess.run([sys.executable, "-m", "vizcnn", *words, "--out", str(out)], check=True)
+    with Image.open(out / file) as opened:
+        image = Image.new("RGB", opened.size, "white")
+        image.paste(opened, mask=opened.getchannel("A") if opened.mode == "RGBA" else None)
+    image.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
+    image.save(target, quality=80, method=6)
+
+
+def main() -> None:
+    """Make the pictures that are named on the command line, or all."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as cache:
+        for name in sys.argv[1:] or PICTURES:
+            make_picture(*PICTURES[name], FOLDER / f"{name}.webp", Path(cache))
+
+
+if __name__ == "__main__":
+    main()

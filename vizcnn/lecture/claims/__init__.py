@@ -1,1 +1,0 @@
-"""The lecture's numeric claims, each beside what was computed."""

@@ -1,0 +1,134 @@
+"""Records of a gallery of layers: each unit's strongest places over a folder of photos."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vizcnn.basics.codec import RelativeFile, RelativeFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One of a unit's strongest places: where, in which photo, and what it sees there.
+
+    Attributes:
+        photo: Number of the photo in the manifest's ``photos``, from 0.
+        activation: What was projected, in the net's own units.
+        position: Row and column in the feature map; None in a layer without places.
+        box: Receptive field in pixels of the input, cut at its edges: top, left, bottom, right,
+            the last two exclusive.
+        corner: Top and left of the window that the sheets show, in pixels of the input.
+    """
+
+    photo: int
+    activation: float
+    position: tuple[int, int] | None
+    box: tuple[int, int, int, int]
+    corner: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSheets:
+    """One unit and its strongest places.
+
+    A sheet is one image of two equal grids: projections on the left, the photos' patches in the
+    same windows on the right, both row by row from the strongest place on (:class:`LayerSheets`).
+
+    Attributes:
+        unit: Number of the feature map, from 0.
+        name: The class that the unit stands for, in a net's last layer; else empty.
+        spread: (strongest - weakest) / strongest of its places; None where that says nothing.
+        places: Strongest first; none for a unit that is silent on every photo.
+        command: Shell-quoted command that repeats this unit only.
+        small: Sheet for the layer's page; None for a silent unit.
+        large: Sheet for the unit's page; None for a silent unit.
+        arrays: File of the raw values.
+    """
+
+    unit: int
+    name: str = ""
+    spread: float | None
+    places: tuple[Place, ...]
+    command: str
+    small: RelativeFile | None
+    large: RelativeFile | None
+    arrays: RelativeFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSheets:
+    """One layer: all its units, or those asked for.
+
+    Attributes:
+        name: The layer as asked for (``conv5``).
+        path: Module path in the net.
+        folder: Where its pages go, one folder for each layer.
+        units_total: Number of units that the layer has.
+        map_size: Rows and columns of a feature map; None for a layer without places.
+        receptive_field: Height and width in pixels before the edges cut it; None where unknown.
+        stride: Pixels from one unit to the next, down and across; None where unknown.
+        window: Height and width in pixels of what a sheet's tile shows of the input.
+        computed: How the projections were computed: ``windows`` or ``full image``.
+        scaling: How values became colours, in words.
+        grid: Rows and columns of tiles in either half of a sheet; (3, 3) for nine places.
+        small_px, large_px: Width and height of the sheets in pixels.
+        large_gaps: Pixels between two tiles, and between the halves, of the large sheets; there
+            is no margin outside, so the tiles' size follows.
+        units: The units, by number.
+        posters: Figures of the whole layer (PNG, SVG or PDF).
+        notes: What a reader should know of this layer.
+    """
+
+    name: str
+    path: str
+    folder: RelativeFolder
+    units_total: int
+    map_size: tuple[int, int] | None
+    receptive_field: tuple[int, int] | None
+    stride: tuple[int, int] | None
+    window: tuple[int, int]
+    computed: str
+    scaling: str
+    grid: tuple[int, int]
+    small_px: tuple[int, int]
+    large_px: tuple[int, int]
+    large_gaps: tuple[int, int]
+    units: tuple[UnitSheets, ...]
+    posters: tuple[RelativeFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoData:
+    """The photos that were looked through.
+
+    Attributes:
+        describe: What they are and how the net saw them, in words.
+        count: How many were looked through, without those left out.
+    """
+
+    describe: str
+    count: int
+
+
+TAKEN = ("photos", "posters")
+"""Folders of the gallery that are no layer's."""
+
+
+def name_folders(layers: Iterable[str]) -> list[str]:
+    """Name a folder for each layer: safe on every disk, and no two alike even without case.
+
+    Example:
+        >>> name_folders(["conv5", "features.3", "inception4a.branch1#2", "Conv5", "../x", "Жук"])
+        ['conv5', 'features.3', 'inception4a.branch1-2', 'Conv5-2', 'x', 'layer']
+    """
+    named: list[str] = []
+    taken = set(TAKEN)
+    for layer in layers:
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", layer).strip("-._")[:60].rstrip("-._") or "layer"
+        folder, number = base, 2
+        while folder.casefold() in taken:
+            folder, number = f"{base}-{number}", number + 1
+        taken.add(folder.casefold())
+        named.append(folder)
+    return named
