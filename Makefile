@@ -46,7 +46,7 @@ types: $(VENV)/.tested links  ## mypy, strict
 check: $(VENV)/.tested links  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
-fast: $(VENV)/.tested links  ## the tests that take less than a minute together
+fast: $(VENV)/.tested links  ## the quick tests only, one to two minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 docs: $(VENV)/.documented  ## the manual, in build/site/

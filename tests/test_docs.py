@@ -33,6 +33,8 @@ from vizcnn.zoo import load
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.files import BUNDLE
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "README.md"
 PAGES = list_pages()
 TROUBLE = ROOT / "docs" / "troubleshooting.md"

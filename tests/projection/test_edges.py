@@ -18,6 +18,8 @@ from vizcnn.basics.errors import ImageError, LayerError, ModelError, VizcnnError
 from vizcnn.projection.deconvnet import Deconvnet, Projector
 from vizcnn.projection.methods import METHODS
 
+pytestmark = pytest.mark.slow
+
 FIXED = torch.arange(8).view(1, 8, 1, 1) > 3
 
 LINEAR: dict[str, Callable[[Tensor], Tensor]] = {

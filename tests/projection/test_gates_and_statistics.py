@@ -14,6 +14,8 @@ from vizcnn.basics.errors import UnsupportedOperationError
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
 
+pytestmark = pytest.mark.slow
+
 IMAGE = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(0)).double()
 LAST = "6"
 

@@ -13,6 +13,8 @@ from tests.support.random_nets import Apply
 from vizcnn.basics.errors import UnsupportedOperationError
 from vizcnn.projection.deconvnet import Projector
 
+pytestmark = pytest.mark.slow
+
 IMAGE = torch.randn(1, 3, 10, 10, generator=torch.Generator().manual_seed(0)).double()
 
 
