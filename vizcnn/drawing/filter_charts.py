@@ -21,7 +21,6 @@ from vizcnn.measures.filter_numbers import (
 )
 from vizcnn.measures.filters import HIGH_FREQUENCY
 
-BANDS = ("low", "mid", "high")
 BAND_COLOURS = ("#cfe0f3", "#7fb0dc", "#1f5a94")
 BAND_INK = ("#000000", "#000000", "#ffffff")
 """Bands from pale to dark, in a colour's own lightness: readable in print and to every eye."""

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.errors import ImageError
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide, to_image
 from vizcnn.drawing.style import letter_size, plain_style, points
@@ -21,7 +21,7 @@ from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.photos.images import centre_square, read_photo
 from vizcnn.photos.patches import read_samples
 from vizcnn.photos.samples import name_photo
-from vizcnn.training.digits import EVERY, FRAME, SIDE
+from vizcnn.training.digits import FRAME, SIDE, read_digits
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
 
@@ -312,23 +312,11 @@ def measure_digits(model: ZooModel) -> DigitAccuracy:
 
 def _read_validation_digits() -> tuple[Tensor, Tensor]:
     """Give the digits as they are validated, in a frame of 2 px: (355, 3, 36, 36), 0..1."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise DataError(
-            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
-        ) from None
-    digits = load_digits()
-    seen = [0] * 10
-    chosen = []
-    for number, digit in enumerate(digits.target):
-        seen[digit] += 1
-        if seen[digit] % EVERY == 0:
-            chosen.append(number)
-    images = torch.from_numpy(digits.images[chosen]).float().div(16)[:, None]
+    digits, labels, held_out = read_digits()
+    images = torch.from_numpy(digits[held_out]).float().div(16)[:, None]
     enlarged = F.interpolate(images, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
     framed = F.pad(enlarged.clamp(0, 1), [FRAME] * 4).expand(-1, 3, -1, -1)
-    return framed, torch.from_numpy(digits.target[chosen])
+    return framed, torch.from_numpy(labels[held_out])
 
 
 def _average(model: ZooModel, crops: Tensor) -> Tensor:

@@ -104,9 +104,11 @@ class Gate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, product: Function, way: Way, *gates: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, product: Function, factor: int | None, way: Way, *gates: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(x, *gates)
-        ctx.product, ctx.way = product, way
+        ctx.product, ctx.factor, ctx.way = product, factor, way
         result: Tensor = product(x, *gates)
         return result
 
@@ -119,19 +121,14 @@ class Gate(torch.autograd.Function):
             others = [gate.detach().requires_grad_(not held) for gate in gates]
             leaves = (leaf,) if held else (leaf, *others)
             back = torch.autograd.grad(ctx.product(leaf, *others), leaves, signals[0])
-        return back[0], None, None, *([None] * len(gates) if held else back[1:])
+        return back[0], None, None, None, *([None] * len(gates) if held else back[1:])
 
 
 class GateMatrix(Gate):
     """The same for a product of matrices, in which places are mixed.
 
-    Its node knows which factor the maps are: 0 or 1; -1 where there are more than two.
+    Its node knows which factor the maps are: 0 or 1; -1 where that is not known.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, product: Function, way: Way, *gates: Tensor) -> Tensor:
-        ctx.factor = getattr(product, "factor", -1)
-        return Gate.forward(ctx, x, product, way, *gates)
 
 
 class Normalise(torch.autograd.Function):
@@ -189,7 +186,7 @@ def activate(activation: Activation, way: Way) -> Tensor:
 
 
 def multiply_gated(
-    x: Tensor, gates: tuple[Tensor, ...], product: Function, way: Way, mixes: bool = False
+    x: Tensor, gates: tuple[Tensor, ...], product: Function, factor: int | None, way: Way
 ) -> Tensor:
     """Multiply maps by gates that depend on the image.
 
@@ -197,12 +194,12 @@ def multiply_gated(
         x: The maps.
         gates: What they are multiplied by.
         product: Takes both.
+        factor: None for a product place by place; of a product of matrices which of the two the
+            maps are, 0 or 1, or -1 where that is not known.
         way: What backward passes will follow.
-        mixes: Whether it is a product of matrices; its attribute ``factor``, where it has one,
-            says which of the two the maps are.
     """
-    function = GateMatrix if mixes else Gate
-    result: Tensor = function.apply(x, product, way, *gates)  # type: ignore[no-untyped-call]
+    function = Gate if factor is None else GateMatrix
+    result: Tensor = function.apply(x, product, factor, way, *gates)  # type: ignore[no-untyped-call]
     return result
 
 

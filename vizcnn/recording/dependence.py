@@ -83,17 +83,18 @@ class Dependence(TorchDispatchMode):
         """Give the step that made a value, or None for what does not depend on the image."""
         if not isinstance(value, Tensor):
             return None
-        key = _find_memory(value)
-        known = None if key is None else self._steps.get(key)
-        if known is not None and not known[0].expired():
+        known = self._look_up(value)
+        if known is not None:
             return known[1]
         if self._arrays_left and value.numel() > 1:
             return Step(OUTSIDE)
         return Step(UNSEEN) if self._image_node and self._comes_from_image(value) else None
 
-    def _knows(self, tensor: Tensor) -> bool:
+    def _look_up(self, tensor: Tensor) -> tuple[StorageWeakRef, Step | None] | None:
+        """Give what is known of a tensor's memory, unless another has taken its place."""
         key = _find_memory(tensor)
-        return key in self._steps and not self._steps[key][0].expired()
+        known = None if key is None else self._steps.get(key)
+        return None if known is None or known[0].expired() else known
 
     def _comes_from_image(self, value: Tensor) -> bool:
         """Tell whether a value that no step is known of has the image in its graph."""
@@ -171,7 +172,7 @@ class Dependence(TorchDispatchMode):
         # a view keeps the step of the memory that it looks into
         for tensor, returned in zip(_list_tensors(result), _returns(func, result), strict=False):
             is_new = returned is None or returned.alias_info is None
-            if is_new or not self._knows(tensor):
+            if is_new or self._look_up(tensor) is None:
                 self._set(tensor, step)
 
     def _list_sources(self, given: dict[str, Any]) -> Iterator[tuple[str, Step]]:

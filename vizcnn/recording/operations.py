@@ -7,7 +7,7 @@ listed: they make no step of their own.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from vizcnn.basics.errors import UnsupportedOperationError
 from vizcnn.recording.dependence import IMAGE, Step
@@ -73,18 +73,6 @@ _OUT_OF_SIGHT = {
     "relu": "relu out of its graph (detached, under no_grad or a torch.func transform)"
 }
 """What is told of operations that have a rule where they are seen."""
-
-
-def trace_steps(step: Step) -> Iterator[Step]:
-    """Give a step and all that it was made from, each once."""
-    seen, stack = {step}, [step]
-    while stack:
-        current = stack.pop()
-        yield current
-        for _, source in current.sources:
-            if source not in seen:
-                seen.add(source)
-                stack.append(source)
 
 
 def explain_step(step: Step) -> str | None:

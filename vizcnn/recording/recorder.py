@@ -219,11 +219,11 @@ class Recorder(TorchFunctionMode):
             return result
 
         # of einsum it is not known which dimensions are those of a matrix
-        order.factor = int(swapped) if run is torch.matmul else -1  # type: ignore[attr-defined]
+        factor = {torch.mul: None, torch.matmul: int(swapped)}.get(run, -1)
         with self.dependence.pause():
             # a call in place writes over what it got
             given = maps.clone() if in_place else maps
-            result = multiply_gated(given, (gate,), order, self.way, run is not torch.mul)
+            result = multiply_gated(given, (gate,), order, factor, self.way)
         self.dependence.add("gate", [("self", maps), ("gate", gate)], result)
         return (gate if swapped else maps).copy_(result) if in_place else result
 
@@ -244,7 +244,7 @@ class Recorder(TorchFunctionMode):
             return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
 
         with self.dependence.pause():
-            result = multiply_gated(value, (query, key), attend, self.way, mixes=True)
+            result = multiply_gated(value, (query, key), attend, -1, self.way)
         self.dependence.add("gate", [("self", value), ("gate", query), ("gate", key)], result)
         return result
 

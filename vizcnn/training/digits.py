@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from vizcnn.basics.errors import DataError
@@ -31,6 +32,29 @@ DIGITS_SOURCE = DataSource(
 """What the model card says of them."""
 
 
+def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Read the digits that scikit-learn ships.
+
+    Returns:
+        Images (N, 8, 8) of 0..16, labels (N,), and which of them are held out for validation, (N,):
+        every fifth of a class.
+
+    Raises:
+        DataError: If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
+        ) from None
+    digits = load_digits()
+    held_out = np.zeros(len(digits.target), dtype=np.bool_)
+    for digit in range(10):
+        held_out[np.flatnonzero(digits.target == digit)[EVERY - 1 :: EVERY]] = True
+    return digits.images, digits.target, held_out
+
+
 def write_digits(folder: Path) -> None:
     """Write the digits as ``train/<digit>/<number>.png`` and ``val/<digit>/<number>.png``.
 
@@ -46,18 +70,11 @@ def write_digits(folder: Path) -> None:
         DataError: If scikit-learn is not installed.
         VizcnnError: If the folder holds other files, or cannot be written.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise DataError(
-            "the digits come with scikit-learn, which is not here: pip install 'vizcnn[digits]'"
-        ) from None
-    digits = load_digits()
-    seen = [0] * 10
+    images, labels, validates = read_digits()
     with write_folder(folder) as staging:
-        for number, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
-            seen[digit] += 1
-            part = "val" if seen[digit] % EVERY == 0 else "train"
+        rows = zip(images, labels.tolist(), validates.tolist(), strict=True)
+        for number, (image, digit, held_out) in enumerate(rows):
+            part = "val" if held_out else "train"
             home = staging / part / str(digit)
             home.mkdir(parents=True, exist_ok=True)
             values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
