@@ -3,15 +3,12 @@
 import click
 
 from vizcnn.cli.options import (
-    PASSES_OVER,
     complete_names_and_files,
     find_given_photos,
-    gates_option,
     layers_option,
     method_option,
-    normalisation_option,
-    start_option,
-    unruled_option,
+    settle_way_back,
+    way_back_options,
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
@@ -53,10 +50,7 @@ from vizcnn.photos.samples import SAMPLES
     show_default=True,
     help="Contrast: stretched for each unit, or shared by all units of a layer.",
 )
-@normalisation_option
-@unruled_option
-@gates_option
-@start_option
+@way_back_options
 @click.option("--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz).")
 def deconv(
     page: Page,
@@ -68,11 +62,8 @@ def deconv(
     method: str,
     position: str,
     scaling: str,
-    normalisation: str,
-    unruled: str,
-    gates: str,
-    start: str,
     save_arrays: bool,
+    **way_back: str,
 ) -> None:
     """Project what a net sees in photos back to pixels.
 
@@ -95,10 +86,7 @@ def deconv(
         top=top,
         position=place,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-        passes_over_normalisation=PASSES_OVER[normalisation],
-        unruled=unruled,  # type: ignore[arg-type]
-        gates=gates,  # type: ignore[arg-type]
-        start=None if start == "auto" else start,  # type: ignore[arg-type]
+        **settle_way_back(**way_back),
         figure_format=page.figure_format,
         save_arrays=save_arrays,
     )

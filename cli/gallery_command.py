@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
-    PASSES_OVER,
     SharingCommand,
     data_option,
     find_data,
-    gates_option,
     layers_option,
     method_option,
-    normalisation_option,
     per_photo_option,
-    start_option,
-    unruled_option,
+    settle_way_back,
+    way_back_options,
     workers_option,
 )
 from vizcnn.cli.page_command import Page, page_command
@@ -60,10 +57,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Contrast: stretched for each projection, or shared by all places of a unit.",
 )
-@normalisation_option
-@unruled_option
-@gates_option
-@start_option
+@way_back_options
 @click.option(
     "--index",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -92,14 +86,11 @@ def gallery(
     per_photo: int,
     method: str,
     scaling: str,
-    normalisation: str,
-    unruled: str,
-    gates: str,
-    start: str,
     index: Path | None,
     poster: bool,
     poster_units: int | None,
     workers: int | None,
+    **way_back: str,
 ) -> None:
     """Show what excites every unit of whole layers, over folders of photos.
 
@@ -126,10 +117,7 @@ def gallery(
         per_photo=per_photo,
         method=method,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-        passes_over_normalisation=PASSES_OVER[normalisation],
-        unruled=unruled,  # type: ignore[arg-type]
-        gates=gates,  # type: ignore[arg-type]
-        start=None if start == "auto" else start,  # type: ignore[arg-type]
+        **settle_way_back(**way_back),
         poster=poster,
         poster_units=poster_units,
         seed=page.seed,

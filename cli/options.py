@@ -136,9 +136,6 @@ normalisation_option = click.option(
     help="Contrast normalisation on the way back: pass it unchanged, or apply its true gradient; "
     "auto passes it for the deconvnet only.",
 )
-PASSES_OVER = {"auto": None, "pass": True, "gradient": False}
-"""What --normalisation means for :class:`vizcnn.projection.deconvnet.Projector`."""
-
 unruled_option = click.option(
     "--unruled",
     type=click.Choice(["refuse", "rectify", "gradient"]),
@@ -162,6 +159,25 @@ start_option = click.option(
     help="What the way back starts with at a unit: the size of its activation, or 1; auto is 1 for "
     "the gradient only.",
 )
+
+
+def way_back_options(command: Command) -> Command:
+    """Declare what else of the way back to the pixels can be chosen."""
+    for option in (start_option, gates_option, unruled_option, normalisation_option):
+        command = option(command)  # the last that is declared stands first
+    return command
+
+
+def settle_way_back(normalisation: str, unruled: str, gates: str, start: str) -> dict[str, Any]:
+    """Turn the values of :func:`way_back_options` into settings of a page."""
+    return {
+        "passes_over_normalisation": {"auto": None, "pass": True, "gradient": False}[normalisation],
+        "unruled": unruled,
+        "gates": gates,
+        "start": None if start == "auto" else start,
+    }
+
+
 per_photo_option = click.option(
     "--per-photo",
     type=click.IntRange(1),

@@ -1,12 +1,11 @@
 """A net's gallery in a real browser, from disk and from a server: keys, search, sort."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.browser import SHOWN, Browser, publish
+from tests.support.browser import SHOWN, Browser
 from tests.support.top_galleries import make_top_manifest, name_classes
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
@@ -30,20 +29,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def manifest(folder: Path) -> Manifest[LayersResults]:
     return make_top_manifest(folder / "again", units=24)
-
-
-@pytest.fixture(scope="module", params=["disk", "server"])
-def home(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    with publish(folder, request.param) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, home: str) -> Iterator[Browser]:
-    """The first layer of 24 units: number 5 is silent."""
-    browser.open_afresh(f"{home}/net/conv1/index.html")
-    yield browser
-    assert browser.read_errors() == []
 
 
 def url(page: Browser) -> str:

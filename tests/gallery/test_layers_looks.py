@@ -1,14 +1,13 @@
 """A net's gallery in a real browser: what is drawn where, what is loaded when, at any width."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.browser import SHOWN, Browser, publish
+from tests.support.browser import SHOWN, Browser
 from tests.support.top_galleries import (
     LARGE_GAPS,
     SIDE,
@@ -79,19 +78,6 @@ def make_galleries(base: Path) -> dict[str, Manifest[LayersResults]]:
         "tiny": change_layer(make_top_manifest(base / "tiny", units=3), **tiny),
         "tall": change_layer(make_top_manifest(base / "tall", units=3), **tall),
     }
-
-
-@pytest.fixture(scope="module", params=["disk", "server"])
-def home(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    with publish(folder, request.param) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, home: str) -> Iterator[Browser]:
-    browser.open_afresh(f"{home}/net/conv1/index.html")
-    yield browser
-    assert browser.read_errors() == []
 
 
 @pytest.mark.parametrize("width", [360, 1280])

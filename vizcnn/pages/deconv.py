@@ -24,14 +24,20 @@ from vizcnn.drawing.tiles import (
 )
 from vizcnn.drawing.words import show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
-from vizcnn.pages.page import OutputFile, describe_photo, describe_run, save_files, write_page
+from vizcnn.pages.page import (
+    MethodSettings,
+    OutputFile,
+    describe_photo,
+    describe_run,
+    save_files,
+    write_page,
+)
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
-from vizcnn.projection.methods import Gates, Unruled, describe_method
+from vizcnn.projection.methods import describe_method
 from vizcnn.projection.projection import Projection
-from vizcnn.projection.rules import Seed
 from vizcnn.projection.targets import Position
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
@@ -43,22 +49,16 @@ PHOTO_SIDE = 640
 
 
 @dataclass(frozen=True)
-class DeconvSettings:
+class DeconvSettings(MethodSettings):
     """What to project and how to show it.
 
     Attributes:
         layers: Canonical names or module paths, lowest first.
-        method: Name of the rule.
         units: Unit numbers, or None for the strongest.
         top: How many of the strongest units per layer.
         position: Where in the feature map; see
             :meth:`~vizcnn.projection.deconvnet.Projector.project`.
         scaling: ``"unit"`` or ``"shared"`` contrast.
-        passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
-            habit when None.
-        unruled: What to do about operations without a rule.
-        gates: What to do about gates.
-        start: What the backward pass starts with; the method's own habit when None.
         figure_format: Format of the figures.
         save_arrays: Whether to keep the raw values.
 
@@ -67,15 +67,10 @@ class DeconvSettings:
     """
 
     layers: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
-    method: str = "deconvnet"
     units: tuple[int, ...] | None = None
     top: int = 9
     position: Position = "max"
     scaling: Scaling = "unit"
-    passes_over_normalisation: bool | None = None
-    unruled: Unruled = "refuse"
-    gates: Gates = "refuse"
-    start: Seed | None = None
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
 
@@ -321,14 +316,7 @@ def make_deconv_gallery(
     found: list[PhotoSection] = []
     used: list[Photo] = []
     failures: list[Failure] = []
-    projector = Projector(
-        model,
-        settings.method,
-        settings.passes_over_normalisation,
-        settings.unruled,
-        settings.gates,
-        settings.start,
-    )
+    projector = settings.attach(model)
     with write_folder(folder) as staging:
         for path in progress(photos, label="project", total=len(photos), unit="photo"):
             # photo by photo: the pixels of many would not fit the memory

@@ -21,9 +21,43 @@ from vizcnn.gallery.site import write_gallery
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import Gates, Unruled
+from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
 R = TypeVar("R", bound=Results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """How units are projected.
+
+    Attributes:
+        method: Name of the method.
+        passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
+            habit when None.
+        unruled: What to do about operations without a rule.
+        gates: What to do about gates.
+        start: What the backward pass starts with; the method's own habit when None.
+    """
+
+    method: str = "deconvnet"
+    passes_over_normalisation: bool | None = None
+    unruled: Unruled = "refuse"
+    gates: Gates = "refuse"
+    start: Seed | None = None
+
+    def attach(self, model: ZooModel) -> Projector:
+        """Attach the method to a net."""
+        return Projector(
+            model,
+            self.method,
+            self.passes_over_normalisation,
+            self.unruled,
+            self.gates,
+            self.start,
+        )
 
 
 @dataclass(frozen=True)

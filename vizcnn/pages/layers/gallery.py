@@ -27,7 +27,6 @@ from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WorkFolder, open_work
 from vizcnn.pages.page import list_versions
-from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
 
 Notice = Callable[[str], None]
@@ -86,14 +85,7 @@ def make_top_gallery(
         >>> (site / "conv1" / "unit-0003.html").is_file()
         True
     """
-    projector = Projector(
-        model,
-        settings.method,
-        settings.passes_over_normalisation,
-        settings.unruled,
-        settings.gates,
-        settings.start,
-    )
+    projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder) as work:
         file, found = find_strongest(model, photos, settings, work, index, progress)

@@ -15,9 +15,8 @@ from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
 from vizcnn.pages.layers.spool import flush_arrays, open_array
 from vizcnn.pages.layers.work_folder import WorkFolder
+from vizcnn.pages.page import MethodSettings
 from vizcnn.projection.deconvnet import Projector
-from vizcnn.projection.methods import Gates, Unruled
-from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
 MOST_PLACES = 100
@@ -25,7 +24,7 @@ MOST_PLACES = 100
 
 
 @dataclass(frozen=True)
-class TopSettings:
+class TopSettings(MethodSettings):
     """What to look for, how to project it and how to show it.
 
     Attributes:
@@ -33,14 +32,8 @@ class TopSettings:
         units: Unit numbers, or None for every unit of the layers.
         top: Strongest places per unit.
         per_photo: How many of them may be of one photo.
-        method: Name of the rule.
         scaling: ``"unit"`` gives each projection its own contrast, ``"shared"`` all of a unit's
             places one.
-        passes_over_normalisation: Whether contrast normalisation is skipped; the method's own
-            habit when None.
-        unruled: What to do about operations without a rule.
-        gates: What to do about gates.
-        start: What the backward pass starts with; the method's own habit when None.
         poster: Whether to draw each layer as a slide too.
         poster_units: Units on a poster; None chooses by the size of the receptive field.
         seed: Seed of the draw of those units.
@@ -59,12 +52,7 @@ class TopSettings:
     units: tuple[int, ...] | None = None
     top: int = 9
     per_photo: int = 1
-    method: str = "deconvnet"
     scaling: Scaling = "unit"
-    passes_over_normalisation: bool | None = None
-    unruled: Unruled = "refuse"
-    gates: Gates = "refuse"
-    start: Seed | None = None
     poster: bool = False
     poster_units: int | None = None
     seed: int = 0
