@@ -157,14 +157,14 @@ def describe_method(method: ProjectionMethod) -> str:
 
     Example:
         >>> describe_method(METHODS["gradient"])
-        'Simonyan et al. 2013, arXiv 1312.6034; starts with one'
+        'Simonyan et al. 2013, arXiv 1312.6034; backward pass starts with 1'
         >>> describe_method(find_method("gradient", gates="hold"))
-        'Simonyan et al. 2013, arXiv 1312.6034; starts with one; gates held'
+        'Simonyan et al. 2013, arXiv 1312.6034; backward pass starts with 1; gates held'
     """
     if not isinstance(method, Method):
         return method.source
-    starts = {"one": "starts with one", "activation": "starts with the activation"}
-    words = [method.source, starts[method.seed or method.rule.seed]]
+    start = {"one": "1", "activation": "the activation"}[method.seed or method.rule.seed]
+    words = [method.source, f"backward pass starts with {start}"]
     if method.passes_over_normalisation != method.rule.passes_over_normalisation:
         passed = method.passes_over_normalisation
         words.append(f"contrast normalisation {'passed over' if passed else 'by its gradient'}")
