@@ -9,6 +9,7 @@ autograd, and each value that depends on the image knows the step that made it.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -145,8 +146,9 @@ class Dependence(TorchDispatchMode):
         return result
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        name = func._schema.name.split("::")[-1]
-        given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+        schema = _read_schema(func)
+        name = schema.name
+        given = dict(zip(schema.arguments, args, strict=False)) | kwargs
         if name == "div" and given.get("rounding_mode"):
             name = "div with rounding"
         elif name == "_to_copy" and not _is_continuous(result):
@@ -158,21 +160,21 @@ class Dependence(TorchDispatchMode):
             if sources and isinstance(result, float) and result not in _TRIVIAL:
                 self._left.add(result)
             return
-        written = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
         step = None
         if sources:
             fixed = tuple((k, v) for k, v in given.items() if isinstance(v, int | float | bool))
             if name in ("cat", "stack"):
                 fixed += (("count", len(given["tensors"])),)
-            step = Step(name.rstrip("_") if written else name, sources, fixed)
-        for key in written:
+            step = Step(name.rstrip("_") if schema.written else name, sources, fixed)
+        for key in schema.written:
             for tensor in _list_tensors(given.get(key)):
                 if step is not None or written_over:
                     self._set(tensor, step)
         # a view keeps the step of the memory that it looks into
-        for tensor, returned in zip(_list_tensors(result), _returns(func, result), strict=False):
-            is_new = returned is None or returned.alias_info is None
-            if is_new or self._look_up(tensor) is None:
+        made = _list_tensors(result)
+        views = schema.views if len(schema.views) == len(made) else schema.views[:1] * len(made)
+        for tensor, is_view in zip(made, views, strict=False):
+            if not is_view or self._look_up(tensor) is None:
                 self._set(tensor, step)
 
     def _list_sources(self, given: dict[str, Any]) -> Iterator[tuple[str, Step]]:
@@ -190,6 +192,39 @@ class Dependence(TorchDispatchMode):
             self._steps[key] = StorageWeakRef(tensor.untyped_storage()), step
         elif step is not None:  # what comes back from it is not known to be the same
             self._arrays_left = True
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """What is asked of an operation's schema at every call.
+
+    Attributes:
+        name: Name, without its namespace and overload.
+        arguments: Names of the arguments, in order.
+        written: Those that it writes into.
+        views: For each thing that it gives back, whether that is a view or an argument.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    written: tuple[str, ...]
+    views: tuple[bool, ...]
+
+
+@cache
+def _read_schema(func: Any) -> _Schema:
+    """Read an operation's schema, once: torch makes its parts anew at each look."""
+    schema = func._schema
+    return _Schema(
+        name=schema.name.split("::")[-1],
+        arguments=tuple(argument.name for argument in schema.arguments),
+        written=tuple(
+            argument.name
+            for argument in schema.arguments
+            if argument.alias_info and argument.alias_info.is_write
+        ),
+        views=tuple(returned.alias_info is not None for returned in schema.returns),
+    )
 
 
 def _find_memory(tensor: Tensor) -> int | None:
@@ -215,9 +250,3 @@ def _list_tensors(result: Any) -> list[Tensor]:
     values = result if isinstance(result, list | tuple) else (result,)
     flat = [v for value in values for v in (value if isinstance(value, list | tuple) else (value,))]
     return [value for value in flat if isinstance(value, Tensor)]
-
-
-def _returns(func: Any, result: Any) -> list[Any]:
-    returns = list(func._schema.returns)
-    count = len(_list_tensors(result))
-    return returns if len(returns) == count else [returns[0] if returns else None] * count
