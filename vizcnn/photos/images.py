@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vizcnn.basics.errors import ImageError, PhotoWarning
 from vizcnn.basics.files import hash_file
+from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.sharing import ProcessContext
 from vizcnn.photos.folders import survey_folder
 from vizcnn.photos.formats import (
@@ -162,6 +163,8 @@ def decode_photo(
     except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
         raise ImageError(f"{name} has {_complain_of_size(largest)}") from None
     except Exception as error:  # a damaged file makes decoders raise anything
+        if find_shortage(error):
+            raise
         raise ImageError(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
             "copy it again, or save it anew as PNG"
