@@ -1,5 +1,6 @@
 """Memory that does not do: how it is told from other errors, and what there is."""
 
+import errno
 import importlib.util
 import re
 from pathlib import Path
@@ -48,6 +49,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM  # its text may be a file's name
     told = isinstance(error, RuntimeError | OSError | ImportError)
     return told and _SHORTAGE.search(str(error)) is not None
 
