@@ -105,13 +105,17 @@ def telling_of_memory(context: click.Context) -> Iterator[None]:
         shortage = find_shortage(error)
         if shortage is None:
             raise
-        # what the command held, for the line itself needs some memory
+        try:
+            told = describe_shortage(shortage)
+        except MemoryError:
+            told = "not enough memory"
+        # what the command held is let go: the line itself takes some memory
         traceback.clear_frames(error.__traceback__)
         on_device = type(shortage).__name__ == "OutOfMemoryError"
         smaller = SMALLER.get(context.invoked_subcommand or "", "")
         ways = ["--device cpu"] * on_device + [smaller] * bool(smaller)
         ways.append("a machine with more memory free")
-        raise VizcnnError(f"{describe_shortage(shortage)}; use {', or '.join(ways)}") from None
+        raise VizcnnError(f"{told}; use {', or '.join(ways)}") from None
 
 
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:

@@ -9,7 +9,8 @@ from vizcnn.basics.errors import VizcnnError
 
 _SHORTAGE = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|out of memory|std::bad_alloc"
-    r"|unable to allocate|failed to map segment|can't start new thread|could not create a memory",
+    r"|unable to allocate|failed to map segment|can't start new thread"
+    r"|could not (?:create|execute) a (?:memory|primitive)",
     re.IGNORECASE,
 )
 """What torch, numpy, Pillow, the loader of libraries and the system say."""
@@ -18,8 +19,9 @@ _ASKED = re.compile(r"allocate (?:memory: you tried to allocate )?([\d.]+) ?([KM
 
 _UNITS = {"bytes": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
-_BESIDE_TORCH = 320 * 2**20
-"""Address space that Python and the other packages take once all are loaded."""
+_BESIDE_TORCH = 400 * 2**20
+"""Address space for Python, the other packages and the smallest work; with less, a library may end
+the process before anything can be told."""
 
 
 def find_shortage(error: BaseException | None) -> BaseException | None:
@@ -59,15 +61,16 @@ def describe_shortage(error: BaseException) -> str:
     """Say how much memory was asked for, as far as the error tells, and how much is free.
 
     Example:
-        >>> describe_shortage(MemoryError("Unable to allocate 3.00 GiB for an array")).split(" of")[0]
-        'not enough memory: 3.2 GB asked for'
+        >>> describe_shortage(MemoryError("Unable to allocate 3000 GiB for an array"))
+        'not enough memory: 3221.2 GB asked for...'
     """
     asked = _ASKED.search(str(error))
     size = float(asked[1]) * _UNITS["bytes" if asked[2] == "bytes" else asked[2][0]] if asked else 0
     if type(error).__name__ == "OutOfMemoryError":  # of a GPU, which has its own
         return f"not enough memory on the device: {format_bytes(size)} asked for"
     free = find_free_memory()
-    words = [f"{format_bytes(size)} asked for"] if size else []
+    # of a small piece that did not fit beside others its size says nothing
+    words = [f"{format_bytes(size)} asked for"] if size > (free or 0) else []
     words += [f"{format_bytes(free)} free"] if free is not None else []
     return f"not enough memory: {', '.join(words)}" if words else "not enough memory"
 
@@ -118,7 +121,8 @@ def require_memory_to_start() -> None:
     Raises:
         VizcnnError: If its libraries do not fit into the address space that is allowed.
     """
-    free, spec = _find_address_space(), importlib.util.find_spec("torch")
+    free = _find_address_space()
+    spec = None if free is None else importlib.util.find_spec("torch")
     if free is None or spec is None or spec.origin is None:
         return
     libraries = (Path(spec.origin).parent / "lib").glob("*.so*")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError, ModelError, VizcnnError
-from vizcnn.basics.memory import find_shortage
+from vizcnn.basics.memory import describe_shortage, find_shortage
 from vizcnn.photos.images import check_images
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
@@ -239,8 +239,10 @@ class Projector(nn.Module):
         except VizcnnError:
             raise
         except Exception as error:
-            if find_shortage(error):
-                raise
+            if shortage := find_shortage(error):
+                raise VizcnnError(
+                    f"{describe_shortage(shortage)}: give fewer or smaller images at a time"
+                ) from error
             raise _explain(error, inputs) from error
 
     def __repr__(self) -> str:
