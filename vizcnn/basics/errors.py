@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import PurePath
 
 
 class VizcnnError(Exception):
@@ -34,6 +35,36 @@ class UnsupportedOperationError(ModelError):
 
 class DataError(VizcnnError):
     """A folder of photos that cannot be used for training or mining."""
+
+
+SHOWN = 60
+"""Characters of a wrong value that an error shows."""
+
+
+def quote(value: object, most: int | None = None) -> str:
+    """Quote what was given for an error: whatever it is, it becomes a few plain characters.
+
+    Args:
+        value: A path, which may take a line, or anything else.
+        most: Characters to show; by default 200 of a path, :data:`SHOWN` of all else.
+
+    Returns:
+        What Python writes it as, control characters escaped, cut in its middle if it is longer.
+
+    Example:
+        >>> print(quote("zfent"), quote("7" * 5000))
+        'zfent' '777777777777777777777777777...777777777777777777777777777'
+    """
+    is_path = isinstance(value, PurePath)
+    most = most or (200 if is_path else SHOWN)
+    try:
+        text = repr(str(value) if is_path else value)
+    except ValueError:  # a whole number of thousands of digits
+        text = "a number of thousands of digits"
+    if len(text) <= most:
+        return text
+    half = (most - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
