@@ -19,7 +19,7 @@ def make_socket(path: Path) -> None:
 
 IN_ITS_PLACE: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda path: None, "no card '.*': check the path"),
-    "folder": (lambda path: path.mkdir(), "'.*' is a folder: give a card"),
+    "folder": (lambda path: path.mkdir(), "'.*' is a folder, not a card"),
     "pipe": (os.mkfifo, "'.*' is not a plain file: give a card"),
     "socket": (make_socket, "'.*' is not a plain file: give a card"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "'.*' is not a plain file: give a card"),

@@ -61,10 +61,13 @@ def quote(value: object, most: int | None = None) -> str:
         text = repr(str(value) if is_path else value)
     except ValueError:  # a whole number of thousands of digits
         text = "a number of thousands of digits"
-    if len(text) <= most:
-        return text
+    return shorten(text, most)
+
+
+def shorten(text: str, most: int) -> str:
+    """Leave the middle of a text out that is longer than a number of characters."""
     half = (most - 3) // 2
-    return f"{text[:half]}...{text[-half:]}"
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
@@ -83,6 +86,7 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
         "did you mean 'zfnet'?"
     """
     names = list(known)
+    name = name[:SHOWN]  # the comparison takes the square of the length
     near = difflib.get_close_matches(name, names, n=count, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(repr(match) for match in near) + "?"

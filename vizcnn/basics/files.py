@@ -92,8 +92,9 @@ def open_plain_file(
     try:
         # a look before it is opened: that alone makes some devices do something
         if not stat.S_ISREG(path.stat().st_mode):
-            found = "a folder" if path.is_dir() else "not a plain file"
-            raise failure(f"{name} is {found}: give {kind}")
+            if path.is_dir():
+                raise failure(f"{name} is a folder, not {kind}")
+            raise failure(f"{name} is not a plain file: give {kind}")
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags), "rb")
         facts = os.fstat(file.fileno())
