@@ -6,9 +6,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from jinja2 import Environment
 
-from vizcnn.basics.codec import ManifestError, RelativeFile, decode, encode, parse
-from vizcnn.basics.errors import VizcnnError
-from vizcnn.basics.files import write_text
+from vizcnn.basics.codec import (
+    LARGEST_JSON,
+    ManifestError,
+    RelativeFile,
+    decode,
+    encode,
+    parse,
+)
+from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.files import read_plain_file, write_text
 from vizcnn.zoo.provenance import Provenance
 
 FILE_NAME = "manifest.json"
@@ -162,10 +169,10 @@ def from_json(text: str, results: type[R]) -> Manifest[R]:
     raw = parse(text)
     kind, schema = (raw.get("kind"), raw.get("schema")) if isinstance(raw, dict) else (None, None)
     if kind != results.kind:
-        raise ManifestError(f"manifest of kind {kind!r}: needed is {results.kind!r}")
+        raise ManifestError(f"manifest of kind {quote(kind)}: needed is {results.kind!r}")
     if schema != SCHEMA:
         raise ManifestError(
-            f"manifest of schema {schema!r}: this vizcnn reads {SCHEMA}; "
+            f"manifest of schema {quote(schema)}: this vizcnn reads {SCHEMA}; "
             "write the gallery again, or install the vizcnn that wrote it"
         )
     return decode(Manifest[results], text)  # type: ignore[valid-type]  # of the type at hand
@@ -191,13 +198,10 @@ def read_manifest(path: Path, results: type[R]) -> Manifest[R]:
         ManifestError: If there is none, or it is damaged.
     """
     file = path / FILE_NAME if path.is_dir() else path
+    content = read_plain_file(file, "manifest", ManifestError, largest=LARGEST_JSON)
     try:
-        return from_json(file.read_text(encoding="utf-8"), results)
+        return from_json(content.decode("utf-8"), results)
     except UnicodeDecodeError:
-        raise ManifestError(f"{str(file)!r} is not text: needed is a manifest of vizcnn") from None
-    except OSError as error:
-        raise ManifestError(
-            f"{str(file)!r} cannot be read ({error.strerror}): check the path"
-        ) from None
+        raise ManifestError(f"{quote(file)} is not text: needed is a manifest of vizcnn") from None
     except VizcnnError as error:
-        raise ManifestError(f"{str(file)!r}: {error}") from None
+        raise ManifestError(f"{quote(file)}: {error}") from None

@@ -162,7 +162,7 @@ def test_saved_first_layers_come_back(tmp_path):
     [
         ({"epoch-000": LAYERS[0]}, "{", "are damaged"),
         ({"epoch-000": LAYERS[0]}, "[]", "are damaged"),
-        ({"epoch-000": LAYERS[0]}, json.dumps(RECORD), "are damaged .*epoch-000"),
+        ({"epoch-000": LAYERS[0]}, json.dumps(RECORD), "are damaged: .*epoch-000"),
         ({"conv1": LAYERS[0]}, json.dumps(RECORD), "no epoch: 'conv1'"),
         ({"epoch-000": torch.zeros(9)}, None, "not of one shape"),
         ({"epoch-000": LAYERS[0], "epoch-001": LAYERS[1][1:]}, None, "not of one shape"),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vizcnn.basics.errors import ImageError
+from vizcnn.basics.errors import ImageError, WeightsError
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import (
     Preprocessing,
@@ -104,7 +104,7 @@ def test_records_from_before_the_grey_nets_are_read() -> None:
 @pytest.mark.parametrize(("grey", "count"), [(True, 3), (False, 1), (False, 2)])
 def test_records_with_a_wrong_number_of_channels_are_refused(grey: bool, count: int) -> None:
     values = {**make_preprocessing("half", 32).to_dict(), "grey": grey, "mean": [0.5] * count}
-    with pytest.raises(ValueError, match=f"{count} channels"):
+    with pytest.raises(WeightsError, match=f"{count} channels in mean"):
         Preprocessing.from_dict(values)
 
 

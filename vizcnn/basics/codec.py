@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from functools import cache, reduce
 from operator import or_
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError, quote, shorten
+from vizcnn.basics.files import read_plain_file
 
 T = TypeVar("T")
 
@@ -25,7 +27,29 @@ RelativeFolder = Annotated[str, _BESIDE, "folder"]
 """A folder beside the manifest, in the same way."""
 
 _LARGEST = sys.float_info.max
-_Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+"""A number, neither NaN nor infinite."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=_LARGEST)]
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+LARGEST_SIDE = 16384
+"""Pixels of the largest side of a picture that a file may ask for."""
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
+"""Pixels."""
+
+Text = Annotated[str, msgspec.Meta(max_length=100_000)]
+"""What a person may have written: a note, or a licence."""
+
+LARGEST_JSON = 1 << 28
+"""Bytes of the largest JSON file that is read; a gallery of all units of a net has a tenth."""
+
+DEEPEST = 64
+"""Lists and dictionaries within each other in JSON that is read; the manifests have ten."""
 
 
 class ManifestError(VizcnnError):
@@ -124,33 +148,109 @@ def decode(kind: type[T], text: str) -> T:
         vizcnn.basics.codec.ManifestError: Failure.error: expected `str`, got `int`
     """
     hint: Any = kind
-    name = getattr(kind, "__name__", str(kind))
-    raw = parse(text)
+    raw, name = parse(text), getattr(kind, "__name__", str(kind))
+    check(_be_strict(hint), raw, name)
+    return check(kind, raw, name)
+
+
+def check(
+    kind: type[T], raw: Any, name: str, failure: type[VizcnnError] = ManifestError, own: Any = ()
+) -> T:
+    """Make a record of plain values, each checked against the type and the bounds of its field.
+
+    Args:
+        kind: A dataclass; keys that it lacks are passed over.
+        raw: Dictionaries, lists, text and numbers, as from JSON.
+        name: What to call the record in errors.
+        failure: What to raise.
+        own: Further classes whose instances are values, such as tensors.
+
+    Raises:
+        VizcnnError: ``failure``, with the field, in one line of bounded length.
+
+    Example:
+        >>> from vizcnn.gallery.manifest import Failure
+        >>> check(Failure, {"source": "a.jpg"}, "the list")
+        Traceback (most recent call last):
+        vizcnn.basics.codec.ManifestError: the list: object missing required field `error`
+    """
+
+    def take(wanted: type, value: Any) -> Any:
+        if isinstance(value, own):
+            return value
+        raise TypeError(f"Expected `{wanted.__name__}`, got `{type(value).__name__}`")
+
     try:
-        msgspec.convert(raw, _be_strict(hint))
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
+        return msgspec.convert(raw, kind, dec_hook=take)
+    except (msgspec.ValidationError, OverflowError) as error:  # of a number that no float holds
         reason, _, where = str(error).partition(" - at `$")
         reason = reason[0].lower() + reason[1:]
         if "matching regex" in reason:
             reason = "needed is a file beside the manifest"
-        raise ManifestError(f"{name}{where.rstrip('`')}: {reason}") from None
+        if repr(_LARGEST) in reason:
+            reason = "needed is a finite number"
+        place = shorten(where.rstrip("`"), 80)
+        raise failure(f"{name}{place}: {shorten(reason, 120)}") from None
 
 
 def parse(text: str) -> Any:
-    """Read JSON, with an error for the user where it is none."""
+    """Read JSON, with an error for the user where it is none.
+
+    Raises:
+        ManifestError: If it is not JSON, or nested deeper than :data:`DEEPEST`.
+    """
     try:
         # the standard library's reader: it alone takes names of files that are not UTF-8
-        return json.loads(text)
+        raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"the manifest is not JSON ({error}): write it again") from None
+        raise ManifestError(f"it is not JSON ({error}): write it again") from None
+    level, depth = [raw], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise ManifestError(f"it is nested deeper than {DEEPEST}: write it again")
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return raw
+
+
+def read_json(
+    path: Path, what: str, failure: type[VizcnnError] = ManifestError, largest: int = LARGEST_JSON
+) -> Any:
+    """Read a JSON file, whatever lies in its place; for :func:`check`.
+
+    Args:
+        path: The file.
+        what: What it should be, for the error: ``"card"``.
+        failure: What to raise.
+        largest: Bytes that it may have.
+
+    Raises:
+        VizcnnError: ``failure``, if the file cannot be read or is not JSON; one line.
+
+    Example:
+        >>> read_json(Path("missing.json"), "card")
+        Traceback (most recent call last):
+        vizcnn.basics.codec.ManifestError: no card 'missing.json': check the path
+    """
+    content = read_plain_file(path, what, failure, largest=largest)
+    try:
+        return parse(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise failure(f"{quote(path)} is not text: needed is JSON") from None
+    except ManifestError as error:
+        raise failure(f"{quote(path)}: {error}") from None
 
 
 @cache
 def _be_strict(hint: Any) -> Any:
     """Give a type that takes less: a dataclass ignores unknown keys, and a float may be NaN."""
     if hint is float:
-        return _Finite
+        return Finite
     origin, arguments = get_origin(hint), get_args(hint)
     kind: Any = origin or hint
     if hasattr(kind, "__dataclass_fields__"):

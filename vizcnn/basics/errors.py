@@ -3,6 +3,7 @@
 import difflib
 import errno
 from collections.abc import Iterable
+from pathlib import PurePath
 
 
 class VizcnnError(Exception):
@@ -62,6 +63,41 @@ def advise(error: OSError) -> str:
     )
 
 
+SHOWN = 60
+"""Characters of a wrong value that an error shows."""
+
+
+def quote(value: object, most: int | None = None) -> str:
+    """Quote what was given for an error: whatever it is, it becomes a few plain characters.
+
+    Args:
+        value: A path, which may take a line, or anything else.
+        most: Characters to show; by default 200 of a path, :data:`SHOWN` of all else.
+
+    Returns:
+        What Python writes it as, control characters escaped, cut in its middle if it is longer.
+
+    Example:
+        >>> print(quote("zfent"), quote("7" * 5000))
+        'zfent' '777777777777777777777777777...777777777777777777777777777'
+    """
+    is_path = isinstance(value, PurePath)
+    most = most or (200 if is_path else SHOWN)
+    try:
+        text = repr(str(value) if is_path else value)
+    except ValueError:  # a whole number of thousands of digits
+        text = "a number of thousands of digits"
+    except Exception:  # of a class of others, whose own description fails
+        text = f"a {type(value).__name__}"
+    return shorten(" ".join(text.split()), most)
+
+
+def shorten(text: str, most: int) -> str:
+    """Leave the middle of a text out that is longer than a number of characters."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
     """Describe the known names nearest to a mistyped one.
 
@@ -78,6 +114,7 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
         "did you mean 'zfnet'?"
     """
     names = list(known)
+    name = name[:SHOWN]  # the comparison takes the square of the length
     near = difflib.get_close_matches(name, names, n=count, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(repr(match) for match in near) + "?"

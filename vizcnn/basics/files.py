@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError, quote
 
 
 @contextmanager
@@ -58,10 +60,92 @@ def replacing(
             temporary.unlink()
 
 
-def hash_file(path: Path) -> str:
-    """Compute the SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def open_plain_file(
+    path: Path,
+    what: str = "file",
+    failure: type[VizcnnError] = VizcnnError,
+    largest: int | None = None,
+) -> BufferedReader:
+    """Open a file that is read in, after a look at what it is.
+
+    A pipe would wait for ever, a device never ends, and a file of any size would fill the memory.
+
+    Args:
+        path: The file; a link to one will do.
+        what: What it should be, for the error: ``"weight file"``, ``"photo"``.
+        failure: What to raise.
+        largest: Bytes that it may have; None for one that is not read whole.
+
+    Returns:
+        The open file.
+
+    Raises:
+        VizcnnError: ``failure``, if it is missing, a folder, a pipe, a device or a socket, empty,
+            larger than that, or cannot be read; one line.
+
+    Example:
+        >>> open_plain_file(Path("missing.json"), "card")
+        Traceback (most recent call last):
+        vizcnn.basics.errors.VizcnnError: no card 'missing.json': check the path
+    """
+    name, kind = quote(path), f"a{'n' if what[0] in 'aeio' else ''} {what}"
+    try:
+        # a look before it is opened: that alone makes some devices do something
+        if not stat.S_ISREG(path.stat().st_mode):
+            if path.is_dir():
+                raise failure(f"{name} is a folder, not {kind}")
+            raise failure(f"{name} is not a plain file: give {kind}")
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags), "rb")
+        facts = os.fstat(file.fileno())
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise failure(f"{name} is a link that leads nowhere: check what it names") from None
+        raise failure(f"no {what} {name}: check the path") from None
+    except PermissionError:
+        raise failure(f"{name} may not be read: check its permissions") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise failure(f"{name} cannot be opened ({reason}): check the path") from None
+    complaint = ""
+    if not stat.S_ISREG(facts.st_mode):  # another one has come in its place
+        complaint = f"is not a plain file: give {kind}"
+    elif facts.st_size == 0:
+        complaint = "is empty (0 bytes): copy it again"
+    elif largest is not None and facts.st_size > largest:
+        complaint = f"has {facts.st_size:,} bytes, {kind} has at most {largest:,}: give another"
+    if complaint:
+        file.close()
+        raise failure(f"{name} {complaint}")
+    return file
+
+
+def read_plain_file(
+    path: Path, what: str, failure: type[VizcnnError] = VizcnnError, *, largest: int
+) -> bytes:
+    """Read a whole file; as :func:`open_plain_file`, and no more than ``largest`` bytes.
+
+    Raises:
+        VizcnnError: ``failure``, as there.
+    """
+    with open_plain_file(path, what, failure, largest) as file:
+        try:
+            return file.read(largest)
+        except OSError as error:
+            raise failure(f"{quote(path)} cannot be read ({error.strerror})") from None
+
+
+def hash_file(path: Path, what: str = "file", failure: type[VizcnnError] = VizcnnError) -> str:
+    """Compute the SHA-256 of a file as 64 hexadecimal digits.
+
+    Raises:
+        VizcnnError: ``failure``, as :func:`open_plain_file` does.
+    """
+    with open_plain_file(path, what, failure) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise failure(f"{quote(path)} cannot be read ({error.strerror})") from None
 
 
 def write_text(path: Path, text: str, flush: bool = True) -> Path:

@@ -293,4 +293,4 @@ def photo_sha256(path: Path) -> str:
         ImageError: If the file cannot be read.
     """
     _require_file(path, repr(str(path)))
-    return hash_file(path)
+    return hash_file(path, "photo", ImageError)

@@ -84,7 +84,7 @@ def read_start(path: Path, recipe: Recipe, classes: Sequence[str]) -> Start:
             "file that vizcnn train wrote, or a bundled one"
         )
     _require_same_net(path, metadata, recipe, classes)
-    sha256 = hash_file(path)
+    sha256 = hash_file(path, "weight file", WeightsError)
     told = {name: metadata.card[name] for name in _TOLD if metadata.card.get(name) is not None}
     began_with = {"file": path.name, "sha256": sha256, **told, **_read_card(path, metadata)}
     return Start(read_state(path), sha256, began_with)

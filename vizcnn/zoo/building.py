@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ModelError, WeightsError, nearest_names
+from vizcnn.basics.codec import LARGEST_SIDE
+from vizcnn.basics.errors import ModelError, WeightsError, nearest_names, quote, shorten
 from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
@@ -17,6 +18,9 @@ from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import IMAGENET_CLASSES, Entry, Variant
 from vizcnn.zoo.torchvision_nets import imagenet_classes
+
+LARGEST_OPTIONS = {"classes": 10**6, "input_size": LARGEST_SIDE}
+"""Bounds of the options that every net has, which weight files can state as they like."""
 
 
 def build_module(entry: Entry, options: Mapping[str, Any]) -> nn.Module:
@@ -32,13 +36,23 @@ def build_module(entry: Entry, options: Mapping[str, Any]) -> nn.Module:
     known = inspect.signature(entry.make).parameters
     for name in options:
         if name not in known:
-            raise ModelError(f"{entry.name} has no option {name!r}: {nearest_names(name, known)}")
+            raise ModelError(
+                f"{entry.name} has no option {quote(name)}: {nearest_names(name, known)}"
+            )
+    for name, largest in LARGEST_OPTIONS.items():
+        value = options.get(name, 1)
+        if type(value) is not int or not 1 <= value <= largest:
+            raise ModelError(
+                f"{entry.name} cannot have {name} {quote(value)}; needed: a whole number, 1 to "
+                f"{largest}"
+            )
     try:
         with torch.device("meta"):
             return entry.make(**options).eval()
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{entry.name} cannot be built with {options}: {reason}") from None
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = shorten(str(error).splitlines()[0], 160)
+        given = quote(dict(options), 200)
+        raise ModelError(f"{entry.name} cannot be built with {given}: {reason}") from None
 
 
 def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
@@ -85,18 +99,23 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
         ModelError: If the options make no net.
     """
     form = entry.find_variant(weights.variant)
-    preprocessing = weights.preprocessing or variant_preprocessing(form, weights.options)
-    size = weights.options.get("input_size", preprocessing.input_size)
+    options = dict(weights.options)
+    module = build_module(entry, options)
+    preprocessing = weights.preprocessing or variant_preprocessing(form, options)
+    size = options.get("input_size", preprocessing.input_size)
     if size != preprocessing.input_size:
         preprocessing = preprocessing.at_size(size)
     state = entry.adapt(weights.state)
-    options = dict(weights.options)
-    module = build_module(entry, options)
     check_state(
         module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
     )
     module.load_state_dict(state, strict=False, assign=True)
     count = count_classes(module)
+    if weights.classes is not None and len(weights.classes) != count:
+        raise WeightsError(
+            f"{quote(weights.provenance.location)} names {len(weights.classes)} classes, its net "
+            f"has {count}: export it anew"
+        )
     return ZooModel(
         name=entry.name,
         title=entry.title,
@@ -155,7 +174,8 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
         complaint: Beginning of the error.
 
     Raises:
-        WeightsError: If a tensor is missing, left over or of another shape.
+        WeightsError: If a tensor is missing, left over, of another shape, or of whole numbers where
+            weights belong.
     """
     places = module.state_dict()
     # files from before torch 0.4.1 do not count batches, which evaluation does not need
@@ -164,14 +184,21 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
     ]
     left_over = [name for name in state if name not in places]
     wrong = [
-        f"{name} is {tuple(state[name].shape)}, needed {tuple(places[name].shape)}"
-        for name in places
-        if name in state and state[name].shape != places[name].shape
+        f"{name} is {shorten(str(tuple(state[name].shape)), 60)}, needed {tuple(place.shape)}"
+        for name, place in places.items()
+        if name in state and state[name].shape != place.shape
+    ]
+    rounded = [
+        f"{name} is of {str(state[name].dtype).removeprefix('torch.')}, needed {kind}"
+        for name, place in places.items()
+        for kind in ["floating-point numbers" if place.is_floating_point() else "whole numbers"]
+        if name in state and state[name].is_floating_point() != place.is_floating_point()
     ]
     faults = [
         *_summarise("missing", missing),
         *_summarise("left over", left_over),
         *_summarise("", wrong),
+        *_summarise("", rounded),
     ]
     if faults:
         raise WeightsError(
@@ -182,7 +209,7 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
 def _summarise(what: str, names: list[str]) -> Iterable[str]:
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"{what} {names[0]}{more}".strip()
+        yield f"{what} {shorten(names[0], 160)}{more}".strip()
 
 
 def _last_layer(module: nn.Module) -> tuple[str, nn.Conv2d | nn.Linear]:

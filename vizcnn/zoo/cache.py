@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from vizcnn.basics.errors import WeightsError
-from vizcnn.basics.files import hash_file
+from vizcnn.basics.files import hash_file, open_plain_file
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -80,7 +80,7 @@ def check_hash(path: Path, sha256: str) -> str:
     Raises:
         WeightsError: If it has another one.
     """
-    found = hash_file(path)
+    found = hash_file(path, "weight file", WeightsError)
     if not found.startswith(sha256):
         raise WeightsError(
             f"{str(path)!r} has sha256 {found[:16]}..., expected {sha256[:16]}...: it is damaged "
@@ -91,5 +91,5 @@ def check_hash(path: Path, sha256: str) -> str:
 
 def is_lfs_pointer(path: Path) -> bool:
     """Tell whether a file is a Git LFS pointer, a small text in place of the real file."""
-    with path.open("rb") as file:
+    with open_plain_file(path, "weight file", WeightsError) as file:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER

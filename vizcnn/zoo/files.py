@@ -4,18 +4,30 @@ import json
 import re
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import WeightsError
-from vizcnn.basics.files import replacing
+from vizcnn.basics.codec import (
+    Count,
+    Finite,
+    ManifestError,
+    Share,
+    Text,
+    check,
+    parse,
+    read_json,
+)
+from vizcnn.basics.errors import WeightsError, quote, shorten
+from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.zoo.cache import check_hash, is_lfs_pointer
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
@@ -31,6 +43,16 @@ _WRAPPERS = frozenset(("module", "_orig_mod"))
 """What DataParallel and torch.compile add to the names of the part of a net that they wrap."""
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".onnx")
 """Kinds of weight files that can be read."""
+LARGEST_FILE = 1 << 34
+"""Bytes of the largest weight file that is read: thirty times that of VGG-19."""
+_LARGEST_RECORD = 1 << 24
+"""Letters of the largest record in a weight file."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=500)]
+"""Of a class, or an option."""
+
+Option = Annotated[int, Meta(ge=-(10**9), le=10**9)] | Finite | bool | str | tuple[int, ...] | None
+"""A value that a net's class may be given."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +104,46 @@ class WeightMetadata:
         """Read the record.
 
         Raises:
-            ValueError: If it is not JSON.
-            KeyError, TypeError, AttributeError: If something is missing or has another form.
+            WeightsError: If it is not JSON, or a value is missing, of another type or out of its
+                bounds; the error names it.
         """
-        values = json.loads(text)
-        options = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values["options"].items()
-        }
-        return cls(
-            model=str(values["model"]),
-            options=options,
-            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            classes=tuple(str(name) for name in values["classes"]),
-            card=dict(values["card"]),
-        )
+        if len(text) > _LARGEST_RECORD:
+            raise WeightsError(
+                f"it has {len(text):,} letters, at most {_LARGEST_RECORD:,} are read"
+            )
+        try:
+            raw = parse(text)
+        except ManifestError as error:
+            raise WeightsError(str(error)) from None
+        read = check(_Record, raw, "its record", WeightsError)
+        return cls(**{**vars(read), "card": dict(raw["card"])})
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What is used of a record's card; all else is passed over."""
+
+    data: Text | None = None
+    licence: Text | None = None
+    note: Text | None = None
+    measured_on: Text | None = None
+    top1: Share | None = None
+    top5: Share | None = None
+    epochs: Count | None = None
+    seed: Count | None = None
+    train_photos: Count | None = None
+    val_photos: Count | None = None
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What :class:`WeightMetadata` may hold, with the bounds of every value."""
+
+    model: Name
+    options: dict[Name, Option]
+    preprocessing: Preprocessing
+    classes: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=10**6)]
+    card: _Card
 
 
 def save_weights(path: Path, module: nn.Module, metadata: WeightMetadata) -> None:
@@ -137,8 +184,8 @@ def read_metadata(path: Path) -> WeightMetadata | None:
         )
     try:
         return None if text is None else WeightMetadata.from_json(text)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"the vizcnn record in {str(path)!r} is damaged ({error!r})") from None
+    except WeightsError as error:
+        raise WeightsError(f"the vizcnn record in {quote(path)} is damaged: {error}") from None
 
 
 def read_record(path: Path, key: str) -> str | None:
@@ -147,16 +194,28 @@ def read_record(path: Path, key: str) -> str | None:
     Raises:
         WeightsError: If the file is damaged.
     """
+    with _open_safetensors(path) as file:
+        text: str | None = (file.metadata() or {}).get(key)
+    return text
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Any]:
     try:
+        # a path is all that the library takes: the file is looked at before
+        with open_plain_file(path, "weight file", WeightsError, LARGEST_FILE):
+            pass
         with safe_open(path, "pt") as file:
-            text: str | None = (file.metadata() or {}).get(key)
+            yield file
     except (SafetensorError, OSError) as error:
         raise WeightsError(_say_damaged(path, error)) from None
-    return text
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weight file; floating-point ones come as float32.
+
+    Half precision and bfloat16 become float32 exactly, float64 is rounded to it. Integers come as
+    they are: only a count of batches may be one. All others are refused by name.
 
     Checkpoints of training scripts are read too: the tensors under ``state_dict``,
     ``model_state_dict``, ``model`` or ``weights``, without what DataParallel (``module.``),
@@ -166,20 +225,52 @@ def read_state(path: Path) -> dict[str, Tensor]:
         path: One of :data:`SUFFIXES`, but no ``.onnx`` file.
 
     Raises:
-        WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name.
+        WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name,
+            or one whose values cannot be a net's weights: complex, sparse, quantised, without
+            values (on the meta device), in 8 bits, NaN or infinite.
     """
     if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(_say_damaged(path, error)) from None
+        with _open_safetensors(path) as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     else:
         state = _read_pickle(path)
+    largest = path.stat().st_size
     return {
-        name: value.float() if value.is_floating_point() else value
+        name: _read_values(name, value, path, largest)
         for name, value in _strip_wrappers(state, path).items()
     }
+
+
+_PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of numbers that become float32."""
+
+
+def _read_values(name: str, value: Tensor, path: Path, largest: int) -> Tensor:
+    """Bring a tensor to float32, or leave its integers; see :func:`read_state`."""
+    fault = ""
+    if value.is_quantized:
+        fault = f"quantised ({value.dtype}): save the weights of the net before it was quantised"
+    elif value.layout != torch.strided:
+        fault = "sparse: save value.to_dense()"
+    elif value.is_meta:
+        fault = "without values (on the meta device): save the weights once they are loaded"
+    elif value.is_complex():
+        fault = f"complex ({value.dtype}): nets here compute with real numbers"
+    elif value.is_floating_point() and value.dtype not in _PLAIN:
+        fault = f"of {value.dtype}, whose scale is kept elsewhere: save the weights as float32"
+    elif value.numel() * value.element_size() > largest:  # a view that repeats its values
+        fault = f"larger than its file ({value.numel():,} values): save value.contiguous()"
+    if not fault and value.is_floating_point():
+        read = value.detach().float()
+        if read.isfinite().all():
+            return read
+        kind = "infinite" if value.isinf().any() else "too large for float32"
+        fault = f"not finite ({'NaN' if value.isnan().any() else kind}): train or export it anew"
+    if fault:
+        raise WeightsError(
+            f"{quote(path)}: {shorten(name, 100)!r} is {fault.replace('torch.', '')}"
+        )
+    return value
 
 
 def _strip_wrappers(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -188,7 +279,9 @@ def _strip_wrappers(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
     for name, value in state.items():
         bare = ".".join(part for part in name.split(".") if part not in _WRAPPERS)
         if bare in stripped:
-            raise WeightsError(f"{str(path)!r} holds {bare!r} twice, wrapped and not: keep one")
+            raise WeightsError(
+                f"{quote(path)} holds {quote(bare)} twice, wrapped and not: keep one"
+            )
         stripped[bare] = value
     if all(name.startswith("model.") for name in stripped):
         return {name.removeprefix("model."): value for name, value in stripped.items()}
@@ -201,15 +294,10 @@ def check_file(path: Path) -> None:
     Raises:
         WeightsError: If it is missing, a folder, empty, a Git LFS pointer, or of another kind.
     """
-    name = repr(str(path))
-    if path.is_dir():
-        raise WeightsError(f"{name} is a folder, not a weight file")
-    if not path.exists():
-        raise WeightsError(f"no weight file {name}: check the path")
+    open_plain_file(path, "weight file", WeightsError, LARGEST_FILE).close()
+    name = quote(path)
     if not path.name.endswith(SUFFIXES):
         raise WeightsError(f"{name} is no weight file; needed: {', '.join(SUFFIXES)}")
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{name} is empty (0 bytes): get it again")
     if is_lfs_pointer(path):
         raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
 
@@ -219,8 +307,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
             warnings.simplefilter("ignore", UserWarning)
             # training scripts keep their options beside the weights; the class only holds them
-            with torch.serialization.safe_globals([Namespace]):
-                content = torch.load(path, map_location="cpu", weights_only=True)
+            with (
+                torch.serialization.safe_globals([Namespace]),
+                open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
+            ):
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except (WeightsError, MemoryError):
+        raise
     except Exception as error:  # damaged pickles fail in any way there is
         raise WeightsError(_explain_refusal(path, error)) from None
     if not isinstance(content, Mapping):
@@ -228,7 +321,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{str(path)!r} holds a {type(content).__name__}, not a state dict (tensors by name)"
         )
     key = next((key for key in _STATE_KEYS if isinstance(content.get(key), Mapping)), None)
-    state = dict(content if key is None else content[key])
+    state: dict[str, Tensor] = dict(content if key is None else content[key])
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise WeightsError(
@@ -243,8 +336,8 @@ def _explain_refusal(path: Path, error: Exception) -> str:
     unsafe = re.search(r"GLOBAL (\S+) ", str(error))
     if unsafe:
         return (
-            f"{str(path)!r} is refused: it would call {unsafe[1]}, and only plain tensors are "
-            "read; save the state dict (module.state_dict()) instead"
+            f"{quote(path)} is refused: it would call {shorten(unsafe[1], 60)}, and only plain "
+            "tensors are read; save the state dict (module.state_dict()) instead"
         )
     if "weights_only" in str(error) or "Weights only" in str(error):
         return f"{str(path)!r} is refused: it holds more than plain tensors; save the state dict"
@@ -289,9 +382,9 @@ def read_expected_hash(path: Path) -> str:
         WeightsError: If the list of checksums lacks it.
     """
     try:
-        sums: dict[str, Any] = json.loads(path.with_name("sha256.json").read_text("utf-8"))
-        return str(sums[path.name])
-    except (OSError, ValueError, KeyError, TypeError):
+        sums = read_json(path.with_name("sha256.json"), "list of checksums", WeightsError)
+        return check(dict[str, str], sums, "checksums", WeightsError)[path.name]
+    except (WeightsError, KeyError):
         raise WeightsError(f"no checksum of {str(path)!r}: install vizcnn again") from None
 
 
@@ -315,8 +408,8 @@ def read_own_file(entry: Entry, path: Path, source: SourceKind, sha256: str) -> 
         return None
     if metadata.model != entry.name:
         raise WeightsError(
-            f"{str(path)!r} holds weights of {metadata.model!r}, not of {entry.name!r}: load "
-            f"{metadata.model!r} instead"
+            f"{quote(path)} holds weights of {quote(metadata.model)}, not of {entry.name!r}: load "
+            f"{quote(metadata.model)} instead"
         )
     return Weights(
         state=read_state(path),

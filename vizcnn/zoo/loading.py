@@ -152,7 +152,7 @@ def _read_user_file(
             f"({', '.join(SUFFIXES)}), or None for random ones (--weights random)"
         )
     check_file(path)
-    sha256 = hash_file(path)
+    sha256 = hash_file(path, "weight file", WeightsError)
     own = read_own_file(entry, path, "file", sha256) if path.suffix == ".safetensors" else None
     if own is not None:
         return _finish(own, variant, options)

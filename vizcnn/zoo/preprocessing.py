@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from msgspec import Meta
 from PIL import Image
 from torch import Tensor
 
+from vizcnn.basics.codec import Finite, Positive, Side, check
+from vizcnn.basics.errors import WeightsError
 from vizcnn.photos.pixels import LUMINANCE
 from vizcnn.zoo.registry import Style, Variant
 
@@ -36,13 +39,21 @@ class Preprocessing:
         grey: Whether the net takes one channel, the luminance (ITU-R BT.601) of the pixels.
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float
+    mean: Annotated[tuple[Finite, ...], Meta(min_length=1, max_length=3)]
+    std: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=3)]
+    scale: Positive
     bgr: bool
-    input_size: int
-    resize: int
+    input_size: Side
+    resize: Side
     grey: bool = False
+
+    def __post_init__(self) -> None:
+        needed = 1 if self.grey else 3
+        if not len(self.mean) == len(self.std) == needed:
+            raise WeightsError(
+                f"{len(self.mean)} channels in mean and {len(self.std)} in std; needed: 3, or 1 "
+                "if grey"
+            )
 
     @property
     def channels(self) -> int:
@@ -124,7 +135,7 @@ class Preprocessing:
 
     def at_size(self, input_size: int) -> "Preprocessing":
         """Give the same map for another input size; the resize keeps its share of border."""
-        resize = round(self.resize * input_size / self.input_size)
+        resize = max(round(self.resize * input_size / self.input_size), 1)
         return replace(self, input_size=input_size, resize=resize)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,30 +147,13 @@ class Preprocessing:
         """Make one from what :meth:`to_dict` gave, perhaps by way of JSON.
 
         Raises:
-            KeyError: If a setting is missing.
-            TypeError, ValueError: If a setting has another form.
+            WeightsError: If a setting is missing, of another type or out of its bounds.
         """
-        grey = bool(values.get("grey", False))  # files from before the grey nets lack it
-        return cls(
-            mean=_read_channels(values["mean"], grey),
-            std=_read_channels(values["std"], grey),
-            scale=float(values["scale"]),
-            bgr=bool(values["bgr"]),
-            input_size=int(values["input_size"]),
-            resize=int(values["resize"]),
-            grey=grey,
-        )
+        return check(cls, values, "preprocessing", WeightsError)
 
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
-
-
-def _read_channels(values: Any, grey: bool) -> tuple[float, ...]:
-    channels = tuple(float(value) for value in values)
-    if len(channels) != (1 if grey else 3):
-        raise ValueError(f"{len(channels)} channels; needed: 3, or 1 if grey")
-    return channels
 
 
 def imagenet_preprocessing(input_size: int, resize: int) -> Preprocessing:

@@ -81,9 +81,12 @@ class Provenance:
             >>> Provenance.from_record(origin.to_record()) == origin
             True
         """
-        place = re.search(r", top-1 [0-9.]+ % \((.*)\)$", record["describe"], re.DOTALL)
+        # not one search for both: that would take the square of the caption's length
+        number = re.search(r", top-1 [0-9.]{1,9} % \(", record["describe"])
         told = {name: record[name] for name in _PUBLIC}
-        return cls(**told, measured_on=place[1] if place else "val")
+        if number and record["describe"].endswith(")"):
+            told["measured_on"] = record["describe"][number.end() : -1]
+        return cls(**told)
 
 
 _PUBLIC = ("source", "data", "licence", "top1", "top5", "note", "sha256")

@@ -10,12 +10,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from vizcnn.basics.errors import WeightsError, nearest_names
+from vizcnn.basics.codec import Share, Text, check, parse
+from vizcnn.basics.errors import VizcnnError, WeightsError, nearest_names, quote, shorten
 from vizcnn.basics.files import replacing
 from vizcnn.zoo.cache import check_hash
 from vizcnn.zoo.files import (
     BUNDLE,
     FIRST_LAYERS_KEY,
+    Name,
     check_file,
     read_expected_hash,
     read_record,
@@ -114,6 +116,15 @@ def read_first_layers(name: str | Path, folder: Path = BUNDLE) -> Snapshots:
     return _read(path)
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What a file of first layers says of itself, as far as it is used."""
+
+    model: Name
+    top1: dict[str, Share | None]
+    note: Text
+
+
 def _read(path: Path) -> Snapshots:
     text = read_record(path, FIRST_LAYERS_KEY)
     if text is None:
@@ -121,19 +132,20 @@ def _read(path: Path) -> Snapshots:
             f"{str(path)!r} holds no first layers of a training; needed: a file "
             f"*{SNAPSHOTS_SUFFIX}, as vizcnn train writes it beside the weights"
         )
+    state = read_state(path)
     try:
-        record, state = json.loads(text), read_state(path)
+        record = check(_Record, parse(text), "their record", WeightsError)
         layers = sorted((_parse(name), name) for name in state)
-        top1 = [record["top1"][name] for _, name in layers]
         snapshots = Snapshots(
-            model=str(record["model"]),
+            model=record.model,
             epochs=tuple(epoch for epoch, _ in layers),
             weights=tuple(state[name] for _, name in layers),
-            top1=tuple(None if share is None else float(share) for share in top1),
-            note=str(record["note"]),
+            top1=tuple(record.top1[name] for _, name in layers),
+            note=record.note,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"the first layers in {str(path)!r} are damaged ({error!r})") from None
+    except (VizcnnError, ValueError, KeyError) as error:
+        told = error if isinstance(error, VizcnnError) else shorten(repr(error), 120)
+        raise WeightsError(f"the first layers in {quote(path)} are damaged: {told}") from None
     shapes = {layer.shape for layer in snapshots.weights}
     if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
         raise WeightsError(f"the first layers in {str(path)!r} are damaged: not of one shape")
@@ -145,7 +157,7 @@ def _name(epoch: int) -> str:
 
 
 def _parse(name: str) -> int:
-    match = re.fullmatch(r"epoch-(\d{3,})", name)
+    match = re.fullmatch(r"epoch-([0-9]{3,9})", name)
     if match is None:
-        raise ValueError(f"no epoch: {name[:60]!r}")
+        raise ValueError(f"no epoch: {quote(name)}")
     return int(match[1])
