@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import os
 import re
 from pathlib import Path
 
@@ -22,6 +23,9 @@ _UNITS = {"bytes": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _BESIDE_TORCH = 400 * 2**20
 """Address space for Python, the other packages and the smallest work; with less, a library may end
 the process before anything can be told."""
+
+_FOR_THREADS = 2**30
+"""Address space beside that in which torch may compute with several threads."""
 
 
 def find_shortage(error: BaseException | None) -> BaseException | None:
@@ -132,6 +136,9 @@ def require_memory_to_start() -> None:
             f"not enough memory to start: {format_bytes(needed)} of address space needed, "
             f"{format_bytes(free)} allowed: raise the limit (ulimit -v)"
         )
+    if free < needed + _FOR_THREADS:
+        # where a thread finds no room for its stack, OpenMP ends the process
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _read_numbers(file: str, names: tuple[str, ...]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vizcnn.basics.errors import ImageError, PhotoWarning
+from vizcnn.basics.errors import ImageError, PhotoWarning, quote
 from vizcnn.basics.files import hash_file
 from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.sharing import ProcessContext
@@ -26,26 +26,31 @@ from vizcnn.photos.formats import (
 from vizcnn.photos.grey import scale_to_8_bits
 
 
-def check_images(images: Tensor, colours: bool, dimensions: Collection[int] = (4,)) -> None:
+def check_images(
+    images: Tensor, colours: bool, dimensions: Collection[int] = (4,), channels: int | None = None
+) -> None:
     """Make sure that images are what a net can be asked about.
 
     Args:
         images: What was given.
         colours: Whether they have to be RGB pixels of 0..1.
         dimensions: How many dimensions they may have: 3 for signals, 4, or 5 for volumes.
+        channels: How many channels they need; 3 of colours, else any number when None.
 
     Raises:
         ImageError: If they are of another type, shape or range, or hold NaN.
     """
     if not isinstance(images, Tensor):
         raise ImageError(
-            f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
+            f"got {type(images).__name__} ({quote(images)}); needed: images as a float tensor "
+            "(N, 3, H, W)"
         )
     got = f"{images.dtype} of shape {tuple(images.shape)}"
     if (
         images.ndim not in dimensions
+        or images.layout != torch.strided
         or not images.is_floating_point()
-        or (colours and images.shape[1] != 3)
+        or images.shape[1] != ((3 if colours else channels) or images.shape[1])
     ):
         raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
     if images.is_meta:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from vizcnn.basics.errors import LayerError, ModelError, nearest_names
+from vizcnn.basics.errors import LayerError, ModelError, check_kind, nearest_names, quote
 from vizcnn.basics.sharing import ProcessContext
 from vizcnn.recording.backward import Way
 from vizcnn.recording.calls import Call
 from vizcnn.recording.dependence import Dependence, Step
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, list_layers, parse_reference
 from vizcnn.recording.recorder import Recorder
 from vizcnn.recording.watch import evaluating, watch
 
@@ -91,7 +91,7 @@ class Recording:
                 "thread): name one that is, or a module inside it"
             )
         if path not in self.outputs:
-            raise LayerError(f"no layer {layer!r}: {nearest_names(path, self.outputs)}")
+            raise LayerError(f"no layer {quote(layer)}: {nearest_names(path, self.outputs)}")
         found = self.outputs[path]
         if call is None and len(found) > 1:
             raise LayerError(
@@ -154,6 +154,9 @@ def record(
         >>> recording.find_output("1").shape
         torch.Size([1, 4, 6, 6])
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"got {quote(model)} as a model; needed: a torch module")
+    check_kind("stops", stops, bool, "True or False")
     _refuse_opaque(model)
     recording = Recording(known=frozenset(path for path, _ in model.named_modules()))
     wanted = _choose_layers(model, layers)
@@ -248,10 +251,10 @@ def _choose_layers(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
     paths = [path for path, _ in model.named_modules() if path]
     if layers is None:
         return paths or [""]
-    wanted = list(layers)
+    wanted: list[Any] = list_layers(layers)
     for path in (parse_reference(layer).path for layer in wanted):
         if path not in paths:
-            raise LayerError(f"no layer {path!r}: {nearest_names(path, paths)}")
+            raise LayerError(f"no layer {quote(path)}: {nearest_names(path, paths)}")
     return wanted
 
 

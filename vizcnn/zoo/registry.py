@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from vizcnn.basics.errors import ModelError, nearest_names
+from vizcnn.basics.errors import ModelError, nearest_names, quote
 from vizcnn.zoo.cache import find_in_cache
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 
@@ -168,7 +168,7 @@ class Entry:
             return self.variants[self.default_variant]
         if name not in self.variants:
             raise ModelError(
-                f"{self.name} has no variant {name!r}: {nearest_names(name, self.variants)}"
+                f"{self.name} has no variant {quote(name)}: {nearest_names(name, self.variants)}"
             )
         return self.variants[name]
 
