@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import vizcnn
@@ -125,7 +126,7 @@ CALLS: dict[str, list[Call]] = {
         Call(MODEL.logits, {"pixels": PIXELS}),
         Call(MODEL.classify, {"pixels": PIXELS, "count": 2}),
         Call(MODEL.to, {"device": "cpu", "dtype": torch.float32}),
-        Call(MODEL.read, {"photo": "coffee"}),
+        Call(MODEL.read, {"photo": Image.new("RGB", (40, 40))}),
     ],
     "Provenance": [Call(MODEL.provenance.describe, {}), Call(MODEL.provenance.to_record, {})],
 }
@@ -153,7 +154,13 @@ def test_every_public_name_is_here():
 
 def describe_given(value: Any) -> list[str]:
     """What of a value an error may name it by."""
-    parts = [quote(value), type(value).__name__]
+    parts = [quote(value)[:16], type(value).__name__]
+    if isinstance(value, nn.Module):
+        parts.append("no layer '1'")  # it is a net, but not one with this layer
+    if inspect.isgenerator(value):
+        parts.append("got 0")
+    if value is None:
+        parts.append("is not known")
     if isinstance(value, Tensor | np.ndarray):
         parts += [str(tuple(value.shape)), str(value.dtype)]
         value = None if isinstance(value, Tensor) and _has_no_values(value) else value.tolist()

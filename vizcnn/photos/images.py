@@ -144,12 +144,12 @@ def decode_photo(
     """
     if isinstance(photo, Image.Image):
         name = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
-    elif isinstance(photo, str | Path):
-        name = repr(str(photo))
+    elif isinstance(photo, Path) or (isinstance(photo, str) and photo):
+        name = quote(Path(photo))
     else:
         raise ImageError(
-            f"got {type(photo).__name__}; needed: the path of a photo, or a PIL image "
-            "(PIL.Image.fromarray makes one of an array)"
+            f"got {type(photo).__name__} ({quote(photo)}); needed: the path of a photo, or a PIL "
+            "image (PIL.Image.fromarray makes one of an array)"
         )
     try:
         if isinstance(photo, Image.Image):

@@ -132,6 +132,8 @@ def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max
 def _list_units(units: Any, count: int) -> list[int]:
     """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
     units = _to_python(units)
+    if isinstance(units, Tensor):  # it has no values that could be read
+        raise LayerError(f"got {_describe(units)} as units; needed: whole numbers")
     several = isinstance(units, Iterable) and not isinstance(
         units, str | bytes | nn.Module | IOBase
     )
@@ -241,7 +243,8 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
     if not rows_fit or positions.shape[1:] != (len(size),):
         raise LayerError(
             f"got images {tuple(images.shape)}, units {tuple(units.shape)}, positions "
-            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, {len(size)})"
+            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, {len(size)}) for maps of shape "
+            f"{tuple(maps.shape)}"
         )
     indices = torch.column_stack([images, units, rows]).to(torch.int64).cpu()
     outside = ((indices < 0) | (indices >= torch.tensor(grid.shape))).any(dim=1)
@@ -294,7 +297,7 @@ _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"{value.dtype} of shape {tuple(value.shape)}"
+        return f"a tensor of {value.dtype} of shape {tuple(value.shape)} on {value.device}"
     return quote(value)
 
 

@@ -60,9 +60,13 @@ def list_layers(layers: Iterable[Layer]) -> list[Layer]:
         LayerError: If it is not several that were given, but one, or something else.
     """
     several = isinstance(layers, Iterable) and not isinstance(layers, str | bytes | nn.Module)
-    if not several or getattr(layers, "ndim", 1) != 1:
+    try:
+        listed = list(layers) if several and getattr(layers, "ndim", 1) == 1 else None
+    except Exception:  # a closed file, a tensor without values: each says so in its way
+        listed = None
+    if listed is None:
         raise LayerError(f"got {quote(layers)} as layers; needed: a list of names")
-    return list(layers)
+    return listed
 
 
 def name_layer(layer: Layer, path: str) -> str:
@@ -109,7 +113,8 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         return found[0]
     if isinstance(name, int) and not isinstance(name, bool):
         name = quote(name)  # its digits, as long as they are few
-    check_kind("a layer", name, str, "a name, or a module", LayerError)
+    if not isinstance(name, str):
+        raise LayerError(f"got {quote(name)} as a layer; needed: a name, or a module")
     if name in canonical:
         return str(canonical[name])
     paths = [known for known, _ in module.named_modules() if known]

@@ -73,7 +73,8 @@ def load(
         torch.Size([1, 10])
     """
     check_kind("a net's name", name, str, "a name such as 'zfnet'", ModelError)
-    check_kind("weights", weights, str | Path | None, "a source, a path, or None", WeightsError)
+    if not isinstance(weights, str | Path | None) or weights == "":
+        raise WeightsError(f"got {quote(weights)} as weights; needed: a source, a path, or None")
     check_kind("variant", variant, str | None, "the name of a form, or None", ModelError)
     seed = check_number("seed", seed, 0, 2**63 - 1)
     entry = find_entry(name)
@@ -154,10 +155,17 @@ def _read_source(
     return replace(weights, preprocessing=replace(usual, resize=source.resize))
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _read_user_file(
     entry: Entry, path: Path, variant: str | None, options: dict[str, Any]
 ) -> Weights:
-    if not path.name.endswith(SUFFIXES) and not path.exists():
+    if not path.name.endswith(SUFFIXES) and not _exists(path):
         raise WeightsError(
             f"no weights {quote(path)}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
             f"({', '.join(SUFFIXES)}), or None for random ones (--weights random)"

@@ -148,7 +148,8 @@ class ZooModel:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             if find_shortage(error):
                 raise
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            # torch repeats the name as it was given
+            reason = repr((str(error) or type(error).__name__).splitlines()[0])[1:-1]
             raise ModelError(
                 f"device {quote(device)} cannot be used ({shorten(reason, 200)}); needed: cpu or, "
                 "with a GPU, cuda"
