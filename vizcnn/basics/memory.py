@@ -71,7 +71,9 @@ def describe_shortage(error: BaseException) -> str:
     asked = _ASKED.search(str(error))
     size = float(asked[1]) * _UNITS["bytes" if asked[2] == "bytes" else asked[2][0]] if asked else 0
     if type(error).__name__ == "OutOfMemoryError":  # of a GPU, which has its own
-        return f"not enough memory on the device: {format_bytes(size)} asked for"
+        return "not enough memory on the device" + (
+            f": {format_bytes(size)} asked for" if size else ""
+        )
     free = find_free_memory()
     # of a small piece that did not fit beside others its size says nothing
     words = [f"{format_bytes(size)} asked for"] if size > (free or 0) else []
