@@ -7,6 +7,7 @@ nothing or one short line for each thing that is wrong; leave nothing half-writt
 nothing but its ``--out``.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -208,8 +209,9 @@ def _fork(folder: Path, words: tuple[str, ...], told: Path) -> int:
             )
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # not what pytest captures
+        torch.set_num_threads(1)  # those of the process that forked are not there
         # what a terminal would get, not what click leaves of it for a file
-        click.utils.should_strip_ansi = lambda *stream: False  # type: ignore[assignment]
+        click.utils.should_strip_ansi = lambda *stream: False  # type: ignore[attr-defined]
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.environ |= {"VIZCNN_CACHE": str(folder / "cache"), "COLUMNS": "100"}
         sys.argv = ["vizcnn", *words]
@@ -537,7 +539,6 @@ def fuzz(seconds: float, seed: int, count: int = sys.maxsize) -> Iterator[Outcom
         seed: Decides all cases: the same ones come again.
         count: Most cases.
     """
-    torch.set_num_threads(1)
     for room in ("pages", "lecture", "training", "mining", "gallery"):  # once, not in every case
         for found in pkgutil.walk_packages([str(Path(vizcnn.__file__).parent / room)]):
             importlib.import_module(f"vizcnn.{room}.{found.name}")
@@ -554,13 +555,12 @@ def fuzz(seconds: float, seed: int, count: int = sys.maxsize) -> Iterator[Outcom
             shutil.rmtree(case, ignore_errors=True)
             shutil.copytree(corpus, case)
             _add_foreign(case)
-            os.chdir(case)
-            recipe, words, what, spoil = draw_case(case, chance)
-            writes = words[words.index("--out") + 1]
-            outcome = run_case(case, words, f"{number}: {what}", spoil, writes)
-            if recipe.exact and outcome.status == 0 and words == tuple(recipe.command.split()):
-                outcome.faults += _compare(corpus / "whole", case / writes, recipe.exact)
-            os.chdir(home)
+            with contextlib.chdir(case):
+                recipe, words, what, spoil = draw_case(case, chance)
+                writes = words[words.index("--out") + 1]
+                outcome = run_case(case, words, f"{number}: {what}", spoil, writes)
+                if recipe.exact and outcome.status == 0 and words == tuple(recipe.command.split()):
+                    outcome.faults += _compare(corpus / "whole", case / writes, recipe.exact)
             yield outcome
 
 
