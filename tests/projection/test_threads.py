@@ -5,9 +5,12 @@ import multiprocessing
 import pickle
 import sys
 import threading
+import warnings
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -197,6 +200,18 @@ def test_flags_of_the_process_are_put_back_by_the_last_thread():
     leave.set()
     thread.join()
     assert value == ["own"]
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_checkpoints_are_read_by_any_number_of_threads(tmp_path: Path):
+    state = vizcnn.load("lenet", weights=None).module.state_dict()
+    path = tmp_path / "lenet.pth"
+    torch.save({"state_dict": state, "args": Namespace(epochs=3)}, path)
+    before = list(warnings.filters), torch.serialization.get_safe_globals()
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: vizcnn.load("lenet", path), range(40)))
+    assert {model.provenance.source for model in loaded} == {"file"}
+    assert (list(warnings.filters), torch.serialization.get_safe_globals()) == before
 
 
 def read_pixels(projector: Projector, images: Tensor) -> bytes:
