@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vizcnn.basics.errors import ModelError
 from vizcnn.photos.images import read_photo
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
@@ -84,8 +85,18 @@ class ZooModel:
 
         Returns:
             Per image the likeliest classes, each with its probability, the likeliest first.
+
+        Raises:
+            ModelError: If a logit is not finite.
         """
-        probabilities = self.logits(pixels).softmax(dim=1)
+        logits = self.logits(pixels)
+        if not logits.isfinite().all():
+            kind = str(logits.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the last layer of {self.name} puts out values that are not finite: its weights "
+                f"are too large for {kind}, or damaged"
+            )
+        probabilities = logits.softmax(dim=1)
         values, indices = probabilities.topk(min(count, len(self.classes)), dim=1)
         return [
             [(self.classes[index], value) for index, value in zip(row, shares, strict=True)]
