@@ -203,7 +203,7 @@ def parse(text: str) -> Any:
         # the standard library's reader: it alone takes names of files that are not UTF-8
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"it is not JSON ({error}): write it again") from None
+        raise ManifestError(f"it is not JSON ({shorten(str(error), 60)}): write it again") from None
     level, depth = [raw], 0
     while level:
         depth += 1

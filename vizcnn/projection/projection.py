@@ -8,7 +8,7 @@ from typing import Any, Literal, ParamSpec
 
 from torch import Tensor
 
-from vizcnn.basics.errors import check_number
+from vizcnn.basics.errors import ModelError, check_number
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.rules import Rule, Seed
@@ -138,6 +138,7 @@ def project(
     Raises:
         LayerError: If the layer does not exist.
         UnsupportedOperationError: If an operation on the way has no rule.
+        ModelError: If an activation or a projection is not finite: there is no picture of that.
 
     Example:
         >>> import torch
@@ -151,7 +152,19 @@ def project(
         >>> project(recording, "1", targets, "guided").windows.shape
         torch.Size([6, 3, 3, 3])
     """
-    return find_method(method).project(recording, layer, targets, finish)
+    projection = find_method(method).project(recording, layer, targets, finish)
+    for what, values in (
+        ("activation", projection.activations[:, None]),
+        ("projection", projection.windows),
+    ):
+        good = values.isfinite().flatten(1).all(dim=1)
+        if not good.all():
+            unit = int(projection.units[good.logical_not()][0])
+            raise ModelError(
+                f"layer {layer!r}: the {what} of unit {unit} is not finite: the net's weights are "
+                f"too large for {str(values.dtype).removeprefix('torch.')}, or damaged"
+            )
+    return projection
 
 
 def _project_as_before(
@@ -168,4 +181,4 @@ def _project_as_before(
 ) -> Projection:
     targets = choose_targets(recording.find_output(layer), unit, position, count)
     method = find_method(rule, passes_over_normalisation, unruled)
-    return replace(method.project(recording, layer, targets, finish), layer=name or layer)
+    return replace(project(recording, layer, targets, method, finish), layer=name or layer)

@@ -201,9 +201,10 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
         *_summarise("", rounded),
     ]
     if faults:
-        raise WeightsError(
-            f"{complaint}: {'; '.join(faults)}; give the options that the net was trained with"
-        )
+        way_out = "give the options that the net was trained with"
+        if len(faults) == 1 and rounded:
+            way_out = "save the weights as float32, of a quantised net those from before it was"
+        raise WeightsError(f"{complaint}: {'; '.join(faults)}; {way_out}")
 
 
 def _summarise(what: str, names: list[str]) -> Iterable[str]:

@@ -116,7 +116,7 @@ class WeightMetadata:
             raw = parse(text)
         except ManifestError as error:
             raise WeightsError(str(error)) from None
-        read = check(_Record, raw, "its record", WeightsError)
+        read = check(_Record, raw, "record", WeightsError)
         return cls(**{**vars(read), "card": dict(raw["card"])})
 
 

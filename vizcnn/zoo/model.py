@@ -111,9 +111,17 @@ class ZooModel:
         Raises:
             ImageError: As for :meth:`logits`.
             VizcnnError: If the count is no number.
+            ModelError: If a logit is not finite.
         """
         count = check_number("count", count, 0, sys.maxsize)
-        probabilities = self.logits(pixels).softmax(dim=1)
+        logits = self.logits(pixels)
+        if not logits.isfinite().all():
+            kind = str(logits.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the last layer of {self.name} puts out values that are not finite: its weights "
+                f"are too large for {kind}, or damaged"
+            )
+        probabilities = logits.softmax(dim=1)
         values, indices = probabilities.topk(min(count, len(self.classes)), dim=1)
         return [
             [(self.classes[index], value) for index, value in zip(row, shares, strict=True)]

@@ -134,7 +134,7 @@ def _read(path: Path) -> Snapshots:
         )
     state = read_state(path)
     try:
-        record = check(_Record, parse(text), "their record", WeightsError)
+        record = check(_Record, parse(text), "record", WeightsError)
         layers = sorted((_parse(name), name) for name in state)
         snapshots = Snapshots(
             model=record.model,
