@@ -132,6 +132,15 @@ class Dependence(TorchDispatchMode):
         if self.find_step(value) is not None and value.numel() > 1:
             self._arrays_left = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch not to guard every call against its compiler.
+
+        The guard loads the compiler, which takes a second of every command; compiled nets are
+        recorded through what they wrap, so that no call comes from it.
+        """
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,

@@ -169,6 +169,28 @@ def order_pool_and_norm(
     return named if norm_first else dict(reversed(named.items()))
 
 
+def count_outputs(features: nn.Sequential, shape: tuple[int, int, int]) -> int:
+    """Count the values that the convolutional part of a net gives for one image.
+
+    Activations and normalisations change no shape and are left out: on torch's meta device, where
+    nets are built, a ReLU loads torch's compiler, which takes about a second.
+
+    Args:
+        features: The convolutional part.
+        shape: Channels, rows and columns of the image.
+
+    Example:
+        >>> count_outputs(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2)), (3, 10, 10))
+        128
+    """
+    maps = torch.zeros(1, *shape)
+    with torch.no_grad():
+        for part in features:
+            if not isinstance(part, nn.ReLU | nn.Sigmoid | ContrastNormalisation):
+                maps = part(maps)
+    return maps.numel()
+
+
 def make_classifier(
     features: nn.Module,
     input_size: int,
@@ -189,8 +211,7 @@ def make_classifier(
         Modules flatten, fc6, relu6, drop6, fc7, relu7, drop7, fc8.
     """
     width6, width7 = (hidden, hidden) if isinstance(hidden, int) else hidden
-    with torch.no_grad():
-        width = features(torch.zeros(1, 3, input_size, input_size)).numel()
+    width = count_outputs(features, (3, input_size, input_size))
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),

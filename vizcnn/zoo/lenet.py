@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vizcnn.zoo.alexnet import count_outputs
 from vizcnn.zoo.registry import Variant, list_children, net
 
 Form = Literal["modern", "classic"]
@@ -124,8 +125,7 @@ class LeNet5(nn.Module):
                 }
             )
         )
-        with torch.no_grad():
-            width = self.features(torch.zeros(1, 1, input_size, input_size)).numel()
+        width = count_outputs(self.features, (1, input_size, input_size))
         self.classifier = nn.Sequential(
             OrderedDict(
                 {
