@@ -19,6 +19,7 @@ from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
 
+
 class Commands(click.Group):
     """A group that suggests the nearest command and reports every error in one line."""
 
