@@ -42,7 +42,7 @@ def at_most(seconds):
 @pytest.fixture
 def limit():
     """Sets the soft limit of this process and its children, and sets it back."""
-    former = {}
+    former: dict[int, tuple[int, int]] = {}
 
     def set_limit(kind, value):
         former.setdefault(kind, resource.getrlimit(kind))
