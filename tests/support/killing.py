@@ -27,7 +27,7 @@ PHOTOS, CLASSES, PHOTO = "../photos", "../classes", "../photos/part 0/photo 3.pn
 COMMANDS = {
     "gallery": ["gallery", *LENET, "--data", PHOTOS, "--poster", "--out", "out"],
     "mine": ["mine", *LENET, "--data", PHOTOS, "--out", "out.safetensors"],
-    "deconv": ["deconv", *LENET, PHOTO, "--out", "out"],
+    "deconv": ["deconv", *LENET, "--image", PHOTO, "--out", "out"],
     "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1 --data".split(),
     "filters": ["filters", *LENET, "--out", "out"],
     "aliasing": ["aliasing", *LENET, "--images", PHOTO, "--layer", "conv3", "--out", "out"],
@@ -183,7 +183,7 @@ def _start(home: Path, command: str) -> "subprocess.Popen[str]":
 def _list_odd(home: Path) -> list[str]:
     """List working and temporary files and folders; of what is in one, nothing."""
     odd = [path for path in home.rglob("*") if path.name.endswith(TEMPORARY)]
-    odd += [path for path in home.rglob("lock")]
+    odd += list(home.rglob("lock"))
     outer = [path for path in odd if not any(parent in odd for parent in path.parents)]
     return [path.relative_to(home).as_posix() for path in outer]
 
