@@ -14,13 +14,10 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
-from vizcnn.cli.reporting import telling_of_photos
+from vizcnn.cli.reporting import telling_of_memory, telling_of_photos
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
-
-OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
-"""Exceptions by name: torch, whose own is the second, is not loaded for its sake."""
 
 
 class Commands(click.Group):
@@ -44,16 +41,14 @@ class Commands(click.Group):
             stop_interrupted(interrupt.__cause__ or interrupt)
         except OSError as error:  # a full disk, a file that may not be written
             stop(f"{error}: {advise(error)}", FAILED)
-        except Exception as error:
-            if type(error).__name__ not in OUT_OF_MEMORY:
-                raise
-            stop("out of memory: use --device cpu, fewer units (--top) or a smaller net", FAILED)
+        except MemoryError:  # none is left even to say how much
+            stop("not enough memory", FAILED)
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would print an empty line for a Ctrl-C, and forget the signal."""
         try:
-            with telling_of_photos():
+            with telling_of_photos(), telling_of_memory(ctx):
                 return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt

@@ -1,14 +1,16 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
+import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
-from vizcnn.basics.errors import PhotoWarning
+from vizcnn.basics.errors import PhotoWarning, VizcnnError
+from vizcnn.basics.memory import describe_shortage, find_shortage, require_memory_to_start
 
 T = TypeVar("T")
 
@@ -56,10 +58,22 @@ def bar(
     )
 
 
+_NOTES = f"{__name__}.notes"
+"""Under what a command's context holds what was said of photos."""
+
+
+def list_notes() -> list[str]:
+    """List what was said of photos while the present command ran, for its report as JSON."""
+    context = click.get_current_context(silent=True)
+    return list(context.meta.get(_NOTES, ())) if context else []
+
+
 @contextmanager
 def telling_of_photos() -> Iterator[None]:
     """Say every :class:`PhotoWarning` in one line on standard error, once."""
-    told: set[str] = set()
+    told: dict[str, None] = {}
+    if context := click.get_current_context(silent=True):
+        context.meta[_NOTES] = told
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -67,12 +81,49 @@ def telling_of_photos() -> Iterator[None]:
             if not issubclass(category, PhotoWarning):
                 usual(message, category, *place, **more)
             elif str(message) not in told:
-                told.add(str(message))
+                told[str(message)] = None
                 click.echo(f"note: {message}", err=True)
 
         warnings.simplefilter("always", PhotoWarning)
         warnings.showwarning = show
         yield
+
+
+SMALLER: Mapping[str, str] = {
+    "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
+    "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
+    "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
+    "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
+    "lecture": "fewer parts at a time (--only)",
+    "receptive": "fewer layers (--layer), a smaller net",
+    "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
+    "merge": "smaller indexes (mine with fewer --top)",
+    "train": "a smaller --batch or --crop, fewer or smaller photos",
+}
+"""What makes each command take less memory."""
+
+
+@contextmanager
+def telling_of_memory(context: click.Context) -> Iterator[None]:
+    """Let a command whose memory does not do end in one line, and not begin without any.
+
+    Raises:
+        VizcnnError: With what was asked for, what there is, and what makes the command smaller.
+    """
+    require_memory_to_start()
+    try:
+        yield
+    except Exception as error:
+        shortage = find_shortage(error)
+        if shortage is None:
+            raise
+        # what the command held, for the line itself needs some memory
+        traceback.clear_frames(error.__traceback__)
+        on_device = type(shortage).__name__ == "OutOfMemoryError"
+        smaller = SMALLER.get(context.invoked_subcommand or "", "")
+        ways = ["--device cpu"] * on_device + [smaller] * bool(smaller)
+        ways.append("a machine with more memory free")
+        raise VizcnnError(f"{describe_shortage(shortage)}; use {', or '.join(ways)}") from None
 
 
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:

@@ -226,13 +226,11 @@ def test_a_worker_that_is_killed_is_told(tmp_path, last):
     assert not read_index(tmp_path / "index").complete
 
 
-@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("cuda", 8)])
-def test_little_shared_memory_means_few_workers(tmp_path, monkeypatch, device, most):
-    usage, lot = shutil.disk_usage(tmp_path), LOT * 3 * 224 * 224
-    for lots, workers in ((100, most), (6, 2), (5, 1), (0, 1)):
-        free = usage._replace(free=lots * lot)
-        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: free)
-        assert choose_workers(device, 224, cores=8, shared=tmp_path) == workers
+@pytest.mark.parametrize(
+    ("device", "cores", "workers"), [("cpu", 1, 1), ("cpu", 8, 2), ("cuda", 8, 8), ("cuda", 64, 16)]
+)
+def test_workers_are_chosen_by_cores(device, cores, workers):
+    assert choose_workers(device, cores) == workers
 
 
 def test_cores_are_counted():

@@ -1,9 +1,9 @@
 """Photos as users have them: read safely, brought to a net's size."""
 
 import stat
-import threading
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vizcnn.basics.errors import ImageError, PhotoWarning
 from vizcnn.basics.files import hash_file
+from vizcnn.basics.memory import find_shortage
+from vizcnn.basics.sharing import ProcessContext
 from vizcnn.photos.folders import survey_folder
 from vizcnn.photos.formats import (
     PHOTO_FORMATS,
@@ -161,6 +163,8 @@ def decode_photo(
     except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
         raise ImageError(f"{name} has {_complain_of_size(largest)}") from None
     except Exception as error:  # a damaged file makes decoders raise anything
+        if find_shortage(error):
+            raise
         raise ImageError(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
             "copy it again, or save it anew as PNG"
@@ -198,33 +202,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(text).split())
 
 
-class _PillowSilence:
-    """Keeps Pillow's warnings off standard error: what matters of them is in our own errors.
-
-    Warning filters belong to the whole process and photos are read by several threads, so the
-    first reader changes the filters and the last one puts the former ones back.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._readers = threading.Lock(), 0
-        self._former = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._readers == 0:
-                self._former = warnings.catch_warnings()
-                self._former.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._readers += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0:
-                self._former.__exit__(None, None, None)
+@contextmanager
+def _hush_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings off standard error: what matters of them is in our own errors."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
-_silence = _PillowSilence()
+_silence = ProcessContext(_hush_pillow)
 
 
 def _convert(image: Image.Image, name: str, largest: int) -> tuple[Image.Image, str]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.memory import describe_shortage, is_out_of_memory
 
 
 def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> None:
@@ -35,15 +35,8 @@ def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> Non
             size = min(size, len(rows) - first) // 2
             if size == 0:
                 raise VizcnnError(
-                    "not enough memory for the projection of a single unit: take a smaller image, "
-                    "or a machine or device with more memory free"
+                    f"{describe_shortage(error)}, for the projection of a single unit: take a "
+                    "smaller image, or a machine or device with more memory free"
                 ) from None
         else:
             first += size
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory did not do, of a GPU or of the machine."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "allocate memory" in str(error) or "not enough memory" in str(error)
-    )

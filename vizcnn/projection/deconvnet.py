@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError, ModelError, VizcnnError
+from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.images import check_images
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
@@ -235,9 +236,11 @@ class Projector(nn.Module):
             self.net(inputs)
         except AllRecorded:
             return
-        except (VizcnnError, MemoryError, torch.OutOfMemoryError):
+        except VizcnnError:
             raise
         except Exception as error:
+            if find_shortage(error):
+                raise
             raise _explain(error, inputs) from error
 
     def __repr__(self) -> str:

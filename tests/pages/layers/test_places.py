@@ -34,6 +34,7 @@ def make_index(values, photos) -> StrongestIndex:
         photos=tuple("abcdefgh"),
         sizes=(1,) * 8,
         done=8,
+        digests=torch.zeros(8, 8, dtype=torch.uint8),
         layers={"conv3": ranking},
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
+from vizcnn.mining.photo_sets import list_left_out
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file, name_unit
@@ -12,6 +13,7 @@ from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_form
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
+from vizcnn.photos.folders import SHOWN_NAMES
 from vizcnn.projection.methods import describe_method
 
 UnitCommand = Callable[[str, int], str]
@@ -27,11 +29,15 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
         unit_command: Gives the command that repeats one unit of a layer.
     """
     method, index = job.projector.method, job.index
+    left_out = list_left_out(job.photos)
     results = LayersResults(
         method=method.name,
         method_source=describe_method(method),
         data=PhotoData(
-            describe=job.photos.describe(), count=len(index.photos) - len(index.failures)
+            describe=job.photos.describe(),
+            count=len(index.photos) - len(index.failures),
+            left_out=len(left_out),
+            left_out_names=left_out[:SHOWN_NAMES],
         ),
         layers=tuple(
             _describe_layer(job, number, unit_command) for number in range(len(job.layers))

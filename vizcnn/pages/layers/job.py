@@ -159,8 +159,10 @@ def settle_job(
         room: How much the run may take at a time.
 
     Raises:
-        DataError: If photos that the index names are missing or of another size than then.
+        DataError: If photos that the index names are missing or of another size than then, or its
+            layers are not those of the net.
     """
+    _require_maps(index, layers)
     places = tuple(choose_places(index, layer, settings.top) for layer in layers)
     shown = tuple(list_photos(places))
     _require_photos(photos, index, shown)
@@ -189,6 +191,16 @@ def refuse_unreadable(index: StrongestIndex) -> None:
     if len(index.failures) == len(index.photos):
         told = "; ".join(error for _, error in index.failures[:MOST_NAMED])
         raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
+
+
+def _require_maps(index: StrongestIndex, layers: Sequence[LayerPlan]) -> None:
+    for layer in layers:
+        held = index.layers[layer.name]
+        if (held.units, held.map_size) != (layer.units_total, layer.map_size):
+            raise DataError(
+                f"the index holds {held.units} units of {layer.name} with maps of {held.map_size}, "
+                f"the net has {layer.units_total} with maps of {layer.map_size}: mine anew"
+            )
 
 
 def _require_photos(photos: PhotoSet, index: StrongestIndex, shown: Sequence[int]) -> None:

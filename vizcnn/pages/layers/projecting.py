@@ -13,6 +13,7 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.basics.progress import Progress
 from vizcnn.drawing.saving import save_image
+from vizcnn.mining.index import hash_pixels
 from vizcnn.pages.layers.job import Job, refuse_changed
 from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.pieces import Piece
@@ -152,6 +153,8 @@ def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, No
             pixels = job.photos.read(numbers[name])
         except ImageError as error:
             raise DataError(f"{error}; when it was mined it could be read") from None
+        if hash_pixels(pixels) != job.index.digests[photo].numpy().tobytes():
+            refuse_changed([name])
         _keep_photo(job, photo, pixels)
         return pixels
 
