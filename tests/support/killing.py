@@ -7,6 +7,7 @@ As a program it does many of them: ``python -m tests.support.killing --runs 60 -
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,8 @@ from pathlib import Path
 from tests.support.command_line import ROOT
 from tests.support.small_zoo import list_files
 from tests.support.top_runs import write_photos
-from tests.support.training_data import make_data
+from tests.support.training_data import fingerprint, make_data
+from vizcnn.training.checkpoint import read_checkpoint
 
 LENET = ["--model", "lenet", "--weights", "bundled"]
 PHOTOS, CLASSES, PHOTO = "../photos", "../classes", "../photos/part 0/photo 3.png"
@@ -38,6 +40,7 @@ COMMANDS = {
 COMMANDS["train"].append(CLASSES)
 USUAL = ("gallery", "mine", "deconv", "train")
 """The commands that are killed most."""
+SECONDS = re.compile(rb'"(seconds|hours)": [0-9.e-]+')
 TEMPORARY = (".part", ".tmp")
 """Ends of names that no finished run leaves."""
 
@@ -48,13 +51,11 @@ class Whole:
 
     Attributes:
         files: Its results, by name.
-        changing: Names of those that are not the same in every run: they tell how long it took.
         first: Seconds until it wrote anything.
         seconds: Seconds that it took.
     """
 
     files: dict[str, bytes]
-    changing: frozenset[str]
     first: float
     seconds: float
 
@@ -92,27 +93,31 @@ def prepare(folder: Path) -> None:
 
 
 def run_whole(folder: Path, command: str) -> Whole:
-    """Run a command twice from end to end, to know its results and how long it takes."""
-    found: list[dict[str, bytes]] = []
-    first = seconds = 0.0
-    for number in range(2):
-        home = folder / f"{command}-whole-{number}"
-        home.mkdir()
-        began = time.monotonic()
-        first = 0.0
-        with _start(home, command) as process:
-            while process.poll() is None:
-                if not first and any(home.iterdir()):
-                    first = time.monotonic() - began
-                time.sleep(0.01)
-            output = process.communicate()
-        assert process.returncode == 0, output
-        seconds = time.monotonic() - began
-        found.append(list_files(home))
-        shutil.rmtree(home)
-    assert found[0].keys() == found[1].keys()
-    changing = frozenset(name for name in found[0] if found[0][name] != found[1][name])
-    return Whole(found[0], changing, first or seconds / 2, seconds)
+    """Run a command from end to end, to know its results and how long it takes."""
+    home = Path(tempfile.mkdtemp(prefix=f"{command}-", dir=folder))
+    began, first = time.monotonic(), 0.0
+    with _start(home, command) as process:
+        while process.poll() is None:
+            if not first and any(home.iterdir()):
+                first = time.monotonic() - began
+            time.sleep(0.01)
+        _, told = process.communicate()
+    assert process.returncode == 0, told
+    seconds = time.monotonic() - began
+    files = list_results(home)
+    shutil.rmtree(home)
+    return Whole(files, first or seconds / 2, seconds)
+
+
+def list_results(home: Path) -> dict[str, bytes]:
+    """Everything in a folder, by name; of a training all but how many seconds it took."""
+    files = list_files(home)
+    for name in files:
+        if name.endswith(".pt"):
+            files[name] = fingerprint(read_checkpoint(home / name)).encode()
+        elif name.endswith(".json"):
+            files[name] = SECONDS.sub(b"", files[name])
+    return files
 
 
 def kill_and_repeat(
@@ -135,7 +140,7 @@ def kill_and_repeat(
             except subprocess.TimeoutExpired:
                 process.send_signal(kill)  # only it: what it started has to end by itself
                 process.communicate()
-    left = tuple(sorted(_list_odd(home)))
+    left = tuple(_list_odd(home))
     faults: list[str] = []
     with _start(home, command) as process:
         try:
@@ -148,15 +153,15 @@ def kill_and_repeat(
         faults.append(f"exit status {process.returncode}: {told[-300:]}")
     if "Traceback" in told:
         faults.append("a traceback")
-    files = list_files(home)
-    differing = {
+    odd = _list_odd(home)
+    files = list_results(home)
+    differing = [
         name
-        for name in files.keys() | whole.files.keys()
-        if files.get(name) != whole.files.get(name)
-        and not (name in whole.changing and name in files)
-    }
-    faults += [f"differs: {name}" for name in sorted(differing)[:5]]
-    faults += [f"left for ever: {name}" for name in sorted(_list_odd(home))]
+        for name in sorted(files.keys() | whole.files.keys())
+        if files.get(name) != whole.files.get(name) and not name.startswith(tuple(odd))
+    ]
+    faults += [f"differs: {name}" for name in differing[:5]]
+    faults += [f"left for ever: {name}" for name in odd]
     shutil.rmtree(home)
     lines = tuple(line for line in told.splitlines() if "%" not in line)
     return Outcome(command, tuple(moments), left, lines, tuple(faults))
@@ -185,7 +190,7 @@ def _list_odd(home: Path) -> list[str]:
     odd = [path for path in home.rglob("*") if path.name.endswith(TEMPORARY)]
     odd += list(home.rglob("lock"))
     outer = [path for path in odd if not any(parent in odd for parent in path.parents)]
-    return [path.relative_to(home).as_posix() for path in outer]
+    return sorted(path.relative_to(home).as_posix() for path in outer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,8 +219,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             outcome = kill_and_repeat(folder, name, wholes[name], moments, kill)
             outcomes.append(outcome)
             print(f"{number + 1}/{chosen.runs} {outcome.describe()}", flush=True)
-        for name, whole in wholes.items():
-            print(f"{name}: {len(whole.files)} files; not compared: {sorted(whole.changing)}")
     wrong = sum(bool(outcome.faults) for outcome in outcomes)
     left = sum(bool(outcome.left) for outcome in outcomes)
     print(f"{len(outcomes)} runs, {left} with leftovers after the kill, {wrong} with faults")
