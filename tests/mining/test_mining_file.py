@@ -66,7 +66,7 @@ def test_the_file_tells_nothing_of_the_machine(index, file):
     record = json.loads(tensors.pop("record").numpy().tobytes())
     assert sorted(record) == ["done", "failures", "identity", "map_sizes", "photos", "sizes"]
     assert str(file.parent).encode() not in file.read_bytes()
-    assert len(tensors) == 3 * len(LAYERS) + 1
+    assert len(tensors) == 3 * len(LAYERS) + len({"digests", "checksum"})
 
 
 def change_weights(model):
@@ -435,6 +435,20 @@ def test_more_places_than_can_be_kept_are_refused_before_any_work(file, top, mon
     assert len(str(caught.value)) < 300
     assert read == []
     assert not file.exists()
+
+
+    assert "checksum" not in str(caught.value)  # it names what is wrong
+
+
+def test_no_bit_of_an_index_can_change_unseen(index, file):
+    content = file.read_bytes()
+    for place in range(0, len(content), 97):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        with pytest.raises(DataError) as caught:
+            read_index(file)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path, monkeypatch):

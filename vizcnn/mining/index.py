@@ -143,7 +143,7 @@ FORMAT_KEY, FORMAT = "vizcnn.strongest", "2"
 """The only entry of the file's metadata: with several, their order would change from run to run.
 
 The number also stands for all that decides what is found, such as how many photos go through the
-net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums of the photos.
+net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums.
 """
 
 LARGEST_INDEX = 4 << 30
@@ -153,7 +153,7 @@ _LARGEST_HEADER = 1 << 20
 """Bytes of what the file says of its tensors; that of a hundred layers has 40 kB."""
 
 _TENSORS = {"values": torch.float32, "photos": torch.int64, "positions": torch.int64}
-_RECORD, _DIGESTS = "record", "digests"
+_RECORD, _DIGESTS, _CHECKSUM = "record", "digests", "checksum"
 
 PLACE_BYTES = 4 + 8 + 2 * 8
 """Bytes of a place: its value, photo, row and column."""
@@ -189,8 +189,18 @@ def write_index(index: StrongestIndex, file: Path) -> None:
     tensors[_DIGESTS] = index.digests
     record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True)
     tensors[_RECORD] = torch.frombuffer(bytearray(record.encode("ascii")), dtype=torch.uint8)
+    tensors[_CHECKSUM] = _hash_tensors(tensors)
     with replacing(file, DataError) as temporary:
         temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: FORMAT}))
+
+
+def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
+    """Compute the SHA-256 (32 bytes) of all tensors of an index but this one, in one order."""
+    sha256 = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha256.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        sha256.update(tensor.numpy().tobytes())
+    return torch.frombuffer(bytearray(sha256.digest()), dtype=torch.uint8)
 
 
 def _name_tensor(layer: int, part: str) -> str:
@@ -227,7 +237,12 @@ def read_index(file: Path) -> StrongestIndex:
     name = quote(file)
     tensors = _read_tensors(content, name)
     try:
-        return _rebuild(tensors)
+        checksum = tensors.pop(_CHECKSUM, None)
+        index = _rebuild(dict(tensors))
+        # what else a damage can do: other values, in a form that passes
+        found = _hash_tensors(tensors).tolist()
+        _require(checksum is not None and checksum.tolist() == found, "its checksum differs")
+        return index
     except (ManifestError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"the index {name} is damaged ({reason:.200}): delete it") from None

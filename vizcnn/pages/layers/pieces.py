@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.codec import ManifestError, RelativeFile, decode, parse
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError, advise, quote
 from vizcnn.basics.files import hash_file, read_plain_file, write_text
 
 LIST_NAME = "finished.txt"
@@ -101,8 +101,7 @@ class Ledger:
                     file.write(line)
             except OSError as error:
                 raise VizcnnError(
-                    f"{str(self._file)!r} cannot be written ({error.strerror}): free some space, "
-                    "or choose another folder"
+                    f"{quote(self._file)} cannot be written ({error.strerror}): {advise(error)}"
                 ) from None
 
     def forget(self, kind: str) -> None:

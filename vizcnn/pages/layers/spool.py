@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError, advise, quote
 from vizcnn.drawing.unit_sheets import Pixels
 from vizcnn.photos.pixels import Array
 
@@ -96,7 +96,6 @@ def _open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
             array: NDArray[Any] = np.memmap(file, kind, "r+", shape=shape)
     except OSError as error:
         raise VizcnnError(
-            f"{str(path)!r} cannot be written ({error.strerror}): free some space, or choose "
-            "another folder"
+            f"{quote(path)} cannot be written ({error.strerror}): {advise(error)}"
         ) from None
     return array
