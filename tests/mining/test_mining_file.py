@@ -436,7 +436,6 @@ def test_more_places_than_can_be_kept_are_refused_before_any_work(file, top, mon
     assert read == []
     assert not file.exists()
 
-
     assert "checksum" not in str(caught.value)  # it names what is wrong
 
 
