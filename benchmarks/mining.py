@@ -59,7 +59,7 @@ def main() -> None:
     device = next(model.module.parameters()).device.type
     workers = options.workers
     if workers is None:
-        workers = choose_workers(device, model.input_size)
+        workers = choose_workers(device)
     settings = MiningSettings(layers=layers, top=options.top, workers=workers)
     with tempfile.TemporaryDirectory() as folder:
         photos = _find_photos(options, Path(folder) / "photos", model)

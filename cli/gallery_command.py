@@ -153,6 +153,8 @@ def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
     """Say in a line per layer what was made."""
     results = manifest.results
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    if results.data.left_out:
+        lines.append(f"{results.data.left_out} other file(s) or folder(s) left out")
     for layer in results.layers:
         places = sum(len(unit.places) for unit in layer.units)
         silent = sum(not unit.places for unit in layer.units)

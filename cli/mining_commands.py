@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from vizcnn.cli.options import (
     weights_option,
     workers_option,
 )
-from vizcnn.cli.reporting import bar, end_with_failures
+from vizcnn.cli.reporting import bar, end_with_failures, list_notes
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -83,7 +84,7 @@ def mine(
     again to continue; the index becomes the same to the last byte.
     """
     from vizcnn.basics.machine import prepare_cpu
-    from vizcnn.mining.photo_sets import choose_part, open_photos
+    from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
@@ -101,7 +102,8 @@ def mine(
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
     rate = (run.index.done - before) / (time.monotonic() - began)
-    report_index(run.index, out, as_json, rate if before < run.index.done else None)
+    shown = rate if before < run.index.done else None
+    report_index(run.index, out, as_json, shown, list_left_out(photos))
     end_with_failures(context, [why for _, why in run.index.failures])
 
 
@@ -139,9 +141,8 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 
 def _run_or_save(run: "MiningRun") -> None:
     count = len(run.index.photos)
-    if run.index.complete:
-        click.echo(f"already complete: {count} photos", err=True)
-    elif run.index.done:
+    complete = run.index.complete
+    if run.index.done and not complete:
         click.echo(f"continuing at photo {run.index.done + 1} of {count}", err=True)
     try:
         run.run(bar)
@@ -153,10 +154,16 @@ def _run_or_save(run: "MiningRun") -> None:
             err=True,
         )
         raise
+    if complete:
+        click.echo(f"already complete: {count} photos", err=True)
 
 
 def report_index(
-    index: "StrongestIndex", file: Path, as_json: bool, rate: float | None = None
+    index: "StrongestIndex",
+    file: Path,
+    as_json: bool,
+    rate: float | None = None,
+    left_out: Sequence[str] = (),
 ) -> None:
     """Say on stdout what an index holds and where it is.
 
@@ -165,7 +172,10 @@ def report_index(
         file: Where it is.
         as_json: Whether to say it as JSON.
         rate: Photos per second, if some were mined.
+        left_out: What was found beside the photos and is not read.
     """
+    from vizcnn.photos.folders import SHOWN_NAMES
+
     units = {name: layer.units for name, layer in index.layers.items()}
     if as_json:
         facts = {
@@ -174,6 +184,9 @@ def report_index(
             "units": units,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
+            "left_out": len(left_out),
+            "left_out_names": list(left_out[:SHOWN_NAMES]),
+            "notes": list_notes(),
         }
         click.echo(json.dumps(facts))
         return
@@ -183,4 +196,6 @@ def report_index(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
+    if left_out:
+        click.echo(f"{len(left_out)} other file(s) or folder(s) left out")
     click.echo(f"index: {click.format_filename(file)}")

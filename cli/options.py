@@ -215,6 +215,23 @@ def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
     )
 
 
+class GivenPath(click.Path):
+    """A path, which may not be empty: Path would take it for the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value):
+            self.fail("it is empty: give a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class OutFolder(click.Path):
     """A folder for results; what cannot be one is told with what is needed."""
 

@@ -21,7 +21,7 @@ from vizcnn.cli.options import (
     seed_option,
     weights_option,
 )
-from vizcnn.cli.reporting import end_with_failures
+from vizcnn.cli.reporting import end_with_failures, list_notes
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
@@ -126,7 +126,11 @@ class Page:
 
         index = self.folder / "index.html"
         if self.as_json:
-            told = {"index": str(index), "manifest": json.loads(to_json(manifest))}
+            told = {
+                "index": str(index),
+                "manifest": json.loads(to_json(manifest)),
+                "notes": list_notes(),
+            }
             click.echo(json.dumps(told))
         else:
             for net in manifest.nets:

@@ -58,10 +58,22 @@ def bar(
     )
 
 
+_NOTES = f"{__name__}.notes"
+"""Under what a command's context holds what was said of photos."""
+
+
+def list_notes() -> list[str]:
+    """List what was said of photos while the present command ran, for its report as JSON."""
+    context = click.get_current_context(silent=True)
+    return list(context.meta.get(_NOTES, ())) if context else []
+
+
 @contextmanager
 def telling_of_photos() -> Iterator[None]:
     """Say every :class:`PhotoWarning` in one line on standard error, once."""
-    told: set[str] = set()
+    told: dict[str, None] = {}
+    if context := click.get_current_context(silent=True):
+        context.meta[_NOTES] = told
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -69,7 +81,7 @@ def telling_of_photos() -> Iterator[None]:
             if not issubclass(category, PhotoWarning):
                 usual(message, category, *place, **more)
             elif str(message) not in told:
-                told.add(str(message))
+                told[str(message)] = None
                 click.echo(f"note: {message}", err=True)
 
         warnings.simplefilter("always", PhotoWarning)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.options import device_option
-from vizcnn.cli.reporting import bar, list_failures
+from vizcnn.cli.options import GivenPath, device_option
+from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _say(value: object) -> str:
 @click.option(
     "--data",
     required=True,
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     help="Folder with train/ and val/, each with a folder of photos per class; or digits: "
     "scikit-learn's, written to OUT/digits first, unless there is a folder of that name.",
 )
@@ -127,7 +127,10 @@ def _say(value: object) -> str:
 @click.option("--licence", help="Licence of the photos, for the model card.")
 @click.option("--note", help="A remark for the model card.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+@click.pass_context
 def train(
+    context: click.Context,
+    /,
     data: Path,
     out: Path,
     device: str,
@@ -158,12 +161,18 @@ def train(
     recipe, begin = _find_start(start, recipe, photos.classes, path)
     run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
     run.load_photos(bar)
-    list_failures(photos.unreadable + validation.unreadable)
+    unreadable = photos.unreadable + validation.unreadable
+    list_failures(unreadable)  # now: it may be hours to the end
     _run_or_save(run, as_json)
     told = {"name": data_name, "licence": licence, "note": note}
     source = replace(source, **{name: text for name, text in told.items() if text is not None})
     exported = export_run(run.state(), photos, validation, out, source, run.device, bar)
-    _report_export(exported, as_json)
+    left_out = [
+        f"{half.root.name}/{name}" for half in (photos, validation) for name in half.left_out
+    ]
+    _report_export(exported, as_json, unreadable, left_out)
+    if unreadable:
+        context.exit(SOME_FAILED)
 
 
 def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:
@@ -220,14 +229,30 @@ def _describe_epoch(record: dict[str, float], epochs: int, as_json: bool) -> str
     )
 
 
-def _report_export(exported: "ExportedRun", as_json: bool) -> None:
+def _report_export(
+    exported: "ExportedRun", as_json: bool, unreadable: list[str], left_out: list[str]
+) -> None:
+    from vizcnn.photos.folders import SHOWN_NAMES
+
     card, weights = exported.card, str(exported.weights)
     if as_json:
         paths = {"weights": weights, "card": str(exported.card_json)}
         if exported.first_layers:
             paths["first_layers"] = str(exported.first_layers)
-        click.echo(json.dumps(paths | {"summary": card.summary()}))
+        told = {
+            "summary": card.summary(),
+            "failures": unreadable,
+            "left_out": len(left_out),
+            "left_out_names": left_out[:SHOWN_NAMES],
+            "notes": list_notes(),
+        }
+        click.echo(json.dumps(paths | told))
         return
+    if unreadable or left_out:
+        click.echo(
+            f"left out: {len(unreadable)} photo(s) that cannot be read, {len(left_out)} other "
+            "file(s) or folder(s)"
+        )
     click.echo(
         f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "
         f"card: {exported.card_markdown}"

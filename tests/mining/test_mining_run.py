@@ -259,7 +259,7 @@ def test_what_nobody_asked_for_is_not_computed(tmp_path):
         (("conv1",), {"top": 0}, DataError, "1 or more"),
         (("conv1",), {"top": 3, "per_photo": 4}, DataError, "1..3"),
         (("conv1",), {"per_photo": 0}, DataError, "1..9"),
-        (("conv1",), {"workers": -1}, DataError, "0 or more"),
+        (("conv1",), {"workers": -1}, DataError, "0 to 256"),
     ],
 )
 def test_bad_requests(tmp_path, layers, settings, error, word):

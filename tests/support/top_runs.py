@@ -1,7 +1,7 @@
 """Galleries of whole layers of a small net: photos for them, runs of them, and runs that die.
 
 As a program it makes a gallery in a process of its own that kills itself at a given step:
-``python -m tests.support.top_runs PHOTOS OUT LABEL COUNT``.
+``python -m tests.support.top_runs PHOTOS OUT LABEL COUNT SETTINGS``.
 """
 
 import os
@@ -29,6 +29,8 @@ MODEL = make_model()
 LAYERS = ("conv1", "conv3", "fc6")
 SETTINGS = TopSettings(layers=LAYERS, top=4, workers=0)
 POSTED = replace(SETTINGS, layers=("conv3",), poster=True, poster_units=3)
+FEW = replace(SETTINGS, layers=("conv1", "conv3"), units=(0, 1, 2, 3, 5))
+MODULE = "tests.support.top_runs"
 ROOT = Path(__file__).parents[2]
 
 
@@ -90,11 +92,15 @@ def cut_tiles(sheet: np.ndarray, layer: LayerSheets) -> list[list[np.ndarray]]:
     ]
 
 
-def make_and_die(photos: Path, out: Path, label: str, count: int) -> None:
+def make_and_die(
+    photos: Path, out: Path, label: str, count: int, settings: TopSettings = SETTINGS
+) -> None:
     """Start a gallery in another process, in which a kill -9 falls into a step's item."""
+    known = {"SETTINGS": SETTINGS, "POSTED": POSTED, "FEW": FEW}
+    (name,) = [name for name, value in known.items() if value is settings]
     torch_threads = {"OMP_NUM_THREADS": "1"}  # as in the process that goes on
     result = subprocess.run(
-        [sys.executable, "-m", "tests.support.top_runs", str(photos), str(out), label, str(count)],
+        [sys.executable, "-m", MODULE, str(photos), str(out), label, str(count), name],
         cwd=ROOT,
         env={**os.environ, **torch_threads},
         capture_output=True,
@@ -109,7 +115,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _run(photos: str, out: str, label: str, count: int) -> None:
+def _run(photos: str, out: str, label: str, count: int, settings: TopSettings) -> None:
     real, moves = os.replace, []
 
     def deadly(items, *, label: str, total=None, unit="it", initial=0):
@@ -130,9 +136,8 @@ def _run(photos: str, out: str, label: str, count: int) -> None:
         setattr(os, "replace", move)  # noqa: B010 - a type checker would not have it
     torch.set_num_threads(1)
     # processes that read photos outlive a kill -9 for a while
-    settings = POSTED if label == "posters" else replace(SETTINGS, workers=1)
-    make(Path(photos), Path(out), settings, progress=deadly)
+    make(Path(photos), Path(out), replace(settings, workers=1), progress=deadly)
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    _run(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), globals()[sys.argv[5]])

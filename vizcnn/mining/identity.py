@@ -131,3 +131,13 @@ def list_photo_differences(
         for kind, found in kinds.items()
         if found
     ]
+
+
+def list_shape_differences(former: StrongestIndex, wanted: StrongestIndex) -> list[str]:
+    """Say which layers are of other units or maps than those of another index, a phrase each."""
+    return [
+        f"{name}: {layer.units} units with maps of {layer.map_size}, not {found.units} of "
+        f"{found.map_size}"
+        for name, layer in former.layers.items()
+        if (found := wanted.layers[name]).units != layer.units or found.map_size != layer.map_size
+    ]

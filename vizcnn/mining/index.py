@@ -1,17 +1,24 @@
 """What mining finds: the strongest places of every unit of some layers over a set of photos."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError
-from vizcnn.basics.files import replacing
+from vizcnn.basics.codec import ManifestError, decode
+from vizcnn.basics.errors import DataError, quote
+from vizcnn.basics.files import read_plain_file, replacing
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +42,11 @@ class Identity:
     model: str
     options: dict[str, Any]
     weights: str
-    sha256: str
+    sha256: Sha256
     preprocessing: dict[str, Any]
     layers: tuple[tuple[str, str], ...]
-    top: int
-    per_photo: int
+    top: Side
+    per_photo: Side
 
     @property
     def input_size(self) -> int:
@@ -86,6 +93,9 @@ class StrongestIndex:
         photos: Names of all photos, sorted: relative to the data folder, with ``/`` between parts.
         sizes: Size of each photo's file in bytes.
         done: How many photos, from the first on, have been looked at.
+        digests: Checksum of each photo's pixels as the net got them, (photos,
+            :data:`DIGEST_BYTES`), uint8; zeros of those that have not been looked at or could not
+            be read.
         failures: Photos that could not be read, in order: name, and why in one line.
         layers: By name, in the order asked for.
     """
@@ -94,6 +104,7 @@ class StrongestIndex:
     photos: tuple[str, ...]
     sizes: tuple[int, ...]
     done: int
+    digests: Tensor
     failures: tuple[tuple[str, str], ...] = ()
     layers: dict[str, LayerRanking] = field(default_factory=dict)
 
@@ -102,16 +113,62 @@ class StrongestIndex:
         """Whether all photos have been looked at."""
         return self.done == len(self.photos)
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether no photo that could be read has been looked at: nothing would be lost with it."""
+        return self.done == len(self.failures)
 
-FORMAT_KEY, FORMAT = "vizcnn.strongest", "1"
+
+DIGEST_BYTES = 8
+"""Bytes of a photo's checksum: enough to tell an edited photo, not meant to stop a forger."""
+
+
+def hash_pixels(pixels: Tensor) -> bytes:
+    """Compute the checksum of a photo's pixels, (3, S, S), uint8: BLAKE2b, a tenth of a ms.
+
+    Example:
+        >>> len(hash_pixels(torch.zeros(3, 8, 8, dtype=torch.uint8))) == DIGEST_BYTES
+        True
+    """
+    content = pixels.contiguous().numpy().data
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def compare_digests(former: Tensor, found: Tensor) -> list[int]:
+    """List the rows in which checksums (N, :data:`DIGEST_BYTES`) differ."""
+    return (former != found).any(dim=1).nonzero().flatten().tolist()
+
+
+FORMAT_KEY, FORMAT = "vizcnn.strongest", "2"
 """The only entry of the file's metadata: with several, their order would change from run to run.
 
 The number also stands for all that decides what is found, such as how many photos go through the
-net at a time (:data:`vizcnn.mining.lots.LOT`).
+net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums.
 """
 
+LARGEST_INDEX = 4 << 30
+"""Bytes of an index, at most: a million photos take a few per cent of it."""
+
+_LARGEST_HEADER = 1 << 20
+"""Bytes of what the file says of its tensors; that of a hundred layers has 40 kB."""
+
 _TENSORS = {"values": torch.float32, "photos": torch.int64, "positions": torch.int64}
-_RECORD = "record"
+_RECORD, _DIGESTS, _CHECKSUM = "record", "digests", "checksum"
+
+PLACE_BYTES = 4 + 8 + 2 * 8
+"""Bytes of a place: its value, photo, row and column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What an index holds beside its tensors."""
+
+    identity: Identity
+    photos: tuple[str, ...]
+    sizes: tuple[Count, ...]
+    done: Count
+    failures: tuple[tuple[str, str], ...]
+    map_sizes: tuple[tuple[Side, Side] | None, ...]
 
 
 def write_index(index: StrongestIndex, file: Path) -> None:
@@ -125,14 +182,29 @@ def write_index(index: StrongestIndex, file: Path) -> None:
         DataError: If it cannot be written; a former file is then as it was.
     """
     tensors = {
-        f"layer-{number:03d}.{name}": getattr(layer, name).cpu().contiguous()
+        _name_tensor(number, part): getattr(layer, part).cpu().contiguous()
         for number, layer in enumerate(index.layers.values())
-        for name in _TENSORS
+        for part in _TENSORS
     }
+    tensors[_DIGESTS] = index.digests
     record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True)
     tensors[_RECORD] = torch.frombuffer(bytearray(record.encode("ascii")), dtype=torch.uint8)
+    tensors[_CHECKSUM] = _hash_tensors(tensors)
     with replacing(file, DataError) as temporary:
         temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: FORMAT}))
+
+
+def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
+    """Compute the SHA-256 (32 bytes) of all tensors of an index but this one, in one order."""
+    sha256 = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha256.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        sha256.update(tensor.numpy().tobytes())
+    return torch.frombuffer(bytearray(sha256.digest()), dtype=torch.uint8)
+
+
+def _name_tensor(layer: int, part: str) -> str:
+    return f"layer-{layer:03d}.{part}"
 
 
 def _describe(index: StrongestIndex) -> dict[str, Any]:
@@ -147,48 +219,53 @@ def _describe(index: StrongestIndex) -> dict[str, Any]:
 
 
 def read_index(file: Path) -> StrongestIndex:
-    """Read an index.
+    """Read an index; everything in it is checked, so that what uses it can rely on it.
 
     Args:
         file: What :func:`write_index` wrote.
 
     Raises:
-        DataError: If the file is missing, damaged, or something else.
+        DataError: If the file is missing, no plain file, damaged, of a former version, or
+            something else; the error names the part that is wrong.
 
     Example:
         >>> read_index(Path("missing.safetensors"))
         Traceback (most recent call last):
         vizcnn.basics.errors.DataError: no index 'missing.safetensors': check the path
     """
-    name = repr(str(file))
-    if not file.exists():
-        raise DataError(f"no index {name}: check the path")
-    if file.is_dir():
-        raise DataError(f"{name} is a folder; needed: an index that vizcnn mine wrote")
-    tensors = _read_tensors(file, name)
+    content = read_plain_file(file, "index", DataError, largest=LARGEST_INDEX)
+    name = quote(file)
+    tensors = _read_tensors(content, name)
     try:
-        record = json.loads(tensors.pop(_RECORD).numpy().tobytes())
-        return _rebuild(record, tensors)
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise DataError(f"the index {name} is damaged ({reason}): delete it") from None
+        checksum = tensors.pop(_CHECKSUM, None)
+        index = _rebuild(dict(tensors))
+        # what else a damage can do: other values, in a form that passes
+        found = _hash_tensors(tensors).tolist()
+        _require(checksum is not None and checksum.tolist() == found, "its checksum differs")
+        return index
+    except (ManifestError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"the index {name} is damaged ({reason:.200}): delete it") from None
 
 
-def _read_tensors(file: Path, name: str) -> dict[str, Tensor]:
+def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
+    """Take a file's content apart, which was read at once: a run may replace it at any time."""
     try:
-        content = file.read_bytes()  # at once: a run may replace the file at any time
         found = _read_metadata(content).get(FORMAT_KEY)
         if found == FORMAT:
             return load(content)
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    except (SafetensorError, ValueError, RecursionError, KeyError, OverflowError) as error:
+        reason = quote((str(error).splitlines() or [type(error).__name__])[0], 120)
         raise DataError(
             f"{name} cannot be read as an index ({reason}): it is cut off, damaged or of another "
             "kind"
         ) from None
     if found is None:
         raise DataError(f"{name} is no index; needed: a file that vizcnn mine wrote")
-    raise DataError(f"{name} is of another version of vizcnn (layout {found!r:.20}): mine it anew")
+    raise DataError(
+        f"{name} is the index of another version of vizcnn (layout {quote(found, 20)}, not "
+        f"{FORMAT!r}): delete it or give another name, and mine the photos anew"
+    )
 
 
 def _read_metadata(content: bytes) -> dict[str, Any]:
@@ -198,58 +275,104 @@ def _read_metadata(content: bytes) -> dict[str, Any]:
         ValueError: If it is no such file.
     """
     length = int.from_bytes(content[:8], "little")
+    if length > _LARGEST_HEADER:
+        raise ValueError(f"its header claims {length} bytes")
     header = json.loads(content[8 : 8 + length])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _rebuild(record: dict[str, Any], tensors: dict[str, Tensor]) -> StrongestIndex:
-    values = record["identity"]
-    identity = Identity(**{**values, "layers": tuple((n, p) for n, p in values["layers"])})
+def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
+    """Put an index together.
+
+    Raises:
+        ManifestError, ValueError: If a part is missing, of another kind, or contradicts another.
+    """
+    record = _read_record(tensors.pop(_RECORD, None))
+    layers = record.identity.layers
+    _require(len(layers) == len(record.map_sizes), "map_sizes: not one for each layer")
+    wanted = {_name_tensor(number, part) for number in range(len(layers)) for part in _TENSORS}
+    odd = sorted((wanted | {_DIGESTS}) ^ set(tensors))
+    _require(not odd, f"{quote(odd[0] if odd else '')}: missing, or not of its layers")
+    digests = tensors[_DIGESTS]
+    shape = (len(record.photos), DIGEST_BYTES)
+    _require(digests.dtype == torch.uint8 and digests.shape == shape, "digests: of another form")
     index = StrongestIndex(
-        identity=identity,
-        photos=tuple(record["photos"]),
-        sizes=tuple(record["sizes"]),
-        done=record["done"],
-        failures=tuple((name, error) for name, error in record["failures"]),
+        identity=record.identity,
+        photos=record.photos,
+        sizes=record.sizes,
+        done=record.done,
+        digests=digests,
+        failures=record.failures,
         layers={
-            name: _rebuild_layer(number, name, path, size, tensors)
+            name: LayerRanking(
+                name, path, size, **{part: tensors[_name_tensor(number, part)] for part in _TENSORS}
+            )
             for number, ((name, path), size) in enumerate(
-                zip(identity.layers, record["map_sizes"], strict=True)
+                zip(layers, record.map_sizes, strict=True)
             )
         },
     )
-    _check(index)
+    for layer in index.layers.values():
+        _check_layer(layer, index.identity, index.done)
     return index
 
 
-def _rebuild_layer(
-    number: int, name: str, path: str, size: list[int] | None, tensors: dict[str, Tensor]
-) -> LayerRanking:
-    found = {part: tensors[f"layer-{number:03d}.{part}"] for part in _TENSORS}
-    map_size = None if size is None else (int(size[0]), int(size[1]))
-    return LayerRanking(name, path, map_size, **found)
-
-
-def _check(index: StrongestIndex) -> None:
-    """Make sure that the parts of an index fit each other.
+def _read_record(stored: Tensor | None) -> Record:
+    """Read an index's record and check what it says against itself.
 
     Raises:
-        ValueError: If they do not.
+        ManifestError, ValueError: If it is of another form, or contradicts itself.
     """
-    photos = len(index.photos)
-    if {str} != {type(name) for name in index.photos} | {str}:
-        raise ValueError("its photos are not names")
-    if len(index.sizes) != photos or not 0 <= index.done <= photos:
-        raise ValueError("its list of photos contradicts itself")
-    if list(index.photos) != sorted(set(index.photos)):
-        raise ValueError("its photos are not in order")
-    for layer in index.layers.values():
-        shape = (layer.units, index.identity.top)
-        shapes = {"values": shape, "photos": shape, "positions": (*shape, 2)}
-        for part, dtype in _TENSORS.items():
-            tensor = getattr(layer, part)
-            if tuple(tensor.shape) != shapes[part] or tensor.dtype != dtype:
-                raise ValueError(f"layer {layer.name}: {part} of {tuple(tensor.shape)}")
-        if layer.photos.numel() and not -1 <= layer.photos.min() <= layer.photos.max() < photos:
-            raise ValueError(f"layer {layer.name}: photos that are not listed")
+    if stored is None or stored.dtype != torch.uint8 or stored.ndim != 1:
+        raise ValueError("record: missing, or of another form")
+    record = decode(Record, stored.numpy().tobytes().decode("ascii"))
+    identity, photos = record.identity, record.photos
+    layers = dict(identity.layers)
+    _require(len(layers) == len(identity.layers) > 0, "identity.layers: none, or one twice")
+    _require(identity.per_photo <= identity.top, "identity.per_photo: more than identity.top")
+    _require(len(record.sizes) == len(photos) > 0, "sizes: not one for each photo")
+    _require(record.done <= len(photos), "done: more than there are photos")
+    _require(list(photos) == sorted(set(photos)), "photos: not in order, or not each once")
+    failed = [name for name, _ in record.failures]
+    known = set(photos[: record.done])
+    _require(
+        failed == sorted(set(failed)) and known.issuperset(failed),
+        "failures: not in order, or of photos that have not been looked at",
+    )
+    return record
+
+
+def _check_layer(layer: LayerRanking, identity: Identity, done: int) -> None:
+    """Make sure that a ranking is one: of its form, sorted, its places in the maps.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    shape = (layer.units if layer.values.ndim else 0, identity.top)
+    shapes = {"values": shape, "photos": shape, "positions": (*shape, 2)}
+
+    def require(holds: Any, part: str, reason: str) -> None:
+        _require(bool(holds), f"layer {quote(layer.name)}, {part}: {reason}")
+
+    for part, dtype in _TENSORS.items():
+        tensor = getattr(layer, part)
+        found = f"{tensor.dtype} of {tuple(tensor.shape)}"
+        require(tuple(tensor.shape) == shapes[part] and tensor.dtype == dtype, part, found)
+    values, photos, positions = layer.values, layer.photos, layer.positions
+    require(shape[0], "values", "no units")
+    free = values.isneginf()
+    require((values.isfinite() | free).all(), "values", "not finite")
+    require((values[:, :-1] >= values[:, 1:]).all(), "values", "not in order")
+    taken = (photos >= 0) & (photos < done)
+    require(torch.where(free, photos == -1, taken).all(), "photos", "not among those looked at")
+    sizes = torch.tensor(layer.map_size or (0, 0))
+    inside = ((positions >= 0) & (positions < sizes)).all(dim=2)
+    nowhere = (positions == -1).all(dim=2)
+    where = nowhere if layer.map_size is None else torch.where(free, nowhere, inside)
+    require(where.all(), "positions", "outside the feature map")
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise ValueError(reason)

@@ -1,21 +1,23 @@
 """Photos on their way into a net: read by workers, in order, in lots of one size."""
 
 import os
-import shutil
+import pickle
+import time
+import traceback
 import warnings
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
+from vizcnn.mining.index import DIGEST_BYTES, hash_pixels
 from vizcnn.mining.photo_sets import PhotoSet
 
 LOT = 32
@@ -30,13 +32,10 @@ differ in the last bits.
 """
 
 MOST_WORKERS = 16
+"""Workers that are chosen, at most."""
 
-SHARED_MEMORY = Path("/dev/shm")
-LOTS_PER_WORKER = 3
-"""Two that wait, as torch's loader has it, and one that is being read or taken."""
-
-Item = tuple[Tensor, list[tuple[int, str]]]
-"""What a worker hands over: pixels, and which photos failed and why."""
+LARGEST_WORKERS = 256
+"""Workers that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Lot:
         count: How many there are; fewer than :data:`LOT` only at the end.
         pixels: (LOT, 3, S, S), uint8; black where there is no photo, or none that can be read.
         usable: Which of them are photos, (LOT,).
+        digests: Checksum of each photo's pixels, (count, DIGEST_BYTES), uint8; zeros of one that
+            cannot be read.
         failures: Numbers of photos that cannot be read, and why, in one line each.
     """
 
@@ -55,28 +56,54 @@ class Lot:
     count: int
     pixels: Tensor
     usable: Tensor
+    digests: Tensor
     failures: tuple[tuple[int, str], ...]
 
 
-class _Lots(Dataset[Item]):
-    """Reads one lot per item; goes to the workers."""
+@dataclass(frozen=True)
+class _Facts:
+    """What is said of a lot, beside its pixels."""
 
-    def __init__(self, photos: PhotoSet, first: int, size: int) -> None:
-        self.photos, self.first, self.size = photos, first, size
+    digests: bytes
+    failures: tuple[tuple[int, str], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Lots:
+    """Reads one lot after the other; goes to the workers."""
+
+    photos: PhotoSet
+    first: int
+    last: int
+    size: int
 
     def __len__(self) -> int:
-        return -(-(len(self.photos.names) - self.first) // LOT)
+        return -(-(self.last - self.first) // LOT)
 
-    def __getitem__(self, index: int) -> Item:
+    def read(self, index: int) -> tuple[_Facts, Tensor]:
+        """Read a lot."""
         first = self.first + index * LOT
         pixels = torch.zeros(LOT, 3, self.size, self.size, dtype=torch.uint8)
-        failures = []
-        for number in range(first, min(first + LOT, len(self.photos.names))):
-            try:
-                pixels[number - first] = self._read(number)
-            except ImageError as error:
-                failures.append((number, " ".join(str(error).split())))
-        return pixels, failures
+        digests, failures = b"", []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PhotoWarning)
+            for number in range(first, min(first + LOT, self.last)):
+                try:
+                    photo = self._read(number)
+                except ImageError as error:
+                    failures.append((number, " ".join(str(error).split())))
+                    digests += bytes(DIGEST_BYTES)
+                    continue
+                pixels[number - first] = photo
+                digests += hash_pixels(photo)
+        told = (str(word.message) for word in caught if issubclass(word.category, PhotoWarning))
+        return _Facts(digests, tuple(failures), tuple(told)), pixels
+
+    def read_all(self) -> Generator[tuple[_Facts, Tensor], None, None]:
+        """Read all lots in this process."""
+        for index in range(len(self)):
+            yield self.read(index)
 
     def _read(self, number: int) -> Tensor:
         photo = self.photos.read(number)
@@ -89,11 +116,13 @@ class _Lots(Dataset[Item]):
 
 
 def read_lots(
-    photos: PhotoSet, first: int, size: int, workers: int, pin: bool
+    photos: PhotoSet, first: int, size: int, workers: int, pin: bool, last: int | None = None
 ) -> Generator[Lot, None, None]:
     """Read photos ahead of the net that takes them.
 
-    A few lots per worker wait at the most, whatever the number of photos.
+    Every worker has a lot ready at the most, whatever the number of photos, and hands it over
+    through a pipe: that takes neither shared memory, nor semaphores, nor files, of which a
+    container may have none, and costs a few ms of the second that a lot takes.
 
     Args:
         photos: What to read.
@@ -101,101 +130,163 @@ def read_lots(
         size: Side of the net's input in pixels.
         workers: Processes that read; 0 reads in this one.
         pin: Whether the pixels go on to a CUDA device.
+        last: Number of the photo to stop before; all are read when None.
 
     Yields:
         The lots in the order of the photos, whichever worker is the fastest.
 
     Raises:
-        DataError: If photos are of another size than the net's.
+        DataError: If photos are of another size than the net's, or a worker cannot be started or
+            is ended from outside.
     """
-    lots = _Lots(photos, first, size)
-    loader = _make_loader(lots, min(workers, len(lots)), pin)
-    with hold_interrupts(), _no_warning():  # held until they know that a Ctrl-C is not theirs
-        items = iter(loader)
-    try:
-        for index, (pixels, failures) in enumerate(items):
-            yield _make_lot(first + index * LOT, len(photos.names), pixels, failures)
-    finally:
-        if isinstance(items, _MultiProcessingDataLoaderIter):
-            items._shutdown_workers()  # now, not when the garbage is collected
+    lots = _Lots(photos, first, len(photos.names) if last is None else last, size)
+    workers = min(workers, len(lots))
+    told: set[str] = set()
+    with closing(_receive_all(lots, workers, pin) if workers else lots.read_all()) as items:
+        for index, (facts, pixels) in enumerate(items):
+            for text in dict.fromkeys(facts.warnings):
+                if text not in told:
+                    warnings.warn(text, PhotoWarning, stacklevel=2)
+            told.update(facts.warnings)
+            yield _make_lot(first + index * LOT, lots.last, facts, pixels)
 
 
-@contextmanager
-def explain_dead_workers() -> Iterator[None]:
-    """Say in one line that a worker died: torch's loader tells it wherever the program just is.
-
-    Raises:
-        DataError: If one does.
-    """
-    try:
-        yield
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        raise DataError(
-            "a process that reads photos was ended from outside, perhaps for want of memory: run "
-            "again with fewer --workers"
-        ) from error
-
-
-def _make_loader(lots: _Lots, workers: int, pin: bool) -> DataLoader[Item]:
-    with _no_warning():
-        return DataLoader(
-            lots,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_keep,
-            worker_init_fn=_leave_interrupts_to_the_parent,
-            pin_memory=pin,
-            generator=torch.Generator(),  # the loader draws a number; not from the user's generator
-        )
-
-
-@contextmanager
-def _no_warning() -> Iterator[None]:
-    """Keep quiet about more workers than cores: a slow disk may well want them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
-
-
-def _make_lot(first: int, photos: int, pixels: Tensor, failures: list[tuple[int, str]]) -> Lot:
-    count = min(LOT, photos - first)
+def _make_lot(first: int, last: int, facts: _Facts, pixels: Tensor) -> Lot:
+    count = min(LOT, last - first)
     usable = torch.arange(LOT) < count
-    for number, _ in failures:
+    for number, _ in facts.failures:
         usable[number - first] = False
-    return Lot(first, count, pixels, usable, tuple((number, why) for number, why in failures))
+    digests = torch.frombuffer(bytearray(facts.digests), dtype=torch.uint8)
+    return Lot(first, count, pixels, usable, digests.view(count, DIGEST_BYTES), facts.failures)
 
 
-def _keep(item: Any) -> Any:
-    return item
+def _receive_all(
+    lots: _Lots, workers: int, pin: bool
+) -> Generator[tuple[_Facts, Tensor], None, None]:
+    """Take lots from workers in turn, the next being received meanwhile."""
+    ends: list[Connection] = []
+    processes: list[Process] = []
+
+    def receive(index: int) -> tuple[_Facts, Tensor]:
+        end = ends[index % workers]
+        pixels = torch.empty(LOT, 3, lots.size, lots.size, dtype=torch.uint8)
+        try:
+            found = end.recv()
+            if isinstance(found, _Facts):
+                end.recv_bytes_into(pixels.numpy().data.cast("B"))
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise _WorkerDiedError from error
+        if not isinstance(found, _Facts):
+            raise found
+        return found, pixels.pin_memory() if pin else pixels
+
+    try:
+        with hold_interrupts():  # held until they know that a Ctrl-C is not theirs
+            _start_workers(lots, workers, ends, processes)
+        with ThreadPoolExecutor(1) as receiver:
+            try:
+                waiting = receiver.submit(receive, 0)
+                for index in range(len(lots)):
+                    item = waiting.result()
+                    if index + 1 < len(lots):
+                        waiting = receiver.submit(receive, index + 1)
+                    yield item
+            except _WorkerDiedError as error:
+                time.sleep(_PATIENCE)
+                raise DataError(
+                    "a process that reads photos was ended from outside, perhaps for want of "
+                    "memory: run again with fewer --workers"
+                ) from error
+            finally:
+                _end_workers(processes)  # first, so that nothing waits for them
+    finally:
+        _end_workers(processes)
+        for end in ends:
+            end.close()
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+class _WorkerDiedError(Exception):
+    """A worker's pipe has ended before the worker."""
+
+
+_PATIENCE = 0.3
+"""Seconds in which a signal that ended a worker, with the whole group, comes here too."""
+
+
+def _start_workers(
+    lots: _Lots, workers: int, ends: list[Connection], processes: list[Process]
+) -> None:
+    try:
+        for number in range(workers):
+            receiving, sending = Pipe(duplex=False)
+            ends.append(receiving)
+            with closing(sending):  # this process's: a worker that dies then ends its pipe
+                process = Process(
+                    target=_work, args=(lots, number, workers, sending, tuple(ends)), daemon=True
+                )
+                process.start()
+            processes.append(process)
+    except OSError as error:
+        raise DataError(
+            f"{workers} processes that read photos cannot be started "
+            f"({error.strerror or type(error).__name__}): run again with fewer --workers, or with "
+            "--workers 0, which reads in the same process"
+        ) from None
+
+
+def _end_workers(processes: list[Process]) -> None:
+    """End workers, whatever they do: they hold nothing that could be left half-done."""
+    while processes:
+        process = processes.pop()
+        process.kill()
+        process.join()
+        process.close()
+
+
+def _work(
+    lots: _Lots, first: int, step: int, sending: Connection, others: tuple[Connection, ...]
+) -> None:
+    """Read every so many-th lot, in a process of its own."""
     leave_signals_to_the_parent()
+    for end in others:  # a forked worker has them too, and would not see that the parent is gone
+        end.close()
+    torch.set_num_threads(1)
+    try:
+        for index in range(first, len(lots), step):
+            try:
+                facts, pixels = lots.read(index)
+            except Exception as error:
+                sending.send(_make_sendable(error))
+                return
+            sending.send(facts)
+            sending.send_bytes(pixels.numpy().data.cast("B"))
+    except OSError:  # the parent has enough, or is gone
+        pass
 
 
-def choose_workers(
-    device: str, size: int, cores: int | None = None, shared: Path = SHARED_MEMORY
-) -> int:
+def _make_sendable(error: Exception) -> Exception:
+    """Give an error that another process can raise, with the place where it came from."""
+    if not isinstance(error, DataError):
+        error.add_note(traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # anybody's class, which may do anything
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def choose_workers(device: str, cores: int | None = None) -> int:
     """Choose how many processes read photos.
 
     Beside a CPU that computes, reading takes a small part of the work: one process per four cores.
-    A GPU leaves all cores free. Lots come by way of shared memory, of which a container may have
-    little.
+    A GPU leaves all cores free.
 
     Args:
         device: Where the net is, such as ``"cpu"`` or ``"cuda"``.
-        size: Side of the net's input in pixels.
         cores: Cores that this process may use; counted when None.
-        shared: Where shared memory is.
     """
     cores = count_cores() if cores is None else cores
-    workers = cores // 4 if device == "cpu" else min(cores, MOST_WORKERS)
-    if shared.is_dir():
-        room = shutil.disk_usage(shared).free // (LOT * 3 * size * size)
-        workers = min(workers, room // LOTS_PER_WORKER)
-    return max(workers, 1)
+    return max(cores // 4 if device == "cpu" else min(cores, MOST_WORKERS), 1)
 
 
 def count_cores() -> int:

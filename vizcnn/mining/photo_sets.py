@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.errors import DataError, ImageError, quote
 from vizcnn.photos.folders import survey_folder, warn_left_out
 from vizcnn.photos.images import PhotoReader, read_photo
 from vizcnn.photos.patches import cut_patches, find_samples, list_squares
@@ -45,6 +45,15 @@ class PhotoSet(Protocol):
         ...
 
 
+def list_left_out(photos: PhotoSet) -> tuple[str, ...]:
+    """Name what a set found beside its photos that looks like one, or could not be looked at.
+
+    A set of another kind need not know.
+    """
+    left_out: tuple[str, ...] = getattr(photos, "left_out", ())
+    return left_out
+
+
 class FolderPhotos:
     """The photos of one or more folders, named relative to their folder and sorted by name.
 
@@ -56,6 +65,10 @@ class FolderPhotos:
     Args:
         paths: Folders, and perhaps single files.
         preprocessing: The net's, for its geometry.
+
+    Attributes:
+        left_out: Names of what looks like a photo and is not read, of links that lead nowhere and
+            of folders that cannot be read.
 
     Raises:
         DataError: If a path does not exist, there is no photo at all, or two have one name.
@@ -72,8 +85,9 @@ class FolderPhotos:
         self._paths, self._preprocessing = tuple(paths), preprocessing
         self._reader = PhotoReader()
         found: dict[str, Path] = {}
+        left_out: list[str] = []
         for path in paths:
-            for name, file in _find_photos(path):
+            for name, file in _find_photos(path, left_out):
                 if name in found:
                     raise DataError(_explain_clash(name, found[name], file))
                 found[name] = file
@@ -82,7 +96,7 @@ class FolderPhotos:
                 f"{str(path)!r}, {survey_folder(path).explain_none()}" for path in paths
             )
             raise DataError(f"no photos in {told or 'no folder'}: give a folder that holds some")
-        self.names = tuple(sorted(found))
+        self.names, self.left_out = tuple(sorted(found)), tuple(left_out)
         self._files = tuple(found[name] for name in self.names)
         self.sizes = tuple(_measure(file) for file in self._files)
 
@@ -105,12 +119,13 @@ class FolderPhotos:
         return f"{len(self.names)} photos in " + ", ".join(repr(str(path)) for path in self._paths)
 
 
-def _find_photos(path: Path) -> list[tuple[str, Path]]:
+def _find_photos(path: Path, left_out: list[str]) -> list[tuple[str, Path]]:
     if not path.exists():
-        raise DataError(f"no folder {str(path)!r}: check the path")
+        raise DataError(f"no folder {quote(path)}: check the path")
     if not path.is_dir():
         return [(path.name, path)]
     held = survey_folder(path)
+    left_out += held.left_out
     if held.photos:
         warn_left_out(path, held.left_out)
     return [(file.relative_to(path).as_posix(), file) for file in held.photos]
@@ -186,6 +201,7 @@ class PartOfPhotos:
         self._photos, self.part, self.parts = photos, part, parts
         self.names = tuple(photos.names[part - 1 :: parts])
         self.sizes = tuple(photos.sizes[part - 1 :: parts])
+        self.left_out = list_left_out(photos)
         if not self.names:
             raise DataError(
                 f"part {part}/{parts} of {len(photos.names)} photos is empty: use fewer parts"
@@ -226,6 +242,8 @@ def choose_part(photos: PhotoSet, text: str) -> PhotoSet:
     """
     found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
     if not found:
-        raise DataError(f"part {text!r} is not known; needed: for example 2/4, the 2nd of 4 parts")
+        raise DataError(
+            f"part {quote(text)} is not known; needed: for example 2/4, the 2nd of 4 parts"
+        )
     part, parts = int(found[1]), int(found[2])
     return photos if (part, parts) == (1, 1) else PartOfPhotos(photos, part, parts)

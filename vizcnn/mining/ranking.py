@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError
-from vizcnn.mining.identity import list_differences
+from vizcnn.mining.identity import list_differences, list_shape_differences
 from vizcnn.mining.index import LayerRanking, StrongestIndex
 
 AT_ONCE = 1 << 22
@@ -209,11 +209,13 @@ def merge_indexes(
     sizes = _unite_photos(indexes, called)
     photos = tuple(sorted(sizes))
     numbers = {photo: number for number, photo in enumerate(photos)}
+    order = torch.tensor([numbers[photo] for index in indexes for photo in index.photos]).argsort()
     return StrongestIndex(
         identity=indexes[0].identity,
         photos=photos,
         sizes=tuple(sizes[photo] for photo in photos),
         done=len(photos),
+        digests=torch.cat([index.digests for index in indexes])[order],
         failures=tuple(sorted(failure for index in indexes for failure in index.failures)),
         layers={
             layer: join_rankings(
@@ -228,6 +230,7 @@ def _require_mergeable(
     name: str, index: StrongestIndex, first_name: str, first: StrongestIndex
 ) -> None:
     differences = list_differences(index.identity, first.identity)
+    differences = differences or list_shape_differences(index, first)
     if differences:
         raise DataError(
             f"{name} cannot be merged with {first_name} ({'; '.join(differences)}): mine it with "

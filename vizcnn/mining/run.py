@@ -1,5 +1,6 @@
 """One pass over a set of photos, saved at intervals and gone on with after a break."""
 
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -8,11 +9,26 @@ from pathlib import Path
 
 import torch
 
-from vizcnn.basics.errors import DataError, LayerError
+from vizcnn.basics.errors import DataError, LayerError, quote
+from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
-from vizcnn.mining.index import Identity, StrongestIndex, read_index, write_index
-from vizcnn.mining.lots import Lot, choose_workers, explain_dead_workers, read_lots
+from vizcnn.mining.identity import (
+    describe_identity,
+    list_differences,
+    list_photo_differences,
+    list_shape_differences,
+)
+from vizcnn.mining.index import (
+    DIGEST_BYTES,
+    LARGEST_INDEX,
+    PLACE_BYTES,
+    Identity,
+    StrongestIndex,
+    compare_digests,
+    read_index,
+    write_index,
+)
+from vizcnn.mining.lots import LARGEST_WORKERS, Lot, choose_workers, read_lots
 from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranking import Places, make_ranking, move_ranking, update_ranking
@@ -21,6 +37,12 @@ from vizcnn.zoo.model import ZooModel
 
 SAVING_SHARE = 20
 """Saving may take one part in so many of the time: a long list of photos is saved more rarely."""
+
+MOST_PLACES = LARGEST_INDEX // PLACE_BYTES
+"""Places of a unit that an index of a single one could hold."""
+
+COPIES = 6
+"""So many times an index's rankings are in memory while they are sorted and saved."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +72,20 @@ class MiningSettings:
             raise LayerError("no layer is named; needed: at least one, for example conv1")
         if self.top < 1:
             raise DataError(f"the strongest {self.top} were asked for; needed: 1 or more")
+        if self.top > MOST_PLACES:
+            raise DataError(
+                f"the strongest {quote(self.top)} were asked for, more than an index can hold: ask "
+                f"for fewer places (--top), at most {MOST_PLACES:,}"
+            )
         if not 1 <= self.per_photo <= self.top:
             raise DataError(
-                f"{self.per_photo} of one photo among the strongest {self.top} were asked for; "
-                f"needed: 1..{self.top}"
+                f"{quote(self.per_photo)} of one photo among the strongest {self.top} were asked "
+                f"for; needed: 1..{self.top}"
             )
-        if (self.workers or 0) < 0:
-            raise DataError(f"{self.workers} workers were asked for; needed: 0 or more")
+        if not 0 <= (self.workers or 0) <= LARGEST_WORKERS:
+            raise DataError(
+                f"{quote(self.workers)} workers were asked for; needed: 0 to {LARGEST_WORKERS}"
+            )
 
 
 def mine(
@@ -135,15 +164,20 @@ class MiningRun:
         self.device = next(model.module.parameters()).device
         _check_names(photos)
         identity = describe_identity(model, settings.layers, settings.top, settings.per_photo)
-        self.index = self._go_on(identity) if file.exists() else self._begin(identity)
-        self._next_saving, self._saved = 0.0, self.index.done if file.exists() else -1
+        former = read_index(file) if os.path.lexists(file) else None
+        self._next_saving, self._saved, self._former = 0.0, -1, 0
+        if former is None or former.holds_nothing:
+            self.index = self._begin(identity)
+        else:
+            self.index = self._go_on(former, identity)
+            self._saved = self._former = former.done
 
-    def _go_on(self, identity: Identity) -> StrongestIndex:
-        index = read_index(self.file)
+    def _go_on(self, index: StrongestIndex, identity: Identity) -> StrongestIndex:
         differences = list_differences(index.identity, identity)
         differences += list_photo_differences(
             index, tuple(self.photos.names), tuple(self.photos.sizes)
         )
+        differences = differences or list_shape_differences(index, self._begin(identity))
         if differences:
             raise DataError(
                 f"{str(self.file)!r} is the index of another run ({'; '.join(differences)}): give "
@@ -154,11 +188,13 @@ class MiningRun:
     def _begin(self, identity: Identity) -> StrongestIndex:
         layers = dict(identity.layers)
         shapes = measure_layers(self.model.module, make_black(self.model), layers)
+        _require_room(sum(shape[0] for shape in shapes.values()), identity.top)
         return StrongestIndex(
             identity=identity,
             photos=tuple(self.photos.names),
             sizes=tuple(self.photos.sizes),
             done=0,
+            digests=torch.zeros(len(self.photos.names), DIGEST_BYTES, dtype=torch.uint8),
             layers={
                 name: make_ranking(name, path, shapes[name], identity.top, self.device)
                 for name, path in layers.items()
@@ -168,20 +204,46 @@ class MiningRun:
     def run(self, progress: Progress = silent) -> StrongestIndex:
         """Go on to the end, saving at intervals, and on an exception (Ctrl-C too) what there is.
 
+        Photos that a former run has looked at are read once more before that, without the net,
+        and compared with what it saw: a small part of the time that they took then.
+
         Returns:
             The complete index, on the CPU.
         """
+        self._check_former(progress)
         if not self.index.complete:
             self._mine_rest(progress)
         return _move(self.index, "cpu")
+
+    def _check_former(self, progress: Progress) -> None:
+        """Refuse to go on over photos that changed since a former run looked at them."""
+        if not self._former:
+            return
+        with closing(self._read_lots(0, self._former)) as lots:
+            for _ in progress(self._compare(lots), label="check", total=self._former, unit="photo"):
+                pass
+        self._former = 0
+
+    def _compare(self, lots: Iterator[Lot]) -> Iterator[int]:
+        """Compare lot after lot with its checksums; gives the number of each photo."""
+        for lot in lots:
+            numbers = range(lot.first, lot.first + lot.count)
+            changed = compare_digests(self.index.digests[numbers.start : numbers.stop], lot.digests)
+            if changed:
+                names = ", ".join(quote(self.index.photos[numbers[row]]) for row in changed)
+                raise DataError(
+                    f"{quote(self.file)} is the index of other photos: since they were mined, "
+                    f"{names} changed (or the version of Pillow that decodes them): put the "
+                    "former back, give another file, or delete it"
+                )
+            yield from numbers
 
     def _mine_rest(self, progress: Progress) -> None:
         self._save_new()  # a file that cannot be written is no surprise at the end
         layers = dict(self.index.identity.layers)
         try:
             with (
-                explain_dead_workers(),
-                closing(self._read_lots()) as lots,
+                closing(self._read_lots(self.index.done)) as lots,
                 search_layers(self.model, layers) as search,
             ):
                 shown = progress(
@@ -196,12 +258,12 @@ class MiningRun:
         finally:
             self._save_new()
 
-    def _read_lots(self) -> Generator[Lot, None, None]:
+    def _read_lots(self, first: int, last: int | None = None) -> Generator[Lot, None, None]:
         size, workers = self.model.input_size, self.settings.workers
         if workers is None:
-            workers = choose_workers(self.device.type, size)
-        on_cuda = self.device.type == "cuda"
-        return read_lots(self.photos, self.index.done, size, workers, pin=on_cuda)
+            workers = choose_workers(self.device.type)
+        pin = self.device.type == "cuda" and last is None
+        return read_lots(self.photos, first, size, workers, pin, last)
 
     def _mine_lots(self, lots: Iterator[Lot], search: Search) -> Iterator[int]:
         """Look at lot after lot; gives the number of each photo that is done."""
@@ -220,6 +282,8 @@ class MiningRun:
             names = index.photos[lot.first : lot.first + lot.count]
             found = search.find(lot.pixels, lot.usable, index.layers, per_photo, names)
         failures = tuple((index.photos[number], why) for number, why in lot.failures)
+        # in place, as there may be a million: what is not done yet says nothing
+        index.digests[lot.first : lot.first + lot.count] = lot.digests
         return replace(
             index,
             done=lot.first + lot.count,
@@ -244,6 +308,23 @@ class MiningRun:
 def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:
     layers = {name: move_ranking(layer, device) for name, layer in index.layers.items()}
     return replace(index, layers=layers)
+
+
+def _require_room(units: int, top: int) -> None:
+    """Refuse more places than can be kept, before anything is made.
+
+    Raises:
+        DataError: If the memory or an index's file would not hold them.
+    """
+    size = units * top * PLACE_BYTES
+    what = f"{quote(top)} places for each of {units} units"
+    way_out = "ask for fewer places (--top) or layers"
+    if size > LARGEST_INDEX:
+        raise DataError(
+            f"{what} take {format_bytes(size)}, an index {format_bytes(LARGEST_INDEX)} at most: "
+            f"{way_out}"
+        )
+    require_memory(COPIES * size, what, way_out)
 
 
 def _check_names(photos: PhotoSet) -> None:

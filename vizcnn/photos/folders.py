@@ -1,12 +1,14 @@
 """Photos in folders: every file that looks like a photo is listed, or named as left out."""
 
+import errno
+import stat
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vizcnn.basics.errors import ImageError, PhotoWarning
+from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
+from vizcnn.basics.files import open_plain_file
 from vizcnn.photos.formats import (
     OTHER_SUFFIXES,
     PHOTO_SUFFIXES,
@@ -18,8 +20,8 @@ from vizcnn.photos.formats import (
 SHOWN_NAMES = 10
 """Files that are named in a summary."""
 
-_TRIED = 20
-"""Files of one unusual suffix that are looked into before the others are taken to be alike."""
+LONGEST_NAME = 200
+"""Characters of each."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def survey_folder(folder: Path) -> FolderListing:
 
     A file counts by its suffix (:data:`~vizcnn.photos.formats.PHOTO_SUFFIXES`, in small or capital
     letters). Links are followed, as torchvision's ImageFolder does; a folder inside itself is not
-    entered again. Hidden files and folders do not count.
+    entered again. Hidden files and folders do not count. All other files are looked into: what
+    holds a photo under another name is named among those left out.
 
     Args:
         folder: An existing folder.
@@ -58,7 +61,7 @@ def survey_folder(folder: Path) -> FolderListing:
     """
     photos: list[Path] = []
     left_out: list[str] = []
-    others: dict[str, list[Path]] = defaultdict(list)
+    others: list[str] = []
     waiting = [(folder, frozenset[tuple[int, int]]())]
     while waiting:
         place, above = waiting.pop()
@@ -69,46 +72,34 @@ def survey_folder(folder: Path) -> FolderListing:
         except OSError as error:
             if place == folder:
                 reason = error.strerror or type(error).__name__
-                raise ImageError(f"the folder {str(folder)!r} cannot be read ({reason})") from None
+                raise ImageError(f"the folder {quote(folder)} cannot be read ({reason})") from None
             left_out.append(f"{place.relative_to(folder)} (cannot be read)")
             continue
         for path in entries:
-            suffix = path.suffix.lower()
             if path.name.startswith("."):
                 continue
-            if path.is_dir():
+            name, mode, reason = str(path.relative_to(folder)), 0, ""
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                leads_nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
+                reason = " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
+            if stat.S_ISDIR(mode):
                 waiting.append((path, above | {itself}))
-            elif suffix in PHOTO_SUFFIXES:
+            elif path.suffix.lower() in PHOTO_SUFFIXES:
                 photos.append(path)
-            elif path.is_file():
-                others[suffix].append(path)
-            elif path.is_symlink():
-                left_out.append(f"{path.relative_to(folder)} (a link that leads nowhere)")
-    alike = [
-        path for suffix, paths in others.items() for path in _find_alike(suffix, sorted(paths))
-    ]
-    rest = {path for paths in others.values() for path in paths}.difference(alike)
-    left_out += [str(path.relative_to(folder)) for path in alike]
-    return FolderListing(
-        tuple(sorted(photos)),
-        tuple(sorted(left_out)),
-        tuple(sorted(str(path.relative_to(folder)) for path in rest)),
-    )
-
-
-def _find_alike(suffix: str, paths: list[Path]) -> list[Path]:
-    """Choose what looks like a photo, by name or by first bytes, of files of one suffix."""
-    if suffix in OTHER_SUFFIXES:
-        return list(paths)
-    tried = [path for path in paths[:_TRIED] if _looks_like_photo(path)]
-    return tried + [path for path in paths[_TRIED:] if tried and _looks_like_photo(path)]
+            elif reason or path.suffix.lower() in OTHER_SUFFIXES or _looks_like_photo(path):
+                left_out.append(name + reason)
+            else:
+                others.append(name)
+    return FolderListing(tuple(sorted(photos)), tuple(sorted(left_out)), tuple(sorted(others)))
 
 
 def _looks_like_photo(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_plain_file(path) as file:
             return recognise_photo(file.read(SIGNATURE)) is not None
-    except OSError:
+    except (VizcnnError, OSError):  # a pipe, an empty file, one that may not be read
         return False
 
 
@@ -116,14 +107,14 @@ def warn_left_out(folder: Path, names: Sequence[str]) -> None:
     """Warn of files that look like photos but are not read: their number and the first names."""
     if names:
         warnings.warn(
-            f"{_count(names)} in {str(folder)!r} left out: photos end in {join_or(PHOTO_SUFFIXES)}",
+            f"{_count(names)} in {quote(folder)} left out: photos end in {join_or(PHOTO_SUFFIXES)}",
             PhotoWarning,
             stacklevel=3,
         )
 
 
 def _count(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
+    shown = ", ".join(quote(name, LONGEST_NAME) for name in names[:SHOWN_NAMES])
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return f"{len(names)} other file{'s' if len(names) > 1 else ''} ({shown}{more})"
 

@@ -31,6 +31,7 @@ class PhotoFolder:
         classes: Class names, sorted: the order of the logits.
         paths: The files, class by class.
         labels: (photos,), the class number of each file.
+        left_out: Names of what looks like a photo, or a link to a class, and is not read.
         unreadable: Why photos were left out by :meth:`load`, a line each.
 
     Raises:
@@ -58,7 +59,8 @@ class PhotoFolder:
             self.paths += held.photos
             labels += [number] * len(held.photos)
             left_out += [f"{name}/{other}" for other in held.left_out]
-        warn_left_out(root, [*_list_loose(root), *left_out])
+        self.left_out = (*_list_loose(root), *left_out)
+        warn_left_out(root, self.left_out)
         self._reader = PhotoReader()
         self.labels = torch.tensor(labels)
         self.unreadable: list[str] = []

@@ -180,7 +180,7 @@ def count_outputs(features: nn.Sequential, shape: tuple[int, int, int]) -> int:
         shape: Channels, rows and columns of the image.
 
     Example:
-        >>> count_outputs(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2)), (3, 10, 10))
+        >>> count_outputs(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2)), (3, 10, 10))
         128
     """
     maps = torch.zeros(1, *shape)

@@ -20,6 +20,7 @@ from tests.support.top_runs import (
 )
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
+from vizcnn.mining.index import write_index
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME
@@ -69,7 +70,7 @@ def count_steps(counts):
     [
         ("mine", 35, {"mine": 40, "project": 3, "draw": 33}),
         ("project", 2, {"project": 1, "draw": 33}),
-        ("draw", 14, {"draw": 33}),
+        ("draw", 14, {"draw": 19}),
         ("move", 1, {}),
         ("move", 60, {}),
     ],
@@ -83,12 +84,15 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(whole, tmp_path, labe
     make(photos, out, progress=count_steps(counts))
     assert list_files(out) == wanted
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    # units that were drawn are not drawn again; a few more may have been than were counted
+    assert counts.pop("draw", 0) <= left.pop("draw", 0)
+    assert counts.pop("check", 40) == 40  # of photos that were mined
     assert counts == {**left, "pages": 1 + 3 + 33}
 
 
 def test_a_run_that_is_killed_at_a_poster_goes_on(tmp_path):
     photos = write_photos(tmp_path / "photos", 6)
-    make_and_die(photos, tmp_path / "out", "posters", 1)
+    make_and_die(photos, tmp_path / "out", "posters", 1, POSTED)
     make(photos, tmp_path / "out", POSTED)
     make(photos, tmp_path / "whole", POSTED)
     assert list_files(tmp_path / "out") == list_files(tmp_path / "whole")
@@ -102,7 +106,7 @@ def test_what_is_done_is_not_done_again(whole, tmp_path):
     times = {path: path.stat().st_mtime_ns for path in made.rglob("*.webp")}
     assert len(times) > 40
     with pytest.raises(KeyboardInterrupt):
-        make(photos, tmp_path / "out", progress=stop_at("draw", 33, KeyboardInterrupt()))
+        make(photos, tmp_path / "out", progress=stop_at("draw", 1, KeyboardInterrupt()))
     now = {path: path.stat().st_mtime_ns for path in made.rglob("*.webp")}
     assert times.items() <= now.items()
     make(photos, tmp_path / "out")
@@ -200,6 +204,33 @@ def test_another_photo_of_the_same_size_is_found_out_by_its_activations(tmp_path
     (photos / "3.bmp").write_bytes(bytes(size))
     with pytest.raises(DataError, match=r"'3.bmp' is not an image .*when it was mined"):
         make(photos, tmp_path / "out", index=index)
+
+
+def test_a_photo_that_changed_slightly_is_found_out_by_its_pixels(tmp_path):
+    """By a single grey level of a single pixel, which no unit answers to by much."""
+    photos = tmp_path / "photos"
+    for number in range(6):
+        write_noise(photos / f"{number}.bmp", number)
+    index = tmp_path / "index.safetensors"
+    pictures = FolderPhotos([photos], MODEL.preprocessing)
+    mine(MODEL, pictures, index, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    content = bytearray((photos / "3.bmp").read_bytes())
+    content[-1] ^= 1
+    (photos / "3.bmp").write_bytes(content)
+    with pytest.raises(DataError, match=r"^photo '3.bmp' changed since mining"):
+        make(photos, tmp_path / "out", index=index)
+    assert list((tmp_path / "out").glob("*.html")) == []
+
+
+def test_an_index_of_other_maps_is_refused(whole, tmp_path):
+    photos, _ = whole
+    file = tmp_path / "index.safetensors"
+    pictures = FolderPhotos([photos], MODEL.preprocessing)
+    index = mine(MODEL, pictures, file, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    layer = replace(index.layers["conv1"], map_size=(900, 900))
+    write_index(replace(index, layers=index.layers | {"conv1": layer}), file)
+    with pytest.raises(DataError, match=r"12 units of conv1 with maps of .900, 900.*mine anew"):
+        make(photos, tmp_path / "out", index=file)
 
 
 def test_an_index_of_something_else_is_refused(whole, tmp_path):

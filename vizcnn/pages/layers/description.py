@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
+from vizcnn.mining.photo_sets import list_left_out
 from vizcnn.pages.layers.job import Job
-from vizcnn.pages.layers.projecting import name_photo_file
+from vizcnn.pages.layers.pieces import Piece
+from vizcnn.pages.layers.projecting import name_photo, name_photo_file, name_unit
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets
 from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
+from vizcnn.photos.folders import SHOWN_NAMES
 from vizcnn.projection.methods import describe_method
 
 UnitCommand = Callable[[str, int], str]
@@ -26,11 +29,15 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
         unit_command: Gives the command that repeats one unit of a layer.
     """
     method, index = job.projector.method, job.index
+    left_out = list_left_out(job.photos)
     results = LayersResults(
         method=method.name,
         method_source=describe_method(method),
         data=PhotoData(
-            describe=job.photos.describe(), count=len(index.photos) - len(index.failures)
+            describe=job.photos.describe(),
+            count=len(index.photos) - len(index.failures),
+            left_out=len(left_out),
+            left_out_names=left_out[:SHOWN_NAMES],
         ),
         layers=tuple(
             _describe_layer(job, number, unit_command) for number in range(len(job.layers))
@@ -41,7 +48,7 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
     photos = [
         Photo(
             name=index.photos[photo],
-            sha256=job.facts.digests[number].tobytes().hex(),
+            sha256=_find_piece(job, name_photo(number)).digest,
             image=name_photo_file(number),
         )
         for number, photo in enumerate(job.shown)
@@ -80,9 +87,9 @@ def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> LayerSh
 def _describe_unit(job: Job, layer: int, row: int, command: str) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
-    places = tuple(
-        _describe_place(job, layer, row, rank) for rank in range(job.places[layer].count(row))
-    )
+    count = job.places[layer].count(row)
+    piece = _find_piece(job, name_unit(layer, unit)) if count else Piece(name="silent")
+    places = tuple(_describe_place(job, layer, row, rank, piece) for rank in range(count))
     small, large = name_sheets(job, layer, unit) if places else (None, None)
     return UnitSheets(
         unit=unit,
@@ -107,16 +114,20 @@ def measure_spread(activations: list[float]) -> float | None:
     return (activations[0] - activations[-1]) / activations[0]
 
 
-def _describe_place(job: Job, layer: int, row: int, rank: int) -> Place:
-    places, facts = job.places[layer], job.facts
+def _find_piece(job: Job, name: str) -> Piece:
+    piece = job.ledger.find(name)
+    assert piece is not None, name  # all are finished before they are described
+    return piece
+
+
+def _describe_place(job: Job, layer: int, row: int, rank: int, piece: Piece) -> Place:
+    places = job.places[layer]
     photo = int(places.photos[row, rank])
     position = places.positions[row, rank].tolist()
-    top, left, bottom, right = facts.boxes[layer][row, rank].tolist()
-    corner = facts.corners[layer][row, rank].tolist()
     return Place(
         photo=job.find_shown(photo),
         activation=float(places.activations[row, rank]),
         position=(position[0], position[1]) if job.layers[layer].map_size else None,
-        box=(top, left, bottom, right),
-        corner=(corner[0], corner[1]),
+        box=piece.boxes[rank],
+        corner=piece.corners[rank],
     )

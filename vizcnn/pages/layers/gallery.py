@@ -1,6 +1,5 @@
 """A net and photos -> a site of whole layers: mined, projected, drawn; a killed run goes on."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,19 +17,16 @@ from vizcnn.mining.index import StrongestIndex, read_index
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.description import UnitCommand, describe_gallery
-from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
+from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, refuse_unreadable, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import cut_portions
-from vizcnn.pages.layers.projecting import project_portion
+from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
-from vizcnn.pages.layers.work_folder import INDEX_NAME, WorkFolder, open_work
+from vizcnn.pages.layers.work_folder import INDEX_NAME, Notice, WorkFolder, open_work
 from vizcnn.pages.page import list_versions
 from vizcnn.zoo.model import ZooModel
-
-Notice = Callable[[str], None]
-"""Takes a line for the user."""
 
 
 def make_top_gallery(
@@ -87,15 +83,17 @@ def make_top_gallery(
     """
     projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
-    with open_work(folder) as work:
-        file, found = find_strongest(model, photos, settings, work, index, progress)
-        causes = {"index": hash_file(file), **_list_causes(model, photos, settings)}
-        begin = partial(_begin, work, causes, notice)
-        job = settle_job(projector, model, photos, found, settings, layers, work, begin, room)
+    with open_work(folder, notice) as work:
+        file, found = find_strongest(model, photos, settings, work, index, progress, notice)
+        causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room)}
+        begin = partial(work.begin, causes, notice)
+        job = settle_job(
+            projector, model, photos, found, settings, layers, work, begin, notice, room
+        )
         _draw(job, progress)
         manifest = describe_gallery(job, command, unit_command)
         with write_folder(folder) as staging:
-            work.copy_site(staging)
+            work.copy_site(job.ledger, staging)
             (staging / INDEX_NAME).write_bytes(file.read_bytes())
             write_gallery(manifest, staging, progress)
     return manifest
@@ -108,16 +106,22 @@ def find_strongest(
     work: WorkFolder,
     file: Path | None,
     progress: Progress,
+    notice: Notice = lambda line: None,
 ) -> tuple[Path, StrongestIndex]:
     """Mine the photos, go on with it, or read what was mined before.
 
     Returns:
         The index's file, and the index.
     """
-    _refuse_other_run(model, photos, settings, work, file)
+    former = _read_former(work, notice)
+    if former:
+        _refuse_other_run(model, photos, settings, work, file, former)
+    elif file is None and work.has_begun:
+        notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
         index = read_index(file)
         check_index(index, file, model, settings)
+        refuse_unreadable(index)
         return file, index
     mining = MiningSettings(
         layers=settings.layers,
@@ -125,7 +129,31 @@ def find_strongest(
         per_photo=settings.per_photo,
         workers=settings.workers,
     )
-    return work.index, mine(model, photos, work.index, mining, progress)
+    index = mine(model, photos, work.index, mining, progress)
+    try:
+        refuse_unreadable(index)
+    except DataError:
+        work.index.unlink()  # nothing of it is of use when they can be read
+        raise
+    return work.index, index
+
+
+def _read_former(work: WorkFolder, notice: Notice) -> StrongestIndex | None:
+    """Read what a dead run has mined; what is of no use goes, and is told."""
+    if not work.index.exists():
+        return None
+    try:
+        index = read_index(work.index)
+    except DataError:
+        notice(f"{str(work.index)!r} is damaged: the photos are mined anew")
+        work.index.unlink()
+        return None
+    if index.done > len(index.failures):
+        return index
+    if index.done:
+        notice(f"a former run could read none of {index.done} photos: they are read again")
+    work.index.unlink()
+    return None
 
 
 def _refuse_other_run(
@@ -134,20 +162,18 @@ def _refuse_other_run(
     settings: TopSettings,
     work: WorkFolder,
     file: Path | None,
+    former: StrongestIndex,
 ) -> None:
     """Spare what another run has mined and not yet shown: it may have taken hours.
 
     Raises:
-        DataError: If there is such an index.
+        DataError: If it is of another run.
     """
-    if not work.index.exists():
-        return
     differences = ["this one has an index"]
     if file is None:
-        index = read_index(work.index)
         wanted = describe_identity(model, settings.layers, settings.top, settings.per_photo)
-        differences = list_differences(index.identity, wanted)
-        differences += list_photo_differences(index, tuple(photos.names), tuple(photos.sizes))
+        differences = list_differences(former.identity, wanted)
+        differences += list_photo_differences(former, tuple(photos.names), tuple(photos.sizes))
     if differences:
         raise DataError(
             f"{str(work.path)!r} holds what another run has mined ({'; '.join(differences)}): "
@@ -177,20 +203,13 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
         raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
 
 
-def _begin(work: WorkFolder, causes: Mapping[str, Any], notice: Notice) -> None:
-    """Keep what a former run of the same settings made, and tell if it cannot be used."""
-    changes = work.begin(causes)
-    if changes:
-        notice(
-            f"begun with other settings ({', '.join(changes)}): what was mined is kept, all "
-            "projections are made anew"
-        )
-
-
-def _list_causes(model: ZooModel, photos: PhotoSet, settings: TopSettings) -> dict[str, Any]:
+def _list_causes(
+    model: ZooModel, photos: PhotoSet, settings: TopSettings, room: Room
+) -> dict[str, Any]:
     """List all that the files depend on, beside the index."""
     return {
         **asdict(replace(settings, workers=None)),
+        "room": asdict(room),  # it decides on the projections' company, so on their last digits
         "photos": photos.describe(),
         "weights": model.provenance.describe(),
         "device": next(model.module.parameters()).device.type,
@@ -205,12 +224,11 @@ def _draw(job: Job, progress: Progress) -> None:
         (len(layer.units), BYTES_PER_PIXEL * job.settings.top * layer.window[0] * layer.window[1])
         for layer in job.layers
     ]
-    portions = cut_portions(sizes, job.room.spool)
-    first, lots = job.work.read_done()
-    for number in range(first, len(portions)):
-        project_portion(job, portions[number], number, lots, progress)
-        write_sheets(job, portions[number], progress)
-        lots = 0
-        job.work.write_done(number + 1, lots)
-        job.work.drop_spool()
+    for portion in cut_portions(sizes, job.room.spool):
+        if any(list_missing(job, part) for part in portion):
+            project_portion(job, portion, progress)
+            write_sheets(job, portion, progress)
+            job.work.clear_spool()
+            job.ledger.forget(LOT_KIND)
+    keep_photos(job)
     write_posters(job, progress)

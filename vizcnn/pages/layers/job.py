@@ -4,17 +4,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vizcnn.basics.errors import DataError, LayerError, VizcnnError
 from vizcnn.drawing.tiles import Scaling
 from vizcnn.mining.index import StrongestIndex
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.pages.layers.layer_plans import LayerPlan
+from vizcnn.pages.layers.pieces import Ledger
 from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
-from vizcnn.pages.layers.spool import flush_arrays, open_array
-from vizcnn.pages.layers.work_folder import WorkFolder
+from vizcnn.pages.layers.work_folder import Notice, WorkFolder
 from vizcnn.pages.page import MethodSettings
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
@@ -98,25 +95,6 @@ MOST_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
-    """What the manifest says of places and photos; kept in files, for a run that goes on.
-
-    Attributes:
-        boxes: Receptive fields per layer, (units, top, 4), int32.
-        corners: Top and left of the windows per layer, (units, top, 2), int32.
-        digests: SHA-256 of each shown photo, (photos, 32), uint8.
-    """
-
-    boxes: tuple[NDArray[np.int32], ...]
-    corners: tuple[NDArray[np.int32], ...]
-    digests: NDArray[np.uint8]
-
-    def flush(self) -> None:
-        """Bring all that was noted onto the disk."""
-        flush_arrays((*self.boxes, *self.corners, self.digests))
-
-
-@dataclass(frozen=True, eq=False)
 class Job:
     """A gallery that is being made.
 
@@ -130,7 +108,8 @@ class Job:
         places: The places of each layer's units.
         shown: Numbers in the index of the photos that are shown, sorted.
         work: Where files grow.
-        facts: What is noted of places and photos.
+        ledger: What is finished.
+        notice: Is told what is made anew.
         room: How much it may take at a time.
     """
 
@@ -143,7 +122,8 @@ class Job:
     places: tuple[LayerPlaces, ...]
     shown: tuple[int, ...]
     work: WorkFolder
-    facts: Facts
+    ledger: Ledger
+    notice: Notice
     room: Room
 
     def find_shown(self, photo: int) -> int:
@@ -159,7 +139,8 @@ def settle_job(
     settings: TopSettings,
     layers: Sequence[LayerPlan],
     work: WorkFolder,
-    begin: Callable[[], None],
+    begin: Callable[[], Ledger],
+    notice: Notice,
     room: Room,
 ) -> Job:
     """Settle what is to be projected.
@@ -172,21 +153,19 @@ def settle_job(
         settings: What to show.
         layers: The layers.
         work: Where files grow.
-        begin: Clears the working folder of another run's files; called once all is settled.
+        begin: Clears the working folder of another run's files, and tells what is finished;
+            called once all is settled.
+        notice: Is told what is made anew.
         room: How much the run may take at a time.
 
     Raises:
-        DataError: If not one photo could be mined, or photos that the index names are missing or
-            of another size than then.
+        DataError: If photos that the index names are missing or of another size than then, or its
+            layers are not those of the net.
     """
-    if len(index.failures) == len(index.photos):
-        told = "; ".join(error for _, error in index.failures[:MOST_NAMED])
-        raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
+    _require_maps(index, layers)
     places = tuple(choose_places(index, layer, settings.top) for layer in layers)
     shown = tuple(list_photos(places))
     _require_photos(photos, index, shown)
-    begin()
-    facts = _open_facts(work, places, len(shown))
     return Job(
         model,
         projector,
@@ -197,20 +176,31 @@ def settle_job(
         places,
         shown,
         work,
-        facts,
+        begin(),
+        notice,
         room,
     )
 
 
-def _open_facts(work: WorkFolder, places: Sequence[LayerPlaces], photos: int) -> Facts:
-    def open_each(name: str, values: int) -> tuple[NDArray[np.int32], ...]:
-        return tuple(
-            open_array(work.facts / f"{name}-{number}.npy", np.int32, (*layer.photos.shape, values))
-            for number, layer in enumerate(places)
-        )
+def refuse_unreadable(index: StrongestIndex) -> None:
+    """Refuse an index of photos of which not one could be read.
 
-    digests = open_array(work.facts / "digests.npy", np.uint8, (max(photos, 1), 32))
-    return Facts(open_each("boxes", 4), open_each("corners", 2), digests)
+    Raises:
+        DataError: If it is one.
+    """
+    if len(index.failures) == len(index.photos):
+        told = "; ".join(error for _, error in index.failures[:MOST_NAMED])
+        raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
+
+
+def _require_maps(index: StrongestIndex, layers: Sequence[LayerPlan]) -> None:
+    for layer in layers:
+        held = index.layers[layer.name]
+        if (held.units, held.map_size) != (layer.units_total, layer.map_size):
+            raise DataError(
+                f"the index holds {held.units} units of {layer.name} with maps of {held.map_size}, "
+                f"the net has {layer.units_total} with maps of {layer.map_size}: mine anew"
+            )
 
 
 def _require_photos(photos: PhotoSet, index: StrongestIndex, shown: Sequence[int]) -> None:

@@ -13,8 +13,10 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.basics.progress import Progress
 from vizcnn.drawing.saving import save_image
+from vizcnn.mining.index import hash_pixels
 from vizcnn.pages.layers.job import Job, refuse_changed
 from vizcnn.pages.layers.layer_plans import LayerPlan
+from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import NOWHERE, Part, Portion, find_slots
 from vizcnn.pages.layers.spool import Spool, open_spool
 from vizcnn.photos.pixels import Array
@@ -31,34 +33,84 @@ ROUNDING = 1e-5
 READERS = 4
 """Threads that read the next lot's photos."""
 
+LOT_KIND = "lot"
+"""First word of the names of lots among the finished pieces."""
+
 Slot = tuple[int, int, int]
 """Index of the photo in its lot, row in the layer, rank."""
 
 
-def project_portion(job: Job, portion: Portion, number: int, done: int, progress: Progress) -> None:
-    """Project all places of a portion; what a lot gave is on the disk before the next begins.
+def project_portion(job: Job, portion: Portion, progress: Progress) -> None:
+    """Project the places of a portion's units whose sheets are missing, lot by lot.
+
+    A lot is projected as a whole or not at all, so that each projection has always the same
+    company, on which its last digits may depend.
 
     Args:
         job: The gallery.
         portion: Units of which the places are projected.
-        number: The portion's number.
-        done: Lots that a run before this one has done.
         progress: Shows how far it is.
 
     Raises:
         DataError: If a photo is gone, cannot be read any more, or is another than was mined.
     """
+    job.work.clear_spool([_name_spool(part) for part in portion])
     spools = open_spools(job, portion)
-    lots = cut_lots(job, portion)
-    with closing(_read_ahead(job, lots[done:])) as pixels:
-        rest = range(done, len(lots))
-        for lot in progress(rest, label="project", total=len(lots), unit="lot", initial=done):
-            recorded = _record(job, portion, lots[lot], next(pixels))
+    wanted = {
+        photo
+        for part in portion
+        for row in list_missing(job, part)
+        for photo in job.places[part.layer].photos[row].tolist()
+    }
+    needed = [lot for lot in cut_lots(job, portion) if wanted & set(lot)]
+    lots = [lot for lot in needed if not _is_projected(job, portion, spools, lot)]
+    damaged = sum(job.ledger.find(_name_lot(portion, lot)) is not None for lot in lots)
+    if damaged:
+        job.notice(f"{damaged} lot(s) of projections are missing or damaged: they are made anew")
+    initial = len(needed) - len(lots)
+    with closing(_read_ahead(job, lots)) as pixels:
+        for lot in progress(lots, label="project", total=len(needed), unit="lot", initial=initial):
+            recorded = _record(job, portion, lot, next(pixels))
             for part, spool in zip(portion, spools, strict=True):
                 _project_part(job, part, spool, recorded)
-                spool.flush()
-            job.facts.flush()
-            job.work.write_done(number, lot + 1)
+            digest = _hash_lot(job, portion, spools, lot)
+            job.ledger.add(Piece(name=_name_lot(portion, lot), digest=digest))
+
+
+def list_missing(job: Job, part: Part) -> list[int]:
+    """List the rows of a part's units that are to be drawn: neither silent nor finished."""
+    units = job.layers[part.layer].units
+    return [
+        row
+        for row in range(part.first, part.last)
+        if job.places[part.layer].count(row)
+        and not job.ledger.find(name_unit(part.layer, units[row]))
+    ]
+
+
+def name_unit(layer: int, unit: int) -> str:
+    """Name a unit among the finished pieces."""
+    return f"unit {layer} {unit}"
+
+
+def _name_lot(portion: Portion, lot: Sequence[int]) -> str:
+    """Name a lot: a photo is in one lot of a portion, a unit in one portion."""
+    return f"{LOT_KIND} {portion[0].layer} {portion[0].first} {lot[0]}"
+
+
+def _is_projected(job: Job, portion: Portion, spools: Sequence[Spool], lot: Sequence[int]) -> bool:
+    piece = job.ledger.find(_name_lot(portion, lot))
+    return piece is not None and piece.digest == _hash_lot(job, portion, spools, lot)
+
+
+def _hash_lot(job: Job, portion: Portion, spools: Sequence[Spool], lot: Sequence[int]) -> str:
+    """Compute the SHA-256 of all that a lot gave."""
+    sha256 = hashlib.sha256()
+    for part, spool in zip(portion, spools, strict=True):
+        for _, row, rank in find_slots(job.places[part.layer], part, lot):
+            for content in spool.read_bytes(row - part.first, rank):
+                sha256.update(content)
+    return sha256.hexdigest()
 
 
 def open_spools(job: Job, portion: Portion) -> list[Spool]:
@@ -66,13 +118,17 @@ def open_spools(job: Job, portion: Portion) -> list[Spool]:
     return [
         open_spool(
             job.work.spool,
-            f"{part.layer}-{part.first}",
+            _name_spool(part),
             part.last - part.first,
             job.settings.top,
             job.layers[part.layer].window,
         )
         for part in portion
     ]
+
+
+def _name_spool(part: Part) -> str:
+    return f"{part.layer}-{part.first}"
 
 
 def cut_lots(job: Job, portion: Portion) -> list[tuple[int, ...]]:
@@ -97,11 +153,15 @@ def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, No
             pixels = job.photos.read(numbers[name])
         except ImageError as error:
             raise DataError(f"{error}; when it was mined it could be read") from None
+        if hash_pixels(pixels) != job.index.digests[photo].numpy().tobytes():
+            refuse_changed([name])
         _keep_photo(job, photo, pixels)
         return pixels
 
+    if not lots:
+        return
     with ThreadPoolExecutor(READERS) as readers:
-        waiting = [readers.submit(read, photo) for photo in (lots[0] if lots else ())]
+        waiting = [readers.submit(read, photo) for photo in lots[0]]
         for following in (*lots[1:], ()):
             reading = [readers.submit(read, photo) for photo in following]
             yield torch.stack([future.result() for future in waiting])
@@ -109,14 +169,31 @@ def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, No
 
 
 def _keep_photo(job: Job, photo: int, pixels: Tensor) -> None:
-    """Write what the net saw of a photo, and note its checksum."""
+    """Write what the net saw of a photo, and its checksum, unless they are there."""
     number = job.find_shown(photo)
+    if job.ledger.find(name_photo(number)):
+        return
     path = job.work.site / name_photo_file(number)
     shown = pixels.permute(1, 2, 0).numpy()
-    if not path.exists():
-        save_image(shown, path, exact=False)
-    digest = hashlib.sha256(np.ascontiguousarray(shown).tobytes()).digest()
-    job.facts.digests[number] = np.frombuffer(digest, dtype=np.uint8)
+    save_image(shown, path, exact=False)
+    digest = hashlib.sha256(np.ascontiguousarray(shown).tobytes()).hexdigest()
+    job.ledger.add(Piece(name=name_photo(number), digest=digest), [path])
+
+
+def keep_photos(job: Job) -> None:
+    """Write those photos anew that are missing though all their projections are there."""
+    missing = [
+        (photo,)
+        for number, photo in enumerate(job.shown)
+        if not job.ledger.find(name_photo(number))
+    ]
+    for _ in _read_ahead(job, missing):
+        pass
+
+
+def name_photo(number: int) -> str:
+    """Name a shown photo among the finished pieces."""
+    return f"photo {number}"
 
 
 def name_photo_file(number: int) -> str:
@@ -167,8 +244,8 @@ def _project_slots(job: Job, part: Part, spool: Spool, lot: _Lot, slots: Sequenc
         top, left = corners[number].tolist()
         patch = lot.pixels[photo, :, top : top + height, left : left + width]
         spool.store(row - part.first, rank, windows[number], patch.permute(1, 2, 0).numpy())
-        job.facts.boxes[part.layer][row, rank] = boxes[number]
-        job.facts.corners[part.layer][row, rank] = corners[number]
+        spool.boxes[row - part.first, rank] = boxes[number]
+        spool.corners[row - part.first, rank] = corners[number]
 
 
 def _check_activations(

@@ -105,10 +105,15 @@ class PhotoData:
     Attributes:
         describe: What they are and how the net saw them, in words.
         count: How many were looked through, without those left out.
+        left_out: How many files that look like photos are not read, links that lead nowhere and
+            folders that cannot be read are beside them.
+        left_out_names: The first of these.
     """
 
     describe: str
     count: int
+    left_out: int = 0
+    left_out_names: tuple[str, ...] = ()
 
 
 TAKEN = ("photos", "posters")

@@ -1,7 +1,7 @@
 """Projections on the disk -> the sheets of a portion's units, and the blocks of their posters."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -24,8 +24,9 @@ from vizcnn.drawing.unit_sheets import (
     show_projections,
 )
 from vizcnn.pages.layers.job import Job
+from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import Part, Portion
-from vizcnn.pages.layers.projecting import open_spools
+from vizcnn.pages.layers.projecting import list_missing, name_unit, open_spools
 from vizcnn.pages.layers.spool import Spool
 from vizcnn.pages.layers.wording import describe_contrast, describe_places, describe_units
 from vizcnn.projection.methods import describe_method
@@ -37,7 +38,7 @@ CRISP_TIMES = 4
 
 
 def write_sheets(job: Job, portion: Portion, progress: Progress) -> None:
-    """Write the sheets of a portion's units; those that are there already stay.
+    """Write the sheets of a portion's units; those that are finished stay.
 
     Args:
         job: The gallery.
@@ -45,19 +46,24 @@ def write_sheets(job: Job, portion: Portion, progress: Progress) -> None:
         progress: Shows how far it is.
     """
     count = sum(part.last - part.first for part in portion)
+    missing = [list_missing(job, part) for part in portion]
+    initial = count - sum(map(len, missing))
     # closed at once on an exception: no thread writes on behind the next run's back
-    with closing(_write_each(job, portion)) as written:
-        for _ in progress(written, label="draw", total=count, unit="unit"):
+    with closing(_write_each(job, portion, missing)) as written:
+        for _ in progress(written, label="draw", total=count, unit="unit", initial=initial):
             pass
 
 
-def _write_each(job: Job, portion: Portion) -> Generator[None, None, None]:
+def _write_each(
+    job: Job, portion: Portion, missing: Sequence[Sequence[int]]
+) -> Generator[None, None, None]:
+    spools = open_spools(job, portion)
     with ThreadPoolExecutor(os.cpu_count()) as writers:
-        for part, spool in zip(portion, open_spools(job, portion), strict=True):
+        for part, spool, rows in zip(portion, spools, missing, strict=True):
             drawn = set(choose_poster_units(job, part.layer)) if job.settings.poster else set()
             write = partial(_write_unit, job, part, spool, drawn)
-            for first in range(part.first, part.last, AT_ONCE):
-                yield from writers.map(write, range(first, min(first + AT_ONCE, part.last)))
+            for first in range(0, len(rows), AT_ONCE):
+                yield from writers.map(write, rows[first : first + AT_ONCE])
 
 
 def choose_poster_units(job: Job, layer: int) -> list[int]:
@@ -89,19 +95,24 @@ def name_block(job: Job, layer: int, unit: int) -> Path:
 def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -> None:
     unit = job.layers[part.layer].units[row]
     count = job.places[part.layer].count(row)
-    small, large = (job.work.site / name for name in name_sheets(job, part.layer, unit))
-    if not count or (small.exists() and large.exists()):
-        return
+    files = [job.work.site / name for name in name_sheets(job, part.layer, unit)]
+    forms = plan_forms(job, part.layer)
     projections, patches = spool.load(row - part.first, count)
     shown = show_projections(projections, job.settings.scaling)
-    small_form, large_form = plan_forms(job, part.layer)
-    if unit in drawn:  # before the sheets: where they are, it is too
-        halves = np.stack([lay_out(shown, large_form), lay_out(patches, large_form)])
-        _save_block(halves, name_block(job, part.layer, unit))
     window = job.layers[part.layer].window
-    for path, form in ((small, small_form), (large, large_form)):
+    for path, form in zip(files, forms, strict=True):
         exact = form.tile[0] >= CRISP_TIMES * window[0]
         save_image(make_sheet(shown, patches, form), path, exact)
+    if unit in drawn:
+        halves = np.stack([lay_out(shown, forms[1]), lay_out(patches, forms[1])])
+        files.append(name_block(job, part.layer, unit))
+        _save_block(halves, files[-1])
+    boxes, corners = (
+        tuple(map(tuple, array[row - part.first, :count].tolist()))
+        for array in (spool.boxes, spool.corners)
+    )
+    piece = Piece(name=name_unit(part.layer, unit), boxes=boxes, corners=corners)
+    job.ledger.add(piece, files)
 
 
 def _save_block(halves: Pixels, path: Path) -> None:
@@ -114,10 +125,10 @@ POSTER_FORMATS: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 
 
 def write_posters(job: Job, progress: Progress) -> None:
-    """Draw the posters of all layers; those that are there already stay."""
+    """Draw the posters of all layers; those that are finished stay."""
     layers = range(len(job.layers)) if job.settings.poster else range(0)
     for layer in progress(layers, label="posters", total=len(layers), unit="layer"):
-        if not all((job.work.site / name).exists() for name in name_posters(job, layer)):
+        if name_posters(job, layer) and not job.ledger.find(f"poster {layer}"):
             _write_poster(job, layer)
 
 
@@ -149,8 +160,10 @@ def _write_poster(job: Job, layer: int) -> None:
         f"each sees {plan.field[0]} × {plan.field[1]} px",
         caption,
     )
-    for name in name_posters(job, layer):
-        save_figure(figure, job.work.site / name, POSTER_DPI)
+    files = [job.work.site / name for name in name_posters(job, layer)]
+    for path in files:
+        save_figure(figure, path, POSTER_DPI)
+    job.ledger.add(Piece(name=f"poster {layer}"), files)
 
 
 def _read_block(job: Job, layer: int, unit: int) -> PosterBlock:

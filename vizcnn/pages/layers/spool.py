@@ -1,7 +1,7 @@
 """Projections on the disk, between the photos that they come from and the sheets they go into."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vizcnn.basics.errors import VizcnnError
-from vizcnn.basics.files import replacing
+from vizcnn.basics.errors import VizcnnError, advise, quote
 from vizcnn.drawing.unit_sheets import Pixels
 from vizcnn.photos.pixels import Array
 
@@ -26,11 +25,15 @@ class Spool:
         windows: Projections (units, top, h, w, 3), float16, each divided by its peak.
         peaks: Largest absolute value of each projection, (units, top), float32.
         patches: The photos in the same windows, (units, top, h, w, 3), uint8.
+        boxes: Receptive fields, (units, top, 4), int32.
+        corners: Top and left of the windows, (units, top, 2), int32.
     """
 
     windows: NDArray[np.float16]
     peaks: NDArray[np.float32]
     patches: Pixels
+    boxes: NDArray[np.int32]
+    corners: NDArray[np.int32]
 
     def store(self, row: int, rank: int, window: Array, patch: Pixels) -> None:
         """Keep one projection (h, w, 3), signed, and its patch (h, w, 3)."""
@@ -47,9 +50,10 @@ class Spool:
         ]
         return projections, [np.asarray(self.patches[row, rank]) for rank in range(count)]
 
-    def flush(self) -> None:
-        """Bring all that was stored onto the disk."""
-        flush_arrays((self.windows, self.peaks, self.patches))
+    def read_bytes(self, row: int, rank: int) -> Iterator[bytes]:
+        """Give all that is held of a place, for its checksum."""
+        for array in (self.windows, self.peaks, self.patches, self.boxes, self.corners):
+            yield array[row, rank].tobytes()
 
 
 def open_spool(folder: Path, name: str, units: int, top: int, window: tuple[int, int]) -> Spool:
@@ -67,44 +71,31 @@ def open_spool(folder: Path, name: str, units: int, top: int, window: tuple[int,
     """
     shape = (units, top, *window, 3)
     return Spool(
-        open_array(folder / f"{name}-windows.npy", np.float16, shape),
-        open_array(folder / f"{name}-peaks.npy", np.float32, (units, top)),
-        open_array(folder / f"{name}-patches.npy", np.uint8, shape),
+        _open_array(folder / f"{name}-windows", np.float16, shape),
+        _open_array(folder / f"{name}-peaks", np.float32, (units, top)),
+        _open_array(folder / f"{name}-patches", np.uint8, shape),
+        _open_array(folder / f"{name}-boxes", np.int32, (units, top, 4)),
+        _open_array(folder / f"{name}-corners", np.int32, (units, top, 2)),
     )
 
 
-def open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Map a file of numbers into memory, to be read and written; made of zeros when missing.
+def _open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Map a file of plain numbers into memory, to be read and written.
 
-    Raises:
-        VizcnnError: If the disk has no room for it, or the file is damaged.
+    What it holds is anything at all: checksums tell what of it is to be made anew.
     """
-    if not path.exists():
-        with replacing(path) as temporary:
-            np.lib.format.open_memmap(temporary, "w+", kind, shape)
-            _claim(temporary)
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
     try:
-        array: NDArray[Any] = np.lib.format.open_memmap(path, "r+")
-    except (OSError, ValueError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):
+                # take its room now: a full disk would end the process at a later write
+                os.posix_fallocate(file.fileno(), 0, size)
+            array: NDArray[Any] = np.memmap(file, kind, "r+", shape=shape)
+    except OSError as error:
         raise VizcnnError(
-            f"{str(path)!r} is damaged ({error}): remove its folder {str(path.parent)!r}"
+            f"{quote(path)} cannot be written ({error.strerror}): {advise(error)}"
         ) from None
-    if array.shape != shape or array.dtype != kind:
-        raise VizcnnError(
-            f"{str(path)!r} is of another run: remove its folder {str(path.parent)!r}"
-        )
     return array
-
-
-def flush_arrays(arrays: Iterable[NDArray[Any]]) -> None:
-    """Bring arrays of :func:`open_array` onto the disk."""
-    for array in arrays:
-        if isinstance(array, np.memmap):
-            array.flush()
-
-
-def _claim(path: Path) -> None:
-    """Take the file's room on the disk now: a full one would end the process at a later write."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -3,17 +3,21 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import VizcnnError
-from vizcnn.basics.files import write_text
+from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.interrupts import hold_interrupts
+from vizcnn.basics.locks import hold_lock
 from vizcnn.basics.output import refuse_foreign, refuse_links
+from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
 from vizcnn.training.checkpoint import describe_changes
+
+Notice = Callable[[str], None]
+"""Takes a line for the user."""
 
 WORK_NAME = ".vizcnn-work.part"
 """Its name in the output folder."""
@@ -47,64 +51,75 @@ class WorkFolder:
         return self.path / "spool"
 
     @property
-    def facts(self) -> Path:
-        """What the manifest will say of places and photos."""
-        return self.path / "facts"
+    def has_begun(self) -> bool:
+        """Whether a former run has come to its projections."""
+        return (self.path / LIST_NAME).exists()
 
     @property
     def blocks(self) -> Path:
         """What the posters will show."""
         return self.path / "blocks"
 
-    def begin(self, identity: Mapping[str, Any]) -> list[str]:
-        """Make sure that what is here belongs to a run; else clear it away, but for the index.
+    def begin(self, causes: Mapping[str, Any], notice: Notice) -> Ledger:
+        """Find out what is finished of a run, and clear all else away, but for the index.
 
         Args:
-            identity: All that the files depend on, as plain values.
-
-        Returns:
-            What changed since the run before, in words; empty if nothing did, or nothing was here.
+            causes: All that the files depend on, as plain values.
+            notice: Is told what is made anew.
         """
-        former = self._read("identity")
-        wanted = json.loads(json.dumps(identity))
-        if former == wanted:
-            return []
-        for folder in (self.site, self.spool, self.facts, self.blocks):
-            if folder.exists():
-                shutil.rmtree(folder)
-        (self.path / "done.json").unlink(missing_ok=True)
-        self._write("identity", wanted)
-        return describe_changes(former, wanted) if former else []
+        ledger = Ledger(self.path, causes)
+        finished = {self.path / name for name in ledger.files}
+        unlisted = sum(_clear(folder, finished) for folder in (self.site, self.blocks))
+        if ledger.former:
+            self.clear_spool()
+            changes = describe_changes(ledger.former, json.loads(json.dumps(causes)))
+            notice(
+                f"begun with other settings ({', '.join(changes)}): what was mined is kept, all "
+                "projections are made anew"
+            )
+        elif ledger.lost or unlisted:
+            notice(
+                f"of what a dead run left in {str(self.path)!r}, {ledger.lost} piece(s) are "
+                f"missing or damaged and {unlisted} file(s) unfinished: they are made anew"
+            )
+        return ledger
 
-    def read_done(self) -> tuple[int, int]:
-        """Give the number of portions that are done, and of lots of photos of the next one."""
-        done = self._read("done") or {}
-        return int(done.get("portions", 0)), int(done.get("lots", 0))
+    def clear_spool(self, kept: Container[str] = ()) -> None:
+        """Remove projections whose sheets are written, or whatever else is there.
 
-    def write_done(self, portions: int, lots: int) -> None:
-        """Note what is done, in one step."""
-        self._write("done", {"portions": portions, "lots": lots})
+        Args:
+            kept: Beginnings of the names of the files that stay; plain ones, of which no other
+                folder has a part, for they are written to.
+        """
+        for path in self.spool.glob("*"):
+            plain = path.is_file() and path.stat().st_nlink == 1
+            if not plain or path.name.rpartition("-")[0] not in kept:
+                _remove(path)
 
-    def drop_spool(self) -> None:
-        """Remove projections whose sheets are written."""
-        if self.spool.exists():
-            shutil.rmtree(self.spool)
-
-    def copy_site(self, folder: Path) -> None:
-        """Give another folder all files of the gallery; those here stay, in case of a kill."""
-        shutil.copytree(self.site, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
-
-    def _read(self, name: str) -> Any:
-        try:
-            return json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
-    def _write(self, name: str, values: Any) -> None:
-        write_text(self.path / f"{name}.json", json.dumps(values, indent=1))
+    def copy_site(self, ledger: Ledger, folder: Path) -> None:
+        """Give another folder the gallery's files; those here stay, in case of a kill."""
+        for name in ledger.files:
+            source = self.path / name
+            if source.is_relative_to(self.site):
+                target = folder / source.relative_to(self.site)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(source, target)
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _clear(folder: Path, kept: Container[Path]) -> int:
+    """Remove everything in a folder but some files; gives how many files were removed."""
+    removed = 0
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before it
+        if not path.is_dir():
+            if path not in kept:
+                path.unlink()
+                removed += 1
+        elif not any(path.iterdir()):
+            path.rmdir()
+    return removed
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # not every file system has links
@@ -112,7 +127,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 @contextmanager
-def open_work(folder: Path) -> Iterator[WorkFolder]:
+def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[WorkFolder]:
     """Open the working folder of an output folder, for this process alone.
 
     It is removed when the block succeeds, and stays after an exception or a kill, unless there is
@@ -120,6 +135,7 @@ def open_work(folder: Path) -> Iterator[WorkFolder]:
 
     Args:
         folder: The output folder.
+        notice: Is told what a dead run left that is of no use.
 
     Raises:
         VizcnnError: If the output folder holds files of others or cannot be written, a link is in
@@ -129,42 +145,31 @@ def open_work(folder: Path) -> Iterator[WorkFolder]:
     path = folder / WORK_NAME
     refuse_links(folder, [Path(WORK_NAME, "lock")])
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    try:
+    with _explain(folder):
+        if path.exists() and not path.is_dir():
+            path.unlink()
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VizcnnError(
-            f"cannot write to {str(folder)!r} ({error.strerror}): choose another --out"
-        ) from None
-    with _lock(path / "lock"):
+    with hold_lock(path / "lock"):
         try:
-            refuse_links(path, [held.relative_to(path) for held in path.rglob("*")])
-            _remove_leftovers(folder)
+            with _explain(folder):
+                refuse_links(path, [held.relative_to(path) for held in path.rglob("*")])
+                _remove_leftovers(folder)
+                _remove_unknown(path, notice)
             yield WorkFolder(path)
-            with hold_interrupts():
+            with _explain(folder), hold_interrupts():
                 shutil.rmtree(path)
         finally:
             _remove_unused(path, made)
 
 
 @contextmanager
-def _lock(file: Path) -> Iterator[None]:
+def _explain(folder: Path) -> Iterator[None]:
     try:
-        import fcntl
-    except ImportError:  # Windows
         yield
-        return
-    # neither emptied nor followed, should it have become a link since it was looked at
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    with open(file, "r+", opener=lambda path, _: os.open(path, flags, 0o666)) as handle:
-        try:
-            # not flock, which processes that read photos would hold on to after a kill
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise VizcnnError(
-                f"another vizcnn is at work in {str(file.parents[1])!r}: wait for it, or choose "
-                "another --out"
-            ) from None
-        yield
+    except OSError as error:
+        raise VizcnnError(
+            f"cannot write to {str(folder)!r} ({error.strerror}): choose another --out"
+        ) from None
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -172,6 +177,28 @@ def _remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".vizcnn-*.part"):
         if path.name != WORK_NAME:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_unknown(work: Path, notice: Notice) -> None:
+    """Remove what is in the place of a file or folder, and what an older version left."""
+    files, folders = ("lock", INDEX_NAME, LIST_NAME), ("site", "spool", "blocks")
+    unknown = sorted(
+        path
+        for path in work.iterdir()
+        if not ((path.is_file() and path.name in files) or (path.is_dir() and path.name in folders))
+    )
+    for path in unknown:
+        _remove(path)
+    if unknown:
+        names = ", ".join(quote(path.name) for path in unknown[:3])
+        notice(f"removed {len(unknown)} leftover(s) of a dead run in {str(work)!r}: {names}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _remove_unused(work: Path, made: list[Path]) -> None:
