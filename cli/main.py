@@ -14,7 +14,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
-from vizcnn.cli.reporting import telling_of_photos
+from vizcnn.cli.reporting import telling_warnings
 from vizcnn.cli.start import INTERRUPTED, TOLD
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
@@ -58,7 +58,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would print an empty line for a Ctrl-C."""
         try:
-            with telling_of_photos():
+            with telling_warnings():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.Abort from None

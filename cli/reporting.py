@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vizcnn.basics.errors import PhotoWarning
+from vizcnn.basics.errors import VizcnnWarning
 
 T = TypeVar("T")
 
@@ -57,20 +57,20 @@ def bar(
 
 
 @contextmanager
-def telling_of_photos() -> Iterator[None]:
-    """Say every :class:`PhotoWarning` in one line on standard error, once."""
+def telling_warnings() -> Iterator[None]:
+    """Say every :class:`VizcnnWarning` in one line on standard error, once."""
     told: set[str] = set()
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if not issubclass(category, PhotoWarning):
+            if not issubclass(category, VizcnnWarning):
                 usual(message, category, *place, **more)
             elif str(message) not in told:
                 told.add(str(message))
                 click.echo(f"note: {message}", err=True)
 
-        warnings.simplefilter("always", PhotoWarning)
+        warnings.simplefilter("always", VizcnnWarning)
         warnings.showwarning = show
         yield
 

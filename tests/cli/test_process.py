@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 120
-    while not list(tmp_path.glob("deep/.vizcnn-*.part/photo-002")) and time.monotonic() < end:
+    while not list(tmp_path.glob("deep/out/.vizcnn-*.part/photo-002")) and time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
