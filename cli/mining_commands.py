@@ -141,9 +141,8 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 
 def _run_or_save(run: "MiningRun") -> None:
     count = len(run.index.photos)
-    if run.index.complete:
-        click.echo(f"already complete: {count} photos", err=True)
-    elif run.index.done:
+    complete = run.index.complete
+    if run.index.done and not complete:
         click.echo(f"continuing at photo {run.index.done + 1} of {count}", err=True)
     try:
         run.run(bar)
@@ -155,6 +154,8 @@ def _run_or_save(run: "MiningRun") -> None:
             err=True,
         )
         raise
+    if complete:
+        click.echo(f"already complete: {count} photos", err=True)
 
 
 def report_index(

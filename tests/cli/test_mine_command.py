@@ -62,6 +62,48 @@ def test_unreadable_photos_are_listed(photos):
     assert facts["photos_per_second"] is None
 
 
+def test_what_is_left_out_is_counted_and_named(photos):
+    """In the summary, in the note and in JSON, by mine and by its parts; with exit status 0."""
+    for number in range(11):
+        (photos / f"raw {number:02d}.cr2").touch()
+    (photos / "gone").symlink_to("nowhere")
+    result = mine()
+    assert "\n12 other file(s) or folder(s) left out\n" in result.stdout
+    assert result.stderr.startswith(
+        "note: 12 other files ('gone (a link that leads nowhere)', 'raw"
+    )
+    facts = json.loads(mine("--json", "--part", "1/2", out="part").stdout)
+    assert facts["left_out"] == 12
+    names = [f"raw {number:02d}.cr2" for number in range(9)]
+    assert facts["left_out_names"] == ["gone (a link that leads nowhere)", *names]
+    assert facts["notes"] == [result.stderr.removeprefix("note: ").strip()]
+
+
+@pytest.mark.parametrize("flag", ["--data", "--out"])
+def test_an_empty_name_is_not_the_current_folder(photos, flag):
+    options = {"--data": "photos", "--out": "index"} | {flag: ""}
+    given = [word for option in options.items() for word in option]
+    assert len(fail("mine", *given).splitlines()) == 1
+    assert [path.name for path in photos.parent.iterdir()] == ["photos"]
+
+
+def test_numbers_that_cannot_be_are_refused_before_any_work(photos):
+    for option, number in (("--top", 10**12), ("--workers", 10**6), ("--per-photo", 10**12)):
+        assert len(fail("mine", "--data", "photos", "--out", "index", option, number)) < 300
+    assert [path.name for path in photos.parent.iterdir()] == ["photos"]
+
+
+def test_photos_that_changed_at_equal_size_are_refused(photos):
+    paint_photo(photos / "8.bmp", seed=1, size=(32, 32))
+    mine()
+    before = (photos.parent / "index.safetensors").read_bytes()
+    content = bytearray((photos / "8.bmp").read_bytes())
+    content[-1] ^= 1
+    (photos / "8.bmp").write_bytes(content)
+    assert "'8.bmp' changed" in fail("mine", "--data", "photos", "--out", "index.safetensors")
+    assert (photos.parent / "index.safetensors").read_bytes() == before
+
+
 def test_parts_merge_to_the_bytes_of_one_run(photos):
     (photos / "5.png").write_bytes(b"no photo")
     mine(status=2)

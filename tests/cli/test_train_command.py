@@ -12,9 +12,9 @@ import torch
 
 from tests.support.command_line import invoke_train
 from tests.support.training_data import make_data
-from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.errors import DataError, ModelError, PhotoWarning, WeightsError
 from vizcnn.basics.files import hash_file
-from vizcnn.cli.reporting import bar
+from vizcnn.cli.reporting import SOME_FAILED, bar
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +41,13 @@ def call(tmp_path):
 
 def test_command_trains_and_exports(call, tmp_path):
     (tmp_path / "data" / "train" / "ant" / "bad\nname.jpg").write_bytes(b"")
-    result = call("--data-name", "tiny", "--licence", "CC0", "--clip-first-layer")
+    (tmp_path / "data" / "val" / "ant" / "raw.cr2").touch()
+    with pytest.warns(PhotoWarning, match=r"'ant/raw.cr2'"):
+        result = call("--data-name", "tiny", "--licence", "CC0", "--clip-first-layer")
     assert result.exception is None, result.output
-    epoch, accuracy, use = result.stdout.splitlines()
+    assert result.return_value == SOME_FAILED
+    epoch, told, accuracy, use = result.stdout.splitlines()
+    assert told == "left out: 1 photo(s) that cannot be read, 1 other file(s) or folder(s)"
     weights = tmp_path / "my out" / "alexnet.safetensors"
     assert epoch.startswith("epoch 1/1: loss ")
     assert "alexnet.md" in accuracy
@@ -88,7 +92,10 @@ def test_json_lines(call):
     result = call("--json")
     epoch, exported = [json.loads(line) for line in result.stdout.splitlines()]
     assert epoch["epoch"] == 1
-    assert set(exported) == {"weights", "card", "first_layers", "summary"}
+    told = {"failures", "left_out", "left_out_names", "notes"}
+    assert set(exported) == {"weights", "card", "first_layers", "summary", *told}
+    assert [exported[name] for name in sorted(told)] == [[], 0, [], []]
+    assert result.return_value in (None, 0)
     assert exported["summary"]["data"] == "data"
 
 
@@ -98,6 +105,7 @@ def test_json_lines(call):
         (["--model", "zfent"], ModelError, "did you mean 'zfnet'"),
         (["--device", "cuda:99"], ModelError, "no device"),
         (["--crop", "20"], ModelError, "too small"),
+        (["--data", ""], click.BadParameter, "it is empty"),
         (["--data", "missing"], DataError, "no folder 'missing/train'"),
         (["--epochs", "0"], click.BadParameter, "0 is not in the range"),
         (["--learning-rate", "0"], click.BadParameter, "not in the range"),

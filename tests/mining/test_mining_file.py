@@ -1,6 +1,9 @@
 """The index on disk: what it holds, what it refuses to go on with, damage, folders that refuse."""
 
+import contextlib
 import json
+import os
+import socket
 from dataclasses import replace
 
 import pytest
@@ -10,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, to_lists
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError
-from vizcnn.mining.index import FORMAT, FORMAT_KEY, read_index, write_index
+from vizcnn.mining.index import FORMAT, FORMAT_KEY, hash_pixels, read_index, write_index
 from vizcnn.mining.run import MiningRun, MiningSettings, mine
 from vizcnn.zoo.provenance import Provenance
 
@@ -199,49 +202,240 @@ def test_folders_and_missing_files(tmp_path):
 
 def change_record(**changes):
     def change(tensors):
-        record = json.loads(tensors["record"].numpy().tobytes()) | changes
-        content = bytearray(json.dumps(record).encode())
-        tensors["record"] = torch.frombuffer(content, dtype=torch.uint8)
+        record = json.loads(tensors["record"].numpy().tobytes())
+        tensors["record"] = encode(json.dumps({**record, **changes}))
 
     return change
+
+
+def change_identity(**changes):
+    def change(tensors):
+        record = json.loads(tensors["record"].numpy().tobytes())
+        change_record(identity=record["identity"] | changes)(tensors)
+
+    return change
+
+
+def encode(text):
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def change_tensor(name, make):
     return lambda tensors: tensors.update({name: make(tensors[name])})
 
 
+def put(value, *place):
+    """Change one entry of a tensor."""
+
+    def make(tensor):
+        tensor = tensor.clone()
+        tensor[place] = value
+        return tensor
+
+    return make
+
+
+def replace_record(text):
+    return lambda tensors: tensors.update(record=encode(text))
+
+
 DAMAGES = {
-    "no record": lambda tensors: tensors.pop("record"),
-    "a layer less": lambda tensors: tensors.pop("layer-002.photos"),
-    "no photos": change_record(photos=[]),
-    "photos out of order": change_record(photos=list(LOOKS)[::-1]),
-    "photos that are numbers": change_record(photos=list(range(40)), sizes=[1] * 40),
-    "done too much": change_record(done=41),
-    "done in words": change_record(done="40"),
-    "identity of another form": change_record(identity={"model": "tiny"}),
-    "identity in words": change_record(identity="tiny"),
-    "failures of another form": change_record(failures=[["photo 001"]]),
-    "map sizes of another form": change_record(map_sizes=[3] * 5),
-    "too few map sizes": change_record(map_sizes=[None]),
-    "photos beyond the list": change_tensor("layer-000.photos", lambda photos: photos + 40),
-    "photos below the list": change_tensor("layer-000.photos", lambda photos: photos - 2),
-    "fewer units": change_tensor("layer-000.values", lambda values: values[1:]),
-    "another top": change_tensor("layer-001.values", lambda values: values[:, :2]),
-    "another type": change_tensor("layer-001.values", lambda values: values.double()),
-    "no columns": change_tensor("layer-003.positions", lambda positions: positions[..., :1]),
-    "a record of letters": change_tensor("record", lambda record: record[:-1]),
+    "no record": (lambda tensors: tensors.pop("record"), "record: missing"),
+    "no digests": (lambda tensors: tensors.pop("digests"), "'digests': missing"),
+    "a layer less": (lambda tensors: tensors.pop("layer-002.photos"), "'layer-002.photos': miss"),
+    "a tensor more": (
+        lambda tensors: tensors.update(more=torch.zeros(1)),
+        "'more': missing",
+    ),
+    "no photos": (change_record(photos=[]), "sizes: not one for each photo"),
+    "photos out of order": (change_record(photos=list(LOOKS)[::-1]), "photos: not in order"),
+    "photos twice": (change_record(photos=["photo 001"] * 40), "photos: not in order, or not each"),
+    "photos that are numbers": (change_record(photos=list(range(40))), r"photos\[0\]"),
+    "sizes that are not whole": (change_record(sizes=[1.5] * 40), r"sizes\[0\]"),
+    "sizes below zero": (change_record(sizes=[-1] * 40), r"sizes\[0\]"),
+    "done too much": (change_record(done=41), "done: more than there are photos"),
+    "done of 1e12": (change_record(done=10**12), "done: more than there are photos"),
+    "done of 1e30": (change_record(done=10**30), "done: "),
+    "done in words": (change_record(done="40"), "done: expected `int`"),
+    "done of nan": (change_record(done=float("nan")), "done: expected `int`"),
+    "something unknown": (change_record(more=1), "unknown field `more`"),
+    "identity of another form": (change_record(identity={"model": "tiny"}), "identity: .*missing"),
+    "identity in words": (change_record(identity="tiny"), "identity: expected `object`"),
+    "a checksum of another form": (change_identity(sha256="A" * 64), "identity.sha256"),
+    "no layers": (change_identity(layers=[]), "identity.layers: none"),
+    "a layer twice": (
+        change_identity(layers=[["conv1", "1"]] * 5),
+        "identity.layers: none, or one",
+    ),
+    "top of 1e12": (change_identity(top=10**12), "identity.top"),
+    "top of zero": (change_identity(top=0), "identity.top"),
+    "more than top of a photo": (change_identity(per_photo=9), "identity.per_photo: more than"),
+    "failures of another form": (change_record(failures=[["photo 001"]]), r"failures\[0\]"),
+    "failures of others": (
+        change_record(failures=[["photo 999", "gone"]]),
+        "failures: not in order",
+    ),
+    "map sizes of another form": (change_record(map_sizes=[3] * 5), r"map_sizes\[0\]"),
+    "map sizes of zero": (change_record(map_sizes=[[0, -1]] * 5), r"map_sizes\[0\]"),
+    "too few map sizes": (change_record(map_sizes=[None]), "map_sizes: not one for each"),
+    "other map sizes": (change_record(map_sizes=[[2, 2]] * 5), "'conv1', positions: outside"),
+    "photos beyond the list": (
+        change_tensor("layer-000.photos", lambda photos: photos + 40),
+        "layer 'conv1', photos: not among",
+    ),
+    "photos below the list": (
+        change_tensor("layer-000.photos", lambda photos: photos - 50),
+        "layer 'conv1', photos: not among",
+    ),
+    "empty slots with values": (
+        change_tensor("layer-000.photos", put(-1, 0, 0)),
+        "layer 'conv1', photos: not among",
+    ),
+    "fewer units": (change_tensor("layer-000.photos", lambda some: some[1:]), "'conv1', photos"),
+    "no units": (change_tensor("layer-000.values", lambda some: some[:0]), "'conv1'"),
+    "a single number": (change_tensor("layer-000.values", lambda some: some[0, 0]), "'conv1', val"),
+    "another top": (change_tensor("layer-001.values", lambda some: some[:, :2]), "'conv3', values"),
+    "another type": (
+        change_tensor("layer-001.values", lambda some: some.double()),
+        "torch.float64",
+    ),
+    "no columns": (
+        change_tensor("layer-003.positions", lambda positions: positions[..., :1]),
+        "'fc6', positions",
+    ),
+    "nan": (change_tensor("layer-004.values", put(torch.nan, 2, 1)), "'fc7', values: not finite"),
+    "inf": (change_tensor("layer-004.values", put(torch.inf, 2, 0)), "'fc7', values: not finite"),
+    "values out of order": (
+        change_tensor("layer-000.values", lambda values: -values),
+        "values: not in order",
+    ),
+    "positions outside": (
+        change_tensor("layer-001.positions", put(16, 0, 0, 1)),
+        "'conv3', positions: outside",
+    ),
+    "positions in a vector": (
+        change_tensor("layer-003.positions", put(0, 0, 0, 0)),
+        "'fc6', positions: outside",
+    ),
+    "digests of another form": (
+        change_tensor("digests", lambda digests: digests[:, :4].contiguous()),
+        "digests: of another form",
+    ),
+    "a record of letters": (change_tensor("record", lambda record: record[:-1]), "JSON"),
+    "a record of numbers": (change_tensor("record", lambda record: record.float()), "record: "),
+    "a deep record": (replace_record("[" * 200_000), "JSON"),
+    "megabytes of text": (change_record(done="x" * (8 << 20)), "done: expected `int`"),
+    "a list": (replace_record("[]"), "expected `object`"),
+    "no JSON": (replace_record("é"), "codec"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_one_line(index, file, damage):
     tensors = load_file(file)
-    DAMAGES[damage](tensors)
+    change, words = DAMAGES[damage]
+    change(tensors)
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     save_file(tensors, file, {FORMAT_KEY: FORMAT})
-    with pytest.raises(DataError, match="is damaged") as caught:
+    content = file.read_bytes()
+    with pytest.raises(DataError, match=f"is damaged .*{words}") as caught:
         mine(make_model(), NoisePhotos(LOOKS), file, SETTINGS)
     assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400 + len(str(file))
+    assert file.read_bytes() == content
+
+
+def test_an_index_of_a_former_version_is_told(index, file):
+    save_file(load_file(file), file, {FORMAT_KEY: "1"})
+    with pytest.raises(DataError, match=r"another version of vizcnn .layout '1', not '2'.*anew"):
+        mine(make_model(), NoisePhotos(LOOKS), file, SETTINGS)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "link to nothing", "socket"])
+def test_what_is_no_plain_file_is_told(tmp_path, file, kind):
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "folder":
+            file.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(file)
+        elif kind == "device":
+            file.symlink_to("/dev/zero")
+        elif kind == "socket":
+            with contextlib.chdir(tmp_path):  # names of sockets are short
+                listening.bind(file.name)
+        else:
+            file.symlink_to("nothing")
+        with pytest.raises(DataError) as caught:
+            mine(make_model(), make_photos(2), file, SETTINGS)
+    assert repr(str(file)) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize(
+    ("former", "stop"),
+    [
+        (NoisePhotos({"a": None, "b": None}), False),
+        (NoisePhotos(dict.fromkeys(LOOKS)), False),
+        (make_photos(3), True),
+    ],
+)
+def test_an_index_that_holds_nothing_blocks_no_run(file, former, stop):
+    """Over unreadable photos only, which were mended since, or begun and killed."""
+    other = replace(SETTINGS, top=7)
+    if stop:
+        write_index(MiningRun(make_model(), former, file, other).index, file)
+    else:
+        mine(make_model(), former, file, other)
+    assert read_index(file).holds_nothing
+    index = mine(make_model(), NoisePhotos(LOOKS), file, SETTINGS)
+    assert index.complete
+    assert not index.holds_nothing
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop", [None, 33])
+def test_a_run_does_not_go_on_over_photos_that_changed(file, stop, workers):
+    """Names and sizes are the same; the last of them is repaired, one lost: they are others too."""
+    settings = replace(SETTINGS, workers=workers)
+
+    def break_off(items, **options):
+        for number, _ in enumerate(items, start=1):
+            if number == stop:
+                raise KeyboardInterrupt
+        return iter(())
+
+    with contextlib.suppress(KeyboardInterrupt):
+        mine(make_model(), NoisePhotos(LOOKS), file, settings, break_off)
+    content = file.read_bytes()
+    for changes, names in (
+        ({"photo 031": 777}, "'photo 031' changed"),
+        ({"photo 031": None, "photo 007": 7}, "'photo 007', 'photo 031' changed"),
+    ):
+        with pytest.raises(DataError, match=names) as caught:
+            mine(make_model(), NoisePhotos(LOOKS | changes), file, settings)
+        assert len(str(caught.value).splitlines()) == 1
+        assert file.read_bytes() == content
+    assert mine(make_model(), NoisePhotos(LOOKS), file, settings).complete
+
+
+def test_an_index_knows_the_pixels_that_it_saw(index):
+    photos = NoisePhotos(LOOKS)
+    for number, name in enumerate(photos.names):
+        wanted = bytes(8) if LOOKS[name] is None else hash_pixels(photos.read(number))
+        assert index.digests[number].numpy().tobytes() == wanted
+
+
+@pytest.mark.parametrize("top", [10**7, 10**12, 10**400])
+def test_more_places_than_can_be_kept_are_refused_before_any_work(file, top, monkeypatch):
+    read = []
+    monkeypatch.setattr(NoisePhotos, "read", lambda photos, number: read.append(number))
+    with pytest.raises(DataError, match=r"--top") as caught:
+        mine(make_model(), make_photos(3), file, replace(SETTINGS, top=top))
+    assert len(str(caught.value)) < 300
+    assert read == []
+    assert not file.exists()
+
     assert "checksum" not in str(caught.value)  # it names what is wrong
 
 

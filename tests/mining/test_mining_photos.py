@@ -13,7 +13,7 @@ from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.mining.index import read_index
-from vizcnn.mining.lots import LOT, choose_workers, count_cores, read_lots
+from vizcnn.mining.lots import LOT, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     PartOfPhotos,
@@ -203,35 +203,3 @@ def test_lots_are_of_one_size(workers):
     assert lots[1].usable.nonzero().flatten().tolist() == list(range(6))
     assert not lots[1].pixels[6:].any()
     assert torch.equal(lots[1].pixels[5], photos.read(69))
-
-
-class Deadly(NoisePhotos):
-    """The process that reads one of the photos is killed, as for want of memory."""
-
-    last = 0
-
-    def read(self, number):
-        if number == self.last:
-            os.kill(os.getpid(), 9)
-        return super().read(number)
-
-
-@pytest.mark.parametrize("last", [0, 40, 69])
-def test_a_worker_that_is_killed_is_told(tmp_path, last):
-    photos = Deadly({f"{number:02d}": number for number in range(70)})
-    photos.last = last
-    settings = MiningSettings(layers=("conv1",), workers=1)
-    with pytest.raises(DataError, match="fewer --workers"):
-        mine(MODEL, photos, tmp_path / "index", settings)
-    assert not read_index(tmp_path / "index").complete
-
-
-@pytest.mark.parametrize(
-    ("device", "cores", "workers"), [("cpu", 1, 1), ("cpu", 8, 2), ("cuda", 8, 8), ("cuda", 64, 16)]
-)
-def test_workers_are_chosen_by_cores(device, cores, workers):
-    assert choose_workers(device, cores) == workers
-
-
-def test_cores_are_counted():
-    assert 1 <= count_cores() <= (os.cpu_count() or 1)

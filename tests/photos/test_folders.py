@@ -111,6 +111,32 @@ def test_every_photo_that_is_not_read_is_named(tmp_path):
     assert "left out: photos end in .jpg" in line
 
 
+def test_photos_under_any_other_name_are_found_however_many_files_there_are(tmp_path):
+    whole = make_photo(tmp_path / "a.png").read_bytes()
+    for number in range(40):
+        (tmp_path / f"note {number:02d}.txt").write_text("no photo")
+    (tmp_path / "zz.txt").write_bytes(whole)
+    found = survey_folder(tmp_path)
+    assert found.left_out == ("zz.txt",)
+    assert len(found.others) == 40
+    with pytest.warns(PhotoWarning):
+        assert FolderPhotos([tmp_path], SMALL).left_out == ("zz.txt",)
+
+
+@pytest.mark.parametrize("name", ["pipe.jpg", "pipe.txt", "pipe.nef"])
+def test_pipes_are_not_waited_for(tmp_path, name):
+    make_photo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PhotoWarning)
+        photos = FolderPhotos([tmp_path], SMALL)
+    assert (name in photos.names) == name.endswith("jpg")
+    assert (name in photos.left_out) == name.endswith("nef")
+    if name in photos.names:
+        with pytest.raises(ImageError, match=r"^'pipe.jpg' is not a plain file"):
+            photos.read(1)
+
+
 def test_links_to_photos_that_are_gone_fail_by_name(tmp_path):
     (tmp_path / "a.png").symlink_to("gone.png")
     assert find_photos([tmp_path]) == [tmp_path / "a.png"]
@@ -159,6 +185,23 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     closed.append(str(tmp_path))
     with pytest.raises(ImageError, match="cannot be read"):
         survey_folder(tmp_path)
+
+
+def test_a_folder_whose_names_may_be_read_and_no_more(tmp_path, monkeypatch):
+    make_photo(tmp_path / "a.png")
+    make_photo(tmp_path / "sub" / "b.png")
+    (tmp_path / "sub" / "class").mkdir()
+    look = Path.stat
+
+    def refuse(path, **options):
+        if path.parent == tmp_path / "sub":
+            raise PermissionError(13, "Permission denied")
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    found = survey_folder(tmp_path)
+    assert found.left_out == ("sub/class (cannot be read)",)
+    assert found.photos == (tmp_path / "a.png", tmp_path / "sub" / "b.png")
 
 
 def test_suffixes_of_all_that_pillow_reads_are_known():

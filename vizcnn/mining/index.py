@@ -160,7 +160,7 @@ PLACE_BYTES = 4 + 8 + 2 * 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Record:
+class Record:
     """What an index holds beside its tensors."""
 
     identity: Identity
@@ -318,7 +318,7 @@ def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
     return index
 
 
-def _read_record(stored: Tensor | None) -> _Record:
+def _read_record(stored: Tensor | None) -> Record:
     """Read an index's record and check what it says against itself.
 
     Raises:
@@ -326,11 +326,10 @@ def _read_record(stored: Tensor | None) -> _Record:
     """
     if stored is None or stored.dtype != torch.uint8 or stored.ndim != 1:
         raise ValueError("record: missing, or of another form")
-    record = decode(_Record, stored.numpy().tobytes().decode("ascii"))
+    record = decode(Record, stored.numpy().tobytes().decode("ascii"))
     identity, photos = record.identity, record.photos
-    _require(
-        len(dict(identity.layers)) == len(identity.layers) > 0, "identity.layers: not each once"
-    )
+    layers = dict(identity.layers)
+    _require(len(layers) == len(identity.layers) > 0, "identity.layers: none, or one twice")
     _require(identity.per_photo <= identity.top, "identity.per_photo: more than identity.top")
     _require(len(record.sizes) == len(photos) > 0, "sizes: not one for each photo")
     _require(record.done <= len(photos), "done: more than there are photos")

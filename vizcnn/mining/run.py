@@ -38,6 +38,9 @@ from vizcnn.zoo.model import ZooModel
 SAVING_SHARE = 20
 """Saving may take one part in so many of the time: a long list of photos is saved more rarely."""
 
+MOST_PLACES = LARGEST_INDEX // PLACE_BYTES
+"""Places of a unit that an index of a single one could hold."""
+
 COPIES = 6
 """So many times an index's rankings are in memory while they are sorted and saved."""
 
@@ -69,10 +72,15 @@ class MiningSettings:
             raise LayerError("no layer is named; needed: at least one, for example conv1")
         if self.top < 1:
             raise DataError(f"the strongest {self.top} were asked for; needed: 1 or more")
+        if self.top > MOST_PLACES:
+            raise DataError(
+                f"the strongest {quote(self.top)} were asked for, more than an index can hold: ask "
+                f"for fewer places (--top), at most {MOST_PLACES:,}"
+            )
         if not 1 <= self.per_photo <= self.top:
             raise DataError(
-                f"{self.per_photo} of one photo among the strongest {self.top} were asked for; "
-                f"needed: 1..{self.top}"
+                f"{quote(self.per_photo)} of one photo among the strongest {self.top} were asked "
+                f"for; needed: 1..{self.top}"
             )
         if not 0 <= (self.workers or 0) <= LARGEST_WORKERS:
             raise DataError(

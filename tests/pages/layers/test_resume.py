@@ -20,6 +20,7 @@ from tests.support.top_runs import (
 )
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
+from vizcnn.mining.index import write_index
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME
@@ -203,6 +204,33 @@ def test_another_photo_of_the_same_size_is_found_out_by_its_activations(tmp_path
     (photos / "3.bmp").write_bytes(bytes(size))
     with pytest.raises(DataError, match=r"'3.bmp' is not an image .*when it was mined"):
         make(photos, tmp_path / "out", index=index)
+
+
+def test_a_photo_that_changed_slightly_is_found_out_by_its_pixels(tmp_path):
+    """By a single grey level of a single pixel, which no unit answers to by much."""
+    photos = tmp_path / "photos"
+    for number in range(6):
+        write_noise(photos / f"{number}.bmp", number)
+    index = tmp_path / "index.safetensors"
+    pictures = FolderPhotos([photos], MODEL.preprocessing)
+    mine(MODEL, pictures, index, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    content = bytearray((photos / "3.bmp").read_bytes())
+    content[-1] ^= 1
+    (photos / "3.bmp").write_bytes(content)
+    with pytest.raises(DataError, match=r"^photo '3.bmp' changed since mining"):
+        make(photos, tmp_path / "out", index=index)
+    assert list((tmp_path / "out").glob("*.html")) == []
+
+
+def test_an_index_of_other_maps_is_refused(whole, tmp_path):
+    photos, _ = whole
+    file = tmp_path / "index.safetensors"
+    pictures = FolderPhotos([photos], MODEL.preprocessing)
+    index = mine(MODEL, pictures, file, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    layer = replace(index.layers["conv1"], map_size=(900, 900))
+    write_index(replace(index, layers=index.layers | {"conv1": layer}), file)
+    with pytest.raises(DataError, match=r"12 units of conv1 with maps of .900, 900.*mine anew"):
+        make(photos, tmp_path / "out", index=file)
 
 
 def test_an_index_of_something_else_is_refused(whole, tmp_path):
