@@ -11,6 +11,7 @@ import pytest
 from tests.support.small_zoo import SIZE, list_files
 from tests.support.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, make, write_photos
 from vizcnn.basics.codec import find_files
+from vizcnn.basics.errors import PhotoWarning
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.index import read_index
@@ -219,3 +220,17 @@ def test_an_index_spares_the_mining(site, tmp_path):
 def test_small_portions_give_the_same_site(site, tmp_path):
     make(site[0] / "photos", tmp_path / "out", room=Room(spool=30_000, call=12 * 3 * 3))
     assert list_files(tmp_path / "out") == list_files(site[0] / "out")
+
+
+def test_what_is_beside_the_photos_is_counted_and_named_in_the_manifest(tmp_path):
+    photos = write_photos(tmp_path / "photos", 6)
+    for number in range(12):
+        (photos / f"raw {number:02d}.cr2").touch()
+    settings = replace(SETTINGS, layers=("conv1",), units=(0,))
+    with pytest.warns(PhotoWarning, match="12 other files"):
+        make(photos, tmp_path / "out", settings)
+    data = read_manifest(tmp_path / "out", LayersResults).results.data
+    assert (data.count, data.left_out) == (6, 12)
+    assert data.left_out_names == tuple(f"raw {number:02d}.cr2" for number in range(10))
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "12 other files or folders left out" in page
