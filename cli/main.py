@@ -14,7 +14,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
-from vizcnn.cli.reporting import telling_of_memory, telling_of_photos
+from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
@@ -48,7 +48,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would print an empty line for a Ctrl-C, and forget the signal."""
         try:
-            with telling_of_photos(), telling_of_memory(ctx):
+            with telling_warnings(), telling_of_memory(ctx):
                 return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vizcnn.basics.errors import PhotoWarning, VizcnnError
+from vizcnn.basics.errors import VizcnnError, VizcnnWarning
 from vizcnn.basics.memory import describe_shortage, find_shortage, require_memory_to_start
 
 T = TypeVar("T")
@@ -69,8 +69,8 @@ def list_notes() -> list[str]:
 
 
 @contextmanager
-def telling_of_photos() -> Iterator[None]:
-    """Say every :class:`PhotoWarning` in one line on standard error, once."""
+def telling_warnings() -> Iterator[None]:
+    """Say every :class:`VizcnnWarning` in one line on standard error, once."""
     told: dict[str, None] = {}
     if context := click.get_current_context(silent=True):
         context.meta[_NOTES] = told
@@ -78,13 +78,13 @@ def telling_of_photos() -> Iterator[None]:
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if not issubclass(category, PhotoWarning):
+            if not issubclass(category, VizcnnWarning):
                 usual(message, category, *place, **more)
             elif str(message) not in told:
                 told[str(message)] = None
                 click.echo(f"note: {message}", err=True)
 
-        warnings.simplefilter("always", PhotoWarning)
+        warnings.simplefilter("always", VizcnnWarning)
         warnings.showwarning = show
         yield
 

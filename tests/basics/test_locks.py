@@ -1,103 +1,107 @@
-"""A lock is held by a living run alone, whatever a dead one left in its place."""
+"""Locks, and files that are made for one run alone."""
 
 import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
+import signal
 from pathlib import Path
 
 import pytest
 
 from vizcnn.basics.errors import VizcnnError
-from vizcnn.basics.locks import hold_lock
+from vizcnn.basics.files import replacing, write_text
+from vizcnn.basics.locks import create_file, hold_folder
 
-HOLD = """
-import sys
-from pathlib import Path
-from vizcnn.basics.locks import hold_lock
-with hold_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+TEMPORARY = ".vizcnn-note.part"
 
 
-def make_folder(path: Path) -> None:
-    path.mkdir()
-    (path / "in it").touch()
-
-
-LEFT: dict[str, Callable[[Path], object]] = {
-    "nothing": lambda path: None,
-    "of a dead run": Path.touch,
-    "text": lambda path: path.write_text("4711"),
-    "pipe": os.mkfifo,
-    "folder": make_folder,
-}
-
-
-@pytest.mark.parametrize("left", LEFT)
-def test_what_a_dead_run_left_holds_nothing(tmp_path, left):
-    LEFT[left](tmp_path / "lock")
-    with hold_lock(tmp_path / "lock"):
-        assert (tmp_path / "lock").is_file()
-    with hold_lock(tmp_path / "lock"):
-        pass
-
-
-def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
-        assert other.stdout
-        assert other.stdout.readline() == "held\n"
-        for _ in range(2):
-            with (
-                pytest.raises(VizcnnError, match="another vizcnn is at work in"),
-                hold_lock(tmp_path / "lock"),
-            ):
-                pass
-        other.kill()
-        other.wait()
-        with hold_lock(tmp_path / "lock"):
+def test_a_lock_goes_with_its_process_and_not_with_those_it_forked(tmp_path):
+    ends = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with hold_folder(tmp_path):
+            worker = os.fork()
+            if worker == 0:
+                signal.pause()
+            os.write(ends[1], str(worker).encode())
+            signal.pause()
+        os._exit(0)
+    worker = int(os.read(ends[0], 20))
+    try:
+        with pytest.raises(VizcnnError, match="at work in"), hold_folder(tmp_path):
             pass
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+        with hold_folder(tmp_path) as held:
+            assert held
+    finally:
+        os.kill(worker, signal.SIGKILL)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_threads_and_other_names_of_the_folder_share_it(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
-    refused = []
-
-    def hold(path):
-        try:
-            with hold_lock(path):
-                pass
-        except VizcnnError as error:
-            refused.append(str(error))
-
-    with hold_lock(tmp_path / "folder/lock"):
-        for name in ("folder", "link"):
-            thread = threading.Thread(target=hold, args=(tmp_path / name / "lock",))
-            thread.start()
-            thread.join()
-    assert len(refused) == 2
-    hold(tmp_path / "link/lock")
-    assert len(refused) == 2
+def test_two_writers_of_a_file_do_not_mix(tmp_path):
+    path = tmp_path / "note"
+    with replacing(path) as temporary:
+        temporary.write_text("first")
+        with pytest.raises(VizcnnError, match="another vizcnn is writing"):
+            write_text(path, "second")
+        assert temporary.read_text() == "first"
+    assert path.read_text() == "first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["note"]
 
 
-def test_a_link_is_not_followed(tmp_path):
-    (tmp_path / "precious").write_text("mine")
-    (tmp_path / "lock").symlink_to("precious")
-    with pytest.raises(VizcnnError, match="cannot be locked"), hold_lock(tmp_path / "lock"):
+def make_link(place: Path, precious: Path) -> None:
+    place.symlink_to(precious)
+
+
+def make_hard_link(place: Path, precious: Path) -> None:
+    os.link(precious, place)
+
+
+def make_broken_link(place: Path, precious: Path) -> None:
+    place.symlink_to(precious.with_name("new"))
+
+
+def make_pipe(place: Path, precious: Path) -> None:
+    os.mkfifo(place)
+
+
+def make_leftover(place: Path, precious: Path) -> None:
+    place.write_text("half")
+
+
+@pytest.mark.parametrize("name", ["note", TEMPORARY])
+@pytest.mark.parametrize(
+    "make", [make_link, make_hard_link, make_broken_link, make_pipe, make_leftover]
+)
+def test_nothing_outside_is_written_through_a_name(tmp_path, name, make):
+    precious, folder = tmp_path / "precious", tmp_path / "out"
+    precious.write_text("mine")
+    folder.mkdir()
+    make(folder / name, precious)
+    write_text(folder / "note", "new")
+    assert precious.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir() if path.name == "new"] == []
+    assert [path.name for path in folder.iterdir()] == ["note"]
+    assert not (folder / "note").is_symlink()
+    assert (folder / "note").read_text() == "new"
+
+
+def test_a_temporary_file_that_was_taken_away_is_not_put_in_place(tmp_path):
+    path, precious = tmp_path / "note", tmp_path / "precious"
+    path.write_text("old")
+    precious.write_text("mine")
+    with pytest.raises(VizcnnError, match="taken away"), replacing(path) as temporary:
+        temporary.unlink()
+        temporary.symlink_to(precious)
+    assert path.read_text() == "old"
+    assert precious.read_text() == "mine"
+
+
+def test_a_file_is_gone_in_the_end_unless_it_was_moved(tmp_path):
+    path = tmp_path / TEMPORARY
+    with create_file(path):
         pass
-    assert (tmp_path / "precious").read_text() == "mine"
-    with pytest.raises(VizcnnError), hold_lock(tmp_path / "lock"):  # nor is it held since
-        pass
-    (tmp_path / "lock").unlink()
-    with hold_lock(tmp_path / "lock"):
-        pass
-
-
-def test_a_folder_that_is_gone_is_one_line(tmp_path):
-    with pytest.raises(VizcnnError), hold_lock(tmp_path / "gone" / "lock"):
-        pass
+    assert list(tmp_path.iterdir()) == []
+    with create_file(path):
+        path.rename(tmp_path / "moved")
+        path.write_text("of others")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [TEMPORARY, "moved"]

@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.small_zoo import list_files
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import LeftoverWarning, VizcnnError
 from vizcnn.basics.files import write_text
-from vizcnn.basics.output import LIST_NAME, write_folder
+from vizcnn.basics.output import LIST_NAME, open_folder, write_folder
 
 
 def write(folder: Path, **files: str) -> None:
@@ -236,7 +239,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path):
 @pytest.mark.parametrize("hard", [True, False])
 def test_a_temporary_name_that_is_a_link_is_not_written_through(tmp_path, hard):
     (tmp_path / "precious").write_text("mine")
-    temporary = tmp_path / ".note.txt.part"
+    temporary = tmp_path / ".vizcnn-note.txt.part"
     if hard:
         os.link(tmp_path / "precious", temporary)
     else:
@@ -245,3 +248,102 @@ def test_a_temporary_name_that_is_a_link_is_not_written_through(tmp_path, hard):
     assert (tmp_path / "note.txt").read_text() == "new"
     assert (tmp_path / "precious").read_text() == "mine"
     assert everything(tmp_path) == ["note.txt", "precious"]
+
+
+def test_a_second_run_into_a_folder_is_refused_and_the_first_ends(tmp_path):
+    out = tmp_path / "out"
+    with write_folder(out) as staging:
+        (staging / "index").write_text("first")
+        for _ in range(2):
+            with pytest.raises(VizcnnError, match=r"another vizcnn is at work in .*/out': wait"):
+                write(out, index="second")
+    assert read(out) == {"index": "first"}
+    write(out, index="third")
+    assert read(out) == {"index": "third"}
+
+
+def kill_in_child(work: Callable[[], object]) -> None:
+    """Run a function in a process that is killed by it, or fails the test."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(3)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("former", [True, False])
+@pytest.mark.parametrize("after", range(9))
+def test_what_a_killed_run_left_is_told_and_undone(tmp_path, monkeypatch, former, after):
+    out, real = tmp_path / "out", os.replace
+    if former:
+        write(out, index="old", p1__a="old", p2__b="old")
+        (out / "notes.txt").write_text("mine")
+    else:
+        out.mkdir()
+    before, folders, calls = list_files(out), everything(out), []
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) == after:
+            kill()
+        real(source, target)
+
+    def run():
+        monkeypatch.setattr(os, "replace", replace)
+        write(out, index="new", p1__c="new", p3__d="new")
+        kill()
+
+    kill_in_child(run)
+    [left] = [path.name for path in out.glob(".vizcnn-*.part")] or [None]
+    with warnings.catch_warnings(record=True) as caught, open_folder(out):
+        warnings.simplefilter("always")
+        ended = (out / "p3" / "d").exists()
+        if left and not ended:
+            assert list_files(out) == before
+            assert everything(out) == folders
+    told = [str(warning.message) for warning in caught]
+    assert told == (
+        [f"removed what a killed run had left in {str(out)!r} ({left})"] if left else []
+    )
+    assert ended is (left is None or after == 9)
+    write(out, index="new", p1__c="new", p3__d="new")
+    assert read(out) == {
+        "index": "new",
+        "p1/c": "new",
+        "p3/d": "new",
+        **({"notes.txt": "mine"} if former else {}),
+    }
+
+
+def test_only_our_own_dead_leftovers_are_removed(tmp_path):
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    write(out, index="old")
+    kept = [".vizcnn-work.part", ".vizcnn-abcdefgh.part.d", ".vizcnn-ABCDEFGH.part", "x.part"]
+    for name in kept:
+        (out / name).mkdir()
+    (out / ".vizcnn-abcdefg2.part").mkdir()
+    (outside / "former.part").mkdir(parents=True)
+    (outside / "former.part" / "precious").write_text("mine")
+    (out / ".vizcnn-abcdefg3.part").symlink_to(outside)
+    (out / ".vizcnn-abcdefg4.part").write_text("mine")
+    kept += [".vizcnn-abcdefg3.part", ".vizcnn-abcdefg4.part", LIST_NAME, "index"]
+    with pytest.warns(LeftoverWarning, match=r"\(\.vizcnn-abcdefg2\.part\)$"):
+        write(out, index="new")
+    assert sorted(path.name for path in out.iterdir()) == sorted(kept)
+    assert (outside / "former.part" / "precious").read_text() == "mine"
+
+
+def test_leftovers_of_a_living_run_stay(tmp_path):
+    out = tmp_path / "out"
+    with write_folder(out) as staging:
+        (staging / "index").write_text("first")
+        with pytest.raises(VizcnnError, match="at work"):
+            write(out, index="second")
+        assert staging.is_dir()

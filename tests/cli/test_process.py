@@ -107,7 +107,7 @@ def test_what_ends_a_run_leaves_nothing(tmp_path, number):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 120
-    while not list(tmp_path.glob("deep/.vizcnn-*.part/photo-002")) and time.monotonic() < end:
+    while not list(tmp_path.glob("deep/out/.vizcnn-*.part/photo-002")) and time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(number)

@@ -41,6 +41,7 @@ COMMANDS["train"].append(CLASSES)
 USUAL = ("gallery", "mine", "deconv", "train")
 """The commands that are killed most."""
 SECONDS = re.compile(rb'"(seconds|hours)": [0-9.e-]+')
+LAST_CELL = re.compile(rb"[^|\n]*\|$", re.MULTILINE)
 TEMPORARY = (".part", ".tmp")
 """Ends of names that no finished run leaves."""
 
@@ -115,6 +116,8 @@ def list_results(home: Path) -> dict[str, bytes]:
     for name in files:
         if name.endswith(".pt"):
             files[name] = fingerprint(read_checkpoint(home / name)).encode()
+        elif name.endswith(".md"):
+            files[name] = LAST_CELL.sub(b"", files[name])
         elif name.endswith(".json"):
             files[name] = SECONDS.sub(b"", files[name])
     return files
@@ -188,7 +191,6 @@ def _start(home: Path, command: str) -> "subprocess.Popen[str]":
 def _list_odd(home: Path) -> list[str]:
     """List working and temporary files and folders; of what is in one, nothing."""
     odd = [path for path in home.rglob("*") if path.name.endswith(TEMPORARY)]
-    odd += list(home.rglob("lock"))
     outer = [path for path in odd if not any(parent in odd for parent in path.parents)]
     return sorted(path.relative_to(home).as_posix() for path in outer)
 

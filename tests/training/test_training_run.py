@@ -97,7 +97,7 @@ def test_run_killed_in_the_middle_of_a_save_goes_on(data, tmp_path, unbroken):
     command = [sys.executable, "-m", "tests.support.training_data", str(data), str(path), "5"]
     killed = subprocess.run(command, cwd=REPOSITORY, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert path.with_name(".checkpoint.pt.part").exists()
+    assert path.with_name(".vizcnn-checkpoint.pt.part").exists()
     again = make_run(data, path)
     assert again.step == 4  # saved after steps 1, 2, 3, at the end of the epoch, and after 4
     again.run()

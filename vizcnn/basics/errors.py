@@ -17,8 +17,16 @@ class ImageError(VizcnnError):
     """A photo that cannot be read or used."""
 
 
-class PhotoWarning(UserWarning):
+class VizcnnWarning(UserWarning):
+    """Something that is no error but has to be known, in one line."""
+
+
+class PhotoWarning(VizcnnWarning):
     """Something about photos that is no error but has to be known, in one line."""
+
+
+class LeftoverWarning(VizcnnWarning):
+    """What a killed run left was removed, in one line."""
 
 
 class ModelError(VizcnnError):

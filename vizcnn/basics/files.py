@@ -1,5 +1,6 @@
 """Whole files and their checksums: written under a temporary name, then moved into place."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,6 +10,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.locks import create_file, is_same
+
+PREFIX, SUFFIX = ".vizcnn-", ".part"
+"""Of the names of what is not finished."""
 
 
 @contextmanager
@@ -17,8 +22,9 @@ def replacing(
 ) -> Iterator[Path]:
     """Give a temporary name beside a path and move it there if the block succeeds.
 
-    A process killed in the block leaves the former file as it was; an exception also removes the
-    temporary file.
+    A process killed in the block leaves the former file as it was, and the next one to write it
+    removes what is left of it; an exception also removes the temporary file. A link in the place of
+    either is replaced, never followed.
 
     Args:
         path: The file to write; its folder is made when it is missing.
@@ -30,7 +36,8 @@ def replacing(
         The name to write to, in the same folder.
 
     Raises:
-        VizcnnError: ``failure``, if the folder or file cannot be written, or the disk is full.
+        VizcnnError: ``failure``, if the folder or file cannot be written, or the disk is full; or
+            if another run is writing it.
 
     Example:
         >>> import tempfile
@@ -41,23 +48,23 @@ def replacing(
         'done'
     """
     # one name, not one per process: what a killed run left is removed by the next
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f"{PREFIX}{path.name}{SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # a link of this name would be written through
-        yield temporary
-        if flush:
-            with temporary.open("r+b") as written:
-                os.fsync(written.fileno())  # on the disk before the former file goes
-        temporary.replace(path)
+        with create_file(temporary) as file:
+            yield temporary
+            if not is_same(temporary, file):
+                raise OSError(errno.ESTALE, "its temporary file was taken away")
+            if flush:
+                os.fsync(file)  # on the disk before the former file goes
+            if os.name == "nt":  # an open file cannot be moved there
+                os.close(file)
+            temporary.replace(path)
     except OSError as error:
         raise failure(
             f"{str(path)!r} cannot be written ({error.strerror or type(error).__name__}): "
             "free some space, or choose another folder"
         ) from error
-    finally:
-        if temporary.is_file():
-            temporary.unlink()
 
 
 def open_plain_file(

@@ -1,85 +1,172 @@
-"""A lock on a folder: one run at a time works in it, and a dead one holds nothing."""
+"""Locks on folders and files: the system lets go of them when their process ends, however it ends.
 
+Where the system or the file system has none (Windows, some network drives), a second run is not
+refused, and what killed runs left is not removed, as it cannot be told from what is in use.
+"""
+
+import errno
 import os
-import shutil
-import threading
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import VizcnnError
 
-_held: set[Path] = set()
-_looking = threading.Lock()
+if sys.platform != "win32":
+    import fcntl
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Neither a link is followed, nor a pipe waited for."""
+_IS_LINK = (errno.ELOOP, errno.EMLINK)
+_held: set[int] = set()
+"""Open files that hold a lock in this process."""
+
+
+def _let_go_in_child() -> None:
+    """Close the locks that a forked process got with its memory: it must not keep them alive."""
+    for file in _held:
+        with suppress(OSError):
+            os.close(file)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 @contextmanager
-def hold_lock(file: Path) -> Iterator[None]:
-    """Hold the lock of a folder while the block runs.
-
-    The system gives it back when the process ends, in whatever way, so that the file alone, which
-    stays, locks nothing. Processes started in the block do not hold it.
+def hold_folder(folder: Path) -> Iterator[bool]:
+    """Keep a folder for this run alone; nothing is written for it, and nothing stays after a kill.
 
     Args:
-        file: The lock's file in the folder, which exists; made when it is missing. Whatever else
-            has come in its place is removed, but a link is not followed.
+        folder: The folder, or a link to it; it has to exist.
+
+    Yields:
+        Whether it is held: False where there are no locks.
 
     Raises:
-        VizcnnError: If a run holds it, in this process or another, or it cannot be made.
+        VizcnnError: If another run holds it.
+        OSError: If it is missing, or cannot be opened.
 
     Example:
         >>> import tempfile
-        >>> lock = Path(tempfile.mkdtemp()) / "lock"
-        >>> with hold_lock(lock), hold_lock(lock):
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with hold_folder(folder), hold_folder(folder):
         ...     pass
         Traceback (most recent call last):
-        vizcnn.basics.errors.VizcnnError: another vizcnn is at work in ...
+        vizcnn.basics.errors.VizcnnError: another vizcnn is at work in '...': wait for it, or ...
     """
-    busy = VizcnnError(
-        f"another vizcnn is at work in {quote(file.parent)}: wait for it, or choose another --out"
-    )
-    place = file.parent.resolve() / file.name
-    with _looking:  # the system's lock is one for all threads, and lost when any file of it closes
-        if place in _held:
-            raise busy
-        _held.add(place)
+    if sys.platform == "win32":
+        yield False
+        return
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        handle = _take(file, busy)
-        try:
-            yield
-        finally:
-            if handle is not None:
-                os.close(handle)
+        held = _lock(file)
+        if held is None:
+            raise VizcnnError(
+                f"another vizcnn is at work in {str(folder)!r}: wait for it, or choose another "
+                "--out"
+            )
+        yield held
     finally:
-        _held.discard(place)
+        _close(file)
 
 
-def _take(file: Path, busy: VizcnnError) -> int | None:
+@contextmanager
+def create_file(path: Path) -> Iterator[int]:
+    """Make a file for this run alone, which is gone in the end unless it was moved elsewhere.
+
+    What is there under its name is no one's but a killed run's, and replaced; a link is removed,
+    never followed. So the name has to be one that only vizcnn gives: ``.vizcnn-....part``.
+
+    Args:
+        path: The file; its folder has to exist.
+
+    Yields:
+        The open file, empty, to read and write.
+
+    Raises:
+        VizcnnError: If another run has made it and is still at work.
+        OSError: If it cannot be made.
+    """
+    file = _create(path)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    handle = None
+        yield file
+    finally:
+        if is_same(path, file):
+            path.unlink()
+        _close(file)
+
+
+def is_same(path: Path, file: int) -> bool:
+    """Tell whether a name still stands for an open file, and for no link to it."""
     try:
-        if file.is_dir() and not file.is_symlink():
-            shutil.rmtree(file)
-        elif file.exists() and not file.is_file():
-            file.unlink()
-        # neither emptied nor followed, should it have become a link since it was looked at
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        # not flock, which processes that read photos would hold on to after a kill
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        taken = os.path.samestat(os.fstat(handle), file.stat())
-    except (BlockingIOError, FileNotFoundError):
-        taken = False
+        return os.path.samestat(path.lstat(), os.fstat(file))
+    except OSError:
+        return False
+
+
+def _create(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+    for _ in range(100):
+        try:
+            file = os.open(path, flags, 0o666)
+        except FileExistsError:
+            _remove_dead(path)
+            continue
+        try:
+            # another process may have taken it for a dead one's before it was locked
+            if _lock(file) is not None and is_same(path, file):
+                return file
+        except BaseException:
+            _close(file)
+            raise
+        _close(file)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove what has the name of a file to be made, unless a living run holds it."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+            return
+        file = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    except FileNotFoundError:
+        return
     except OSError as error:
-        if handle is not None:
-            os.close(handle)
-        raise VizcnnError(
-            f"{quote(file)} cannot be locked ({error.strerror}): choose another --out"
-        ) from None
-    if not taken:  # a run holds it, or removed it just now
-        if handle is not None:
-            os.close(handle)
-        raise busy
-    return handle
+        if error.errno not in _IS_LINK:
+            raise
+        path.unlink()
+        return
+    try:
+        if _lock(file) is None:
+            raise VizcnnError(
+                f"another vizcnn is writing {str(path)!r}: wait for it, or choose another --out"
+            )
+        if is_same(path, file):
+            path.unlink()
+    finally:
+        _close(file)
+
+
+def _lock(file: int) -> bool | None:
+    """Lock an open file: True if it is held, None if another holds it, False without locks."""
+    if sys.platform == "win32":
+        return False
+    _held.add(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    except OSError:  # the file system has none
+        return False
+    return True
+
+
+def _close(file: int) -> None:
+    _held.discard(file)
+    with suppress(OSError):
+        os.close(file)

@@ -86,7 +86,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(whole, tmp_path, labe
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     # units that were drawn are not drawn again; a few more may have been than were counted
     assert counts.pop("draw", 0) <= left.pop("draw", 0)
-    assert counts.pop("check", 40) == 40  # of photos that were mined
+    assert counts.pop("check", 0) in (0, 40)  # that the photos are those that were mined
     assert counts == {**left, "pages": 1 + 3 + 33}
 
 
@@ -277,13 +277,13 @@ def test_a_folder_of_others_is_refused_before_any_work(whole, tmp_path):
     assert list_files(tmp_path) == {"thesis.tex": b"mine"}
 
 
-@pytest.mark.parametrize("name", ["", "lock", "site", "spool", "strongest.safetensors"])
+@pytest.mark.parametrize("name", ["", "finished.txt", "site", "spool", "strongest.safetensors"])
 def test_a_link_in_the_working_folder_reaches_nothing_outside(whole, tmp_path, name):
     outside, link = tmp_path / "outside", tmp_path / "out" / WORK_NAME / name
     outside.mkdir()
     (outside / "precious").write_text("mine")
     link.parent.mkdir(parents=True)
-    link.symlink_to(outside / "precious" if name in ("lock", "strongest.safetensors") else outside)
+    link.symlink_to(outside / "precious" if "." in name else outside)
     with pytest.raises(VizcnnError, match=r"is a link, and links in a folder of results"):
         make(whole[0], tmp_path / "out")
     assert list_files(outside) == {"precious": b"mine"}

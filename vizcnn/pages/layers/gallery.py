@@ -92,7 +92,7 @@ def make_top_gallery(
         )
         _draw(job, progress)
         manifest = describe_gallery(job, command, unit_command)
-        with write_folder(folder) as staging:
+        with write_folder(folder, held=True) as staging:
             work.copy_site(job.ledger, staging)
             (staging / INDEX_NAME).write_bytes(file.read_bytes())
             write_gallery(manifest, staging, progress)

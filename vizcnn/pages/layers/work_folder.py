@@ -4,15 +4,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.locks import hold_lock
-from vizcnn.basics.output import refuse_foreign, refuse_links
+from vizcnn.basics.output import open_folder, refuse_links
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
 from vizcnn.training.checkpoint import describe_changes
 
@@ -141,25 +140,22 @@ def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[Work
         VizcnnError: If the output folder holds files of others or cannot be written, a link is in
             the working folder, or another process is at work in it.
     """
-    refuse_foreign(folder)
     path = folder / WORK_NAME
-    refuse_links(folder, [Path(WORK_NAME, "lock")])
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    with _explain(folder):
-        if path.exists() and not path.is_dir():
-            path.unlink()
-        path.mkdir(parents=True, exist_ok=True)
-    with hold_lock(path / "lock"):
+    with open_folder(folder):
         try:
+            refuse_links(folder, [Path(WORK_NAME)])
             with _explain(folder):
+                if path.exists() and not path.is_dir():
+                    path.unlink()
+                path.mkdir(exist_ok=True)
                 refuse_links(path, [held.relative_to(path) for held in path.rglob("*")])
-                _remove_leftovers(folder)
                 _remove_unknown(path, notice)
             yield WorkFolder(path)
             with _explain(folder), hold_interrupts():
                 shutil.rmtree(path)
         finally:
-            _remove_unused(path, made)
+            with suppress(OSError):
+                path.rmdir()  # nothing is in it yet
 
 
 @contextmanager
@@ -172,16 +168,9 @@ def _explain(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a run left that was killed while its files were moved into place."""
-    for path in folder.glob(".vizcnn-*.part"):
-        if path.name != WORK_NAME:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _remove_unknown(work: Path, notice: Notice) -> None:
     """Remove what is in the place of a file or folder, and what an older version left."""
-    files, folders = ("lock", INDEX_NAME, LIST_NAME), ("site", "spool", "blocks")
+    files, folders = (INDEX_NAME, LIST_NAME), ("site", "spool", "blocks")
     unknown = sorted(
         path
         for path in work.iterdir()
@@ -199,15 +188,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _remove_unused(work: Path, made: list[Path]) -> None:
-    """Remove a working folder that holds nothing yet, and what was made for it."""
-    if [path.name for path in work.glob("*")] != ["lock"]:
-        return
-    (work / "lock").unlink()
-    for folder in (work, *made):
-        try:
-            folder.rmdir()
-        except OSError:  # there is something in it
-            return
