@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import click
 
 import vizcnn
-from vizcnn.basics.errors import VizcnnError, nearest_names
+from vizcnn.basics.errors import VizcnnError, nearest_names, shorten
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
@@ -89,5 +89,5 @@ for command in (
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {' '.join(message.splitlines())}", err=True)
+    click.echo(f"error: {shorten(' '.join(message.splitlines()), 1000)}", err=True)
     sys.exit(status)

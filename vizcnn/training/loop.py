@@ -21,7 +21,7 @@ from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.net import build_net, first_convolution, recipe_preprocessing
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import Recipe, mix_seed
 from vizcnn.training.start import Start
 from vizcnn.zoo.building import check_state
 
@@ -195,7 +195,7 @@ class TrainingRun:
 
     def _take_step(self, pixels: Tensor, labels: Tensor) -> None:
         # every step seeds itself, so that a resumed run draws what an unbroken one would have
-        seed = self.recipe.seed * 1_000_003 + self.step
+        seed = mix_seed(self.recipe.seed, self.step)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         recipe = self.recipe
