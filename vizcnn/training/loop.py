@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.errors import DataError, ModelError, WeightsError, quote
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.filter_layers import clip_filters
@@ -165,6 +165,9 @@ class TrainingRun:
             save_checkpoint(self.state(), self.path)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
+        complaint = f"the checkpoint {quote(self.path)} is damaged"
+        check_state(self.net, checkpoint.weights, complaint)
+        _check_optimizer(self.optimizer, checkpoint.optimizer, complaint)
         self.net.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.step, self.history = checkpoint.step, checkpoint.history
@@ -176,6 +179,11 @@ class TrainingRun:
     def _run_epoch(self, progress: Progress) -> None:
         epoch = len(self.history)  # not from the step: the last epoch may lack its validation
         done = self.step - epoch * self.steps_per_epoch
+        if not 0 <= done <= self.steps_per_epoch:
+            raise WeightsError(
+                f"the checkpoint {quote(self.path)} is damaged: step {self.step} is not in epoch "
+                f"{epoch + 1} of {self.steps_per_epoch} steps each; delete it to start anew"
+            )
         recipe = self.recipe
         order = draw_epoch(self.photos, recipe.batch, recipe.seed, epoch, recipe.class_balance)[
             done:
@@ -248,3 +256,23 @@ class TrainingRun:
             self.first_layers[len(self.history)] = self._copy_first_layer()
             self._running, self._seconds = (0.0, 0), 0.0
             self.save()
+
+
+def _check_optimizer(optimizer: torch.optim.SGD, saved: dict[str, Any], complaint: str) -> None:
+    """Make sure that a saved state of the optimizer fits the run's.
+
+    Raises:
+        WeightsError: If a setting but the learning rate differs, or a momentum does not fit.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    weights = [value for group in optimizer.param_groups for value in group["params"]]
+    try:
+        pairs = zip(saved["param_groups"], own, strict=True)
+        fits = [{**group, "lr": mine["lr"]} for group, mine in pairs] == own
+        for number, held in saved["state"].items():
+            momentum = held["momentum_buffer"]
+            fits &= momentum is None or momentum.shape == weights[number].shape
+    except (LookupError, TypeError, AttributeError, ValueError):
+        fits = False
+    if not fits:
+        raise WeightsError(f"{complaint}: its optimizer is not the run's; delete it to start anew")
