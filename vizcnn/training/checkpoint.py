@@ -179,7 +179,7 @@ def describe_changes(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
         ['seed 0 -> 1', 'hidden None -> 64']
     """
     return [
-        f"{shorten(name, 60)} {quote(former.get(name))} -> {quote(wanted.get(name))}"
+        f"{shorten(name, 60)} {quote(former.get(name), 80)} -> {quote(wanted.get(name), 80)}"
         for name in {**former, **wanted}
         if former.get(name) != wanted.get(name)
     ]
