@@ -42,20 +42,11 @@ def write_record(net: ZooModel, path: Path, place: tuple[str, ...], value: Any) 
     return path
 
 
-ODD: tuple[Any, ...] = (
-    0,
-    -1,
-    10**12,
-    1e12,
-    10**400,
-    float("inf"),
-    float("nan"),
-    "64",
-    None,
-    [64],
-    True,
-    {},
-)
+ODD: list[Any] = [0, -1, 10**12, 1e12, 10**400, float("inf"), float("nan")]
+ODD += ["64", None, [64], True, {}]
+BAD_CLASSES: list[Any] = [["a"] * 3, "a" * 12, [1] * 12, ["x" * 10**5] * 12]
+BAD_DATA: list[Any] = [1, [], "x" * 10**6]
+BAD_SHARES: list[Any] = [-1, 2, "1", float("nan"), [1]]
 PLACES = [
     *(("options", name) for name in OPTIONS),
     *(("preprocessing", name) for name in ("input_size", "resize")),
