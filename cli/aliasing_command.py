@@ -3,6 +3,7 @@
 import click
 
 from vizcnn.cli.options import (
+    WholeNumber,
     complete_names_and_files,
     find_given_photos,
     models_option,
@@ -36,7 +37,7 @@ from vizcnn.photos.samples import SAMPLES
 )
 @click.option(
     "--units",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=64,
     show_default=True,
     help="How many units of that layer to use, evenly spread.",
@@ -44,7 +45,7 @@ from vizcnn.photos.samples import SAMPLES
 @click.option(
     "--shift-photos",
     "most_photos",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=16,
     show_default=True,
     help="How many photos, at most, to use for the shift test and the measured spectra, evenly "
@@ -53,7 +54,7 @@ from vizcnn.photos.samples import SAMPLES
 @click.option(
     "--shift",
     "shifts",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=16,
     show_default=True,
     help="Largest shift of the photos, in pixels.",

@@ -3,6 +3,7 @@
 import click
 
 from vizcnn.cli.options import (
+    WholeNumber,
     complete_names_and_files,
     find_given_photos,
     layers_option,
@@ -26,10 +27,12 @@ from vizcnn.photos.samples import SAMPLES
     "repeated.  [default: the sample motorcycle]",
 )
 @layers_option
-@click.option("--unit", "units", type=int, multiple=True, help="Number of a unit; may be repeated.")
+@click.option(
+    "--unit", "units", type=WholeNumber(0), multiple=True, help="Number of a unit; may be repeated."
+)
 @click.option(
     "--top",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=9,
     show_default=True,
     help="How many of each layer's strongest units to show, unless --unit is given.",

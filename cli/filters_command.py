@@ -2,7 +2,7 @@
 
 import click
 
-from vizcnn.cli.options import models_option, several_weights_option
+from vizcnn.cli.options import PositiveNumber, WholeNumber, models_option, several_weights_option
 from vizcnn.cli.page_command import Page, page_command
 
 
@@ -23,7 +23,7 @@ from vizcnn.cli.page_command import Page, page_command
 @click.option(
     "--unit",
     "units",
-    type=int,
+    type=WholeNumber(0),
     multiple=True,
     help="Number of a filter; may be repeated.  [default: all of the first layer, of a "
     "deeper one the 12 with the largest energy]",
@@ -54,7 +54,7 @@ from vizcnn.cli.page_command import Page, page_command
 )
 @click.option(
     "--clip",
-    type=float,
+    type=PositiveNumber(),
     metavar="RADIUS",
     help="Also show the effect of clipping filters to this root mean square (Zeiler & Fergus: "
     "0.1).",

@@ -8,6 +8,7 @@ import click
 
 from vizcnn.cli.options import (
     SharingCommand,
+    WholeNumber,
     data_option,
     find_data,
     layers_option,
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
 @click.option(
     "--unit",
     "units",
-    type=int,
+    type=WholeNumber(0),
     multiple=True,
     help="Number of a unit; may be repeated.  [default: every unit]",
 )
 @click.option(
     "--top",
-    type=click.IntRange(1, 100),
+    type=WholeNumber(1, 100),
     default=9,
     show_default=True,
     help="How many of the strongest places to show per unit.",
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--poster-units",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     help="How many units on a slide.  [default: 20, or 48 with small receptive fields]",
 )
 @workers_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vizcnn.cli.options import complete_names_and_files, refuse_empty
+from vizcnn.cli.options import LARGEST_SEED, WholeNumber, complete_names_and_files, refuse_empty
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
@@ -43,7 +43,7 @@ def figure_options(command: Any) -> Any:
     figures=figure_options,
     seed=click.option(
         "--seed",
-        type=click.IntRange(0, 2**63 - 1),
+        type=WholeNumber(0, LARGEST_SEED),
         default=0,
         show_default=True,
         help="Seed for everything random: crops, colours, masks, initial weights of trainings.",

@@ -11,6 +11,7 @@ import click
 
 from vizcnn.cli.options import (
     SharingCommand,
+    WholeNumber,
     data_option,
     device_option,
     find_data,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @layers_option
 @click.option(
     "--top",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=9,
     show_default=True,
     help="How many of the strongest places to keep per unit.",

@@ -1,6 +1,7 @@
 """Options that mean the same in every command, and what they are turned into."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
@@ -33,6 +34,43 @@ class SharingCommand(click.Command):
         """Read the command line, which may load torch already."""
         let_waiting_threads_sleep()
         return super().make_context(*args, **kwargs)
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in plain digits, with a bound: int() also takes ``1_000`` and foreign digits.
+
+    Args:
+        least: Smallest value.
+        most: Largest value.
+    """
+
+    def __init__(self, least: int, most: int = 10**9) -> None:
+        super().__init__(least, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; what is none is told in one short line."""
+        if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,20}", value):
+            self.fail(f"{quote(value)} is no whole number, {self.min} to {self.max}", param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
+class PositiveNumber(click.FloatRange):
+    """A finite number above 0 in plain digits, such as 0.05 or 5e-2."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1e9, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it; what is none is told in one short line."""
+        digits = r"-?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?"
+        if isinstance(value, str) and not re.fullmatch(digits, value):
+            self.fail(f"{quote(value)} is no number above 0, such as 0.05", param, ctx)
+        return float(super().convert(value, param, ctx))
+
+
+LARGEST_SEED = 2**63 - 1
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -109,7 +147,7 @@ format_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=WholeNumber(0, LARGEST_SEED),
     default=0,
     show_default=True,
     help="Seed for random weights.",
@@ -180,14 +218,14 @@ def settle_way_back(normalisation: str, unruled: str, gates: str, start: str) ->
 
 per_photo_option = click.option(
     "--per-photo",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=1,
     show_default=True,
     help="How many of these places may come from the same photo.",
 )
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(0),
+    type=WholeNumber(0),
     help="Number of processes that read photos; does not change the result.  [default: depends on "
     "the machine]",
 )

@@ -5,6 +5,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from vizcnn.basics.errors import shorten
 from vizcnn.basics.interrupts import Interrupted, ignore_signals, raise_on_signals
 
 FAILED = 2
@@ -59,7 +60,7 @@ def finish_output() -> None:
 def stop(message: str, status: int) -> NoReturn:
     """End the process with a line on standard error, where that can still be written."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"error: {' '.join(message.splitlines())}\n")
+        sys.stderr.write(f"error: {shorten(' '.join(message.splitlines()), 1000)}\n")
         sys.stderr.flush()
     sys.exit(status)
 

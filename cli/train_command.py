@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.options import GivenPath, device_option
+from vizcnn.cli.options import LARGEST_SEED, GivenPath, PositiveNumber, WholeNumber, device_option
 from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
@@ -64,38 +64,38 @@ def _say(value: object) -> str:
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     show_default=_usual("epochs"),
     help="Passes over the training photos.",
 )
 @click.option(
     "--crop",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     show_default=_usual("crop"),
     help="Side of the net's input in pixels.",
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     show_default=_usual("batch"),
     help="Photos per step.",
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=PositiveNumber(),
     show_default=_usual("learning_rate"),
     help="Peak learning rate (warm-up, then half a cosine).",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=WholeNumber(0, LARGEST_SEED),
     default=DEFAULTS.seed,
     show_default=True,
     help="Seed for weights, order, augmentation and dropout.",
 )
 @click.option(
     "--hidden",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     show_default=_usual("hidden"),
     help="Width of fc6 and fc7.",
 )
@@ -120,7 +120,7 @@ def _say(value: object) -> str:
     help="Compute in bfloat16 where that is safe.",
 )
 @device_option
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+@click.option("--threads", type=WholeNumber(1, 1024), help="CPU threads.  [default: all cores]")
 @click.option(
     "--data-name", help="Name of the data set in the model card.  [default: the folder's name]"
 )

@@ -246,8 +246,60 @@ def test_damaged_checkpoint_is_refused_in_one_line(tmp_path, content):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def spoil_optimizer(content):
+    content["optimizer"]["param_groups"][0]["weight_decay"] = 7.0
+
+
+DAMAGES = {
+    "a list": lambda content: [content],
+    "no weights": lambda content: content.pop("weights") and None,
+    "unknown field": lambda content: content.update({"x" * 5000: 1}),
+    "recipe": lambda content: content.update(recipe=[1]),
+    "recipe without model": lambda content: content.update(recipe={"epochs": 3}),
+    "setting of another type": lambda content: content["recipe"].update(crop="64"),
+    "setting of zero": lambda content: content["recipe"].update(batch=0),
+    "setting nobody knows": lambda content: content["recipe"].update(fnord=1),
+    "seed": lambda content: content["recipe"].update(seed=-1),
+    "classes": lambda content: content.update(classes="abc"),
+    "no classes": lambda content: content.update(classes=[]),
+    "weights in text": lambda content: content["weights"].update({"features.conv1.weight": "w"}),
+    "whole weights": lambda content: content.update(
+        weights={name: value.long() for name, value in content["weights"].items()}
+    ),
+    "weight of another shape": lambda content: content["weights"].update(
+        {next(iter(content["weights"])): torch.zeros(2)}
+    ),
+    "weight without values": lambda content: content["weights"].update(
+        {next(iter(content["weights"])): torch.zeros(2, device="meta")}
+    ),
+    "step": lambda content: content.update(step=-1),
+    "step in text": lambda content: content.update(step="1"),
+    "history": lambda content: content.update(history=[{"epoch": 1}]),
+    "loss": lambda content: content.update(running=(float("nan"), 1)),
+    "first layers": lambda content: content.update(first_layers={"0": 1}),
+    "beginning": lambda content: content.update(began_with={"file": 3}),
+    "no optimizer": lambda content: content.update(optimizer={}),
+    "optimizer": lambda content: content.update(optimizer={"state": {9: 1}, "param_groups": [1]}),
+    "setting of the optimizer": spoil_optimizer,
+}
+
+
+def test_damaged_parts_of_a_checkpoint_are_refused_in_one_short_line(data, tmp_path):
+    path = tmp_path / "run.pt"
+    make_run(data, path).save()
+    whole = path.read_bytes()
+    for name, damage in DAMAGES.items():
+        path.write_bytes(whole)
+        content = torch.load(path, weights_only=True)
+        torch.save(damage(content) or content, path)
+        with pytest.raises(WeightsError, match=r"run\.pt") as caught:
+            make_run(data, path)
+        told = str(caught.value).replace(str(tmp_path), "")
+        assert len(told.splitlines()) == 1 and len(told) < 400, (name, told)
+
+
 def test_folder_in_place_of_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="is a folder, not a checkpoint"):
         read_checkpoint(tmp_path)
 
 

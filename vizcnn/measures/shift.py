@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.basics.errors import ImageError, LayerError, ModelError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.blur import insert_blur
 from vizcnn.photos.images import read_photo
@@ -363,6 +363,11 @@ def _read_scores(outputs: Sequence[Tensor | None]) -> tuple[Tensor | None, Tenso
     if len(scores) < len(outputs):
         return None, None
     logits = torch.stack(scores)
+    if not logits.isfinite().all():
+        raise ModelError(
+            "the net puts out class scores that are not finite: its weights are too large for "
+            "their type, or damaged"
+        )
     classes = logits.argmax(dim=2)
     named = classes[:, :1, None].expand(-1, logits.shape[1], 1)
     return logits.softmax(dim=2).gather(2, named)[..., 0], classes

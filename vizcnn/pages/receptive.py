@@ -1,6 +1,7 @@
 """``vizcnn receptive``: receptive fields measured, drawn as boxes on a photo, and in a table."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from vizcnn.basics.codec import unwritten
-from vizcnn.basics.errors import LayerError
+from vizcnn.basics.errors import LayerError, quote
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.drawing.receptive_fields import MOST_BOXES, FieldBox, choose_view, draw_fields
 from vizcnn.gallery.manifest import Manifest, Results
@@ -139,10 +140,10 @@ def parse_unit(text: str) -> Unit | None:
     """
     if text == "middle":
         return None
-    row, _, column = (part.strip() for part in text.partition(","))
-    if row.isdecimal() and column.isdecimal():
-        return int(row), int(column)
-    raise LayerError(f"position {text!r} is not known; needed: middle, or ROW,COLUMN")
+    found = re.fullmatch(r" *([0-9]{1,9}) *, *([0-9]{1,9}) *", text)
+    if found:
+        return int(found[1]), int(found[2])
+    raise LayerError(f"position {quote(text)} is not known; needed: middle, or ROW,COLUMN")
 
 
 def _list_layers(model: ZooModel, wanted: Sequence[str]) -> tuple[str, ...]:

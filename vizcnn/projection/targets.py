@@ -1,6 +1,7 @@
 """Which units of which images, at which places of a layer, are to be projected."""
 
 import operator
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -76,10 +77,10 @@ def parse_position(text: str) -> Position:
         return "max"
     if text == "all":
         return "all"
-    row, _, column = text.partition(",")
-    if row.strip().isdigit() and column.strip().isdigit():
-        return int(row), int(column)
-    raise LayerError(f"position {text!r} is not known; needed: max, all, or ROW,COLUMN")
+    found = re.fullmatch(r" *([0-9]{1,9}) *, *([0-9]{1,9}) *", text)
+    if found:
+        return int(found[1]), int(found[2])
+    raise LayerError(f"position {quote(text)} is not known; needed: max, all, or ROW,COLUMN")
 
 
 def strongest(maps: Tensor, count: int = 9, position: Position = "max") -> Targets:

@@ -44,7 +44,7 @@ def parse_reference(text: str) -> LayerReference:
     path, mark, number = text.partition("#")
     if not mark:
         return LayerReference(path)
-    if not (number.isdecimal() and len(number) < 10 and int(number) > 0):
+    if not re.fullmatch("0{0,9}[1-9][0-9]{0,8}", number):
         raise LayerError(f"layer {quote(text)}: after '#' comes the number of a call, 1 or more")
     return LayerReference(path, int(number))
 
@@ -190,14 +190,24 @@ def list_stages(model: ZooModel | nn.Module) -> str:
     return f"{stages[0]}..{stages[-1]}"
 
 
+LONGEST_RANGE, MOST_IN_RANGE = 200, 10_000
+"""Letters of a range of layers, and layers in it: enough for any net."""
+
+
 def _expand_range(text: str) -> list[str]:
     first, dots, last = text.partition("..")
     if not dots:
         return [text]
     kind = first.rstrip("0123456789")
     if kind != last.rstrip("0123456789") or not (first[len(kind) :] and last[len(kind) :]):
-        raise LayerError(f"layer range {text!r} is not known; needed: for example conv1..conv5")
+        raise LayerError(
+            f"layer range {quote(text)} is not known; needed: for example conv1..conv5"
+        )
+    if len(text) > LONGEST_RANGE:
+        raise LayerError(f"layer range {quote(text)} goes past any net's layers")
     numbers = range(int(first[len(kind) :]), int(last[len(kind) :]) + 1)
     if not numbers:
         raise LayerError(f"layer range {text!r} is empty; needed: the lower layer first")
+    if len(numbers) > MOST_IN_RANGE:
+        raise LayerError(f"layer range {text!r} goes past any net's layers")
     return [f"{kind}{number}" for number in numbers]

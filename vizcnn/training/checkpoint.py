@@ -1,15 +1,18 @@
 """Checkpoints of a training run: written atomically, read without unpickling code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 
-from vizcnn.basics.errors import DataError, WeightsError
-from vizcnn.basics.files import replacing
+from vizcnn.basics.codec import Count, Finite, Share, Text, check
+from vizcnn.basics.errors import DataError, VizcnnError, WeightsError, quote, shorten
+from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.training.recipe import Recipe, complete_settings
+from vizcnn.zoo.files import LARGEST_FILE
 
 
 @dataclass
@@ -72,17 +75,78 @@ def read_checkpoint(path: Path) -> Checkpoint:
         Traceback (most recent call last):
         vizcnn.basics.errors.WeightsError: no checkpoint 'missing.pt': check the path
     """
-    name = repr(str(path))
-    try:
-        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise WeightsError(f"no checkpoint {name}: check the path") from None
-    except OSError as error:
-        raise WeightsError(f"the checkpoint {name} cannot be read ({error.strerror})") from None
-    except Exception as error:  # torch.load raises a dozen kinds on a damaged file
-        raise WeightsError(
-            f"the checkpoint {name} is damaged or of another tool: delete it to start anew"
-        ) from error
+    with open_plain_file(path, "checkpoint", WeightsError, LARGEST_FILE) as file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+            return _check_content(content)
+        except MemoryError:
+            raise
+        except VizcnnError as error:
+            reason = str(error)
+        except Exception as error:  # torch.load raises a dozen kinds on a damaged file
+            reason = shorten((str(error).splitlines() or [type(error).__name__])[0], 120)
+    raise WeightsError(
+        f"the checkpoint {quote(path)} is damaged or of another tool ({reason}): delete it to "
+        "start anew"
+    )
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What is used of the record of an epoch."""
+
+    epoch: Count
+    loss: Finite
+    top1: Share
+    top5: Share
+    seconds: Annotated[float, Meta(ge=0, le=1e12)]
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """What is used of the weights that a run began with."""
+
+    file: Text = ""
+    sha256: Text = ""
+    data: Text | None = None
+    top1: Share | None = None
+    top5: Share | None = None
+    epochs: Count | None = None
+    learning_curve: tuple[_Epoch, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What a checkpoint may hold, with the bounds of every value."""
+
+    recipe: dict[str, Any]
+    classes: Annotated[list[Text], Meta(min_length=1, max_length=10**6)]
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    step: Count
+    history: list[_Epoch] = field(default_factory=list)
+    running: tuple[Finite, Count] = (0.0, 0)
+    seconds: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    photos: Count = 0
+    first_layers: dict[Count, torch.Tensor] = field(default_factory=dict)
+    began_with: _Beginning = field(default_factory=_Beginning)
+
+
+def _check_content(content: Any) -> Checkpoint:
+    check(_Saved, content, "checkpoint", WeightsError, own=torch.Tensor)
+    recipe = check(Recipe, complete_settings(content["recipe"]), "recipe", WeightsError)
+    unknown = content["recipe"].keys() - recipe.to_dict().keys() or content.keys() - _FIELDS
+    if unknown:
+        raise WeightsError(f"it holds {quote(min(unknown, key=str))}, which is not known")
+    if len(content.get("history", ())) > recipe.epochs:
+        raise WeightsError(f"it holds more than the {recipe.epochs} epochs of its recipe")
+    for name, value in content["weights"].items():
+        if value.layout != torch.strided or value.is_meta or value.is_quantized:
+            raise WeightsError(f"its {quote(name)} is no plain tensor")
+    return Checkpoint(**content)
+
+
+_FIELDS = {entry.name for entry in fields(Checkpoint)}
 
 
 def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoint:
@@ -115,7 +179,7 @@ def describe_changes(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
         ['seed 0 -> 1', 'hidden None -> 64']
     """
     return [
-        f"{name} {former.get(name)!r} -> {wanted.get(name)!r}"
+        f"{shorten(name, 60)} {quote(former.get(name), 80)} -> {quote(wanted.get(name), 80)}"
         for name in {**former, **wanted}
         if former.get(name) != wanted.get(name)
     ]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.basics.errors import DataError, ModelError, WeightsError
+from vizcnn.basics.errors import DataError, ModelError, WeightsError, quote
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.memory import require_memory
 from vizcnn.basics.progress import Progress, silent
@@ -22,7 +22,7 @@ from vizcnn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.net import build_net, first_convolution, recipe_preprocessing
 from vizcnn.training.photos import PhotoFolder, draw_epoch, require_same_classes
-from vizcnn.training.recipe import Recipe
+from vizcnn.training.recipe import Recipe, mix_seed
 from vizcnn.training.start import Start
 from vizcnn.zoo.building import check_state
 
@@ -178,6 +178,9 @@ class TrainingRun:
             save_checkpoint(self.state(), self.path)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
+        complaint = f"the checkpoint {quote(self.path)} is damaged"
+        check_state(self.net, checkpoint.weights, complaint)
+        _check_optimizer(self.optimizer, checkpoint.optimizer, complaint)
         self.net.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.step, self.history = checkpoint.step, checkpoint.history
@@ -189,6 +192,11 @@ class TrainingRun:
     def _run_epoch(self, progress: Progress) -> None:
         epoch = len(self.history)  # not from the step: the last epoch may lack its validation
         done = self.step - epoch * self.steps_per_epoch
+        if not 0 <= done <= self.steps_per_epoch:
+            raise WeightsError(
+                f"the checkpoint {quote(self.path)} is damaged: step {self.step} is not in epoch "
+                f"{epoch + 1} of {self.steps_per_epoch} steps each; delete it to start anew"
+            )
         recipe = self.recipe
         drawn = draw_epoch(self.photos, self.batch, recipe.seed, epoch, recipe.class_balance)
         order = drawn[done:]
@@ -207,7 +215,7 @@ class TrainingRun:
 
     def _take_step(self, pixels: Tensor, labels: Tensor) -> None:
         # every step seeds itself, so that a resumed run draws what an unbroken one would have
-        seed = self.recipe.seed * 1_000_003 + self.step
+        seed = mix_seed(self.recipe.seed, self.step)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         recipe = self.recipe
@@ -260,3 +268,23 @@ class TrainingRun:
             self.first_layers[len(self.history)] = self._copy_first_layer()
             self._running, self._seconds = (0.0, 0), 0.0
             self.save()
+
+
+def _check_optimizer(optimizer: torch.optim.SGD, saved: dict[str, Any], complaint: str) -> None:
+    """Make sure that a saved state of the optimizer fits the run's.
+
+    Raises:
+        WeightsError: If a setting but the learning rate differs, or a momentum does not fit.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    weights = [value for group in optimizer.param_groups for value in group["params"]]
+    try:
+        pairs = zip(saved["param_groups"], own, strict=True)
+        fits = [{**group, "lr": mine["lr"]} for group, mine in pairs] == own
+        for number, held in saved["state"].items():
+            momentum = held["momentum_buffer"]
+            fits &= momentum is None or momentum.shape == weights[number].shape
+    except (LookupError, TypeError, AttributeError, ValueError):
+        fits = False
+    if not fits:
+        raise WeightsError(f"{complaint}: its optimizer is not the run's; delete it to start anew")

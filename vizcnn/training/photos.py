@@ -14,6 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.photos.folders import survey_folder, warn_left_out
 from vizcnn.photos.formats import PHOTO_SUFFIXES
 from vizcnn.photos.images import PhotoReader, centre_square
+from vizcnn.training.recipe import mix_seed
 
 CHUNK = 256
 """Photos that are handed to the readers at a time, so that a Ctrl-C need not wait for all."""
@@ -222,7 +223,7 @@ def draw_epoch(
     Returns:
         Lists of indices; a class's photos are equally likely.
     """
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed(mix_seed(seed, epoch))
     weights = photos.class_counts.double().clamp(min=1).pow(-class_balance)[photos.labels]
     count = max(len(photos) // batch, 1) * batch
     again = class_balance != 0 or count > len(photos)

@@ -7,7 +7,7 @@ from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
-from vizcnn.basics.errors import DataError
+from vizcnn.basics.errors import DataError, quote
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.registry import Style
 
@@ -72,6 +72,8 @@ class Recipe:
     start: str = ""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise DataError(f"seed is {quote(self.seed)}; needed: 0 to 2**63 - 1")
         for name in ("epochs", "crop", "hidden", "batch", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -104,6 +106,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain values for JSON."""
         return asdict(self)
+
+
+def mix_seed(seed: int, number: int) -> int:
+    """Give the seed of one step or epoch of a run, as torch takes it (64 bits).
+
+    Example:
+        >>> mix_seed(2, 5)
+        2000011
+    """
+    return (seed * 1_000_003 + number) % 2**64
 
 
 USUAL_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -1,13 +1,14 @@
 """Trained weights that a run begins with, in place of random ones."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from torch import Tensor
 
+from vizcnn.basics.codec import Count, Finite, Share, Text, check, read_json
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import hash_file
 from vizcnn.training.checkpoint import describe_changes
@@ -121,10 +122,36 @@ def _compare(known: Sequence[str], wanted: Sequence[str]) -> str:
     return f"{one!r} in the file, {other!r} in the photos"
 
 
+@dataclass(frozen=True)
+class _Epoch:
+    """What is shown of the record of an epoch."""
+
+    epoch: Count
+    loss: Finite
+    top1: Share
+    top5: Share
+    seconds: Finite
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What is taken from a model card, with the bounds of every value."""
+
+    accuracy: dict[str, Finite]
+    classes: tuple[Text, ...]
+    recipe: dict[Text, float | int | bool | str | None]
+    learning_curve: Annotated[tuple[_Epoch, ...], Meta(max_length=10**6)]
+
+
+LARGEST_CARD = 1 << 26
+"""Bytes of the largest model card that is read."""
+
+
 def _read_card(path: Path, metadata: WeightMetadata) -> dict[str, Any]:
     """Take recipe and learning curve from the card beside a weight file, if it is that file's."""
     try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        card = read_json(path.with_suffix(".json"), "card", WeightsError, LARGEST_CARD)
+        check(_Card, card, "card", WeightsError)
         accuracy = {name: round(card["accuracy"][name], 4) for name in ("top1", "top5")}
         facts = {"data": card["data"]["name"], **accuracy}
         facts |= {name: card[name] for name in ("epochs", "seed", "train_photos", "val_photos")}
@@ -133,6 +160,6 @@ def _read_card(path: Path, metadata: WeightMetadata) -> dict[str, Any]:
         own = net == (metadata.model, metadata.model, metadata.classes)
         curve = [dict(record) for record in card["learning_curve"]]
         told = {"recipe": dict(card["recipe"]), "learning_curve": curve}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (WeightsError, KeyError, TypeError, AttributeError):
         return {}  # the card is a help: the weights can do without it
     return told if same and own and all(record.keys() >= _CURVE for record in curve) else {}

@@ -169,7 +169,7 @@ def order_pool_and_norm(
     return named if norm_first else dict(reversed(named.items()))
 
 
-def count_outputs(features: nn.Sequential, shape: tuple[int, int, int]) -> int:
+def count_outputs(features: nn.Module, shape: tuple[int, int, int]) -> int:
     """Count the values that the convolutional part of a net gives for one image.
 
     Activations and normalisations change no shape and are left out: on torch's meta device, where
@@ -185,7 +185,7 @@ def count_outputs(features: nn.Sequential, shape: tuple[int, int, int]) -> int:
     """
     maps = torch.zeros(1, *shape)
     with torch.no_grad():
-        for part in features:
+        for part in features.children():
             if not isinstance(part, nn.ReLU | nn.Sigmoid | ContrastNormalisation):
                 maps = part(maps)
     return maps.numel()
