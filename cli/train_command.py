@@ -149,20 +149,24 @@ def train(
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
     from vizcnn.training.photos import open_photos
+    from vizcnn.training.run_folder import CHECKPOINT_NAME, open_run
 
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
-    data, source = _find_data(data, out)
-    photos, validation = open_photos(data, recipe.resize)
-    path = out / "checkpoint.pt"
-    recipe, begin = _find_start(start, recipe, photos.classes, path)
-    run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
-    run.load_photos(bar)
-    list_failures(photos.unreadable + validation.unreadable)
-    _run_or_save(run, as_json)
-    told = {"name": data_name, "licence": licence, "note": note}
-    source = replace(source, **{name: text for name, text in told.items() if text is not None})
-    exported = export_run(run.state(), photos, validation, out, source, run.device, bar)
+    with open_run(out, recipe.model):
+        data, source = _find_data(data, out)
+        photos, validation = open_photos(data, recipe.resize)
+        path = out / CHECKPOINT_NAME
+        recipe, begin = _find_start(start, recipe, photos.classes, path)
+        run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
+        run.load_photos(bar)
+        list_failures(photos.unreadable + validation.unreadable)
+        _run_or_save(run, as_json)
+        told = {"name": data_name, "licence": licence, "note": note}
+        source = replace(source, **{name: text for name, text in told.items() if text is not None})
+        exported = export_run(
+            run.state(), photos, validation, out, source, run.device, bar, held=True
+        )
     _report_export(exported, as_json)
 
 
