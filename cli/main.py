@@ -14,7 +14,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
-from vizcnn.cli.reporting import telling_warnings
+from vizcnn.cli.reporting import say, telling_warnings
 from vizcnn.cli.start import INTERRUPTED, TOLD
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
@@ -89,5 +89,5 @@ for command in (
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {' '.join(message.splitlines())}", err=True)
+    say(f"error: {message}", err=True)
     sys.exit(status)

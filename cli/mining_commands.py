@@ -22,7 +22,7 @@ from vizcnn.cli.options import (
     weights_option,
     workers_option,
 )
-from vizcnn.cli.reporting import bar, end_with_failures
+from vizcnn.cli.reporting import bar, end_with_failures, say
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -140,13 +140,13 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 def _run_or_save(run: "MiningRun") -> None:
     count = len(run.index.photos)
     if run.index.complete:
-        click.echo(f"already complete: {count} photos", err=True)
+        say(f"already complete: {count} photos", err=True)
     elif run.index.done:
-        click.echo(f"continuing at photo {run.index.done + 1} of {count}", err=True)
+        say(f"continuing at photo {run.index.done + 1} of {count}", err=True)
     try:
         run.run(bar)
     except KeyboardInterrupt:
-        click.echo(
+        say(
             f"stopped at photo {run.index.done} of {count}; saved in "
             f"{shlex.quote(click.format_filename(run.file))}: run the same command again to "
             "continue",
@@ -175,12 +175,12 @@ def report_index(
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
         }
-        click.echo(json.dumps(facts))
+        say(json.dumps(facts))
         return
     speed = "" if rate is None else f", {rate:.1f} photos/s"
-    click.echo(f"{index.identity.model}, {index.identity.weights}")
-    click.echo(
+    say(f"{index.identity.model}, {index.identity.weights}")
+    say(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
-    click.echo(f"index: {click.format_filename(file)}")
+    say(f"index: {click.format_filename(file)}")

@@ -1,6 +1,7 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,40 @@ SOME_FAILED = 2
 
 SHOWN_FAILURES = 20
 """Unusable photos that are named, one line each."""
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines, each on one line of the terminal and without power over it.
+
+    All that commands print for people goes through here. Names of files, and what stands in photos,
+    weights and indexes, may hold line breaks, and characters that colour the terminal, move in it
+    or turn the direction of writing: they are shown as escapes.
+
+    Args:
+        lines: The lines, without line breaks at their ends; one may be JSON, which stays it.
+        err: Whether they go to standard error.
+    """
+    for line in lines:
+        click.echo(escape_controls(line), err=err)
+
+
+def escape_controls(text: str) -> str:
+    r"""Show what cannot be printed as escapes, as :func:`repr` does; line breaks become spaces.
+
+    Example:
+        >>> escape_controls("a\x1b[2Jb\nc")
+        'a\\u001b[2Jb c'
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_escape, " ".join(text.splitlines())))
+
+
+def _escape(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def bar(
@@ -43,7 +78,7 @@ def bar(
     return iter(
         tqdm(
             items,
-            desc=label,
+            desc=escape_controls(label),
             total=total,
             unit=unit,
             initial=initial,
@@ -65,10 +100,10 @@ def telling_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, VizcnnWarning):
-                usual(message, category, *place, **more)
+                usual(escape_controls(str(message)), category, *place, **more)
             elif str(message) not in told:
                 told.add(str(message))
-                click.echo(f"note: {message}", err=True)
+                say(f"note: {message}", err=True)
 
         warnings.simplefilter("always", VizcnnWarning)
         warnings.showwarning = show
@@ -83,9 +118,9 @@ def list_failures(failures: Sequence[str], what: str = "left out") -> None:
         what: What happened to them.
     """
     for failure in failures[:SHOWN_FAILURES]:
-        click.echo(f"{what}: {failure}", err=True)
+        say(f"{what}: {failure}", err=True)
     if len(failures) > SHOWN_FAILURES:
-        click.echo(f"{what}: {len(failures) - SHOWN_FAILURES} more", err=True)
+        say(f"{what}: {len(failures) - SHOWN_FAILURES} more", err=True)
 
 
 def end_with_failures(

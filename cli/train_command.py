@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vizcnn.cli.options import device_option
-from vizcnn.cli.reporting import bar, list_failures
+from vizcnn.cli.reporting import bar, list_failures, say
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -201,14 +201,15 @@ def _find_start(
 
 def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
     if len(run.history) >= run.recipe.epochs:
-        click.echo(f"already trained: {len(run.history)} epochs", err=True)
+        say(f"already trained: {len(run.history)} epochs", err=True)
     elif run.step:
-        click.echo(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
+        say(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
     try:
-        run.run(bar, lambda record: click.echo(_describe_epoch(record, run.recipe.epochs, as_json)))
+        run.run(bar, lambda record: say(_describe_epoch(record, run.recipe.epochs, as_json)))
     except KeyboardInterrupt:
-        click.echo(
-            f"\nstopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
+        say(
+            "",
+            f"stopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
             "run the same command again to continue",
             err=True,
         )
@@ -230,11 +231,11 @@ def _report_export(exported: "ExportedRun", as_json: bool) -> None:
         paths = {"weights": weights, "card": str(exported.card_json)}
         if exported.first_layers:
             paths["first_layers"] = str(exported.first_layers)
-        click.echo(json.dumps(paths | {"summary": card.summary()}))
+        say(json.dumps(paths | {"summary": card.summary()}))
         return
-    click.echo(
+    say(
         f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "
         f"card: {exported.card_markdown}"
     )
     command = f"vizcnn deconv --model {card.model} --weights {shlex.quote(weights)}"
-    click.echo(f"use them: {command}")
+    say(f"use them: {command}")
