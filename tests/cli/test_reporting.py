@@ -23,9 +23,7 @@ HOSTILE = [
 
 
 def is_harmless(text: str) -> bool:
-    return all(
-        c.isprintable() or unicodedata.category(c) == "Zs" for c in text.removesuffix("\n")
-    )
+    return all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text.removesuffix("\n"))
 
 
 class Terminal(io.StringIO):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.registry import (
     IMAGENET_CLASSES,
+    LARGEST,
     Entry,
     Namer,
     Style,
@@ -196,6 +197,7 @@ def _is_classifier(member: Any) -> bool:
 
 def _read_member(member: Any) -> WeightSource:
     accuracies = member.meta["_metrics"]["ImageNet-1K"]
+    size = member.meta.get("_file_size")  # in MiB, rounded; releases before 0.15 do not tell it
     return WeightSource(
         label=member.name,
         variant="torchvision",
@@ -210,6 +212,7 @@ def _read_member(member: Any) -> WeightSource:
             note=f"torchvision's {member.name}, measured by torchvision",
         ),
         resize=member.transforms.keywords.get("resize_size"),
+        limit=int((size + 0.01) * (1 << 20)) if size else LARGEST,
     )
 
 
