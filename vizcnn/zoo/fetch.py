@@ -35,7 +35,7 @@ Opener = Callable[[Request], AbstractContextManager[Any]]
 """Opens an address as ``urllib.request.urlopen`` does."""
 
 
-class _Redirects(HTTPRedirectHandler):
+class Redirects(HTTPRedirectHandler):
     """Follows a server to another address, but never from https to anything else."""
 
     def redirect_request(
@@ -52,7 +52,7 @@ class _Redirects(HTTPRedirectHandler):
 
 def open_address(request: Request) -> AbstractContextManager[Any]:
     """Open an address; a server that is silent for 30 seconds counts as lost."""
-    answer: AbstractContextManager[Any] = build_opener(_Redirects).open(request, timeout=30)
+    answer: AbstractContextManager[Any] = build_opener(Redirects).open(request, timeout=30)
     return answer
 
 
