@@ -1,7 +1,6 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from vizcnn.basics.errors import VizcnnWarning
+from vizcnn.basics.texts import escape_controls
 
 T = TypeVar("T")
 
@@ -33,25 +33,6 @@ def say(*lines: str, err: bool = False) -> None:
     """
     for line in lines:
         click.echo(escape_controls(line), err=err)
-
-
-def escape_controls(text: str) -> str:
-    r"""Show what cannot be printed as escapes, as :func:`repr` does; line breaks become spaces.
-
-    Example:
-        >>> escape_controls("a\x1b[2Jb\nc")
-        'a\\u001b[2Jb c'
-    """
-    if text.isprintable():
-        return text
-    return "".join(map(_escape, " ".join(text.splitlines())))
-
-
-def _escape(character: str) -> str:
-    if character.isprintable() or unicodedata.category(character) == "Zs":
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def bar(

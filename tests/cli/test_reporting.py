@@ -14,7 +14,8 @@ from tests.support.command_line import fail, run
 from tests.support.small_zoo import paint_photo
 from vizcnn import cli
 from vizcnn.basics.errors import PhotoWarning
-from vizcnn.cli.reporting import bar, escape_controls, list_failures, say, telling_warnings
+from vizcnn.basics.texts import escape_controls
+from vizcnn.cli.reporting import bar, list_failures, say, telling_warnings
 
 HOSTILE = [
     *("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x08\x08", "\r", "\n", "\x00", "\x7f", "\x85"),
