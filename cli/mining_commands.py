@@ -83,6 +83,7 @@ def mine(
     again to continue; the index becomes the same to the last byte.
     """
     from vizcnn.basics.machine import prepare_cpu
+    from vizcnn.basics.output import hold_output
     from vizcnn.mining.photo_sets import choose_part, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
@@ -97,6 +98,7 @@ def mine(
         workers=workers,
     )
     photos = choose_part(open_photos(folders, net.preprocessing), part)
+    context.with_resource(hold_output(out))
     run = MiningRun(net, photos, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
@@ -126,10 +128,12 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 
     The joint index is the same, to the last byte, as that of one run over all the photos.
     """
+    from vizcnn.basics.output import hold_output
     from vizcnn.mining.index import read_index, write_index
     from vizcnn.mining.ranking import merge_indexes
 
     index = merge_indexes([read_index(file) for file in files], [repr(str(file)) for file in files])
+    context.with_resource(hold_output(out))
     if out.exists():
         read_index(out)  # nothing else is written over
     write_index(index, out)

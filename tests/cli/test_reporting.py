@@ -81,9 +81,12 @@ def test_names_of_files_are_harmless_in_errors_and_notes(tmp_path, text):
 def test_commands_print_through_one_door():
     for file in Path(str(cli.__file__)).parent.glob("*.py"):
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if is_echo(node)]
-        # one is the door, two say what click itself puts together and an empty line
-        assert len(calls) == {"reporting.py": 1, "main.py": 2}.get(file.name, 0), file.name
+        # the door, what click itself puts together, the last line before anything is loaded and
+        # the end of a line
+        known = {"reporting.py": 1, "main.py": 1, "start.py": 2}
+        assert len(calls) == known.get(file.name, 0), file.name
 
 
 def is_echo(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("click.echo", "print")
+    doors = ("click.echo", "print", "sys.stderr.write", "sys.stdout.write")
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in doors

@@ -1,6 +1,7 @@
 """What went wrong, in one line: what was got, what is needed, what to do."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -42,6 +43,31 @@ class UnsupportedOperationError(ModelError):
 
 class DataError(VizcnnError):
     """A folder of photos that cannot be used for training or mining."""
+
+
+_ADVICE = {
+    ("EMFILE", "ENFILE"): "let it open more files (ulimit -n), or use fewer --workers",
+    ("ENOSPC", "EDQUOT"): "free some space, or choose another folder",
+    ("EFBIG",): "let files grow larger (ulimit -f), or choose another folder",
+    ("EACCES", "EPERM", "EROFS"): "choose a folder that you may write to",
+    ("ENOMEM",): "free some memory",
+    ("ENAMETOOLONG",): "choose a shorter name",
+}
+
+
+def advise(error: OSError) -> str:
+    """Say what to do about what the operating system refuses.
+
+    Example:
+        >>> import errno
+        >>> advise(OSError(errno.EMFILE, "Too many open files"))
+        'let it open more files (ulimit -n), or use fewer --workers'
+    """
+    found = errno.errorcode.get(error.errno or 0)
+    return next(
+        (advice for names, advice in _ADVICE.items() if found in names),
+        "check the disk and the permissions",
+    )
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -15,7 +15,7 @@ from typing import Literal
 from vizcnn.basics.errors import LeftoverWarning, VizcnnError
 from vizcnn.basics.files import PREFIX, SUFFIX
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.locks import hold_folder
+from vizcnn.basics.locks import create_file, hold_folder
 
 FigureFormat = Literal["png", "svg", "pdf"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
@@ -93,6 +93,29 @@ def open_folder(folder: Path, list_name: str = LIST_NAME, own: bool = False) -> 
             held = _hold(folder, made, stack)
             if held:
                 _put_in_order(folder, list_name)
+            rest = stack.pop_all()
+        with rest:
+            yield
+    finally:
+        _remove_empty(made)
+
+
+@contextmanager
+def hold_output(file: Path) -> Iterator[None]:
+    """Keep a file that a run writes again and again for this run alone.
+
+    Args:
+        file: The file, which need not exist; its folder is made, and gone again if it stays empty.
+
+    Raises:
+        VizcnnError: If another run is writing it, or its folder cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        with _explain(file.parent), ExitStack() as stack:
+            made += _make_folders(file.parent)
+            lock = file.with_name(f"{PREFIX}{file.name}.lock{SUFFIX}")
+            stack.enter_context(create_file(lock))
             rest = stack.pop_all()
         with rest:
             yield
