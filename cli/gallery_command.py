@@ -19,7 +19,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.page_command import Page, page_command
-from vizcnn.cli.reporting import bar
+from vizcnn.cli.reporting import bar, say
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -141,10 +141,10 @@ def gallery(
             command=page.quote(layers=wanted),
             unit_command=repeat_unit,
             progress=bar,
-            notice=lambda line: click.echo(line, err=True),
+            notice=lambda line: say(line, err=True),
         )
     except KeyboardInterrupt:
-        click.echo("stopped: run the same command again to continue from here", err=True)
+        say("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
     page.report(manifest, summary, [failure.error for failure in manifest.failures])

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from vizcnn.cli.options import LARGEST_SEED, WholeNumber, complete_names_and_files, refuse_empty
 from vizcnn.cli.page_command import Page, page_command
-from vizcnn.cli.reporting import bar
+from vizcnn.cli.reporting import bar, say
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
 
     claims = choose_claims(only)
     if as_json:
-        click.echo(json.dumps([asdict(claim) for claim in claims], ensure_ascii=False))
+        say(json.dumps([asdict(claim) for claim in claims], ensure_ascii=False))
         return
     for claim in claims:
-        click.echo(_write_claim(claim))
-    click.echo(f"\n{say_verdicts(claims)}")
+        say(*_write_claim(claim).splitlines())
+    say("", say_verdicts(claims))
 
 
 def _write_claim(claim: "Claim") -> str:

@@ -24,7 +24,7 @@ from vizcnn.cli.options import (
     weights_option,
     workers_option,
 )
-from vizcnn.cli.reporting import bar, end_with_failures, list_notes
+from vizcnn.cli.reporting import bar, end_with_failures, list_notes, say
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -85,6 +85,7 @@ def mine(
     again to continue; the index becomes the same to the last byte.
     """
     from vizcnn.basics.machine import prepare_cpu
+    from vizcnn.basics.output import hold_output
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
@@ -99,6 +100,7 @@ def mine(
         workers=workers,
     )
     photos = choose_part(open_photos(folders, net.preprocessing), part)
+    context.with_resource(hold_output(out))
     run = MiningRun(net, photos, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
@@ -129,10 +131,12 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
 
     The joint index is the same, to the last byte, as that of one run over all the photos.
     """
+    from vizcnn.basics.output import hold_output
     from vizcnn.mining.index import read_index, write_index
     from vizcnn.mining.ranking import merge_indexes
 
     index = merge_indexes([read_index(file) for file in files], [repr(str(file)) for file in files])
+    context.with_resource(hold_output(out))
     if out.exists():
         read_index(out)  # nothing else is written over
     write_index(index, out)
@@ -144,11 +148,11 @@ def _run_or_save(run: "MiningRun") -> None:
     count = len(run.index.photos)
     complete = run.index.complete
     if run.index.done and not complete:
-        click.echo(f"continuing at photo {run.index.done + 1} of {count}", err=True)
+        say(f"continuing at photo {run.index.done + 1} of {count}", err=True)
     try:
         run.run(bar)
     except KeyboardInterrupt:
-        click.echo(
+        say(
             f"stopped at photo {run.index.done} of {count}; saved in "
             f"{shlex.quote(click.format_filename(run.file))}: run the same command again to "
             "continue",
@@ -156,7 +160,7 @@ def _run_or_save(run: "MiningRun") -> None:
         )
         raise
     if complete:
-        click.echo(f"already complete: {count} photos", err=True)
+        say(f"already complete: {count} photos", err=True)
 
 
 def report_index(
@@ -189,14 +193,14 @@ def report_index(
             "left_out_names": list(left_out[:SHOWN_NAMES]),
             "notes": list_notes(),
         }
-        click.echo(json.dumps(facts))
+        say(json.dumps(facts))
         return
     speed = "" if rate is None else f", {rate:.1f} photos/s"
-    click.echo(f"{index.identity.model}, {index.identity.weights}")
-    click.echo(
+    say(f"{index.identity.model}, {index.identity.weights}")
+    say(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
     if left_out:
-        click.echo(f"{len(left_out)} other file(s) or folder(s) left out")
-    click.echo(f"index: {click.format_filename(file)}")
+        say(f"{len(left_out)} other file(s) or folder(s) left out")
+    say(f"index: {click.format_filename(file)}")

@@ -21,7 +21,7 @@ from vizcnn.cli.options import (
     seed_option,
     weights_option,
 )
-from vizcnn.cli.reporting import end_with_failures, list_notes
+from vizcnn.cli.reporting import end_with_failures, list_notes, say
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
@@ -131,12 +131,12 @@ class Page:
                 "manifest": json.loads(to_json(manifest)),
                 "notes": list_notes(),
             }
-            click.echo(json.dumps(told))
+            say(json.dumps(told))
         else:
             for net in manifest.nets:
-                click.echo(f"{net.title}, {net.weights.describe()}")
-            click.echo(summary)
-            click.echo(f"gallery: {click.format_filename(index)}")
+                say(f"{net.title}, {net.weights.describe()}")
+            say(*summary.splitlines())
+            say(f"gallery: {click.format_filename(index)}")
         end_with_failures(self.context, failures, failed)
 
 

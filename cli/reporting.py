@@ -11,6 +11,7 @@ import click
 
 from vizcnn.basics.errors import VizcnnError, VizcnnWarning
 from vizcnn.basics.memory import describe_shortage, find_shortage, require_memory_to_start
+from vizcnn.basics.texts import escape_controls
 
 T = TypeVar("T")
 
@@ -19,6 +20,21 @@ SOME_FAILED = 2
 
 SHOWN_FAILURES = 20
 """Unusable photos that are named, one line each."""
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines, each on one line of the terminal and without power over it.
+
+    All that commands print for people goes through here. Names of files, and what stands in photos,
+    weights and indexes, may hold line breaks, and characters that colour the terminal, move in it
+    or turn the direction of writing: they are shown as escapes.
+
+    Args:
+        lines: The lines, without line breaks at their ends; one may be JSON, which stays it.
+        err: Whether they go to standard error.
+    """
+    for line in lines:
+        click.echo(escape_controls(line), err=err)
 
 
 def bar(
@@ -45,7 +61,7 @@ def bar(
     return iter(
         tqdm(
             items,
-            desc=label,
+            desc=escape_controls(label),
             total=total,
             unit=unit,
             initial=initial,
@@ -79,10 +95,10 @@ def telling_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, VizcnnWarning):
-                usual(message, category, *place, **more)
+                usual(escape_controls(str(message)), category, *place, **more)
             elif str(message) not in told:
                 told[str(message)] = None
-                click.echo(f"note: {message}", err=True)
+                say(f"note: {message}", err=True)
 
         warnings.simplefilter("always", VizcnnWarning)
         warnings.showwarning = show
@@ -138,9 +154,9 @@ def list_failures(failures: Sequence[str], what: str = "left out") -> None:
         what: What happened to them.
     """
     for failure in failures[:SHOWN_FAILURES]:
-        click.echo(f"{what}: {failure}", err=True)
+        say(f"{what}: {failure}", err=True)
     if len(failures) > SHOWN_FAILURES:
-        click.echo(f"{what}: {len(failures) - SHOWN_FAILURES} more", err=True)
+        say(f"{what}: {len(failures) - SHOWN_FAILURES} more", err=True)
 
 
 def end_with_failures(

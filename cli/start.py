@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from vizcnn.basics.errors import shorten
 from vizcnn.basics.interrupts import Interrupted, ignore_signals, raise_on_signals
+from vizcnn.basics.texts import escape_controls
 
 FAILED = 2
 """Exit status of an error."""
@@ -60,7 +61,7 @@ def finish_output() -> None:
 def stop(message: str, status: int) -> NoReturn:
     """End the process with a line on standard error, where that can still be written."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"error: {shorten(' '.join(message.splitlines()), 1000)}\n")
+        sys.stderr.write(f"error: {shorten(escape_controls(message), 1000)}\n")
         sys.stderr.flush()
     sys.exit(status)
 

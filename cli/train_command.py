@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vizcnn.cli.options import LARGEST_SEED, GivenPath, PositiveNumber, WholeNumber, device_option
-from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes
+from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes, say
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -152,21 +152,25 @@ def train(
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
     from vizcnn.training.photos import open_photos
+    from vizcnn.training.run_folder import CHECKPOINT_NAME, open_run
 
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
-    data, source = _find_data(data, out)
-    photos, validation = open_photos(data, recipe.resize)
-    path = out / "checkpoint.pt"
-    recipe, begin = _find_start(start, recipe, photos.classes, path)
-    run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
-    run.load_photos(bar)
-    unreadable = photos.unreadable + validation.unreadable
-    list_failures(unreadable)  # now: it may be hours to the end
-    _run_or_save(run, as_json)
-    told = {"name": data_name, "licence": licence, "note": note}
-    source = replace(source, **{name: text for name, text in told.items() if text is not None})
-    exported = export_run(run.state(), photos, validation, out, source, run.device, bar)
+    with open_run(out, recipe.model):
+        data, source = _find_data(data, out)
+        photos, validation = open_photos(data, recipe.resize)
+        path = out / CHECKPOINT_NAME
+        recipe, begin = _find_start(start, recipe, photos.classes, path)
+        run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
+        run.load_photos(bar)
+        unreadable = photos.unreadable + validation.unreadable
+        list_failures(unreadable)  # now: it may be hours to the end
+        _run_or_save(run, as_json)
+        told = {"name": data_name, "licence": licence, "note": note}
+        source = replace(source, **{name: text for name, text in told.items() if text is not None})
+        exported = export_run(
+            run.state(), photos, validation, out, source, run.device, bar, held=True
+        )
     left_out = [
         f"{half.root.name}/{name}" for half in (photos, validation) for name in half.left_out
     ]
@@ -206,14 +210,15 @@ def _find_start(
 
 def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
     if len(run.history) >= run.recipe.epochs:
-        click.echo(f"already trained: {len(run.history)} epochs", err=True)
+        say(f"already trained: {len(run.history)} epochs", err=True)
     elif run.step:
-        click.echo(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
+        say(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
     try:
-        run.run(bar, lambda record: click.echo(_describe_epoch(record, run.recipe.epochs, as_json)))
+        run.run(bar, lambda record: say(_describe_epoch(record, run.recipe.epochs, as_json)))
     except KeyboardInterrupt:
-        click.echo(
-            f"\nstopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
+        say(
+            "",
+            f"stopped at step {run.step}; saved in {shlex.quote(str(run.path))}: "
             "run the same command again to continue",
             err=True,
         )
@@ -246,16 +251,16 @@ def _report_export(
             "left_out_names": left_out[:SHOWN_NAMES],
             "notes": list_notes(),
         }
-        click.echo(json.dumps(paths | told))
+        say(json.dumps(paths | told))
         return
     if unreadable or left_out:
-        click.echo(
+        say(
             f"left out: {len(unreadable)} photo(s) that cannot be read, {len(left_out)} other "
             "file(s) or folder(s)"
         )
-    click.echo(
+    say(
         f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "
         f"card: {exported.card_markdown}"
     )
     command = f"vizcnn deconv --model {card.model} --weights {shlex.quote(weights)}"
-    click.echo(f"use them: {command}")
+    say(f"use them: {command}")

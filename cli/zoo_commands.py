@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import NetName, json_option
-from vizcnn.cli.reporting import bar
+from vizcnn.cli.reporting import bar, say
 
 if TYPE_CHECKING:
     from vizcnn.zoo.listing import ModelRow, SourceRow
@@ -22,11 +22,11 @@ def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
 
     rows = list_models(layers=layers or as_json or bool(names), names=names)
     if as_json:
-        click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
+        say(*json.dumps([row.to_dict() for row in rows], indent=2).splitlines())
         return
     for row in rows:
-        click.echo("\n".join(_describe(row)))
-    click.echo("\n* at hand; the others: vizcnn weights fetch NET. Random weights need no file.")
+        say(*_describe(row))
+    say("", "* at hand; the others: vizcnn weights fetch NET. Random weights need no file.")
 
 
 @click.group()
@@ -46,10 +46,10 @@ def fetch(names: tuple[str, ...], source: str | None, as_json: bool) -> None:
 
     paths = {name: str(fetch_weights(name, source, progress=bar)) for name in names}
     if as_json:
-        click.echo(json.dumps(paths))
+        say(json.dumps(paths))
         return
     for name, path in paths.items():
-        click.echo(f"{name}: {path}")
+        say(f"{name}: {path}")
 
 
 @weights.command(short_help="Print the cache folder.")
@@ -59,7 +59,7 @@ def where(as_json: bool) -> None:
     from vizcnn.zoo.cache import cache_folder
 
     folder = str(cache_folder())
-    click.echo(json.dumps({"cache": folder}) if as_json else folder)
+    say(json.dumps({"cache": folder}) if as_json else folder)
 
 
 def _describe(row: "ModelRow") -> list[str]:

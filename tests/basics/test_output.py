@@ -12,7 +12,7 @@ import pytest
 from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import LeftoverWarning, VizcnnError
 from vizcnn.basics.files import write_text
-from vizcnn.basics.output import LIST_NAME, open_folder, write_folder
+from vizcnn.basics.output import LIST_NAME, hold_output, open_folder, write_folder
 
 
 def write(folder: Path, **files: str) -> None:
@@ -338,6 +338,32 @@ def test_only_our_own_dead_leftovers_are_removed(tmp_path):
         write(out, index="new")
     assert sorted(path.name for path in out.iterdir()) == sorted(kept)
     assert (outside / "former.part" / "precious").read_text() == "mine"
+
+
+def test_a_file_of_a_long_run_is_held(tmp_path):
+    file, precious = tmp_path / "new" / "index", tmp_path / "precious"
+    precious.write_text("mine")
+    with hold_output(file):
+        with pytest.raises(VizcnnError, match="another vizcnn is writing"), hold_output(file):
+            pass
+        with hold_output(file.with_name("other")):
+            write_text(file, "first")
+        assert sorted(everything(file.parent)) == [".vizcnn-index.lock.part", "index"]
+    assert everything(file.parent) == ["index"]
+
+    def run():
+        with hold_output(file):
+            kill()
+
+    kill_in_child(run)
+    (tmp_path / "new" / ".vizcnn-linked.lock.part").symlink_to(precious)
+    with hold_output(file), hold_output(file.with_name("linked")):
+        pass
+    assert everything(tmp_path) == ["new", "new/index", "precious"]
+    assert precious.read_text() == "mine"
+    with pytest.raises(RuntimeError), hold_output(tmp_path / "a" / "b" / "index"):
+        raise RuntimeError
+    assert everything(tmp_path) == ["new", "new/index", "precious"]
 
 
 def test_leftovers_of_a_living_run_stay(tmp_path):

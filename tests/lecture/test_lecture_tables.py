@@ -51,6 +51,15 @@ def test_markdown_has_as_many_cells_in_every_row():
     assert lines[-1] == "A #note."
 
 
+def test_a_spreadsheet_computes_no_text():
+    texts = ("=1+1", "+1+cmd|' /C x'!A0", "-1-1", "@SUM(A1)", "\t=1", "\r=1", "-x")
+    plain = ("-1", "+2.5 %", "1,000", "a=b", "3-1", "")
+    table = Table("Texts", ("text",), tuple((text,) for text in (*texts, *plain)))
+    rows = [cell for (cell,) in csv.reader(io.StringIO(write_table(table, "csv"), newline=""))]
+    shown = [text.replace("\r", "\n") for text in texts]
+    assert rows == ["text", *(f"'{text}" for text in shown), *plain]
+
+
 def test_csv_is_read_back():
     rows = list(csv.reader(io.StringIO(write_table(TABLE, "csv"))))
     assert rows[0] == list(TABLE.columns)

@@ -13,6 +13,9 @@ CONTENT = bytes(range(256)) * 10_000  # 2.4 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
 
+MOVED = {"moved": "/file", "to-file": "file:///etc/hostname", "to-ftp": "ftp://127.0.0.1/x"}
+"""Where the server sends on to."""
+
 
 class Handler(BaseHTTPRequestHandler):
     """Serves CONTENT under names that say how."""
@@ -26,6 +29,10 @@ class Handler(BaseHTTPRequestHandler):
         kind = self.path.strip("/")
         if kind == "missing":
             self.send_error(404)
+        elif kind in MOVED:
+            self.send_response(302)
+            self.send_header("Location", MOVED[kind])
+            self.end_headers()
         elif kind == "pointer":
             self._answer(200, POINTER)
         elif kind == "cut":

@@ -40,6 +40,28 @@ def exported(run, tmp_path_factory):
     return export_run(run.state(), run.photos, run.validation, out, SOURCE)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![x](https://a/b.png)", r"!\[x\](https://a/b.png)"),
+        ("<img src=x onerror=y>", r"\<img src=x onerror=y>"),
+        ("*a* `b` ~~c~~ _d_ e_f", r"\*a\* \`b\` \~\~c\~\~ \_d\_ e_f"),
+        ("a|b\\|c", r"a\|b\\\|c"),
+        ("a\n\n# b\r\n---\x85- c", "a # b --- - c"),
+        ("&lt;b&gt; &#60;b AT&T", r"\&lt;b\&gt; \&#60;b AT&T"),
+        ("a\x1b[2J\u202eb", r"a\\u001b\[2J\\u202eb"),
+    ],
+)
+def test_fields_of_a_card_are_text_not_markdown(exported, text, shown):
+    data = DataSource(text, licence=text, note=text)
+    card = replace(exported.card, data=data, began_with={"file": text, "data": text})
+    markdown = card.to_markdown()
+    assert markdown.startswith(f"# alexnet: {shown}\n")
+    for line in (f"| licence of the photos | {shown} |", f"| note | {shown} |"):
+        assert line in markdown.split("\n")
+    assert f"| began with | {shown} ({shown}) |" in markdown.split("\n")
+
+
 @pytest.mark.slow
 def test_weights_build_the_net_again(run, exported):
     metadata = read_metadata(exported.weights)
@@ -64,7 +86,7 @@ def test_files_are_half_precision_and_nothing_else_is_left(exported):
     assert 2 * parameters < exported.weights.stat().st_size < 2 * parameters + 5000
     names = {path.name for path in exported.weights.parent.iterdir()}
     endings = (".safetensors", ".json", ".md", ".first_layers.safetensors")
-    assert names == {f"alexnet{ending}" for ending in endings}
+    assert names == {f"alexnet{ending}" for ending in endings} | {".vizcnn-train-alexnet.json"}
 
 
 def test_card_says_what_was_done(run, exported):
@@ -86,7 +108,7 @@ def test_card_says_what_was_done(run, exported):
 
 def test_card_for_people(exported):
     text = exported.card_markdown.read_text(encoding="utf-8")
-    assert text.startswith("# alexnet: tiny &lt;b>\\|\n")
+    assert text.startswith("# alexnet: tiny \\<b>\\|\n")
     assert "| note | two lines |" in text
     assert "| first_layer_std | 0.005 |" in text
     assert "14 to train on, 7 to validate" in text
@@ -120,5 +142,5 @@ def test_other_classes_are_refused(run, tmp_path):
 
 def test_folder_that_cannot_be_written_is_told(run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match="/file' is a file; needed: a folder"):
         export_run(run.state(), run.photos, run.validation, tmp_path / "file" / "out", SOURCE)

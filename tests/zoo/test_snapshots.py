@@ -104,7 +104,7 @@ def test_run_that_kept_none_writes_none(run, tmp_path):
     state = replace(run.state(), first_layers={})
     exported = export_run(state, run.photos, run.validation, tmp_path, SOURCE)
     assert exported.first_layers is None
-    names = {path.name for path in tmp_path.iterdir()}
+    names = {path.name for path in tmp_path.glob("alexnet*")}
     assert names == {"alexnet.safetensors", "alexnet.json", "alexnet.md"}
 
 

@@ -13,9 +13,10 @@ import pytest
 from tests.support.flaky_server import CONTENT, SHA256, Server, files_in, run_server
 from vizcnn.basics.errors import ModelError, WeightsError
 from vizcnn.basics.progress import silent
-from vizcnn.zoo.cache import cache_folder, check_hash
+from vizcnn.zoo.cache import cache_folder, check_fetched, check_hash
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.fetch import fetch_entry, fetch_weights
+from vizcnn.zoo.loading import load_entry
 
 
 @pytest.fixture
@@ -100,3 +101,46 @@ def test_a_wrong_sum_is_told_with_both(tmp_path: Path) -> None:
     assert check_hash(path, SHA256[:8]) == SHA256
     with pytest.raises(WeightsError, match=f"has sha256 {SHA256[:16]}..., expected 12345678"):
         check_hash(path, "12345678")
+
+
+def test_the_whole_sum_is_kept_and_compared_where_only_a_part_is_published(
+    server: Server, cache: Path, tmp_path: Path
+) -> None:
+    resnet = find_entry("resnet18")
+    source = replace(resnet.list_sources()[0], sha256=SHA256[:8])
+    entry = replace(resnet, weights=lambda: [source])
+    path = fetch_entry(entry, None, silent, redirect(f"{server.url}/file"))
+    record = path.with_name(f"{path.name}.sha256")
+    assert record.read_text() == f"{SHA256}  {source.file}\n"
+    assert check_fetched(path, SHA256[:8]) == SHA256
+    # a file of the same first digits is not at hand: the record is changed instead
+    for text, message in (
+        (SHA256[:8] + "0" * 56, "expected " + SHA256[:8]),
+        ("", "sha256' is damaged"),
+        ("\x1b" * 100, "sha256' is damaged"),
+        (SHA256.upper(), "sha256' is damaged"),
+    ):
+        record.write_text(text)
+        for use in (
+            lambda: fetch_entry(entry, None, silent, redirect(server.url)),
+            lambda: load_entry(entry, "imagenet", None, {}),
+        ):
+            with pytest.raises(WeightsError, match=message):
+                use()
+    record.unlink()
+    fetch_entry(entry, None, silent, redirect(server.url))  # of an older version: kept from now on
+    assert record.read_text() == f"{SHA256}  {source.file}\n"
+    # torchvision's own folder is not written to
+    theirs = tmp_path / "torch" / "hub" / "checkpoints"
+    theirs.mkdir(parents=True)
+    path.rename(theirs / path.name)
+    record.unlink()
+    assert fetch_entry(entry, None, silent, redirect(server.url)) == theirs / path.name
+    assert files_in(theirs) == {path.name: len(CONTENT)}
+    assert files_in(cache) == {}
+
+
+def test_every_source_has_a_bound() -> None:
+    for entry in (find_entry(name) for name in ("resnet18", "vgg19_bn", "zfnet")):
+        for source in entry.list_sources():
+            assert (source.size or source.limit) < 600_000_000

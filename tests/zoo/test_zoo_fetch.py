@@ -1,8 +1,10 @@
 """Downloads, against a server on this machine that misbehaves on demand."""
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from http.client import HTTPMessage
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +14,8 @@ from urllib.request import Request
 import pytest
 
 from tests.support.flaky_server import CONTENT, SHA256, Handler, Server, files_in, run_server
-from vizcnn.basics.errors import WeightsError
-from vizcnn.zoo.fetch import CHUNK, download
+from vizcnn.basics.errors import VizcnnError, WeightsError
+from vizcnn.zoo.fetch import CHUNK, Redirects, download
 
 T = TypeVar("T")
 
@@ -207,3 +209,126 @@ def test_an_interrupted_download_goes_on(server: Server, tmp_path: Path) -> None
     assert files_in(tmp_path) == {"weights.bin.part": CHUNK}
     download(f"{server.url}/file", path, sha256=SHA256)
     assert server.ranges == [None, f"bytes={CHUNK}-"]
+
+
+def answer_with(status: int = 200, body: Iterable[bytes] = (), **headers: str) -> Any:
+    class Answer:
+        def __init__(self) -> None:
+            self.status = status
+            self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
+            self.chunks = iter(body)
+
+        def __enter__(self) -> "Answer":
+            return self
+
+        def __exit__(self, *args: object) -> None:
+            return None
+
+        def read(self, count: int) -> bytes:
+            return next(self.chunks, b"")
+
+    return lambda request: Answer()
+
+
+def send_endlessly() -> Iterator[bytes]:
+    while True:
+        yield bytes(CHUNK)
+
+
+@pytest.mark.parametrize("bounds", [{"size": 2_000_000}, {"limit": 2_000_000}])
+@pytest.mark.parametrize("headers", [{}, {"Content_Length": "5"}, {"Content_Length": "-1 x"}])
+def test_no_more_is_taken_than_there_can_be(
+    tmp_path: Path, bounds: Any, headers: dict[str, str]
+) -> None:
+    opener = answer_with(200, send_endlessly(), **headers)
+    with pytest.raises(WeightsError, match=r"sends more for .*, which has at most 2,000,000"):
+        download("https://x/y", tmp_path / "weights.bin", sha256=SHA256, opener=opener, **bounds)
+    assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("length", ["2000001", "9" * 18])
+def test_too_large_a_file_is_refused_before_it_comes(tmp_path: Path, length: str) -> None:
+    opener = answer_with(200, send_endlessly(), Content_Length=length)
+    path = tmp_path / "weights.bin"
+    (tmp_path / "weights.bin.part").write_bytes(CONTENT[:100])
+    with pytest.raises(WeightsError, match=r"bytes for weights\.bin, which has at most 2,000,000"):
+        download("https://x/y", path, sha256=SHA256, opener=opener, limit=2_000_000)
+    assert files_in(tmp_path) == {"weights.bin.part": 100}
+
+
+def test_a_compressed_answer_is_refused(tmp_path: Path) -> None:
+    opener = answer_with(200, send_endlessly(), Content_Encoding="gzip")
+    with pytest.raises(WeightsError, match=r"weights\.bin in another form \('gzip'\)"):
+        download("https://x/y", tmp_path / "weights.bin", sha256=SHA256, opener=opener)
+    assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("begin", "target", "followed"),
+    [
+        ("https", "https://other/y", True),
+        ("http", "http://other/y", True),
+        ("http", "https://other/y", True),
+        ("https", "http://other/y", False),
+        ("https", "HTTP://other/y", False),
+        ("https", "ftp://other/y", False),
+        ("http", "ftp://other/y", False),
+        ("http", "file:///etc/hostname", False),
+    ],
+)
+def test_https_stays_https(begin: str, target: str, followed: bool) -> None:
+    request = Request(f"{begin}://first/x")
+
+    def follow() -> Request | None:
+        headers = HTTPMessage()
+        return Redirects().redirect_request(request, None, 302, "Found", headers, target)
+
+    if followed:
+        there = follow()
+        assert there is not None
+        assert there.full_url == target
+        return
+    with pytest.raises(WeightsError, match=f"first sends on from {begin} to '{target}', which is"):
+        follow()
+
+
+def test_a_server_that_sends_on_to_a_file_is_refused(server: Server, tmp_path: Path) -> None:
+    for kind, message in (("to-file", "is not allowed"), ("to-ftp", "which is not followed")):
+        with pytest.raises(WeightsError, match=message):
+            download(f"{server.url}/{kind}", tmp_path / "weights.bin", sha256=SHA256)
+    download(f"{server.url}/moved", tmp_path / "weights.bin", sha256=SHA256)
+    assert files_in(tmp_path) == {"weights.bin": len(CONTENT)}
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://x/y", "data:,x", "x"])
+def test_only_the_web_is_fetched_from(tmp_path: Path, url: str) -> None:
+    with pytest.raises(WeightsError, match="is no address to download from"):
+        download(url, tmp_path / "weights.bin", sha256=SHA256)
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "weights.bin.part"])
+@pytest.mark.parametrize("hard", [True, False])
+def test_nothing_is_written_through_a_link(
+    server: Server, tmp_path: Path, name: str, hard: bool
+) -> None:
+    precious, cache = tmp_path / "precious", tmp_path / "cache"
+    precious.write_text("mine")
+    cache.mkdir()
+    os.link(precious, cache / name) if hard else (cache / name).symlink_to(precious)
+    download(f"{server.url}/file", cache / "weights.bin", sha256=SHA256)
+    assert precious.read_text() == "mine"
+    assert files_in(cache) == {"weights.bin": len(CONTENT)}
+    assert not (cache / "weights.bin").is_symlink()
+
+
+def test_two_downloads_of_a_file_do_not_mix(server: Server, tmp_path: Path) -> None:
+    url, path = f"{server.url}/file", tmp_path / "weights.bin"
+
+    class Second(CountingProgress):
+        def __call__(self, items: Iterable[T], **options: Any) -> Iterator[T]:
+            with pytest.raises(VizcnnError, match="another vizcnn is writing"):
+                download(url, path, sha256=SHA256)
+            return iter(items)
+
+    download(url, path, sha256=SHA256, progress=Second())
+    assert path.read_bytes() == CONTENT

@@ -267,7 +267,7 @@ def broken_graphs(folder: Path) -> dict[str, str]:
         "cut.onnx": "is cut off or no ONNX file|is no sound ONNX graph",
         "text.onnx": "is cut off or no ONNX file",
         "odd.onnx": "is no sound ONNX graph",
-        "external.onnx": "the bias 'conv1_b_0' lies in another file",
+        "external.onnx": "its tensor 'conv1_b_0' lies in another file",
         "computed.onnx": "the matrix 'r139' is no constant of the graph",
         "circle.onnx": "is no sound ONNX graph",
     }
@@ -284,3 +284,81 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(WeightsError, match=r"pip install 'vizcnn\[onnx\]'"):
         load("squeezenet1_1", LIGHT / "light_squeezenet.onnx")
+
+
+def make_outer(location: str, marked: bool = True) -> Any:
+    """Make a tensor whose values lie in another file; ``marked`` as such, or only naming it."""
+    tensor = onnx.TensorProto(name="outer", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    if marked:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def hide_in_constant(model: Any, tensor: Any) -> None:
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["c"], value=tensor))
+
+
+def hide_in_constant_of_shape(model: Any, tensor: Any) -> None:
+    model.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["s"], ["c"], value=tensor))
+
+
+def hide_in_attributes(model: Any, tensor: Any) -> None:
+    node = model.graph.node.add(op_type="Identity", output=["x"])
+    node.attribute.add(name="many", type=onnx.AttributeProto.TENSORS).tensors.append(tensor)
+
+
+def hide_in_subgraph(model: Any, tensor: Any) -> None:
+    node = model.graph.node.add(op_type="If", output=["x"])
+    node.attribute.add(name="then_branch").g.initializer.append(tensor)
+
+
+def hide_in_subgraphs(model: Any, tensor: Any) -> None:
+    node = model.graph.node.add(op_type="If", output=["x"])
+    inner = node.attribute.add(name="many").graphs.add().node.add(op_type="Constant")
+    inner.attribute.add(name="value").t.CopyFrom(tensor)
+
+
+def hide_in_sparse_initializer(model: Any, tensor: Any) -> None:
+    model.graph.sparse_initializer.add().indices.CopyFrom(tensor)
+
+
+def hide_in_sparse_attribute(model: Any, tensor: Any) -> None:
+    node = model.graph.node.add(op_type="Constant", output=["x"])
+    node.attribute.add(name="sparse_value").sparse_tensor.values.CopyFrom(tensor)
+
+
+def hide_in_function(model: Any, tensor: Any) -> None:
+    node = model.functions.add(name="f").node.add(op_type="Constant")
+    node.attribute.add(name="value").t.CopyFrom(tensor)
+
+
+def hide_in_training(model: Any, tensor: Any) -> None:
+    model.training_info.add().algorithm.initializer.append(tensor)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("location", ["{outside}", "../outside.bin", "link.bin", "beside.bin"])
+@pytest.mark.parametrize(
+    "hide",
+    [
+        *(hide_in_constant, hide_in_constant_of_shape, hide_in_attributes, hide_in_subgraph),
+        *(hide_in_subgraphs, hide_in_sparse_initializer, hide_in_sparse_attribute),
+        *(hide_in_function, hide_in_training),
+    ],
+)
+def test_no_tensor_names_another_file(
+    tmp_path: Path, hide: Any, location: str, marked: bool
+) -> None:
+    outside, folder = tmp_path / "outside.bin", tmp_path / "nets"
+    outside.write_bytes(bytes(4))
+    folder.mkdir()
+    (folder / "link.bin").symlink_to(outside)
+    (folder / "beside.bin").write_bytes(bytes(4))
+    model = read_light("light_squeezenet.onnx")
+    hide(model, make_outer(location.format(outside=outside), marked))
+    file = folder / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match="its tensor 'outer' lies in another file") as caught:
+        load("squeezenet1_1", weights=file)
+    assert len(str(caught.value).splitlines()) == 1

@@ -100,6 +100,55 @@ def create_file(path: Path) -> Iterator[int]:
         _close(file)
 
 
+@contextmanager
+def continue_file(path: Path) -> Iterator[int]:
+    """Open a file that grows over several runs, for this run alone; it stays, unless it is empty.
+
+    A link, or another name of a file elsewhere, is removed and begun anew, never written through.
+
+    Args:
+        path: The file; its folder has to exist.
+
+    Yields:
+        The open file, to read and write; at its beginning.
+
+    Raises:
+        VizcnnError: If another run is writing it.
+        OSError: If it cannot be opened.
+    """
+    file = _open_anew(path)
+    try:
+        yield file
+    finally:
+        if is_same(path, file) and os.fstat(file).st_size == 0:
+            path.unlink()
+        _close(file)
+
+
+def _open_anew(path: Path) -> int:
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            if not _is_plain(path.lstat()):
+                path.unlink()
+        flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+        file = os.open(path, flags, 0o666)
+        if _lock(file) is None:
+            _close(file)
+            raise _tell_busy(path)
+        if is_same(path, file) and _is_plain(os.fstat(file)):
+            return file
+        _close(file)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _is_plain(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+
+
+def _tell_busy(path: Path) -> VizcnnError:
+    return VizcnnError(f"another vizcnn is writing {str(path)!r}: wait until it has ended")
+
+
 def is_same(path: Path, file: int) -> bool:
     """Tell whether a name still stands for an open file, and for no link to it."""
     try:
@@ -143,9 +192,7 @@ def _remove_dead(path: Path) -> None:
         return
     try:
         if _lock(file) is None:
-            raise VizcnnError(
-                f"another vizcnn is writing {str(path)!r}: wait for it, or choose another --out"
-            )
+            raise _tell_busy(path)
         if is_same(path, file):
             path.unlink()
     finally:

@@ -15,7 +15,7 @@ from typing import Literal
 from vizcnn.basics.errors import LeftoverWarning, VizcnnError
 from vizcnn.basics.files import PREFIX, SUFFIX
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.locks import hold_folder
+from vizcnn.basics.locks import create_file, hold_folder
 
 FigureFormat = Literal["png", "svg", "pdf"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
@@ -71,7 +71,7 @@ def write_folder(folder: Path, list_name: str = LIST_NAME, held: bool = False) -
 
 
 @contextmanager
-def open_folder(folder: Path, list_name: str = LIST_NAME) -> Iterator[None]:
+def open_folder(folder: Path, list_name: str = LIST_NAME, own: bool = False) -> Iterator[None]:
     """Keep a folder of results for this run alone; it is made, and gone again if it stays empty.
 
     What killed runs left in it is put in order first, and told in a :class:`LeftoverWarning`.
@@ -79,19 +79,43 @@ def open_folder(folder: Path, list_name: str = LIST_NAME) -> Iterator[None]:
     Args:
         folder: The folder, or a link to one.
         list_name: As in :func:`write_folder`.
+        own: The caller knows it for vizcnn's own, though the list may be missing.
 
     Raises:
         VizcnnError: If the folder holds files that vizcnn did not write, or cannot be written, or
             another run is at work in it.
     """
     with _explain(folder):
-        refuse_foreign(folder, list_name)
+        refuse_foreign(folder, list_name, own)
     made: list[Path] = []
     try:
         with _explain(folder), ExitStack() as stack:
             held = _hold(folder, made, stack)
             if held:
                 _put_in_order(folder, list_name)
+            rest = stack.pop_all()
+        with rest:
+            yield
+    finally:
+        _remove_empty(made)
+
+
+@contextmanager
+def hold_output(file: Path) -> Iterator[None]:
+    """Keep a file that a run writes again and again for this run alone.
+
+    Args:
+        file: The file, which need not exist; its folder is made, and gone again if it stays empty.
+
+    Raises:
+        VizcnnError: If another run is writing it, or its folder cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        with _explain(file.parent), ExitStack() as stack:
+            made += _make_folders(file.parent)
+            lock = file.with_name(f"{PREFIX}{file.name}.lock{SUFFIX}")
+            stack.enter_context(create_file(lock))
             rest = stack.pop_all()
         with rest:
             yield
@@ -136,12 +160,13 @@ def _explain(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def refuse_foreign(folder: Path, list_name: str = LIST_NAME) -> None:
+def refuse_foreign(folder: Path, list_name: str = LIST_NAME, own: bool = False) -> None:
     """Make sure that a folder may be written to: it is missing, empty or vizcnn's own.
 
     Args:
         folder: The folder.
         list_name: As in :func:`write_folder`.
+        own: As in :func:`open_folder`.
 
     Raises:
         VizcnnError: If it holds files that vizcnn did not write, or is a file.
@@ -149,7 +174,7 @@ def refuse_foreign(folder: Path, list_name: str = LIST_NAME) -> None:
     for place in (folder, *folder.parents):
         if os.path.lexists(place) and not place.is_dir():
             raise VizcnnError(f"{str(place)!r} is a file; needed: a folder for the results (--out)")
-    if folder.is_dir() and not (folder / list_name).is_file():
+    if folder.is_dir() and not own and not (folder / list_name).is_file():
         # what a killed run left behind is not of others
         if all(p.name.startswith(PREFIX) and p.suffix == SUFFIX for p in folder.iterdir()):
             return
@@ -195,7 +220,7 @@ def _remove_empty(folders: list[Path]) -> None:
 def _move_into_place(staging: Path, folder: Path, list_name: str) -> None:
     """Move the new files in and the former ones out; on an exception, all of them back."""
     made = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
-    former = _read_list(folder / list_name)
+    former = read_list(folder / list_name)
     refuse_links(folder, [name.parent for name in made])
     _refuse_collisions(folder, set(made) - set(former))
     (staging / list_name).write_text(
@@ -252,7 +277,7 @@ def _refuse_collisions(folder: Path, names: set[Path]) -> None:
         )
 
 
-def _read_list(file: Path) -> list[Path]:
+def read_list(file: Path) -> list[Path]:
     """Give the files of an earlier run that are still there."""
     folder = file.parent
     return [name for name in _read_names(file) if os.path.lexists(folder / name)]

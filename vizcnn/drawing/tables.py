@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vizcnn.basics.errors import VizcnnError, nearest_names
+from vizcnn.basics.texts import escape_controls
 
 Cell = str | int | float | None
 """A value; None is an empty cell."""
@@ -140,7 +141,7 @@ def escape_latex(text: str) -> str:
         >>> print(escape_latex("3×3, 50 % of fc_6"))
         3$\times$3, 50 \% of fc\_6
     """
-    return "".join(_ESCAPES.get(letter, letter) for letter in text.replace("\n", " "))
+    return "".join(_ESCAPES.get(letter, letter) for letter in escape_controls(text))
 
 
 def _write_row(cells: tuple[Cell, ...]) -> str:
@@ -220,7 +221,19 @@ def _turn(text: str) -> str:
 TableFormat = Literal["md", "tex", "csv"]
 TABLE_FORMATS: tuple[TableFormat, ...] = ("md", "tex", "csv")
 
-_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\|*<`[]"} | {"\n": " "})
+_MARKDOWN = re.compile(r"[\\|*<`\[\]~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
+_FORMULA = re.compile(r"[=@\t\n]|[+-](?![\d.,]+ ?%?$)")
+"""How a text begins that a spreadsheet would compute; not a plain number with its sign."""
+
+
+def escape_markdown(text: str) -> str:
+    r"""Keep a text in one cell, and from being read as Markdown or HTML.
+
+    Example:
+        >>> print(escape_markdown("![a|b](http://c) <img> two\nlines of conv_1"))
+        !\[a\|b\](http://c) \<img> two lines of conv_1
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", escape_controls(text))
 
 
 def write_table(table: Table, kind: TableFormat) -> str:
@@ -252,7 +265,7 @@ def write_table(table: Table, kind: TableFormat) -> str:
 
 def _write_markdown(table: Table) -> str:
     def line(cells: Sequence[Cell]) -> str:
-        return f"| {' | '.join(show_cell(cell).translate(_MARKDOWN) for cell in cells)} |"
+        return f"| {' | '.join(escape_markdown(show_cell(cell)) for cell in cells)} |"
 
     rule = "".join("---:|" if right else "---|" for right in table.numeric)
     body = "\n".join(
@@ -265,5 +278,13 @@ def _write_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in table.rows])
+    writer.writerows([[_shield(cell) for cell in row] for row in table.rows])
     return text.getvalue()
+
+
+def _shield(cell: Cell) -> Cell:
+    """Keep a spreadsheet from computing a text: an apostrophe marks it as one."""
+    if not isinstance(cell, str):
+        return "" if cell is None else cell
+    text = cell.replace("\r", "\n")  # the only line break that is put in quotes
+    return f"'{text}" if _FORMULA.match(text) else text

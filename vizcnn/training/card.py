@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vizcnn.drawing.tables import escape_markdown
 from vizcnn.measures.filters import DEAD_SHARE, HIGH_FREQUENCY, FilterMeasures
 from vizcnn.training.evaluation import Accuracy
 from vizcnn.training.recipe import complete_settings
@@ -207,5 +208,4 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 def _cell(value: object) -> str:
     """Keep a value in one cell, and from being read as Markdown or HTML."""
-    text = " ".join(str(value).split())
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return escape_markdown(" ".join(str(value).split()))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import DataError, WeightsError
-from vizcnn.basics.files import replacing
+from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.files import write_text
 from vizcnn.basics.machine import describe_device
+from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.filters import measure_filters
 from vizcnn.training.card import DataSource, ModelCard, describe_beginning
@@ -25,9 +27,10 @@ from vizcnn.training.net import (
 )
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.training.recipe import Recipe, complete_settings
+from vizcnn.training.run_folder import name_list, name_outputs, open_run
 from vizcnn.zoo.files import WeightMetadata, save_weights
 from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX, choose_epochs, save_first_layers
+from vizcnn.zoo.snapshots import choose_epochs, save_first_layers
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def export_run(
     device: str = "cpu",
     progress: Progress = silent,
     began_with: Mapping[str, Any] | None = None,
+    held: bool = False,
 ) -> ExportedRun:
     """Write ``out/<model>.safetensors``, ``.json``, ``.md`` and the first layers that a run kept.
 
@@ -66,20 +70,23 @@ def export_run(
         state: ``run.state()``, or :func:`~vizcnn.training.checkpoint.read_checkpoint` of a file.
         photos: Training photos, counted only.
         validation: Validation photos, loaded; the exported weights are measured on them.
-        out: Folder to write to, made when it is missing.
+        out: Folder to write to, made when it is missing; see
+            :func:`~vizcnn.training.run_folder.open_run`.
         data: Where the photos come from.
         device: Where to measure.
         progress: Shows the validation.
         began_with: What is known of the weights that the run began with (see
             :class:`~vizcnn.training.start.Start`), for a state that does not tell.
+        held: The caller has opened the folder already.
 
     Returns:
-        The paths and the card. Files are moved into place whole, the weights last.
+        The paths and the card. All files are moved into place together, or none.
 
     Raises:
         WeightsError: If a weight is not finite in 16 bits, the classes are not the photos', or
             the run did not begin with those weights.
-        DataError: If a file cannot be written.
+        DataError: If a file cannot be written, the folder or a file in the way is of others, or
+            another run is at work in it.
     """
     recipe = Recipe(**complete_settings(state.recipe))
     start = _recall_start(state, recipe, began_with)
@@ -109,7 +116,8 @@ def export_run(
         filters=measure_filters(first_convolution(net).weight),
         began_with=start or None,
     )
-    return _write(net, card, preprocessing, state.first_layers, out)
+    with nullcontext() if held else open_run(out, card.model):
+        return _write(net, card, preprocessing, state.first_layers, out)
 
 
 def _recall_start(
@@ -166,22 +174,23 @@ def _write(
     first_layers: Mapping[int, Tensor],
     out: Path,
 ) -> ExportedRun:
-    exported = ExportedRun(
+    names = name_outputs(card.model)
+    with write_folder(out, name_list(card.model), held=True) as staging:
+        write_text(staging / names["card_json"], card.to_json())
+        write_text(staging / names["card_markdown"], card.to_markdown())
+        if first_layers:
+            _write_first_layers(staging / names["first_layers"], first_layers, card)
+        metadata = WeightMetadata(
+            card.model, card.options, preprocessing, card.classes, card.summary()
+        )
+        save_weights(staging / names["weights"], net, metadata)
+    return ExportedRun(
         card=card,
-        weights=out / f"{card.model}.safetensors",
-        card_json=out / f"{card.model}.json",
-        card_markdown=out / f"{card.model}.md",
-        first_layers=out / f"{card.model}{SNAPSHOTS_SUFFIX}" if first_layers else None,
+        weights=out / names["weights"],
+        card_json=out / names["card_json"],
+        card_markdown=out / names["card_markdown"],
+        first_layers=out / names["first_layers"] if first_layers else None,
     )
-    with replacing(exported.card_json, DataError) as temporary:
-        temporary.write_text(card.to_json(), encoding="utf-8")
-    with replacing(exported.card_markdown, DataError) as temporary:
-        temporary.write_text(card.to_markdown(), encoding="utf-8")
-    if exported.first_layers:
-        _write_first_layers(exported.first_layers, first_layers, card)
-    metadata = WeightMetadata(card.model, card.options, preprocessing, card.classes, card.summary())
-    save_weights(exported.weights, net, metadata)
-    return exported
 
 
 def halve_weights(state: Checkpoint, validation: PhotoFolder) -> dict[str, Tensor]:

@@ -1,10 +1,11 @@
 """The folder where fetched weights lie, and the checks that make a file in it usable."""
 
 import os
+import re
 from pathlib import Path
 
 from vizcnn.basics.errors import WeightsError
-from vizcnn.basics.files import hash_file, open_plain_file
+from vizcnn.basics.files import hash_file, open_plain_file, replacing
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -87,6 +88,49 @@ def check_hash(path: Path, sha256: str) -> str:
             "or another file; delete it and fetch it again"
         )
     return found
+
+
+def check_fetched(path: Path, sha256: str) -> str:
+    """Make sure that a fetched file has the expected checksum, and the one that it had at first.
+
+    Of most of torchvision's files only the first 8 digits are published. The whole checksum is
+    written beside such a file when it is fetched (:func:`record_hash`), and compared from then on.
+
+    Args:
+        path: The file.
+        sha256: As in :func:`check_hash`.
+
+    Returns:
+        The whole checksum.
+
+    Raises:
+        WeightsError: If it has another one, or what was written beside it is damaged.
+    """
+    found = check_hash(path, sha256)
+    record = _name_record(path)
+    if not record.is_file():
+        return found
+    with record.open("rb") as file:
+        digits = file.read(64).decode("ascii", errors="replace")
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise WeightsError(
+            f"{str(record)!r} is damaged: delete it and {str(path)!r}, and fetch that again"
+        )
+    return check_hash(path, digits)
+
+
+def record_hash(path: Path, sha256: str) -> None:
+    """Write the whole checksum of a fetched file beside it, as ``sha256sum`` writes it.
+
+    Raises:
+        WeightsError: If it cannot be written.
+    """
+    with replacing(_name_record(path), WeightsError) as temporary:
+        temporary.write_text(f"{sha256}  {path.name}\n")
+
+
+def _name_record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def is_lfs_pointer(path: Path) -> bool:

@@ -4,20 +4,29 @@ import errno
 import importlib.util
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.locks import continue_file
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.zoo.cache import cache_folder, check_hash, is_lfs_pointer
+from vizcnn.zoo.cache import (
+    cache_folder,
+    check_fetched,
+    check_hash,
+    is_lfs_pointer,
+    record_hash,
+)
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import find_bundled
-from vizcnn.zoo.registry import Entry, WeightSource
+from vizcnn.zoo.registry import LARGEST, Entry, WeightSource
 
 CHUNK = 1 << 20
 """Bytes per step of the progress."""
@@ -26,9 +35,24 @@ Opener = Callable[[Request], AbstractContextManager[Any]]
 """Opens an address as ``urllib.request.urlopen`` does."""
 
 
+class Redirects(HTTPRedirectHandler):
+    """Follows a server to another address, but never from https to anything else."""
+
+    def redirect_request(
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        kind = urlsplit(newurl).scheme.lower()
+        if kind not in {"https", req.type}:
+            raise WeightsError(
+                f"{req.host} sends on from {req.type} to {newurl[:100]!r}, which is not followed: "
+                "try again later, or give a file of your own with --weights"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def open_address(request: Request) -> AbstractContextManager[Any]:
     """Open an address; a server that is silent for 30 seconds counts as lost."""
-    answer: AbstractContextManager[Any] = urlopen(request, timeout=30)
+    answer: AbstractContextManager[Any] = build_opener(Redirects).open(request, timeout=30)
     return answer
 
 
@@ -67,14 +91,21 @@ def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Op
             "pip install 'vizcnn[onnx]' first"
         )
     present = chosen.find()
-    if present:
-        check_hash(present, chosen.sha256)
-        return present
     path = cache_folder() / chosen.file
-    download(
-        chosen.url, path, sha256=chosen.sha256, size=chosen.size, progress=progress, opener=opener
-    )
-    return path
+    if present is None:
+        download(
+            chosen.url,
+            path,
+            sha256=chosen.sha256,
+            size=chosen.size,
+            progress=progress,
+            opener=opener,
+            limit=chosen.limit,
+        )
+    found = check_fetched(present or path, chosen.sha256)
+    if present in (None, path) and len(chosen.sha256) < len(found):
+        record_hash(path, found)
+    return present or path
 
 
 def _choose_source(entry: Entry, wanted: str | None) -> WeightSource:
@@ -97,6 +128,7 @@ def download(
     size: int | None = None,
     progress: Progress = silent,
     opener: Opener = open_address,
+    limit: int = LARGEST,
 ) -> None:
     """Download a file, going on where an earlier attempt was cut.
 
@@ -110,26 +142,43 @@ def download(
         size: Expected bytes, if known.
         progress: Called with the chunks of :data:`CHUNK` bytes.
         opener: Opens addresses; tests pass their own.
+        limit: Bytes that are taken at the most, where ``size`` is None.
 
     Raises:
         WeightsError: In one line: no network, an HTTP error, a cut download (kept for the next
-            attempt), a Git LFS pointer, a wrong checksum (the bad file is removed), a full disk or
-            a folder that cannot be written.
+            attempt), more bytes than there can be, a Git LFS pointer, a wrong checksum (the bad
+            file is removed), a full disk or a folder that cannot be written.
+        VizcnnError: If another run is downloading it.
     """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise WeightsError(f"{url[:100]!r} is no address to download from; needed: https://...")
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if size is None or not part.exists() or part.stat().st_size != size:
-            _receive(url, part, size, progress, opener)
-        _check_download(url, part, sha256)
-        os.replace(part, path)
+        with continue_file(part) as held:
+            with open(held, "r+b", closefd=False) as file:
+                if size is None or os.fstat(held).st_size != size:
+                    _receive(url, part, file, size, limit, progress, opener)
+            if os.name == "nt":  # an open file cannot be moved there
+                os.close(held)
+            _check_download(url, part, sha256)
+            os.replace(part, path)
     except OSError as error:
         raise _explain_disk(path, error) from None
 
 
-def _receive(url: str, part: Path, size: int | None, progress: Progress, opener: Opener) -> None:
-    begun = part.stat().st_size if part.exists() else 0
-    if size is not None and begun > size:
+def _receive(
+    url: str,
+    part: Path,
+    file: BinaryIO,
+    size: int | None,
+    limit: int,
+    progress: Progress,
+    opener: Opener,
+) -> None:
+    limit = limit if size is None else size
+    begun = file.seek(0, os.SEEK_END)
+    if begun > limit:
         begun = 0
     request = Request(url, headers={"User-Agent": "vizcnn"})
     if begun:
@@ -138,19 +187,44 @@ def _receive(url: str, part: Path, size: int | None, progress: Progress, opener:
     if answer is None:  # what is here may be all of it
         return
     with answer:
-        place: str = answer.headers.get("Content-Range", "")
+        place: str = answer.headers.get("Content-Range") or ""
         if not (answer.status == 206 and place.startswith(f"bytes {begun}-")):
             begun = 0  # the server sends all of it again
-        length = answer.headers.get("Content-Length")
-        total = begun + int(length) if length is not None else size
-        steps = math.ceil((total - begun) / CHUNK) if total is not None else None
-        with part.open("ab" if begun else "wb") as file:
-            chunks = _read_chunks(answer, url)
-            for chunk in progress(chunks, label=part.stem, total=steps, unit="MiB"):
-                file.write(chunk)
-    got = part.stat().st_size
+        encoding: str = answer.headers.get("Content-Encoding") or "identity"
+        if encoding.lower() != "identity":
+            raise WeightsError(
+                f"the server sends {part.stem} in another form ({encoding[:20]!r}): try again "
+                "later, or give a file of your own with --weights"
+            )
+        length = _read_length(answer.headers.get("Content-Length"))
+        total = size if length is None else begun + length
+        if total is not None and total > limit:
+            raise WeightsError(_explain_excess(part, total, limit))
+        steps = None if total is None else math.ceil((total - begun) / CHUNK)
+        file.truncate(begun)
+        file.seek(begun)
+        chunks = _read_chunks(answer, url)
+        for chunk in progress(chunks, label=part.stem, total=steps, unit="MiB"):
+            if file.tell() + len(chunk) > limit:
+                file.truncate(0)
+                raise WeightsError(_explain_excess(part, None, limit))
+            file.write(chunk)
+        got = file.tell()
     if total is not None and got < total:
         raise WeightsError(_explain_cut(part.stem, f"{got:,} of {total:,} bytes came"))
+
+
+def _read_length(text: str | None) -> int | None:
+    """Read what a server says of the length; None if it is no number, and so says nothing."""
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text.strip()) else None
+
+
+def _explain_excess(part: Path, total: int | None, limit: int) -> str:
+    sent = "more" if total is None else f"{total:,} bytes"
+    return (
+        f"the server sends {sent} for {part.stem}, which has at most {limit:,}: try again later, "
+        "or give a file of your own with --weights"
+    )
 
 
 def _open(opener: Opener, request: Request, part: Path) -> Any:
@@ -161,8 +235,9 @@ def _open(opener: Opener, request: Request, part: Path) -> Any:
         with error:
             if error.code == 416 and part.exists():
                 return None
+            phrase = " ".join(str(error.reason).split())[:100]
             raise WeightsError(
-                f"the server answered {error.code} ({error.reason}) for {request.full_url}: try "
+                f"the server answered {error.code} ({phrase}) for {request.full_url}: try "
                 "again later, or give a file of your own with --weights"
             ) from None
     except (URLError, HTTPException, OSError) as error:

@@ -16,7 +16,7 @@ from vizcnn.basics.errors import (
 )
 from vizcnn.basics.files import hash_file
 from vizcnn.zoo.building import assemble, assemble_random, infer_options
-from vizcnn.zoo.cache import check_hash
+from vizcnn.zoo.cache import check_fetched
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import (
     BUNDLE,
@@ -117,7 +117,7 @@ def _read_weights(
     for source in wanted:
         path = source.find()
         if path:
-            sha256 = check_hash(path, source.sha256)
+            sha256 = check_fetched(path, source.sha256)
             return _read_source(entry, source, path, sha256, options)
     if weights == "ndf" and entry.name != NDF_NET:
         raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")

@@ -7,7 +7,7 @@ which layers each gets its maps, joined in which order. Where onnxruntime is ins
 net are run once on the same noise as well.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -144,14 +144,31 @@ def _load_model(path: Path) -> Any:
             f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'"
         ) from None
     try:
-        # external data would let the file name any other file of the machine
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's errors share no base
         reason = shorten((str(error).splitlines() or [type(error).__name__])[0], 120)
         raise WeightsError(f"{str(path)!r} is cut off or no ONNX file ({reason})") from None
     if not model.graph.node:
         raise WeightsError(f"{str(path)!r} holds no graph: it is cut off or no ONNX file")
+    for tensor in _list_tensors(model):
+        # before anything is computed: it could name any other file of the machine
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise WeightsError(
+                f"{str(path)!r} cannot be read: its tensor {tensor.name[:80]!r} lies in another "
+                "file, and only what is in the graph's own file is read: save it as one file"
+            )
     return model
+
+
+def _list_tensors(message: Any) -> Iterator[Any]:
+    """List all tensors of a model: of graphs in graphs, attributes, functions and training too."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                if field.message_type.name == "TensorProto":
+                    yield part
+                else:
+                    yield from _list_tensors(part)
 
 
 class _Constants:
@@ -169,15 +186,12 @@ class _Constants:
             shape: What it is for, for the error.
 
         Raises:
-            _UnreadableError: If it is computed, missing or kept in another file.
+            _UnreadableError: If it is computed or missing.
         """
-        from onnx import TensorProto, numpy_helper
+        from onnx import numpy_helper
 
         if name in self.initializers:
-            tensor = self.initializers[name]
-            if tensor.data_location == TensorProto.EXTERNAL:
-                raise _UnreadableError(f"the {shape} {name!r} lies in another file")
-            return np.asarray(numpy_helper.to_array(tensor))
+            return np.asarray(numpy_helper.to_array(self.initializers[name]))
         if name in self.nodes:
             return self._compute(self.nodes[name], shape)
         raise _UnreadableError(f"the {shape} {name!r} is no constant of the graph")
@@ -416,7 +430,7 @@ def _compare_results(
     except ImportError:
         return ""
     module.load_state_dict(state, strict=False, assign=True)
-    if any(value.is_meta for value in module.state_dict().values()) or _has_outer_data(model):
+    if any(value.is_meta for value in module.state_dict().values()):
         return ""
     size = preprocessing.input_size
     pixels = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -445,15 +459,6 @@ def _compare_results(
     if error <= LARGEST_DIFFERENCE or not expected.isfinite().all():
         return ""
     return f"onnxruntime computes from it logits that are {100 * error:.2g} % off the net's"
-
-
-def _has_outer_data(model: Any) -> bool:
-    """Tell whether a graph names other files, which the runtime would open."""
-    from onnx import TensorProto
-
-    tensors = [*model.graph.initializer]
-    tensors += [field.t for node in model.graph.node for field in node.attribute]
-    return any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
 
 
 def _expose_logits(graph: Any) -> str:

@@ -52,6 +52,10 @@ class Variant:
     style: Style = "imagenet"
 
 
+LARGEST = 4 << 30
+"""Bytes that no file of weights reaches."""
+
+
 @dataclass(frozen=True)
 class WeightSource:
     """A file of ImageNet weights that the public can fetch.
@@ -64,6 +68,7 @@ class WeightSource:
         origin: What is known of the weights; ``source`` is ``"torchvision"`` or ``"onnx-zoo"``.
         size: Bytes; for torchvision's None, as only a rounded figure is known.
         resize: Side that the shorter side is brought to; None for the usual one.
+        limit: Bytes that it has at the most, where ``size`` is None.
     """
 
     label: str
@@ -73,6 +78,7 @@ class WeightSource:
     origin: Provenance
     size: int | None = None
     resize: int | None = None
+    limit: int = LARGEST
 
     @property
     def file(self) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.registry import (
     IMAGENET_CLASSES,
+    LARGEST,
     Entry,
     Namer,
     Style,
@@ -194,13 +195,31 @@ def _is_classifier(member: Any) -> bool:
     return not math.isnan(member.meta["_metrics"]["ImageNet-1K"]["acc@1"])
 
 
+_PUBLISHED = (
+    "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+    "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
+    "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+    "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395",
+    "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+    "7ebf99e03e254b273379b23edca7ec0da9f48273b23a332b93c1c99d49e86e8f",
+)
+"""Whole checksums of files whose names hold the first 8 digits, as several projects that pin them
+have published them, in agreement; those of the other files are kept when they are fetched."""
+
+
 def _read_member(member: Any) -> WeightSource:
     accuracies = member.meta["_metrics"]["ImageNet-1K"]
+    digits = member.url.rsplit("-", 1)[1].removesuffix(".pth")
+    size = member.meta.get("_file_size")  # in MiB, rounded; releases before 0.15 do not tell it
     return WeightSource(
         label=member.name,
         variant="torchvision",
         url=member.url,
-        sha256=member.url.rsplit("-", 1)[1].removesuffix(".pth"),
+        sha256=next((whole for whole in _PUBLISHED if whole.startswith(digits)), digits),
         origin=Provenance(
             source="torchvision",
             data=IMAGENET,
@@ -210,6 +229,7 @@ def _read_member(member: Any) -> WeightSource:
             note=f"torchvision's {member.name}, measured by torchvision",
         ),
         resize=member.transforms.keywords.get("resize_size"),
+        limit=int((size + 0.01) * (1 << 20)) if size else LARGEST,
     )
 
 

@@ -1,0 +1,86 @@
+"""The folder of a training: checkpoint, weights and card in it are one run's, and no one else's."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vizcnn.basics.errors import DataError, VizcnnError
+from vizcnn.basics.files import PREFIX, write_text
+from vizcnn.basics.output import open_folder, read_list
+from vizcnn.training.checkpoint import read_checkpoint
+from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX
+
+CHECKPOINT_NAME = "checkpoint.pt"
+"""Of the file in the folder that a run goes on from."""
+
+
+def name_outputs(model: str) -> dict[str, str]:
+    """Name the files that a run hands on: ``weights``, ``card_json``, ..., the weights last."""
+    return {
+        "card_json": f"{model}.json",
+        "card_markdown": f"{model}.md",
+        "first_layers": f"{model}{SNAPSHOTS_SUFFIX}",
+        "weights": f"{model}.safetensors",
+    }
+
+
+def name_list(model: str) -> str:
+    """Name the list of the files that trainings of a net wrote into a folder.
+
+    It is another than that of galleries, so that neither kind takes a folder of the other for its
+    own and replaces what is in it.
+    """
+    return f"{PREFIX}train-{model}.json"
+
+
+@contextmanager
+def open_run(folder: Path, model: str) -> Iterator[None]:
+    """Keep a folder for one training; it is made, and gone again if nothing comes into it.
+
+    Args:
+        folder: The folder: missing, empty, or of an earlier training. One that an older version
+            wrote is known by its checkpoint.
+        model: Name of the net.
+
+    Raises:
+        DataError: If it holds files of others, or files of others have the names of what the run
+            will write; if it cannot be written, or another run is at work in it.
+        WeightsError: If its checkpoint is damaged or of another tool.
+    """
+    file = folder / name_list(model)
+    try:
+        with open_folder(folder, file.name, own=_is_of_training(folder)):
+            _claim(file, model)
+            try:
+                yield
+            finally:
+                if [path.name for path in folder.iterdir()] == [file.name]:
+                    file.unlink()
+    except VizcnnError as error:
+        if type(error) is not VizcnnError:
+            raise
+        raise DataError(str(error)) from None
+
+
+def _is_of_training(folder: Path) -> bool:
+    return (folder / CHECKPOINT_NAME).is_file() or any(folder.glob(name_list("*")))
+
+
+def _claim(file: Path, model: str) -> None:
+    """Make sure that what is there under the names of outputs was written by a training."""
+    outputs = [file.with_name(name) for name in name_outputs(model).values()]
+    there = [path.name for path in outputs if os.path.lexists(path)]
+    if not file.exists():
+        # an older version kept no list; it wrote the weights last
+        checkpoint = file.with_name(CHECKPOINT_NAME)
+        ended = outputs[-1].exists() and checkpoint.is_file()
+        ended = ended and read_checkpoint(checkpoint).recipe.get("model") == model
+        write_text(file, json.dumps(there if ended else []))
+    foreign = set(there) - {path.as_posix() for path in read_list(file)}
+    if foreign:
+        raise DataError(
+            f"{str(file.with_name(min(foreign)))!r} is in the way and not of a training: move it, "
+            "or choose another --out"
+        )
