@@ -2,15 +2,21 @@
 
 import os
 import pwd
+import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import ROOT, fail, run
+from tests.support.small_zoo import paint_photo
 from vizcnn.basics.devices import choose_device
-from vizcnn.basics.errors import ModelError, WeightsError
+from vizcnn.basics.errors import ModelError, VizcnnError, WeightsError, advise
+from vizcnn.basics.files import open_plain_file, write_text
+from vizcnn.basics.output import write_folder
+from vizcnn.photos.images import read_photo
 from vizcnn.zoo.cache import cache_folder, find_in_cache
 
 
@@ -131,3 +137,35 @@ def test_settings_of_matplotlib_that_stop_it(tmp_path):
     *_, last = (tmp_path / "stderr").read_text().splitlines()  # matplotlib's own word comes first
     assert last.startswith("error: matplotlib cannot read its settings")
     assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def no_more_files():
+    """Let this process open no further file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_no_fault_of_a_photo(tmp_path):
+    photo = paint_photo(tmp_path / "a.png")
+    read_photo(photo)
+    with pytest.raises(OSError, match="Too many open files") as refused, no_more_files():
+        read_photo(photo)
+    assert "ulimit -n" in advise(refused.value)
+
+
+def test_too_many_open_files_are_told_by_what_reads_and_writes(tmp_path):
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"x")
+    for work in (
+        lambda: open_plain_file(weights),
+        lambda: write_text(tmp_path / "b.txt", "x"),
+        lambda: write_folder(tmp_path / "out").__enter__(),
+    ):
+        told = r"Too many open files\): let it open more files \(ulimit -n\)"
+        with pytest.raises(VizcnnError, match=told), no_more_files():
+            work()

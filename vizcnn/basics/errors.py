@@ -59,19 +59,25 @@ _ADVICE = {
 }
 
 
-def advise(error: OSError) -> str:
+def advise(error: Exception, usual: str = "check the disk and the permissions") -> str:
     """Say what to do about what the operating system refuses.
+
+    Args:
+        error: What it said.
+        usual: What to do about all that has no advice of its own.
 
     Example:
         >>> import errno
         >>> advise(OSError(errno.EMFILE, "Too many open files"))
         'let it open more files (ulimit -n), or use fewer --workers'
     """
-    found = errno.errorcode.get(error.errno or 0)
-    return next(
-        (advice for names, advice in _ADVICE.items() if found in names),
-        "check the disk and the permissions",
-    )
+    found = errno.errorcode.get(getattr(error, "errno", None) or 0)
+    return next((advice for names, advice in _ADVICE.items() if found in names), usual)
+
+
+def is_of_the_process(error: BaseException) -> bool:
+    """Tell whether a file was refused because this process, or the machine, has too many open."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 SHOWN = 60

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import VizcnnError, advise, quote
 from vizcnn.basics.locks import create_file, is_same
 
 PREFIX, SUFFIX = ".vizcnn-", ".part"
@@ -63,7 +63,7 @@ def replacing(
     except OSError as error:
         raise failure(
             f"{str(path)!r} cannot be written ({error.strerror or type(error).__name__}): "
-            "free some space, or choose another folder"
+            f"{advise(error, 'free some space, or choose another folder')}"
         ) from error
 
 
@@ -113,7 +113,10 @@ def open_plain_file(
         raise failure(f"{name} may not be read: check its permissions") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise failure(f"{name} cannot be opened ({reason}): check the path") from None
+        way_out = (
+            advise(error, "check the path") if isinstance(error, OSError) else "check the path"
+        )
+        raise failure(f"{name} cannot be opened ({reason}): {way_out}") from None
     complaint = ""
     if not stat.S_ISREG(facts.st_mode):  # another one has come in its place
         complaint = f"is not a plain file: give {kind}"

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
-from vizcnn.basics.errors import LeftoverWarning, VizcnnError
+from vizcnn.basics.errors import LeftoverWarning, VizcnnError, advise
 from vizcnn.basics.files import PREFIX, SUFFIX
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.locks import create_file, hold_folder
@@ -156,7 +156,8 @@ def _explain(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise VizcnnError(
-            f"cannot write to {str(folder)!r} ({error.strerror}): choose another --out"
+            f"cannot write to {str(folder)!r} ({error.strerror}): "
+            f"{advise(error, 'choose another --out')}"
         ) from None
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vizcnn.basics.errors import ImageError, PhotoWarning, quote
+from vizcnn.basics.errors import ImageError, PhotoWarning, is_of_the_process, quote
 from vizcnn.basics.files import hash_file
 from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.sharing import ProcessContext
@@ -168,7 +168,7 @@ def decode_photo(
     except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
         raise ImageError(f"{name} has {_complain_of_size(largest)}") from None
     except Exception as error:  # a damaged file makes decoders raise anything
-        if find_shortage(error):
+        if find_shortage(error) or is_of_the_process(error):
             raise
         raise ImageError(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
@@ -199,6 +199,8 @@ def _require_file(path: Path, name: str) -> None:
     except PermissionError:
         raise ImageError(f"{name} may not be read: check its permissions") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        if is_of_the_process(error):  # no fault of the photo
+            raise
         raise ImageError(f"{name} cannot be opened ({_one_line(error)}): check the path") from None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import VizcnnError, advise, quote
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import open_folder, refuse_links
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
@@ -164,7 +164,8 @@ def _explain(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise VizcnnError(
-            f"cannot write to {str(folder)!r} ({error.strerror}): choose another --out"
+            f"cannot write to {str(folder)!r} ({error.strerror}): "
+            f"{advise(error, 'choose another --out')}"
         ) from None
 
 
