@@ -19,7 +19,7 @@ CONSTRAINTS := constraints.txt
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types check fast docs links clean
+.PHONY: help demo test lint types check fast fuzz docs links clean
 
 help:  ## say what can be made (the default)
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +48,9 @@ check: $(VENV)/.tested links  ## all tests
 
 fast: $(VENV)/.tested links  ## the quick tests only, one to two minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
+fuzz: $(VENV)/.tested links  ## ten minutes of odd files and options for every command
+	$(BIN)/python -m tests.support.fuzzing --minutes 10
 
 docs: $(VENV)/.documented  ## the manual, in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -1,12 +1,12 @@
 """The command ``vizcnn``: its subcommands, and how errors end."""
 
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 import vizcnn
-from vizcnn.basics.errors import VizcnnError, nearest_names, shorten
+from vizcnn.basics.errors import VizcnnError, advise, nearest_names
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
@@ -14,16 +14,10 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
-from vizcnn.cli.reporting import telling_of_photos
-from vizcnn.cli.start import INTERRUPTED, TOLD
+from vizcnn.cli.reporting import telling_of_memory, telling_of_photos
+from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
 from vizcnn.cli.zoo_commands import models, weights
-
-FAILED = 2
-"""Exit status of an error."""
-
-OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
-"""Exceptions by name: torch, whose own is the second, is not loaded for its sake."""
 
 
 class Commands(click.Group):
@@ -38,30 +32,26 @@ class Commands(click.Group):
             sys.exit(FAILED)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "vizcnn"
-            _stop(f"{error.format_message()} (see {where} --help)", FAILED)
+            stop(f"{error.format_message()} (see {where} --help)", FAILED)
         except click.ClickException as error:
-            _stop(error.format_message(), FAILED)
+            stop(error.format_message(), FAILED)
         except VizcnnError as error:
-            _stop(str(error), FAILED)
-        except (click.Abort, KeyboardInterrupt):
-            if sys.stderr.isatty():
-                click.echo(err=True)  # ends the line in which the terminal shows ^C
-            _stop(TOLD, INTERRUPTED)
+            stop(str(error), FAILED)
+        except (click.Abort, KeyboardInterrupt) as interrupt:
+            stop_interrupted(interrupt.__cause__ or interrupt)
         except OSError as error:  # a full disk, a file that may not be written
-            _stop(f"{error}: check the disk and the permissions", FAILED)
-        except Exception as error:
-            if type(error).__name__ not in OUT_OF_MEMORY:
-                raise
-            _stop("out of memory: use --device cpu, fewer units (--top) or a smaller net", FAILED)
+            stop(f"{error}: {advise(error)}", FAILED)
+        except MemoryError:  # none is left even to say how much
+            stop("not enough memory", FAILED)
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click would print an empty line for a Ctrl-C."""
+        """Run the command; click would print an empty line for a Ctrl-C, and forget the signal."""
         try:
-            with telling_of_photos():
+            with telling_of_photos(), telling_of_memory(ctx):
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.Abort from None
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -86,8 +76,3 @@ for command in (
     *(mine, merge, models, weights, train),
 ):
     commands.add_command(command)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {shorten(' '.join(message.splitlines()), 1000)}", err=True)
-    sys.exit(status)

@@ -1,14 +1,16 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
+import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
-from vizcnn.basics.errors import PhotoWarning
+from vizcnn.basics.errors import PhotoWarning, VizcnnError
+from vizcnn.basics.memory import describe_shortage, find_shortage, require_memory_to_start
 
 T = TypeVar("T")
 
@@ -73,6 +75,47 @@ def telling_of_photos() -> Iterator[None]:
         warnings.simplefilter("always", PhotoWarning)
         warnings.showwarning = show
         yield
+
+
+SMALLER: Mapping[str, str] = {
+    "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
+    "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
+    "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
+    "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
+    "lecture": "fewer parts at a time (--only)",
+    "receptive": "fewer layers (--layer), a smaller net",
+    "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
+    "merge": "smaller indexes (mine with fewer --top)",
+    "train": "a smaller --batch or --crop, fewer or smaller photos",
+}
+"""What makes each command take less memory."""
+
+
+@contextmanager
+def telling_of_memory(context: click.Context) -> Iterator[None]:
+    """Let a command whose memory does not do end in one line, and not begin without any.
+
+    Raises:
+        VizcnnError: With what was asked for, what there is, and what makes the command smaller.
+    """
+    require_memory_to_start()
+    try:
+        yield
+    except Exception as error:
+        shortage = find_shortage(error)
+        if shortage is None:
+            raise
+        try:
+            told = describe_shortage(shortage)
+        except MemoryError:
+            told = "not enough memory"
+        # what the command held is let go: the line itself takes some memory
+        traceback.clear_frames(error.__traceback__)
+        on_device = type(shortage).__name__ == "OutOfMemoryError"
+        smaller = SMALLER.get(context.invoked_subcommand or "", "")
+        ways = ["--device cpu"] * on_device + [smaller] * bool(smaller)
+        ways.append("a machine with more memory free")
+        raise VizcnnError(f"{told}; use {', or '.join(ways)}") from None
 
 
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:

@@ -218,8 +218,12 @@ def test_a_photos_folder_that_is_a_link_is_not_written_into(tmp_path):
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device"), 2, "No space left on device"),
-        (MemoryError(), 2, "out of memory"),
-        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), 2, "out of memory"),
+        (MemoryError(), 2, "not enough memory"),
+        (
+            type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+            2,
+            "not enough memory",
+        ),
     ],
 )
 def test_what_stops_a_run_is_one_line_and_leaves_nothing(

@@ -93,7 +93,8 @@ def test_a_library_draws_without_a_backend_and_leaves_the_users(tmp_path):
     assert (tmp_path / "o" / "index.html").is_file()
 
 
-def test_ctrl_c_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_run_leaves_nothing(tmp_path, number):
     paint_photo(tmp_path / "photos" / "a.png")
     for index in range(40):
         shutil.copy(tmp_path / "photos" / "a.png", tmp_path / "photos" / f"{index}.png")
@@ -109,9 +110,9 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     while not list(tmp_path.glob("deep/.vizcnn-*.part/photo-002")) and time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert output == ""
     assert errors == "error: interrupted: nothing is left half-written\n"
     assert list_files(tmp_path) == before
@@ -120,10 +121,10 @@ def test_ctrl_c_leaves_nothing(tmp_path):
 
 def test_ctrl_c_while_the_command_is_loaded_is_told_in_one_line():
     code = (
-        "import sys\n"
+        "import os, signal, sys\n"
         "class Stop:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'vizcnn.cli.deconv_command': raise KeyboardInterrupt\n"
+        "        if name == 'vizcnn.cli.deconv_command': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Stop())\n"
         "from vizcnn.cli.start import main\nmain()"
     )
@@ -133,3 +134,16 @@ def test_ctrl_c_while_the_command_is_loaded_is_told_in_one_line():
         "error: interrupted: nothing is left half-written\n",
     )
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_comes_after_all_is_done_is_not_heard(number):
+    code = (
+        "import atexit, os, sys\n"
+        f"atexit.register(lambda: os.kill(os.getpid(), {int(number)}))\n"
+        "sys.argv = ['vizcnn', 'weights', 'where']\n"
+        "from vizcnn.cli.start import main\nmain()"
+    )
+    process = start("-c", code, environment={"VIZCNN_CACHE": "here"})
+    assert process.communicate(timeout=60) == ("here\n", "")
+    assert process.returncode == 0

@@ -25,10 +25,10 @@ def choose_device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # each kind of device fails in its own way, by imports too
+        reason = str(error).strip().splitlines()[0].partition(". ")[0]
         raise ModelError(
-            f"no device to compute on: device {name!r} cannot be used ({reason}); "
+            f"no device to compute on: device {name!r:.60} cannot be used ({reason:.120}); "
             "use auto, cpu or, with a GPU, cuda"
         ) from None
     return name

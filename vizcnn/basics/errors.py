@@ -1,8 +1,12 @@
 """What went wrong, in one line: what was got, what is needed, what to do."""
 
 import difflib
+import errno
+import operator
 from collections.abc import Iterable
 from pathlib import PurePath
+from types import UnionType
+from typing import Any
 
 
 class VizcnnError(Exception):
@@ -37,6 +41,31 @@ class DataError(VizcnnError):
     """A folder of photos that cannot be used for training or mining."""
 
 
+_ADVICE = {
+    ("EMFILE", "ENFILE"): "let it open more files (ulimit -n), or use fewer --workers",
+    ("ENOSPC", "EDQUOT"): "free some space, or choose another folder",
+    ("EFBIG",): "let files grow larger (ulimit -f), or choose another folder",
+    ("EACCES", "EPERM", "EROFS"): "choose a folder that you may write to",
+    ("ENOMEM",): "free some memory",
+    ("ENAMETOOLONG",): "choose a shorter name",
+}
+
+
+def advise(error: OSError) -> str:
+    """Say what to do about what the operating system refuses.
+
+    Example:
+        >>> import errno
+        >>> advise(OSError(errno.EMFILE, "Too many open files"))
+        'let it open more files (ulimit -n), or use fewer --workers'
+    """
+    found = errno.errorcode.get(error.errno or 0)
+    return next(
+        (advice for names, advice in _ADVICE.items() if found in names),
+        "check the disk and the permissions",
+    )
+
+
 SHOWN = 60
 """Characters of a wrong value that an error shows."""
 
@@ -61,7 +90,58 @@ def quote(value: object, most: int | None = None) -> str:
         text = repr(str(value) if is_path else value)
     except ValueError:  # a whole number of thousands of digits
         text = "a number of thousands of digits"
-    return shorten(text, most)
+    except Exception:  # of a class of others, whose own description fails
+        text = f"a {type(value).__name__}"
+    return shorten(" ".join(text.split()), most)
+
+
+def check_kind(
+    name: str,
+    value: object,
+    kinds: type | UnionType,
+    needed: str,
+    error: type[VizcnnError] = VizcnnError,
+) -> None:
+    """Make sure that an argument is of the kind that is needed.
+
+    Args:
+        name: What it is called.
+        value: What was given.
+        kinds: Types that it may have.
+        needed: What is needed, in words.
+        error: What to raise.
+
+    Raises:
+        VizcnnError: If it is of another kind.
+
+    Example:
+        >>> check_kind("layers", 7, list, "a list of names")
+        Traceback (most recent call last):
+        VizcnnError: got 7 as layers; needed: a list of names
+    """
+    if not isinstance(value, kinds):
+        raise error(f"got {quote(value)} as {name}; needed: {needed}")
+
+
+def check_number(
+    name: str, value: Any, least: int, most: int, error: type[VizcnnError] = VizcnnError
+) -> int:
+    """Give a whole number of Python, numpy or torch as Python's, if it lies between bounds.
+
+    Raises:
+        VizcnnError: If it is none, or lies outside.
+
+    Example:
+        >>> check_number("count", 3, 0, 9)
+        3
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except Exception:  # what has no index says so in many ways
+        number = None
+    if number is None or not least <= number <= most:
+        raise error(f"got {quote(value)} as {name}; needed: a whole number, {least} to {most}")
+    return number
 
 
 def shorten(text: str, most: int) -> str:

@@ -130,7 +130,8 @@ def read_plain_file(
     """
     with open_plain_file(path, what, failure, largest) as file:
         try:
-            return file.read(largest)
+            # Python takes memory for as many bytes as are asked for, before it reads
+            return file.read(min(largest, os.fstat(file.fileno()).st_size))
         except OSError as error:
             raise failure(f"{quote(path)} cannot be read ({error.strerror})") from None
 

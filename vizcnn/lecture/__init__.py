@@ -62,3 +62,5 @@ __all__ = [
     "trace_net",
     "write_table",
 ]
+
+import vizcnn.drawing  # noqa: F401  before matplotlib: it tells of settings that stop that

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import write_text
+from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat, write_folder
 from vizcnn.drawing.saving import save_figure
 from vizcnn.drawing.style import LIGHT, PAPER, Style, use_style
@@ -167,8 +168,8 @@ def make_lecture(
             try:
                 written = _write_exhibit(exhibit, studio, settings, staging)
             except Exception as error:
-                if isinstance(error.__cause__ or error, OSError):
-                    raise  # a full disk would stop every other one too
+                if isinstance(error.__cause__ or error, OSError) or find_shortage(error):
+                    raise  # a full disk would stop every other one too, and so would full memory
                 failures.append(Failure(source=exhibit.name, error=_say_error(error)))
             else:
                 made.setdefault(exhibit.section, []).append(written)

@@ -90,6 +90,10 @@ def measure_shares(power: Tensor, stride: int) -> AliasShares:
     )
 
 
+_AT_ONCE = 8
+"""Filters whose spectra are predicted at a time."""
+
+
 def predict_power(layer: FirstLayer, covariance: Tensor, size: int | None = None) -> Tensor:
     """Predict the power spectra of the filters' responses to natural images, 1/f^2.
 
@@ -121,10 +125,15 @@ def predict_power(layer: FirstLayer, covariance: Tensor, size: int | None = None
         0.26
     """
     size = size or choose_grid(layer.stride)
-    transfer = transfer_function(layer.weight, size)
-    colours = covariance.to(transfer.dtype)
-    power = torch.einsum("fcyx,cd,fdyx->fyx", transfer, colours, transfer.conj()).real
-    return power.clamp(min=0) * natural_power(size)
+    natural = natural_power(size)
+    power = natural.new_empty((len(layer.weight), size, size))
+    # few filters at a time: the transfer functions of all take twelve times the result's memory
+    for part, weight in zip(power.split(_AT_ONCE), layer.weight.split(_AT_ONCE), strict=True):
+        transfer = transfer_function(weight, size)
+        colours = covariance.to(transfer.dtype)
+        found = torch.einsum("fcyx,cd,fdyx->fyx", transfer, colours, transfer.conj()).real
+        part.copy_(found.clamp(min=0) * natural)
+    return power
 
 
 def blur_power(power: Tensor, taps: int | None) -> Tensor:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from vizcnn.basics.errors import DataError, ImageError
-from vizcnn.basics.interrupts import hold_interrupts
+from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
 from vizcnn.mining.photo_sets import PhotoSet
 
 LOT = 32
@@ -173,7 +172,7 @@ def _keep(item: Any) -> Any:
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_the_parent()
 
 
 def choose_workers(

@@ -1,9 +1,9 @@
 """Photos as users have them: read safely, brought to a net's size."""
 
 import stat
-import threading
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vizcnn.basics.errors import ImageError, PhotoWarning
+from vizcnn.basics.errors import ImageError, PhotoWarning, quote
 from vizcnn.basics.files import hash_file
+from vizcnn.basics.memory import find_shortage
+from vizcnn.basics.sharing import ProcessContext
 from vizcnn.photos.folders import survey_folder
 from vizcnn.photos.formats import (
     PHOTO_FORMATS,
@@ -24,26 +26,31 @@ from vizcnn.photos.formats import (
 from vizcnn.photos.grey import scale_to_8_bits
 
 
-def check_images(images: Tensor, colours: bool, dimensions: Collection[int] = (4,)) -> None:
+def check_images(
+    images: Tensor, colours: bool, dimensions: Collection[int] = (4,), channels: int | None = None
+) -> None:
     """Make sure that images are what a net can be asked about.
 
     Args:
         images: What was given.
         colours: Whether they have to be RGB pixels of 0..1.
         dimensions: How many dimensions they may have: 3 for signals, 4, or 5 for volumes.
+        channels: How many channels they need; 3 of colours, else any number when None.
 
     Raises:
         ImageError: If they are of another type, shape or range, or hold NaN.
     """
     if not isinstance(images, Tensor):
         raise ImageError(
-            f"got {type(images).__name__}; needed: images as a float tensor (N, 3, H, W)"
+            f"got {type(images).__name__} ({quote(images)}); needed: images as a float tensor "
+            "(N, 3, H, W)"
         )
     got = f"{images.dtype} of shape {tuple(images.shape)}"
     if (
         images.ndim not in dimensions
+        or images.layout != torch.strided
         or not images.is_floating_point()
-        or (colours and images.shape[1] != 3)
+        or images.shape[1] != ((3 if colours else channels) or images.shape[1])
     ):
         raise ImageError(f"got {got}; needed: images as a float tensor (N, 3, H, W)")
     if images.is_meta:
@@ -137,12 +144,12 @@ def decode_photo(
     """
     if isinstance(photo, Image.Image):
         name = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
-    elif isinstance(photo, str | Path):
-        name = repr(str(photo))
+    elif isinstance(photo, Path) or (isinstance(photo, str) and photo):
+        name = quote(Path(photo))
     else:
         raise ImageError(
-            f"got {type(photo).__name__}; needed: the path of a photo, or a PIL image "
-            "(PIL.Image.fromarray makes one of an array)"
+            f"got {type(photo).__name__} ({quote(photo)}); needed: the path of a photo, or a PIL "
+            "image (PIL.Image.fromarray makes one of an array)"
         )
     try:
         if isinstance(photo, Image.Image):
@@ -161,6 +168,8 @@ def decode_photo(
     except Image.DecompressionBombError:  # Pillow's own limit, higher than ours
         raise ImageError(f"{name} has {_complain_of_size(largest)}") from None
     except Exception as error:  # a damaged file makes decoders raise anything
+        if find_shortage(error):
+            raise
         raise ImageError(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
             "copy it again, or save it anew as PNG"
@@ -198,33 +207,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(text).split())
 
 
-class _PillowSilence:
-    """Keeps Pillow's warnings off standard error: what matters of them is in our own errors.
-
-    Warning filters belong to the whole process and photos are read by several threads, so the
-    first reader changes the filters and the last one puts the former ones back.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._readers = threading.Lock(), 0
-        self._former = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._readers == 0:
-                self._former = warnings.catch_warnings()
-                self._former.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._readers += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0:
-                self._former.__exit__(None, None, None)
+@contextmanager
+def _hush_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings off standard error: what matters of them is in our own errors."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
-_silence = _PillowSilence()
+_silence = ProcessContext(_hush_pillow)
 
 
 def _convert(image: Image.Image, name: str, largest: int) -> tuple[Image.Image, str]:

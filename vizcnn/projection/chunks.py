@@ -1,11 +1,12 @@
 """Work on many rows, so many at a time as memory allows."""
 
+import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.memory import describe_shortage, is_out_of_memory, require_memory
 
 
 def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> None:
@@ -20,6 +21,7 @@ def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> Non
         VizcnnError: If even a single row is too much.
 
     Example:
+        >>> import torch
         >>> run_in_chunks(torch.arange(5), 2, print)
         tensor([0, 1])
         tensor([2, 3])
@@ -35,15 +37,26 @@ def run_in_chunks(rows: Tensor, size: int, job: Callable[[Tensor], None]) -> Non
             size = min(size, len(rows) - first) // 2
             if size == 0:
                 raise VizcnnError(
-                    "not enough memory for the projection of a single unit: take a smaller image, "
-                    "or a machine or device with more memory free"
+                    f"{describe_shortage(error)}, for the projection of a single unit: take a "
+                    "smaller image, or a machine or device with more memory free"
                 ) from None
         else:
             first += size
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory did not do, of a GPU or of the machine."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "allocate memory" in str(error) or "not enough memory" in str(error)
-    )
+def make_room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Make a tensor of zeros for the projections of all rows, of the type of another.
+
+    Raises:
+        VizcnnError: If the memory for them is not there.
+    """
+    ways = "project fewer units, or fewer or smaller images, at a time"
+    what = f"{shape[0]} projections of {' x '.join(map(str, shape[1:]))} values"
+    if like.device.type == "cpu":  # which gives more than it has, and stops when it is used
+        require_memory(math.prod(shape) * like.element_size(), what, ways)
+    try:
+        return like.new_zeros(shape)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise VizcnnError(f"{describe_shortage(error)}, for {what}: {ways}") from None

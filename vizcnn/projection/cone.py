@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vizcnn.projection.chunks import run_in_chunks
+from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.cone_steps import BACK, Batch, encode_switches, has_way_back
 from vizcnn.projection.full_image import Finish, unchanged
 from vizcnn.projection.targets import Targets
@@ -90,7 +90,7 @@ class Cone:
                 if kind_of(node) == "MaxPool"
             }
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
-            projected = self.input.new_empty((len(targets), channels, *goal.size))
+            projected = make_room(self.input, (len(targets), channels, *goal.size))
 
             def project_rows(rows: Tensor) -> None:
                 signal, windows = self._send_back(targets.take(rows), codes)

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, ModelError, VizcnnError
+from vizcnn.basics.errors import ImageError, ModelError, VizcnnError, check_kind
+from vizcnn.basics.memory import describe_shortage, find_shortage
 from vizcnn.photos.images import check_images
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
@@ -16,10 +17,16 @@ from vizcnn.projection.projection import Projection, project
 from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets, places
 from vizcnn.recording.arithmetic import exact_arithmetic
-from vizcnn.recording.layers import Layer, LayerReference, find_layer, name_layer
+from vizcnn.recording.layers import (
+    Layer,
+    LayerReference,
+    find_layer,
+    list_layers,
+    name_layer,
+)
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
-from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.model import ZooModel, find_module
 
 USUAL_SIZE = 224
 """Input size in pixels that is assumed of a net that does not say its own."""
@@ -55,11 +62,7 @@ class Projector(nn.Module):
         seed: Seed | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(model, ZooModel | nn.Module):
-            raise ModelError(
-                f"got {type(model).__name__} as a net; needed: a torch module, or a net that "
-                "vizcnn.load gave (of an exported program its .module())"
-            )
+        find_module(model)
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
@@ -88,7 +91,7 @@ class Projector(nn.Module):
     @property
     def net(self) -> nn.Module:
         """The torch module that this is attached to."""
-        net = self.model.module if isinstance(self.model, ZooModel) else self.model
+        net = find_module(self.model)
         # the module that torch.compile wrapped: its layers have their own names
         wrapped: nn.Module = getattr(net, "_orig_mod", net)
         return wrapped
@@ -145,9 +148,10 @@ class Projector(nn.Module):
             A recording for :meth:`project_recording`.
         """
         inputs = self._prepare(images)
-        paths = None if layers is None else [self.find_path(layer) for layer in layers]
+        wanted = None if layers is None else list_layers(layers)
+        paths = None if wanted is None else [self.find_path(layer) for layer in wanted]
         # a layer of the zoo is called once, or has the number of its call in its path
-        known = isinstance(self.model, ZooModel) and set(layers or ()) <= set(self.model.layers)
+        known = isinstance(self.model, ZooModel) and set(wanted or ()) <= set(self.model.layers)
         with record(self.net, paths, stops=known) as recording, exact_arithmetic():
             self._run(inputs)
         return recording
@@ -161,6 +165,7 @@ class Projector(nn.Module):
         count: int = 9,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
+        check_kind("recording", recording, Recording, "what record gave")
         maps = recording.find_output(self.find_path(layer))
         return self.project_targets(recording, layer, choose_targets(maps, unit, position, count))
 
@@ -183,6 +188,7 @@ class Projector(nn.Module):
             LayerError: If the layer or a place does not exist.
             UnsupportedOperationError: If an operation on the way has no rule.
         """
+        check_kind("recording", recording, Recording, "what record gave")
         maps = recording.find_output(self.find_path(layer))
         return self.project_targets(recording, layer, places(maps, images, units, positions))
 
@@ -235,9 +241,13 @@ class Projector(nn.Module):
             self.net(inputs)
         except AllRecorded:
             return
-        except (VizcnnError, MemoryError, torch.OutOfMemoryError):
+        except VizcnnError:
             raise
         except Exception as error:
+            if shortage := find_shortage(error):
+                raise VizcnnError(
+                    f"{describe_shortage(shortage)}: give fewer or smaller images at a time"
+                ) from error
             raise _explain(error, inputs) from error
 
     def __repr__(self) -> str:

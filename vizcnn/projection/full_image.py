@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError
-from vizcnn.projection.chunks import run_in_chunks
+from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.targets import Targets
 from vizcnn.recording.arithmetic import exact_arithmetic
 from vizcnn.recording.geometry import BATCH_NORMALISATIONS, shape_of
@@ -62,7 +62,7 @@ def project_full_image(
     """
     if len(output) != len(input):
         raise LayerError(f"the layer puts out maps of {len(output)} images for {len(input)}")
-    pixels = input.new_zeros((len(targets), *input.shape[1:]))
+    pixels = make_room(input, (len(targets), *input.shape[1:]))
     by_image = [(targets.images == image).nonzero()[:, 0] for image in range(len(output))]
     nobody = targets.images.new_zeros(0)
     groups = [by_image]

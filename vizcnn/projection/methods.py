@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from vizcnn.basics.errors import ModelError, VizcnnError, nearest_names
+from vizcnn.basics.errors import ModelError, VizcnnError, check_kind, nearest_names, quote
 from vizcnn.projection.rules import RULES, Rule, Seed
 
 if TYPE_CHECKING:
@@ -73,13 +73,19 @@ class Method:
     seed: Seed | None = None
 
     def __post_init__(self) -> None:
+        check_kind("rule", self.rule, Rule, "a vizcnn.projection.rules.Rule")
+        check_kind(
+            "passes_over_normalisation", self.passes_over_normalisation, bool, "True or False"
+        )
         for name, given, known in (
             ("unruled", self.unruled, get_args(Unruled)),
             ("gates", self.gates, get_args(Gates)),
-            ("seed", self.seed or self.rule.seed, get_args(Seed)),
+            ("seed", self.rule.seed if self.seed is None else self.seed, get_args(Seed)),
         ):
-            if given not in known:
-                raise VizcnnError(f"{name}={given!r} is not known; needed: {' or '.join(known)}")
+            if not (isinstance(given, str) and given in known):
+                raise VizcnnError(
+                    f"{name}={quote(given)} is not known; needed: {' or '.join(known)}"
+                )
 
     @property
     def name(self) -> str:
@@ -99,8 +105,12 @@ class Method:
         finish: "Callable[[Tensor], Tensor] | None" = None,
     ) -> "Projection":
         """Send the targets' activations back through the recorded graph."""
+        from vizcnn.projection.targets import Targets
         from vizcnn.projection.way_back import send_back
+        from vizcnn.recording.recording import Recording
 
+        check_kind("recording", recording, Recording, "what vizcnn.record gave")
+        check_kind("targets", targets, Targets, "what vizcnn.strongest, units_at or places gave")
         return send_back(recording, layer, targets, self, finish)
 
 
@@ -136,10 +146,14 @@ def find_method(
     """
     if isinstance(method, str):
         if method not in METHODS:
-            raise VizcnnError(f"no method {method!r}: {nearest_names(method, METHODS)}")
+            raise VizcnnError(f"no method {quote(method)}: {nearest_names(method, METHODS)}")
         method = METHODS[method]
     elif isinstance(method, Rule):
         method = Method(method, method.passes_over_normalisation)
+    elif isinstance(method, type) or not callable(getattr(method, "project", None)):
+        raise VizcnnError(
+            f"got {quote(method)} as a method; needed: {', '.join(METHODS)}, or a Rule or Method"
+        )
     asked = {
         "passes_over_normalisation": passes_over_normalisation,
         "unruled": unruled,
@@ -147,7 +161,9 @@ def find_method(
         "seed": seed,
     }
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if not isinstance(method, Method) and not set(given.values()) - {"refuse"}:
+    if not isinstance(method, Method) and all(
+        isinstance(value, str) and value == "refuse" for value in given.values()
+    ):
         return method
     return replace(need_rule(method), **given) if given else method
 

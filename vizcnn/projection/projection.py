@@ -8,7 +8,7 @@ from typing import Any, Literal, ParamSpec
 
 from torch import Tensor
 
-from vizcnn.basics.errors import ModelError
+from vizcnn.basics.errors import ModelError, check_number
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.rules import Rule, Seed
@@ -80,7 +80,11 @@ class Projection:
         """Give one projection within its receptive field, (3, bottom - top, right - left).
 
         It is a part of the windows: the whole input is not put together for it.
+
+        Raises:
+            VizcnnError: If there is no such row.
         """
+        row = check_number("row", row, -len(self), len(self) - 1)
         (top, left), box = self.corners[row].tolist(), self.boxes[row].tolist()
         return self.windows[row, :, box[0] - top : box[2] - top, box[1] - left : box[3] - left]
 

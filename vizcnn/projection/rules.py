@@ -44,12 +44,28 @@ class Rule:
     source: str
 
 
+def rectify_signal(signal: "Tensor", active: "Tensor") -> "Tensor":
+    """Keep the signal where it is positive."""
+    return signal.clamp(min=0)
+
+
+def rectify_both(signal: "Tensor", active: "Tensor") -> "Tensor":
+    """Keep the signal where both it and the rectifier's input are positive."""
+    return signal.clamp(min=0) * active
+
+
+def pass_active(signal: "Tensor", active: "Tensor") -> "Tensor":
+    """Keep the signal where the rectifier's input is positive."""
+    return signal * active
+
+
+# functions with a name: a projector with one can be pickled
 RULES = {
     rule.name: rule
     for rule in (
         Rule(
             "deconvnet",
-            lambda signal, active: signal.clamp(min=0),
+            rectify_signal,
             needs_activity=False,
             passes_over_normalisation=True,
             needs_rules=True,
@@ -58,7 +74,7 @@ RULES = {
         ),
         Rule(
             "guided",
-            lambda signal, active: signal.clamp(min=0) * active,
+            rectify_both,
             needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=True,
@@ -67,7 +83,7 @@ RULES = {
         ),
         Rule(
             "gradient",
-            lambda signal, active: signal * active,
+            pass_active,
             needs_activity=True,
             passes_over_normalisation=False,
             needs_rules=False,

@@ -2,14 +2,16 @@
 
 import operator
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import IOBase
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vizcnn.basics.errors import LayerError, quote
+from vizcnn.basics.errors import LayerError, VizcnnError, check_number, quote
 
 Position = Literal["max", "all"] | Sequence[int]
 """Where in a feature map: its maximum, the whole map, or (row, column); one number for each
@@ -41,14 +43,24 @@ class Targets:
         return len(self.units)
 
     def take(self, rows: Tensor) -> "Targets":
-        """Give some of the rows, in the order of their numbers."""
-        return Targets(
-            self.images[rows],
-            self.units[rows],
-            self.positions[rows],
-            self.activations[rows],
-            self.seeds[rows],
-        )
+        """Give some of the rows, in the order of their numbers.
+
+        Raises:
+            VizcnnError: If a row does not exist.
+        """
+        _check_whole("rows", rows)
+        try:
+            return Targets(
+                self.images[rows],
+                self.units[rows],
+                self.positions[rows],
+                self.activations[rows],
+                self.seeds[rows],
+            )
+        except IndexError:
+            raise VizcnnError(
+                f"got {quote(rows)} as rows; needed: numbers below {len(self)}"
+            ) from None
 
 
 def parse_position(text: str) -> Position:
@@ -94,6 +106,7 @@ def strongest(maps: Tensor, count: int = 9, position: Position = "max") -> Targe
     """
     values, at = _look(maps, position)
     order = values.sort(dim=1, descending=True, stable=True).indices
+    count = check_number("count", count, -sys.maxsize, sys.maxsize)
     return _make_targets(values, at, order[:, : max(count, 0)], maps, position)
 
 
@@ -119,16 +132,20 @@ def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max
 
 def _list_units(units: Any, count: int) -> list[int]:
     """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
-    if hasattr(units, "tolist"):
-        units = units.tolist()
-    several = isinstance(units, Iterable) and not isinstance(units, str | bytes)
-    wanted = [as_number(number) for number in (units if several else [units])]
-    if not wanted:
-        raise LayerError(f"no unit was given; needed: units 0..{count - 1}, or 'top'")
-    for number, given in zip(wanted, units if several else [units], strict=True):
+    units = _to_python(units)
+    if isinstance(units, Tensor):  # it has no values that could be read
+        raise LayerError(f"got {_describe(units)} as units; needed: whole numbers")
+    several = isinstance(units, Iterable) and not isinstance(
+        units, str | bytes | nn.Module | IOBase
+    )
+    listed = list(units) if several else [units]
+    wanted = [as_number(number) for number in listed]
+    if not wanted and several:
+        raise LayerError(f"got {quote(units)}, no unit; needed: units 0..{count - 1}, or 'top'")
+    for number, given in zip(wanted, listed, strict=True):
         if number is None or not 0 <= number < count:
             raise LayerError(
-                f"unit {given!r} does not exist: the layer has units 0..{count - 1}, or 'top'"
+                f"unit {quote(given)} does not exist: the layer has units 0..{count - 1}, or 'top'"
             )
     return [number for number in wanted if number is not None]
 
@@ -144,7 +161,7 @@ def as_number(value: Any) -> int | None:
         return None
     try:
         return operator.index(value)
-    except TypeError:
+    except Exception:  # what has no index says so in many ways
         return None
 
 
@@ -159,6 +176,7 @@ def choose_targets(
 
 def _look(maps: Tensor, position: Position) -> tuple[Tensor, Tensor]:
     """Give every unit's value (N, C), and its place in row order."""
+    _check_maps(maps)
     size = _size_of(maps)
     flat = maps.detach().reshape(*maps.shape[:2], -1)
     if isinstance(position, str) and position in ("max", "all"):
@@ -216,18 +234,18 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
     Raises:
         LayerError: If the tensors are not of these shapes, or one points outside the maps.
     """
+    _check_maps(maps)
+    for name, given in (("images", images), ("units", units), ("positions", positions)):
+        _check_whole(name, given)
     size = _size_of(maps)
     grid = maps.view(*maps.shape[:2], *size) if maps.ndim == 2 else maps
     rows = positions if maps.ndim > 2 else torch.zeros_like(positions)
-    if any(place.is_floating_point() for place in (images, units, positions)):
-        raise LayerError(
-            f"got places of {images.dtype}, {units.dtype}, {positions.dtype}; needed: whole numbers"
-        )
     rows_fit = images.shape == units.shape == positions.shape[:1]
     if not rows_fit or positions.shape[1:] != (len(size),):
         raise LayerError(
             f"got images {tuple(images.shape)}, units {tuple(units.shape)}, positions "
-            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, {len(size)})"
+            f"{tuple(positions.shape)}; needed: (R,), (R,) and (R, {len(size)}) for maps of shape "
+            f"{tuple(maps.shape)}"
         )
     indices = torch.column_stack([images, units, rows]).to(torch.int64).cpu()
     outside = ((indices < 0) | (indices >= torch.tensor(grid.shape))).any(dim=1)
@@ -242,9 +260,50 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
     return Targets(indices[:, 0], indices[:, 1], indices[:, 2:], values, values.abs())
 
 
+def _to_python(value: Any) -> Any:
+    """Give what numpy and torch hold as Python's own numbers and lists."""
+    try:
+        return value.tolist() if hasattr(value, "tolist") else value
+    except Exception:  # without values, say
+        return value
+
+
+def _check_maps(maps: Any) -> None:
+    """Make sure that something is feature maps, or a vector of units, of some images.
+
+    Raises:
+        LayerError: If it is not.
+    """
+    kind = isinstance(maps, Tensor) and not maps.is_meta and maps.layout == torch.strided
+    if not kind or not maps.is_floating_point() or not 2 <= maps.ndim <= 5 or not maps.numel():
+        raise LayerError(
+            f"got {_describe(maps)} as maps; needed: feature maps (N, C, h, w) or units (N, C), "
+            "floating-point numbers"
+        )
+
+
+def _check_whole(name: str, values: Any) -> None:
+    """Make sure that something is a tensor of whole numbers.
+
+    Raises:
+        LayerError: If it is not.
+    """
+    kind = isinstance(values, Tensor) and not values.is_meta and values.layout == torch.strided
+    if not kind or values.dtype not in _WHOLE:
+        raise LayerError(f"got {_describe(values)} as {name}; needed: a tensor of whole numbers")
+
+
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype} of shape {tuple(value.shape)} on {value.device}"
+    return quote(value)
+
+
 def _check_position(position: Any, size: tuple[int, ...]) -> list[int]:
-    if hasattr(position, "tolist"):
-        position = position.tolist()
+    given, position = position, _to_python(position)
     if isinstance(position, Sequence) and not isinstance(position, str | bytes):
         numbers = [as_number(value) for value in position]
         ends = zip(numbers, size, strict=False)
@@ -254,6 +313,6 @@ def _check_position(position: Any, size: tuple[int, ...]) -> list[int]:
     names = ("row", "column") if len(size) == 2 else tuple(f"place {k}" for k in range(len(size)))
     needed = " and ".join(f"{name} 0..{n - 1}" for name, n in zip(names, size, strict=True))
     raise LayerError(
-        f"position {position!r} is not in the {' x '.join(map(str, size))} feature map; needed: "
+        f"position {quote(given)} is not in the {' x '.join(map(str, size))} feature map; needed: "
         f"'max', 'all' or ({', '.join(names)}) with {needed}"
     )

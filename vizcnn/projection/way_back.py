@@ -81,9 +81,10 @@ def send_back(
 @contextmanager
 def follow(recording: Recording, way: Way) -> Iterator[None]:
     """Let backward passes of a recording follow a way, then the former one again."""
-    former = vars(recording.way).copy()
-    vars(recording.way).update(vars(way))
-    try:
-        yield
-    finally:
-        vars(recording.way).update(former)
+    with recording.lock:
+        former = vars(recording.way).copy()
+        vars(recording.way).update(vars(way))
+        try:
+            yield
+        finally:
+            vars(recording.way).update(former)

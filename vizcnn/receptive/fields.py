@@ -9,13 +9,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.codec import unwritten
-from vizcnn.basics.errors import LayerError, ModelError
+from vizcnn.basics.codec import LARGEST_SIDE, unwritten
+from vizcnn.basics.errors import LayerError, ModelError, check_number
+from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.pixels import Box
 from vizcnn.receptive.boxes import trace_back
-from vizcnn.recording.layers import find_layer, parse_reference
+from vizcnn.recording.layers import Layer, find_layer, list_layers, name_layer, parse_reference
 from vizcnn.recording.recording import Recording, record
-from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.model import ZooModel, find_module
+
+MOST_CHANNELS = 4096
+"""Channels that an input may have at most."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def find_box(field: ReceptiveField, row: int, column: int, clip: bool = True) ->
 
 def measure_fields(
     model: ZooModel | nn.Module,
-    layers: Sequence[str],
+    layers: Sequence[Layer],
     input_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
 ) -> tuple[ReceptiveField, ...]:
@@ -169,31 +173,40 @@ def measure_fields(
         >>> pool5.size, pool5.map_size
         ((195, 195), (6, 6))
     """
-    paths = [find_layer(model, layer) for layer in layers]
+    listed = list_layers(layers)
+    paths = [find_layer(model, layer) for layer in listed]
     recording = _record_geometry(model, paths, _choose_size(model, input_size), channels)
     return tuple(
-        _measure(recording, layer, path) for layer, path in zip(layers, paths, strict=True)
+        _measure(recording, name_layer(layer, path), path)
+        for layer, path in zip(listed, paths, strict=True)
     )
 
 
 def _choose_size(
     model: ZooModel | nn.Module, input_size: int | tuple[int, int] | None
 ) -> tuple[int, int]:
-    if isinstance(input_size, tuple):
-        return input_size
+    if isinstance(input_size, tuple | list) and len(input_size) == 2:
+        height, width = (
+            check_number("a part of input_size", side, 1, LARGEST_SIDE, ModelError)
+            for side in input_size
+        )
+        return height, width
     if input_size is None:
         if not isinstance(model, ZooModel):
             raise ModelError(
                 f"the input size of a {type(model).__name__} is not known: give input_size"
             )
         input_size = model.input_size
-    return input_size, input_size
+    side = check_number("input_size", input_size, 1, LARGEST_SIDE, ModelError)
+    return side, side
 
 
 def _record_geometry(
     model: ZooModel | nn.Module, paths: list[str], size: tuple[int, int], channels: int | None
 ) -> Recording:
-    module = model.module if isinstance(model, ZooModel) else model
+    module = find_module(model)
+    if channels is not None:
+        channels = check_number("channels", channels, 1, MOST_CHANNELS, ModelError)
     like = next(module.parameters(), torch.zeros(()))
     wanted = {parse_reference(path).path for path in paths}
     reason = ""
@@ -203,6 +216,8 @@ def _record_geometry(
             try:
                 module(black)
             except (RuntimeError, ValueError, AssertionError) as error:
+                if find_shortage(error):
+                    raise
                 reason = reason or (str(error) or type(error).__name__).splitlines()[0]
         # the layers above may not take this size
         if recording.outputs.keys() >= wanted:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vizcnn.basics.errors import LayerError, nearest_names, quote
+from vizcnn.basics.errors import LayerError, check_kind, nearest_names, quote
 from vizcnn.zoo.catalogue import name_layers
-from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.model import ZooModel, find_module
 
 _STAGES = range(1, 6)
 """conv1..conv5."""
@@ -40,6 +40,7 @@ def parse_reference(text: str) -> LayerReference:
         >>> parse_reference("layer1.0.relu#2")
         LayerReference(path='layer1.0.relu', call=2)
     """
+    check_kind("a layer", text, str, "its module path", LayerError)
     path, mark, number = text.partition("#")
     if not mark:
         return LayerReference(path)
@@ -50,6 +51,22 @@ def parse_reference(text: str) -> LayerReference:
 
 Layer = str | int | nn.Module
 """What a layer may be given as: a name, its number in a :class:`~torch.nn.Sequential`, itself."""
+
+
+def list_layers(layers: Iterable[Layer]) -> list[Layer]:
+    """List layers that were given together.
+
+    Raises:
+        LayerError: If it is not several that were given, but one, or something else.
+    """
+    several = isinstance(layers, Iterable) and not isinstance(layers, str | bytes | nn.Module)
+    try:
+        listed = list(layers) if several and getattr(layers, "ndim", 1) == 1 else None
+    except Exception:  # a closed file, a tensor without values: each says so in its way
+        listed = None
+    if listed is None:
+        raise LayerError(f"got {quote(layers)} as layers; needed: a list of names")
+    return listed
 
 
 def name_layer(layer: Layer, path: str) -> str:
@@ -85,7 +102,7 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         >>> find_layer(ZFNet(hidden=8), "conv5")
         'features.relu5'
     """
-    module: nn.Module = model.module if isinstance(model, ZooModel) else model
+    module = find_module(model)
     canonical: dict[str, str] = (
         dict(model.layers) if isinstance(model, ZooModel) else name_layers(module)
     )
@@ -94,10 +111,10 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         if not found:
             raise LayerError(f"the {type(name).__name__} given as a layer is no part of the net")
         return found[0]
-    if isinstance(name, int):
-        name = str(name)
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = quote(name)  # its digits, as long as they are few
     if not isinstance(name, str):
-        raise LayerError(f"got {type(name).__name__} as a layer; needed: a name, or a module")
+        raise LayerError(f"got {quote(name)} as a layer; needed: a name, or a module")
     if name in canonical:
         return str(canonical[name])
     paths = [known for known, _ in module.named_modules() if known]
@@ -109,9 +126,9 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         return str(nodes[0])
     if nodes:
         meant = ", ".join(f"'{node}'" for node in nodes)
-        raise LayerError(f"layer {name!r} may mean {meant}: name one of them")
+        raise LayerError(f"layer {quote(name)} may mean {meant}: name one of them")
     near = nearest_names(reference.path, [*canonical, *paths])
-    raise LayerError(f"no layer {name!r}: {near}")
+    raise LayerError(f"no layer {quote(name)}: {near}")
 
 
 def _find_nodes(name: str, paths: Collection[str]) -> list[LayerReference]:

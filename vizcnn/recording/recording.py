@@ -1,19 +1,21 @@
 """Record a forward pass: what every layer put out, and what the way back needs."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from vizcnn.basics.errors import LayerError, ModelError, nearest_names
+from vizcnn.basics.errors import LayerError, ModelError, check_kind, nearest_names, quote
+from vizcnn.basics.sharing import ProcessContext
 from vizcnn.recording.backward import Way
 from vizcnn.recording.calls import Call
 from vizcnn.recording.dependence import Dependence, Step
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, list_layers, parse_reference
 from vizcnn.recording.recorder import Recorder
 from vizcnn.recording.watch import evaluating, watch
 
@@ -29,6 +31,7 @@ class Recording:
         calls: The torch functions called, in order.
         steps: Per module path, the steps that made these outputs.
         way: What backward passes follow.
+        lock: Held by the thread whose backward pass follows the way.
     """
 
     input: Tensor | None = None
@@ -37,6 +40,13 @@ class Recording:
     calls: list[Call] = field(default_factory=list)
     steps: dict[str, list[Step | None]] = field(default_factory=dict)
     way: Way = field(default_factory=Way)
+    lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise ModelError(
+            "a recording holds the graph of its pass, which can be neither copied nor pickled: "
+            "copy the net, or what was projected"
+        )
 
     def find_input(self) -> Tensor:
         """Give the net's input, (N, C, H, W).
@@ -77,11 +87,11 @@ class Recording:
         path, call = reference.path, reference.call
         if path not in self.outputs and path in self.known:
             raise LayerError(
-                f"layer {path!r} exists but was not called in this forward pass: name one that is, "
-                "or a module inside it"
+                f"layer {path!r} exists but was not called in this forward pass (or in another "
+                "thread): name one that is, or a module inside it"
             )
         if path not in self.outputs:
-            raise LayerError(f"no layer {layer!r}: {nearest_names(path, self.outputs)}")
+            raise LayerError(f"no layer {quote(layer)}: {nearest_names(path, self.outputs)}")
         found = self.outputs[path]
         if call is None and len(found) > 1:
             raise LayerError(
@@ -115,8 +125,12 @@ def record(
     Every spelling of ReLU, max pooling and contrast normalisation is seen, whether it is a module
     or a function, in place or not. The model computes what it always computes, in evaluation
     mode. On leaving, by success or by an exception, its hooks and flags are as they were. What
-    was recorded belongs to the weights of that moment: change them only when all is projected,
-    and use a recording, or record a model, in one thread at a time.
+    was recorded belongs to the weights of that moment: change them only when all is projected.
+
+    Any number of threads may record and project one model: each has the model to itself inside its
+    context, and one that comes meanwhile waits. What the model computes in other threads is neither
+    recorded nor changed, if it is in evaluation mode: in training mode it is out of it, for all
+    threads, until the context is left.
 
     Args:
         model: Any torch module that takes one batch of images.
@@ -140,6 +154,9 @@ def record(
         >>> recording.find_output("1").shape
         torch.Size([1, 4, 6, 6])
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"got {quote(model)} as a model; needed: a torch module")
+    check_kind("stops", stops, bool, "True or False")
     _refuse_opaque(model)
     recording = Recording(known=frozenset(path for path, _ in model.named_modules()))
     wanted = _choose_layers(model, layers)
@@ -158,7 +175,7 @@ def record(
         stack.enter_context(_keeping_what_it_holds(model))
         if _is_compiled(model):
             # a compiled net runs what it was compiled from: inside a compiled part nothing is seen
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_EAGER)
         stack.callback(
             model.register_forward_pre_hook(
                 _leaf_hook(recording, dependence), with_kwargs=True
@@ -170,6 +187,9 @@ def record(
         stack.enter_context(dependence)
         stack.enter_context(Recorder(recording.calls, recording.way, dependence))
         yield recording
+
+
+_EAGER = ProcessContext(lambda: torch.compiler.set_stance("force_eager"))
 
 
 def _refuse_opaque(model: nn.Module) -> None:
@@ -231,16 +251,19 @@ def _choose_layers(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
     paths = [path for path, _ in model.named_modules() if path]
     if layers is None:
         return paths or [""]
-    wanted = list(layers)
+    wanted: list[Any] = list_layers(layers)
     for path in (parse_reference(layer).path for layer in wanted):
         if path not in paths:
-            raise LayerError(f"no layer {path!r}: {nearest_names(path, paths)}")
+            raise LayerError(f"no layer {quote(path)}: {nearest_names(path, paths)}")
     return wanted
 
 
 def _leaf_hook(recording: Recording, dependence: Dependence) -> Callable[..., Any]:
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if recording.input is not None:
+    ours = threading.get_ident()
+
+    # torch gives no keywords if the hook is taken off while another thread begins a pass
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+        if recording.input is not None or threading.get_ident() != ours:
             return None
         if not args or not isinstance(args[0], Tensor) or not args[0].is_floating_point():
             raise ModelError("the model has to be called with a batch of images as first argument")

@@ -1,5 +1,6 @@
 """Watch a net's modules at work: the one place that hangs hooks on a net, and takes them off."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from vizcnn.basics.sharing import keep_over_fork
 from vizcnn.recording.layers import LayerReference, parse_reference
 
 See = Callable[[LayerReference, tuple[Any, ...], Any], Any]
@@ -32,8 +34,9 @@ def watch(
 ) -> Iterator[None]:
     """Show what modules put out, call by call, in every forward pass inside the context.
 
-    A module is shown inside its own call, before a later operation can write over its output. On
-    leaving, by success or by an exception, the net's hooks are as they were.
+    A module is shown inside its own call, before a later operation can write over its output.
+    Passes of other threads are neither shown nor stopped. On leaving, by success or by an
+    exception, the net's hooks are as they were.
 
     Args:
         module: The net.
@@ -56,13 +59,18 @@ def watch(
     awaited = {LayerReference(layer.path, layer.call or 1) for layer in references}
     calls: Counter[str] = Counter()
     missing = set(awaited)
+    ours = threading.get_ident()
 
     def begin(*_: Any) -> None:
+        if threading.get_ident() != ours:
+            return
         calls.clear()
         missing.update(awaited)
 
     def leave_call(path: str) -> Callable[..., Any]:
         def hook(part: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            if threading.get_ident() != ours:
+                return None
             calls[path] += 1
             call = LayerReference(path, calls[path])
             changed = see(call, args, output)
@@ -78,24 +86,65 @@ def watch(
         for path in dict.fromkeys(layer.path for layer in references):
             part = module.get_submodule(path)
             if enter is not None:
-                before = partial(_call_with, enter, path)
+                before = partial(_call_with, enter, path, ours)
                 stack.callback(part.register_forward_pre_hook(before).remove)
             stack.callback(part.register_forward_hook(leave_call(path)).remove)
         yield
 
 
-def _call_with(enter: Callable[[str], None], path: str, *_: Any) -> None:
-    enter(path)
+def _call_with(enter: Callable[[str], None], path: str, thread: int, *_: Any) -> None:
+    if threading.get_ident() == thread:
+        enter(path)
+
+
+_RELEASED = threading.Condition()
+_HOLDERS: dict[int, int] = {}
+"""By the id of a module: the thread that it is held for."""
+
+
+@contextmanager
+def hold(module: nn.Module) -> Iterator[None]:
+    """Hold a net and all its parts for this thread; another that wants any of them waits.
+
+    They are taken all at once, so that two threads cannot each wait for what the other has.
+    """
+    me = threading.get_ident()
+    parts = {id(part) for part in module.modules()}
+    taken: set[int] = set()
+    try:
+        with _RELEASED:
+            _RELEASED.wait_for(lambda: all(_HOLDERS.get(part, me) == me for part in parts))
+            taken.update(parts - _HOLDERS.keys())
+            _HOLDERS.update(dict.fromkeys(taken, me))
+        yield
+    finally:
+        with _RELEASED:
+            for part in taken:
+                _HOLDERS.pop(part, None)
+            _RELEASED.notify_all()
+
+
+def _forget_other_threads() -> None:
+    me = threading.get_ident()
+    for part in [part for part, thread in _HOLDERS.items() if thread != me]:
+        del _HOLDERS[part]
+
+
+keep_over_fork(_RELEASED, _forget_other_threads)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Keep a net in evaluation mode, module by module, so that each flag can be put back."""
-    training = [part for part in module.modules() if part.training]
-    try:
-        for part in training:
-            part.training = False
-        yield
-    finally:
-        for part in training:
-            part.training = True
+    """Keep a net in evaluation mode, part by part, so that each flag can be put back.
+
+    The net is held (:func:`hold`) meanwhile: its flags and hooks are one for all threads.
+    """
+    with hold(module):
+        training = [part for part in module.modules() if part.training]
+        try:
+            for part in training:
+                part.training = False
+            yield
+        finally:
+            for part in training:
+                part.training = True

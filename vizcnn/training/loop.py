@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from vizcnn.basics.errors import DataError, ModelError, WeightsError, quote
 from vizcnn.basics.interrupts import hold_interrupts
+from vizcnn.basics.memory import require_memory
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.filter_layers import clip_filters
 from vizcnn.training.augmentation import augment
@@ -87,11 +88,17 @@ class TrainingRun:
         """Steps in an epoch."""
         return max(len(self.photos) // self.recipe.batch, 1)
 
+    @property
+    def batch(self) -> int:
+        """Photos in a step: as many as the recipe says, or all if there are fewer."""
+        return min(self.recipe.batch, len(self.photos))
+
     def load_photos(self, progress: Progress = silent) -> None:
         """Read the photos that are not in memory yet.
 
         Raises:
             DataError: If none can be read, or there are not as many as when the run began.
+            VizcnnError: If the photos of one step cannot be held in memory.
         """
         self.photos.load(progress)
         self.validation.load(progress)
@@ -100,6 +107,12 @@ class TrainingRun:
                 f"{str(self.photos.root)!r} holds {len(self.photos)} photos, {self._photos} when "
                 "the run began: put the former ones back, or use another folder for this run"
             )
+        crop, resize = self.recipe.crop, self.recipe.resize
+        require_memory(
+            self.batch * 3 * (resize**2 + crop**2 * torch.float32.itemsize),
+            f"a step with {self.batch} photos of {crop} x {crop} pixels",
+            "take a smaller batch or crop (--batch, --crop)",
+        )
 
     def run(
         self,
@@ -185,9 +198,8 @@ class TrainingRun:
                 f"{epoch + 1} of {self.steps_per_epoch} steps each; delete it to start anew"
             )
         recipe = self.recipe
-        order = draw_epoch(self.photos, recipe.batch, recipe.seed, epoch, recipe.class_balance)[
-            done:
-        ]
+        drawn = draw_epoch(self.photos, self.batch, recipe.seed, epoch, recipe.class_balance)
+        order = drawn[done:]
         clock = saved = time.monotonic()
         self.net.train()
         batches = self.photos.batches(order)

@@ -9,10 +9,15 @@ import torch
 from torch import nn
 
 from vizcnn.basics.errors import ModelError, nearest_names
+from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.training.recipe import Recipe, usual_recipe
+from vizcnn.zoo.building import count_bytes
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.preprocessing import Preprocessing, make_preprocessing
 from vizcnn.zoo.registry import Entry
+
+TRAINED_COPIES = 3
+"""What a step of training holds of every weight: itself, its gradient and its momentum."""
 
 
 def find_trained(name: str) -> Entry:
@@ -76,10 +81,19 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
     Raises:
         ModelError: If there is no such net or form, its widths are fixed, or the crop is too small
             for it.
+        VizcnnError: If its weights cannot be held in memory.
     """
+    options = {**net_options(recipe, classes), "dropout": recipe.dropout}
+    with torch.device("meta"):
+        size = count_bytes(_build(recipe, options))
+    require_memory(
+        TRAINED_COPIES * size,
+        f"training a {recipe.model} of {format_bytes(size)}",
+        "take a smaller hidden or crop (--hidden, --crop)",
+    )
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to change
         torch.default_generator.manual_seed(recipe.seed)
-        net = _build(recipe, {**net_options(recipe, classes), "dropout": recipe.dropout})
+        net = _build(recipe, options)
         layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
         squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
         # what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4
@@ -102,7 +116,12 @@ def _build(recipe: Recipe, options: dict[str, Any]) -> nn.Module:
         raise ModelError(f"{recipe.model} cannot be trained: its class has no {unknown[0]!r}")
     try:
         return make(**options)
-    except RuntimeError:  # a feature map of no pixels
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            raise ModelError(
+                f"a hidden of {recipe.hidden} makes more weights than can be counted: take less"
+            ) from None
+        # a feature map of no pixels
         usual = usual_recipe(recipe.model).crop
         raise ModelError(
             f"a crop of {recipe.crop} pixels is too small for {recipe.model}: take {usual}, say"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.memory import find_free_memory, require_memory
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.photos.folders import survey_folder, warn_left_out
 from vizcnn.photos.formats import PHOTO_SUFFIXES
@@ -62,7 +63,10 @@ class PhotoFolder:
         self._reader = PhotoReader()
         self.labels = torch.tensor(labels)
         self.unreadable: list[str] = []
-        self._keep = len(self.paths) * 3 * size * size <= memory
+        # half of what is free, as the net and its steps want some too
+        free = find_free_memory()
+        room = memory if free is None else min(memory, free // 2)
+        self._keep = len(self.paths) * 3 * size * size <= room
         self._pixels: Tensor | None = None
         self._loaded = False
 
@@ -81,9 +85,13 @@ class PhotoFolder:
 
         Raises:
             DataError: If none can be read.
+            VizcnnError: If one alone cannot be held in memory.
         """
         if self._loaded:
             return
+        require_memory(
+            3 * self.size**2, f"a photo of {self.size} x {self.size} pixels", "take a smaller crop"
+        )
         room = (len(self), 3, self.size, self.size) if self._keep else (0,)
         pixels = torch.empty(room, dtype=torch.uint8)
         good: list[int] = []

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vizcnn.basics.codec import LARGEST_SIDE
 from vizcnn.basics.errors import ModelError, WeightsError, nearest_names, quote, shorten
+from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
 from vizcnn.zoo.lenet import Subsampling
@@ -63,7 +64,12 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
 
     Returns:
         The net on the CPU.
+
+    Raises:
+        VizcnnError: If it cannot be held in memory.
     """
+    size = count_bytes(module)
+    require_memory(size, f"a net of {format_bytes(size)}", "take a smaller one")
     filled = module.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for part in filled.modules():
@@ -74,6 +80,11 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
         elif isinstance(part, nn.BatchNorm2d | Subsampling):
             part.reset_parameters()
     return filled
+
+
+def count_bytes(module: nn.Module) -> int:
+    """Count the bytes of a net's weights, wherever they are."""
+    return sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
 
 
 def assemble(entry: Entry, weights: Weights) -> ZooModel:

@@ -14,12 +14,20 @@ def cache_folder() -> Path:
 
     The environment variable VIZCNN_CACHE names it; else it is ``vizcnn`` in XDG_CACHE_HOME, or in
     ``~/.cache``.
+
+    Raises:
+        WeightsError: If there is no telling where a home folder is.
     """
     chosen = os.environ.get("VIZCNN_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vizcnn"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(chosen) if chosen else Path(base, "vizcnn")
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise WeightsError(
+            f"no folder for fetched weights: {str(folder)!r} begins with a home folder that this "
+            "machine does not know; let VIZCNN_CACHE name a folder in full"
+        ) from None
 
 
 def torch_hub_folder() -> Path:
@@ -27,6 +35,36 @@ def torch_hub_folder() -> Path:
     import torch  # the cache is also asked by commands that do without torch
 
     return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def find_in_cache(file: str, torchvision: bool) -> Path | None:
+    """Find a fetched file.
+
+    Args:
+        file: Its name.
+        torchvision: Whether the folder of torchvision's own weights counts too.
+
+    Returns:
+        None where it is not, or may not be looked at.
+
+    Raises:
+        WeightsError: If VIZCNN_CACHE names a home folder that this machine does not know.
+    """
+    try:
+        folders = [cache_folder()]
+    except WeightsError:
+        if os.environ.get("VIZCNN_CACHE"):
+            raise
+        folders = []  # a container's user without a home: nothing was fetched
+    folders += [torch_hub_folder()] if torchvision else []
+    return next((path for folder in folders if _is_there(path := folder / file)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the folder is another user's
+        return False
 
 
 def check_hash(path: Path, sha256: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vizcnn.basics.errors import ModelError, nearest_names
+from vizcnn.basics.errors import ModelError, nearest_names, quote
 from vizcnn.zoo.registry import LAST, REGISTERED, Entry, name_class
 from vizcnn.zoo.torchvision_nets import TORCHVISION_NETS
 
@@ -80,7 +80,7 @@ def check_name(name: str) -> str:
         ModelError: no net 'vgg-16': did you mean 'vgg16' or 'vgg19' or 'vgg13'?
     """
     if name not in CATALOGUE:
-        raise ModelError(f"no net {name!r}: {nearest_names(name, CATALOGUE)}")
+        raise ModelError(f"no net {quote(name)}: {nearest_names(name, CATALOGUE)}")
     return name
 
 

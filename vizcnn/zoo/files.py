@@ -28,6 +28,7 @@ from vizcnn.basics.codec import (
 )
 from vizcnn.basics.errors import WeightsError, quote, shorten
 from vizcnn.basics.files import open_plain_file, replacing
+from vizcnn.basics.sharing import ProcessContext
 from vizcnn.zoo.cache import check_hash, is_lfs_pointer
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
@@ -302,16 +303,25 @@ def check_file(path: Path) -> None:
         raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
 
 
+@contextmanager
+def _take_options() -> Iterator[None]:
+    with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
+        warnings.simplefilter("ignore", UserWarning)
+        # training scripts keep their options beside the weights; the class only holds them
+        with torch.serialization.safe_globals([Namespace]):
+            yield
+
+
+_UNPICKLING = ProcessContext(_take_options)
+
+
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
-            warnings.simplefilter("ignore", UserWarning)
-            # training scripts keep their options beside the weights; the class only holds them
-            with (
-                torch.serialization.safe_globals([Namespace]),
-                open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
-            ):
-                content = torch.load(file, map_location="cpu", weights_only=True)
+        with (
+            _UNPICKLING,
+            open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
+        ):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
     except Exception as error:  # damaged pickles fail in any way there is

@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 
-from vizcnn.basics.errors import WeightsError, nearest_names
+from vizcnn.basics.errors import (
+    ModelError,
+    WeightsError,
+    check_kind,
+    check_number,
+    nearest_names,
+    quote,
+)
 from vizcnn.basics.files import hash_file
 from vizcnn.zoo.building import assemble, assemble_random, infer_options
 from vizcnn.zoo.cache import check_hash
@@ -65,6 +72,11 @@ def load(
         >>> model.logits(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 10])
     """
+    check_kind("a net's name", name, str, "a name such as 'zfnet'", ModelError)
+    if not isinstance(weights, str | Path | None) or weights == "":
+        raise WeightsError(f"got {quote(weights)} as weights; needed: a source, a path, or None")
+    check_kind("variant", variant, str | None, "the name of a form, or None", ModelError)
+    seed = check_number("seed", seed, 0, 2**63 - 1)
     entry = find_entry(name)
     form = entry.find_variant(variant)
     if weights is None:
@@ -143,12 +155,19 @@ def _read_source(
     return replace(weights, preprocessing=replace(usual, resize=source.resize))
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _read_user_file(
     entry: Entry, path: Path, variant: str | None, options: dict[str, Any]
 ) -> Weights:
-    if not path.name.endswith(SUFFIXES) and not path.exists():
+    if not path.name.endswith(SUFFIXES) and not _exists(path):
         raise WeightsError(
-            f"no weights {str(path)!r}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
+            f"no weights {quote(path)}: {nearest_names(str(path), _KEYWORDS)}; or give a file "
             f"({', '.join(SUFFIXES)}), or None for random ones (--weights random)"
         )
     check_file(path)

@@ -1,5 +1,6 @@
 """A net together with all that is needed to use it and to say what it is."""
 
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -10,8 +11,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ModelError
-from vizcnn.photos.images import read_photo
+from vizcnn.basics.errors import (
+    ImageError,
+    ModelError,
+    check_kind,
+    check_number,
+    quote,
+    shorten,
+)
+from vizcnn.basics.memory import find_shortage
+from vizcnn.photos.images import check_images, read_photo
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -70,10 +79,23 @@ class ZooModel:
 
         Returns:
             Logits (N, classes).
+
+        Raises:
+            ImageError: If they are of another type or shape, or the net does not take their size.
         """
+        check_images(pixels, colours=False, channels=3)
         like = next(self.module.parameters())
         inputs = self.preprocessing.normalise(pixels.to(like.device, like.dtype))
-        logits: Tensor = self.module(inputs)
+        try:
+            logits: Tensor = self.module(inputs)
+        except RuntimeError as error:
+            if find_shortage(error):
+                raise
+            reason = str(error).splitlines()[0]
+            raise ImageError(
+                f"the net cannot take images of shape {tuple(pixels.shape)} ({reason}): bring them "
+                "to its input size"
+            ) from error
         return logits
 
     def classify(self, pixels: Tensor, count: int = 5) -> list[list[tuple[str, float]]]:
@@ -87,8 +109,11 @@ class ZooModel:
             Per image the likeliest classes, each with its probability, the likeliest first.
 
         Raises:
+            ImageError: As for :meth:`logits`.
+            VizcnnError: If the count is no number.
             ModelError: If a logit is not finite.
         """
+        count = check_number("count", count, 0, sys.maxsize)
         logits = self.logits(pixels)
         if not logits.isfinite().all():
             kind = str(logits.dtype).removeprefix("torch.")
@@ -110,9 +135,46 @@ class ZooModel:
 
         Returns:
             This object if nothing changes, else a new one with a copy of the module.
+
+        Raises:
+            ModelError: If there is no such device, or the type is no floating-point one.
         """
         like = next(self.module.parameters())
-        wanted = (torch.device(device or like.device), dtype or like.dtype)
-        if wanted == (like.device, like.dtype):
-            return self
-        return replace(self, module=deepcopy(self.module).to(*wanted))
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise ModelError(f"got {quote(dtype)} as dtype; needed: a floating-point torch.dtype")
+        check_kind(
+            "device", device, torch.device | str | None, "the name of a torch device", ModelError
+        )
+        try:
+            wanted = (
+                like.device if device is None else torch.device(device),
+                like.dtype if dtype is None else dtype,
+            )
+            if wanted == (like.device, like.dtype):
+                return self
+            return replace(self, module=deepcopy(self.module).to(*wanted))
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            if find_shortage(error):
+                raise
+            # torch repeats the name as it was given
+            reason = repr((str(error) or type(error).__name__).splitlines()[0])[1:-1]
+            raise ModelError(
+                f"device {quote(device)} cannot be used ({shorten(reason, 200)}); needed: cpu or, "
+                "with a GPU, cuda"
+            ) from error
+
+
+def find_module(model: ZooModel | nn.Module) -> nn.Module:
+    """Give the torch module of a net.
+
+    Raises:
+        ModelError: If it is neither a net of the zoo nor a module.
+    """
+    if isinstance(model, ZooModel):
+        return model.module
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"got {type(model).__name__} as a net ({quote(model)}); needed: a torch module, or a "
+            "net that vizcnn.load gave (of an exported program its .module())"
+        )
+    return model

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from vizcnn.basics.errors import ModelError, nearest_names
-from vizcnn.zoo.cache import cache_folder, torch_hub_folder
+from vizcnn.basics.errors import ModelError, nearest_names, quote
+from vizcnn.zoo.cache import find_in_cache
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 
 if TYPE_CHECKING:
@@ -81,12 +81,7 @@ class WeightSource:
 
     def find(self) -> Path | None:
         """Find the file in the cache; torchvision's own folder counts too."""
-        folders = [cache_folder()]
-        if self.origin.source == "torchvision":
-            folders.append(torch_hub_folder())
-        return next(
-            (path for path in (folder / self.file for folder in folders) if path.is_file()), None
-        )
+        return find_in_cache(self.file, torchvision=self.origin.source == "torchvision")
 
     def cite(self, location: str, sha256: str) -> Provenance:
         """Say where weights come from that were read from a copy of this file."""
@@ -173,7 +168,7 @@ class Entry:
             return self.variants[self.default_variant]
         if name not in self.variants:
             raise ModelError(
-                f"{self.name} has no variant {name!r}: {nearest_names(name, self.variants)}"
+                f"{self.name} has no variant {quote(name)}: {nearest_names(name, self.variants)}"
             )
         return self.variants[name]
 

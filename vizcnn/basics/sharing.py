@@ -1,0 +1,83 @@
+"""What belongs to the whole process, changed for a while by any number of threads."""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class _Lock(Protocol):
+    def acquire(self) -> object: ...
+
+    def release(self) -> None: ...
+
+
+class ProcessContext:
+    """A context that changes the whole process: the first thread in enters it, the last leaves it.
+
+    Entered by each thread on its own, a later one would take the changed state for the former one
+    and put that back in the end.
+
+    Args:
+        make: Makes the context anew, each time that a first thread comes in.
+
+    Example:
+        >>> from contextlib import redirect_stdout
+        >>> from io import StringIO
+        >>> hushed = ProcessContext(lambda: redirect_stdout(StringIO()))
+        >>> with hushed, hushed:
+        ...     print("unheard")
+        >>> print("heard")
+        heard
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[object]]) -> None:
+        self._make = make
+        self._lock = threading.RLock()
+        self._inside: list[int] = []
+        self._context: AbstractContextManager[object] | None = None
+        keep_over_fork(self._lock, self._forget_others)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._context is None:
+                context = self._make()
+                context.__enter__()
+                self._context = context
+            self._inside.append(threading.get_ident())
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            me = threading.get_ident()
+            # a generator that holds a context may be closed by another thread
+            self._inside.remove(me if me in self._inside else self._inside[0])
+            self._leave_if_last()
+
+    def _leave_if_last(self) -> None:
+        if not self._inside and self._context is not None:
+            context, self._context = self._context, None
+            context.__exit__(None, None, None)
+
+    def _forget_others(self) -> None:
+        me = threading.get_ident()
+        self._inside = [thread for thread in self._inside if thread == me]
+        self._leave_if_last()
+
+
+def keep_over_fork(lock: _Lock, forget_others: Callable[[], None]) -> None:
+    """Let a process that is forked begin with a free lock, and without the threads left behind.
+
+    Args:
+        lock: Taken by whoever changes the state that it guards.
+        forget_others: Takes out of that state what other threads than this one had put into it.
+    """
+
+    def begin_child() -> None:
+        lock.release()
+        forget_others()
+
+    if hasattr(os, "register_at_fork"):  # Windows starts processes anew
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=begin_child
+        )
