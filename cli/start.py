@@ -58,10 +58,14 @@ def finish_output() -> None:
             stop(f"standard output cannot be written ({error})", FAILED)
 
 
+LONGEST_LINE = 1000
+"""Characters of an error that are shown: what a user gave may be of any length."""
+
+
 def stop(message: str, status: int) -> NoReturn:
     """End the process with a line on standard error, where that can still be written."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"error: {shorten(escape_controls(message), 1000)}\n")
+        sys.stderr.write(f"error: {shorten(escape_controls(message), LONGEST_LINE)}\n")
         sys.stderr.flush()
     sys.exit(status)
 
