@@ -89,8 +89,32 @@ def test_loops_of_links_end(linked):
     (linked / "a" / "deep" / "up").symlink_to("..")
     (linked / "a" / "itself").symlink_to("itself")
     (linked / "all").symlink_to(linked)
-    with pytest.warns(PhotoWarning, match=r"'a/itself \(a link that leads nowhere\)'"):
+    with pytest.warns(PhotoWarning) as caught:
         assert find_photos([linked]) == once
+    line = str(caught[0].message)
+    assert "'a/itself (a link that leads nowhere)'" in line
+    assert "'a/deep/up (the folder a once more)'" in line
+    assert "'all (the folder . once more)'" in line
+
+
+def test_folders_that_links_lead_to_in_many_ways_are_read_once(tmp_path):
+    data = tmp_path / "data"
+    folders = [tmp_path / "store" / f"{number:02d}" for number in range(12)]
+    photos = [make_photo(folder / "1.png") for folder in folders]
+    for folder in folders:
+        for other in folders:
+            (folder / f"to {other.name}").symlink_to(other)
+    (data / "a").mkdir(parents=True)
+    (data / "a" / "to b").symlink_to("../b")
+    photos.append(make_photo(data / "b" / "1.png"))
+    (data / "store").symlink_to(folders[0])
+    found = survey_folder(data)
+    assert {path.resolve() for path in found.photos} == set(photos)
+    assert len(found.photos) == len(photos)
+    assert data / "b" / "1.png" in found.photos  # under its own name, not that of the link
+    assert data / "store" / "to 11" / "1.png" in found.photos
+    assert len(found.left_out) == 1 + 12**2 - 11
+    assert found.left_out[0] == "a/to b (the folder b once more)"
 
 
 def test_every_photo_that_is_not_read_is_named(tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from tests.support.weight_files import RECORD, small_zfnet, write_zfnet
 from vizcnn.basics.errors import WeightsError
+from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.files import save_weights
@@ -197,6 +199,28 @@ def bad_files(folder: Path) -> dict[str, str]:
         "other.safetensors": "holds weights of 'alexnet', not of 'zfnet': load 'alexnet' instead",
         "missing.pth": "no weight file .*: check the path",
     }
+
+
+def pack(path: Path) -> Path:
+    """Write an archive of torch's anew, with packed entries."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_packed_archives_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
+    weights, checkpoint = tmp_path / "w.pth", tmp_path / "checkpoint.pt"
+    for path in (weights, checkpoint):
+        torch.save({"a": torch.zeros(5000)}, path)
+        pack(path)
+    line = r"^'.*' has [\d,]{3,5} bytes and 2\d,\d{3} unpacked: write it with torch.save"
+    with pytest.raises(WeightsError, match=line):
+        load("zfnet", weights)
+    with pytest.raises(WeightsError, match=line):
+        read_checkpoint(checkpoint)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Photos in folders: every file that looks like a photo is listed, or named as left out."""
 
 import errno
+import heapq
 import stat
 import warnings
 from collections.abc import Iterable, Sequence
@@ -31,7 +32,8 @@ class FolderListing:
     Attributes:
         photos: Files that count as photos, sorted by path.
         left_out: Names, within the folder, of files that look like photos but are not read, of
-            links that lead nowhere and of folders that cannot be read.
+            links that lead nowhere, of folders that cannot be read, and of those that links lead to
+            once more.
         others: Names of all other files.
     """
 
@@ -49,9 +51,10 @@ def survey_folder(folder: Path) -> FolderListing:
     """List the photos in a folder and in the folders in it.
 
     A file counts by its suffix (:data:`~vizcnn.photos.formats.PHOTO_SUFFIXES`, in small or capital
-    letters). Links are followed, as torchvision's ImageFolder does; a folder inside itself is not
-    entered again. Hidden files and folders do not count. All other files are looked into: what
-    holds a photo under another name is named among those left out.
+    letters). Links are followed, as torchvision's ImageFolder does, but no folder is read twice, as
+    links may lead to it in any number of ways: it counts under its own name, or else the first of
+    those with the fewest links. Hidden files and folders do not count. All other files are looked
+    into: what holds a photo under another name is named among those left out.
 
     Args:
         folder: An existing folder.
@@ -62,36 +65,42 @@ def survey_folder(folder: Path) -> FolderListing:
     photos: list[Path] = []
     left_out: list[str] = []
     others: list[str] = []
-    waiting = [(folder, frozenset[tuple[int, int]]())]
+    seen: dict[tuple[int, int], Path] = {}
+    waiting = [(0, folder)]
     while waiting:
-        place, above = waiting.pop()
+        links, place = heapq.heappop(waiting)
+        name = place.relative_to(folder)
         try:
             facts = place.stat()
             itself = (facts.st_dev, facts.st_ino)
-            entries = [] if itself in above else list(place.iterdir())
+            if links and itself in seen:
+                left_out.append(f"{name} (the folder {seen[itself]} once more)")
+                continue
+            entries = list(place.iterdir())
         except OSError as error:
             if place == folder:
                 reason = error.strerror or type(error).__name__
                 raise ImageError(f"the folder {quote(folder)} cannot be read ({reason})") from None
-            left_out.append(f"{place.relative_to(folder)} (cannot be read)")
+            left_out.append(f"{name} (cannot be read)")
             continue
+        seen[itself] = name
         for path in entries:
             if path.name.startswith("."):
                 continue
-            name, mode, reason = str(path.relative_to(folder)), 0, ""
+            label, mode, reason = str(path.relative_to(folder)), 0, ""
             try:
                 mode = path.stat().st_mode
             except OSError as error:
                 leads_nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
                 reason = " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
             if stat.S_ISDIR(mode):
-                waiting.append((path, above | {itself}))
+                heapq.heappush(waiting, (links + path.is_symlink(), path))
             elif path.suffix.lower() in PHOTO_SUFFIXES:
                 photos.append(path)
             elif reason or path.suffix.lower() in OTHER_SUFFIXES or _looks_like_photo(path):
-                left_out.append(name + reason)
+                left_out.append(label + reason)
             else:
-                others.append(name)
+                others.append(label)
     return FolderListing(tuple(sorted(photos)), tuple(sorted(left_out)), tuple(sorted(others)))
 
 

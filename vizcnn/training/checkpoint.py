@@ -12,7 +12,7 @@ from vizcnn.basics.codec import Count, Finite, Share, Text, check
 from vizcnn.basics.errors import DataError, VizcnnError, WeightsError, quote, shorten
 from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.files import LARGEST_FILE
+from vizcnn.zoo.files import LARGEST_FILE, refuse_packed
 
 
 @dataclass
@@ -76,6 +76,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         vizcnn.basics.errors.WeightsError: no checkpoint 'missing.pt': check the path
     """
     with open_plain_file(path, "checkpoint", WeightsError, LARGEST_FILE) as file:
+        refuse_packed(path, file)
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
             return _check_content(content)

@@ -1,14 +1,16 @@
 """Weight files, read without running anything that is in them, and written atomically."""
 
 import json
+import os
 import re
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import torch
 from msgspec import Meta
@@ -321,6 +323,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             _UNPICKLING,
             open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
         ):
+            refuse_packed(path, file)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
@@ -340,6 +343,37 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
                 + " or ".join(repr(key) for key in _STATE_KEYS)
             )
     return state
+
+
+def refuse_packed(path: Path, file: BinaryIO) -> None:
+    """Make sure that a file of tensors takes no more memory than it has bytes.
+
+    Files of :func:`torch.save` are zip archives whose entries are stored as they are; packed ones
+    may grow a thousandfold when they are read.
+
+    Args:
+        path: The file's path, for the error.
+        file: The open file; it is at its beginning again afterwards.
+
+    Raises:
+        WeightsError: If its entries are larger than itself, or cannot be told.
+    """
+    is_archive = file.read(4) == b"PK\x03\x04"  # how torch tells
+    file.seek(0)
+    if not is_archive:
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise WeightsError(_say_damaged(path, error)) from None
+    file.seek(0)
+    size = os.fstat(file.fileno()).st_size
+    if unpacked > size:
+        raise WeightsError(
+            f"{quote(path)} has {size:,} bytes and {unpacked:,} unpacked: write it with "
+            "torch.save, which packs nothing"
+        )
 
 
 def _explain_refusal(path: Path, error: Exception) -> str:
