@@ -62,6 +62,37 @@ def test_a_folder_of_others_is_refused_and_untouched(
     assert list_files(tmp_path) == before
 
 
+def put_other_checkpoint(out: Path) -> None:
+    (out / "checkpoint.pt").write_text("another tool's")
+
+
+def put_linked_checkpoint(out: Path) -> None:
+    (out.parent / "precious").write_text("mine")
+    (out / "checkpoint.pt").symlink_to("../precious")
+
+
+@pytest.mark.parametrize("put", [put_other_checkpoint, put_linked_checkpoint])
+def test_a_folder_with_a_checkpoint_of_another_tool_is_refused_and_untouched(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    put(out)
+    before = list_files(tmp_path)
+    told = pytest.raises(WeightsError, match="is damaged or of another tool")
+    with told, open_run(out, "alexnet"):
+        pytest.fail("begun")
+    assert list_files(tmp_path) == before
+
+
+def test_a_pipe_in_the_place_of_the_list_is_not_waited_for(run: TrainingRun, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(run.path.read_bytes())
+    (tmp_path / "alexnet.md").write_text("mine")
+    os.mkfifo(tmp_path / name_list("alexnet"))
+    with pytest.raises(DataError, match="is in the way"), open_run(tmp_path, "alexnet"):
+        pytest.fail("begun")
+
+
 @pytest.mark.parametrize("name", ["alexnet.md", "alexnet.json", "alexnet.first_layers.safetensors"])
 @pytest.mark.parametrize("link", [True, False])
 def test_a_file_of_others_in_the_way_is_refused_before_the_training(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vizcnn.basics.errors import LeftoverWarning, VizcnnError, advise
-from vizcnn.basics.files import PREFIX, SUFFIX
+from vizcnn.basics.files import PREFIX, SUFFIX, read_plain_file
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.locks import create_file, hold_folder
 
@@ -22,6 +22,8 @@ FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
 
 LIST_NAME = ".vizcnn-files.json"
 """Names the files that vizcnn wrote into a folder, so that the next run replaces just those."""
+_LARGEST_LIST = 1 << 28
+"""Bytes of the largest that is read."""
 
 _STAGING = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}" + re.escape(SUFFIX))
 """Names of folders in which files are collected."""
@@ -287,8 +289,8 @@ def read_list(file: Path) -> list[Path]:
 def _read_names(file: Path) -> list[Path]:
     """Read a list of files, without what it cannot have listed: it may have been tampered with."""
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        names = json.loads(read_plain_file(file, "list", largest=_LARGEST_LIST))
+    except (VizcnnError, ValueError, RecursionError):
         return []
     names = names if isinstance(names, list) else []
     paths = {Path(name) for name in names if isinstance(name, str) and "\0" not in name}

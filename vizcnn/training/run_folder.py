@@ -75,8 +75,9 @@ def _claim(file: Path, model: str) -> None:
     if not file.exists():
         # an older version kept no list; it wrote the weights last
         checkpoint = file.with_name(CHECKPOINT_NAME)
-        ended = outputs[-1].exists() and checkpoint.is_file()
-        ended = ended and read_checkpoint(checkpoint).recipe.get("model") == model
+        # read even if nothing else is there: it may be another tool's, and so may the folder
+        trained = read_checkpoint(checkpoint).recipe["model"] if checkpoint.is_file() else None
+        ended = outputs[-1].exists() and trained == model
         write_text(file, json.dumps(there if ended else []))
     foreign = set(there) - {path.as_posix() for path in read_list(file)}
     if foreign:
