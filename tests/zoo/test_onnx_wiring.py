@@ -230,3 +230,18 @@ def test_what_the_runtime_tells_is_a_figure(
         load_entry(FORKED, tmp_path / "net.onnx", None, {})
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # then layers and wiring decide
     assert load_entry(FORKED, tmp_path / "net.onnx", None, {}).name == "forked"
+
+
+def test_what_the_runtime_prints_never_reaches_the_terminal(
+    tmp_path: Path,
+    state: dict[str, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*given: Any) -> None:
+        raise ValueError("a name \x1b[31m of the file")
+
+    monkeypatch.setattr(runtime.InferenceSession, "_create_inference_session", fail)
+    onnx.save(make_graph(make_nodes(), state), tmp_path / "net.onnx")
+    assert load_entry(FORKED, tmp_path / "net.onnx", None, {}).name == "forked"
+    assert capsys.readouterr() == ("", "")

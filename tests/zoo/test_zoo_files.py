@@ -174,6 +174,13 @@ def test_tensors_of_other_shapes_are_named(tmp_path: Path) -> None:
     assert "and 4 more; give the options" in str(caught.value)
 
 
+def test_names_of_tensors_are_told_without_control_characters(tmp_path: Path) -> None:
+    torch.save({**small_zfnet().state_dict(), "x\x1b[31m\n": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"left over x\\x1b\[31m\\n") as caught:
+        load("zfnet", tmp_path / "w.pth")
+    assert str(caught.value).isprintable()
+
+
 def bad_files(folder: Path) -> dict[str, str]:
     good = folder / "good.safetensors"
     write_zfnet(good)

@@ -86,6 +86,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             reason = str(error)
         except Exception as error:  # torch.load raises a dozen kinds on a damaged file
             reason = shorten((str(error).splitlines() or [type(error).__name__])[0], 120)
+            if reason.startswith("Weights only"):  # torch goes on to advise to trust it
+                reason = "it holds more than plain tensors"
     raise WeightsError(
         f"the checkpoint {quote(path)} is damaged or of another tool ({reason}): delete it to "
         "start anew"

@@ -196,7 +196,7 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
     ]
     faults = [
         *_summarise("missing", missing),
-        *_summarise("left over", left_over),
+        *_summarise("left over", [repr(name)[1:-1] for name in left_over]),  # the file's own
         *_summarise("", wrong),
         *_summarise("", rounded),
     ]
