@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vizcnn.basics.errors import LeftoverWarning, VizcnnError, advise
-from vizcnn.basics.files import PREFIX, SUFFIX
+from vizcnn.basics.files import PREFIX, SUFFIX, read_plain_file
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.locks import create_file, hold_folder
 
@@ -25,6 +25,8 @@ LIST_NAME = ".vizcnn-files.json"
 
 _STAGING = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}" + re.escape(SUFFIX))
 """Names of folders in which files are collected."""
+_LARGEST_LIST = 100_000_000
+"""Bytes of a list of files, of which the largest galleries have a million."""
 _FORMER, _MOVED = f"former{SUFFIX}", f"moved{SUFFIX}"
 """Where former files are in such a folder: while the new ones are moved in, and after that."""
 
@@ -287,8 +289,8 @@ def read_list(file: Path) -> list[Path]:
 def _read_names(file: Path) -> list[Path]:
     """Read a list of files, without what it cannot have listed: it may have been tampered with."""
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        names = json.loads(read_plain_file(file, "list", largest=_LARGEST_LIST))
+    except (VizcnnError, ValueError, RecursionError):
         return []
     names = names if isinstance(names, list) else []
     paths = {Path(name) for name in names if isinstance(name, str) and "\0" not in name}
