@@ -58,7 +58,7 @@ def finish_output() -> None:
             stop(f"standard output cannot be written ({error})", FAILED)
 
 
-LONGEST_LINE = 1000
+LONGEST_LINE = 600
 """Characters of an error that are shown: what a user gave may be of any length."""
 
 
@@ -73,7 +73,6 @@ def stop(message: str, status: int) -> NoReturn:
 def stop_interrupted(interrupt: BaseException) -> NoReturn:
     """End the process as shells expect it after a signal: with 128 and the signal's number."""
     number = interrupt.number if isinstance(interrupt, Interrupted) else 2
-    ignore_signals()
     with suppress(OSError, ValueError):
         if sys.stderr.isatty():
             sys.stderr.write("\n")  # ends the line in which the terminal shows ^C

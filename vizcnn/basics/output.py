@@ -27,6 +27,8 @@ _LARGEST_LIST = 1 << 28
 
 _STAGING = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}" + re.escape(SUFFIX))
 """Names of folders in which files are collected."""
+_LARGEST_LIST = 100_000_000
+"""Bytes of a list of files, of which the largest galleries have a million."""
 _FORMER, _MOVED = f"former{SUFFIX}", f"moved{SUFFIX}"
 """Where former files are in such a folder: while the new ones are moved in, and after that."""
 

@@ -100,7 +100,7 @@ class WeightMetadata:
     def to_json(self) -> str:
         """Give the record as JSON."""
         values = {**vars(self), "preprocessing": self.preprocessing.to_dict()}
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> "WeightMetadata":

@@ -78,7 +78,7 @@ def save_first_layers(path: Path, layers: Mapping[int, Tensor], record: Mapping[
     """
     tensors = {_name(epoch): layer.half().contiguous() for epoch, layer in layers.items()}
     top1 = {_name(epoch): record["top1"].get(epoch) for epoch in layers}
-    text = json.dumps({**record, "top1": top1}, ensure_ascii=False)
+    text = json.dumps({**record, "top1": top1})
     with replacing(path, WeightsError) as temporary:
         temporary.write_bytes(save(tensors, metadata={FIRST_LAYERS_KEY: text}))
 
