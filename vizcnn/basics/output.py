@@ -22,9 +22,6 @@ FIGURE_FORMATS: tuple[FigureFormat, ...] = ("png", "svg", "pdf")
 
 LIST_NAME = ".vizcnn-files.json"
 """Names the files that vizcnn wrote into a folder, so that the next run replaces just those."""
-_LARGEST_LIST = 1 << 28
-"""Bytes of the largest that is read."""
-
 _STAGING = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}" + re.escape(SUFFIX))
 """Names of folders in which files are collected."""
 _LARGEST_LIST = 100_000_000
