@@ -256,6 +256,9 @@ def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
 class GivenPath(click.Path):
     """A path, which may not be empty: Path would take it for the current folder."""
 
+    needed = "path"
+    """What is asked for, for the error."""
+
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
@@ -266,15 +269,14 @@ class GivenPath(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         if not os.fspath(value):
-            self.fail("it is empty: give a path", param, ctx)
+            self.fail(f"it is empty: give a {self.needed}", param, ctx)
         return super().convert(value, param, ctx)
 
 
-class OutFolder(click.Path):
+class OutFolder(GivenPath):
     """A folder for results; what cannot be one is told with what is needed."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    needed = "folder for the results"
 
     def convert(
         self,
@@ -282,9 +284,7 @@ class OutFolder(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        if not os.fspath(value):  # which Path would take for the current folder
-            self.fail("it is empty: give a folder for the results", param, ctx)
-        if Path(value).is_file():
+        if os.fspath(value) and Path(value).is_file():
             self.fail(f"{str(value)!r} is a file; needed: a folder for the results", param, ctx)
         return super().convert(value, param, ctx)
 

@@ -20,7 +20,8 @@ def folder(tmp_path_factory):
 def test_a_killed_command_ends_as_if_it_had_not_been(folder, command):
     whole = run_whole(folder, command)
     assert len(whole.files) >= 1
-    for seed in range(2):
-        moments = choose_moments(random.Random(seed), whole)
-        outcome = kill_and_repeat(folder, command, whole, moments)
-        assert not outcome.faults, outcome.describe()
+    # one draw, that falls while the command writes: the program in tests/support/killing does many
+    moments = choose_moments(random.Random(1), whole)
+    assert moments[0] > whole.first
+    outcome = kill_and_repeat(folder, command, whole, moments)
+    assert not outcome.faults, outcome.describe()

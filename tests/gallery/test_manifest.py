@@ -112,7 +112,7 @@ def test_files_outside_the_folder_are_refused(manifest, file):
     [
         ("activation", True, "activation: expected `float`, got `bool`"),
         ("activation", "3", "activation: expected `float`, got `str`"),
-        ("activation", float("nan"), "activation: expected `float` >= -1.79"),
+        ("activation", float("nan"), "activation: needed is a finite number"),
         ("activation", 10**400, "activation: number out of range"),
         ("unit", 1.5, "unit: expected `int`, got `float`"),
         ("box", [1, 2, 3], "box: expected `array` of length 4, got 3"),

@@ -49,7 +49,7 @@ def replacing(
     """
     # one name, not one per process: what a killed run left is removed by the next
     temporary = path.with_name(f"{PREFIX}{path.name}{SUFFIX}")
-    try:
+    with explain_refused_file(path, failure):
         path.parent.mkdir(parents=True, exist_ok=True)
         with create_file(temporary) as file:
             yield temporary
@@ -60,9 +60,20 @@ def replacing(
             if os.name == "nt":  # an open file cannot be moved there
                 os.close(file)
             temporary.replace(path)
+
+
+@contextmanager
+def explain_refused_file(path: Path, failure: type[VizcnnError] = VizcnnError) -> Iterator[None]:
+    """Tell in one line why the system does not let a block write a file.
+
+    Raises:
+        VizcnnError: ``failure``, in place of an :class:`OSError`.
+    """
+    try:
+        yield
     except OSError as error:
         raise failure(
-            f"{str(path)!r} cannot be written ({error.strerror or type(error).__name__}): "
+            f"{quote(path)} cannot be written ({error.strerror or type(error).__name__}): "
             f"{advise(error, 'free some space, or choose another folder')}"
         ) from error
 

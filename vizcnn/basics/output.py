@@ -59,12 +59,12 @@ def write_folder(folder: Path, list_name: str = LIST_NAME, held: bool = False) -
         ['.vizcnn-files.json', 'note.txt']
     """
     with nullcontext() if held else open_folder(folder, list_name):
-        with _explain(folder):
+        with explain_refused_folder(folder):
             # inside: the folder may be a mount, into which nothing can be moved from beside it
             staging = Path(tempfile.mkdtemp(SUFFIX, PREFIX, folder))
         try:
             yield staging
-            with _explain(folder), hold_interrupts():
+            with explain_refused_folder(folder), hold_interrupts():
                 _move_into_place(staging, folder, list_name)
         finally:
             with hold_interrupts():
@@ -86,11 +86,11 @@ def open_folder(folder: Path, list_name: str = LIST_NAME, own: bool = False) -> 
         VizcnnError: If the folder holds files that vizcnn did not write, or cannot be written, or
             another run is at work in it.
     """
-    with _explain(folder):
+    with explain_refused_folder(folder):
         refuse_foreign(folder, list_name, own)
     made: list[Path] = []
     try:
-        with _explain(folder), ExitStack() as stack:
+        with explain_refused_folder(folder), ExitStack() as stack:
             held = _hold(folder, made, stack)
             if held:
                 _put_in_order(folder, list_name)
@@ -113,7 +113,7 @@ def hold_output(file: Path) -> Iterator[None]:
     """
     made: list[Path] = []
     try:
-        with _explain(file.parent), ExitStack() as stack:
+        with explain_refused_folder(file.parent), ExitStack() as stack:
             made += _make_folders(file.parent)
             lock = file.with_name(f"{PREFIX}{file.name}.lock{SUFFIX}")
             stack.enter_context(create_file(lock))
@@ -152,7 +152,12 @@ def _put_in_order(folder: Path, list_name: str) -> None:
 
 
 @contextmanager
-def _explain(folder: Path) -> Iterator[None]:
+def explain_refused_folder(folder: Path) -> Iterator[None]:
+    """Tell in one line why the system does not let a block write into a folder.
+
+    Raises:
+        VizcnnError: In place of an :class:`OSError`.
+    """
     try:
         yield
     except OSError as error:

@@ -95,8 +95,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """What is used of the record of an epoch."""
+class EpochRecord:
+    """What is used of the record of an epoch, with the bounds of every value."""
 
     epoch: Count
     loss: Finite
@@ -115,7 +115,7 @@ class _Beginning:
     top1: Share | None = None
     top5: Share | None = None
     epochs: Count | None = None
-    learning_curve: tuple[_Epoch, ...] = ()
+    learning_curve: tuple[EpochRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Saved:
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     step: Count
-    history: list[_Epoch] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
     running: tuple[Finite, Count] = (0.0, 0)
     seconds: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     photos: Count = 0

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from msgspec import Meta
 from torch import Tensor
 
-from vizcnn.basics.codec import Count, Finite, Share, Text, check, read_json
+from vizcnn.basics.codec import Finite, Text, check, read_json
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import hash_file
-from vizcnn.training.checkpoint import describe_changes
+from vizcnn.training.checkpoint import EpochRecord, describe_changes
 from vizcnn.training.export import name_classes
 from vizcnn.training.net import net_options
 from vizcnn.training.recipe import Recipe
@@ -123,24 +123,13 @@ def _compare(known: Sequence[str], wanted: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """What is shown of the record of an epoch."""
-
-    epoch: Count
-    loss: Finite
-    top1: Share
-    top5: Share
-    seconds: Finite
-
-
-@dataclass(frozen=True)
 class _Card:
     """What is taken from a model card, with the bounds of every value."""
 
     accuracy: dict[str, Finite]
     classes: tuple[Text, ...]
     recipe: dict[Text, float | int | bool | str | None]
-    learning_curve: Annotated[tuple[_Epoch, ...], Meta(max_length=10**6)]
+    learning_curve: Annotated[tuple[EpochRecord, ...], Meta(max_length=10**6)]
 
 
 LARGEST_CARD = 1 << 26

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.codec import ManifestError, RelativeFile, decode, parse
-from vizcnn.basics.errors import VizcnnError, advise, quote
-from vizcnn.basics.files import hash_file, read_plain_file, write_text
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.files import explain_refused_file, hash_file, read_plain_file, write_text
 
 LIST_NAME = "finished.txt"
 """The list's name in the working folder."""
@@ -95,14 +95,12 @@ class Ledger:
         with self._adding:
             self._pieces[piece.name] = piece
             line = self._write_piece(piece).encode()
-            try:
-                flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-                with os.fdopen(os.open(self._file, flags), "wb") as file:
-                    file.write(line)
-            except OSError as error:
-                raise VizcnnError(
-                    f"{quote(self._file)} cannot be written ({error.strerror}): {advise(error)}"
-                ) from None
+            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            with (
+                explain_refused_file(self._file),
+                os.fdopen(os.open(self._file, flags), "wb") as file,
+            ):
+                file.write(line)
 
     def forget(self, kind: str) -> None:
         """Strike out all pieces whose names begin with a word."""

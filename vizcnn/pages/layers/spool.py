@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vizcnn.basics.errors import VizcnnError, advise, quote
+from vizcnn.basics.files import explain_refused_file
 from vizcnn.drawing.unit_sheets import Pixels
 from vizcnn.photos.pixels import Array
 
@@ -85,7 +85,7 @@ def _open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     What it holds is anything at all: checksums tell what of it is to be made anew.
     """
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    try:
+    with explain_refused_file(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
@@ -94,8 +94,4 @@ def _open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
                 # take its room now: a full disk would end the process at a later write
                 os.posix_fallocate(file.fileno(), 0, size)
             array: NDArray[Any] = np.memmap(file, kind, "r+", shape=shape)
-    except OSError as error:
-        raise VizcnnError(
-            f"{quote(path)} cannot be written ({error.strerror}): {advise(error)}"
-        ) from None
     return array

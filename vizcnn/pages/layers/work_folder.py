@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import VizcnnError, advise, quote
+from vizcnn.basics.errors import quote
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.output import open_folder, refuse_links
+from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
 from vizcnn.training.checkpoint import describe_changes
 
@@ -144,29 +144,18 @@ def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[Work
     with open_folder(folder):
         try:
             refuse_links(folder, [Path(WORK_NAME)])
-            with _explain(folder):
+            with explain_refused_folder(folder):
                 if path.exists() and not path.is_dir():
                     path.unlink()
                 path.mkdir(exist_ok=True)
                 refuse_links(path, [held.relative_to(path) for held in path.rglob("*")])
                 _remove_unknown(path, notice)
             yield WorkFolder(path)
-            with _explain(folder), hold_interrupts():
+            with explain_refused_folder(folder), hold_interrupts():
                 shutil.rmtree(path)
         finally:
             with suppress(OSError):
                 path.rmdir()  # nothing is in it yet
-
-
-@contextmanager
-def _explain(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise VizcnnError(
-            f"cannot write to {str(folder)!r} ({error.strerror}): "
-            f"{advise(error, 'choose another --out')}"
-        ) from None
 
 
 def _remove_unknown(work: Path, notice: Notice) -> None:
