@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
+    GivenPath,
     SharingCommand,
     WholeNumber,
     data_option,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 @way_back_options
 @click.option(
     "--index",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(dir_okay=False),
     help="Index of these photos that `vizcnn mine` or an earlier gallery made "
     "(strongest.safetensors), so that they need not be mined again.",
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
+    GivenPath,
     SharingCommand,
     WholeNumber,
     data_option,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(dir_okay=False),
     help="Index file to write, such as strongest.safetensors; an unfinished one is continued.",
 )
 @layers_option
@@ -116,12 +117,12 @@ def mine(
     nargs=-1,
     required=True,
     metavar="INDEX...",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
 )
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
 @json_option

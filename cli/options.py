@@ -36,6 +36,10 @@ class SharingCommand(click.Command):
         return super().make_context(*args, **kwargs)
 
 
+MOST = 10**9
+"""Largest number where nothing smaller bounds it: more of anything would never end."""
+
+
 class WholeNumber(click.IntRange):
     """A whole number in plain digits, with a bound: int() also takes ``1_000`` and foreign digits.
 
@@ -44,21 +48,30 @@ class WholeNumber(click.IntRange):
         most: Largest value.
     """
 
-    def __init__(self, least: int, most: int = 10**9) -> None:
+    def __init__(self, least: int, most: int = MOST) -> None:
         super().__init__(least, most)
+        self._least, self._most = least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read it; what is none is told in one short line."""
-        if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,20}", value):
-            self.fail(f"{quote(value)} is no whole number, {self.min} to {self.max}", param, ctx)
-        return int(super().convert(value, param, ctx))
+        plain = not isinstance(value, str) or re.fullmatch("-?[0-9]{1,20}", value)
+        if not plain or not self._least <= int(value) <= self._most:
+            bounds = f"from {self._least} to {self._most}"
+            self.fail(f"{quote(value)} is not a whole number {bounds}", param, ctx)
+        return int(value)
+
+    def _describe_range(self) -> str:
+        """Say in the help what matters: no bound that is there only so that there is one."""
+        return f"x>={self._least}" if self._most == MOST else super()._describe_range()
 
 
 class PositiveNumber(click.FloatRange):
     """A finite number above 0 in plain digits, such as 0.05 or 5e-2."""
 
+    _NEEDED = f"is not a number above 0 and up to {MOST}, such as 0.05"
+
     def __init__(self) -> None:
-        super().__init__(0, 1e9, min_open=True)
+        super().__init__(0, MOST, min_open=True)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -66,8 +79,13 @@ class PositiveNumber(click.FloatRange):
         """Read it; what is none is told in one short line."""
         digits = r"-?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?"
         if isinstance(value, str) and not re.fullmatch(digits, value):
-            self.fail(f"{quote(value)} is no number above 0, such as 0.05", param, ctx)
-        return float(super().convert(value, param, ctx))
+            self.fail(f"{quote(value)} {self._NEEDED}", param, ctx)
+        if not 0 < (number := float(value)) <= MOST:
+            self.fail(f"{quote(value)} {self._NEEDED}", param, ctx)
+        return number
+
+    def _describe_range(self) -> str:
+        return "x>0"
 
 
 LARGEST_SEED = 2**63 - 1
@@ -259,8 +277,8 @@ class GivenPath(click.Path):
     needed = "path"
     """What is asked for, for the error."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
 
     def convert(
         self,

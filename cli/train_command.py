@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.options import LARGEST_SEED, GivenPath, PositiveNumber, WholeNumber, device_option
+from vizcnn.cli.options import (
+    LARGEST_SEED,
+    GivenPath,
+    OutFolder,
+    PositiveNumber,
+    WholeNumber,
+    device_option,
+)
 from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes, say
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
@@ -59,7 +66,7 @@ def _say(value: object) -> str:
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutFolder(),
     help="Folder for checkpoint, weights and model card; a checkpoint there is continued.",
 )
 @click.option(
@@ -107,7 +114,7 @@ def _say(value: object) -> str:
 )
 @click.option(
     "--start",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="FILE",
     help="Trained weights to start from, of the same net and classes (a .safetensors that vizcnn "
     "wrote).  [default: random weights]",

@@ -120,7 +120,7 @@ def test_a_photo_that_finds_no_memory_is_not_called_damaged(small_net, tmp_path,
     ("options", "told"),
     [
         (("--batch", 10**8), None),  # the whole set at most
-        (("--hidden", 10**12), "not in the range"),  # of the option
+        (("--hidden", 10**12), "not a whole number"),  # of the option
         (("--hidden", 10**7), "training a zfnet of .* take a smaller hidden or crop"),
         (("--crop", 10**7), "a smaller"),
     ],

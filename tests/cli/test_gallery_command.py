@@ -111,7 +111,7 @@ def test_an_earlier_index_spares_the_mining(tmp_path):
         (["--data", "bare"], "no photos in 'bare'"),
         (["--layer", "conv9"], "no layer 'conv9'"),
         (["--layer", "conv3", "--unit", 10], "layer conv3: no unit 10; it has units 0..9"),
-        (["--top", 0], "0 is not in the range"),
+        (["--top", 0], "'0' is not a whole number"),
         (["--top", 2, "--per-photo", 3], "3 places of one photo among 2"),
         (["--method", "magic"], "'magic' is not one of"),
         (["--model", "zfent"], "did you mean 'zfnet'"),

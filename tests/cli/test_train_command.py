@@ -107,8 +107,8 @@ def test_json_lines(call):
         (["--crop", "20"], ModelError, "too small"),
         (["--data", ""], click.BadParameter, "it is empty"),
         (["--data", "missing"], DataError, "no folder 'missing/train'"),
-        (["--epochs", "0"], click.BadParameter, "0 is not in the range"),
-        (["--learning-rate", "0"], click.BadParameter, "not in the range"),
+        (["--epochs", "0"], click.BadParameter, "'0' is not a whole number"),
+        (["--learning-rate", "0"], click.BadParameter, "not a number above 0"),
         (["--out", "pyproject.toml"], click.BadParameter, "is a file"),
     ],
 )

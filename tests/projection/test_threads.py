@@ -207,11 +207,11 @@ def test_checkpoints_are_read_by_any_number_of_threads(tmp_path: Path):
     state = vizcnn.load("lenet", weights=None).module.state_dict()
     path = tmp_path / "lenet.pth"
     torch.save({"state_dict": state, "args": Namespace(epochs=3)}, path)
-    before = list(warnings.filters), torch.serialization.get_safe_globals()
+    before = list(warnings.filters), set(torch.serialization.get_safe_globals())
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: vizcnn.load("lenet", path), range(40)))
     assert {model.provenance.source for model in loaded} == {"file"}
-    assert (list(warnings.filters), torch.serialization.get_safe_globals()) == before
+    assert (list(warnings.filters), set(torch.serialization.get_safe_globals())) == before
 
 
 def read_pixels(projector: Projector, images: Tensor) -> bytes:
