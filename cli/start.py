@@ -30,7 +30,7 @@ def main() -> None:
         stop_interrupted(interrupt)
     finally:
         ignore_signals()  # all is done and told; Python itself still takes a moment to end
-        finish_output()
+        finish_output(sys.exc_info()[1])
 
 
 def open_missing_streams() -> None:
@@ -48,13 +48,19 @@ def open_missing_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def finish_output() -> None:
-    """Write out what standard output still holds; Python would tell a full disk in three lines."""
+def finish_output(end: BaseException | None) -> None:
+    """Write out what standard output still holds; Python would tell a full disk in three lines.
+
+    Args:
+        end: What the command ended with; after an error no second one is told.
+    """
+    told = isinstance(end, SystemExit) and bool(end.code)
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the flush that Python tries again
-        if not isinstance(error, BrokenPipeError):  # a reader such as head has seen enough
+        # a reader such as head has seen enough
+        if not told and not isinstance(error, BrokenPipeError):
             stop(f"standard output cannot be written ({error})", FAILED)
 
 

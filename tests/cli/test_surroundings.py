@@ -62,10 +62,11 @@ def test_what_is_said_into_closed_streams_is_written_into_no_result(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_standard_output_is_told_in_one_line(tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_standard_output_is_told_in_one_line(unbuffered):
     process = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m vizcnn weights where > /dev/full"],
-        env={**os.environ, "PYTHONPATH": ROOT},
+        env={**os.environ, "PYTHONPATH": ROOT, "PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
         text=True,
         timeout=60,
