@@ -1,6 +1,7 @@
 """``vizcnn train``: train AlexNet, ZFNet or LeNet-5 on a folder of photos."""
 
 import json
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -192,7 +193,8 @@ def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:
     from vizcnn.training.digits import DIGITS_SOURCE, write_digits
 
     if data != Path(DIGITS) or data.exists():
-        return data, DataSource(data.resolve().name)
+        # not Path.resolve, which raises where links lead in a circle
+        return data, DataSource(Path(os.path.realpath(data)).name)
     folder = out / DIGITS
     if not folder.exists():
         write_digits(folder)

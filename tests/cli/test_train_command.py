@@ -10,7 +10,7 @@ import click
 import pytest
 import torch
 
-from tests.support.command_line import invoke_train
+from tests.support.command_line import fail, invoke_train
 from tests.support.training_data import make_data
 from vizcnn.basics.errors import DataError, ModelError, PhotoWarning, WeightsError
 from vizcnn.basics.files import hash_file
@@ -184,3 +184,10 @@ def test_bar_of_a_short_job_does_not_show(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     assert list(bar([1, 2], label="read")) == [1, 2]
     assert stream.getvalue().strip() == ""
+
+
+def test_a_link_to_itself_is_told_in_one_line(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    arguments = ("--model", "lenet", "--data", tmp_path / "circle", "--out", tmp_path / "out")
+    assert "circle" in fail("train", *arguments)
+    assert not (tmp_path / "out").exists()
