@@ -20,7 +20,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.page_command import Page, page_command
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar, count_others, say
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -156,7 +156,7 @@ def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
     results = manifest.results
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
     if results.data.left_out:
-        lines.append(f"{results.data.left_out} other file(s) or folder(s) left out")
+        lines.append(f"{count_others(results.data.left_out)} left out")
     for layer in results.layers:
         places = sum(len(unit.places) for unit in layer.units)
         silent = sum(not unit.places for unit in layer.units)

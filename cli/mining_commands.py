@@ -25,7 +25,7 @@ from vizcnn.cli.options import (
     weights_option,
     workers_option,
 )
-from vizcnn.cli.reporting import bar, end_with_failures, list_notes, say
+from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -180,8 +180,6 @@ def report_index(
         rate: Photos per second, if some were mined.
         left_out: What was found beside the photos and is not read.
     """
-    from vizcnn.photos.folders import SHOWN_NAMES
-
     units = {name: layer.units for name, layer in index.layers.items()}
     if as_json:
         facts = {
@@ -190,9 +188,7 @@ def report_index(
             "units": units,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
-            "left_out": len(left_out),
-            "left_out_names": list(left_out[:SHOWN_NAMES]),
-            "notes": list_notes(),
+            **describe_left_out(left_out),
         }
         say(json.dumps(facts))
         return
@@ -203,5 +199,5 @@ def report_index(
         f"{len(units)} layer(s){speed}"
     )
     if left_out:
-        say(f"{len(left_out)} other file(s) or folder(s) left out")
+        say(f"{count_others(len(left_out))} left out")
     say(f"index: {click.format_filename(file)}")

@@ -68,8 +68,6 @@ class WholeNumber(click.IntRange):
 class PositiveNumber(click.FloatRange):
     """A finite number above 0 in plain digits, such as 0.05 or 5e-2."""
 
-    _NEEDED = f"is not a number above 0 and up to {MOST}, such as 0.05"
-
     def __init__(self) -> None:
         super().__init__(0, MOST, min_open=True)
 
@@ -78,11 +76,11 @@ class PositiveNumber(click.FloatRange):
     ) -> float:
         """Read it; what is none is told in one short line."""
         digits = r"-?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?"
-        if isinstance(value, str) and not re.fullmatch(digits, value):
-            self.fail(f"{quote(value)} {self._NEEDED}", param, ctx)
-        if not 0 < (number := float(value)) <= MOST:
-            self.fail(f"{quote(value)} {self._NEEDED}", param, ctx)
-        return number
+        plain = not isinstance(value, str) or re.fullmatch(digits, value)
+        if not plain or not 0 < float(value) <= MOST:
+            needed = f"a number above 0 and up to {MOST}, such as 0.05"
+            self.fail(f"{quote(value)} is not {needed}", param, ctx)
+        return float(value)
 
     def _describe_range(self) -> str:
         return "x>0"

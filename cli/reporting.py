@@ -84,6 +84,22 @@ def list_notes() -> list[str]:
     return list(context.meta.get(_NOTES, ())) if context else []
 
 
+def describe_left_out(names: Sequence[str]) -> dict[str, Any]:
+    """Describe what was found beside the photos and is not read, for a report as JSON."""
+    from vizcnn.photos.folders import SHOWN_NAMES
+
+    return {
+        "left_out": len(names),
+        "left_out_names": list(names[:SHOWN_NAMES]),
+        "notes": list_notes(),
+    }
+
+
+def count_others(count: int) -> str:
+    """Say how much was found beside the photos and is not read."""
+    return f"{count} other file(s) or folder(s)"
+
+
 @contextmanager
 def telling_warnings() -> Iterator[None]:
     """Say every :class:`VizcnnWarning` in one line on standard error, once."""

@@ -17,7 +17,14 @@ from vizcnn.cli.options import (
     WholeNumber,
     device_option,
 )
-from vizcnn.cli.reporting import SOME_FAILED, bar, list_failures, list_notes, say
+from vizcnn.cli.reporting import (
+    SOME_FAILED,
+    bar,
+    count_others,
+    describe_left_out,
+    list_failures,
+    say,
+)
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
@@ -246,8 +253,6 @@ def _describe_epoch(record: dict[str, float], epochs: int, as_json: bool) -> str
 def _report_export(
     exported: "ExportedRun", as_json: bool, unreadable: list[str], left_out: list[str]
 ) -> None:
-    from vizcnn.photos.folders import SHOWN_NAMES
-
     card, weights = exported.card, str(exported.weights)
     if as_json:
         paths = {"weights": weights, "card": str(exported.card_json)}
@@ -256,16 +261,14 @@ def _report_export(
         told = {
             "summary": card.summary(),
             "failures": unreadable,
-            "left_out": len(left_out),
-            "left_out_names": left_out[:SHOWN_NAMES],
-            "notes": list_notes(),
+            **describe_left_out(left_out),
         }
         say(json.dumps(paths | told))
         return
     if unreadable or left_out:
         say(
-            f"left out: {len(unreadable)} photo(s) that cannot be read, {len(left_out)} other "
-            "file(s) or folder(s)"
+            f"left out: {len(unreadable)} photo(s) that cannot be read, "
+            f"{count_others(len(left_out))}"
         )
     say(
         f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "

@@ -3,7 +3,7 @@
 import difflib
 import errno
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from types import UnionType
 from typing import Any
@@ -162,6 +162,24 @@ def shorten(text: str, most: int) -> str:
     """Leave the middle of a text out that is longer than a number of characters."""
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def describe_changes(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Say which settings differ.
+
+    Args:
+        former: Settings by name.
+        wanted: The other settings; None stands for one that is missing.
+
+    Example:
+        >>> describe_changes({"crop": 128, "seed": 0}, {"crop": 128, "seed": 1, "hidden": 64})
+        ['seed 0 -> 1', 'hidden None -> 64']
+    """
+    return [
+        f"{shorten(name, 60)} {quote(former.get(name), 80)} -> {quote(wanted.get(name), 80)}"
+        for name in {**former, **wanted}
+        if former.get(name) != wanted.get(name)
+    ]
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:

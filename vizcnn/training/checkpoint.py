@@ -1,6 +1,5 @@
 """Checkpoints of a training run: written atomically, read without unpickling code."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +8,14 @@ import torch
 from msgspec import Meta
 
 from vizcnn.basics.codec import Count, Finite, Share, Text, check
-from vizcnn.basics.errors import DataError, VizcnnError, WeightsError, quote, shorten
+from vizcnn.basics.errors import (
+    DataError,
+    VizcnnError,
+    WeightsError,
+    describe_changes,
+    quote,
+    shorten,
+)
 from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.training.recipe import Recipe, complete_settings
 from vizcnn.zoo.files import LARGEST_FILE, refuse_packed
@@ -168,21 +174,3 @@ def load_checkpoint(path: Path, recipe: Recipe, classes: list[str]) -> Checkpoin
             "use the same settings, or another folder for this run"
         )
     return checkpoint
-
-
-def describe_changes(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Say which settings differ.
-
-    Args:
-        former: Settings by name.
-        wanted: The other settings; None stands for one that is missing.
-
-    Example:
-        >>> describe_changes({"crop": 128, "seed": 0}, {"crop": 128, "seed": 1, "hidden": 64})
-        ['seed 0 -> 1', 'hidden None -> 64']
-    """
-    return [
-        f"{shorten(name, 60)} {quote(former.get(name), 80)} -> {quote(wanted.get(name), 80)}"
-        for name in {**former, **wanted}
-        if former.get(name) != wanted.get(name)
-    ]

@@ -9,9 +9,9 @@ from msgspec import Meta
 from torch import Tensor
 
 from vizcnn.basics.codec import Finite, Text, check, read_json
-from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.errors import WeightsError, describe_changes
 from vizcnn.basics.files import hash_file
-from vizcnn.training.checkpoint import EpochRecord, describe_changes
+from vizcnn.training.checkpoint import EpochRecord
 from vizcnn.training.export import name_classes
 from vizcnn.training.net import net_options
 from vizcnn.training.recipe import Recipe

@@ -189,13 +189,18 @@ def test_photos_that_changed_are_named_and_never_shown(whole, tmp_path):
     assert sheets == {name: file for name, file in whole[1].items() if name.endswith(".webp")}
 
 
-def test_another_photo_of_the_same_size_is_found_out_by_its_activations(tmp_path):
-    photos = tmp_path / "photos"
+def mine_noise(folder):
+    """Mine six photos, 0.bmp to 5.bmp; gives their folder and the index."""
+    photos, index = folder / "photos", folder / "index.safetensors"
     for number in range(6):
         write_noise(photos / f"{number}.bmp", number)
-    index = tmp_path / "index.safetensors"
     pictures = FolderPhotos([photos], MODEL.preprocessing)
     mine(MODEL, pictures, index, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    return photos, index
+
+
+def test_another_photo_of_the_same_size_is_found_out_by_its_activations(tmp_path):
+    photos, index = mine_noise(tmp_path)
     size = (photos / "3.bmp").stat().st_size
     write_noise(photos / "3.bmp", 77)
     assert (photos / "3.bmp").stat().st_size == size
@@ -208,12 +213,7 @@ def test_another_photo_of_the_same_size_is_found_out_by_its_activations(tmp_path
 
 def test_a_photo_that_changed_slightly_is_found_out_by_its_pixels(tmp_path):
     """By a single grey level of a single pixel, which no unit answers to by much."""
-    photos = tmp_path / "photos"
-    for number in range(6):
-        write_noise(photos / f"{number}.bmp", number)
-    index = tmp_path / "index.safetensors"
-    pictures = FolderPhotos([photos], MODEL.preprocessing)
-    mine(MODEL, pictures, index, MiningSettings(layers=SETTINGS.layers, top=4, workers=0))
+    photos, index = mine_noise(tmp_path)
     content = bytearray((photos / "3.bmp").read_bytes())
     content[-1] ^= 1
     (photos / "3.bmp").write_bytes(content)

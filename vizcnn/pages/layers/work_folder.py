@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import quote
+from vizcnn.basics.errors import describe_changes, quote
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
-from vizcnn.training.checkpoint import describe_changes
 
 Notice = Callable[[str], None]
 """Takes a line for the user."""
