@@ -25,6 +25,19 @@ def test_help_loads_nothing_heavy():
         assert output.splitlines()[-1] == "HEAVY", errors
 
 
+def test_nothing_loads_the_compiler_of_torch():
+    """It takes a second, and leaves a folder behind; a ReLU on the meta device would do it."""
+    code = (
+        "import sys, torch, vizcnn\n"
+        "for name in ('alexnet', 'lenet', 'zfnet'):\n"
+        "    net = vizcnn.load(name, weights=None)\n"
+        "pixels = torch.rand(1, 3, net.input_size, net.input_size)\n"
+        "vizcnn.Deconvnet(net).project(pixels, 'conv2', count=1)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    assert start("-c", code).communicate(timeout=60) == ("False\n", "")
+
+
 def test_python_m_and_a_closed_pipe(tmp_path):
     output, _ = start("-m", "vizcnn", "--version").communicate(timeout=60)
     assert output == f"vizcnn, version {vizcnn.__version__}\n"
