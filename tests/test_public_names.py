@@ -32,7 +32,7 @@ PROJECTOR = vizcnn.Projector(NET, "guided")
 RECORDING = PROJECTOR.record(IMAGES)
 MAPS = RECORDING.find_output("1").detach()
 TARGETS = vizcnn.strongest(MAPS, 2)
-PROJECTION = vizcnn.project(RECORDING, "1", TARGETS, "deconvnet")
+PROJECTION = vizcnn.project(RECORDING, "1", TARGETS, "deconvnet", compare="all")
 ZEROS = torch.zeros(1, dtype=torch.int64)
 
 
@@ -57,7 +57,10 @@ def record_it(model: Any, layers: Any, stops: Any) -> None:
 
 
 WAYS: dict[str, Any] = {"passes_over_normalisation": True, "unruled": "refuse", "gates": "refuse"}
-ASKED: dict[str, Any] = {"layer": "1", "unit": 0, "position": "max", "count": 2}
+ASKED: dict[str, Any] = {
+    **{"layer": "1", "unit": 0, "position": "max", "count": 2},
+    "compare": "all",
+}
 PLACES: dict[str, Any] = {"images": ZEROS, "units": ZEROS, "positions": torch.zeros(1, 2).long()}
 CALLS: dict[str, list[Call]] = {
     "Deconvnet": [Call(vizcnn.Deconvnet, {"model": NET, **WAYS})],
@@ -69,8 +72,13 @@ CALLS: dict[str, list[Call]] = {
         Call(PROJECTOR.forward, {"images": IMAGES, **ASKED}),
         Call(PROJECTOR.record, {"images": IMAGES, "layers": ["1"]}),
         Call(PROJECTOR.project_recording, {"recording": RECORDING, **ASKED}),
-        Call(PROJECTOR.project_places, {"recording": RECORDING, "layer": "1", **PLACES}),
-        Call(PROJECTOR.project_targets, {"recording": RECORDING, "layer": "1", "targets": TARGETS}),
+        Call(
+            PROJECTOR.project_places, {"recording": RECORDING, "layer": "1", **PLACES, "compare": 2}
+        ),
+        Call(
+            PROJECTOR.project_targets,
+            {"recording": RECORDING, "layer": "1", "targets": TARGETS, "compare": 1},
+        ),
         Call(PROJECTOR.mirror, {"images": IMAGES, "layer": "1"}),
         Call(PROJECTOR.describe, {}),
         Call(vizcnn.Deconvnet(MODEL).project, {"images": PIXELS, "layer": "conv1", "unit": 0}),
@@ -88,7 +96,7 @@ CALLS: dict[str, list[Call]] = {
             vizcnn.project,
             {
                 **{"recording": RECORDING, "layer": "1", "targets": TARGETS},
-                **{"method": "guided", "finish": None},
+                **{"method": "guided", "finish": None, "compare": "all"},
             },
             free=("finish",),
         )
@@ -99,7 +107,10 @@ CALLS: dict[str, list[Call]] = {
         Call(RECORDING.find_step, {"layer": "1"}),
         Call(RECORDING.find_input, {}),
     ],
-    "Projection": [Call(PROJECTION.cut, {"row": 0})],
+    "Projection": [
+        Call(PROJECTION.cut, {"row": 0}),
+        Call(PROJECTION.take_part, {"part": "own"}),
+    ],
     "Targets": [Call(TARGETS.take, {"rows": ZEROS})],
     "strongest": [Call(vizcnn.strongest, {"maps": MAPS, "count": 2, "position": "max"})],
     "units_at": [Call(vizcnn.units_at, {"maps": MAPS, "units": 0, "position": "max"})],

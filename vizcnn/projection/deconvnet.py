@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import ImageError, ModelError, VizcnnError, check_kind
 from vizcnn.basics.memory import describe_shortage, find_shortage
 from vizcnn.photos.images import check_images
+from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
 from vizcnn.projection.projection import Projection, project
@@ -107,6 +108,7 @@ class Projector(nn.Module):
         unit: int | Sequence[int] | Literal["top"] = "top",
         position: Position = "max",
         count: int = 9,
+        compare: Compare | None = None,
     ) -> Projection:
         """Project units of a layer back to pixels.
 
@@ -117,6 +119,8 @@ class Projector(nn.Module):
             unit: Unit number, several, or ``"top"`` for each image's strongest.
             position: ``"max"``, (row, column) in the feature map, or ``"all"``.
             count: How many units ``"top"`` takes.
+            compare: ``"all"`` compares each projection with those of the other active units of its
+                place, for its selectivity and its own part; a number with so many at most.
 
         Returns:
             One row per image and unit. For a net of the zoo the pixels are with respect to RGB
@@ -131,9 +135,12 @@ class Projector(nn.Module):
             >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
             >>> Deconvnet(net).project(torch.rand(2, 3, 8, 8), layer="1", unit=[0, 3]).pixels.shape
             torch.Size([4, 3, 8, 8])
+            >>> found = Deconvnet(net).project(torch.rand(1, 3, 8, 8), layer="1", compare="all")
+            >>> torch.allclose(found.own.pixels + found.common.pixels, found.pixels, atol=1e-6)
+            True
         """
         recording = self.record(images, [layer])
-        return self.project_recording(recording, layer, unit, position, count)
+        return self.project_recording(recording, layer, unit, position, count, compare)
 
     forward = project
 
@@ -163,14 +170,22 @@ class Projector(nn.Module):
         unit: int | Sequence[int] | Literal["top"] = "top",
         position: Position = "max",
         count: int = 9,
+        compare: Compare | None = None,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
         check_kind("recording", recording, Recording, "what record gave")
         maps = recording.find_output(self.find_path(layer))
-        return self.project_targets(recording, layer, choose_targets(maps, unit, position, count))
+        targets = choose_targets(maps, unit, position, count)
+        return self.project_targets(recording, layer, targets, compare)
 
     def project_places(
-        self, recording: Recording, layer: Layer, images: Tensor, units: Tensor, positions: Tensor
+        self,
+        recording: Recording,
+        layer: Layer,
+        images: Tensor,
+        units: Tensor,
+        positions: Tensor,
+        compare: Compare | None = None,
     ) -> Projection:
         """Project units of a recorded pass at places of your choice.
 
@@ -180,6 +195,7 @@ class Projector(nn.Module):
             images: Index of the image in the batch, (R,).
             units: Unit numbers, (R,).
             positions: Row and column in the feature map, (R, 2).
+            compare: As for :meth:`project`.
 
         Returns:
             R rows in the order given; pixels as in :meth:`project`.
@@ -190,13 +206,16 @@ class Projector(nn.Module):
         """
         check_kind("recording", recording, Recording, "what record gave")
         maps = recording.find_output(self.find_path(layer))
-        return self.project_targets(recording, layer, places(maps, images, units, positions))
+        targets = places(maps, images, units, positions)
+        return self.project_targets(recording, layer, targets, compare)
 
-    def project_targets(self, recording: Recording, layer: Layer, targets: Targets) -> Projection:
+    def project_targets(
+        self, recording: Recording, layer: Layer, targets: Targets, compare: Compare | None = None
+    ) -> Projection:
         """Project targets of a recorded pass; result and errors as in :meth:`project_places`."""
         path = self.find_path(layer)
         return replace(
-            project(recording, path, targets, self.method, self._finish),
+            project(recording, path, targets, self.method, self._finish, compare),
             layer=name_layer(layer, path),
         )
 

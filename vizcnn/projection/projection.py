@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from typing import Any, Literal, ParamSpec
 
+import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import ModelError, check_number
+from vizcnn.basics.errors import ModelError, VizcnnError, check_number, quote
+from vizcnn.projection.active_units import Compare, Comparison, check_compare, compare_with_active
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
+from vizcnn.projection.parts import PARTS, Part, inner_product
 from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
@@ -43,6 +46,9 @@ class Projection:
         method: The method's name.
         seed: What the backward pass started with: the unit's activation, or 1.
         computed: How: ``"windows"`` (in the receptive fields only) or ``"full image"``.
+        part: Which part of the pictures the windows hold.
+        comparison: What they have in common with the other active units of their places; None
+            unless that was asked for.
     """
 
     windows: Tensor
@@ -58,6 +64,8 @@ class Projection:
     method: str
     seed: Seed
     computed: Literal["windows", "full image"]
+    part: Part = "whole"
+    comparison: Comparison | None = None
 
     def __len__(self) -> int:
         return len(self.units)
@@ -87,6 +95,82 @@ class Projection:
         row = check_number("row", row, -len(self), len(self) - 1)
         (top, left), box = self.corners[row].tolist(), self.boxes[row].tolist()
         return self.windows[row, :, box[0] - top : box[2] - top, box[1] - left : box[3] - left]
+
+    @cached_property
+    def own(self) -> "Projection":
+        """The units' own parts: without what the active units of their places share.
+
+        P - (P.C)C, with the common picture C of :func:`~vizcnn.projection.parts.find_common`.
+
+        Raises:
+            VizcnnError: If the projections were not compared.
+        """
+        return replace(self, windows=self.windows - self._find_common_parts(), part="own")
+
+    @cached_property
+    def common(self) -> "Projection":
+        """What the projections share with the other active units of their places: (P.C)C.
+
+        Raises:
+            VizcnnError: If the projections were not compared.
+        """
+        return replace(self, windows=self._find_common_parts(), part="common")
+
+    def take_part(self, part: Part) -> "Projection":
+        """Give the whole, the own or the common part.
+
+        Raises:
+            VizcnnError: If there is no such part, or the projections were not compared.
+        """
+        if not isinstance(part, str) or part not in PARTS:
+            raise VizcnnError(f"no part {quote(part)}; needed: {', '.join(PARTS)}")
+        return self if part == "whole" else self.own if part == "own" else self.common
+
+    @property
+    def selectivity(self) -> Tensor:
+        """1 - cos²(P, C) of each whole projection, (R,), on the CPU.
+
+        0: the picture that all active units of the place share. 1: nothing of it is shared. nan:
+        no other unit is active there, or the projection is all zero.
+
+        Raises:
+            VizcnnError: If the projections were not compared.
+        """
+        return self._need_comparison().selectivity
+
+    @property
+    def compared(self) -> Tensor:
+        """From how many active units of the place C was found, (R,).
+
+        Raises:
+            VizcnnError: If the projections were not compared.
+        """
+        return self._need_comparison().compared
+
+    @property
+    def effective_number(self) -> Tensor:
+        """How many different pictures the active units of each projection's place make, (R,).
+
+        Raises:
+            VizcnnError: If the projections were not compared.
+        """
+        return self._need_comparison().effective_number
+
+    def _need_comparison(self) -> Comparison:
+        if self.comparison is None:
+            raise VizcnnError(
+                "the projections were not compared with the other active units of their places: "
+                'project with compare="all"'
+            )
+        return self.comparison
+
+    def _find_common_parts(self) -> Tensor:
+        comparison = self._need_comparison()
+        parts = torch.empty_like(self.windows)
+        for row, place in enumerate(comparison.places.tolist()):
+            direction = comparison.directions[place]
+            parts[row] = inner_product(self.windows[row], direction) * direction
+        return parts
 
 
 Arguments = ParamSpec("Arguments")
@@ -119,6 +203,7 @@ def project(
     targets: Targets,
     method: str | Rule | ProjectionMethod,
     finish: Finish | None = None,
+    compare: Compare | None = None,
 ) -> Projection:
     """Project targets of a recorded layer back to the recording's input.
 
@@ -131,6 +216,9 @@ def project(
         method: A name (``"deconvnet"``), a rule, or a method with choices of its own.
         finish: From the input's channels to those of the result, place by place; else the pixels
             are those of the net's input.
+        compare: Whether to compare each projection with those of the other active units of its
+            place, which gives its selectivity and parts: ``"all"``, or at most how many others,
+            evenly spread by number. It takes a projection for each of them.
 
     Returns:
         The projections, one row per target, in their order.
@@ -152,7 +240,24 @@ def project(
         >>> project(recording, "1", targets, "guided").windows.shape
         torch.Size([6, 3, 3, 3])
     """
-    projection = find_method(method).project(recording, layer, targets, finish)
+    compare = None if compare is None else check_compare(compare)
+    method = find_method(method)
+    projection = method.project(recording, layer, targets, finish)
+    _refuse_infinite(projection, layer)
+    if compare is None or not len(projection):
+        return projection
+
+    def project_others(others: Targets) -> Projection:
+        projected = method.project(recording, layer, others, finish)
+        _refuse_infinite(projected, layer)
+        return projected
+
+    maps = recording.find_output(layer)
+    comparison = compare_with_active(maps, targets, projection, project_others, compare)
+    return replace(projection, comparison=comparison)
+
+
+def _refuse_infinite(projection: Projection, layer: str) -> None:
     for what, values in (
         ("activation", projection.activations[:, None]),
         ("projection", projection.windows),
@@ -164,7 +269,6 @@ def project(
                 f"layer {layer!r}: the {what} of unit {unit} is not finite: the net's weights are "
                 f"too large for {str(values.dtype).removeprefix('torch.')}, or damaged"
             )
-    return projection
 
 
 def _project_as_before(
