@@ -16,7 +16,7 @@ WINDOW = 7
 Ranks = NDArray[np.float64]
 
 
-def rank(values: Array) -> Ranks:
+def rank(values: Array | Ranks) -> Ranks:
     """Rank values from 1; equal ones share the mean of their ranks.
 
     Args:

@@ -1,14 +1,15 @@
 """Cascading randomisation: what is left of a picture when the net's layers lose their weights.
 
-Adebayo et al. 2018 (arXiv 1810.03292, section 4.1) destroy the weights of a net layer by layer, from
-the top down, and look whether its saliency maps notice. Here the weights of a parameter are
+Adebayo et al. 2018 (arXiv 1810.03292, section 4.1) destroy the weights of a net layer by layer,
+from the top down, and look whether its saliency maps notice. Here the weights of a parameter are
 *shuffled*, so that their distribution stays what it was and the signal neither dies nor explodes; a
 picture that stays the same does not depend on what was learnt in the shuffled layers.
 
-With the switches of the shuffled net (``"recomputed"``) the photo goes through it anew. With those of
-the trained net (``"trained"``) everything that was recorded on the way up stays: switches of max
-pooling, active rectifiers, contrast. Only the filters of the way back are shuffled. What is left then is
-what the switches carry, the question of Mahendran & Vedaldi 2016 (arXiv 1610.05830).
+With the switches of the shuffled net (``"recomputed"``) the photo goes through it anew. With those
+of the trained net (``"trained"``) everything that was recorded on the way up stays: switches of max
+pooling, active rectifiers, contrast. Only the filters of the way back are shuffled. What is left
+then is what the switches carry, the question of Mahendran & Vedaldi 2016 (Salient Deconvolutional
+Networks, ECCV).
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
 Switches = Literal["recomputed", "trained"]
-"""Whose switches, rectifiers and contrast the way back uses: the shuffled net's, or the trained's."""
+"""Whose switches, rectifiers and contrast the way back uses: the shuffled or the trained net's."""
 SWITCHES: tuple[Switches, ...] = get_args(Switches)
 
 AT_ONCE = 8
@@ -241,6 +242,19 @@ class Agreements:
 
 
 @dataclass(frozen=True)
+class EdgeAgreements:
+    """How far the magnitudes of pictures agree with an edge detector, a value for each photo.
+
+    Attributes:
+        magnitude: Spearman's correlation.
+        similarity: Structural similarity.
+    """
+
+    magnitude: Values
+    similarity: Values
+
+
+@dataclass(frozen=True)
 class Shown:
     """The pictures of one photo, for a figure; each cut to the receptive field.
 
@@ -273,7 +287,7 @@ class CascadeStudy:
     top: str
     layers: tuple[str, ...]
     agreements: dict[tuple[str, Switches, int], Agreements]
-    edges: dict[str, Agreements]
+    edges: dict[str, EdgeAgreements]
     shown: Shown
 
 
@@ -301,7 +315,7 @@ def _compare(one: _Picture, other: _Picture) -> tuple[float, float, float]:
 def find_edges(photo: Array) -> Array:
     """Give the edges of a photo (3, h, w), the Sobel operator's on its luminance: (h, w)."""
     grey = np.tensordot(np.array(LUMINANCE, dtype=np.float32), photo, axes=1)
-    edges: Array = sobel(grey)
+    edges: Array = sobel(grey).astype(np.float32)
     return edges
 
 
@@ -335,7 +349,7 @@ def study_cascade(
     )
     total = len(chunks) * (2 * len(cascade.layers) + 1)
     found: dict[tuple[str, Switches, int], list[tuple[float, float, float]]] = {}
-    edges: dict[str, list[tuple[float, float, float]]] = {}
+    edges: dict[str, list[tuple[float, float]]] = {}
     trained: dict[str, list[_Picture]] = {}
     shown: Shown | None = None
     for number, (count, switches, projections) in progress(
@@ -347,9 +361,9 @@ def study_cascade(
             if count == 0:
                 trained[method] = pictures
                 for row, picture in enumerate(pictures):
-                    found_edges = find_edges(_cut_photo(photos[row], projection, row))
-                    flat = np.repeat(found_edges[None], len(picture.values), axis=0)
-                    agreement = _compare(picture, _prepare(flat / len(flat)))
+                    edge = find_edges(_cut_photo(photos[row], projection, row))
+                    likeness = find_similarity(picture.magnitudes, edge)
+                    agreement = correlate(picture.magnitude_ranks, rank(edge)), likeness
                     edges.setdefault(method, []).append(agreement)
             for kind in SWITCHES if count == 0 else (switches,):
                 found.setdefault((method, kind, count), []).extend(
@@ -366,8 +380,8 @@ def study_cascade(
     return CascadeStudy(
         top=top,
         layers=tuple(layer.name for layer in cascade.layers),
-        agreements={key: _gather(rows) for key, rows in found.items()},
-        edges={method: _gather(rows) for method, rows in edges.items()},
+        agreements={key: Agreements(*_gather(rows)) for key, rows in found.items()},
+        edges={method: EdgeAgreements(*_gather(rows)) for method, rows in edges.items()},
         shown=shown,
     )
 
@@ -388,5 +402,7 @@ def _cut_photo(photo: Array, projection: Projection, row: int) -> Array:
     return photo[:, top:bottom, left:right]
 
 
-def _gather(rows: Sequence[tuple[float, float, float]]) -> Agreements:
-    return Agreements(*np.array(rows, dtype=np.float64).reshape(-1, 3).T)
+def _gather(rows: Sequence[tuple[float, ...]]) -> Values:
+    """Turn a row for each photo into one for each measure."""
+    columns: Values = np.array(rows, dtype=np.float64).T
+    return columns

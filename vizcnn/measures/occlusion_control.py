@@ -1,9 +1,9 @@
 """The occlusion control: does a unit's picture foretell its drop better than another unit's does?
 
-Zeiler & Fergus 2013 (section 4.2, Figure 7) hide a part of the photo under a grey square and see the
-activation fall where the projection is. That supports a projection only as far as it does so better
-than the picture of *another* unit: where all units of a place have one picture, it foretells the drops
-of all of them alike.
+Zeiler & Fergus 2013 (section 4.2, Figure 7) hide a part of the photo under a grey square and see
+the activation fall where the projection is. That supports a projection only as far as it does so
+better than the picture of *another* unit: where all units of a place have one picture, it foretells
+the drops of all of them alike.
 """
 
 import math
@@ -20,7 +20,6 @@ from vizcnn.measures.agreement import correlate, rank
 from vizcnn.measures.method_pictures import GRADIENT_X_INPUT, GREY, MethodSet
 from vizcnn.mining.passes import watch_layers
 from vizcnn.photos.pixels import Array, Box
-from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
@@ -162,7 +161,7 @@ class ControlStudy:
         other: The same with the picture of another active unit of the place.
         side: Side of the square in pixels, by photo.
         squares: How many places it took, by photo.
-        shown: The first photo.
+        shown: The first photo in which another unit is active at the place, if there is one.
     """
 
     layer: str
@@ -170,7 +169,7 @@ class ControlStudy:
     other: dict[str, Values]
     side: tuple[int, ...]
     squares: tuple[int, ...]
-    shown: ShownControl
+    shown: ShownControl | None
 
 
 def study_control(
@@ -223,7 +222,7 @@ def study_control(
         for method, projection in projections.items():
             found = [
                 correlate(ranks, rank(sum_squares(values, squares)))
-                for values in _foretell(projection, method)
+                for values in foretell(_to_array(projection.pixels), method)
             ]
             own[method].append(found[0])
             other[method].append(found[1] if len(found) > 1 else math.nan)
@@ -248,9 +247,11 @@ def study_control(
     )
 
 
-def _foretell(projection: Projection, method: str) -> Array:
-    """Give what each pixel foretells of the drop, (R, S, S)."""
-    pictures = _to_array(projection.pixels)
+def foretell(pictures: Array, method: str) -> Array:
+    """Give what each pixel of pictures (R, 3, S, S) foretells of the drop: (R, S, S).
+
+    That is its magnitude, summed over colours; of gradient times input the signed sum.
+    """
     values = pictures if method == GRADIENT_X_INPUT else np.abs(pictures)
     summed: Array = values.sum(axis=1)
     return summed

@@ -222,7 +222,8 @@ def find_cosines(one: Tensor, others: Tensor) -> Tensor:
     """
     first, rest = one.flatten().double(), others.flatten(1).double()
     # squares of small numbers, and products of them, would be lost in float32
-    return rest @ first / (rest.norm(dim=1) * first.norm())
+    cosines: Tensor = rest @ first / (rest.norm(dim=1) * first.norm())
+    return cosines
 
 
 def _compare_classes(attached: MethodSet, layer: str, pixels: Tensor) -> dict[str, list[float]]:
