@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Literal
 
 from vizcnn.measures.study import NetStudy
+from vizcnn.projection.parts import Part
 
 
 def show_number(value: float) -> str:
@@ -99,6 +100,102 @@ def judge_change(
     shown = write(before), write(after)
     worse = (after < before if better == "more" else after > before) and shown[0] != shown[1]
     return f"{title} {shown[0]} → {shown[1]}{' (worse)' if worse else ''}"
+
+
+def describe_part(part: Part) -> str:
+    """Say in a caption which part of pictures is shown.
+
+    Example:
+        >>> describe_part("own")
+        'own parts: without what the active units of a place share'
+    """
+    return {
+        "whole": "whole pictures",
+        "own": "own parts: without what the active units of a place share",
+        "common": "common parts: only what the active units of a place share",
+    }[part]
+
+
+def label_selectivity(selectivity: float | None, compared: int, active: int) -> str:
+    """Write a selectivity in short; marked where only a sample of the units was compared.
+
+    Args:
+        selectivity: 1 - cos²(P, C); None where nothing can be compared.
+        compared: From how many active units of the place C was found.
+        active: How many units are active there.
+
+    Example:
+        >>> label_selectivity(0.081, 51, 51), label_selectivity(0.081, 33, 170)
+        ('selectivity 0.08', 'selectivity ≈ 0.08')
+    """
+    about = "≈ " if selectivity is not None and compared < active else ""
+    return f"selectivity {about}{number(selectivity)}"
+
+
+def describe_compared(compared: int, active: int) -> str:
+    """Say which units a common picture is of.
+
+    Example:
+        >>> describe_compared(51, 51), describe_compared(33, 170), describe_compared(1, 1)
+        ('of 51 active units', 'of 33 of 170 active units', 'of 1 active unit')
+    """
+    sample = f"{compared} of " if compared < active else ""
+    return f"of {sample}{active} active unit{'' if active == 1 else 's'}"
+
+
+FEW = 4
+"""Fewer units than so many make a common picture by chance: of two, any has half of each."""
+
+
+def describe_selectivity(selectivity: float | None, compared: int, is_active: bool = True) -> str:
+    """Say in a sentence what a selectivity means.
+
+    Args:
+        selectivity: 1 - cos²(P, C); None where nothing can be compared.
+        compared: From how many active units of the place C was found.
+        is_active: Whether the unit itself is one of them.
+
+    Example:
+        >>> describe_selectivity(0.9, 51)
+        'Hardly anything of this picture is shared with the other active units of this place.'
+        >>> describe_selectivity(None, 1)
+        'No other unit is active at this place: nothing to compare with.'
+    """
+    if selectivity is None:
+        if compared - is_active < 1:
+            return "No other unit is active at this place: nothing to compare with."
+        return "Nothing to compare: this picture, or every other one of this place, is empty."
+    if selectivity <= 0.15:
+        return (
+            "This picture is nearly the one that the active units of this place share; what "
+            "differs between units is in the own part."
+        )
+    if selectivity >= 0.85:
+        return (
+            "Hardly anything of this picture is shared with the other active units of this place."
+        )
+    if compared < FEW:
+        return f"Too few units are compared here ({compared}) to tell what they share from chance."
+    if selectivity <= 0.5:
+        return (
+            "Most of this picture is what the active units of this place share; the rest is in the "
+            "own part."
+        )
+    return "Most of this picture is the unit's own: less than half is what the active units share."
+
+
+def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:
+    """Say how many different pictures the active units of a place make.
+
+    Example:
+        >>> describe_effective_number(1.24, 51, 51, "deconvnet")
+        'the 51 active units make 1.2 different pictures by deconvnet'
+    """
+    about = "about " if compared < active else ""
+    units = "the only active unit makes" if active == 1 else f"the {active} active units make"
+    shown = f"{number:.1f}" if active > 1 else "1"
+    plural = "" if shown in ("1", "1.0") else "s"
+    return f"{units} {about}{shown} different picture{plural} by {method}"
 
 
 def number(value: float | None) -> str:
