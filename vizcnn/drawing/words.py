@@ -116,8 +116,8 @@ def describe_part(part: Part) -> str:
     }[part]
 
 
-def label_selectivity(selectivity: float | None, compared: int, active: int) -> str:
-    """Write a selectivity in short; marked where only a sample of the units was compared.
+def write_selectivity(selectivity: float | None, compared: int, active: int) -> str:
+    """Write a selectivity: a dash where there is none, ≈ where a sample of units was compared.
 
     Args:
         selectivity: 1 - cos²(P, C); None where nothing can be compared.
@@ -125,11 +125,21 @@ def label_selectivity(selectivity: float | None, compared: int, active: int) -> 
         active: How many units are active there.
 
     Example:
-        >>> label_selectivity(0.081, 51, 51), label_selectivity(0.081, 33, 170)
-        ('selectivity 0.08', 'selectivity ≈ 0.08')
+        >>> [write_selectivity(*told) for told in ((0.081, 51, 51), (0.081, 33, 170), (None, 1, 1))]
+        ['0.08', '≈\u202f0.08', '–']
     """
-    about = "≈ " if selectivity is not None and compared < active else ""
-    return f"selectivity {about}{number(selectivity)}"
+    about = "≈\u202f" if selectivity is not None and compared < active else ""
+    return about + number(selectivity)
+
+
+def label_selectivity(selectivity: float | None, compared: int, active: int) -> str:
+    """Write a selectivity with its name, for a tile; arguments as of :func:`write_selectivity`.
+
+    Example:
+        >>> label_selectivity(0.081, 51, 51)
+        'selectivity 0.08'
+    """
+    return f"selectivity {write_selectivity(selectivity, compared, active)}"
 
 
 def describe_compared(compared: int, active: int) -> str:
@@ -137,10 +147,19 @@ def describe_compared(compared: int, active: int) -> str:
 
     Example:
         >>> describe_compared(51, 51), describe_compared(33, 170), describe_compared(1, 1)
-        ('of 51 active units', 'of 33 of 170 active units', 'of 1 active unit')
+        ('among 51 active units', 'among 33 of 170 active units', 'among 1 active unit')
     """
     sample = f"{compared} of " if compared < active else ""
-    return f"of {sample}{active} active unit{'' if active == 1 else 's'}"
+    return f"among {sample}{active} active unit{'' if active == 1 else 's'}"
+
+
+def explain_selectivity(name: str = "selectivity") -> str:
+    """Explain in a caption what a selectivity is, under the name that it has in the figure."""
+    named = name if name == "selectivity" else f"{name}: selectivity"
+    return (
+        f"{named}, 1 − cos² between a whole picture and the one that the active units of its "
+        "place share: 0 is that picture, 1 has nothing of it; ≈ from a sample of these units"
+    )
 
 
 FEW = 4
@@ -187,15 +206,42 @@ def describe_selectivity(selectivity: float | None, compared: int, is_active: bo
 def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:
     """Say how many different pictures the active units of a place make.
 
+    Args:
+        number: Their effective number.
+        compared: From how many of them it was found.
+        active: How many there are.
+        method: Name of the method.
+
     Example:
         >>> describe_effective_number(1.24, 51, 51, "deconvnet")
-        'the 51 active units make 1.2 different pictures by deconvnet'
+        'the 51 active units make 1.2 different pictures by the deconvnet'
+        >>> describe_effective_number(1.24, 33, 170, "guided")
+        'the 170 active units make about 1.2 different pictures by guided backprop'
     """
+    if active == 1:
+        return "a single unit is active"
     about = "about " if compared < active else ""
-    units = "the only active unit makes" if active == 1 else f"the {active} active units make"
-    shown = f"{number:.1f}" if active > 1 else "1"
-    plural = "" if shown in ("1", "1.0") else "s"
-    return f"{units} {about}{shown} different picture{plural} by {method}"
+    shown = f"{number:.1f}"
+    plural = "" if shown == "1.0" else "s"
+    return (
+        f"the {active} active units make {about}{shown} different picture{plural} "
+        f"by {name_method(method)}"
+    )
+
+
+def name_method(method: str) -> str:
+    """Name a method as it is spoken of in a sentence.
+
+    Example:
+        >>> [name_method(method) for method in ("deconvnet", "guided", "mine")]
+        ['the deconvnet', 'guided backprop', 'mine']
+    """
+    spoken = {
+        "deconvnet": "the deconvnet",
+        "guided": "guided backprop",
+        "gradient": "the gradient",
+    }
+    return spoken.get(method, method)
 
 
 def number(value: float | None) -> str:

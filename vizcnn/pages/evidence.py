@@ -4,7 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from vizcnn.drawing.words import describe_compared, describe_selectivity, label_selectivity
+from vizcnn.drawing.words import (
+    describe_compared,
+    describe_selectivity,
+    label_selectivity,
+    write_selectivity,
+)
 from vizcnn.projection.projection import Projection
 
 
@@ -24,6 +29,13 @@ class Evidence:
     selectivity: float | None = None
     compared: int | None = None
     active: int | None = None
+
+    @property
+    def value(self) -> str:
+        """The selectivity as a number; empty where nothing was compared."""
+        if self.compared is None or self.active is None:
+            return ""
+        return write_selectivity(self.selectivity, self.compared, self.active)
 
     @property
     def label(self) -> str:
