@@ -166,13 +166,21 @@ FEW = 4
 """Fewer units than so many make a common picture by chance: of two, any has half of each."""
 
 
-def describe_selectivity(selectivity: float | None, compared: int, is_active: bool = True) -> str:
+def describe_selectivity(
+    selectivity: float | None,
+    compared: int,
+    is_active: bool = True,
+    picture: str = "this picture",
+    place: str = "this place",
+) -> str:
     """Say in a sentence what a selectivity means.
 
     Args:
         selectivity: 1 - cos²(P, C); None where nothing can be compared.
         compared: From how many active units of the place C was found.
         is_active: Whether the unit itself is one of them.
+        picture: What to call the picture.
+        place: What to call the place.
 
     Example:
         >>> describe_selectivity(0.9, 51)
@@ -182,25 +190,23 @@ def describe_selectivity(selectivity: float | None, compared: int, is_active: bo
     """
     if selectivity is None:
         if compared - is_active < 1:
-            return "No other unit is active at this place: nothing to compare with."
-        return "Nothing to compare: this picture, or every other one of this place, is empty."
+            return f"No other unit is active at {place}: nothing to compare with."
+        return f"Nothing to compare: {picture}, or every other one of {place}, is empty."
     if selectivity <= 0.15:
         return (
-            "This picture is nearly the one that the active units of this place share; what "
-            "differs between units is in the own part."
+            f"{picture.capitalize()} is nearly the one that the active units of {place} share; "
+            "what differs between units is in the own part."
         )
     if selectivity >= 0.85:
-        return (
-            "Hardly anything of this picture is shared with the other active units of this place."
-        )
+        return f"Hardly anything of {picture} is shared with the other active units of {place}."
     if compared < FEW:
         return f"Too few units are compared here ({compared}) to tell what they share from chance."
     if selectivity <= 0.5:
         return (
-            "Most of this picture is what the active units of this place share; the rest is in the "
+            f"Most of {picture} is what the active units of {place} share; the rest is in the "
             "own part."
         )
-    return "Most of this picture is the unit's own: less than half is what the active units share."
+    return f"Most of {picture} is the unit's own: less than half is what the active units share."
 
 
 def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:
