@@ -194,7 +194,7 @@ def _explain(selectivities: Sequence[str]) -> list[str]:
     """Explain the numbers after the units, if there are any."""
     if not any(selectivities):
         return []
-    return [f"{explain_selectivity('after the dot')}; median of its places"]
+    return [f"{explain_selectivity(name='after the dot')}; median of its places"]
 
 
 def _read_block(job: Job, layer: int, unit: int, selectivity: str) -> PosterBlock:
