@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Literal
 
 from vizcnn.measures.study import NetStudy
+from vizcnn.projection.parts import Part
 
 
 def show_number(value: float) -> str:
@@ -99,6 +100,148 @@ def judge_change(
     shown = write(before), write(after)
     worse = (after < before if better == "more" else after > before) and shown[0] != shown[1]
     return f"{title} {shown[0]} → {shown[1]}{' (worse)' if worse else ''}"
+
+
+def describe_part(part: Part) -> str:
+    """Say in a caption which part of pictures is shown.
+
+    Example:
+        >>> describe_part("own")
+        'own parts: without what the active units of a place share'
+    """
+    return {
+        "whole": "whole pictures",
+        "own": "own parts: without what the active units of a place share",
+        "common": "common parts: only what the active units of a place share",
+    }[part]
+
+
+def write_selectivity(selectivity: float | None, compared: int, active: int) -> str:
+    """Write a selectivity: a dash where there is none, ≈ where a sample of units was compared.
+
+    Args:
+        selectivity: 1 - cos²(P, C); None where nothing can be compared.
+        compared: From how many active units of the place C was found.
+        active: How many units are active there.
+
+    Example:
+        >>> [write_selectivity(*told) for told in ((0.081, 51, 51), (0.081, 33, 170), (None, 1, 1))]
+        ['0.08', '≈\u202f0.08', '–']
+    """
+    about = "≈\u202f" if selectivity is not None and compared < active else ""
+    return about + number(selectivity)
+
+
+def label_selectivity(selectivity: float | None, compared: int, active: int) -> str:
+    """Write a selectivity with its name, for a tile; arguments as of :func:`write_selectivity`.
+
+    Example:
+        >>> label_selectivity(0.081, 51, 51)
+        'selectivity 0.08'
+    """
+    return f"selectivity {write_selectivity(selectivity, compared, active)}"
+
+
+def describe_compared(compared: int, active: int) -> str:
+    """Say which units a common picture is of.
+
+    Example:
+        >>> describe_compared(51, 51), describe_compared(33, 170), describe_compared(1, 1)
+        ('among 51 active units', 'among 33 of 170 active units', 'among 1 active unit')
+    """
+    sample = f"{compared} of " if compared < active else ""
+    return f"among {sample}{active} active unit{'' if active == 1 else 's'}"
+
+
+def explain_selectivity(name: str = "selectivity") -> str:
+    """Explain in a caption what a selectivity is, under the name that it has in the figure."""
+    named = name if name == "selectivity" else f"{name}: selectivity"
+    return (
+        f"{named}, 1 − cos² between a whole picture and the one that the active units of its "
+        "place share: 0 is that picture, 1 has nothing of it; ≈ from a sample of these units"
+    )
+
+
+FEW = 4
+"""Fewer units than so many make a common picture by chance: of two, any has half of each."""
+
+
+def describe_selectivity(selectivity: float | None, compared: int, is_active: bool = True) -> str:
+    """Say in a sentence what a selectivity means.
+
+    Args:
+        selectivity: 1 - cos²(P, C); None where nothing can be compared.
+        compared: From how many active units of the place C was found.
+        is_active: Whether the unit itself is one of them.
+
+    Example:
+        >>> describe_selectivity(0.9, 51)
+        'Hardly anything of this picture is shared with the other active units of this place.'
+        >>> describe_selectivity(None, 1)
+        'No other unit is active at this place: nothing to compare with.'
+    """
+    if selectivity is None:
+        if compared - is_active < 1:
+            return "No other unit is active at this place: nothing to compare with."
+        return "Nothing to compare: this picture, or every other one of this place, is empty."
+    if selectivity <= 0.15:
+        return (
+            "This picture is nearly the one that the active units of this place share; what "
+            "differs between units is in the own part."
+        )
+    if selectivity >= 0.85:
+        return (
+            "Hardly anything of this picture is shared with the other active units of this place."
+        )
+    if compared < FEW:
+        return f"Too few units are compared here ({compared}) to tell what they share from chance."
+    if selectivity <= 0.5:
+        return (
+            "Most of this picture is what the active units of this place share; the rest is in the "
+            "own part."
+        )
+    return "Most of this picture is the unit's own: less than half is what the active units share."
+
+
+def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:
+    """Say how many different pictures the active units of a place make.
+
+    Args:
+        number: Their effective number.
+        compared: From how many of them it was found.
+        active: How many there are.
+        method: Name of the method.
+
+    Example:
+        >>> describe_effective_number(1.24, 51, 51, "deconvnet")
+        'the 51 active units make 1.2 different pictures by the deconvnet'
+        >>> describe_effective_number(1.24, 33, 170, "guided")
+        'the 170 active units make about 1.2 different pictures by guided backprop'
+    """
+    if active == 1:
+        return "a single unit is active"
+    about = "about " if compared < active else ""
+    shown = f"{number:.1f}"
+    plural = "" if shown == "1.0" else "s"
+    return (
+        f"the {active} active units make {about}{shown} different picture{plural} "
+        f"by {name_method(method)}"
+    )
+
+
+def name_method(method: str) -> str:
+    """Name a method as it is spoken of in a sentence.
+
+    Example:
+        >>> [name_method(method) for method in ("deconvnet", "guided", "mine")]
+        ['the deconvnet', 'guided backprop', 'mine']
+    """
+    spoken = {
+        "deconvnet": "the deconvnet",
+        "guided": "guided backprop",
+        "gradient": "the gradient",
+    }
+    return spoken.get(method, method)
 
 
 def number(value: float | None) -> str:

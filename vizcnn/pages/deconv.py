@@ -75,6 +75,7 @@ class DeconvSettings(MethodSettings):
     save_arrays: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.layers:
             raise LayerError("no layer is named; needed: at least one, for example conv1")
         if self.top < 1:
