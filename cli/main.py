@@ -8,6 +8,7 @@ import click
 import vizcnn
 from vizcnn.basics.errors import VizcnnError, advise, nearest_names
 from vizcnn.cli.aliasing_command import aliasing
+from vizcnn.cli.compare_command import compare
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
@@ -72,7 +73,7 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, filters, aliasing, lecture, receptive),
+    *(deconv, gallery, compare, filters, aliasing, lecture, receptive),
     *(mine, merge, models, weights, train),
 ):
     commands.add_command(command)

@@ -16,6 +16,7 @@ from vizcnn.attribution.cams import find_cam_layer
 from vizcnn.attribution.question import AttributionSettings, ask
 from vizcnn.basics.errors import LayerError
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 PHOTO = make_photo()
 CAMS = ("grad-cam", "layer-cam")
 

@@ -14,6 +14,7 @@ from vizcnn.attribution.attributions import ATTRIBUTIONS
 from vizcnn.attribution.gradients import measure_completeness
 from vizcnn.attribution.question import AttributionSettings, ask, find_fill
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 PHOTO = make_photo()
 WAYS = ("module", "in place", "function")
 

@@ -7,6 +7,7 @@ from captum.attr import Occlusion
 from tests.support.attributing import make_photo, make_plain, run_plainly
 from tests.support.projecting import relative_error
 from vizcnn.attribution.attributions import ATTRIBUTIONS
+from vizcnn.attribution.occlusion import choose_squares
 from vizcnn.attribution.question import AttributionSettings, ask
 from vizcnn.basics.errors import ImageError
 
@@ -74,3 +75,10 @@ def test_squares_that_make_no_sense_are_refused(settings, words):
     question, _ = ask(make_plain(), PHOTO, "fc")
     with pytest.raises(ImageError, match=words):
         OCCLUSION.attribute(question, AttributionSettings(**settings))
+
+
+def test_squares_are_as_large_as_what_is_seen():
+    model = make_plain()
+    for layer, squares in (("fc", (3, 2)), ("conv2", (1, 1))):
+        question, _ = ask(model, PHOTO, layer)
+        assert choose_squares(question, AttributionSettings()) == squares

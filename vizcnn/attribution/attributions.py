@@ -29,7 +29,6 @@ class Attribution:
         name: What users call it.
         title: Its name on figures.
         source: The paper.
-        meaning: What its values are, in a few words.
         colours: Whether it gives a picture, a value for each colour, instead of one for each pixel.
         answer: From a question to maps (R, 3 or 1, S, S), float32, on the CPU.
     """
@@ -37,7 +36,6 @@ class Attribution:
     name: str
     title: str
     source: str
-    meaning: str
     colours: bool
     answer: Answer
 
@@ -78,12 +76,11 @@ def _list_attributions() -> Iterable[Attribution]:
     ways = {"deconvnet": "deconvnet", "guided": "guided\nbackprop", "gradient": "gradient"}
     for name, title in ways.items():
         source = METHODS[name].source
-        yield Attribution(name, title, source, "picture", True, partial(project_back, method=name))
+        yield Attribution(name, title, source, True, partial(project_back, method=name))
     yield Attribution(
         "gradient-x-input",
         "gradient\n× input",
         "Shrikumar et al. 2016, arXiv 1605.01713",
-        "share of the value",
         False,
         multiply_by_input,
     )
@@ -91,7 +88,6 @@ def _list_attributions() -> Iterable[Attribution]:
         "integrated-gradients",
         "integrated\ngradients",
         "Sundararajan et al. 2017, arXiv 1703.01365",
-        "share of the value",
         False,
         integrate_gradients,
     )
@@ -99,7 +95,6 @@ def _list_attributions() -> Iterable[Attribution]:
         "grad-cam",
         "Grad-CAM",
         "Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2",
-        "ReLU of a weighted sum of maps",
         False,
         map_grad_cam,
     )
@@ -107,7 +102,6 @@ def _list_attributions() -> Iterable[Attribution]:
         "guided-grad-cam",
         "guided\nGrad-CAM",
         "Selvaraju et al. 2017, arXiv 1610.02391, section 3.2",
-        "picture",
         True,
         multiply_guided,
     )
@@ -115,7 +109,6 @@ def _list_attributions() -> Iterable[Attribution]:
         "layer-cam",
         "LayerCAM",
         "Jiang et al. 2021, doi 10.1109/TIP.2021.3089943, equations 5 to 7",
-        "sum of maps, weighted place by place",
         False,
         map_layer_cam,
     )
@@ -123,7 +116,6 @@ def _list_attributions() -> Iterable[Attribution]:
         "occlusion",
         "occlusion",
         "Zeiler & Fergus 2013, arXiv 1311.2901, section 4.2",
-        "drop of the value",
         False,
         hide_squares,
     )
@@ -132,7 +124,6 @@ def _list_attributions() -> Iterable[Attribution]:
             f"own-{name}",
             f"own part:\n{name}",
             f"{METHODS[name].source}; without what the active units of the place share",
-            "picture",
             True,
             partial(find_own_parts, method=name),
         )

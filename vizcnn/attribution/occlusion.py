@@ -1,5 +1,7 @@
 """Occlusion: hide a square of the photo, and see by how much a unit's value falls."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -8,19 +10,36 @@ from vizcnn.attribution.question import AttributionSettings, Question, find_fill
 from vizcnn.attribution.readout import read_units
 from vizcnn.basics.errors import ImageError
 
+SHARE = 8
+"""By default a square's side is so many times in the longer side of what the unit sees."""
 
-def choose_squares(settings: AttributionSettings, size: int) -> tuple[int, int]:
-    """Give side and stride of the hidden squares for a photo of so many pixels.
+
+@dataclass(frozen=True, eq=False)
+class Drops:
+    """By how much units fall where squares are hidden.
+
+    Attributes:
+        side: Side of the squares in pixels.
+        squares: Row and column of each square's upper left pixel.
+        values: Value on the photo minus value with the square hidden, (R, K), float64; positive
+            where hiding hurts.
+    """
+
+    side: int
+    squares: tuple[tuple[int, int], ...]
+    values: Tensor
+
+
+def choose_squares(question: Question, settings: AttributionSettings) -> tuple[int, int]:
+    """Give side and stride of the hidden squares.
 
     Raises:
-        ImageError: If the square is larger than the photo, or squares leave pixels between them.
-
-    Example:
-        >>> choose_squares(AttributionSettings(), 128)
-        (16, 8)
+        ImageError: If a square is larger than the photo, or squares leave pixels between them.
     """
-    side = settings.side or max(size // 8, 1)
-    stride = settings.stride or max(side // 2, 1)
+    size = question.pixels.shape[-1]
+    top, left, bottom, right = question.box
+    side = settings.side or max(round(max(bottom - top, right - left) / SHARE), 1)
+    stride = settings.stride or (side + 1) // 2
     if side > size:
         raise ImageError(f"a square of side {side} does not fit the net's {size} px: give less")
     if stride > side:
@@ -32,22 +51,19 @@ def choose_squares(settings: AttributionSettings, size: int) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
-    """Hide squares one by one; a pixel's value is the mean drop over the squares that hide it.
+def measure_drops(question: Question, settings: AttributionSettings) -> Drops:
+    """Hide squares one by one, and read the units.
 
-    Positive where hiding hurts the unit. Squares begin at every stride, the last flush with the
-    edge; those out of the unit's receptive field are not tried, their drop is zero. All units are
-    read from the same passes, which Captum's occlusion would repeat for each of them.
-
-    Returns:
-        Maps (R, 1, S, S), signed.
+    Squares begin at every stride, the last flush with the edge; those out of the units' receptive
+    field are not tried, their drop is zero. All units are read from the same passes, which
+    Captum's occlusion would repeat for each of them.
 
     Raises:
         ImageError: As of :func:`choose_squares`.
     """
     size = question.pixels.shape[-1]
-    side, stride = choose_squares(settings, size)
-    starts = [*range(0, size - side, stride), size - side]
+    side, stride = choose_squares(question, settings)
+    starts = _list_starts(size, side, stride)
     top, left, bottom, right = question.box
     squares = [
         (row, column)
@@ -64,16 +80,37 @@ def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
 
     photo = question.pixels.float().cpu()
     fill = find_fill(question.model, settings.fill)
-    whole = read(photo)[0]
-    drops = torch.zeros(len(question.units), size, size, dtype=torch.float64)
+    (whole,) = read(photo)
+    drops = []
     for first in range(0, len(squares), AT_ONCE):
         some = squares[first : first + AT_ONCE]
         hidden = photo.repeat(len(some), 1, 1, 1)
         for image, (row, column) in zip(hidden, some, strict=True):
             image[:, row : row + side, column : column + side] = fill
-        for (row, column), value in zip(some, read(hidden), strict=True):
-            drops[:, row : row + side, column : column + side] += (whole - value)[:, None, None]
+        drops.append(whole - read(hidden))
+    values = torch.cat(drops).T if drops else whole.new_zeros(len(whole), 0)
+    return Drops(side, tuple(squares), values)
+
+
+def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
+    """Map where hiding the photo hurts: each pixel has the mean drop over squares that hide it.
+
+    Returns:
+        Maps (R, 1, S, S), signed.
+
+    Raises:
+        ImageError: As of :func:`choose_squares`.
+    """
+    drops, size = measure_drops(question, settings), question.pixels.shape[-1]
+    side, stride = choose_squares(question, settings)
+    sums = torch.zeros(len(question.units), size, size, dtype=torch.float64)
+    for (row, column), value in zip(drops.squares, drops.values.T, strict=True):
+        sums[:, row : row + side, column : column + side] += value[:, None, None]
     hits = torch.zeros(size, dtype=torch.float64)
-    for start in starts:
+    for start in _list_starts(size, side, stride):
         hits[start : start + side] += 1
-    return (drops / (hits[:, None] * hits)).float()[:, None]
+    return (sums / (hits[:, None] * hits)).float()[:, None]
+
+
+def _list_starts(size: int, side: int, stride: int) -> list[int]:
+    return [*range(0, size - side, stride), size - side]

@@ -32,7 +32,8 @@ class AttributionSettings:
     Attributes:
         fill: Colour of hidden squares, and of the image that integrated gradients start from.
         steps: Points of the path that integrated gradients are summed over.
-        side: Side of a hidden square in pixels; an eighth of the input's when None.
+        side: Side of a hidden square in pixels; an eighth of what the unit
+            sees when None.
         stride: Pixels from one hidden square to the next; half of the side when None.
         cam_layer: Layer that class activation maps look at; when None the last of the net's named
             layers (conv1, conv2, ... where it has such) with places, below the unit's.
@@ -94,10 +95,6 @@ class Question:
     def about(self, units: Tensor) -> "Question":
         """Ask the same about other units."""
         return replace(self, units=units)
-
-    def of(self, model: ZooModel) -> "Question":
-        """Ask the same of another net of the same layers, such as one of shuffled weights."""
-        return replace(self, model=model)
 
 
 def ask(
@@ -225,7 +222,7 @@ def find_class(model: ZooModel, name: str) -> int:
     if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
         return int(name)
     near = nearest_names(name.lower(), lower)
-    raise LayerError(f"no class {quote(name)}: {near}, or a number 0..{len(lower) - 1}")
+    raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
 
 
 def find_fill(model: ZooModel, fill: Fill) -> Tensor:
