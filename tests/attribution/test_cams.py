@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from captum.attr import GuidedGradCam, LayerGradCam
+from torch import nn
 from torch.nn import functional as F
 from torchcam.methods import LayerCAM
 
@@ -117,6 +118,16 @@ def test_named_convolutions_go_before_pools():
     photo = make_photo(32)
     assert find_cam_layer(ask(model, photo, "fc7")[0], AttributionSettings()) == "conv5"
     assert find_cam_layer(ask(model, photo, "conv5")[0], AttributionSettings()) == "conv4"
+
+
+def test_the_last_part_of_a_block_is_not_below_it():
+    block = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), block)
+    layers = {"conv1": "1", "conv2": "2", "conv2_1": "2.1", "conv2_2": "2.3"}
+    question, _ = ask(wrap(net, layers), PHOTO, "conv2")
+    assert find_cam_layer(question, AttributionSettings()) == "conv2_1"
+    with pytest.raises(LayerError, match="cannot look at 'conv2_2'"):
+        find_cam_layer(question, AttributionSettings(cam_layer="conv2_2"))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ SETTINGS = AttributionSettings(side=6, stride=3)
 
 def make_detectors(filters):
     """One convolution without padding, a rectified unit for each filter (3, 5, 5)."""
-    convolution = nn.Conv2d(3, len(filters), 5, bias=True)
+    convolution: Any = nn.Conv2d(3, len(filters), 5)
     model = wrap(nn.Sequential(convolution, nn.ReLU()), {"conv1": "1"})
     with torch.no_grad():
         convolution.weight.copy_(torch.stack(filters))

@@ -51,11 +51,16 @@ def _list_below(question: Question, layers: list[str]) -> list[str]:
     """List those layers with places that the first unit in question depends on, as called."""
     with _with_gradients():
         read = read_layers(question.model, question.pixels, [*layers, question.layer])
-        value = pick_units(read.pop(question.layer).maps, question.units[:1], question.position)
+        own = read.pop(question.layer).maps
+        value = pick_units(own, question.units[:1], question.position)
         edges = {
             name: found.edge
             for name, found in read.items()
-            if found.edge is not None and found.maps.ndim == 4 and found.maps[0, 0].numel() > 1
+            if found.edge is not None
+            and found.maps.ndim == 4
+            and found.maps[0, 0].numel() > 1
+            # the last part of a block puts out what the block does: there the unit is itself
+            and not torch.equal(found.maps, own)
         }
         if not edges:
             return []

@@ -553,7 +553,8 @@ def _describe_choices(
         )
     choices.append(
         f"Shuffled: the weights of {', '.join(shuffled)} (seed {settings.seed}). Each parameter's "
-        "values change places; the photo goes through the shuffled net anew, and of a unit that is silent there the next active one stands in."
+        "values change places; the photo goes through the shuffled net anew, and of a unit that is "
+        "silent there the next active one stands in."
     )
     return tuple(choices)
 
