@@ -107,13 +107,23 @@ def describe_part(part: Part) -> str:
 
     Example:
         >>> describe_part("own")
-        'own parts: without what the active units of a place share'
+        'own parts: without what the active units of a place have most in common'
     """
     return {
         "whole": "whole pictures",
-        "own": "own parts: without what the active units of a place share",
-        "common": "common parts: only what the active units of a place share",
+        "own": "own parts: without what the active units of a place have most in common",
+        "common": "common parts: only what the active units of a place have most in common",
     }[part]
+
+
+def name_part(part: Part) -> str:
+    """Name what is shown of a unit.
+
+    Example:
+        >>> [name_part(part) for part in ("whole", "own", "common")]
+        ['projection', 'own part', 'common part']
+    """
+    return "projection" if part == "whole" else f"{part} part"
 
 
 def write_selectivity(selectivity: float | None, compared: int, active: int) -> str:
@@ -126,9 +136,9 @@ def write_selectivity(selectivity: float | None, compared: int, active: int) -> 
 
     Example:
         >>> [write_selectivity(*told) for told in ((0.081, 51, 51), (0.081, 33, 170), (None, 1, 1))]
-        ['0.08', '≈\u202f0.08', '–']
+        ['0.08', '≈\u00a00.08', '–']
     """
-    about = "≈\u202f" if selectivity is not None and compared < active else ""
+    about = "≈\u00a0" if selectivity is not None and compared < active else ""
     return about + number(selectivity)
 
 
@@ -153,12 +163,26 @@ def describe_compared(compared: int, active: int) -> str:
     return f"among {sample}{active} active unit{'' if active == 1 else 's'}"
 
 
-def explain_selectivity(name: str = "selectivity") -> str:
-    """Explain in a caption what a selectivity is, under the name that it has in the figure."""
-    named = name if name == "selectivity" else f"{name}: selectivity"
+SAMPLED = "≈ from a sample of these units"
+
+
+def explain_selectivity(found: str = "", name: str = "selectivity", sampled: str = SAMPLED) -> str:
+    """Explain in a caption what a selectivity is.
+
+    Args:
+        found: The values in the figure, in words.
+        name: What it is called in the figure.
+        sampled: What is said of places whose units were not all compared.
+
+    Example:
+        >>> explain_selectivity("0.06 to 0.12", "s").split(" between")[0]
+        's, the selectivity (here 0.06 to 0.12): 1 − cos²'
+    """
+    named = name if name == "selectivity" else f"{name}, the selectivity"
     return (
-        f"{named}, 1 − cos² between a whole picture and the one that the active units of its "
-        "place share: 0 is that picture, 1 has nothing of it; ≈ from a sample of these units"
+        f"{named}{found and f' (here {found})'}: 1 − cos² between a unit's whole picture and the "
+        "one that the active units of its place have most in common, 0 for that picture, 1 for "
+        f"nothing of it; {sampled}"
     )
 
 
@@ -176,7 +200,7 @@ def describe_selectivity(selectivity: float | None, compared: int, is_active: bo
 
     Example:
         >>> describe_selectivity(0.9, 51)
-        'Hardly anything of this picture is shared with the other active units of this place.'
+        'Hardly any of this picture is what the active units of this place have most in common; ...'
         >>> describe_selectivity(None, 1)
         'No other unit is active at this place: nothing to compare with.'
     """
@@ -184,23 +208,16 @@ def describe_selectivity(selectivity: float | None, compared: int, is_active: bo
         if compared - is_active < 1:
             return "No other unit is active at this place: nothing to compare with."
         return "Nothing to compare: this picture, or every other one of this place, is empty."
+    common = "what the active units of this place have most in common"
     if selectivity <= 0.15:
-        return (
-            "This picture is nearly the one that the active units of this place share; what "
-            "differs between units is in the own part."
-        )
+        return f"Nearly all of this picture is {common}; what differs is in the own part."
     if selectivity >= 0.85:
-        return (
-            "Hardly anything of this picture is shared with the other active units of this place."
-        )
+        return f"Hardly any of this picture is {common}; single units may still be alike."
     if compared < FEW:
         return f"Too few units are compared here ({compared}) to tell what they share from chance."
     if selectivity <= 0.5:
-        return (
-            "Most of this picture is what the active units of this place share; the rest is in the "
-            "own part."
-        )
-    return "Most of this picture is the unit's own: less than half is what the active units share."
+        return f"Most of this picture is {common}; the rest is in the own part."
+    return f"Less than half of this picture is {common}; most of it is in the own part."
 
 
 def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:
