@@ -282,9 +282,9 @@ def _draw_cascade(
     )
     how = {
         "recomputed": "The photo goes through the shuffled net anew.",
-        "trained": "All that was recorded on the way up is the unshuffled net's: switches of pooling, "
-        "active rectifiers, contrast. Only the filters of the way back are shuffled, so that what "
-        "is left of a picture is what these carry.",
+        "trained": "All that was recorded on the way up is the unshuffled net's: switches of "
+        "pooling, active rectifiers, contrast. Only the filters of the way back are shuffled, so "
+        "that what is left of a picture is what these carry.",
     }[switches]
     return Drawing(
         f"cascade-{switches}{ending}",
@@ -315,10 +315,10 @@ def _draw_curves(checks: Sequence[NetCheck], results: CheckResults) -> Drawing:
                 for row in results.tables.cascade
                 if (row.net, row.shuffled, row.switches) == (net, shuffled, switches)
             }
+            whose = "new" if switches == "recomputed" else "the unshuffled net’s"
             words = (
-                f"with {_list_words(shuffled)} shuffled and "
-                f"{'new' if switches == 'recomputed' else 'the unshuffled net’s'} switches pictures "
-                "keep a similarity of"
+                f"with {_list_words(shuffled)} shuffled and {whose} switches pictures keep a "
+                "similarity of"
             )
             told.append(_say_methods(check.model.title, results, rows, words))
     return Drawing(
