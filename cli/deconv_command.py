@@ -1,19 +1,27 @@
 """``vizcnn deconv``: photos -> a gallery of projections."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from vizcnn.cli.options import (
     WholeNumber,
+    compare_option,
     complete_names_and_files,
     find_given_photos,
     layers_option,
     method_option,
+    part_option,
     settle_way_back,
     way_back_options,
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
 from vizcnn.photos.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from vizcnn.projection.active_units import Compare
+    from vizcnn.projection.parts import Part
 
 
 @page_command(out="MODEL-METHOD")
@@ -38,6 +46,8 @@ from vizcnn.photos.samples import SAMPLES
     help="How many of each layer's strongest units to show, unless --unit is given.",
 )
 @method_option
+@part_option
+@compare_option(32)
 @click.option(
     "--position",
     default="max",
@@ -63,6 +73,8 @@ def deconv(
     units: tuple[int, ...],
     top: int,
     method: str,
+    part: "Part",
+    compare: "Compare | None",
     position: str,
     scaling: str,
     save_arrays: bool,
@@ -85,6 +97,8 @@ def deconv(
     settings = DeconvSettings(
         layers=select_layers(net, wanted),
         method=method,
+        part=part,
+        compare=compare,
         units=units or None,
         top=top,
         position=place,

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vizcnn.cli.options import LARGEST_SEED, WholeNumber, complete_names_and_files, refuse_empty
+from vizcnn.cli.options import (
+    LARGEST_SEED,
+    WholeNumber,
+    complete_names_and_files,
+    part_option,
+    refuse_empty,
+)
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar, say
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims import Claim
+    from vizcnn.projection.parts import Part
 
 
 def figure_options(command: Any) -> Any:
@@ -80,6 +87,7 @@ def figure_options(command: Any) -> Any:
     help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if "
     "downloaded, otherwise bundled.",
 )
+@part_option
 def lecture(
     page: Page,
     /,
@@ -87,6 +95,7 @@ def lecture(
     only_claims: bool,
     image: str,
     weights: str,
+    part: "Part",
     formats: tuple[str, ...],
     style: str,
 ) -> None:
@@ -108,7 +117,7 @@ def lecture(
     refuse_empty(page.context, "--image", image)
     photo = find_sample(image) or Path(image)
     source = None if weights == "random" else weights
-    studio = Studio(photo, str(choose_device(page.device)), page.seed, source, bar)
+    studio = Studio(photo, str(choose_device(page.device)), page.seed, source, bar, part)
     settings = LectureSettings(
         only=only,
         formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them

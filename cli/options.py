@@ -86,6 +86,21 @@ class PositiveNumber(click.FloatRange):
         return "x>0"
 
 
+class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """How many units to compare with: a whole number, ``all``, or ``none`` (None)."""
+
+    name = "N|all|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; what is none of these is told in one short line."""
+        if not isinstance(value, str) or value in ("all", "none"):
+            return None if value == "none" else value
+        if not re.fullmatch("[0-9]{1,20}", value) or not 1 <= int(value) <= MOST:
+            needed = f"a whole number from 1 to {MOST}, all or none"
+            self.fail(f"{quote(value)} is not {needed}", param, ctx)
+        return int(value)
+
+
 LARGEST_SEED = 2**63 - 1
 
 
@@ -213,6 +228,29 @@ start_option = click.option(
     help="What the way back starts with at a unit: the size of its activation, or 1; auto is 1 for "
     "the gradient only.",
 )
+
+
+part_option = click.option(
+    "--part",
+    type=click.Choice(["whole", "own", "common"]),
+    default="whole",
+    show_default=True,
+    help="Which part of each projection to show: all of it, what it does not share with the other "
+    "active units of its place, or only what it shares.",
+)
+
+
+def compare_option(default: int) -> Callable[[Command], Command]:
+    """Make the ``--compare`` option with a default number."""
+    return click.option(
+        "--compare",
+        type=CompareCount(),
+        metavar="N|all|none",
+        default=default,
+        show_default=True,
+        help="With how many other active units of its place each projection is compared, evenly "
+        "spread by number, for its selectivity and its parts; none leaves these out.",
+    )
 
 
 def way_back_options(command: Command) -> Command:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vizcnn.cli.options import (
+    CompareCount,
     device_option,
     format_option,
     json_option,
@@ -98,6 +99,8 @@ class Page:
         words = ["vizcnn", str(self.context.command.name)]
         for parameter in self.context.command.params:
             value = values.get(str(parameter.name))
+            if value is None and isinstance(parameter.type, CompareCount):
+                value = "none"  # which is no default
             if parameter.name in ("as_json", "help") or value is None or value is False:
                 continue
             if value is True:

@@ -70,14 +70,17 @@ function fit(image, source) {
 let shown = null;
 function showUnit(tile) {
   const dialog = find("#unit");
-  const { layer, unit, name, activation, position, box } = tile.dataset;
+  const { layer, unit, name, activation, position, box, selectivity, sentence } = tile.dataset;
   const [top, left, bottom, right] = box.split(" ").map(Number);
   const texts = {
-    title: `${layer}, unit ${unit}${name ? `: ${name}` : ""}`, activation, position,
+    title: `${layer}, unit ${unit}${name ? `: ${name}` : ""}`, activation, position, selectivity, sentence,
     size: `${bottom - top} × ${right - left} px`,
     rows: `${top} to ${bottom - 1}`, columns: `${left} to ${right - 1}`,
   };
-  for (const [name, text] of Object.entries(texts)) find(`#unit-${name}`).textContent = text;
+  for (const [name, text] of Object.entries(texts)) {
+    const place = find(`#unit-${name}`);
+    if (place) place.textContent = text; // a run without a comparison has no selectivity
+  }
   shown = tile;
   if (!dialog.open) {
     dialog.showModal();

@@ -17,6 +17,7 @@ FOLDERS = {
     "gallery": (*LENET, "--data", "{photos}", "--workers", "0"),
     "filters": LENET,
     "aliasing": ("--model", "lenet", "--images", "{photo}"),
+    "check": (*LENET, "--data", "{photos}", "--method", "gradient"),
     "receptive": LENET,
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "--data", "{data}"),

@@ -24,6 +24,7 @@ def test_interval_is_scipys(seed):
     found = estimate(VALUES, seed)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.value == np.median(VALUES) and found.photos == 24
+    assert found.low and found.value and found.high
     assert found.low < found.value < found.high
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from quantus.functions.similarity_func import correlation_spearman
-from quantus.metrics.randomisation import MPRT
+from quantus.metrics.randomisation.mprt import MPRT
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -33,7 +33,7 @@ def test_layers_go_from_the_top_down_with_all_that_is_theirs():
     assert [layer.name for layer in list_cascade(MODEL, "conv2")] == ["conv2", "conv1"]
 
 
-@pytest.mark.parametrize("name", ["resnet18", "googlenet", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["googlenet", "squeezenet1_1"])
 def test_no_parameter_of_a_branching_net_is_missing(name):
     net = load(name, weights=None)
     found = [p for layer in list_cascade(net, list(net.layers)[-1]) for p in layer.parameters]
@@ -43,8 +43,8 @@ def test_no_parameter_of_a_branching_net_is_missing(name):
 def test_without_such_a_layer_or_weights_there_is_no_cascade():
     with pytest.raises(LayerError, match="no layer 'conv9'"):
         list_cascade(MODEL, "conv9")
-    net = copy.deepcopy(MODEL.module)
-    net.insert(0, nn.Identity())
+    assert isinstance(MODEL.module, nn.Sequential)
+    net = nn.Sequential(nn.Identity(), *MODEL.module)
     with pytest.raises(LayerError, match="nothing below it has weights"):
         list_cascade(replace(MODEL, module=net, layers={"fc7": "15"}), "0")
 
@@ -170,7 +170,7 @@ def test_quantus_finds_the_same_correlations():
         a_batch=pictures[0],
         explain_func=explain,
     )
-    assert len(told) == len(pictures)
+    assert isinstance(told, dict) and len(told) == len(pictures)
     for count, values in enumerate(told.values()):
         ours = found.agreements["guided", "recomputed", count].rank
         assert ours == pytest.approx(values, abs=1e-9)
@@ -185,6 +185,6 @@ def test_edges_are_where_the_photo_changes():
 
 def test_weights_that_are_made_of_others_are_refused():
     net = copy.deepcopy(MODEL)
-    parametrizations.weight_norm(net.module[3])
+    parametrizations.weight_norm(net.module.get_submodule("3"))
     with pytest.raises(ModelError, match="'3' are made of others"):
         Cascade(net, "fc7", ["gradient"])

@@ -1,8 +1,11 @@
 """How alike pictures are, against the filters of one convolution and the rows of a linear net."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.support.check_nets import draw_pixels, make_convolution, make_linear
 from tests.support.small_zoo import make_model
@@ -17,16 +20,16 @@ PIXELS = draw_pixels(5)
 def find_active(model, pixels):
     """The units above zero at the place of the strongest one, by plain convolution."""
     inputs = model.preprocessing.normalise(pixels)
-    for maps in model.module[0](inputs).detach():
+    for maps in model.module.get_submodule("0")(inputs).detach():
         unit, row, column = np.unravel_index(int(maps.argmax()), maps.shape)
         yield int(unit), (maps[:, row, column] > 0).nonzero()[:, 0].tolist(), (row, column)
 
 
 def test_of_one_convolution_they_are_the_filters():
     model = make_convolution()
-    found = study_sameness(model, PIXELS, ["conv1"], METHODS, 64)
+    found = study_sameness(model, PIXELS, ["conv1"], list(METHODS), 64)
     std = np.array(model.preprocessing.std)[:, None, None]
-    filters = model.module[0].weight.detach().double().numpy() / std
+    filters = model.module.get_parameter("0.weight").detach().double().numpy() / std
     rows = filters.reshape(8, -1) / np.linalg.norm(filters.reshape(8, -1), axis=1)[:, None]
     cosines = rows @ rows.T
     for method in METHODS:
@@ -71,8 +74,9 @@ def test_the_place_is_shown_with_its_own_parts():
 
 def test_classes_of_a_linear_net_are_rows_of_its_product():
     model = make_linear()
-    found = study_sameness(make_convolution_before(model), PIXELS, ["conv1"], METHODS, 4)
-    weight = model.module[2].weight @ model.module[1].weight
+    found = study_sameness(make_convolution_before(model), PIXELS, ["conv1"], list(METHODS), 4)
+    below, above = (model.module.get_parameter(f"{layer}.weight") for layer in (1, 2))
+    weight = above @ below
     std = torch.tensor(model.preprocessing.std)[:, None, None]
     pictures = (weight.detach().view(4, 3, 12, 12) / std).flatten(1).double()
     order = model.logits(PIXELS).topk(2).indices
@@ -85,18 +89,11 @@ def test_classes_of_a_linear_net_are_rows_of_its_product():
 
 def make_convolution_before(model):
     """Put a convolution that changes nothing before a net: a layer with maps."""
-    from dataclasses import replace
-
-    from torch import nn
-
     same = nn.Conv2d(3, 3, 1, bias=False)
     with torch.no_grad():
         same.weight.copy_(torch.eye(3)[:, :, None, None])
-    return replace(
-        model,
-        module=nn.Sequential(same, *model.module),
-        layers={"conv1": "0", "fc1": "2", "fc2": "3"},
-    )
+    net = nn.Sequential(same, *model.module)
+    return replace(model, module=net, layers={"conv1": "0", "fc1": "2", "fc2": "3"})
 
 
 def test_cosines_of_tiny_and_of_empty_pictures():

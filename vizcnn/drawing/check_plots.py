@@ -9,13 +9,15 @@ from matplotlib.figure import Figure
 
 from vizcnn.drawing.check_pictures import show_method
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_text
-from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.measures.bootstrap import Estimate
 from vizcnn.measures.checks import CascadeRow, CheckTables, ControlRow, SamenessRow
 
-LEFT, BETWEEN, BELOW = 1.05, 0.4, 0.5
+LEFT, BETWEEN, BELOW = 1.05, 0.4, 0.45
 """Inches for the first vertical axis, between panels, and for a horizontal axis."""
+LETTER, LONGEST = 0.085, 18
+"""Inches that a letter of a tick's name takes, and letters that are written of one."""
 HEADING, LEGEND = 0.35, 0.3
 """Inches for the name of a net above its panels, and for the legend."""
 TALL = 2.3
@@ -39,22 +41,23 @@ def draw_sameness(
         caption: What the figure depends on, below.
     """
     words = "medians over photos; lines: bootstrapped 95 % intervals"
+    names = [
+        list(dict.fromkeys(row.layer for row in _pick(tables.sameness, number)))
+        for number in range(len(nets))
+    ]
+    below = _find_room(names, len(nets))
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + 2 * (TALL + BELOW), title, caption, words)
+        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + 2 * (TALL + below), title, caption, words)
         methods = _list_methods(tables.sameness)
         _write_legend(sheet, methods)
-        for axes, number, (net, row) in _add_panels(sheet, nets, 2):
-            rows = _pick(tables.sameness, number)
-            if row == 1:
-                rows = [found for found in rows if found.layer != last[number]]
-            names = list(dict.fromkeys(found.layer for found in rows))
-            shown = ["class" if name == last[number] else name for name in names]
-            table = {(found.layer, found.method): found for found in rows}
+        for axes, net, row in _add_panels(sheet, nets, 2, below):
+            table = {(found.layer, found.method): found for found in _pick(tables.sameness, net)}
+            layers = [name for name in names[net] if row == 0 or name != last[net]]
             for index, method in enumerate(methods):
-                cells = [table[name, method] for name in names]
+                cells = [table[layer, method] for layer in layers]
                 values = [cell.effective if row else cell.cosine for cell in cells]
                 _add_bars(axes, values, index, len(methods), SMALLEST if row else 0.0)
-            _name_ticks(axes, shown)
+            _name_ticks(axes, ["class" if name == last[net] else name for name in layers], below)
             if row == 0:
                 axes.set_ylim(min(axes.get_ylim()[0], 0.0), 1.02)
                 axes.axhline(0, color=tone("#444444"), linewidth=points(0.8))
@@ -62,9 +65,10 @@ def draw_sameness(
                 axes.set_yscale("log")
                 axes.set_ylim(0.9, max(axes.get_ylim()[1], 10))
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            if net == 0:
-                up = ("cosine, strongest unit\nagainst another", "effective number\nof pictures")
-                axes.set_ylabel(up[row], fontsize=letter_size(PLOT_SIZE))
+        for row, up in enumerate(
+            ("cosine, strongest unit\nagainst another", "effective number\nof pictures")
+        ):
+            _name_axis(sheet, up, row, below)
     return sheet.figure
 
 
@@ -78,29 +82,33 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
         ("rank correlation\nof signed values", lambda row: row.rank),
         ("structural similarity\nof magnitudes", lambda row: row.similarity),
     )
+    names = [
+        ["none", *max((row.shuffled for row in _pick(tables.cascade, number)), key=len)]
+        for number in range(len(nets))
+    ]
+    below = _find_room(names, len(nets))
     with plain_style():
-        body = LEGEND + HEADING + 2 * (TALL + BELOW) + 0.2
+        body = LEGEND + HEADING + 2 * (TALL + below) + 0.2
         sheet = Sheet(SLIDE_WIDTH, body, title, caption, words)
         methods = _list_methods(tables.cascade)
         _write_legend(sheet, methods)
-        for axes, number, (net, row) in _add_panels(sheet, nets, 2):
-            label, measure = measures[row]
+        for axes, net, row in _add_panels(sheet, nets, 2, below):
             for index, method in enumerate(methods):
                 for switches, style in (("recomputed", "-"), ("trained", "--")):
                     rows = [
-                        found
-                        for found in _pick(tables.cascade, number)
+                        measures[row][1](found)
+                        for found in _pick(tables.cascade, net)
                         if found.method == method and found.switches == switches
                     ]
-                    _add_curve(axes, [measure(found) for found in rows], COLOURS[index], style)
-            layers = max((r.shuffled for r in _pick(tables.cascade, number)), key=len)
-            _name_ticks(axes, ["none", *layers])
-            if row == 1:
-                axes.set_xlabel("shuffled down to", fontsize=letter_size(PLOT_SIZE))
+                    _add_curve(axes, rows, COLOURS[index], style)
+            _name_ticks(axes, names[net], below)
             axes.set_ylim(min(axes.get_ylim()[0], -0.05), 1.03)
             axes.axhline(0, color=tone("#444444"), linewidth=points(0.8))
-            if net == 0:
-                axes.set_ylabel(label, fontsize=letter_size(PLOT_SIZE))
+        for row, (up, _) in enumerate(measures):
+            _name_axis(sheet, up, row, below)
+        middle = LEFT + (SLIDE_WIDTH - LEFT - MARGIN) / 2
+        bottom = sheet.top + body + 0.05
+        sheet.write("shuffled down to", middle, bottom, PLOT_SIZE, ha="center", va="bottom")
     return sheet.figure
 
 
@@ -111,42 +119,51 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
         "picture, pale bars: another unit's"
     )
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + TALL + BELOW, title, caption, words)
+        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + TALL + 0.1, title, caption, words)
         methods = _list_methods(tables.control)
         _write_legend(sheet, methods)
-        for axes, number, (net, _) in _add_panels(sheet, nets, 1):
-            table = {row.method: row for row in _pick(tables.control, number)}
+        for axes, net, _ in _add_panels(sheet, nets, 1, BELOW):
+            table = {row.method: row for row in _pick(tables.control, net)}
             for index, method in enumerate(methods):
                 for place, (estimate, pale) in enumerate(
                     ((table[method].own, False), (table[method].other, True))
                 ):
                     _add_bar(axes, estimate, index + 0.36 * (place - 0.5), 0.34, index, pale)
-            _name_ticks(axes, [show_method(method) for method in methods])
+            axes.set_xticks([])
             axes.axhline(0, color=tone("#444444"), linewidth=points(0.8))
-            if net == 0:
-                up = "rank correlation\nwith the drop"
-                axes.set_ylabel(up, fontsize=letter_size(PLOT_SIZE))
+        _name_axis(sheet, "rank correlation\nwith the drop", 0, BELOW)
     return sheet.figure
 
 
+def _find_room(names: Sequence[Sequence[str]], nets: int) -> float:
+    """Give the inches that the names of ticks need: upright where they do not fit side by side."""
+    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (nets - 1)) / nets
+    if all(len(name) * LETTER < width / len(row) for row in names for name in row):
+        return BELOW
+    return 0.3 + LETTER * min(max(len(name) for row in names for name in row), LONGEST)
+
+
 def _add_panels(
-    sheet: Sheet, nets: Sequence[str], rows: int
-) -> list[tuple[Axes, int, tuple[int, int]]]:
-    """Add a column of panels for each net: its axes, the net's number, column and row."""
-    room = SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (len(nets) - 1)
-    width = room / len(nets)
+    sheet: Sheet, nets: Sequence[str], rows: int, below: float
+) -> list[tuple[Axes, int, int]]:
+    """Add a column of panels for each net: axes, the net's number, and the row."""
+    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (len(nets) - 1)) / len(nets)
     found = []
     for column, name in enumerate(nets):
         left = LEFT + column * (width + BETWEEN)
         top = sheet.top + LEGEND + HEADING
+        sheet.write(name, left, top - 0.08, 12, room=width, va="bottom", weight="bold")
         for row in range(rows):
-            axes = sheet.add_plot(left, top + row * (TALL + BELOW), width, TALL)
+            axes = sheet.add_plot(left, top + row * (TALL + below), width, TALL)
             axes.grid(axis="x", visible=False)
-            found.append((axes, column, (column, row)))
-            if row == 0:
-                look: dict[str, Any] = {"fontsize": letter_size(12), "parse_math": False}
-                fit_text(axes.set_title(name, loc="left", weight="bold", **look), width)
+            found.append((axes, column, row))
     return found
+
+
+def _name_axis(sheet: Sheet, words: str, row: int, below: float) -> None:
+    middle = sheet.top + LEGEND + HEADING + row * (TALL + below) + TALL / 2
+    look: dict[str, Any] = {"rotation": 90, "ha": "left", "va": "center", "ma": "center"}
+    sheet.write(words, MARGIN / 2, middle, PLOT_SIZE, **look)
 
 
 def _write_legend(sheet: Sheet, methods: Sequence[str]) -> None:
@@ -170,13 +187,13 @@ def _pick(rows: Sequence[Row], net: int) -> list[Row]:
     return [row for row in rows if row.net == net]
 
 
-def _name_ticks(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_xticks(range(len(names)), names, parse_math=False)
+def _name_ticks(axes: Axes, names: Sequence[str], below: float) -> None:
+    short = [
+        n if len(n) <= LONGEST else f"{n[: LONGEST // 2]}…{n[-LONGEST // 2 + 1 :]}" for n in names
+    ]
+    upright = 90 if below > BELOW else 0
+    axes.set_xticks(range(len(names)), short, parse_math=False, rotation=upright)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    room = axes.get_window_extent().width / len(names)
-    letters = max(map(len, names)) * 0.62 * letter_size(PLOT_SIZE - 1) * axes.figure.dpi / 72
-    if letters > room:
-        axes.tick_params(axis="x", labelsize=letter_size(PLOT_SIZE - 1) * max(room / letters, 0.6))
 
 
 def _add_bars(axes: Axes, values: Sequence[Estimate], index: int, count: int, base: float) -> None:

@@ -41,12 +41,14 @@ class UnitPair:
     Attributes:
         projection: (side, side, 3), 0..1.
         patch: (side, side, 3), 0..1.
-        label: What is written above.
+        label: What is written above, in two lines.
+        selectivity: What is written below that; empty where nothing was compared.
     """
 
     projection: Array
     patch: Array
     label: str
+    selectivity: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,22 @@ class LayerStrip:
         name: The layer's name.
         note: What is written below the name: maps, receptive field.
         pairs: The units, strongest first.
+        pictures: How many different pictures the active units of a place make, in a clause.
+        pictures_short: The same in a few letters, for a summary.
+        shown: What is shown of each unit.
     """
 
     name: str
     note: str
     pairs: tuple[UnitPair, ...]
+    pictures: str = ""
+    pictures_short: str = ""
+    shown: str = "projection"
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether any unit has a selectivity to be shown."""
+        return any(pair.selectivity for pair in self.pairs)
 
 
 def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
@@ -80,16 +93,16 @@ def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
     if len(pairs) < len(strip.pairs):
         caption = f"{caption} · the first {len(pairs)} of {len(strip.pairs)} units are drawn"
     left = MARGIN + 0.2
-    height = _row_height(LAYER_TILE, LABEL_SIZE + 2) + 0.12
+    lines = 2 + strip.is_compared
+    height = _row_height(LAYER_TILE, LABEL_SIZE + 2, lines) + 0.12
+    subtitle = " · ".join(filter(None, [*strip.note.split("\n"), strip.pictures]))
     width = max(left + len(rows[0]) * LAYER_TILE + MARGIN / 2, 6.0)
     with plain_style():
-        sheet = Sheet(
-            width, height * len(rows) - 0.12, title, caption, strip.note.replace("\n", " · ")
-        )
+        sheet = Sheet(width, height * len(rows) - 0.12, title, caption, subtitle)
         for index, row in enumerate(rows):
             top = sheet.top + index * height
-            _draw_row(sheet, row, left, top, LAYER_TILE, LABEL_SIZE + 2)
-            _name_rows(sheet, left - 0.08, top + height - 0.12 - 2 * LAYER_TILE)
+            _draw_row(sheet, row, left, top, LAYER_TILE, LABEL_SIZE + 2, lines, "selectivity")
+            _name_rows(sheet, strip.shown, left - 0.08, top + height - 0.12 - 2 * LAYER_TILE)
     return sheet.figure
 
 
@@ -116,22 +129,24 @@ def draw_summary(
     columns = min(max(len(strip.pairs) for strip in strips), ROW_UNITS)
     between = 0.25 + LAYER_COLUMN + 0.12
     room = SLIDE_WIDTH - 2 * MARGIN - between
-    tile = _choose_tile(room - PHOTO_SIDES[0], columns, len(strips))
+    lines = 2 + any(strip.is_compared for strip in strips)
+    tile = _choose_tile(room - PHOTO_SIDES[0], columns, len(strips), lines)
     side = min(room - columns * tile, PHOTO_SIDES[1])
     start = MARGIN + side + between
-    row = _row_height(tile, LABEL_SIZE) + 0.16
+    row = _row_height(tile, LABEL_SIZE, lines) + 0.16
     below = 0.2 + PREDICTION_ROW * len(predictions)
     width = max(start + columns * tile + MARGIN, 9.0)
-    caption = f"{caption} · upper rows: projections, lower rows: the photo in the same places"
+    rows = f"upper rows: {strips[0].shown}s, lower rows: the photo in the same places"
     with plain_style():
-        sheet = Sheet(width, max(row * len(strips) - 0.16, side + below), title, caption)
+        body = max(row * len(strips) - 0.16, side + below)
+        sheet = Sheet(width, body, title, f"{caption} · {rows}")
         shown = sheet.add_axes(MARGIN, sheet.top, side, side)
         shown.imshow(photo, interpolation="nearest")
         _draw_predictions(sheet, predictions, side, sheet.top + side + 0.2)
         for index, strip in enumerate(strips):
             top = sheet.top + index * row
-            _draw_row(sheet, strip.pairs[:ROW_UNITS], start, top, tile, LABEL_SIZE)
-            middle = top + _row_height(tile, LABEL_SIZE) - tile
+            _draw_row(sheet, strip.pairs[:ROW_UNITS], start, top, tile, LABEL_SIZE, lines, "s")
+            middle = top + _row_height(tile, LABEL_SIZE, lines) - tile
             _name_layer(sheet, strip, start - 0.12, middle)
     return sheet.figure
 
@@ -143,6 +158,7 @@ def draw_overlay(
     labels: Sequence[str],
     title: str,
     caption: str,
+    shown: str = "projection",
 ) -> Figure:
     """Draw the photo with receptive fields beside the projections in their places.
 
@@ -153,6 +169,7 @@ def draw_overlay(
         labels: One per box; where many boxes leave a label no place, it is left out.
         title: Heading.
         caption: Method, weights and scaling, below.
+        shown: What is shown of each unit.
 
     Returns:
         A figure of two panels.
@@ -160,7 +177,7 @@ def draw_overlay(
     joined = join_labels(boxes, labels)
     with plain_style():
         sheet = Sheet(2 * PANEL + 2 * MARGIN + 0.2, PANEL + 0.25, title, caption)
-        panels = ((photo, "receptive fields"), (projection, "projections in place"))
+        panels = ((photo, "receptive fields"), (projection, f"{shown}s in place"))
         for index, (image, name) in enumerate(panels):
             left = MARGIN + index * (PANEL + 0.2)
             sheet.write(name, left, sheet.top, 11)
@@ -170,36 +187,44 @@ def draw_overlay(
     return sheet.figure
 
 
-def _row_height(tile: float, size: float) -> float:
-    """Give the height in inches of two lines of label (letters in points) and two tiles."""
-    return 2 * LINE * size + 0.03 + 2 * tile
+def _row_height(tile: float, size: float, lines: int) -> float:
+    """Give the height in inches of lines of label (letters in points) and two tiles."""
+    return lines * LINE * size + 0.03 + 2 * tile
 
 
-def _choose_tile(room: float, columns: int, rows: int) -> float:
+def _choose_tile(room: float, columns: int, rows: int, lines: int) -> float:
     """Give the tile's side in inches at which columns fit the room and rows a slide."""
-    high = (SUMMARY_BODY / rows - _row_height(0, LABEL_SIZE) - 0.16) / 2
+    high = (SUMMARY_BODY / rows - _row_height(0, LABEL_SIZE, lines) - 0.16) / 2
     return min(max(min(LAYER_TILE, high), LEAST_TILE), room / columns)
 
 
 def _draw_row(
-    sheet: Sheet, pairs: Sequence[UnitPair], left: float, top: float, tile: float, size: float
+    sheet: Sheet,
+    pairs: Sequence[UnitPair],
+    left: float,
+    top: float,
+    tile: float,
+    size: float,
+    lines: int,
+    named: str,
 ) -> None:
     """Draw projections above patches, labels above both; ``tile`` includes the gap beside it."""
     tiles = [pair.projection for pair in pairs] + [pair.patch for pair in pairs]
     grid = lay_out_grid(tiles, len(pairs), TILE_GAP)
     scale = tile / (pairs[0].projection.shape[0] + TILE_GAP)
-    labels = _row_height(tile, size) - 2 * tile
+    labels = _row_height(tile, size, lines) - 2 * tile
     axes = sheet.add_axes(left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
     # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
     axes.imshow(grid, interpolation="auto", aspect="auto")
     for index, pair in enumerate(pairs):
         centre = left + (index + 0.5) * tile - TILE_GAP * scale / 2
         bottom = top + labels - 0.03
-        sheet.write(pair.label, centre, bottom, size, room=tile * 0.97, ha="center", va="bottom")
+        words = f"{pair.label}\n{named} {pair.selectivity}" if pair.selectivity else pair.label
+        sheet.write(words, centre, bottom, size, room=tile * 0.94, ha="center", va="bottom")
 
 
-def _name_rows(sheet: Sheet, right: float, top: float) -> None:
-    for index, name in enumerate(("projection", "photo")):
+def _name_rows(sheet: Sheet, shown: str, right: float, top: float) -> None:
+    for index, name in enumerate((shown, "photo")):
         middle = top + (index + 0.5) * LAYER_TILE
         sheet.write(name, right, middle, LABEL_SIZE, ha="right", va="center", rotation=90)
 
@@ -209,7 +234,8 @@ def _name_layer(sheet: Sheet, strip: LayerStrip, right: float, middle: float) ->
     more = f"\n{ROW_UNITS} of {count} units" if count > ROW_UNITS else ""
     place = {"ha": "right", "va": "bottom", "weight": "bold"}
     sheet.write(strip.name, right, middle - 0.04, 13, room=LAYER_COLUMN, **place)
-    sheet.write(strip.note + more, right, middle, 9, room=LAYER_COLUMN, ha="right")
+    pictures = f"\n{strip.pictures_short}" if strip.pictures_short else ""
+    sheet.write(strip.note + pictures + more, right, middle, 9, room=LAYER_COLUMN, ha="right")
 
 
 def _draw_predictions(

@@ -1,16 +1,28 @@
 """Figures of the other commands, included: filters, deconvnet, guided backprop, aliasing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from vizcnn.drawing.figures import LayerStrip
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
+from vizcnn.drawing.tiles import fit_tile
+from vizcnn.drawing.words import describe_part, explain_selectivity, name_method, name_part, number
 from vizcnn.lecture.studio import PHOTOS, Made, Studio, exhibit
 from vizcnn.pages.aliasing_story import tell_story
-from vizcnn.pages.deconv import DeconvSettings, measure
+from vizcnn.pages.deconv import (
+    TILE_SIDE,
+    DeconvSettings,
+    MeasuredLayer,
+    MeasuredPhoto,
+    measure,
+    show_activation,
+    show_part,
+)
 from vizcnn.pages.filters import (
     FilterSettings,
     NetFilters,
@@ -19,14 +31,16 @@ from vizcnn.pages.filters import (
     measure_net,
     name_run,
 )
+from vizcnn.photos.pixels import Array
 from vizcnn.projection.deconvnet import Projector
 
 UNITS = 6
 """Units of each layer in the figures of projections."""
 NARROW = ("grids",)
 """Chapters whose figure is narrow, and comes large onto a slide as it is."""
-_SPOKEN = {"guided": "guided backprop"}
-"""Names of methods as a lecture says them."""
+COMPARED = 32
+"""Other active units of its place that each projection is compared with, at most."""
+SAMPLED = f"from at most {COMPARED} others of these units"
 LARGER = 1.3
 """Letters of included figures, over those of the other commands: a lecture hall is deep."""
 GRID_LAYER = "conv2"
@@ -72,19 +86,89 @@ def _say_weights(studio: Studio) -> str:
 @exhibit("zfnet-guided", "zfnet", "Guided backprop: what units see", method="guided")
 def make_projections(studio: Studio, method: str) -> Made:
     """Include ZFNet's strongest units on the photo, projected back by a method."""
-    settings = DeconvSettings(method=method, top=UNITS)
+    settings = DeconvSettings(method=method, top=UNITS, part=studio.part, compare=COMPARED)
     photo = measure(Projector(studio.zfnet, method), studio.zfnet, studio.photo, settings)
-    name = _SPOKEN.get(method, method)
     size = studio.zfnet.input_size
     (best, share), *_ = photo.section.predictions
     caption = (
-        f"The strongest units on {photo.name} at {size} × {size} px, which "
-        f"{studio.zfnet.title} calls “{best}” ({share:.1%}); on the right their activations. "
-        f"{photo.caption}."
+        f"{_say_what_is_shown(photo, method)} The strongest units on {photo.name} at "
+        f"{size} × {size} px, which {studio.zfnet.title} calls “{best}” ({share:.1%}): on the left "
+        "each unit’s number and selectivity, on the right its activation. "
+        f"{photo.write_caption(explain_selectivity(sampled=SAMPLED))}."
     )
-    title = f"{studio.zfnet.title}: what units see, by {name}"
-    draw = partial(draw_projections, [layer.to_strip() for layer in photo.layers], title, caption)
-    return Made(caption, draw, text=f"Projections of ZFNet’s units by {name}")
+    what = "what units see" if studio.part == "whole" else f"{name_part(studio.part)}s of units"
+    title = f"{studio.zfnet.title}: {what}, by {name_method(method).removeprefix('the ')}"
+    left = "projected back to pixels"
+    left = left if studio.part == "whole" else f"{name_part(studio.part)}s, {left}"
+    rows = [make_row(layer, layer.projections, layer.patches) for layer in photo.layers]
+    draw = partial(draw_projections, rows, (left, "the photo in the same places"), title, caption)
+    return Made(caption, draw, text=f"Projections of ZFNet’s units by {name_method(method)}")
+
+
+def _say_what_is_shown(photo: MeasuredPhoto, method: str) -> str:
+    """Say what a projection is a picture of, with the effective number of the last layer."""
+    section = photo.layers[-1].section
+    told = section.describe_pictures(method)
+    shown = "A projection shows what the net kept of the photo at a place, not what the unit wants"
+    return f"{shown}: in {section.name}, {told}." if told else f"{shown}."
+
+
+@exhibit("zfnet-own-parts", "zfnet", "Deconvnet: what is each unit’s own", method="deconvnet")
+def make_own_parts(studio: Studio, method: str) -> Made:
+    """Set the projections of units of one place beside their own parts, layer by layer."""
+    net = studio.zfnet
+    projector = Projector(net, method)
+    settings = DeconvSettings(method=method, top=1)
+    first = measure(projector, net, studio.photo, settings)
+    layers, rows = [], []
+    for section in first.section.layers:
+        there = replace(
+            settings,
+            layers=(section.name,),
+            top=UNITS,
+            position=section.strongest.position or "max",
+            compare=COMPARED,
+        )
+        layer = measure(projector, net, studio.photo, there).layers[0]
+        owns = show_part(net, layer.projection, "own", settings.scaling)[: len(layer.projections)]
+        layers.append(layer)
+        rows.append(make_row(layer, layer.projections, owns))
+    caption = (
+        f"In each layer the strongest units at one place, that of the layer’s strongest unit on "
+        f"{first.name}: on the left their whole pictures, under number and selectivity; on the "
+        f"right, under the activation, their {describe_part('own')}. {_say_likeness(layers[-1])}"
+        f"{first.way} · {layers[0].section.scaling} · {explain_selectivity(sampled=SAMPLED)}."
+    )
+    title = f"{net.title}: units of one place, and what is each one’s own"
+    halves = ("whole pictures", "own parts")
+    draw = partial(draw_projections, rows, halves, title, caption)
+    return Made(caption, draw, text="Whole pictures of ZFNet’s units beside their own parts")
+
+
+def _say_likeness(layer: MeasuredLayer) -> str:
+    """Say how alike the pictures of a layer's units of one place are: whole, and own parts."""
+    count = len(layer.section.tiles)
+    whole, own = (
+        median_cosine(pictures.windows[:count])
+        for pictures in (layer.projection, layer.projection.own)
+    )
+    if whole is None or own is None:
+        return ""
+    return (
+        f"Between the {count} units of {layer.section.name}, the median cosine is {whole:.2f} of "
+        f"the whole pictures and {own:.2f} of the own parts. "
+    )
+
+
+def median_cosine(pictures: Tensor) -> float | None:
+    """Give the median cosine between pictures (n, ...); None with fewer than two that are there."""
+    rows = pictures.flatten(1).double().cpu()
+    rows = rows[(rows != 0).any(dim=1)]
+    if len(rows) < 2:
+        return None
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    first, second = torch.triu_indices(len(rows), len(rows), offset=1)
+    return float((rows @ rows.T)[first, second].median())
 
 
 def make_chapter(studio: Studio, name: str) -> Made:
@@ -106,37 +190,68 @@ HEAD = 0.4
 """Height of the heads of the two halves in inches."""
 NAMES = 1.65
 """Width of the layers' names in inches."""
-HALVES = ("projected back to pixels", "the photo in the same places")
 
 
-def draw_projections(strips: Sequence[LayerStrip], title: str, caption: str) -> Figure:
+@dataclass(frozen=True)
+class ProjectionRow:
+    """A layer of a slide of projections.
+
+    Attributes:
+        name: The layer's name.
+        note: What is written below it.
+        left, right: Tiles of the two halves, of the same units.
+        labels: What is written above the tiles of either half.
+    """
+
+    name: str
+    note: str
+    left: tuple[Array, ...]
+    right: tuple[Array, ...]
+    labels: tuple[tuple[str, str], ...]
+
+
+def make_row(layer: MeasuredLayer, left: Sequence[Array], right: Sequence[Array]) -> ProjectionRow:
+    """Make a row of a layer's units, with what stands in the two halves."""
+    strip = layer.to_strip()
+    labels = tuple(
+        # short: letters on a slide are large
+        (f"{tile.name or tile.unit} · {number(tile.selectivity)}", show_activation(tile.activation))
+        for tile in layer.section.tiles
+    )
+    tiles = [tuple(fit_tile(image, TILE_SIDE) for image in images) for images in (left, right)]
+    return ProjectionRow(strip.name, strip.note, tiles[0], tiles[1], labels)
+
+
+def draw_projections(
+    rows: Sequence[ProjectionRow], halves: tuple[str, str], title: str, caption: str
+) -> Figure:
     """Draw the strongest units of layers, in the arrangement of Zeiler & Fergus 2013, Figure 2.
 
     Args:
-        strips: One per layer, lowest first, of six units at most.
+        rows: One per layer, lowest first, of six units at most.
+        halves: What the tiles on the left and on the right are.
         title: Heading.
         caption: Small print below.
     """
-    row = LABEL + TILE + GAP
+    height = LABEL + TILE + GAP
     with plain_style():
-        slide = Slide(HEAD + row * len(strips), title, caption)
+        slide = Slide(HEAD + height * len(rows), title, caption)
         half = (slide.width - 2 * MARGIN - NAMES) / 2
         lefts = [MARGIN + NAMES + half * number for number in range(2)]
-        for left, words in zip(lefts, HALVES, strict=True):
+        for left, words in zip(lefts, halves, strict=True):
             slide.say(words, left, slide.top, weight="bold")
-        for number, strip in enumerate(strips):
-            _draw_strip(slide, strip, HEAD + row * number, lefts)
+        for place, row in enumerate(rows):
+            _draw_row(slide, row, HEAD + height * place, lefts)
     return slide.figure
 
 
-def _draw_strip(slide: Slide, strip: LayerStrip, top: float, lefts: Sequence[float]) -> None:
+def _draw_row(slide: Slide, row: ProjectionRow, top: float, lefts: Sequence[float]) -> None:
     below = slide.top + top + LABEL
-    slide.say(strip.name, MARGIN, below + 0.1, weight="bold")
-    slide.write(strip.note, MARGIN, below + 0.42, SMALL - 2, room=NAMES, color=tone(QUIET))
-    for number, pair in enumerate(strip.pairs):
-        across = (TILE + GAP) * number
-        tiles = zip(lefts, (pair.projection, pair.patch), pair.label.split("\n"), strict=True)
-        for left, tile, words in tiles:
+    slide.say(row.name, MARGIN, below + 0.1, weight="bold")
+    slide.write(row.note, MARGIN, below + 0.42, SMALL - 2, room=NAMES, color=tone(QUIET))
+    for place, (*tiles, labels) in enumerate(zip(row.left, row.right, row.labels, strict=True)):
+        across = (TILE + GAP) * place
+        for left, tile, words in zip(lefts, tiles, labels, strict=True):
             # tiles are often drawn smaller than they are, where "nearest" would drop pixels
             slide.picture(tile, left + across, top + LABEL, TILE, interpolation="auto")
             style = {"ha": "center", "va": "bottom"}

@@ -43,8 +43,8 @@ ORDER: Mapping[str, Sequence[str]] = {
         *("alexnet-ensembles", "alexnet-sizes-.+", "alexnet-parameters", _NETS),
     ),
     "zfnet": (
-        *("zfnet-differences", _NETS, "zfnet-errors", "zfnet-deconvnet", "zfnet-guided"),
-        *("zfnet-filters", "zfnet-filter-measures", "zfnet-aliasing-.+"),
+        *("zfnet-differences", _NETS, "zfnet-errors", "zfnet-deconvnet", "zfnet-own-parts"),
+        *("zfnet-guided", "zfnet-filters", "zfnet-filter-measures", "zfnet-aliasing-.+"),
     ),
     "vgg": (
         *("vgg-patterns", "vgg-filters", "vgg-sizes", "vgg-memory", "vgg-shares", _NETS),
@@ -189,7 +189,7 @@ def make_lecture(
             results,
             "A lecture on CNN architectures: every figure, every number",
             studio.used,
-            {**asdict(settings), "seed": studio.seed, "device": studio.device},
+            {**asdict(settings), "seed": studio.seed, "device": studio.device, "part": studio.part},
             command,
             [describe_photo(studio.photo)],
             failures,

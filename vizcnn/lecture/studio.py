@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.tables import Table
+from vizcnn.projection.parts import Part
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
 
@@ -128,6 +129,7 @@ class Studio:
         weights: Source of the trained nets' weights, as for :func:`vizcnn.load`; None for random
             ones.
         progress: Shows how far long parts are.
+        part: Which part of units' projections is shown.
     """
 
     def __init__(
@@ -137,9 +139,10 @@ class Studio:
         seed: int = 0,
         weights: str | None = "auto",
         progress: Progress = silent,
+        part: Part = "whole",
     ) -> None:
         self.photo, self.device, self.seed = photo, device, seed
-        self.weights, self.progress = weights, progress
+        self.weights, self.progress, self.part = weights, progress, part
 
         self._loaded: dict[str, ZooModel] = {}
         self._used: dict[str, ZooModel] = {}

@@ -46,7 +46,7 @@ Switches = Literal["recomputed", "trained"]
 """Whose switches, rectifiers and contrast the way back uses: the shuffled or the trained net's."""
 SWITCHES: tuple[Switches, ...] = get_args(Switches)
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Photos that go through the net together, at most."""
 
 Values = NDArray[np.float64]

@@ -1,11 +1,13 @@
 """``vizcnn deconv``: photos projected back from their strongest units, layer by layer."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from jinja2 import Environment
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.codec import RelativeFile
@@ -22,8 +24,22 @@ from vizcnn.drawing.tiles import (
     lay_over,
     scale_projections,
 )
-from vizcnn.drawing.words import show_number
+from vizcnn.drawing.words import (
+    describe_effective_number,
+    describe_part,
+    explain_selectivity,
+    name_part,
+    show_number,
+)
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.pages.control import (
+    Control,
+    MeasuredControl,
+    find_other,
+    join,
+    measure_control,
+)
+from vizcnn.pages.evidence import Evidence, list_evidence
 from vizcnn.pages.page import (
     MethodSettings,
     OutputFile,
@@ -38,8 +54,9 @@ from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
+from vizcnn.projection.parts import Part
 from vizcnn.projection.projection import Projection
-from vizcnn.projection.targets import Position
+from vizcnn.projection.targets import Position, choose_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
@@ -47,6 +64,12 @@ TILE_SIDE = 210
 """Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
+
+EXPLAINED_PICTURES = (
+    "pictures: how many different ones the active units make at the place of the layer's strongest "
+    "unit"
+)
+"""What the short form of the effective number means."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,7 @@ class DeconvSettings(MethodSettings):
     save_arrays: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.layers:
             raise LayerError("no layer is named; needed: at least one, for example conv1")
         if self.top < 1:
@@ -83,12 +107,11 @@ class DeconvSettings(MethodSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitTile:
+class UnitTile(Evidence):
     """One unit: its projection beside the photo's patch in its receptive field.
 
     Attributes:
         unit: Number of the feature map, from 0.
-        activation: What was projected, in the net's own units.
         position: Row and column in the feature map; None for a unit without a place.
         box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
         projection: Image of the projection, cut to the box.
@@ -98,7 +121,6 @@ class UnitTile:
     """
 
     unit: int
-    activation: float
     position: tuple[int, int] | None
     box: tuple[int, int, int, int]
     projection: RelativeFile
@@ -106,6 +128,11 @@ class UnitTile:
     width_px: int
     height_px: int
     name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the unit is called."""
+        return self.name or f"unit {self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +152,9 @@ class LayerSection:
         places: Figure of the receptive fields on the photo, beside the overlay.
         overlay: Image of all projections laid over the photo, of the photo's input size.
         arrays: File of the raw values.
+        effective_number: How many different pictures the active units make at the place of the
+            strongest of the tiles' units; None where nothing was compared.
+        control: That unit beside another that is active at its place; None where there is none.
         notes: What a reader should know of this layer.
     """
 
@@ -139,7 +169,41 @@ class LayerSection:
     places: RelativeFile
     overlay: RelativeFile
     arrays: RelativeFile | None = None
+    effective_number: float | None = None
+    control: Control | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def strongest(self) -> UnitTile:
+        """The strongest of the units that are shown."""
+        return max(self.tiles, key=lambda tile: tile.activation)
+
+    def describe_pictures(self, method: str) -> str:
+        """Say how many different pictures the active units make, and where; else empty."""
+        if self.effective_number is None:
+            return ""
+        tile = self.strongest
+        if tile.compared is None or tile.active is None:
+            return ""
+        where = f"at the place of {tile.title}"
+        if tile.position is not None:
+            where += f" (row {tile.position[0]}, column {tile.position[1]})"
+        elif self.map_size is None:
+            where = "in this layer"
+        else:
+            where = "over their whole maps"
+        told = describe_effective_number(self.effective_number, tile.compared, tile.active, method)
+        return f"{told} {where}"
+
+    @property
+    def missing_control(self) -> str:
+        """Say why there is no control; empty where there is one, or nothing was compared."""
+        if self.control or not self.tiles or self.strongest.compared is None:
+            return ""
+        tile = self.strongest
+        if tile.activation <= 0:
+            return f"No control: {tile.title}, the strongest of these, is not active."
+        return f"No control: no other unit is active at the place of {tile.title}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +230,14 @@ class DeconvResults(Results):
     Attributes:
         method: Name of the method (``deconvnet``).
         method_source: The paper and the choices made, for the page.
+        part: Which part of the projections is shown.
         photos: What was found in each photo of the run, in its order.
     """
 
     kind: ClassVar[str] = "deconv"
     method: str
     method_source: str
+    part: Part = "whole"
     photos: tuple[PhotoSection, ...]
 
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
@@ -209,6 +275,17 @@ class DeconvResults(Results):
         )
 
 
+def describe_evidence(tiles: Sequence[UnitTile]) -> str:
+    """Say in a caption what units' selectivities are; empty where nothing was compared."""
+    if all(tile.compared is None for tile in tiles):
+        return ""
+    values = [tile.selectivity for tile in tiles if tile.selectivity is not None]
+    if not values:
+        return explain_selectivity("–: there is nothing to compare with")
+    least, most = f"{min(values):.2f}", f"{max(values):.2f}"
+    return explain_selectivity(least if least == most else f"{least} to {most}")
+
+
 def show_activation(value: float) -> str:
     """Write a unit's activation: zero is silence, and what is below zero says so.
 
@@ -237,10 +314,14 @@ class MeasuredLayer:
 
     Attributes:
         section: What the manifest says.
-        projection: The raw projections.
-        whole: Projections over the whole input, (S, S, 3), signed.
-        projections: Projections in their receptive fields, 0..1.
+        projection: The raw projections, whole; behind those of the tiles that of the control's
+            other unit.
+        whole: Projections over the whole input, (S, S, 3), signed; of the part that is shown.
+        projections: Projections in their receptive fields, 0..1; of that part.
         patches: The photo in the same boxes, 0..1.
+        part: Which part is shown.
+        control: The strongest unit beside another of its place.
+        evidence: What the layer's selectivities are, for captions.
     """
 
     section: LayerSection
@@ -248,6 +329,9 @@ class MeasuredLayer:
     whole: tuple[Array, ...]
     projections: tuple[Array, ...]
     patches: tuple[Array, ...]
+    part: Part
+    control: MeasuredControl | None
+    evidence: str
 
     def to_strip(self) -> LayerStrip:
         """Give what a figure needs."""
@@ -255,7 +339,8 @@ class MeasuredLayer:
             UnitPair(
                 fit_tile(image, TILE_SIDE),
                 fit_tile(patch, TILE_SIDE),
-                f"{tile.name or f'unit {tile.unit}'}\n{show_activation(tile.activation)}",
+                f"{tile.title}\n{show_activation(tile.activation)}",
+                tile.value,
             )
             for image, patch, tile in zip(
                 self.projections, self.patches, self.section.tiles, strict=True
@@ -264,7 +349,18 @@ class MeasuredLayer:
         maps, size = self.section.maps, self.section.map_size
         words = f"{maps} maps, {size[0]} × {size[1]}" if size else f"{maps} units"
         height, width = self.projection.field
-        return LayerStrip(self.section.name, f"{words}\nsees {height} × {width} px", pairs)
+        note = f"{words}\nsees {height} × {width} px"
+        told = self.section.describe_pictures(self.projection.method)
+        shown = name_part(self.part)
+        return LayerStrip(self.section.name, note, pairs, told, self.count_pictures(), shown)
+
+    def count_pictures(self) -> str:
+        """Write the effective number in short; empty where nothing was compared."""
+        number, tile = self.section.effective_number, self.section.strongest
+        if number is None or tile.active is None or tile.active < 2:
+            return ""
+        about = "≈\u00a0" if tile.value.startswith("≈") else ""
+        return f"pictures: {about}{number:.1f} of {tile.active}"
 
 
 @dataclass(frozen=True)
@@ -275,7 +371,9 @@ class MeasuredPhoto:
         section: What the manifest says.
         name: Short name, for titles.
         title: Title of the net.
-        caption: Method, weights and scaling.
+        way: Method and weights.
+        part: Which part is shown, for titles; empty for the whole.
+        shown: Which part is shown, and the scaling.
         pixels: What the net saw, (S, S, 3), 0..1.
         image: File of that image.
         layers: The layers, in the net's order.
@@ -284,10 +382,16 @@ class MeasuredPhoto:
     section: PhotoSection
     name: str
     title: str
-    caption: str
+    way: str
+    part: str
+    shown: str
     pixels: Array
     image: str
     layers: tuple[MeasuredLayer, ...]
+
+    def write_caption(self, *evidence: str) -> str:
+        """Write a figure's caption: method, weights, part, scaling, and what else is known."""
+        return " · ".join(filter(None, [self.way, self.shown, *evidence]))
 
 
 def make_deconv_gallery(
@@ -334,6 +438,7 @@ def make_deconv_gallery(
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),
+            part=settings.part,
             photos=tuple(found),
         )
         run = describe_run(results, model.title, [model], settings, command, used, failures)
@@ -373,8 +478,10 @@ def measure(
         ),
         name=name_photo(path),
         title=model.title,
-        caption=f"{projector.method.name} ({describe_method(projector.method)}) · {model.title}, "
-        f"{model.provenance.describe()} · {describe_scaling(settings.scaling)}",
+        way=f"{projector.method.name} ({describe_method(projector.method)}) · {model.title}, "
+        f"{model.provenance.describe()}",
+        part="" if settings.part == "whole" else f", {name_part(settings.part)}s",
+        shown=f"{describe_part(settings.part)} · {describe_scaling(settings.scaling)}",
         pixels=photo,
         image=f"{home}/photo.png",
         layers=layers,
@@ -392,21 +499,38 @@ def _measure_layer(
 ) -> MeasuredLayer:
     units = tuple(dict.fromkeys(settings.units or ()))  # each once
     try:
-        projection = projector.project_recording(
-            recording, layer, units or "top", settings.position, settings.top
-        )
+        path = projector.find_path(layer)
+        maps = recording.find_output(path)
+        targets = choose_targets(maps, units or "top", settings.position, settings.top)
+        shown = len(targets)
+        first = int(targets.activations.argmax())
+        other = find_other(maps, targets, first) if settings.compare is not None else None
+        # the other unit in the same call: it is compared with the very same units
+        asked = join(targets, other) if other else targets
+        projection = projector.project_targets(recording, layer, asked, settings.compare)
     except LayerError as error:
         raise LayerError(f"layer {layer}: {error}") from None
-    path = projector.find_path(layer)
-    shape = tuple(recording.find_output(path).shape[1:])
+    shape = tuple(maps.shape[1:])
     last = list(model.layers.values())[-1]
     classes = model.classes if path == last and shape == (len(model.classes),) else ()
-    whole = tuple(map(_to_array, model.preprocessing.to_visible(projection.pixels)))
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
-    cut = [cut_box(image, box) for image, box in zip(whole, boxes, strict=True)]
-    patches = tuple(cut_box(photo, box) for box in boxes)
+    wholes = _show(model, projection.take_part(settings.part))
+    patches = tuple(cut_box(photo, box) for box in boxes[:shown])
     height, width = projection.field
     folder = f"{home}/{layer.replace('/', '-')}"
+    evidence = list_evidence(projection)
+    control = None
+    if other:
+        tile_patch = f"{folder}/unit-{int(projection.units[first]):04d}-patch.png"
+        control = measure_control(
+            projection,
+            (first, shown),
+            lambda part, rows: [cut_box(image, boxes[first]) for image in _show(model, part, rows)],
+            classes,
+            (tile_patch, patches[first]),
+            folder,
+            settings.figure_format,
+        )
     section = LayerSection(
         name=layer,
         path=path,
@@ -425,14 +549,16 @@ def _measure_layer(
                 patch=f"{folder}/unit-{unit:04d}-patch.png",
                 width_px=patch.shape[1],
                 height_px=patch.shape[0],
+                **told,
             )
-            for unit, value, place, box, patch in zip(
+            for unit, value, place, box, patch, told in zip(
                 projection.units.tolist(),
                 projection.activations.tolist(),
                 map(tuple, projection.positions.tolist()),
                 boxes,
                 patches,
-                strict=True,
+                evidence,
+                strict=False,  # the control's other unit is no tile
             )
         ),
         scaling=describe_scaling(settings.scaling),
@@ -440,9 +566,47 @@ def _measure_layer(
         places=f"{folder}/places.{settings.figure_format}",
         overlay=f"{folder}/overlay.png",
         arrays=f"{folder}/arrays.npz" if settings.save_arrays else None,
+        effective_number=_find_effective_number(projection, first),
+        control=control.record if control else None,
     )
-    shown = tuple(scale_projections(cut, settings.scaling))
-    return MeasuredLayer(section, projection, whole, shown, patches)
+    return MeasuredLayer(
+        section,
+        projection,
+        wholes[:shown],
+        tuple(_scale_cuts(wholes[:shown], boxes, settings.scaling)),
+        patches,
+        settings.part,
+        control,
+        describe_evidence(section.tiles),
+    )
+
+
+def show_part(
+    model: ZooModel, projection: Projection, part: Part, scaling: Scaling
+) -> tuple[Array, ...]:
+    """Show a part of projections in their receptive fields, 0..1."""
+    boxes = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
+    return tuple(_scale_cuts(_show(model, projection.take_part(part)), boxes, scaling))
+
+
+def _scale_cuts(images: Sequence[Array], boxes: Sequence[Box], scaling: Scaling) -> list[Array]:
+    cut = [cut_box(image, box) for image, box in zip(images, boxes, strict=False)]
+    return scale_projections(cut, scaling)
+
+
+def _show(
+    model: ZooModel, projection: Projection, rows: Sequence[int] | None = None
+) -> tuple[Array, ...]:
+    """Give projections over the whole input as images, signed."""
+    pixels = projection.pixels if rows is None else projection.pixels[list(rows)]
+    return tuple(map(_to_array, model.preprocessing.to_visible(pixels)))
+
+
+def _find_effective_number(projection: Projection, row: int) -> float | None:
+    if projection.comparison is None:
+        return None
+    number = float(projection.effective_number[row])
+    return None if math.isnan(number) else number
 
 
 def draw(photo: MeasuredPhoto) -> Iterator[OutputFile]:
@@ -450,24 +614,42 @@ def draw(photo: MeasuredPhoto) -> Iterator[OutputFile]:
     yield OutputFile(photo.image, enlarge(photo.pixels, PHOTO_SIDE))
     strips = [layer.to_strip() for layer in photo.layers]
     for layer, strip in zip(photo.layers, strips, strict=True):
-        section, title = layer.section, f"{photo.title} {layer.section.name}: {photo.name}"
+        section = layer.section
+        title = f"{photo.title} {section.name}{photo.part}: {photo.name}"
         overlay = lay_over(photo.pixels, layer.whole)
         yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
         for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
             yield OutputFile(tile.projection, image)
             yield OutputFile(tile.patch, patch)
-        yield OutputFile(section.figure, draw_layer(strip, title, photo.caption))
+        caption = photo.write_caption(layer.evidence)
+        yield OutputFile(section.figure, draw_layer(strip, title, caption))
         boxes = [tile.box for tile in section.tiles]
         labels = [tile.name or str(tile.unit) for tile in section.tiles]
-        places = draw_overlay(photo.pixels, overlay, boxes, labels, title, photo.caption)
+        places = draw_overlay(
+            photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
+        )
         yield OutputFile(section.places, places)
+        if layer.control:
+            words = f"two units of one place: {photo.name}"
+            yield from layer.control.draw(f"{photo.title} {section.name}, {words}", photo.way)
         if section.arrays:
-            names = ("pixels", "units", "activations", "positions", "boxes")
-            values = {name: getattr(layer.projection, name).cpu().numpy() for name in names}
-            yield OutputFile(section.arrays, values)
-    title, predictions = f"{photo.title}: {photo.name}", photo.section.predictions
-    figure = draw_summary(photo.pixels, predictions, strips, title, photo.caption)
+            yield OutputFile(section.arrays, _list_arrays(layer.projection, len(section.tiles)))
+    title, predictions = f"{photo.title}{photo.part}: {photo.name}", photo.section.predictions
+    compared = any(layer.evidence for layer in photo.layers)
+    evidence = [explain_selectivity(name="s"), EXPLAINED_PICTURES] if compared else []
+    caption = photo.write_caption(*evidence)
+    figure = draw_summary(photo.pixels, predictions, strips, title, caption)
     yield OutputFile(photo.section.figure, figure)
+
+
+def _list_arrays(projection: Projection, count: int) -> dict[str, NDArray[Any]]:
+    """Give the raw values of the first projections by name: all parts, and their selectivity."""
+    names = ["pixels", "units", "activations", "positions", "boxes"]
+    values = {name: getattr(projection, name) for name in names}
+    if projection.comparison is not None:
+        values |= {"own": projection.own.pixels, "common": projection.common.pixels}
+        values |= {"selectivity": projection.selectivity}
+    return {name: value[:count].cpu().numpy() for name, value in values.items()}
 
 
 def _to_array(pixels: Tensor) -> Array:

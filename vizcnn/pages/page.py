@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.saving import save_arrays, save_figure, save_image
@@ -21,8 +22,10 @@ from vizcnn.gallery.site import write_gallery
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
+from vizcnn.projection.parts import PARTS, Part
 from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
@@ -40,6 +43,12 @@ class MethodSettings:
         unruled: What to do about operations without a rule.
         gates: What to do about gates.
         start: What the backward pass starts with; the method's own habit when None.
+        part: Which part of the projections is shown.
+        compare: With how many other active units of its place each projection is compared:
+            ``"all"``, a number, or None for no comparison.
+
+    Raises:
+        VizcnnError: If there is no such part, or it needs a comparison that is not made.
     """
 
     method: str = "deconvnet"
@@ -47,6 +56,20 @@ class MethodSettings:
     unruled: Unruled = "refuse"
     gates: Gates = "refuse"
     start: Seed | None = None
+    part: Part = "whole"
+    compare: Compare | None = None
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise VizcnnError(f"no part {quote(self.part)}; needed: {', '.join(PARTS)}")
+        if self.compare is not None:
+            check_compare(self.compare)
+        elif self.part != "whole":
+            raise VizcnnError(
+                f"the {self.part} part of a picture is found by comparing it with those of the "
+                "other active units of its place, and compare is none; needed: a number of them, "
+                "or all"
+            )
 
     def attach(self, model: ZooModel) -> Projector:
         """Attach the method to a net."""

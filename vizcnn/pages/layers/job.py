@@ -56,6 +56,7 @@ class TopSettings(MethodSettings):
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.layers:
             raise LayerError("no layer is named; needed: at least one, for example conv1")
         if not 1 <= self.top <= MOST_PLACES:

@@ -1,0 +1,219 @@
+"""The control of a layer: its strongest unit beside another that is active at the same place."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vizcnn.basics.codec import RelativeFile
+from vizcnn.basics.output import FigureFormat
+from vizcnn.drawing.control_figure import UnitPictures, draw_control
+from vizcnn.drawing.tiles import Scaling, describe_scaling, fit_tile, scale_projections
+from vizcnn.drawing.words import describe_part, explain_selectivity, number
+from vizcnn.pages.evidence import Evidence, list_evidence
+from vizcnn.pages.page import OutputFile
+from vizcnn.photos.pixels import Array
+from vizcnn.projection.parts import inner_product
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.targets import Position, Targets, strongest, units_at
+
+SCALING: Scaling = "unit"
+"""Each picture by its own largest values, or the own parts would be pale beside the wholes."""
+
+TILE_SIDE = 330
+"""Side in pixels of a tile in the figure: 2.2 inches at 150 pixels each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlUnit(Evidence):
+    """One of the two units.
+
+    Attributes:
+        unit: Number of the feature map, from 0.
+        name: The class that the unit stands for, in a net's last layer.
+        whole: Image of its projection in the receptive field.
+        own: Image of its own part there.
+    """
+
+    unit: int
+    name: str = ""
+    whole: RelativeFile
+    own: RelativeFile
+
+    @property
+    def title(self) -> str:
+        """What the unit is called."""
+        return self.name or f"unit {self.unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """A layer's strongest unit beside the strongest other one that is active at its very place.
+
+    Attributes:
+        units: The strongest of those shown, and the other.
+        cosine: Between their whole projections, -1..1; None where one is empty.
+        own_cosine: Between their own parts; None where one is empty.
+        patch: Image of the photo's patch that both see.
+        width_px, height_px: Size of all images in pixels.
+        scaling: How values became colours, in words.
+        figure: The figure (PNG, SVG or PDF).
+    """
+
+    units: tuple[ControlUnit, ControlUnit]
+    cosine: float | None
+    own_cosine: float | None
+    patch: RelativeFile
+    width_px: int
+    height_px: int
+    scaling: str
+    figure: RelativeFile
+
+
+@dataclass(frozen=True)
+class MeasuredControl:
+    """A control with the pixels that are drawn.
+
+    Attributes:
+        record: What the manifest says.
+        wholes, owns: Pictures of the two units in their receptive field, 0..1.
+        patch: The photo there, 0..1.
+    """
+
+    record: Control
+    wholes: tuple[Array, ...]
+    owns: tuple[Array, ...]
+    patch: Array
+
+    def draw(self, title: str, caption: str) -> Iterator[OutputFile]:
+        """Draw the figure and the images.
+
+        Args:
+            title: The net, the layer and the photo.
+            caption: Method and weights.
+        """
+        record = self.record
+        for unit, whole, own in zip(record.units, self.wholes, self.owns, strict=True):
+            yield OutputFile(unit.whole, whole)
+            yield OutputFile(unit.own, own)
+        yield OutputFile(record.figure, self._draw_figure(title, caption))
+
+    def _draw_figure(self, title: str, caption: str) -> Figure:
+        record = self.record
+        pictures = [
+            UnitPictures(
+                f"{unit.title}\nactivation {unit.activation:#.3g}\n{unit.label}",
+                fit_tile(whole, TILE_SIDE),
+                fit_tile(own, TILE_SIDE),
+            )
+            for unit, whole, own in zip(record.units, self.wholes, self.owns, strict=True)
+        ]
+        first, other = record.units
+        words = [
+            caption,
+            f"{other.title} is the strongest of the other units that are active at the very place "
+            f"of {first.title}; both see the same patch",
+            f"upper row: {describe_part('whole')}; lower row: {describe_part('own')}, found "
+            f"{first.among}",
+            explain_selectivity(),
+            record.scaling,
+        ]
+        cosines = (number(record.cosine), number(record.own_cosine))
+        patch = fit_tile(self.patch, TILE_SIDE)
+        return draw_control(patch, pictures, cosines, title, " · ".join(words))
+
+
+def find_other(maps: Tensor, targets: Targets, row: int) -> Targets | None:
+    """Find the strongest other unit that is active at the very place of a target.
+
+    Args:
+        maps: Feature maps (1, C, h, w) or units (1, C).
+        targets: What is projected.
+        row: Which of them.
+
+    Returns:
+        One target; None where no other unit is active there, or the target's is not.
+    """
+    if not targets.activations[row] > 0:
+        return None
+    at = targets.positions[row].tolist()
+    position: Position = "all" if at[0] < 0 else at
+    unit = int(targets.units[row])
+    found = strongest(maps, 2, position)
+    others = [
+        other
+        for other, activation in zip(found.units.tolist(), found.activations.tolist(), strict=True)
+        if other != unit and activation > 0
+    ]
+    return units_at(maps, others[:1], position) if others else None
+
+
+def join(targets: Targets, other: Targets) -> Targets:
+    """Join two lists of targets."""
+    return Targets(
+        *(
+            torch.cat([getattr(targets, name), getattr(other, name)])
+            for name in ("images", "units", "positions", "activations", "seeds")
+        )
+    )
+
+
+def measure_control(
+    projection: Projection,
+    rows: tuple[int, int],
+    cut: Callable[[Projection, tuple[int, int]], list[Array]],
+    classes: Sequence[str],
+    patch: tuple[str, Array],
+    folder: str,
+    kind: FigureFormat,
+) -> MeasuredControl:
+    """Set two projections of one place beside each other.
+
+    Args:
+        projection: Projections that were compared.
+        rows: The strongest unit's, and the other's.
+        cut: Gives rows of a projection as signed images of the receptive field.
+        classes: Names of the units, where they have any.
+        patch: The photo there: its file and its pixels.
+        folder: Where files go.
+        kind: Format of the figure.
+    """
+    evidence = list_evidence(projection)
+    first, other = (
+        ControlUnit(
+            activation=float(projection.activations[row]),
+            unit=int(projection.units[row]),
+            name=classes[int(projection.units[row])] if classes else "",
+            whole=f"{folder}/control-{place}-whole.png",
+            own=f"{folder}/control-{place}-own.png",
+            **evidence[row],
+        )
+        for place, row in zip(("strongest", "other"), rows, strict=True)
+    )
+    file, pixels = patch
+    record = Control(
+        units=(first, other),
+        cosine=measure_cosine(*projection.windows[list(rows)]),
+        own_cosine=measure_cosine(*projection.own.windows[list(rows)]),
+        patch=file,
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        scaling=describe_scaling(SCALING),
+        figure=f"{folder}/control.{kind}",
+    )
+    wholes, owns = (
+        tuple(scale_projections(cut(part, rows), SCALING)) for part in (projection, projection.own)
+    )
+    return MeasuredControl(record, wholes, owns, pixels)
+
+
+def measure_cosine(one: Tensor, other: Tensor) -> float | None:
+    """Measure the cosine between two pictures; None where one is empty."""
+    pair = [picture.double() / picture.abs().amax().double() for picture in (one, other)]
+    if not all(bool(picture.isfinite().all()) for picture in pair):
+        return None
+    lengths = [math.sqrt(inner_product(picture, picture)) for picture in pair]
+    return max(-1.0, min(inner_product(*pair) / lengths[0] / lengths[1], 1.0))
