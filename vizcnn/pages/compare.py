@@ -591,6 +591,7 @@ def _show(name: str, value: float | None) -> str:
         return "–"
     if name == "seconds":
         return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    value = round(value, 2) + 0.0  # no minus at zero
     signed = f"{value:+.2f}" if name in ("agreement", "control") else f"{value:.2f}"
     return signed.replace("-", "−")
 
