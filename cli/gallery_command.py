@@ -10,10 +10,12 @@ from vizcnn.cli.options import (
     GivenPath,
     SharingCommand,
     WholeNumber,
+    compare_option,
     data_option,
     find_data,
     layers_option,
     method_option,
+    part_option,
     per_photo_option,
     settle_way_back,
     way_back_options,
@@ -25,6 +27,8 @@ from vizcnn.cli.reporting import bar, count_others, say
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.pages.layers.site_pages import LayersResults
+    from vizcnn.projection.active_units import Compare
+    from vizcnn.projection.parts import Part
 
 
 @page_command(
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 )
 @per_photo_option
 @method_option
+@part_option
+@compare_option(8)
 @click.option(
     "--scale",
     "scaling",
@@ -87,6 +93,8 @@ def gallery(
     top: int,
     per_photo: int,
     method: str,
+    part: "Part",
+    compare: "Compare | None",
     scaling: str,
     index: Path | None,
     poster: bool,
@@ -118,6 +126,8 @@ def gallery(
         top=top,
         per_photo=per_photo,
         method=method,
+        part=part,
+        compare=compare,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
         **settle_way_back(**way_back),
         poster=poster,
@@ -164,4 +174,9 @@ def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
             f"{layer.name}: {len(layer.units)} units, {places} projections by {results.method} "
             f"(computed by {layer.computed})" + (f", {silent} silent" if silent else "")
         )
+        if layer.evidence:
+            lines.append(
+                f"{layer.name}: {layer.evidence.describe(results.method)}; selectivity "
+                f"{layer.evidence.value} ({layer.evidence.basis})"
+            )
     return "\n".join([*lines, f"{seconds:.0f} s"])

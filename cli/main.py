@@ -8,6 +8,8 @@ import click
 import vizcnn
 from vizcnn.basics.errors import VizcnnError, advise, nearest_names
 from vizcnn.cli.aliasing_command import aliasing
+from vizcnn.cli.check_command import check
+from vizcnn.cli.compare_command import compare
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
@@ -72,7 +74,7 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, filters, aliasing, lecture, receptive),
+    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
     *(mine, merge, models, weights, train),
 ):
     commands.add_command(command)

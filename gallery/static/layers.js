@@ -28,6 +28,8 @@ const ORDERS = {
   "activation": byValue("activation", -1),
   "spread": byValue("spread", 1),
   "-spread": byValue("spread", -1),
+  "selectivity": byValue("selectivity", 1),
+  "-selectivity": byValue("selectivity", -1),
 };
 
 function readTile(item) {
@@ -38,6 +40,7 @@ function readTile(item) {
     unit: Number(item.dataset.u),
     activation: number(item.dataset.a),
     spread: number(item.dataset.s),
+    selectivity: number(item.dataset.t),
     name: find(".n", item)?.textContent.toLowerCase() ?? "",
   };
 }
@@ -83,7 +86,9 @@ function changeView() {
 function restoreView() {
   const { q, sort, unit } = readState();
   find("#search").value = q;
-  find("#sort").value = sort in ORDERS ? sort : "unit";
+  const select = find("#sort");
+  select.value = sort;
+  if (!select.value) select.value = "unit"; // what the layer cannot be sorted by
   showUnits();
   root.classList.remove("restoring");
   const tile = unit && layer.tiles.find((other) => other.unit === Number(unit));

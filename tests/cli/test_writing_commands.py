@@ -13,9 +13,11 @@ from vizcnn.pages.layers.work_folder import WORK_NAME
 LENET = ("--model", "lenet", "--layer", "conv1")
 FOLDERS = {
     "deconv": (*LENET, "--top", "1", "--image", "{photo}"),
+    "compare": (*LENET, "--method", "gradient", "--image", "{photo}"),
     "gallery": (*LENET, "--data", "{photos}", "--workers", "0"),
     "filters": LENET,
     "aliasing": ("--model", "lenet", "--images", "{photo}"),
+    "check": (*LENET, "--data", "{photos}", "--method", "gradient"),
     "receptive": LENET,
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "--data", "{data}"),

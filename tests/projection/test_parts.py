@@ -291,13 +291,28 @@ def test_so_many_others_are_taken_evenly(compare):
     net = nn.Sequential(layer, nn.ReLU())
     found = vizcnn.Projector(net, "gradient").project(IMAGE.float(), "1", [5], (3, 3), 1, compare)
     assert found.compared.tolist() == [1 + min(compare, 19)]
-    others = [unit for unit in range(20) if unit != 5]
-    drawn = [others[k * 19 // compare] for k in range(compare)] if compare < 19 else others
+    drawn = {1: [10], 3: [0, 10, 15], 100: [unit for unit in range(20) if unit != 5]}[compare]
     filters = layer.weight.detach().numpy().reshape(20, -1).astype(np.float64)
     rows = filters[[5, *drawn]] / np.linalg.norm(filters[[5, *drawn]], axis=1, keepdims=True)
     weights = np.array([1.0] + [19 / len(drawn)] * len(drawn))
     _, _, right = np.linalg.svd(rows * np.sqrt(weights)[:, None])
     assert float(found.selectivity[0]) == pytest.approx(1 - (rows[0] @ right[0]) ** 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("compare", [1, 2, 4, "all"])
+def test_what_is_said_of_a_unit_does_not_depend_on_its_company(compare):
+    projector = vizcnn.Projector(make_chain(nn.ReLU), "gradient")
+    every = projector.project(IMAGE, "3", list(range(8)), (1, 1), compare=compare)
+    assert bool((every.activations > 0).any()) and bool((every.activations < 0).any())
+    assert every.comparison is not None
+    for unit in range(8):
+        alone = projector.project(IMAGE, "3", [unit], (1, 1), compare=compare)
+        twice = projector.project(IMAGE, "3", [unit, 3, unit], (1, 1), compare=compare)
+        for other, row in ((alone, 0), (twice, 0), (twice, 2)):
+            for name in ("selectivity", "compared", "effective_number"):
+                one, same = getattr(every, name)[unit], getattr(other, name)[row]
+                assert torch.allclose(one, same, equal_nan=True), (name, unit)
+            assert torch.allclose(every.own.pixels[unit], other.own.pixels[row])
 
 
 def test_little_room_gives_the_same():

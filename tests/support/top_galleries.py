@@ -8,7 +8,14 @@ from PIL import Image
 
 from tests.support.galleries import COLOURS, change_results, make_net
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
-from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets, name_folders
+from vizcnn.pages.layers.records import (
+    LayerEvidence,
+    LayerSheets,
+    PhotoData,
+    Place,
+    UnitSheets,
+    name_folders,
+)
 from vizcnn.pages.layers.site_pages import LayersResults
 
 SIDE = 64
@@ -59,6 +66,11 @@ def measure_strength(unit: int, rank: int) -> float:
     return strongest * (1 - rank * (1 + unit * 5 % 11) / 100)
 
 
+def measure_selectivity(unit: int, rank: int) -> float:
+    """An order of its own; the median is that of rank 4."""
+    return (unit * 3 % 11) / 12 + rank / 200
+
+
 def make_place(unit: int, rank: int, flat: bool = False) -> Place:
     top, left = (unit * 3 + rank) % 40, (unit * 5 + 2 * rank) % 36
     return Place(
@@ -67,6 +79,10 @@ def make_place(unit: int, rank: int, flat: bool = False) -> Place:
         position=None if flat else (rank, unit % 16),
         box=(0, 0, SIDE, SIDE) if flat else (top, left, top + WINDOW[0], left + WINDOW[1]),
         corner=(0, 0) if flat else (top, left),
+        selectivity=measure_selectivity(unit, rank),
+        compared=9,
+        active=51 if rank else 9,
+        effective_number=1.2 + 0.1 * rank,
     )
 
 
@@ -75,6 +91,7 @@ def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> UnitSheets
     made = UnitSheets(
         unit=unit,
         spread=1 - measure_strength(unit, TOP - 1) / measure_strength(unit, 0),
+        selectivity=measure_selectivity(unit, TOP // 2),
         places=tuple(make_place(unit, rank) for rank in range(TOP)),
         command=f"vizcnn gallery --model zfnet --data 'my photos' --layer {layer} --unit {unit}",
         small=f"{home}/{unit}-small.webp",
@@ -113,6 +130,9 @@ def make_top_layer(
         small_px=measure_sheet(tile, SMALL_GAPS),
         large_px=measure_sheet((2 * tile[0], 2 * tile[1]), LARGE_GAPS),
         large_gaps=LARGE_GAPS,
+        evidence=LayerEvidence(
+            effective_number=1.24, places=99, compared=9, active=51, selectivity=0.46
+        ),
         units=tuple(
             make_silent(unit) if unit in silent else make_unit(folder, home, unit)
             for unit in range(units)

@@ -27,7 +27,7 @@ from vizcnn.zoo.model import ZooModel
 
 MODEL = make_model()
 LAYERS = ("conv1", "conv3", "fc6")
-SETTINGS = TopSettings(layers=LAYERS, top=4, workers=0)
+SETTINGS = TopSettings(layers=LAYERS, top=4, workers=0, compare=2)
 POSTED = replace(SETTINGS, layers=("conv3",), poster=True, poster_units=3)
 FEW = replace(SETTINGS, layers=("conv1", "conv3"), units=(0, 1, 2, 3, 5))
 MODULE = "tests.support.top_runs"

@@ -96,7 +96,13 @@ def choose_units(
     return sorted(random.Random(seed).sample(list(units), wanted))
 
 
-def draw_poster(blocks: Sequence[PosterBlock], title: str, subtitle: str, caption: str) -> Figure:
+def draw_poster(
+    blocks: Sequence[PosterBlock],
+    title: str,
+    subtitle: str,
+    caption: str,
+    pictures: str = "projections",
+) -> Figure:
     """Draw a layer's units: projections in the left half, patches in the right half.
 
     Args:
@@ -104,6 +110,7 @@ def draw_poster(blocks: Sequence[PosterBlock], title: str, subtitle: str, captio
         title: Heading: net and layer.
         subtitle: Which units, and how they were chosen.
         caption: Weights, photos, method and scaling.
+        pictures: What the projections are called.
 
     Returns:
         A figure of the shape of a 16:9 slide.
@@ -116,7 +123,7 @@ def draw_poster(blocks: Sequence[PosterBlock], title: str, subtitle: str, captio
         layout = _arrange(len(blocks), blocks[0].projections.shape, room, body - HEADING)
         canvas = sheet.add_axes(0.0, 0.0, sheet.width, sheet.height)  # one for all: it is faster
         canvas.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))
-        for half, heading in enumerate(("projections", "patches of the photos")):
+        for half, heading in enumerate((pictures, "patches of the photos")):
             left = MARGIN + half * (room + BETWEEN) + (room - layout.room) / 2
             sheet.write(heading, left, sheet.top, HEADING_SIZE, color=tone("#444444"))
             for index, block in enumerate(blocks):

@@ -190,13 +190,21 @@ FEW = 4
 """Fewer units than so many make a common picture by chance: of two, any has half of each."""
 
 
-def describe_selectivity(selectivity: float | None, compared: int, is_active: bool = True) -> str:
+def describe_selectivity(
+    selectivity: float | None,
+    compared: int,
+    is_active: bool = True,
+    picture: str = "this picture",
+    place: str = "this place",
+) -> str:
     """Say in a sentence what a selectivity means.
 
     Args:
         selectivity: 1 - cos²(P, C); None where nothing can be compared.
         compared: From how many active units of the place C was found.
         is_active: Whether the unit itself is one of them.
+        picture: What to call the picture.
+        place: What to call the place.
 
     Example:
         >>> describe_selectivity(0.9, 51)
@@ -206,18 +214,18 @@ def describe_selectivity(selectivity: float | None, compared: int, is_active: bo
     """
     if selectivity is None:
         if compared - is_active < 1:
-            return "No other unit is active at this place: nothing to compare with."
-        return "Nothing to compare: this picture, or every other one of this place, is empty."
-    common = "what the active units of this place have most in common"
+            return f"No other unit is active at {place}: nothing to compare with."
+        return f"Nothing to compare: {picture}, or every other one of {place}, is empty."
+    common = f"what the active units of {place} have most in common"
     if selectivity <= 0.15:
-        return f"Nearly all of this picture is {common}; what differs is in the own part."
+        return f"Nearly all of {picture} is {common}; what differs is in the own part."
     if selectivity >= 0.85:
-        return f"Hardly any of this picture is {common}; single units may still be alike."
+        return f"Hardly any of {picture} is {common}; single units may still be alike."
     if compared < FEW:
         return f"Too few units are compared here ({compared}) to tell what they share from chance."
     if selectivity <= 0.5:
-        return f"Most of this picture is {common}; the rest is in the own part."
-    return f"Less than half of this picture is {common}; most of it is in the own part."
+        return f"Most of {picture} is {common}; the rest is in the own part."
+    return f"Less than half of {picture} is {common}; most of it is in the own part."
 
 
 def describe_effective_number(number: float, compared: int, active: int, method: str) -> str:

@@ -45,6 +45,7 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
+    explain_nothing,
     save_files,
     write_page,
 )
@@ -433,7 +434,7 @@ def make_deconv_gallery(
             found.append(photo.section)
             used.append(describe_photo(path, photo.image))
         if not found:
-            raise VizcnnError(_explain_nothing(failures))
+            raise VizcnnError(explain_nothing(failures))
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),
@@ -442,22 +443,6 @@ def make_deconv_gallery(
         )
         run = describe_run(results, model.title, [model], settings, command, used, failures)
         return write_page(run, (), staging, settings.figure_format)
-
-
-SHOWN_FAILURES = 3
-"""Photos whose errors are told when not a single one can be used."""
-
-
-def _explain_nothing(failures: list[Failure]) -> str:
-    if not failures:
-        return "no photos were given"
-    if len(failures) == 1:
-        return failures[0].error
-    shown = "; ".join(failure.error for failure in failures[:SHOWN_FAILURES])
-    more = len(failures) - SHOWN_FAILURES
-    return f"none of {len(failures)} photos can be used: {shown}" + (
-        f"; and {more} more" if more > 0 else ""
-    )
 
 
 def measure(

@@ -190,6 +190,23 @@ def write_page(
     return manifest
 
 
+SHOWN_FAILURES = 3
+"""Photos whose errors are told when not a single one can be used."""
+
+
+def explain_nothing(failures: Sequence[Failure]) -> str:
+    """Say why not a single photo can be used."""
+    if not failures:
+        return "no photos were given"
+    if len(failures) == 1:
+        return failures[0].error
+    shown = "; ".join(failure.error for failure in failures[:SHOWN_FAILURES])
+    more = len(failures) - SHOWN_FAILURES
+    return f"none of {len(failures)} photos can be used: {shown}" + (
+        f"; and {more} more" if more > 0 else ""
+    )
+
+
 def describe_photo(path: Path, image: str | None = None) -> Photo:
     """Describe a photo file."""
     return Photo(

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
@@ -28,11 +29,12 @@ ROOM = 256 * 2**20
 class Comparison:
     """What projections have in common with those of the other active units of their places.
 
-    K is the number of different places among R projections.
+    K is the number of different common pictures of R projections: one for each place, or for each
+    unit of a place where a sample of its active units is compared, for the unit is one of them.
 
     Attributes:
-        directions: The common picture C of each place, (K, 3, h, w), of length 1, in the windows of
-            the projections; zero where nothing is shared.
+        directions: The common pictures C, (K, 3, h, w), of length 1, in the windows of the
+            projections; zero where nothing is shared.
         places: Which of them belongs to each projection, (R,).
         cosines: Of each projection with its C, (R,), float64; nan where there is none.
         active: How many units are active (above zero) at each projection's place, (R,).
@@ -68,20 +70,35 @@ def check_compare(compare: object) -> Compare:
 
 
 @dataclass(frozen=True)
+class _Sample:
+    """Units of a place whose pictures a common picture is found from.
+
+    Attributes:
+        rows: The projections that are set against it.
+        units: The numbers of these units.
+        is_one: Whether the projections' units are among them, the first where they are not all.
+    """
+
+    rows: Tensor
+    units: list[int]
+    is_one: bool
+
+
+@dataclass(frozen=True)
 class _Place:
     """A place of an image, and the units whose pictures are compared there.
 
     Attributes:
-        rows: The projections of this place.
-        units: The units that C is found from: first those of the projections, then the others.
-        known: How many of them are those of the projections.
+        rows: Of each unit that was asked for there, its first projection.
         active: How many units are active there.
+        samples: What is compared.
+        others: Units that are to be projected for it.
     """
 
-    rows: Tensor
-    units: Targets
-    known: int
+    rows: dict[int, int]
     active: int
+    samples: list[_Sample]
+    others: Targets
 
 
 def compare_with_active(
@@ -94,6 +111,8 @@ def compare_with_active(
 ) -> Comparison:
     """Project the active units of the targets' places, and find what they have in common.
 
+    What is said of a projection does not depend on which others were asked for with it.
+
     Args:
         maps: Feature maps of the layer (N, C, h, w) or units (N, C).
         targets: What was projected, R rows.
@@ -105,8 +124,9 @@ def compare_with_active(
     """
     found = [_choose_units(maps, targets, rows, compare) for rows in _group_by_place(targets)]
     windows = projection.windows
+    count = sum(len(place.samples) for place in found)
     comparison = Comparison(
-        directions=windows.new_zeros((len(found), *windows.shape[1:])),
+        directions=windows.new_zeros((count, *windows.shape[1:])),
         places=torch.zeros(len(targets), dtype=torch.int64),
         cosines=torch.full((len(targets),), math.nan, dtype=torch.float64),
         active=torch.zeros(len(targets), dtype=torch.int64),
@@ -114,27 +134,42 @@ def compare_with_active(
         effective_number=torch.full((len(targets),), math.nan, dtype=torch.float64),
     )
     most = max(room // max(windows[:1].nbytes, 1), 1)
-    for first, last in _cut_into_calls([len(place.units) for place in found], most):
-        others = project_others(_join([place.units for place in found[first:last]]))
-        row = 0
-        for number in range(first, last):
-            place = found[number]
-            there = slice(row, row + len(place.units))
-            row = there.stop
-            comparison.places[place.rows] = number
-            comparison.active[place.rows] = place.active
-            comparison.compared[place.rows] = len(place.units)
-            if len(place.units):
-                common = find_common(others.windows[there], place.known, place.active)
-                comparison.effective_number[place.rows] = common.effective_number
-                pictured = int(common.cosines.isfinite().sum())
-                if pictured > 1 or not place.known:  # else a picture is compared with itself
-                    corners, goal = others.corners[there][:1], projection.corners[place.rows[:1]]
-                    direction = _bring(common.direction[None], corners, goal, windows)
-                    comparison.directions[number] = direction[0]
-                    cosines = _measure_cosines(windows[place.rows], direction[0])
-                    comparison.cosines[place.rows] = cosines
+    number = 0
+    for first, last in _cut_into_calls([len(place.others) for place in found], most):
+        others = _project_into(windows, projection, found[first:last], project_others)
+        for place in found[first:last]:
+            pictures = {unit: windows[row] for unit, row in place.rows.items()}
+            pictures |= dict(zip(place.others.units.tolist(), others, strict=False))
+            others = others[len(place.others) :]
+            for sample in place.samples:
+                comparison.places[sample.rows] = number
+                comparison.active[sample.rows] = place.active
+                comparison.compared[sample.rows] = len(sample.units)
+                _compare(comparison, number, sample, place.active, pictures, windows)
+                number += 1
     return comparison
+
+
+def _compare(
+    comparison: Comparison,
+    number: int,
+    sample: _Sample,
+    active: int,
+    pictures: dict[int, Tensor],
+    windows: Tensor,
+) -> None:
+    """Find a sample's common picture, and set projections against it."""
+    if not sample.units:
+        return
+    shown = torch.stack([pictures[unit] for unit in sample.units])
+    known = len(shown) if len(shown) == active else int(sample.is_one)
+    common = find_common(shown, known, active)
+    comparison.effective_number[sample.rows] = common.effective_number
+    pictured = int(common.cosines.isfinite().sum())
+    if pictured > 1 or not sample.is_one:  # else a picture is compared with itself
+        comparison.directions[number] = common.direction
+        cosines = _measure_cosines(windows[sample.rows], common.direction)
+        comparison.cosines[sample.rows] = cosines
 
 
 def _group_by_place(targets: Targets) -> list[Tensor]:
@@ -145,7 +180,7 @@ def _group_by_place(targets: Targets) -> list[Tensor]:
 
 
 def _choose_units(maps: Tensor, targets: Targets, rows: Tensor, compare: Compare) -> _Place:
-    """Choose the active units of a place: those of the targets, and all others or a sample."""
+    """Choose the units of a place that are compared with its projections."""
     image, position = int(targets.images[rows[0]]), targets.positions[rows[0]]
     values = maps.detach()[image]
     whole = bool(position[0] < 0)
@@ -153,15 +188,22 @@ def _choose_units(maps: Tensor, targets: Targets, rows: Tensor, compare: Compare
         values = values.flatten(1).amax(dim=1)
     elif maps.ndim > 2:
         values = values[(slice(None), *position.tolist())]
-    active = (values > 0).nonzero()[:, 0]
-    is_asked = torch.isin(active, targets.units[rows].to(active.device))
-    asked, others = active[is_asked], active[~is_asked]
-    if compare != "all" and compare < len(others):
-        others = others[torch.arange(compare, device=others.device) * len(others) // compare]
-    units = torch.cat([asked, others])
+    active = (values > 0).nonzero()[:, 0].tolist()
+    asked = targets.units[rows].tolist()
+    if compare == "all" or compare + 1 >= len(active):
+        is_active = torch.tensor([unit in active for unit in asked])
+        parted = ((rows[is_active], True), (rows[~is_active], False))
+        samples = [_Sample(some, active, is_one) for some, is_one in parted if len(some)]
+    else:
+        samples = [
+            _draw_sample(rows[torch.tensor([one == unit for one in asked])], unit, active, compare)
+            for unit in dict.fromkeys(asked)
+        ]
+    drawn = {unit for sample in samples for unit in sample.units} - set(asked)
+    units = torch.tensor(sorted(drawn), dtype=torch.int64, device=maps.device)
     images = torch.full_like(units, image)
     if whole:
-        chosen = Targets(
+        others = Targets(
             images,
             units,
             position.expand(len(units), -1),
@@ -169,8 +211,21 @@ def _choose_units(maps: Tensor, targets: Targets, rows: Tensor, compare: Compare
             maps[image, units].detach(),
         )
     else:
-        chosen = places(maps, images, units, position.expand(len(units), -1))
-    return _Place(rows, chosen, len(asked), len(active))
+        others = places(maps, images, units, position.expand(len(units), -1))
+    first_rows = dict(zip(reversed(asked), reversed(rows.tolist()), strict=True))
+    return _Place(first_rows, len(active), samples, others)
+
+
+def _draw_sample(rows: Tensor, unit: int, active: list[int], compare: int) -> _Sample:
+    """Take a unit and so many other active ones.
+
+    The active units, in their order, are cut into one stretch more, of which each gives its first;
+    that of the unit gives the unit. So most of them are the same for all units of a place.
+    """
+    firsts = [number * len(active) // (compare + 1) for number in range(compare + 1)]
+    stretch = bisect_right(firsts, bisect_left(active, unit)) - 1
+    others = [active[first] for number, first in enumerate(firsts) if number != stretch]
+    return _Sample(rows, [unit, *others] if unit in active else others, unit in active)
 
 
 def _join(targets: Sequence[Targets]) -> Targets:
@@ -187,16 +242,27 @@ def _cut_into_calls(counts: Sequence[int], most: int) -> Iterator[tuple[int, int
             yield first, number
             first, held = number, 0
         held += count
-    if held:
+    if first < len(counts):
         yield first, len(counts)
 
 
-def _bring(picture: Tensor, corners: Tensor, goal: Tensor, windows: Tensor) -> Tensor:
-    """Bring a picture into the windows of other projections of its place."""
-    if picture.shape[1:] == windows.shape[1:] and bool((corners == goal).all()):
-        return picture
+def _project_into(
+    windows: Tensor,
+    projection: "Projection",
+    found: Sequence[_Place],
+    project_others: Callable[[Targets], "Projection"],
+) -> Tensor:
+    """Project the other units of places into the windows of the projections there."""
+    targets = _join([place.others for place in found])
+    if not len(targets):
+        return windows[:0]
+    others = project_others(targets)
+    rows = [next(iter(place.rows.values())) for place in found for _ in range(len(place.others))]
+    goal = projection.corners[rows]
+    if others.windows.shape[1:] == windows.shape[1:] and torch.equal(others.corners, goal):
+        return others.windows
     height, width = windows.shape[-2:]
-    return move(picture, corners, Windows(goal, (height, width)))
+    return move(others.windows, others.corners, Windows(goal, (height, width)))
 
 
 def _measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:

@@ -63,12 +63,16 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
     P - (P.C)C and its common part (P.C)C; they are orthogonal and add up to P.
 
     Pictures are normalised first, or the unit with the largest would be the common picture. What
-    else was tried on ZFNet: the *mean* of the normalised pictures gives the same selectivity to
-    0.001 where all cosines are positive (deconvnet, guided backprop: theorem of Perron and
-    Frobenius), but cancels where they are not (gradient: 0.1 off). *Several vectors* take away
-    ever more, up to all of a unit's picture, and how many is a choice without a reason. One common
-    picture *for an image* instead of a place is that of the strongest places' windows, and zero
-    elsewhere. A single vector that needs no choice is what is left.
+    else was tried, on ZFNet's conv5 (medians over some photos):
+
+    - The *mean* of the normalised pictures. Where all cosines are positive it is as good (theorem
+      of Perron and Frobenius; selectivity of deconvnet and guided backprop equal to 0.001), but
+      where they are not it cancels (gradient: 0.1 off).
+    - *Several vectors*. By the deconvnet the first leaves 8 % of the energy, the second takes one
+      more per cent and eight together half of the rest: after the first there is no step at which
+      to stop, and in the end all that is a unit's own is gone.
+    - One common picture *for an image*, from each unit's strongest place. It tells places apart and
+      not units: selectivity 0.4 where 0.09 is left when all look at one place.
 
     Where n pictures are orthogonal in fact and differ by chance, C takes 1/n of them on average:
     of two units nothing but their relation can be said.

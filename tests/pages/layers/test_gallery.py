@@ -189,6 +189,101 @@ def test_methods_reach_the_projections(site, tmp_path, method):
         assert np.abs(left[rank][::times, ::times] - expected).max() <= 1
 
 
+def measure_selectivity(photo, layer, unit, position, method, compare):
+    """Project each unit by itself, and decompose by numpy; gives also C's part and the numbers."""
+    projector = Projector(MODEL, method)
+    recording = projector.record(MODEL.read(photo), [layer])
+    maps = recording.find_output(projector.find_path(layer))[0].detach()
+    width, maps = maps.shape[-1], maps.reshape(len(maps), -1)
+    at = position[0] * width + position[1] if position else 0
+    active = [number for number in range(len(maps)) if maps[number, at] > 0]
+    drawn = active
+    if compare + 1 < len(active):
+        firsts = [k * len(active) // (compare + 1) for k in range(compare + 1)]
+        own = max(k for k, first in enumerate(firsts) if first <= active.index(unit))
+        drawn = [active[first] for k, first in enumerate(firsts) if k != own]
+        drawn.append(unit)
+
+    def project(number):
+        where = position or (0, 0)
+        return projector.project_recording(recording, layer, number, where).pixels[0].numpy()
+
+    picture = project(unit)
+    rows = np.stack([project(number).ravel() for number in drawn]).astype(float)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    stands_for = [
+        1 if len(drawn) == len(active) or number == unit else (len(active) - 1) / (len(drawn) - 1)
+        for number in drawn
+    ]
+    _, values, right = np.linalg.svd(rows * np.sqrt(stands_for)[:, None], full_matrices=False)
+    common = (picture.ravel() @ right[0] * right[0]).reshape(picture.shape)
+    cosine = picture.ravel() @ right[0] / np.linalg.norm(picture)
+    shares = values**2 / (values**2).sum()
+    told = (1 - cosine**2, len(drawn), len(active), 1 / (shares**2).sum())
+    return told, picture.transpose(1, 2, 0), common.transpose(1, 2, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layer", "part", "method", "compare"),
+    [
+        ("conv3", "own", "deconvnet", 100),
+        ("conv3", "common", "gradient", 2),
+        ("conv1", "whole", "guided", "all"),
+        ("fc6", "own", "deconvnet", 3),
+    ],
+)
+def test_evidence_and_parts_are_those_of_units_projected_singly(
+    site, tmp_path, layer, part, method, compare
+):
+    photos = site[0] / "photos"
+    changes = {"layers": (layer,), "part": part, "method": method, "compare": compare}
+    settings = replace(SETTINGS, units=(1, 3, 7), poster=True, **changes)
+    manifest = make(photos, tmp_path / "out", settings)
+    (shown,) = manifest.results.layers
+    numbers = {}
+    for unit in shown.units:
+        left = cut_tiles(load(tmp_path / "out" / unit.large), shown)[0] if unit.places else []
+        for tile, place in zip(left, unit.places, strict=False):
+            told, picture, common = measure_selectivity(
+                photos / manifest.photos[place.photo].name,
+                layer,
+                unit.unit,
+                place.position,
+                method,
+                100 if compare == "all" else compare,
+            )
+            selectivity, compared, active, number = told
+            assert (place.compared, place.active) == (compared, active)
+            assert place.selectivity == pytest.approx(selectivity, abs=1e-5)
+            if compared == active:  # of a sample it is an estimate, which has a test of its own
+                assert place.effective_number == pytest.approx(number, rel=1e-4)
+            numbers[place.photo, place.position] = place.effective_number
+            wanted = {"whole": picture, "common": common, "own": picture - common}[part]
+            (top, start), (height, width) = place.corner, shown.window
+            small = wanted[top : top + height, start : start + width]
+            times = tile.shape[0] // height
+            if times >= 4:  # else the file is lossy
+                expected = to_bytes(scale_signed(small, robust_limit(small)))
+                assert np.abs(tile[::times, ::times] - expected).max() <= 1
+        found = [place.selectivity for place in unit.places]
+        assert unit.selectivity == (pytest.approx(np.median(found)) if found else None)
+    assert shown.evidence.effective_number == pytest.approx(np.median(list(numbers.values())))
+    assert shown.evidence.places == len(numbers) > 3
+    words = (tmp_path / "out" / "posters" / f"{layer}.svg").read_text()
+    assert f"{part}" in words and "selectivity" in words
+
+
+@pytest.mark.slow
+def test_without_a_comparison_nothing_is_said(site, tmp_path):
+    settings = replace(SETTINGS, layers=("conv3",), compare=None)
+    (layer,) = make(site[0] / "photos", tmp_path / "out", settings).results.layers
+    assert layer.evidence is None and not any(unit.value for unit in layer.units)
+    for unit in layer.units:
+        for name in filter(None, (unit.small, unit.large)):
+            assert (tmp_path / "out" / name).read_bytes() == (site[0] / "out" / name).read_bytes()
+
+
 @pytest.mark.slow
 def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     folder, _ = site
@@ -199,6 +294,9 @@ def test_some_units_are_those_of_the_whole_gallery(site, tmp_path):
     for unit in layer.units:
         for name in (unit.small, unit.large):
             assert (tmp_path / "out" / name).read_bytes() == (folder / "out" / name).read_bytes()
+        whole = site[1].results.layers[1].units[unit.unit]
+        assert [place.value for place in unit.places] == [place.value for place in whole.places]
+        assert unit.selectivity == pytest.approx(whole.selectivity, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -1,14 +1,21 @@
 """A finished gallery in words and numbers: its manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from statistics import median, median_low
 
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.mining.photo_sets import list_left_out
 from vizcnn.pages.layers.job import Job
-from vizcnn.pages.layers.pieces import Piece
-from vizcnn.pages.layers.projecting import name_photo, name_photo_file, name_unit
-from vizcnn.pages.layers.records import LayerSheets, PhotoData, Place, UnitSheets
+from vizcnn.pages.layers.place_records import list_places
+from vizcnn.pages.layers.projecting import name_photo, name_photo_file
+from vizcnn.pages.layers.records import (
+    LayerEvidence,
+    LayerSheets,
+    PhotoData,
+    UnitSheets,
+    find_median,
+)
 from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
@@ -32,6 +39,7 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
     left_out = list_left_out(job.photos)
     results = LayersResults(
         method=method.name,
+        part=job.settings.part,
         method_source=describe_method(method),
         data=PhotoData(
             describe=job.photos.describe(),
@@ -48,7 +56,7 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
     photos = [
         Photo(
             name=index.photos[photo],
-            sha256=_find_piece(job, name_photo(number)).digest,
+            sha256=job.ledger.need(name_photo(number)).digest,
             image=name_photo_file(number),
         )
         for number, photo in enumerate(job.shown)
@@ -60,6 +68,10 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
 def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> LayerSheets:
     plan = job.layers[number]
     small, large = plan_forms(job, number)
+    units = tuple(
+        _describe_unit(job, number, row, unit_command(plan.name, unit))
+        for row, unit in enumerate(plan.units)
+    )
     return LayerSheets(
         name=plan.name,
         path=plan.path,
@@ -75,10 +87,8 @@ def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> LayerSh
         small_px=small.size,
         large_px=large.size,
         large_gaps=(large.gap, large.middle),
-        units=tuple(
-            _describe_unit(job, number, row, unit_command(plan.name, unit))
-            for row, unit in enumerate(plan.units)
-        ),
+        evidence=_describe_evidence(units),
+        units=units,
         posters=name_posters(job, number),
         notes=list_notes(job, number),
     )
@@ -87,14 +97,13 @@ def _describe_layer(job: Job, number: int, unit_command: UnitCommand) -> LayerSh
 def _describe_unit(job: Job, layer: int, row: int, command: str) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
-    count = job.places[layer].count(row)
-    piece = _find_piece(job, name_unit(layer, unit)) if count else Piece(name="silent")
-    places = tuple(_describe_place(job, layer, row, rank, piece) for rank in range(count))
+    places = list_places(job, layer, row)
     small, large = name_sheets(job, layer, unit) if places else (None, None)
     return UnitSheets(
         unit=unit,
         name=plan.classes[unit] if plan.classes else "",
         spread=measure_spread([place.activation for place in places]),
+        selectivity=find_median(places),
         places=places,
         command=command,
         small=small,
@@ -114,20 +123,22 @@ def measure_spread(activations: list[float]) -> float | None:
     return (activations[0] - activations[-1]) / activations[0]
 
 
-def _find_piece(job: Job, name: str) -> Piece:
-    piece = job.ledger.find(name)
-    assert piece is not None, name  # all are finished before they are described
-    return piece
-
-
-def _describe_place(job: Job, layer: int, row: int, rank: int, piece: Piece) -> Place:
-    places = job.places[layer]
-    photo = int(places.photos[row, rank])
-    position = places.positions[row, rank].tolist()
-    return Place(
-        photo=job.find_shown(photo),
-        activation=float(places.activations[row, rank]),
-        position=(position[0], position[1]) if job.layers[layer].map_size else None,
-        box=piece.boxes[rank],
-        corner=piece.corners[rank],
+def _describe_evidence(units: Sequence[UnitSheets]) -> LayerEvidence | None:
+    """Give the medians over a layer's different places; None where nothing can be compared."""
+    places = {(place.photo, place.position): place for unit in units for place in unit.places}
+    told = [
+        (place.effective_number, place.compared, place.active)
+        for place in places.values()
+        if place.effective_number is not None and place.compared and (place.active or 0) > 1
+    ]
+    if not told:
+        return None
+    numbers, compared, active = zip(*told, strict=True)
+    known = [unit.selectivity for unit in units if unit.selectivity is not None]
+    return LayerEvidence(
+        effective_number=median(numbers),
+        places=len(told),
+        compared=median_low(compared),
+        active=median_low(active),
+        selectivity=median(known) if known else None,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from vizcnn.basics.codec import ManifestError, RelativeFile, decode, parse
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import explain_refused_file, hash_file, read_plain_file, write_text
+from vizcnn.pages.layers.spool import EVIDENCE
 
 LIST_NAME = "finished.txt"
 """The list's name in the working folder."""
@@ -30,6 +31,8 @@ class Piece:
             pixels.
         boxes: Receptive fields of a unit's places, in pixels of the input.
         corners: Top and left of their windows.
+        evidence: What their projections are compared with, as
+            :data:`~vizcnn.pages.layers.spool.EVIDENCE` names it; None where there is none.
     """
 
     name: str
@@ -37,6 +40,13 @@ class Piece:
     digest: str = ""
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     corners: tuple[tuple[int, int], ...] = ()
+    evidence: tuple[tuple[float | None, ...], ...] = ()
+
+    def read_evidence(self, rank: int) -> dict[str, Any]:
+        """Give what is said of a place's projection as the fields of a record."""
+        named = dict(zip(EVIDENCE, self.evidence[rank], strict=True))
+        counts = {name: named[name] for name in ("compared", "active")}
+        return {**named, **{name: None if n is None else int(n) for name, n in counts.items()}}
 
 
 class Ledger:
@@ -79,6 +89,10 @@ class Ledger:
     def find(self, name: str) -> Piece | None:
         """Find a piece that is finished."""
         return self._pieces.get(name)
+
+    def need(self, name: str) -> Piece:
+        """Give a piece that is known to be finished."""
+        return self._pieces[name]
 
     def add(self, piece: Piece, files: Sequence[Path] = ()) -> None:
         """Note that a piece is finished; threads may call it at the same time.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError
@@ -18,7 +19,7 @@ from vizcnn.pages.layers.job import Job, refuse_changed
 from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import NOWHERE, Part, Portion, find_slots
-from vizcnn.pages.layers.spool import Spool, open_spool
+from vizcnn.pages.layers.spool import EVIDENCE, Spool, open_spool
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.windows import Windows, move
@@ -236,9 +237,11 @@ def _project_slots(job: Job, part: Part, spool: Spool, lot: _Lot, slots: Sequenc
         torch.tensor([photo for photo, _, _ in slots]),
         torch.tensor([plan.units[row] for _, row, _ in slots]),
         torch.tensor(np.stack([places.positions[row, rank] for _, row, rank in slots])),
+        job.settings.compare,
     )
     _check_activations(job, part, projection, lot.photos, slots)
-    windows, corners = _cut_windows(job, plan, projection)
+    windows, corners = _cut_windows(job, plan, projection.take_part(job.settings.part))
+    evidence = _list_evidence(projection)
     boxes, (height, width) = projection.boxes.cpu().numpy(), plan.window
     for number, (photo, row, rank) in enumerate(slots):
         top, left = corners[number].tolist()
@@ -246,6 +249,7 @@ def _project_slots(job: Job, part: Part, spool: Spool, lot: _Lot, slots: Sequenc
         spool.store(row - part.first, rank, windows[number], patch.permute(1, 2, 0).numpy())
         spool.boxes[row - part.first, rank] = boxes[number]
         spool.corners[row - part.first, rank] = corners[number]
+        spool.evidence[row - part.first, rank] = evidence[number]
 
 
 def _check_activations(
@@ -260,6 +264,14 @@ def _check_activations(
     if wrong.any():
         names = (job.index.photos[photos[slots[k][0]]] for k in np.flatnonzero(wrong).tolist())
         refuse_changed(list(dict.fromkeys(names)))
+
+
+def _list_evidence(projection: Projection) -> NDArray[np.float64]:
+    """Give what each projection is compared with, as :data:`EVIDENCE` names it, (R, 4)."""
+    if projection.comparison is None:
+        return np.full((len(projection), len(EVIDENCE)), np.nan)
+    found = [getattr(projection.comparison, name).double().numpy() for name in EVIDENCE]
+    return np.column_stack(found)
 
 
 def _cut_windows(job: Job, plan: LayerPlan, projection: Projection) -> tuple[Array, Tensor]:

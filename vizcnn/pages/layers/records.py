@@ -1,19 +1,27 @@
 """Records of a gallery of layers: each unit's strongest places over a folder of photos."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from vizcnn.basics.codec import RelativeFile, RelativeFolder
+from vizcnn.drawing.words import (
+    describe_effective_number,
+    describe_selectivity,
+    write_selectivity,
+)
+from vizcnn.pages.evidence import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(Evidence):
     """One of a unit's strongest places: where, in which photo, and what it sees there.
 
     Attributes:
         photo: Number of the photo in the manifest's ``photos``, from 0.
-        activation: What was projected, in the net's own units.
+        effective_number: How many different pictures the active units of the place make; None
+            where that is not known.
         position: Row and column in the feature map; None in a layer without places.
         box: Receptive field in pixels of the input, cut at its edges: top, left, bottom, right,
             the last two exclusive.
@@ -21,10 +29,31 @@ class Place:
     """
 
     photo: int
-    activation: float
+    effective_number: float | None = None
     position: tuple[int, int] | None
     box: tuple[int, int, int, int]
     corner: tuple[int, int]
+
+
+def find_median(places: Sequence[Evidence]) -> float | None:
+    """Give the median of the places' selectivities; None where there is none."""
+    known = [place.selectivity for place in places if place.selectivity is not None]
+    return median(known) if known else None
+
+
+def write_median(places: Sequence[Evidence]) -> str:
+    """Write the median of the places' selectivities; empty where nothing was compared.
+
+    Example:
+        >>> write_median([Evidence(activation=2.0, selectivity=0.25, compared=9, active=9)])
+        '0.25'
+    """
+    if all(place.compared is None for place in places):
+        return ""
+    compared, active = (
+        sum(getattr(place, name) or 0 for place in places) for name in ("compared", "active")
+    )
+    return write_selectivity(find_median(places), compared, active)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +67,7 @@ class UnitSheets:
         unit: Number of the feature map, from 0.
         name: The class that the unit stands for, in a net's last layer; else empty.
         spread: (strongest - weakest) / strongest of its places; None where that says nothing.
+        selectivity: Median of its places' selectivities; None where there is none.
         places: Strongest first; none for a unit that is silent on every photo.
         command: Shell-quoted command that repeats this unit only.
         small: Sheet for the layer's page; None for a silent unit.
@@ -48,11 +78,86 @@ class UnitSheets:
     unit: int
     name: str = ""
     spread: float | None
+    selectivity: float | None = None
     places: tuple[Place, ...]
     command: str
     small: RelativeFile | None
     large: RelativeFile | None
     arrays: RelativeFile | None = None
+
+    @property
+    def value(self) -> str:
+        """The selectivity as a number; empty where nothing was compared."""
+        return write_median(self.places)
+
+    @property
+    def sentence(self) -> str:
+        """What the selectivity means; empty where nothing was compared."""
+        compared = [place.compared for place in self.places if place.compared is not None]
+        if self.selectivity is None or not compared:
+            return ""
+        is_active = self.places[0].activation > 0
+        return describe_selectivity(
+            self.selectivity, min(compared), is_active, "such a picture", "its place"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEvidence:
+    """How different the pictures of a layer's places are; medians over these places.
+
+    Attributes:
+        effective_number: How many different pictures the active units of a place make.
+        places: How many different places with two active units or more there are.
+        compared: From how many active units of a place that was found.
+        active: How many units are active at a place.
+        selectivity: Median of its units' selectivities; None where there is none.
+    """
+
+    effective_number: float
+    places: int
+    compared: int
+    active: int
+    selectivity: float | None
+
+    def describe(self, method: str) -> str:
+        """Say how many different pictures the method makes.
+
+        Example:
+            >>> LayerEvidence(
+            ...     effective_number=1.24, places=9, compared=9, active=51, selectivity=0.1
+            ... ).describe("deconvnet")
+            'the 51 active units make about 1.2 different pictures by the deconvnet'
+        """
+        return describe_effective_number(self.effective_number, self.compared, self.active, method)
+
+    @property
+    def value(self) -> str:
+        """The selectivity as a number."""
+        return write_selectivity(self.selectivity, self.compared, self.active)
+
+    @property
+    def sentence(self) -> str:
+        """What the selectivity means; empty where there is none."""
+        if self.selectivity is None:
+            return ""
+        return describe_selectivity(
+            self.selectivity, self.compared, True, "such a picture", "its place"
+        )
+
+    @property
+    def basis(self) -> str:
+        """What the medians are taken over.
+
+        Example:
+            >>> LayerEvidence(
+            ...     effective_number=1.24, places=9, compared=9, active=51, selectivity=0.1
+            ... ).basis
+            'medians over 9 places, 9 of 51 active units compared at each'
+        """
+        units = f"{self.compared} of {self.active}" if self.compared < self.active else "all"
+        places = f"{self.places} place{'' if self.places == 1 else 's'}"
+        return f"medians over {places}, {units} active units compared at each"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +179,7 @@ class LayerSheets:
         small_px, large_px: Width and height of the sheets in pixels.
         large_gaps: Pixels between two tiles, and between the halves, of the large sheets; there
             is no margin outside, so the tiles' size follows.
+        evidence: How different the pictures of its places are; None where nothing was compared.
         units: The units, by number.
         posters: Figures of the whole layer (PNG, SVG or PDF).
         notes: What a reader should know of this layer.
@@ -93,6 +199,7 @@ class LayerSheets:
     small_px: tuple[int, int]
     large_px: tuple[int, int]
     large_gaps: tuple[int, int]
+    evidence: LayerEvidence | None = None
     units: tuple[UnitSheets, ...]
     posters: tuple[RelativeFile, ...] = ()
     notes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,20 @@ from vizcnn.drawing.unit_sheets import (
     plan_small,
     show_projections,
 )
+from vizcnn.drawing.words import describe_part, explain_selectivity
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.pieces import Piece
+from vizcnn.pages.layers.place_records import list_places
 from vizcnn.pages.layers.places import Part, Portion
 from vizcnn.pages.layers.projecting import list_missing, name_unit, open_spools
+from vizcnn.pages.layers.records import write_median
 from vizcnn.pages.layers.spool import Spool
-from vizcnn.pages.layers.wording import describe_contrast, describe_places, describe_units
+from vizcnn.pages.layers.wording import (
+    describe_contrast,
+    describe_places,
+    describe_units,
+    name_pictures,
+)
 from vizcnn.projection.methods import describe_method
 
 AT_ONCE = 64
@@ -111,7 +120,13 @@ def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -
         tuple(map(tuple, array[row - part.first, :count].tolist()))
         for array in (spool.boxes, spool.corners)
     )
-    piece = Piece(name=name_unit(part.layer, unit), boxes=boxes, corners=corners)
+    evidence = spool.evidence[row - part.first, :count].tolist()
+    piece = Piece(
+        name=name_unit(part.layer, unit),
+        boxes=boxes,
+        corners=corners,
+        evidence=tuple(tuple(None if isnan(x) else x for x in place) for place in evidence),
+    )
     job.ledger.add(piece, files)
 
 
@@ -142,14 +157,22 @@ def name_posters(job: Job, layer: int) -> tuple[str, ...]:
 def _write_poster(job: Job, layer: int) -> None:
     plan, settings, model = job.layers[layer], job.settings, job.model
     units = choose_poster_units(job, layer)
-    blocks = [_read_block(job, layer, unit) for unit in units]
+    selectivities = [
+        write_median(list_places(job, layer, plan.units.index(unit))) for unit in units
+    ]
+    blocks = [
+        _read_block(job, layer, unit, selectivity)
+        for unit, selectivity in zip(units, selectivities, strict=True)
+    ]
     answering = sum(job.places[layer].count(row) > 0 for row in range(len(plan.units)))
     caption = " · ".join(
         (
             model.provenance.describe(),
             job.photos.describe(),
             f"{job.projector.method.name} ({describe_method(job.projector.method)})",
+            describe_part(settings.part),
             describe_contrast(settings.scaling, settings.top),
+            *_explain(selectivities),
         )
     )
     figure = draw_poster(
@@ -159,6 +182,7 @@ def _write_poster(job: Job, layer: int) -> None:
         f"for each {describe_places(settings.top, settings.per_photo)} · "
         f"each sees {plan.field[0]} × {plan.field[1]} px",
         caption,
+        name_pictures(settings.part),
     )
     files = [job.work.site / name for name in name_posters(job, layer)]
     for path in files:
@@ -166,7 +190,15 @@ def _write_poster(job: Job, layer: int) -> None:
     job.ledger.add(Piece(name=f"poster {layer}"), files)
 
 
-def _read_block(job: Job, layer: int, unit: int) -> PosterBlock:
+def _explain(selectivities: Sequence[str]) -> list[str]:
+    """Explain the numbers after the units, if there are any."""
+    if not any(selectivities):
+        return []
+    return [f"{explain_selectivity(name='after the dot')}; median of its places"]
+
+
+def _read_block(job: Job, layer: int, unit: int, selectivity: str) -> PosterBlock:
     projections, patches = np.load(name_block(job, layer, unit), allow_pickle=False)
     name = job.layers[layer].classes[unit] if job.layers[layer].classes else ""
-    return PosterBlock(f"{unit} {name}".strip(), projections, patches)
+    label = f"{unit} {name}".strip() + (f" · {selectivity}" if selectivity else "")
+    return PosterBlock(label, projections, patches)

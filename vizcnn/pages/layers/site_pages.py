@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 from jinja2 import Environment
 
 from vizcnn.basics.codec import ManifestError
+from vizcnn.drawing.words import describe_part
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
+from vizcnn.pages.layers.wording import name_pictures
+from vizcnn.projection.parts import Part
 
 STRIP = 4
 """Units whose sheets stand on a layer's card."""
@@ -24,6 +27,7 @@ class LayersResults(Results):
     Attributes:
         method: Name of the method (``deconvnet``).
         method_source: The paper, for the page.
+        part: Which part of the projections the sheets show.
         data: The photos that were looked through; those that are shown stand in the manifest.
         layers: One per layer, in the net's order.
     """
@@ -32,8 +36,19 @@ class LayersResults(Results):
     static: ClassVar[tuple[str, ...]] = ("layers.css", "layers.js")
     method: str
     method_source: str
+    part: Part = "whole"
     data: PhotoData
     layers: tuple[LayerSheets, ...]
+
+    @property
+    def pictures(self) -> str:
+        """What the sheets show beside the patches."""
+        return name_pictures(self.part)
+
+    @property
+    def part_note(self) -> str:
+        """What a part is of which the sheets are; empty where they show all of a projection."""
+        return "" if self.part == "whole" else describe_part(self.part)
 
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render a front page, a page per layer (``conv5/index.html``) and a page per unit.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from vizcnn.photos.pixels import Array
 BYTES_PER_PIXEL = 9
 """Of a window: three colours in 16 bits, and the photo's three in 8."""
 
+EVIDENCE = ("selectivity", "compared", "active", "effective_number")
+"""What is said of a place's projection, by the names that it has in a manifest."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spool:
@@ -27,6 +30,8 @@ class Spool:
         patches: The photos in the same windows, (units, top, h, w, 3), uint8.
         boxes: Receptive fields, (units, top, 4), int32.
         corners: Top and left of the windows, (units, top, 2), int32.
+        evidence: What a place's projection is compared with, as :data:`EVIDENCE` names it, (units,
+            top, 4), float64; nan where there is none.
     """
 
     windows: NDArray[np.float16]
@@ -34,6 +39,7 @@ class Spool:
     patches: Pixels
     boxes: NDArray[np.int32]
     corners: NDArray[np.int32]
+    evidence: NDArray[np.float64]
 
     def store(self, row: int, rank: int, window: Array, patch: Pixels) -> None:
         """Keep one projection (h, w, 3), signed, and its patch (h, w, 3)."""
@@ -52,8 +58,8 @@ class Spool:
 
     def read_bytes(self, row: int, rank: int) -> Iterator[bytes]:
         """Give all that is held of a place, for its checksum."""
-        for array in (self.windows, self.peaks, self.patches, self.boxes, self.corners):
-            yield array[row, rank].tobytes()
+        for field in fields(self):
+            yield getattr(self, field.name)[row, rank].tobytes()
 
 
 def open_spool(folder: Path, name: str, units: int, top: int, window: tuple[int, int]) -> Spool:
@@ -76,6 +82,7 @@ def open_spool(folder: Path, name: str, units: int, top: int, window: tuple[int,
         _open_array(folder / f"{name}-patches", np.uint8, shape),
         _open_array(folder / f"{name}-boxes", np.int32, (units, top, 4)),
         _open_array(folder / f"{name}-corners", np.int32, (units, top, 2)),
+        _open_array(folder / f"{name}-evidence", np.float64, (units, top, len(EVIDENCE))),
     )
 
 

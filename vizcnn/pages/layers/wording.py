@@ -3,6 +3,7 @@
 from vizcnn.drawing.tiles import ROBUST_PERCENTILE, Scaling
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.layer_plans import LayerPlan
+from vizcnn.projection.parts import Part
 
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
@@ -29,6 +30,16 @@ def describe_contrast(scaling: Scaling, top: int) -> str:
     else:
         whose = f"the largest of a unit's {spell(top)} {ROBUST_PERCENTILE} percentiles of |values|"
     return f"zero is mid grey; full contrast: {whose}"
+
+
+def name_pictures(part: Part) -> str:
+    """Name what a sheet shows beside the patches.
+
+    Example:
+        >>> [name_pictures(part) for part in ("whole", "own", "common")]
+        ['projections', 'own parts of the projections', 'common parts of the projections']
+    """
+    return "projections" if part == "whole" else f"{part} parts of the projections"
 
 
 def describe_places(top: int, per_photo: int) -> str:

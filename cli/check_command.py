@@ -1,0 +1,139 @@
+"""``vizcnn check``: what pictures depend on, measured for one net or several."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import (
+    LARGEST_SEED,
+    WholeNumber,
+    data_option,
+    find_data,
+    layers_option,
+    models_option,
+    several_weights_option,
+)
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.reporting import bar
+from vizcnn.projection.methods import METHODS
+
+if TYPE_CHECKING:
+    from vizcnn.measures.bootstrap import Estimate
+    from vizcnn.pages.check import CheckResults
+
+CHECKED_METHODS = (*METHODS, "gradient-x-input")
+"""As in vizcnn.measures.method_pictures, which loads torch."""
+
+
+@page_command(
+    out="MODELS-check",
+    nets=models_option(("zfnet",)),
+    weights=several_weights_option,
+    seed=click.option(
+        "--seed",
+        type=WholeNumber(0, LARGEST_SEED),
+        default=0,
+        show_default=True,
+        help="Seed of the photos that are drawn, the shuffling, the occlusion control, the "
+        "bootstrap, and random weights.",
+    ),
+    short_help="Measure what pictures depend on: the unit, the weights, or only the photo.",
+)
+@data_option
+@click.option(
+    "--photos",
+    type=WholeNumber(1, 10_000),
+    default=24,
+    show_default=True,
+    help="How many photos to draw.",
+)
+@layers_option
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(CHECKED_METHODS),
+    multiple=True,
+    default=CHECKED_METHODS,
+    show_default=True,
+    help="Method to check; may be repeated.",
+)
+@click.option(
+    "--compare",
+    type=WholeNumber(2),
+    default=64,
+    show_default=True,
+    help="How many of the units that are active at a place to project, at most, evenly spread.",
+)
+@click.option(
+    "--top",
+    metavar="LAYER",
+    help="Layer that shuffling begins with and whose units are projected then.  [default: the "
+    "last, for the predicted class]",
+)
+def check(
+    page: Page,
+    /,
+    data: tuple[str, ...],
+    photos: int,
+    layers: tuple[str, ...],
+    methods: tuple[str, ...],
+    compare: int,
+    top: str | None,
+) -> None:
+    """Measure what pictures depend on: the unit, the weights, or only the photo.
+
+    The page sets methods side by side: units of one place and their own parts; how many different
+    pictures the units of a place make; pictures while layers lose their weights from the top down,
+    with new switches and with the trained net's (Adebayo et al., Mahendran & Vedaldi); and whether
+    a unit's picture foretells its drop under a grey square better than another unit's does.
+    """
+    from vizcnn.basics.machine import prepare_cpu
+    from vizcnn.measures.checks import CheckSettings
+    from vizcnn.pages.check import make_check_page
+
+    paths = find_data(page.context, data)
+    prepare_cpu()
+    settings = CheckSettings(
+        layers=layers,
+        methods=tuple(dict.fromkeys(methods)),
+        photos=photos,
+        compare=compare,
+        top=top,
+        seed=page.seed,
+        figure_format=page.figure_format,
+    )
+    manifest = make_check_page(page.load(), page.folder, paths, settings, page.quote(), bar)
+    summary = summarise(manifest.results, [net.title for net in manifest.nets])
+    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+
+
+def summarise(results: "CheckResults", titles: list[str]) -> str:
+    """Say the numbers of each net, layer and method, a line each."""
+    from vizcnn.pages.check import choose_step
+
+    tables = results.tables
+    lines = [f"{results.photos}, seed {results.seed}; medians"]
+    for number, (net, title) in enumerate(zip(results.nets, titles, strict=True)):
+        for row in tables.sameness:
+            if row.net == number:
+                told = "" if row.active is None else f", pictures {_write(row.effective)}"
+                lines.append(f"{title} {row.layer} {row.method}: cosine {_write(row.cosine)}{told}")
+        steps = [row for row in tables.cascade if row.net == number]
+        shuffled = choose_step(max((row.shuffled for row in steps), key=len), net.layers)
+        lines += [
+            f"{title} {', '.join(row.shuffled)} shuffled, {row.switches} switches, {row.method}: "
+            f"similarity {_write(row.similarity)}, rank correlation {_write(row.rank)}"
+            for row in steps
+            if row.shuffled == shuffled
+        ]
+        lines += [
+            f"{title} {row.layer} under a grey square, {row.method}: own {_write(row.own)}, "
+            f"another's {_write(row.other)}"
+            for row in tables.control
+            if row.net == number
+        ]
+    return "\n".join(lines)
+
+
+def _write(estimate: "Estimate") -> str:
+    return "-" if estimate.value is None else f"{estimate.value:.2f}"

@@ -1,0 +1,161 @@
+"""``vizcnn compare``: photos -> one unit of each by every method."""
+
+import click
+from click.shell_completion import CompletionItem
+
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.cli.options import (
+    LARGEST_SEED,
+    WholeNumber,
+    complete_names_and_files,
+    find_given_photos,
+    gates_option,
+    unruled_option,
+)
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.reporting import bar
+from vizcnn.photos.samples import SAMPLES
+
+
+class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A method of attribution; completes in the shell, suggests the nearest name."""
+
+    name = "method"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from vizcnn.attribution.attributions import find_attributions
+
+        try:
+            return find_attributions([value])[0].name
+        except VizcnnError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from vizcnn.attribution.attributions import ATTRIBUTIONS
+
+        return [CompletionItem(name) for name in ATTRIBUTIONS if name.startswith(incomplete)]
+
+
+@page_command(
+    out="MODEL-compare",
+    seed=click.option(
+        "--seed",
+        type=WholeNumber(0, LARGEST_SEED),
+        default=0,
+        show_default=True,
+        help="Seed for random weights, and for the shuffling.",
+    ),
+    short_help="Compare attribution methods on a unit or class.",
+)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="PHOTO",
+    shell_complete=complete_names_and_files(SAMPLES),
+    help=f"Photo, folder of photos, or name of a sample photo ({', '.join(SAMPLES)}); may be "
+    "repeated.  [default: the sample motorcycle]",
+)
+@click.option(
+    "--layer",
+    help="Layer of the unit.  [default: the net's last, whose units are the classes]",
+)
+@click.option(
+    "--unit",
+    type=WholeNumber(0),
+    help="Number of the unit.  [default: the strongest of each photo, of classes the predicted]",
+)
+@click.option(
+    "--class",
+    "class_name",
+    metavar="CLASS",
+    help="Name or number of a class, in the place of --layer and --unit.",
+)
+@click.option(
+    "--position",
+    default="max",
+    show_default=True,
+    metavar="PLACE",
+    help="Position of the unit in the feature map: max (where it is strongest), or ROW,COLUMN.",
+)
+@click.option(
+    "--method",
+    "methods",
+    type=MethodName(),
+    multiple=True,
+    help="Method, such as grad-cam; may be repeated.  [default: all that make sense for the layer]",
+)
+@click.option(
+    "--others",
+    type=WholeNumber(2),
+    default=8,
+    show_default=True,
+    help="How many other active units of the place, at most, to find the common picture from.",
+)
+@click.option(
+    "--cam-layer",
+    metavar="LAYER",
+    help="Layer that class activation maps look at.  [default: the last with places below the "
+    "unit's]",
+)
+@click.option(
+    "--steps",
+    type=WholeNumber(1, 10_000),
+    default=32,
+    show_default=True,
+    help="Steps of integrated gradients.",
+)
+@click.option(
+    "--side",
+    type=WholeNumber(1),
+    help="Side of the hidden squares in pixels.  [default: an eighth of what the unit sees]",
+)
+@click.option(
+    "--stride",
+    type=WholeNumber(1),
+    help="Pixels from one hidden square to the next.  [default: half of the side]",
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["mean", "grey", "black", "white"]),
+    default="mean",
+    show_default=True,
+    help="Colour of hidden squares, and of the image that integrated gradients start from; mean is "
+    "the colour that the net's preprocessing maps to zero.",
+)
+@unruled_option
+@gates_option
+@click.option("--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz).")
+def compare(
+    page: Page,
+    /,
+    images: tuple[str, ...],
+    position: str,
+    **choices: object,
+) -> None:
+    """Compare methods that say which pixels a unit, or a class, depends on.
+
+    A row for each photo, a column for each method, and below each column what speaks for it: how
+    selective its pictures are for the unit, what shuffled weights change, how far it agrees with
+    hiding parts of the photo, and its time.
+    """
+    from vizcnn.pages.compare import CompareSettings, make_compare_page
+    from vizcnn.projection.targets import parse_position
+
+    given = images or ("motorcycle",)
+    photos = find_given_photos(page.context, "--image", given)
+    settings = CompareSettings(
+        position=parse_position(position),
+        seed=page.seed,
+        figure_format=page.figure_format,
+        **choices,  # type: ignore[arg-type]  # click has checked their kinds
+    )
+    (net,) = page.load()
+    command = page.quote(images=given)
+    manifest = make_compare_page(net, photos, settings, page.folder, command, bar)
+    results = manifest.results
+    left = f", {len(results.left_out)} left out" if results.left_out else ""
+    summary = f"{len(manifest.photos)} photo(s), {len(results.methods)} methods{left}"
+    page.report(manifest, summary, [failure.error for failure in manifest.failures])

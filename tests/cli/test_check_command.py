@@ -1,0 +1,92 @@
+"""``vizcnn check`` as a user meets it, on a small net."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import fail, run
+from tests.support.small_zoo import paint_photo
+from vizcnn.gallery.manifest import read_manifest
+from vizcnn.pages.check import CheckResults
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for seed in range(3):
+        paint_photo(folder / f"{seed}.png", seed)
+    return folder
+
+
+@pytest.mark.usefixtures("small_net")
+class TestCommand:
+    OPTIONS = ("--layer", "conv2", "--photos", "2", "--compare", "3", "--top", "conv2")
+
+    def test_json_gives_all_tables(self, tmp_path, photos):
+        out = tmp_path / "out"
+        two = (
+            "--model",
+            "zfnet",
+            "--model",
+            "alexnet",
+            "--method",
+            "guided",
+            "--method",
+            "deconvnet",
+        )
+        done = run("check", *two, *self.OPTIONS, "--data", photos, "--out", out, "--json")
+        told = json.loads(done.stdout)
+        assert Path(told["index"]) == out / "index.html"
+        tables = told["manifest"]["results"]["tables"]
+        assert {row["net"] for row in tables["sameness"]} == {0, 1}
+        assert {row["method"] for row in tables["cascade"]} == {"guided", "deconvnet"}
+        (row, *_) = tables["control"]
+        assert {*row["own"]} == {"value", "low", "high", "photos"}
+        assert "--compare 3" in told["manifest"]["command"]
+
+    def test_numbers_for_people(self, tmp_path, photos):
+        done = run(
+            *("check", *self.OPTIONS, "--method", "guided"),
+            *("--data", photos, "--out", tmp_path / "o", "--seed", "3"),
+        )
+        (row, _) = read_manifest(tmp_path / "o", CheckResults).results.tables.sameness
+        assert f"Tiny $net conv2 guided: cosine {row.cosine.value:.2f}, pictures " in done.stdout
+        assert "conv2 shuffled, trained switches, guided: similarity " in done.stdout
+        assert "conv2 under a grey square, guided: own " in done.stdout
+        assert "deconvnet" not in done.stdout and "seed 3" in done.stdout
+
+    def test_photos_that_cannot_be_read_are_listed(self, tmp_path, photos):
+        folder = tmp_path / "mixed"
+        paint_photo(folder / "good.png")
+        (folder / "bad.png").write_bytes(b"no photo")
+        done = run(
+            "check",
+            *("--layer", "conv2", "--top", "conv2", "--method", "gradient", "--data", folder),
+            *("--out", tmp_path / "o"),
+            status=2,
+        )
+        assert "left out: " in done.stderr and "bad.png" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--data", ""), "--data is empty"),
+            (("--data", "missing"), "no folder 'missing'"),
+            (("--photos", "0"), "not a whole number from 1 to 10000"),
+            (("--compare", "1"), "not a whole number from 2"),
+            (("--method", "gradcam"), "'gradcam' is not one of"),
+            (("--layer", "conv9"), "no layer 'conv9'"),
+            (("--layer", "fc6"), "fc6 has no feature maps: give a convolutional layer"),
+            (("--top", "conv9"), "no layer 'conv9'"),
+            (("--weights", "auto", "--weights", "auto"), "2 --weights for 1 --model"),
+            (("--model", "zfnet") * 7, "7 nets are named"),
+        ],
+    )
+    def test_refuses_in_one_line(self, arguments, words, tmp_path, photos):
+        data = () if "--data" in arguments else ("--data", photos)
+        out = tmp_path / "out"
+        assert words in fail("check", *arguments, *data, "--out", out)
+        assert not out.exists()

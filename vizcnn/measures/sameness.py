@@ -1,0 +1,284 @@
+"""How alike the pictures of one place's units are, whatever unit they are of."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vizcnn.basics.errors import LayerError
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.measures.method_pictures import MethodSet, choose_classes
+from vizcnn.photos.patches import spread
+from vizcnn.photos.pixels import Array
+from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.targets import places, strongest
+from vizcnn.recording.recording import Recording
+from vizcnn.zoo.model import ZooModel
+
+AT_ONCE = 4
+"""Photos that go through the net together, at most: their graphs are kept meanwhile."""
+SHOWN = 10
+"""Units of a place that are shown."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """How alike pictures are, a value for each photo; NaN where it is not defined.
+
+    Attributes:
+        cosines: Cosine of the picture of a place's strongest unit with that of another active unit
+            of the place, the median over the others; of the predicted class with the second.
+        effective: How many different pictures the place's active units make
+            (:func:`~vizcnn.projection.parts.find_common`); NaN for classes.
+        active: How many units are active at the place; for classes how many were compared.
+        compared: How many of them were projected.
+    """
+
+    cosines: Values
+    effective: Values
+    active: Values
+    compared: Values
+
+
+@dataclass(frozen=True)
+class ShownPlace:
+    """Pictures of one place, for a figure; each cut to the receptive field.
+
+    Attributes:
+        layer: Name of the layer.
+        position: Row and column in its maps.
+        units: Numbers of the units, the strongest first.
+        patch: The photo in their receptive field, (3, h, w), RGB 0..1.
+        pictures: By method, (K, 3, h, w).
+        own: The units' own parts, the same.
+        selectivity: 1 - cos² with the common picture, by method; NaN where there is none.
+        active: How many units are active there.
+        compared: From how many of them the common picture was found.
+    """
+
+    layer: str
+    position: tuple[int, int]
+    units: tuple[int, ...]
+    patch: Array
+    pictures: dict[str, Array]
+    own: dict[str, Array]
+    selectivity: dict[str, tuple[float, ...]]
+    active: int
+    compared: int
+
+
+@dataclass(frozen=True)
+class SamenessStudy:
+    """How alike pictures are, layer by layer and method by method.
+
+    Attributes:
+        last: Name of the layer of the classes.
+        found: By layer and method; the last layer's are those of the classes.
+        shown: A place of the deepest layer in the first photo.
+    """
+
+    last: str
+    found: dict[tuple[str, str], Sameness]
+    shown: ShownPlace
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place of a photo, and the units that are compared there, the strongest first."""
+
+    image: int
+    position: Tensor
+    units: Tensor
+    active: int
+
+
+_Row = tuple[float, float, float, float]
+
+
+def study_sameness(
+    model: ZooModel,
+    pixels: Tensor,
+    layers: Sequence[str],
+    methods: Sequence[str],
+    most: int,
+    progress: Progress = silent,
+) -> SamenessStudy:
+    """Compare the pictures of units that are active at one place.
+
+    The place is, for each photo and layer, that of the layer's strongest unit; active is what is
+    above zero there.
+
+    Args:
+        model: The net.
+        pixels: Photos (N, 3, S, S), RGB 0..1.
+        layers: Names of convolutional layers, lowest first.
+        methods: Names of methods.
+        most: How many active units of a place are projected: the strongest, and others evenly
+            spread by number, which stand for all.
+        progress: Shows how far it is.
+
+    Raises:
+        LayerError: If there is no such layer, or it has no feature maps.
+        UnsupportedOperationError: If a method has no rule for an operation on the way.
+    """
+    attached, last = MethodSet(model, methods), list(model.layers)[-1]
+    chunks = pixels.split(AT_ONCE)
+    rows: dict[tuple[str, str], list[_Row]] = {}
+    shown: list[ShownPlace] = []
+
+    def study(chunk: Tensor) -> Iterator[None]:
+        recording = attached.record(chunk, layers)
+        for layer in layers:
+            for image in range(len(chunk)):
+                place = _choose_place(attached.find_maps(recording, layer), layer, image, most)
+                projections = _project(attached, recording, layer, place, chunk)
+                for method, projection in projections.items():
+                    rows.setdefault((layer, method), []).append(_measure(projection, place))
+                if layer == layers[-1] and not shown:
+                    shown.append(_show(projections, place, layer, chunk))
+            yield
+        del recording
+        for method, cosines in _compare_classes(attached, last, chunk).items():
+            found = [(cosine, math.nan, 2.0, 2.0) for cosine in cosines]
+            rows.setdefault((last, method), []).extend(found)
+        yield
+
+    steps = (step for chunk in chunks for step in study(chunk))
+    total = len(chunks) * (len(layers) + 1)
+    for _ in progress(steps, label=f"compare units of {model.title}", total=total, unit="step"):
+        pass
+    table = {key: Sameness(*np.array(values, dtype=np.float64).T) for key, values in rows.items()}
+    return SamenessStudy(last, table, shown[0])
+
+
+def check_layers(model: ZooModel, layers: Sequence[str], methods: Sequence[str]) -> None:
+    """Find at once what would fail after minutes of measuring.
+
+    Raises:
+        LayerError: If there is no layer, one does not exist, has no feature maps, or is the last.
+        UnsupportedOperationError: If a method has no rule for an operation on the way.
+    """
+    if not layers:
+        raise LayerError("no layer is named; needed: at least one, for example conv5")
+    last = list(model.layers)[-1]
+    attached = MethodSet(model, methods)
+    grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
+    for layer in (*layers, last):
+        recording = attached.record(grey, [layer])
+        maps = attached.find_maps(recording, layer)
+        if layer in layers and (maps.ndim != 4 or layer == last):
+            raise LayerError(f"{layer} has no feature maps: give a convolutional layer")
+        attached.project(recording, layer, attached.aim(recording, layer), grey)
+
+
+def _choose_place(maps: Tensor, layer: str, image: int, most: int) -> _Place:
+    target = strongest(maps[image : image + 1], 1)
+    first, position = int(target.units[0]), target.positions[0]
+    values = maps.detach()[image, :, position[0], position[1]]
+    others = [unit for unit in (values > 0).nonzero()[:, 0].tolist() if unit != first]
+    chosen = [first, *(others[index] for index in spread(len(others), most - 1))]
+    return _Place(image, position, torch.tensor(chosen, device=maps.device), 1 + len(others))
+
+
+def _project(
+    attached: MethodSet, recording: Recording, layer: str, place: _Place, pixels: Tensor
+) -> dict[str, Projection]:
+    maps, count = attached.find_maps(recording, layer), len(place.units)
+    images = torch.full((count,), place.image, device=maps.device)
+    targets = places(maps, images, place.units, place.position.expand(count, -1))
+    return attached.project(recording, layer, targets, pixels)
+
+
+def _measure(projection: Projection, place: _Place) -> _Row:
+    """Give cosine, effective number, how many units are active, and how many were compared."""
+    compared, windows = len(place.units), projection.windows
+    if compared < 2:
+        return math.nan, math.nan, place.active, compared
+    number = find_common(windows, 1, place.active).effective_number
+    cosines = find_cosines(windows[0], windows[1:])
+    return float(cosines.nanmedian()), number, place.active, compared
+
+
+def find_cosines(one: Tensor, others: Tensor) -> Tensor:
+    """Give the cosines of a picture with others, -1..1; NaN where a picture is zero everywhere.
+
+    Args:
+        one: A picture.
+        others: (n, ...), each of its shape.
+
+    Returns:
+        (n,), float64.
+
+    Example:
+        >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
+        tensor([0.6000,    nan], dtype=torch.float64)
+    """
+    first, rest = one.flatten().double(), others.flatten(1).double()
+    # squares of small numbers, and products of them, would be lost in float32
+    cosines: Tensor = rest @ first / (rest.norm(dim=1) * first.norm())
+    return cosines
+
+
+def _compare_classes(attached: MethodSet, layer: str, pixels: Tensor) -> dict[str, list[float]]:
+    """Give the cosine of the likeliest class's picture with that of the second, by method."""
+    classes = choose_classes(attached.model, pixels)
+    if classes.shape[1] < 2:
+        return {method: [math.nan] * len(pixels) for method in attached.names}
+    recording = attached.record(pixels, [layer])
+    one, other = (
+        attached.project(recording, layer, attached.aim(recording, layer, units), pixels)
+        for units in classes.T
+    )
+    return {
+        method: [
+            float(find_cosines(first, second[None]))
+            for first, second in zip(one[method].windows, other[method].windows, strict=True)
+        ]
+        for method in attached.names
+    }
+
+
+def _show(
+    projections: dict[str, Projection], place: _Place, layer: str, pixels: Tensor
+) -> ShownPlace:
+    """Take the strongest units of a place, with what their pictures do not share."""
+    some = next(iter(projections.values()))
+    order = some.activations.sort(descending=True, stable=True).indices[:SHOWN].tolist()
+    top, left, bottom, right = some.boxes[0].tolist()
+    row, column = place.position.tolist()
+    pictures: dict[str, Array] = {}
+    own: dict[str, Array] = {}
+    selectivity: dict[str, tuple[float, ...]] = {}
+    for method, projection in projections.items():
+        common = find_common(projection.windows, 1, place.active)
+        parts = [
+            picture - inner_product(picture, common.direction) * common.direction
+            for picture in projection.windows
+        ]
+        without = replace(projection, windows=torch.stack(parts))
+        pictures[method] = np.stack([_to_array(projection.cut(unit)) for unit in order])
+        own[method] = np.stack([_to_array(without.cut(unit)) for unit in order])
+        selectivity[method] = tuple(common.selectivity[order].tolist())
+    return ShownPlace(
+        layer=layer,
+        position=(row, column),
+        units=tuple(some.units[order].tolist()),
+        patch=_to_array(pixels[place.image, :, top:bottom, left:right]),
+        pictures=pictures,
+        own=own,
+        selectivity=selectivity,
+        active=place.active,
+        compared=len(place.units),
+    )
+
+
+def _to_array(values: Tensor) -> Array:
+    array: Array = values.detach().cpu().float().numpy()
+    return array
