@@ -73,7 +73,7 @@ function showUnit(tile) {
   const { layer, unit, name, activation, position, box, selectivity, sentence } = tile.dataset;
   const [top, left, bottom, right] = box.split(" ").map(Number);
   const texts = {
-    title: `${layer}, unit ${unit}${name ? `: ${name}` : ""}`, activation, position, selectivity, sentence,
+    title: `${layer}, unit ${unit}${name ? `: ${name}` : ""}`, activation, position, selectivity: selectivity ?? "–", sentence: sentence ?? "",
     size: `${bottom - top} × ${right - left} px`,
     rows: `${top} to ${bottom - 1}`, columns: `${left} to ${right - 1}`,
   };

@@ -93,6 +93,13 @@ def test_version_and_help_without_a_command():
         (["deconv", "--layer", "conv1", "--unit", "-1"], "'-1' is not a whole number from 0 to"),
         (["deconv", "--unit", "one"], "'one' is not a whole number"),
         (["deconv", "--top", "0"], "--top"),
+        (["deconv", "--part", "half"], "'whole', 'own', 'common'"),
+        (
+            ["deconv", "--compare", "0"],
+            "whole number from 1 to 1000000000, all or none",
+        ),
+        (["deconv", "--compare", ""], "'' is not a whole number"),
+        (["deconv", "--part", "own", "--compare", "none"], "compare is none; needed: a number of"),
         (["deconv", "--position", "middle"], "needed: max, all, or ROW,COLUMN"),
         (["deconv", "--layer", "conv2", "--position", "16,0"], "layer conv2: position (16, 0)"),
         (["deconv", "--device", "gpu"], "device 'gpu' cannot be used"),
@@ -152,6 +159,8 @@ def test_units_are_taken_as_given_and_once():
         (["--format", "pdf", "--scale", "shared"], {"photo-001/summary.pdf"}),
         (["--save-arrays", "--method", "guided"], {"photo-001/conv1/arrays.npz"}),
         (["--position", "all", "--normalisation", "gradient"], {"photo-001/summary.png"}),
+        (["--part", "own", "--compare", "all"], {"photo-001/conv1/control.png"}),
+        (["--compare", "none"], set()),
         (["--position", "2,3", "--method", "gradient", "--unruled", "gradient"], set()),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from vizcnn.basics.errors import DataError, LayerError
 from vizcnn.cli.main import commands
-from vizcnn.cli.options import PositiveNumber, WholeNumber
+from vizcnn.cli.options import CompareCount, PositiveNumber, WholeNumber
 from vizcnn.pages.receptive import parse_unit
 from vizcnn.projection.targets import parse_position
 from vizcnn.recording.layers import parse_reference
@@ -53,6 +53,17 @@ def test_numbers_are_read_to_their_bounds() -> None:
     assert PositiveNumber().convert("5e-2", None, None) == 0.05
     with pytest.raises(click.BadParameter):
         NUMBERS["train --threads"].type.convert("100000", None, None)
+
+
+def test_how_many_to_compare_with_is_a_number_all_or_none() -> None:
+    kind = CompareCount()
+    read = [kind.convert(text, None, None) for text in ("1", "32", "all", "none")]
+    assert read == [1, 32, "all", None]
+    for text in (*ODD, "0", "All", "None"):
+        with pytest.raises(click.BadParameter) as caught:
+            kind.convert(text, None, None)
+        told = caught.value.format_message()
+        assert len(told) < 200 and told.isprintable(), (text[:20], told)
 
 
 @pytest.mark.parametrize("text", ["\uff11,\uff12", "1_0,2", "9" * 5000 + ",1", "1,", "-1,2"])

@@ -8,6 +8,7 @@ from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from vizcnn.drawing.control_figure import UnitPictures, draw_control
 from vizcnn.drawing.figures import (
     MOST_UNITS,
     ROW_UNITS,
@@ -31,12 +32,24 @@ LONG_TITLE = f"ZFNet: {'photo of a naïve café $1 and $2 ' * 12}.jpg"
 PREDICTIONS = [("tabby", 0.999), ("Egyptian $cat$ " * 9, 0.0004), ("é", 0.0), ("x" * 80, 0.3)]
 
 
-def make_strip(count, name="conv3", note="512 maps, 14 × 14\nsees 207 × 207 px"):
+def make_strip(
+    count, name="conv3", note="512 maps, 14 × 14\nsees 207 × 207 px", selectivity="", **settings
+):
     tile = np.full((42, 42, 3), 0.5, dtype=np.float32)
     labels = [
         f"unit {unit}\n{-1.23e-07 if unit % 2 else 123456}" for unit in range(4000, 4000 + count)
     ]
-    return LayerStrip(name, note, tuple(UnitPair(tile, tile, label) for label in labels))
+    pairs = tuple(UnitPair(tile, tile, label, selectivity) for label in labels)
+    return LayerStrip(name, note, pairs, **settings)
+
+
+COMPARED = {
+    "selectivity": "≈\u00a00.08",
+    "pictures": "the 1024 active units make about 17.3 different pictures by the deconvnet at the "
+    "place of unit 1234 (row 12, column 12)",
+    "pictures_short": "pictures: ≈\u00a017.3 of 1024",
+    "shown": "own part",
+}
 
 
 def list_texts(figure) -> list[Text]:
@@ -90,6 +103,43 @@ def test_summary_holds_its_texts_apart(layers, units):
     assert texts.count("unit 4000") == layers
     assert texts.count("unit ") == layers * min(units, ROW_UNITS)
     assert texts.count("9 of 16 units") == (layers if units == 16 else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [1, 9, 16])
+def test_selectivities_have_a_line_of_their_own(units):
+    strip = make_strip(units, **COMPARED)
+    shown = min(units, ROW_UNITS)
+    layer = check_layout(draw_layer(strip, "ZFNet conv3, own parts: a.jpg", CAPTION))
+    assert layer.count("\nselectivity ≈\u00a00.08") == units
+    rows = -(-units // ROW_UNITS)
+    assert [line for line in layer.split("\n") if line in ("own part", "photo", "projection")] == [
+        *("own part", "photo") * rows
+    ]
+    assert COMPARED["pictures"] in flat(layer)
+    summary = check_layout(draw_summary(PHOTO, PREDICTIONS, [strip] * 5, "title", CAPTION))
+    assert summary.count("\ns ≈\u00a00.08") == 5 * shown
+    assert summary.count("\npictures: ≈\u00a017.3 of 1024") == 5
+    assert "upper rows: own parts, lower rows" in flat(summary)
+    uneven = [strip, make_strip(units)]
+    assert check_layout(draw_summary(PHOTO, [], uneven, "t", CAPTION)).count("\ns ≈") == shown
+
+
+@pytest.mark.parametrize("title", ["ZFNet conv5, two units of one place: a.jpg", LONG_TITLE])
+@pytest.mark.parametrize("name", ["unit 4000", "a class with a name that is far too long for it"])
+def test_control_holds_its_texts_apart(title, name):
+    tile = np.full((42, 42, 3), 0.5, dtype=np.float32)
+    label = f"{name}\nactivation 123456\nselectivity ≈\u00a00.08"
+    units = [UnitPictures(label, tile, tile)] * 2
+    figure = draw_control(tile, units, ["0.93", "-0.12"], title, CAPTION)
+    texts = check_layout(figure)
+    assert "cosine\n0.93" in texts and "cosine\n-0.12" in texts
+    assert texts.count("selectivity ≈\u00a00.08") == 2
+    assert "whole picture" in texts and "own part" in texts and "the photo there" in texts
+    assert CAPTION in flat(texts)
+    patch, *pictures = list_image_boxes(figure)
+    tops = sorted({round(box.y0, 3) for box in pictures})
+    assert len(pictures) == 4 and len(tops) == 2 and round(patch.y0, 3) == tops[1]
 
 
 @pytest.mark.slow

@@ -74,6 +74,19 @@ def test_focus_frames_the_receptive_field_on_the_photo(page):
     assert style == "top: 3.125%; left: 6.25%; width: 37.5%; height: 25%;"
 
 
+def test_the_large_view_says_how_much_is_the_units_own(page):
+    evidence = "return document.querySelector('#unit-{}').textContent"
+    page.press("right", "enter")
+    assert page.run(evidence.format("selectivity")) == "–"  # conv1 was not compared
+    page.press("right", "right", "right", "right")
+    assert page.run(TITLE) == "conv2, unit 0"
+    told = page.run(evidence.format("selectivity"))
+    assert told == "≈\u00a00.08 among 33 of 51 active units"
+    assert page.run(evidence.format("sentence")).startswith("Nearly all of this picture is what")
+    page.press("left")
+    assert page.run(evidence.format("sentence")) == ""
+
+
 def test_enter_opens_the_large_view_and_escape_brings_back_to_the_unit(page):
     page.press("right", "enter")
     assert page.run(TITLE) == "conv1, unit 0"

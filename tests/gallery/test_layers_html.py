@@ -150,15 +150,15 @@ def test_every_picture_has_its_selectivity(tmp_path):
     manifest = make_top_manifest(tmp_path, units=4, silent=(3,))
     pages = write(manifest, tmp_path)
     about = "the 51 active units make about 1.2 different pictures by the deconvnet"
-    assert f"At a place {about}, of a selectivity of ≈\u202f0.46" in pages["index.html"].text
+    assert f"At a place {about}, of a selectivity of ≈\u00a00.46" in pages["index.html"].text
     layer = pages["conv1/index.html"]
-    assert about in layer.text and "Selectivity≈\u202f0.46 median of the units" in layer.text
+    assert about in layer.text and "Selectivity≈\u00a00.46 median of the units" in layer.text
     assert "medians over 99 places, 9 of 51 active units compared at each" in layer.text
     tiles = list_tiles(layer)
     for tile, unit in zip(tiles, manifest.results.layers[0].units, strict=True):
         if unit.places:
             assert float(tile["data-t"]) == pytest.approx(unit.selectivity, rel=1e-3)
-            assert f"selectivity ≈\u202f{unit.selectivity:.2f}" in layer.text
+            assert f"selectivity ≈\u00a0{unit.selectivity:.2f}" in layer.text
     assert "data-t" not in tiles[3]
     assert [o["value"] for o in layer.find_all("option")][-2:] == ["selectivity", "-selectivity"]
     page = pages["conv1/unit-0001.html"]
@@ -166,17 +166,17 @@ def test_every_picture_has_its_selectivity(tmp_path):
     titles = [v["title"] for v in page.find_all("span") if v.get("class") == "mark"]
     assert titles == titles[:TOP] * 2
     for rank, (title, place) in enumerate(zip(titles, unit.places, strict=False)):
-        sample = ("≈\u202f", "9 of 51") if rank else ("", "9")
+        sample = ("≈\u00a0", "9 of 51") if rank else ("", "9")
         told = f"selectivity {sample[0]}{place.selectivity:.2f} among {sample[1]} active units. "
         assert title.startswith(told) and place.sentence in title and place.sentence
-    median = f"≈\u202f{unit.selectivity:.2f} median of its places. Most of such a picture"
+    median = f"≈\u00a0{unit.selectivity:.2f} median of its places. Most of such a picture"
     assert f"Selectivity{median}" in page.text
 
 
 def test_what_was_not_compared_is_not_spoken_of(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
     unit = manifest.results.layers[0].units[0]
-    none = dict.fromkeys(("selectivity", "compared", "active", "effective_number"))
+    none: dict[str, Any] = dict.fromkeys(("selectivity", "compared", "active", "effective_number"))
     places = tuple(replace(place, **none) for place in unit.places)
     unit = replace(unit, places=places, selectivity=None)
     pages = write(change_layer(manifest, units=(unit,), evidence=None), tmp_path)
@@ -188,7 +188,12 @@ def test_what_was_not_compared_is_not_spoken_of(tmp_path):
 def test_a_unit_that_is_alone_at_its_places_says_so(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
     unit = manifest.results.layers[0].units[0]
-    alone = {"selectivity": None, "compared": 1, "active": 1, "effective_number": 1.0}
+    alone: dict[str, Any] = {
+        "selectivity": None,
+        "compared": 1,
+        "active": 1,
+        "effective_number": 1.0,
+    }
     places = tuple(replace(place, **alone) for place in unit.places)
     unit = replace(unit, places=places, selectivity=None)
     page = write(change_layer(manifest, units=(unit,)), tmp_path)["conv1/unit-0000.html"]
@@ -203,7 +208,7 @@ def test_pages_say_which_part_they_show(tmp_path, part):
     pages = write(manifest, tmp_path)
     for name in ("index.html", "conv1/index.html", "conv1/unit-0000.html"):
         assert f"{part} parts of the projections" in pages[name].text
-        assert "active units of a place share" in pages[name].text
+        assert f"Shown{part} parts: " in pages[name].text
 
 
 def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):

@@ -93,6 +93,16 @@ def test_one_photo_makes_one_page_that_shows_it_all(tmp_path):
     assert len(tiles) == 2 * 4
     assert tiles[1]["data-box"] == "1 2 9 14"
     assert "Projection of unit 3 of conv2" in [image["alt"] for image in page.find_all("img")]
+    for text in (
+        "The 51 active units make about 1.2 different pictures by the deconvnet at the place of "
+        "unit 0 (row 0, column 0).",
+        "selectivity ≈\u00a00.38 among 33 of 51 active units",
+        "Whole pictures: cosine 0.93.",
+        "Own parts: cosine –.",
+        "Of unit 0: Nearly all of this picture is what the active units of this place have most in",
+    ):
+        assert text in page.text
+    assert page.text.count("Control: the same place, another unit") == 1
     check_links(pages, tmp_path)
 
 

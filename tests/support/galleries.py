@@ -10,6 +10,7 @@ from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo
 from vizcnn.measures.filter_numbers import FilterSummary
 from vizcnn.pages.aliasing import AliasingResults, NetAliasing
 from vizcnn.pages.aliasing_story import Measure
+from vizcnn.pages.control import Control, ControlUnit
 from vizcnn.pages.deconv import DeconvResults, LayerSection, PhotoSection, UnitTile
 from vizcnn.pages.filters import FilterResults, FilterTile, NetFilters
 from vizcnn.zoo.provenance import Provenance
@@ -37,7 +38,7 @@ def paint(folder: Path, name: str, size: tuple[int, int], colour: tuple[int, int
     return name
 
 
-def make_tile(folder: Path, key: str, unit: int) -> UnitTile:
+def make_tile(folder: Path, key: str, unit: int, compared: bool = False) -> UnitTile:
     top, left, bottom, right = box = (unit, 2 * unit, unit + 8, 2 * unit + 12)
     size = (right - left, bottom - top)
     return UnitTile(
@@ -49,21 +50,52 @@ def make_tile(folder: Path, key: str, unit: int) -> UnitTile:
         patch=paint(folder, f"{key}-{unit}-patch.png", size, COLOURS[(unit + 1) % 4]),
         width_px=size[0],
         height_px=size[1],
+        selectivity=0.08 + 0.3 * unit if compared else None,
+        compared=33 if compared else None,
+        active=51 if compared else None,
+    )
+
+
+def make_control(folder: Path, key: str) -> Control:
+    units = tuple(
+        ControlUnit(
+            unit=unit,
+            activation=10.0 - unit,
+            selectivity=0.08,
+            compared=33,
+            active=51,
+            whole=paint(folder, f"{key}/control-{unit}-whole.png", (12, 8), COLOURS[unit]),
+            own=paint(folder, f"{key}/control-{unit}-own.png", (12, 8), COLOURS[unit + 1]),
+        )
+        for unit in (0, 2)
+    )
+    return Control(
+        units=(units[0], units[1]),
+        cosine=0.93,
+        own_cosine=None,
+        patch=paint(folder, f"{key}/control-patch.png", (12, 8), COLOURS[3]),
+        width_px=12,
+        height_px=8,
+        scaling="each by its own",
+        figure=paint(folder, f"{key}/control.png", (SIZE, SIZE), COLOURS[0]),
     )
 
 
 def make_layer(folder: Path, photo: str, name: str, units: int = 4) -> LayerSection:
+    key, compared = f"{photo}/{name}", name == "conv2"
     return LayerSection(
         name=name,
         path=f"features.{name}",
         maps=96,
         map_size=(16, 16),
         receptive_field=12,
-        tiles=tuple(make_tile(folder, f"{photo}/{name}", unit) for unit in range(units)),
+        tiles=tuple(make_tile(folder, key, unit, compared) for unit in range(units)),
         scaling="each by its largest value",
         figure=paint(folder, f"{photo}/{name}.png", (SIZE, SIZE), COLOURS[0]),
         places=paint(folder, f"{photo}/{name}-places.png", (SIZE, SIZE), COLOURS[1]),
         overlay=paint(folder, f"{photo}/{name}-overlay.png", (SIZE, SIZE), COLOURS[2]),
+        effective_number=1.23 if compared else None,
+        control=make_control(folder, key) if compared and units else None,
     )
 
 

@@ -95,7 +95,11 @@ def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
     left = MARGIN + 0.2
     lines = 2 + strip.is_compared
     height = _row_height(LAYER_TILE, LABEL_SIZE + 2, lines) + 0.12
-    subtitle = " · ".join(filter(None, [*strip.note.split("\n"), strip.pictures]))
+    subtitle = strip.note.replace("\n", " · ")
+    if strip.pictures and len(rows[0]) == ROW_UNITS:  # a narrower figure has no room for it there
+        subtitle = f"{subtitle} · {strip.pictures}"
+    elif strip.pictures:
+        caption = f"{strip.pictures} · {caption}"
     width = max(left + len(rows[0]) * LAYER_TILE + MARGIN / 2, 6.0)
     with plain_style():
         sheet = Sheet(width, height * len(rows) - 0.12, title, caption, subtitle)
