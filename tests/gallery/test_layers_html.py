@@ -150,15 +150,15 @@ def test_every_picture_has_its_selectivity(tmp_path):
     manifest = make_top_manifest(tmp_path, units=4, silent=(3,))
     pages = write(manifest, tmp_path)
     about = "the 51 active units make about 1.2 different pictures by the deconvnet"
-    assert f"At a place {about}, of a selectivity of ≈\u202f0.46" in pages["index.html"].text
+    assert f"At a place {about}, of a selectivity of ≈\u00a00.46" in pages["index.html"].text
     layer = pages["conv1/index.html"]
-    assert about in layer.text and "Selectivity≈\u202f0.46 median of the units" in layer.text
+    assert about in layer.text and "Selectivity≈\u00a00.46 median of the units" in layer.text
     assert "medians over 99 places, 9 of 51 active units compared at each" in layer.text
     tiles = list_tiles(layer)
     for tile, unit in zip(tiles, manifest.results.layers[0].units, strict=True):
         if unit.places:
             assert float(tile["data-t"]) == pytest.approx(unit.selectivity, rel=1e-3)
-            assert f"selectivity ≈\u202f{unit.selectivity:.2f}" in layer.text
+            assert f"selectivity ≈\u00a0{unit.selectivity:.2f}" in layer.text
     assert "data-t" not in tiles[3]
     assert [o["value"] for o in layer.find_all("option")][-2:] == ["selectivity", "-selectivity"]
     page = pages["conv1/unit-0001.html"]
@@ -166,10 +166,10 @@ def test_every_picture_has_its_selectivity(tmp_path):
     titles = [v["title"] for v in page.find_all("span") if v.get("class") == "mark"]
     assert titles == titles[:TOP] * 2
     for rank, (title, place) in enumerate(zip(titles, unit.places, strict=False)):
-        sample = ("≈\u202f", "9 of 51") if rank else ("", "9")
+        sample = ("≈\u00a0", "9 of 51") if rank else ("", "9")
         told = f"selectivity {sample[0]}{place.selectivity:.2f} among {sample[1]} active units. "
         assert title.startswith(told) and place.sentence in title and place.sentence
-    median = f"≈\u202f{unit.selectivity:.2f} median of its places. Most of such a picture"
+    median = f"≈\u00a0{unit.selectivity:.2f} median of its places. Most of such a picture"
     assert f"Selectivity{median}" in page.text
 
 
@@ -203,7 +203,7 @@ def test_pages_say_which_part_they_show(tmp_path, part):
     pages = write(manifest, tmp_path)
     for name in ("index.html", "conv1/index.html", "conv1/unit-0000.html"):
         assert f"{part} parts of the projections" in pages[name].text
-        assert "active units of a place share" in pages[name].text
+        assert "active units of a place have most in common" in pages[name].text
 
 
 def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):
