@@ -10,7 +10,9 @@ pass, which is not part of the cone, has a column of its own). The two give the 
 wherever Captum is right (tests/projection/test_oracles.py). The rate is measured anew beside every
 row. The second table times top-9 projections over photos: the search for the strongest places,
 which both need, has a column of its own; of Captum's loop, which runs the photo anew for every
-unit, a sample is timed and scaled.
+unit, a sample is timed and scaled. The third table times the same projections without and with a
+comparison with other active units of their places (``--compare 8`` of ``vizcnn gallery``), in turn,
+of the places that some of the photos hold.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from torch.nn import functional as F
 import vizcnn
 from vizcnn.basics.devices import choose_device
 from vizcnn.mining.passes import watch_layers
+from vizcnn.projection.active_units import Compare
 from vizcnn.projection.cone import Cone
 from vizcnn.projection.targets import find_first_maximum, units_at
 from vizcnn.recording.backward import Way
@@ -81,6 +84,14 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
         for pair in options.layer or PAIRS[:1]:
             print(compare_galleries(make_job(pair, device), options), flush=True)
+        print("\nprojections, and the same compared with other active units of their places\n")
+        print("| layer | projections | alone s | with | s | ratio |")
+        print("|---|---|---|---|---|---|")
+        for pair in options.layer or PAIRS[:1]:
+            job = make_job(pair, device)
+            places = mine_noise(job, options.photos)
+            for others in options.compare or [8]:
+                print(compare_with_others(job, places, others, options), flush=True)
     print(f"\npeak memory {_peak_memory(device):.0f} MiB")
 
 
@@ -151,6 +162,24 @@ def compare_galleries(job: Job, options: argparse.Namespace) -> str:
     )
 
 
+def compare_with_others(
+    job: Job, places: Tensor, others: Compare, options: argparse.Namespace
+) -> str:
+    """Time projections of the first photos without and with others; give a row of the table."""
+    kept = places[:, :, 0] < options.compare_photos
+    alone, compared = time_in_turn(
+        (
+            lambda: project_noise(job, places, kept),
+            lambda: project_noise(job, places, kept, others),
+        ),
+        options.rounds,
+    )
+    return (
+        f"| {job.model.name} {job.layer} | {int(kept.sum())} | {alone:.2f} | {others} "
+        f"| {compared:.2f} | {compared / alone:.1f} |"
+    )
+
+
 def make_lot(job: Job, number: int, size: int) -> Tensor:
     """Make photos of noise whose patches differ, the same ones for the same number."""
     generator = torch.Generator().manual_seed(number)
@@ -179,16 +208,19 @@ def mine_noise(job: Job, photos: int) -> Tensor:
     return torch.cat([best[..., None], where.gather(1, best[..., None].expand(-1, -1, 2))], 2).cpu()
 
 
-def project_noise(job: Job, places: Tensor) -> int:
-    units = torch.arange(len(places)).repeat_interleave(places.shape[1])
-    photo, row, column = places.flatten(0, 1).unbind(1)
+def project_noise(
+    job: Job, places: Tensor, kept: Tensor | None = None, compare: Compare | None = None
+) -> int:
+    kept = torch.ones(places.shape[:2], dtype=torch.bool) if kept is None else kept
+    units = torch.arange(len(places))[:, None].expand(kept.shape)[kept]
+    photo, row, column = places[kept].unbind(1)
     for number in (photo // LOT).unique().tolist():
         rows = photo // LOT == number
         lot = make_lot(job, number, int(photo[rows].max()) % LOT + 1)
         recording = job.projector.record(lot, [job.layer])
         positions = torch.column_stack([row[rows], column[rows]])
         job.projector.project_places(
-            recording, job.layer, photo[rows] % LOT, units[rows], positions
+            recording, job.layer, photo[rows] % LOT, units[rows], positions, compare
         )
     _synchronise(job.photo.device)
     return len(units)
@@ -257,6 +289,16 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--photos", type=int, default=1000, help="photos of the second table; 0: none"
+    )
+    parser.add_argument(
+        "--compare",
+        action="append",
+        type=lambda text: text if text == "all" else int(text),
+        metavar="N|all",
+        help="other units of the third table; may be repeated",
+    )
+    parser.add_argument(
+        "--compare-photos", type=int, default=64, help="photos whose places the third table takes"
     )
     return parser.parse_args()
 

@@ -31,7 +31,7 @@ PICTURES = {
         "photo-001/conv4/strip.png",
     ),
     "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),
-    "compare": ("vizcnn compare --image chelsea", "methods.png"),
+    "compare": ("vizcnn compare", "methods.png"),
     "filters": ("vizcnn filters --model alexnet --model zfnet", "filters.png"),
     "filters-numbers": ("vizcnn filters --model alexnet --model zfnet", "numbers.png"),
     "aliasing": ("vizcnn aliasing", "second-layer.png"),

@@ -4,9 +4,10 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
 
 import vizcnn
-from tests.support.attributing import make_photo, make_plain, run_plainly
+from tests.support.attributing import make_photo, make_plain, run_plainly, wrap
 from tests.support.small_zoo import make_model
 from vizcnn.attribution.attributions import ATTRIBUTIONS, find_attributions
 from vizcnn.attribution.question import (
@@ -72,6 +73,14 @@ def test_classes_have_names_and_numbers():
 def test_a_whole_map_is_refused():
     with pytest.raises(LayerError, match="give max or ROW,COLUMN"):
         ask(make_plain(), PHOTO, "conv2", position="all")
+
+
+def test_a_unit_that_sees_padding_only_is_refused():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=4), nn.ReLU())
+    model = wrap(net, {"conv1": "1"})
+    assert ask(model, PHOTO, "conv1", 0, (2, 2))[0].box == (0, 0, 1, 1)
+    with pytest.raises(LayerError, match=r"position \(0, 1\) of layer 'conv1' sees padding only"):
+        ask(model, PHOTO, "conv1", 0, (0, 1))
 
 
 @pytest.mark.parametrize("given", [{"fill": "pink"}, {"steps": 0}, {"side": 0}, {"stride": "x"}])

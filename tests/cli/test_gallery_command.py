@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -29,10 +30,12 @@ def read(folder) -> Manifest[LayersResults]:
 def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     write_photos(tmp_path / "my photos", 8)
     arguments = ("--top", 2, "--per-photo", 2, "--scale", "shared", "--method", "guided")
+    arguments = (*arguments, "--part", "own", "--compare", 3)
     gallery("--data", "my photos", "--out", "a b", "--poster", "--poster-units", 2, *arguments)
     first = list_files(tmp_path / "a b")
     manifest = read("a b")
     assert manifest.settings["scaling"] == "shared"
+    assert (manifest.settings["part"], manifest.settings["compare"]) == ("own", 3)
     assert (tmp_path / "a b" / manifest.results.layers[0].posters[0]).is_file()
     shutil.rmtree(tmp_path / "a b")
     run(*shlex.split(manifest.command)[1:])
@@ -45,9 +48,9 @@ def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     (repeated,) = read(alone).results.layers[0].units
     assert repeated.unit == 7
     assert (alone / repeated.large).read_bytes() == first[unit.large]
-    assert [place.activation for place in repeated.places] == [
-        place.activation for place in unit.places
-    ]
+    for place, first_place in zip(repeated.places, unit.places, strict=True):
+        assert (place.activation, place.label) == (first_place.activation, first_place.label)
+        assert (place.compared, place.active) == (first_place.compared, first_place.active)
 
 
 @pytest.mark.slow
@@ -56,7 +59,9 @@ def test_without_data_it_mines_the_photos_of_scikit_image():
     assert "patches of scikit-image's sample photos" in result.stdout
     assert "conv3: 1 units, 4 projections by deconvnet (computed by windows)" in result.stdout
     assert "gallery: vizcnn-out/zfnet-gallery/index.html" in result.stdout
+    assert re.search(r"conv3: the \d+ active units make .*; selectivity ", result.stdout)
     manifest = read("vizcnn-out/zfnet-gallery")
+    assert manifest.settings["compare"] == 8
     assert manifest.photos[0].name.split("/")[0] in ("astronaut", "chelsea", "coffee", "hubble")
 
 
@@ -67,6 +72,15 @@ def test_json_is_the_manifest_and_the_page(tmp_path):
     assert told["index"] == "out/index.html"
     assert told["manifest"] == json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert told["manifest"]["results"]["data"]["describe"] == "1 photos in 'photos'"
+
+
+def test_without_a_comparison_no_selectivity_is_told(tmp_path):
+    write_noise(tmp_path / "photos" / "a.png", 1)
+    result = gallery("--data", "photos", "--out", "out", "--compare", "none")
+    assert "selectivity" not in result.stdout
+    manifest = read("out")
+    assert manifest.settings["compare"] is None and "--compare none" in manifest.command
+    assert manifest.results.layers[0].evidence is None
 
 
 @pytest.mark.slow
@@ -114,6 +128,9 @@ def test_an_earlier_index_spares_the_mining(tmp_path):
         (["--top", 0], "'0' is not a whole number"),
         (["--top", 2, "--per-photo", 3], "3 places of one photo among 2"),
         (["--method", "magic"], "'magic' is not one of"),
+        (["--part", "half"], "'half' is not one of"),
+        (["--compare", "some"], "'some' is not a whole number from 1"),
+        (["--part", "own", "--compare", "none"], "the own part of a picture is found by"),
         (["--model", "zfent"], "did you mean 'zfnet'"),
         (["--index", "gone.safetensors"], "no index 'gone.safetensors'"),
         (["--index", "bare/note.txt"], "'bare/note.txt' cannot be read as an index"),

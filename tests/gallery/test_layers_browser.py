@@ -98,6 +98,15 @@ def test_down_from_above_a_short_last_row_goes_to_its_last_tile(page):
     assert page.run(FOCUSED) == "23"
 
 
+@pytest.mark.parametrize("order", ["selectivity", "-selectivity"])
+def test_units_are_sorted_by_their_selectivity(page, home, manifest, order):
+    page.visit(f"{home}/net/conv1/index.html#sort={order}")
+    sign = -1 if order.startswith("-") else 1
+    units = [unit for unit in manifest.results.layers[0].units if unit.places]
+    wanted = sorted(units, key=lambda unit: (sign * unit.selectivity, unit.unit))
+    assert page.run(SHOWN) == [*(unit.unit for unit in wanted), 5]  # 5 is silent
+
+
 def test_search_shows_units_as_one_types_and_enter_opens_the_one_meant(page):
     page.press("/", "1")
     assert page.run(SHOWN) == [1, *range(10, 20)]

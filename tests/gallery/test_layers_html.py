@@ -176,7 +176,7 @@ def test_every_picture_has_its_selectivity(tmp_path):
 def test_what_was_not_compared_is_not_spoken_of(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
     unit = manifest.results.layers[0].units[0]
-    none = dict.fromkeys(("selectivity", "compared", "active", "effective_number"))
+    none: dict[str, Any] = dict.fromkeys(("selectivity", "compared", "active", "effective_number"))
     places = tuple(replace(place, **none) for place in unit.places)
     unit = replace(unit, places=places, selectivity=None)
     pages = write(change_layer(manifest, units=(unit,), evidence=None), tmp_path)
@@ -188,7 +188,12 @@ def test_what_was_not_compared_is_not_spoken_of(tmp_path):
 def test_a_unit_that_is_alone_at_its_places_says_so(tmp_path):
     manifest = make_top_manifest(tmp_path, units=1, silent=(), layers=("conv1",))
     unit = manifest.results.layers[0].units[0]
-    alone = {"selectivity": None, "compared": 1, "active": 1, "effective_number": 1.0}
+    alone: dict[str, Any] = {
+        "selectivity": None,
+        "compared": 1,
+        "active": 1,
+        "effective_number": 1.0,
+    }
     places = tuple(replace(place, **alone) for place in unit.places)
     unit = replace(unit, places=places, selectivity=None)
     page = write(change_layer(manifest, units=(unit,)), tmp_path)["conv1/unit-0000.html"]
@@ -203,7 +208,7 @@ def test_pages_say_which_part_they_show(tmp_path, part):
     pages = write(manifest, tmp_path)
     for name in ("index.html", "conv1/index.html", "conv1/unit-0000.html"):
         assert f"{part} parts of the projections" in pages[name].text
-        assert "active units of a place have most in common" in pages[name].text
+        assert f"Shown{part} parts: " in pages[name].text
 
 
 def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):

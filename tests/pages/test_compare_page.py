@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import captum
 import numpy as np
 import pytest
 import torch
@@ -75,6 +76,7 @@ def test_all_but_the_times_repeats(page, photos, tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert [method.name for method in manifest.results.methods] == list(ATTRIBUTIONS)
     assert manifest.results.left_out == ()
+    assert manifest.versions["captum"] == captum.__version__
 
 
 def test_the_predicted_class_is_asked_about(page):
@@ -196,6 +198,7 @@ def test_a_unit_of_a_convolution_at_a_place(photos, tmp_path):
     assert (section.width_px, section.height_px) == (8, 8)
     assert len(set(section.compared) - {3}) == 3 < section.active
     assert [method.name for method in manifest.results.methods] == list(QUICK)
+    assert "captum" not in manifest.versions  # it was not used
     told = " ".join(manifest.results.choices)
     assert "of conv1, enlarged bilinearly" in told
     assert "weights of conv2" in told

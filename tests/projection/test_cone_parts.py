@@ -59,6 +59,17 @@ def test_transposed_filters_are_the_gradient_of_the_convolution(filters, stride,
     assert relative_error(got, wanted) < 1e-12
 
 
+@pytest.mark.parametrize("maps", [[3], [], [0, 3]])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+def test_a_single_place_gives_the_filters_of_its_maps(maps, stride):
+    weight = torch.randn(5, 20, 3, 2, dtype=torch.float64)
+    signal = torch.zeros(2, 5, 1, 1, dtype=torch.float64)
+    signal[1, maps] = -2.5
+    signal[0, 4] = 1.5
+    wanted = torch.einsum("rm,mchw->rchw", signal[:, :, 0, 0], weight)
+    assert torch.allclose(filter_back(signal, weight, stride), wanted, atol=1e-12)
+
+
 WINDOWS = [
     Window((2, 2), (2, 2)),
     Window((3, 3), (2, 2), (1, 1)),

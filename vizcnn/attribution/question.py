@@ -155,6 +155,10 @@ def ask(
         rest = rest[torch.arange(count, device=rest.device) * len(rest) // max(count, 1)]
     company = torch.cat([chosen, rest]) if value > 0 else rest
     (box,) = find_boxes(maps, recording.find_input(), targets.positions).tolist()
+    if box[2] <= box[0] or box[3] <= box[1]:
+        raise LayerError(
+            f"position {(row, column)} of layer {quote(layer)} sees padding only: choose another"
+        )
     question = Question(
         model=model,
         pixels=pixels,

@@ -97,7 +97,7 @@ def draw_cascade(
 ) -> Figure:
     """Draw what becomes of a photo's pictures: a row for each method, a column for each layer.
 
-    The first column is the photo, the second the trained net's picture, the last an edge detector.
+    The first column is the photo, the second the unshuffled net's picture, the last its edges.
 
     Args:
         shown: The pictures.
@@ -113,12 +113,12 @@ def draw_cascade(
     columns = len(layers) + 3
     tile = min((SLIDE_WIDTH - 2 * MARGIN - NAMES) / columns - GAP, TILE)
     step, block = tile + GAP, tile + LABEL
-    headings = ["photo", "trained", *(f"… {layer}" for layer in layers), "edges"]
+    headings = ["photo", "unshuffled", *(f"… {layer}" for layer in layers), "edges"]
     if layers:
         headings[2] = layers[0]
     words = (
         "layers shuffled so far, from left to right; below a picture its structural similarity "
-        "with the trained net's"
+        "with the unshuffled net's"
     )
     photo = fit_tile(_to_image(shown.photo), SIDE)
     edges = fit_tile(np.repeat(stretch(shown.edges)[:, :, None], 3, axis=2), SIDE)

@@ -14,7 +14,7 @@ from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.measures.bootstrap import Estimate
 from vizcnn.measures.checks import CascadeRow, CheckTables, ControlRow, SamenessRow
 
-LEFT, BETWEEN, BELOW = 1.05, 0.4, 0.45
+LEFT, BETWEEN, BELOW = 1.05, 0.55, 0.45
 """Inches for the first vertical axis, between panels, and for a horizontal axis."""
 LETTER, LONGEST = 0.085, 18
 """Inches that a letter of a tick's name takes, and letters that are written of one."""
@@ -50,7 +50,8 @@ def draw_sameness(
         sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + 2 * (TALL + below), title, caption, words)
         methods = _list_methods(tables.sameness)
         _write_legend(sheet, methods)
-        for axes, net, row in _add_panels(sheet, nets, 2, below):
+        panels = _add_panels(sheet, nets, 2, below)
+        for axes, net, row in panels:
             table = {(found.layer, found.method): found for found in _pick(tables.sameness, net)}
             layers = [name for name in names[net] if row == 0 or name != last[net]]
             for index, method in enumerate(methods):
@@ -65,6 +66,7 @@ def draw_sameness(
                 axes.set_yscale("log")
                 axes.set_ylim(0.9, max(axes.get_ylim()[1], 10))
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        _share_heights(panels)
         for row, up in enumerate(
             ("cosine, strongest unit\nagainst another", "effective number\nof pictures")
         ):
@@ -76,7 +78,7 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
     """Draw, for each net, what is left of the pictures as layers are shuffled from the top down."""
     words = (
         "medians over photos, bands: bootstrapped 95 % intervals; solid: switches of the shuffled "
-        "net, dashed: of the trained net"
+        "net, dashed: of the net before"
     )
     measures: tuple[tuple[str, Callable[[CascadeRow], Estimate]], ...] = (
         ("rank correlation\nof signed values", lambda row: row.rank),
@@ -92,7 +94,8 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
         sheet = Sheet(SLIDE_WIDTH, body, title, caption, words)
         methods = _list_methods(tables.cascade)
         _write_legend(sheet, methods)
-        for axes, net, row in _add_panels(sheet, nets, 2, below):
+        panels = _add_panels(sheet, nets, 2, below)
+        for axes, net, row in panels:
             for index, method in enumerate(methods):
                 for switches, style in (("recomputed", "-"), ("trained", "--")):
                     rows = [
@@ -104,6 +107,7 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
             _name_ticks(axes, names[net], below)
             axes.set_ylim(min(axes.get_ylim()[0], -0.05), 1.03)
             axes.axhline(0, color=tone("#444444"), linewidth=points(0.8))
+        _share_heights(panels)
         for row, (up, _) in enumerate(measures):
             _name_axis(sheet, up, row, below)
         middle = LEFT + (SLIDE_WIDTH - LEFT - MARGIN) / 2
@@ -122,7 +126,8 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
         sheet = Sheet(SLIDE_WIDTH, LEGEND + HEADING + TALL + 0.1, title, caption, words)
         methods = _list_methods(tables.control)
         _write_legend(sheet, methods)
-        for axes, net, _ in _add_panels(sheet, nets, 1, BELOW):
+        panels = _add_panels(sheet, nets, 1, BELOW)
+        for axes, net, _ in panels:
             table = {row.method: row for row in _pick(tables.control, net)}
             for index, method in enumerate(methods):
                 for place, (estimate, pale) in enumerate(
@@ -131,6 +136,7 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
                     _add_bar(axes, estimate, index + 0.36 * (place - 0.5), 0.34, index, pale)
             axes.set_xticks([])
             axes.axhline(0, color=tone("#444444"), linewidth=points(0.8))
+        _share_heights(panels)
         _name_axis(sheet, "rank correlation\nwith the drop", 0, BELOW)
     return sheet.figure
 
@@ -158,6 +164,15 @@ def _add_panels(
             axes.grid(axis="x", visible=False)
             found.append((axes, column, row))
     return found
+
+
+def _share_heights(panels: Sequence[tuple[Axes, int, int]]) -> None:
+    """Give the panels of a row one scale: nets are compared."""
+    for wanted in {row for _, _, row in panels}:
+        row = [axes for axes, _, number in panels if number == wanted]
+        lows, highs = zip(*(axes.get_ylim() for axes in row), strict=True)
+        for axes in row:
+            axes.set_ylim(min(lows), max(highs))
 
 
 def _name_axis(sheet: Sheet, words: str, row: int, below: float) -> None:

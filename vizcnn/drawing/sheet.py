@@ -148,7 +148,7 @@ def show_plainly(text: str) -> str:
         >>> show_plainly("two\nlines, a\x07bell")
         'two\nlines, a�bell'
     """
-    kept = "\n\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+    kept = "\n\N{NO-BREAK SPACE}"
     return "".join(c if c.isprintable() or c in kept else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

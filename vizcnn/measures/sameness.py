@@ -220,8 +220,8 @@ def find_cosines(one: Tensor, others: Tensor) -> Tensor:
         >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
         tensor([0.6000,    nan], dtype=torch.float64)
     """
-    first, rest = one.flatten().double(), others.flatten(1).double()
-    # squares of small numbers, and products of them, would be lost in float32
+    # squares of small numbers would be lost in float32; not every device has float64
+    first, rest = one.flatten().cpu().double(), others.flatten(1).cpu().double()
     cosines: Tensor = rest @ first / (rest.norm(dim=1) * first.norm())
     return cosines
 

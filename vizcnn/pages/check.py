@@ -273,18 +273,18 @@ def _draw_cascade(
     check: NetCheck, ending: str, results: CheckResults, switches: Switches
 ) -> Drawing:
     cascade = check.cascade
-    whose = {"recomputed": "the shuffled net’s", "trained": "the trained net’s"}[switches]
+    whose = {"recomputed": "the shuffled net’s", "trained": "the unshuffled net’s"}[switches]
     title = f"{check.model.title}: layers shuffled from the top down, {whose} switches"
     target = (
-        f"the class that the trained net sees ({check.model.classes[cascade.shown.unit]})"
+        f"the class that the unshuffled net sees ({check.model.classes[cascade.shown.unit]})"
         if cascade.top == check.sameness.last and cascade.shown.unit < len(check.model.classes)
         else f"unit {cascade.shown.unit} of {cascade.top}, the strongest there"
     )
     how = {
         "recomputed": "The photo goes through the shuffled net anew.",
-        "trained": "All that was recorded on the way up is the trained net's: switches of pooling, "
-        "active rectifiers, contrast. Only the filters of the way back are shuffled, so that what "
-        "is left of a picture is what these carry.",
+        "trained": "All that was recorded on the way up is the unshuffled net's: switches of "
+        "pooling, active rectifiers, contrast. Only the filters of the way back are shuffled, so "
+        "that what is left of a picture is what these carry.",
     }[switches]
     return Drawing(
         f"cascade-{switches}{ending}",
@@ -315,10 +315,10 @@ def _draw_curves(checks: Sequence[NetCheck], results: CheckResults) -> Drawing:
                 for row in results.tables.cascade
                 if (row.net, row.shuffled, row.switches) == (net, shuffled, switches)
             }
+            whose = "new" if switches == "recomputed" else "the unshuffled net’s"
             words = (
-                f"with {_list_words(shuffled)} shuffled and "
-                f"{'new' if switches == 'recomputed' else 'the trained net’s'} switches pictures "
-                "keep a similarity of"
+                f"with {_list_words(shuffled)} shuffled and {whose} switches pictures keep a "
+                "similarity of"
             )
             told.append(_say_methods(check.model.title, results, rows, words))
     return Drawing(
@@ -326,7 +326,7 @@ def _draw_curves(checks: Sequence[NetCheck], results: CheckResults) -> Drawing:
         title,
         "Curves of rank correlation and structural similarity, by number of shuffled layers",
         draw_curves(results.tables, _list_titles(checks), title, _caption(checks, results)),
-        "Agreement with the trained net's pictures, inside the receptive field only (the zeros "
+        "Agreement with the unshuffled net's pictures, inside the receptive field only (the zeros "
         "around it would count as agreement). Magnitudes are summed over colours and divided by "
         f"their 99.5 percentile. {' '.join(told)} High values are no proof that a picture is "
         "wrong: edges of the photo are in the pictures of any net that looks at edges (Yona & "

@@ -316,6 +316,7 @@ def make_compare_page(
     used: list[Photo] = []
     failures: list[Failure] = []
     columns = Columns(find_attributions(settings.methods), bool(settings.methods))
+    versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
         for path in progress(photos, label="compare", total=len(photos), unit="photo"):
@@ -354,7 +355,17 @@ def make_compare_page(
         )
         title = f"{model.title} {target.layer}: {len(columns.methods)} methods compared"
         run = describe_run(results, title, [model], settings, command, used, failures)
+        run = replace(run, versions={**run.versions, **versions})
         return write_page(run, [draw(run, rows)], staging, settings.figure_format)
+
+
+def _load_captum(columns: Columns) -> dict[str, str]:
+    """Load Captum, if a method needs it: no picture's time shall hold that; gives its version."""
+    if all(method.name != "integrated-gradients" for method in columns.methods):
+        return {}
+    import captum.attr
+
+    return {"captum": str(captum.__version__)}
 
 
 @dataclass(frozen=True)
@@ -412,7 +423,7 @@ def measure(
         question: From :func:`~vizcnn.attribution.question.ask`.
         value: The unit's value.
         columns: The methods; those that make no sense are left out.
-        shuffled: Gives nets with shuffled weights.
+        shuffled: The net with shuffled weights.
         settings: Choices of the methods.
         home: Folder of the photo's files.
 
@@ -580,6 +591,7 @@ def _show(name: str, value: float | None) -> str:
         return "–"
     if name == "seconds":
         return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    value = round(value, 2) + 0.0  # no minus at zero
     signed = f"{value:+.2f}" if name in ("agreement", "control") else f"{value:.2f}"
     return signed.replace("-", "−")
 

@@ -39,12 +39,22 @@ def filter_back(
     Returns:
         At its padded input, (R, C_in, (h - 1) * stride + dilation * (k - 1) + 1, ...).
     """
+    if groups == 1 and dilation == (1, 1) and signal.shape[2:] == (1, 1):
+        maps = signal.flatten(1)
+        if bool((maps.count_nonzero(dim=1) <= 1).all()):  # as of the units themselves
+            return _take_filters(maps, weight)
     if groups == 1 and weight.shape[1] < FEW_CHANNELS and dilation == (1, 1):
         if stride == (1, 1) and weight[0].numel() <= MOST_COLUMNS * weight.shape[0]:
             return _filter_by_columns(signal, weight)
         if stride[0] == stride[1]:
             return _filter_sub_pixels(signal, weight, stride[0])
     return F.conv_transpose2d(signal, weight, None, stride, groups=groups, dilation=dilation)
+
+
+def _take_filters(maps: Tensor, weight: Tensor) -> Tensor:
+    """Filter signals of one place and one map each, (R, C_out): all other products are zero."""
+    units = maps.abs().argmax(dim=1)
+    return maps.gather(1, units[:, None])[..., None, None] * weight[units]
 
 
 def _filter_sub_pixels(signal: Tensor, weight: Tensor, stride: int) -> Tensor:

@@ -262,6 +262,8 @@ def _refuse_infinite(projection: Projection, layer: str) -> None:
         ("activation", projection.activations[:, None]),
         ("projection", projection.windows),
     ):
+        if values.sum().isfinite():  # most often, and many times as fast as looking at each
+            continue
         good = values.isfinite().flatten(1).all(dim=1)
         if not good.all():
             unit = int(projection.units[good.logical_not()][0])

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from jinja2 import Environment
 
 from vizcnn.basics.codec import ManifestError
-from vizcnn.drawing.words import describe_part
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
 from vizcnn.pages.layers.wording import name_pictures
@@ -44,11 +43,6 @@ class LayersResults(Results):
     def pictures(self) -> str:
         """What the sheets show beside the patches."""
         return name_pictures(self.part)
-
-    @property
-    def part_note(self) -> str:
-        """What a part is of which the sheets are; empty where they show all of a projection."""
-        return "" if self.part == "whole" else describe_part(self.part)
 
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render a front page, a page per layer (``conv5/index.html``) and a page per unit.
