@@ -209,6 +209,7 @@ def test_pages_say_which_part_they_show(tmp_path, part):
     for name in ("index.html", "conv1/index.html", "conv1/unit-0000.html"):
         assert f"{part} parts of the projections" in pages[name].text
         assert f"Shown{part} parts: " in pages[name].text
+        assert "active units of a place have most in common" in pages[name].text
 
 
 def test_receptive_fields_are_drawn_in_percent_of_the_photo(tmp_path):
