@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from quantus.functions.similarity_func import correlation_spearman
-from quantus.metrics.randomisation.mprt import MPRT
+from scipy.stats import spearmanr
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -140,7 +139,7 @@ def test_a_layers_units_are_compared_in_their_receptive_field():
     assert found.shown.photo.shape == (3, bottom - top, right - left)
     trained, one, two = found.shown.pictures["gradient", "recomputed"]
     assert np.allclose(trained, target.cut(0).numpy(), atol=1e-6)
-    expected = [correlation_spearman(trained.ravel(), other.ravel()) for other in (one, two)]
+    expected = [spearmanr(trained.ravel(), other.ravel()).statistic for other in (one, two)]
     told = [found.agreements["gradient", "recomputed", count].rank[0] for count in (1, 2)]
     assert told == pytest.approx(expected, abs=1e-9)
 
@@ -148,6 +147,11 @@ def test_a_layers_units_are_compared_in_their_receptive_field():
 @pytest.mark.filterwarnings("ignore")
 def test_quantus_finds_the_same_correlations():
     """Its randomisation test, given the same pictures step by step."""
+    try:
+        from quantus.functions.similarity_func import correlation_spearman
+        from quantus.metrics.randomisation.mprt import MPRT
+    except ImportError as error:  # its OpenCV asks for libraries of a desktop
+        pytest.skip(f"Quantus cannot be loaded here: {error}")
     found = study_cascade(MODEL, PIXELS, "fc7", ["guided"], seed=6)
     cascade = Cascade(MODEL, "fc7", ["guided"], seed=6)
     targets = cascade.choose_targets(PIXELS)
