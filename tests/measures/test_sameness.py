@@ -136,3 +136,5 @@ def test_where_no_unit_is_active_none_is_said_to_be():
     assert found.found["conv1", "gradient"].active.tolist() == [0] * 5
     assert found.shown.active == 0 and len(found.shown.units) == 1
     assert np.isnan(found.shown.selectivity["gradient"]).all()
+    # not what rounding leaves of it minus itself
+    assert np.array_equal(found.shown.own["gradient"], found.shown.pictures["gradient"])

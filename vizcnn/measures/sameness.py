@@ -277,8 +277,10 @@ def _show(
     for method, projection in projections.items():
         # where no unit is active at all, the strongest stands alone
         common = find_common(projection.windows, 1, max(place.active, 1))
+        compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
+        direction = common.direction if compared else torch.zeros_like(common.direction)
         parts = [
-            picture - inner_product(picture, common.direction) * common.direction
+            picture - inner_product(picture, direction) * direction
             for picture in projection.windows
         ]
         without = replace(projection, windows=torch.stack(parts))
