@@ -127,7 +127,12 @@ class LayerEvidence:
 
         Example:
             >>> LayerEvidence(
-            ...     effective_number=1.2, places=9, compared=9, active=51, selectivity=0.1, sampled=9
+            ...     effective_number=1.2,
+            ...     places=9,
+            ...     compared=9,
+            ...     active=51,
+            ...     selectivity=0.1,
+            ...     sampled=9,
             ... ).describe("deconvnet")
             'the 51 active units make about 1.2 different pictures by the deconvnet'
         """
@@ -154,7 +159,12 @@ class LayerEvidence:
 
         Example:
             >>> LayerEvidence(
-            ...     effective_number=1.2, places=9, compared=9, active=51, selectivity=0.1, sampled=9
+            ...     effective_number=1.2,
+            ...     places=9,
+            ...     compared=9,
+            ...     active=51,
+            ...     selectivity=0.1,
+            ...     sampled=9,
             ... ).basis
             'medians over 9 places, 9 of 51 active units compared at each'
             >>> LayerEvidence(
