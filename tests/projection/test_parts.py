@@ -94,6 +94,30 @@ def test_effective_number_of_samples_is_right_on_average():
     assert math.isnan(find_common(pictures[:2], known=1, total=7).effective_number)
 
 
+@pytest.mark.parametrize(("sampled", "without"), [(3, 0.07), (5, 0.03), (8, 0.02)])
+def test_selectivity_of_samples_is_right_on_average(sampled, without):
+    """What is by chance in few pictures would make every other one look selective."""
+    generator = torch.Generator().manual_seed(7)
+    noise = torch.randn(12, 400, generator=generator)
+    pictures = 3 * torch.randn(400, generator=generator) + noise * torch.linspace(2, 4, 12)[:, None]
+    _, cosines, _ = find_by_numpy(pictures)
+    wanted, found, uncorrected = 1 - cosines[0] ** 2, [], []
+    assert 0.1 < wanted < 0.4
+    for drawn in itertools.combinations(range(1, 12), sampled):
+        common = find_common(pictures[[0, *drawn]], known=1, total=12)
+        found.append(float(common.selectivity[0]))
+        uncorrected.append(1 - float(common.cosines[0]) ** 2)
+    assert np.mean(found) == pytest.approx(wanted, abs=0.015)
+    assert np.mean(uncorrected) > wanted + without
+
+
+def test_a_sample_with_nothing_in_common_is_not_corrected():
+    generator = torch.Generator().manual_seed(8)
+    common = find_common(torch.randn(4, 50, generator=generator), known=1, total=30)
+    assert common.correction == 1
+    assert find_common(torch.rand(4, 50, generator=generator)).correction == 1
+
+
 @pytest.mark.parametrize(
     ("pictures", "numbers"),
     [

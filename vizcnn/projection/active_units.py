@@ -36,7 +36,8 @@ class Comparison:
         directions: The common pictures C, (K, 3, h, w), of length 1, in the windows of the
             projections; zero where nothing is shared.
         places: Which of them belongs to each projection, (R,).
-        cosines: Of each projection with its C, (R,), float64; nan where there is none.
+        cosines: Of each projection with its C, (R,), float64; nan where there is none. Where C is
+            of a sample, what they would be if it were of all, as far as that can be told.
         active: How many units are active (above zero) at each projection's place, (R,).
         compared: How many of them C was found from, (R,).
         effective_number: How many different pictures the active units of the place make, (R,);
@@ -169,7 +170,7 @@ def _compare(
     if pictured > sample.is_one:  # else a picture is compared with itself, or with nothing
         comparison.directions[number] = common.direction
         cosines = _measure_cosines(windows[sample.rows], common.direction)
-        comparison.cosines[sample.rows] = cosines
+        comparison.cosines[sample.rows] = common.correct(cosines)
 
 
 def _group_by_place(targets: Targets) -> list[Tensor]:

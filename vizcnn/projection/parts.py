@@ -32,22 +32,30 @@ class Common:
         cosines: Of each picture with C, (n,), float64; nan for a picture that is all zero.
         effective_number: How many different pictures they are, 1 to n: 1 / sum of squares of the
             singular values' shares of the energy. nan where no picture is left.
+        correction: What a cosine² with C is multiplied by where C is of a sample; else 1.
     """
 
     direction: Tensor
     cosines: Tensor
     effective_number: float
+    correction: float = 1.0
 
     @property
     def selectivity(self) -> Tensor:
         """1 - cosine² of each picture with C, (n,): 0 is the common picture, 1 is none of it.
 
+        Of a sample it is an estimate, corrected for the sample's size, and meant for the pictures
+        that are known.
+
         nan for a picture that is all zero, and where there is only one: nothing is compared.
         """
         alone = int(self.cosines.isfinite().sum()) < 2
-        return measure_selectivity(
-            torch.full_like(self.cosines, math.nan) if alone else self.cosines
-        )
+        cosines = torch.full_like(self.cosines, math.nan) if alone else self.correct(self.cosines)
+        return measure_selectivity(cosines)
+
+    def correct(self, cosines: Tensor) -> Tensor:
+        """Give what cosines with C would be if C were of all units, and not of a sample."""
+        return (cosines * math.sqrt(self.correction)).clamp(-1, 1)
 
 
 def measure_selectivity(cosines: Tensor) -> Tensor:
@@ -83,7 +91,9 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
             All when None.
         total: How many units there are. The sample stands for those that are not known: it is
             weighted (estimator of Horvitz and Thompson), so that a larger sample changes nothing
-            on average in the matrix whose singular vector is taken.
+            on average in the matrix whose singular vector is taken. What is by chance in the
+            singular vector of few pictures lowers every cosine with it, which ``correction`` makes
+            good (:func:`_find_correction`).
 
     Raises:
         VizcnnError: If there is no picture, or the numbers do not fit.
@@ -141,7 +151,23 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
         direction.view(pictures.shape[1:]).to(pictures),
         torch.where(there, sign * cosines, nothing),
         number,
+        _find_correction(float(weights @ gram @ weights), float(size + (between * pairs).sum())),
     )
+
+
+def _find_correction(sample: float, everyone: float) -> float:
+    """Give what squared cosines with the common picture of a sample are too small by.
+
+    C is close to the mean of the normalised pictures, and the mean of a sample is longer than that
+    of all: the part that is by chance the sample's own does not average out. cos²(P, mean) has the
+    squared length below the line, and nothing else that a sample would bias. A sample that has
+    more by chance than in common says nothing about it, and is not corrected.
+
+    Args:
+        sample: Squared length of the sample's weighted sum.
+        everyone: What it would be with all pictures, estimated by pairs of the sample.
+    """
+    return sample / everyone if 0 < sample < 2 * everyone else 1.0
 
 
 def inner_product(first: Tensor, second: Tensor) -> float:
