@@ -128,7 +128,7 @@ def summarise(results: "CheckResults", titles: list[str]) -> str:
         ]
         lines += [
             f"{title} {row.layer} under a grey square, {row.method}: own {_write(row.own)}, "
-            f"another's {_write(row.other)}"
+            f"another's {_write(row.other)}, own minus another's {_write(row.gap)}"
             for row in tables.control
             if row.net == number
         ]

@@ -10,7 +10,7 @@ import torch
 from tests.support.check_nets import make_convolution
 from tests.support.small_zoo import list_files, make_model, paint_photo
 from vizcnn.basics.codec import find_files
-from vizcnn.basics.errors import DataError, ImageError, LayerError, ModelError
+from vizcnn.basics.errors import DataError, ImageError, LayerError, ModelError, VizcnnError
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.measures.bootstrap import estimate
 from vizcnn.measures.checks import CheckSettings, draw_photos
@@ -108,6 +108,8 @@ def test_numbers_are_those_of_the_measures(page, photos):
     assert row.gap == estimate(control.own["guided"] - control.other["guided"], 5)
     shown = {figure.file: figure.note for figure in page[1].figures}["agreement.png"]
     assert f"guided {row.own.value:.2f} own against {row.other.value:.2f} another's" in shown
+    # medians of the two say nothing of the photos' own differences
+    assert f"another's ({row.gap.value:+.2f} photo by photo)" in shown.replace("−", "-")
 
 
 def test_page_is_escaped_and_whole(page):
@@ -148,6 +150,12 @@ def test_of_one_photo_the_page_shows_numbers_without_intervals(tmp_path, photos)
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert f"<td>{row.cosine.value:.2f}</td>" in page
     assert not re.search(r"[0-9] to -?[0-9]", page)
+
+
+@pytest.mark.parametrize("wrong", [{"photos": 0}, {"photos": 2.5}, {"seed": -1}])
+def test_numbers_out_of_bounds_are_refused(wrong):
+    with pytest.raises(VizcnnError, match=f"{next(iter(wrong))}.*needed"):
+        CheckSettings(**wrong)
 
 
 def test_nets_of_one_title_are_told_apart():

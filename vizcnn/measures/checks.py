@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.attribution.readout import read_layers
-from vizcnn.basics.errors import ImageError
+from vizcnn.basics.errors import ImageError, check_number
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.bootstrap import Estimate, estimate
@@ -41,6 +41,9 @@ class CheckSettings:
         top: The layer that the cascade begins with; the last one, of the classes, when None.
         seed: Of the photos drawn, the shuffling, the control's other units and the bootstrap.
         figure_format: Format of the figures.
+
+    Raises:
+        VizcnnError: If a number is out of bounds.
     """
 
     layers: tuple[str, ...] = ()
@@ -50,6 +53,10 @@ class CheckSettings:
     top: str | None = None
     seed: int = 0
     figure_format: FigureFormat = "png"
+
+    def __post_init__(self) -> None:
+        check_number("photos", self.photos, 1, 10**6)
+        check_number("seed", self.seed, 0, 2**63 - 1)
 
 
 @dataclass(frozen=True)

@@ -369,7 +369,8 @@ def _draw_agreements(checks: Sequence[NetCheck], results: CheckResults) -> Drawi
     for net, check in enumerate(checks):
         rows = {row.method: row for row in results.tables.control if row.net == net}
         pairs = ", ".join(
-            f"{show_method(method)} {_write(row.own)} own against {_write(row.other)} another's"
+            f"{show_method(method)} {_write(row.own)} own against {_write(row.other)} another's "
+            f"({_write(row.gap, _write_signed)} photo by photo)"
             for method, row in rows.items()
         )
         told.append(f"{check.model.title}, {check.control.layer}: {pairs}.")
@@ -435,6 +436,10 @@ def _say_methods(
         f"{show_method(method)} {_write(rows[method], write)}" for method in results.methods
     )
     return f"{title}: {words}: {told}."
+
+
+def _write_signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # no minus at zero
 
 
 def _write(estimate: Estimate, write: Callable[[float], str] = "{:.2f}".format) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -114,7 +115,8 @@ class MethodNumbers:
         selectivity: 0: the picture that the active units of the place share; 1: nothing of it is
             shared. None where there is no other active unit, or no picture.
         shuffled: Structural similarity (SSIM) of the picture's magnitudes to those of the net whose
-            upper half of layers has shuffled weights; None where there is no picture.
+            upper half of layers has shuffled weights; None where there is no picture, or it is
+            smaller than SSIM's window of 7 px.
         agreement: Rank correlation, over hidden squares in the receptive field, of the drop of the
             same unit with the sum of the map in the square (of pictures, of their magnitudes).
         control: The same with the drop of another active unit of the place.
@@ -329,6 +331,9 @@ def make_compare_page(
             if not found:
                 if settings.cam_layer is not None:  # asked for: no method is left out for it
                     find_cam_layer(question, settings)
+                # no picture's time shall hold what is loaded at the first way back
+                with suppress(VizcnnError):
+                    ATTRIBUTIONS["gradient"].attribute(question, settings)
                 shuffled = ShuffledNet(model, target.layer, settings.seed)
             measured = measure(
                 question, value, columns, shuffled, settings, f"photo-{len(found) + 1:03d}"
