@@ -7,15 +7,9 @@ from torch import nn
 
 from tests.support.check_nets import draw_pixels, make_convolution
 from tests.support.small_zoo import make_model
+from vizcnn.attribution.occlusion import Squares, measure_drops, sum_squares
 from vizcnn.measures.method_pictures import CHECKED_METHODS
-from vizcnn.measures.occlusion_control import (
-    Squares,
-    foretell,
-    measure_drops,
-    place_squares,
-    study_control,
-    sum_squares,
-)
+from vizcnn.measures.occlusion_control import foretell, place_squares, study_control
 
 MODEL = make_model()
 PIXELS = draw_pixels(2, MODEL.input_size)
@@ -42,21 +36,23 @@ def test_sums_are_those_of_the_pixels():
 
 def test_drops_are_those_of_a_plain_loop():
     squares = Squares(5, tuple((row, column) for row in (0, 9, 20) for column in range(0, 27, 2)))
-    drops = measure_drops(MODEL, PIXELS[0], "conv3", 4, (7, 8), squares)
+    drops = measure_drops(
+        MODEL, PIXELS[:1], "conv3", torch.tensor([4, 9]), (7, 8), squares, "grey"
+    ).numpy()
     assert isinstance(MODEL.module, nn.Sequential)
     below = MODEL.module[:7]
 
     def run(photo):
         with torch.no_grad():
-            return float(below(MODEL.preprocessing.normalise(photo[None]))[0, 4, 7, 8])
+            return below(MODEL.preprocessing.normalise(photo[None]))[0, [4, 9], 7, 8].numpy()
 
     expected = []
     for top, left in squares.corners:
         hidden = PIXELS[0].clone()
         hidden[:, top : top + 5, left : left + 5] = 0.5
         expected.append(run(PIXELS[0]) - run(hidden))
-    assert drops == pytest.approx(expected, abs=1e-6)
-    assert np.abs(drops).max() > 0 and len(drops) == 42
+    assert drops == pytest.approx(np.stack(expected, axis=1), abs=1e-6)
+    assert (np.abs(drops).max(axis=1) > 0).all() and drops.shape == (2, 42)
 
 
 def test_a_linear_unit_falls_as_its_gradient_times_input_says():

@@ -14,6 +14,7 @@ from vizcnn.basics.errors import (
     nearest_names,
     quote,
 )
+from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Box
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
@@ -150,9 +151,7 @@ def ask(
         raise ModelError(f"layer {quote(layer)} puts out values that are not finite on this photo")
     active = (values > 0).nonzero()[:, 0]
     rest = active[active != chosen]
-    count = check_number("others", others, 0, 10**6)
-    if count < len(rest):
-        rest = rest[torch.arange(count, device=rest.device) * len(rest) // max(count, 1)]
+    rest = rest[spread(len(rest), check_number("others", others, 0, 10**6))]
     company = torch.cat([chosen, rest]) if value > 0 else rest
     (box,) = find_boxes(maps, recording.find_input(), targets.positions).tolist()
     if box[2] <= box[0] or box[3] <= box[1]:

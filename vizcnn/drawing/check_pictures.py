@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT
+from vizcnn.attribution.occlusion import sum_squares
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
 from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.drawing.tiles import fit_tile, robust_limit, scale_projections
 from vizcnn.measures.agreement import correlate, find_magnitudes, find_similarity, rank, stretch
 from vizcnn.measures.cascade import Shown, Switches
-from vizcnn.measures.method_pictures import GRADIENT_X_INPUT
-from vizcnn.measures.occlusion_control import ShownControl, Values, foretell, sum_squares
+from vizcnn.measures.occlusion_control import ShownControl, Values, foretell
 from vizcnn.measures.sameness import ShownPlace
 from vizcnn.photos.pixels import Array
 

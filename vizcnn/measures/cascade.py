@@ -123,6 +123,18 @@ def shuffle(values: Tensor, generator: torch.Generator) -> Tensor:
     return values.detach().flatten()[order].view_as(values)
 
 
+def shuffle_layers(
+    model: ZooModel, layers: Sequence[ShuffledLayer], seed: int
+) -> dict[str, Tensor]:
+    """Shuffle the parameters of layers, one after the other: new values, by the parameter's name.
+
+    The upper layers of a cascade get the same values whatever lies below.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    names = [name for layer in layers for name in layer.parameters]
+    return {name: shuffle(model.module.get_parameter(name), generator) for name in names}
+
+
 class Cascade:
     """A copy of a net whose layers lose their weights one after the other.
 
@@ -154,10 +166,7 @@ class Cascade:
             for layer in self.layers
             for name in layer.parameters
         }
-        generator = torch.Generator().manual_seed(seed)
-        self._shuffled = {
-            name: shuffle(values, generator) for name, values in self._trained.items()
-        }
+        self._shuffled = shuffle_layers(self.model, self.layers, seed)
 
     def choose_targets(self, pixels: Tensor) -> Targets:
         """Take what the trained net finds in each photo.

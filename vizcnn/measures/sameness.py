@@ -14,7 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.method_pictures import MethodSet, choose_classes
 from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Array
-from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.parts import find_common, project_onto
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.recording import Recording
@@ -258,11 +258,8 @@ def _show(
     selectivity: dict[str, tuple[float, ...]] = {}
     for method, projection in projections.items():
         common = find_common(projection.windows, 1, place.active)
-        parts = [
-            picture - inner_product(picture, common.direction) * common.direction
-            for picture in projection.windows
-        ]
-        without = replace(projection, windows=torch.stack(parts))
+        shared = [project_onto(picture, common.direction) for picture in projection.windows]
+        without = replace(projection, windows=projection.windows - torch.stack(shared))
         pictures[method] = np.stack([_to_array(projection.cut(unit)) for unit in order])
         own[method] = np.stack([_to_array(without.cut(unit)) for unit in order])
         selectivity[method] = tuple(common.selectivity[order].tolist())

@@ -349,7 +349,8 @@ def _draw_control(check: NetCheck, ending: str, results: CheckResults) -> Drawin
         draw_control(shown, _make_visible(check.model), title, _caption([check], results)),
         f"The strongest unit of {check.control.layer} in a photo, the orange frame its receptive "
         "field. A picture foretells for a square the sum of its magnitudes in it; gradient × input "
-        "its signed sum, which is the drop to first order. Each map has its own contrast.",
+        "(what the photo differs from the square's grey by) its signed sum, which is the drop to "
+        "first order. Each map has its own contrast.",
     )
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vizcnn.attribution.attributions import ATTRIBUTIONS, Attribution, find_attributions
 from vizcnn.attribution.cams import UPSAMPLING, find_cam_layer
-from vizcnn.attribution.gradients import measure_completeness
-from vizcnn.attribution.occlusion import choose_squares, measure_drops
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT, measure_completeness
+from vizcnn.attribution.occlusion import choose_squares, list_squares, measure_drops
 from vizcnn.attribution.question import (
     AttributionSettings,
     Question,
@@ -37,12 +37,7 @@ from vizcnn.drawing.tiles import ROBUST_PERCENTILE, cut_box, enlarge, fit_tile
 from vizcnn.drawing.words import show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.agreement import find_magnitudes, find_similarity
-from vizcnn.measures.method_evidence import (
-    ShuffledNet,
-    agree_with_drops,
-    find_selectivity,
-    keep_inside,
-)
+from vizcnn.measures.method_evidence import ShuffledNet, agree_with_drops, find_selectivity
 from vizcnn.pages.page import (
     Drawing,
     OutputFile,
@@ -434,7 +429,17 @@ def measure(
     # one of the others stands for all: that in the middle, by number
     control = others[len(others) // 2] if others else None
     units = [int(question.units), *([] if control is None else [control])]
-    drops = keep_inside(measure_drops(question.about(torch.tensor(units)), settings), question)
+    # edges of squares that reach out of the field would agree anyway
+    squares = list_squares(question, settings).keep_inside(question.box)
+    drops = measure_drops(
+        question.model,
+        question.pixels,
+        question.layer,
+        torch.tensor(units),
+        question.position,
+        squares,
+        settings.fill,
+    ).numpy()
     shuffled_question = shuffled.ask(question, settings.others)
     maps: list[MethodMap] = []
     values: dict[str, Array] = {}
@@ -451,7 +456,7 @@ def measure(
             (after,) = method.attribute(shuffled_question, settings)
             pair = (find_magnitudes(_cut(values, question)) for values in (whole, after))
             similarity = _keep(find_similarity(*pair))
-        agreements = agree_with_drops(shown, drops, question)
+        agreements = agree_with_drops(whole.numpy(), drops, squares, question.box)
         missed = None
         if method.name == "integrated-gradients":
             (missed,) = measure_completeness(question, settings, whole[None])
@@ -547,11 +552,11 @@ def _describe_choices(
         "has the mean drop over the squares that hide it, positive where hiding it hurts. What a "
         "square adds to the photo, its edges and colour, counts as well."
     ]
-    if names & {"integrated-gradients"}:
+    if "integrated-gradients" in names:
         choices.append(
             f"Integrated gradients: {settings.steps} steps from a plain image of {fill}."
         )
-    if names & {"gradient-x-input"}:
+    if GRADIENT_X_INPUT in names:
         choices.append(
             "Gradient × input: the net's own input. That is the pixels' distance from the colour "
             "that its preprocessing maps to zero."

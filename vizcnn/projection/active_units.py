@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError, check_number, quote
-from vizcnn.projection.parts import find_common, inner_product, measure_selectivity
+from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
 from vizcnn.projection.targets import Targets, places
 from vizcnn.projection.windows import Windows, move
 
@@ -168,7 +168,7 @@ def _compare(
     pictured = int(common.cosines.isfinite().sum())
     if pictured > 1 or not sample.is_one:  # else a picture is compared with itself
         comparison.directions[number] = common.direction
-        cosines = _measure_cosines(windows[sample.rows], common.direction)
+        cosines = measure_cosines(windows[sample.rows], common.direction)
         comparison.cosines[sample.rows] = cosines
 
 
@@ -263,11 +263,3 @@ def _project_into(
         return others.windows
     height, width = windows.shape[-2:]
     return move(others.windows, others.corners, Windows(goal, (height, width)))
-
-
-def _measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
-    """Give the cosines of pictures (r, ...) with a direction of length 1 or 0; nan for black."""
-    scaled = [picture / picture.abs().amax() for picture in pictures]  # no square is lost
-    lengths = [math.sqrt(inner_product(picture, picture)) for picture in scaled]
-    products = [inner_product(picture, direction) for picture in scaled]
-    return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)

@@ -153,6 +153,22 @@ def inner_product(first: Tensor, second: Tensor) -> float:
     return float(one @ other)
 
 
+def project_onto(picture: Tensor, direction: Tensor) -> Tensor:
+    """Give what a picture P has of a common picture C, which has length 1: (P.C)C."""
+    return inner_product(picture, direction) * direction
+
+
+def measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
+    """Give the cosines of pictures (n, ...) with one of length 1 or 0: (n,), float64.
+
+    NaN for pictures that are all zero.
+    """
+    scaled = [picture / picture.abs().amax() for picture in pictures]  # no square is lost
+    lengths = [math.sqrt(inner_product(picture, picture)) for picture in scaled]
+    products = [inner_product(picture, direction) for picture in scaled]
+    return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)
+
+
 def _weigh(count: int, known: int, total: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Give how many units each picture stands for, (n,), and how many pairs each pair does, (n, n).
 
