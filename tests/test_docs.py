@@ -24,9 +24,12 @@ from tests.support.manual import (
     read_texts,
 )
 from vizcnn.cli.main import commands
+from vizcnn.measures.checks import CheckSettings, draw_photos, read_drawn
 from vizcnn.measures.first_layer import find_first_layer
+from vizcnn.measures.sameness import study_sameness
 from vizcnn.measures.shares import measure_colours, measure_shares, predict_power
 from vizcnn.measures.study import read_pixels
+from vizcnn.mining.photo_sets import open_photos
 from vizcnn.photos.patches import read_samples
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
@@ -199,6 +202,21 @@ def test_alias_shares_are_those_of_the_bundled_nets():
         layer = find_first_layer(model)
         power = predict_power(layer, measure_colours(pixels))
         assert share == f"{measure_shares(power, layer.stride).layer_share * 100:.1f} %"
+
+
+@pytest.mark.slow
+def test_what_units_share_is_what_the_page_says():
+    """The numbers of conv2 and of the classes are measured anew, with check's own defaults."""
+    page = (ROOT / "docs" / "reading.md").read_text("utf-8")
+    told = re.search(r"by the deconvnet: (\S+)\s+in conv2, .* two likeliest classes (\S+)\. ", page)
+    assert told
+    model, settings = load("zfnet", weights="bundled"), CheckSettings()
+    photos = open_photos((), model.preprocessing)
+    drawn, _ = draw_photos(photos, settings.photos, settings.seed)
+    pixels = read_drawn(photos, drawn)
+    study = study_sameness(model, pixels, ["conv2"], ["deconvnet"], settings.compare)
+    shared = [np.median(study.found[layer, "deconvnet"].cosines) for layer in ("conv2", study.last)]
+    assert [f"{cosine:.2f}" for cosine in shared] == list(told.groups())
 
 
 @pytest.mark.slow

@@ -15,9 +15,12 @@ from PIL import Image
 FOLDER = Path(__file__).parents[1] / "pictures"
 WIDTH = 1400
 """Widest picture in pixels: as wide as a page at two pixels to the point."""
+NARROW = {"deconv": 1300, "own-part": 900}
+"""Widest for some, so that their files are small."""
 
 PICTURES = {
     "deconv": ("vizcnn deconv", "photo-001/summary.png"),
+    "own-part": ("vizcnn deconv --image coffee --layer conv5", "photo-001/conv5/control.png"),
     "method-deconvnet": (
         "vizcnn deconv --image chelsea --layer conv4 --top 6",
         "photo-001/conv4/strip.png",
@@ -32,6 +35,9 @@ PICTURES = {
     ),
     "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),
     "compare": ("vizcnn compare", "methods.png"),
+    "check-sameness": ("vizcnn check", "sameness.png"),
+    "check-cascade": ("vizcnn check", "cascade.png"),
+    "check-agreement": ("vizcnn check", "agreement.png"),
     "filters": ("vizcnn filters --model alexnet --model zfnet", "filters.png"),
     "filters-numbers": ("vizcnn filters --model alexnet --model zfnet", "numbers.png"),
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
@@ -52,7 +58,8 @@ def make_picture(command: str, file: str, target: Path, cache: Path) -> None:
     with Image.open(out / file) as opened:
         image = Image.new("RGB", opened.size, "white")
         image.paste(opened, mask=opened.getchannel("A") if opened.mode == "RGBA" else None)
-    image.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
+    width = NARROW.get(target.stem, WIDTH)
+    image.thumbnail((width, 4 * width), Image.Resampling.LANCZOS)
     image.save(target, quality=80, method=6)
 
 
