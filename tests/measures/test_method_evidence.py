@@ -135,7 +135,7 @@ def test_of_a_silenced_unit_the_next_active_one_stands_in():
     active = (values > 0).nonzero()[:, 0].tolist()
     assert 0 < len(active) < 10
     for unit in range(10):
-        again = shuffled.ask(question.about(torch.tensor([unit])), others=3)
+        again = shuffled.ask(question.about(torch.tensor([unit])), compare=3)
         assert again is not None
         chosen = again.units.item()
         assert chosen == min(active, key=lambda other: (other - unit) % 10)

@@ -14,11 +14,9 @@ from vizcnn.attribution.question import AttributionSettings, Question, ask
 from vizcnn.measures.agreement import correlate, find_magnitudes, rank
 from vizcnn.measures.cascade import list_cascade, shuffle_layers
 from vizcnn.photos.pixels import Array, Box
+from vizcnn.projection.active_units import Compare
 from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
 from vizcnn.zoo.model import ZooModel
-
-ALL = 10**6
-"""More units than a layer has."""
 
 
 class ShuffledNet:
@@ -50,7 +48,7 @@ class ShuffledNet:
             for name, values in shuffle_layers(model, upper, seed).items():
                 parameters[name].copy_(values)
 
-    def ask(self, question: Question, others: int) -> Question | None:
+    def ask(self, question: Question, compare: Compare) -> Question | None:
         """Ask the same of the shuffled net.
 
         Of a unit that the shuffled net silences there is no picture; the next active unit of the
@@ -59,20 +57,20 @@ class ShuffledNet:
 
         Args:
             question: About one unit.
-            others: How many other active units are to keep it company.
+            compare: How many other active units are to keep it company.
 
         Returns:
             The question; None if no unit is active there.
         """
         pixels, layer, position = question.pixels, question.layer, question.position
         wanted = int(question.units)
-        everyone, value = ask(self.model, pixels, layer, wanted, position, ALL)
+        everyone, value = ask(self.model, pixels, layer, wanted, position, "all")
         active = everyone.company
         if not len(active):
             return None
         later = active[active > wanted]
         chosen = wanted if value > 0 else int((later if len(later) else active)[0])
-        return ask(self.model, pixels, layer, chosen, position, others)[0]
+        return ask(self.model, pixels, layer, chosen, position, compare)[0]
 
 
 def find_selectivity(

@@ -12,8 +12,8 @@ from torch import Tensor
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.method_pictures import MethodSet, choose_classes
-from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Array
+from vizcnn.projection.active_units import Compare, draw_others
 from vizcnn.projection.parts import find_common, project_onto
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
@@ -107,7 +107,7 @@ def study_sameness(
     pixels: Tensor,
     layers: Sequence[str],
     methods: Sequence[str],
-    most: int,
+    compare: Compare,
     progress: Progress = silent,
 ) -> SamenessStudy:
     """Compare the pictures of units that are active at one place.
@@ -120,8 +120,8 @@ def study_sameness(
         pixels: Photos (N, 3, S, S), RGB 0..1.
         layers: Names of convolutional layers, lowest first.
         methods: Names of methods.
-        most: How many active units of a place are projected: the strongest, and others evenly
-            spread by number, which stand for all.
+        compare: With how many other active units of its place the strongest is compared, at most,
+            evenly spread by number, or ``"all"``; they stand for all.
         progress: Shows how far it is.
 
     Raises:
@@ -137,7 +137,7 @@ def study_sameness(
         recording = attached.record(chunk, layers)
         for layer in layers:
             for image in range(len(chunk)):
-                place = _choose_place(attached.find_maps(recording, layer), layer, image, most)
+                place = _choose_place(attached.find_maps(recording, layer), layer, image, compare)
                 projections = _project(attached, recording, layer, place, chunk)
                 for method, projection in projections.items():
                     rows.setdefault((layer, method), []).append(_measure(projection, place))
@@ -178,13 +178,13 @@ def check_layers(model: ZooModel, layers: Sequence[str], methods: Sequence[str])
         attached.project(recording, layer, attached.aim(recording, layer), grey)
 
 
-def _choose_place(maps: Tensor, layer: str, image: int, most: int) -> _Place:
+def _choose_place(maps: Tensor, layer: str, image: int, compare: Compare) -> _Place:
     target = strongest(maps[image : image + 1], 1)
     first, position = int(target.units[0]), target.positions[0]
     values = maps.detach()[image, :, position[0], position[1]]
-    others = [unit for unit in (values > 0).nonzero()[:, 0].tolist() if unit != first]
-    chosen = [first, *(others[index] for index in spread(len(others), most - 1))]
-    return _Place(image, position, torch.tensor(chosen, device=maps.device), 1 + len(others))
+    active = (values > 0).nonzero()[:, 0].tolist()
+    chosen = [first, *draw_others(active, first, compare)]
+    return _Place(image, position, torch.tensor(chosen, device=maps.device), len(active))
 
 
 def _project(

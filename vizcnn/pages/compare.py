@@ -28,7 +28,6 @@ from vizcnn.basics.errors import (
     LayerError,
     UnsupportedOperationError,
     VizcnnError,
-    check_number,
 )
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -50,6 +49,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
@@ -72,7 +72,8 @@ class CompareSettings(AttributionSettings):
         class_name: Name or number of a class, in the place of layer and unit.
         position: ``"max"`` or (row, column) in the feature map.
         methods: Names of methods; all that the net allows when empty.
-        others: How many other active units of the place a unit is compared with, at most.
+        compare: How many other active units of the place a unit is compared with, at most, or
+            ``"all"``.
         seed: Of the shuffled weights.
         figure_format: Format of the figure.
         save_arrays: Whether to keep the raw values.
@@ -86,7 +87,7 @@ class CompareSettings(AttributionSettings):
     class_name: str | None = None
     position: Position = "max"
     methods: tuple[str, ...] = ()
-    others: int = 8
+    compare: Compare = 8
     seed: int = 0
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
@@ -94,7 +95,7 @@ class CompareSettings(AttributionSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         find_attributions(self.methods)
-        check_number("others", self.others, 2, 10**6)
+        check_compare(self.compare)
         if self.class_name is not None and (self.layer is not None or self.unit is not None):
             raise LayerError(
                 "a class is a unit of the net's last layer: give --class, or --layer and --unit"
@@ -274,7 +275,7 @@ class _Target:
                 self.classes = ""
         if settings.class_name is not None:
             unit = find_class(self.model, settings.class_name)
-        return ask(self.model, pixels, self.layer, unit, settings.position, settings.others)
+        return ask(self.model, pixels, self.layer, unit, settings.position, settings.compare)
 
     def name(self, unit: int) -> str:
         """Name a unit that is a class; empty for others."""
@@ -440,7 +441,7 @@ def measure(
         squares,
         settings.fill,
     ).numpy()
-    shuffled_question = shuffled.ask(question, settings.others)
+    shuffled_question = shuffled.ask(question, settings.compare)
     maps: list[MethodMap] = []
     values: dict[str, Array] = {}
     for method in columns.methods:
@@ -611,15 +612,15 @@ def draw(run: Manifest[CompareResults], rows: Sequence[GridRow]) -> Drawing:
         )
         for method in results.methods
     ]
-    count = len(results.photos)
+    count, compare = len(results.photos), run.settings["compare"]
+    others = "all" if compare == "all" else f"up to {compare}"
     words = [
         f"{net.title}, {net.weights.describe()}",
         f"the first {len(rows)} of {count} photos are drawn" if len(rows) < count else "",
         f"zero is mid grey, full contrast: {ROBUST_PERCENTILE} percentile of |values| above zero, "
         "± below each tile; cut to the receptive field",
         f"numbers: {'medians over all photos' if count > 1 else 'of this photo'}",
-        "selectivity: 1 − cos² with what up to "
-        f"{run.settings['others']} other active units of the place share",
+        f"selectivity: 1 − cos² with what {others} other active units of the place share",
         "after shuffling: SSIM with the picture of the net whose upper half is shuffled",
         "with occlusion, another unit's: rank correlation of what lies in a hidden square with "
         "the drop of this unit, and of another",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError, check_number, quote
+from vizcnn.photos.patches import spread
 from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
 from vizcnn.projection.targets import Targets, places
 from vizcnn.projection.windows import Windows, move
@@ -67,6 +68,18 @@ def check_compare(compare: object) -> Compare:
             return "all"
         raise VizcnnError(f"compare={quote(compare)} is not known; needed: 'all', or a number")
     return check_number("compare", compare, 1, sys.maxsize)
+
+
+def draw_others(active: Sequence[int], unit: int, compare: Compare) -> list[int]:
+    """Take active units beside a unit, evenly spread by number.
+
+    Example:
+        >>> draw_others([2, 3, 5, 7, 9], 5, 2), draw_others([2, 3, 5], 0, "all")
+        ([2, 7], [2, 3, 5])
+    """
+    others = [other for other in active if other != unit]
+    count = len(others) if compare == "all" else compare
+    return [others[index] for index in spread(len(others), count)]
 
 
 @dataclass(frozen=True)
