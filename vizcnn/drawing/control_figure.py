@@ -60,11 +60,11 @@ def draw_control(
         tops = [sheet.top + head + (TILE + GAP) * row for row in range(2)]
         above: dict[str, Any] = {"ha": "center", "va": "bottom"}
         sheet.write("the photo there", MARGIN + TILE / 2, tops[0] - 0.05, SIZE, **above)
-        _show(sheet, patch, MARGIN, tops[0])
+        sheet.add_image(patch, MARGIN, tops[0], TILE, TILE)
         for left, unit in zip(lefts, units, strict=True):
             sheet.write(unit.label, left + TILE / 2, tops[0] - 0.05, SIZE, room=TILE, **above)
             for top, picture in zip(tops, (unit.whole, unit.own), strict=True):
-                _show(sheet, picture, left, top)
+                sheet.add_image(picture, left, top, TILE, TILE)
         middle: dict[str, Any] = {"ha": "center", "va": "center"}
         for top, name, cosine in zip(tops, ("whole picture", "own part"), cosines, strict=True):
             half = top + TILE / 2
@@ -73,9 +73,3 @@ def draw_control(
                 f"cosine\n{cosine}", lefts[0] + TILE + BETWEEN / 2, half, SIZE + 1, **middle
             )
     return sheet.figure
-
-
-def _show(sheet: Sheet, picture: Array, left: float, top: float) -> None:
-    axes = sheet.add_axes(left, top, TILE, TILE)
-    # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
-    axes.imshow(picture, interpolation="auto")

@@ -217,9 +217,7 @@ def _draw_row(
     grid = lay_out_grid(tiles, len(pairs), TILE_GAP)
     scale = tile / (pairs[0].projection.shape[0] + TILE_GAP)
     labels = _row_height(tile, size, lines) - 2 * tile
-    axes = sheet.add_axes(left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
-    # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
-    axes.imshow(grid, interpolation="auto", aspect="auto")
+    sheet.add_image(grid, left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
     for index, pair in enumerate(pairs):
         centre = left + (index + 0.5) * tile - TILE_GAP * scale / 2
         bottom = top + labels - 0.03

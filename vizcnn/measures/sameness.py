@@ -14,7 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.method_pictures import MethodSet, choose_classes
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.active_units import Compare, draw_others
-from vizcnn.projection.parts import find_common, project_onto
+from vizcnn.projection.parts import find_common, find_cosines, project_onto
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.recording import Recording
@@ -204,26 +204,6 @@ def _measure(projection: Projection, place: _Place) -> _Row:
     number = find_common(windows, 1, place.active).effective_number
     cosines = find_cosines(windows[0], windows[1:])
     return float(cosines.nanmedian()), number, place.active, compared
-
-
-def find_cosines(one: Tensor, others: Tensor) -> Tensor:
-    """Give the cosines of a picture with others, -1..1; NaN where a picture is zero everywhere.
-
-    Args:
-        one: A picture.
-        others: (n, ...), each of its shape.
-
-    Returns:
-        (n,), float64.
-
-    Example:
-        >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
-        tensor([0.6000,    nan], dtype=torch.float64)
-    """
-    # squares of small numbers would be lost in float32; not every device has float64
-    first, rest = one.flatten().cpu().double(), others.flatten(1).cpu().double()
-    cosines: Tensor = rest @ first / (rest.norm(dim=1) * first.norm())
-    return cosines
 
 
 def _compare_classes(attached: MethodSet, layer: str, pixels: Tensor) -> dict[str, list[float]]:

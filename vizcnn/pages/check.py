@@ -17,10 +17,9 @@ from vizcnn.drawing.check_pictures import (
     draw_cascade,
     draw_control,
     draw_place,
-    show_method,
 )
 from vizcnn.drawing.check_plots import draw_agreements, draw_curves, draw_sameness
-from vizcnn.drawing.words import show_number
+from vizcnn.drawing.words import show_decimal, show_method, show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.bootstrap import RESAMPLES, Estimate
 from vizcnn.measures.cascade import SWITCHES, Switches
@@ -420,7 +419,7 @@ def _say_methods(
     results: CheckResults,
     rows: Mapping[str, Estimate],
     words: str,
-    write: Callable[[float], str] = "{:.2f}".format,
+    write: Callable[[float], str] = show_decimal,
 ) -> str:
     told = ", ".join(
         f"{show_method(method)} {_write(rows[method], write)}" for method in results.methods
@@ -428,5 +427,5 @@ def _say_methods(
     return f"{title}: {words}: {told}."
 
 
-def _write(estimate: Estimate, write: Callable[[float], str] = "{:.2f}".format) -> str:
+def _write(estimate: Estimate, write: Callable[[float], str] = show_decimal) -> str:
     return "–" if estimate.value is None else write(estimate.value)

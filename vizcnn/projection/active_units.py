@@ -4,7 +4,7 @@ import math
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from vizcnn.basics.errors import VizcnnError, check_number, quote
 from vizcnn.photos.patches import spread
 from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
-from vizcnn.projection.targets import Targets, places
+from vizcnn.projection.targets import Targets, join_targets, places
 from vizcnn.projection.windows import Windows, move
 
 if TYPE_CHECKING:
@@ -241,12 +241,6 @@ def _draw_sample(rows: Tensor, unit: int, active: list[int], compare: int) -> _S
     return _Sample(rows, [unit, *others] if unit in active else others, unit in active)
 
 
-def _join(targets: Sequence[Targets]) -> Targets:
-    return Targets(
-        *(torch.cat([getattr(some, field.name) for some in targets]) for field in fields(Targets))
-    )
-
-
 def _cut_into_calls(counts: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
     """Cut places into groups of so many pictures at most, or of a single place."""
     first = held = 0
@@ -266,7 +260,7 @@ def _project_into(
     project_others: Callable[[Targets], "Projection"],
 ) -> Tensor:
     """Project the other units of places into the windows of the projections there."""
-    targets = _join([place.others for place in found])
+    targets = join_targets([place.others for place in found])
     if not len(targets):
         return windows[:0]
     others = project_others(targets)

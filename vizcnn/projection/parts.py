@@ -169,6 +169,26 @@ def measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
     return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)
 
 
+def find_cosines(picture: Tensor, others: Tensor) -> Tensor:
+    """Give the cosines of a picture with others, -1..1; NaN where a picture is zero everywhere.
+
+    Args:
+        picture: Of any shape.
+        others: (n, ...), each of its shape.
+
+    Returns:
+        (n,), float64, on the CPU.
+
+    Example:
+        >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
+        tensor([0.6000,    nan], dtype=torch.float64)
+    """
+    # squares of small numbers would be lost in float32; not every device has float64
+    one, rest = picture.flatten().cpu().double(), others.flatten(1).cpu().double()
+    cosines: Tensor = rest @ one / (rest.norm(dim=1) * one.norm())
+    return cosines.clamp(-1, 1)
+
+
 def _weigh(count: int, known: int, total: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Give how many units each picture stands for, (n,), and how many pairs each pair does, (n, n).
 
