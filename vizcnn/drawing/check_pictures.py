@@ -132,7 +132,7 @@ def draw_cascade(
     return sheet.figure
 
 
-def draw_control(shown: ShownControl, visible: Visible, title: str, caption: str) -> Figure:
+def draw_drops(shown: ShownControl, visible: Visible, title: str, caption: str) -> Figure:
     """Draw a photo, where its strongest unit falls, and what two units' pictures foretold.
 
     Args:

@@ -15,7 +15,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.check_pictures import (
     Visible,
     draw_cascade,
-    draw_control,
+    draw_drops,
     draw_place,
 )
 from vizcnn.drawing.check_plots import draw_agreements, draw_curves, draw_sameness
@@ -345,7 +345,7 @@ def _draw_control(check: NetCheck, ending: str, results: CheckResults) -> Drawin
         f"control{ending}",
         title,
         "Maps of a unit's drop under a grey square, and of what pictures of two units foretell",
-        draw_control(shown, _make_visible(check.model), title, _caption([check], results)),
+        draw_drops(shown, _make_visible(check.model), title, _caption([check], results)),
         f"The strongest unit of {check.control.layer} in a photo, the orange frame its receptive "
         "field. A picture foretells for a square the sum of its magnitudes in it; gradient × input "
         "(what the photo differs from the square's grey by) its signed sum, which is the drop to "

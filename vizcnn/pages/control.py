@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.output import FigureFormat
-from vizcnn.drawing.control_figure import UnitPictures, draw_control
+from vizcnn.drawing.figures import UnitPictures, draw_control
 from vizcnn.drawing.tiles import Scaling, describe_scaling, fit_tile, scale_projections
 from vizcnn.drawing.words import describe_part, explain_selectivity, show_decimal
 from vizcnn.pages.evidence import Evidence, list_evidence
