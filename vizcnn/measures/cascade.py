@@ -32,7 +32,7 @@ from vizcnn.measures.agreement import (
     find_similarity,
     rank,
 )
-from vizcnn.measures.method_pictures import MethodSet, choose_classes
+from vizcnn.measures.method_pictures import MethodSet, choose_classes, to_array
 from vizcnn.photos.pixels import LUMINANCE, Array
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
@@ -364,9 +364,9 @@ def study_cascade(
     for number, (count, switches, projections) in progress(
         steps, label=f"shuffle {model.title}", total=total, unit="step"
     ):
-        photos = chunks[number].cpu().float().numpy()
+        photos = to_array(chunks[number])
         for method, projection in projections.items():
-            pictures = [_prepare(_cut(projection, row)) for row in range(len(projection))]
+            pictures = [_prepare(to_array(projection.cut(row))) for row in range(len(projection))]
             if count == 0:
                 trained[method] = pictures
                 for row, picture in enumerate(pictures):
@@ -399,11 +399,6 @@ def _walk(
     cascade: Cascade, pixels: Tensor
 ) -> Iterator[tuple[int, Switches, dict[str, Projection]]]:
     return cascade.project(pixels, cascade.choose_targets(pixels))
-
-
-def _cut(projection: Projection, row: int) -> Array:
-    array: Array = projection.cut(row).detach().cpu().float().numpy()
-    return array
 
 
 def _cut_photo(photo: Array, projection: Projection, row: int) -> Array:

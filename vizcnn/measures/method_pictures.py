@@ -8,6 +8,7 @@ from torch import Tensor
 from vizcnn.attribution.gradients import GRADIENT_X_INPUT, multiply_by_input
 from vizcnn.attribution.question import Fill, find_fill
 from vizcnn.basics.errors import VizcnnError, nearest_names, quote
+from vizcnn.photos.pixels import Array
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS
 from vizcnn.projection.projection import Projection
@@ -117,6 +118,12 @@ class MethodSet:
             reference = find_fill(self.model, FILL)
             found[GRADIENT_X_INPUT] = multiply_by_input(found["gradient"], pixels, reference)
         return {name: found[name] for name in self.names}
+
+
+def to_array(values: Tensor) -> Array:
+    """Give values of pictures as an array, without their graph."""
+    array: Array = values.detach().cpu().float().numpy()
+    return array
 
 
 def choose_classes(model: ZooModel, pixels: Tensor, count: int = 2) -> Tensor:

@@ -19,7 +19,7 @@ from vizcnn.attribution.gradients import GRADIENT_X_INPUT
 from vizcnn.attribution.occlusion import SHARE, Squares, measure_drops, sum_squares
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.agreement import correlate, rank
-from vizcnn.measures.method_pictures import FILL, MethodSet
+from vizcnn.measures.method_pictures import FILL, MethodSet, to_array
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.projection.targets import places, strongest
 from vizcnn.zoo.model import ZooModel
@@ -149,7 +149,7 @@ def study_control(
         for method, projection in projections.items():
             found = [
                 correlate(ranks, rank(sum_squares(values, squares)))
-                for values in foretell(_to_array(projection.pixels), method)
+                for values in foretell(to_array(projection.pixels), method)
             ]
             own[method].append(found[0])
             other[method].append(found[1] if len(found) > 1 else math.nan)
@@ -159,10 +159,10 @@ def study_control(
                 unit=pair[0],
                 other=pair[1],
                 box=(top, left, bottom, right),
-                photo=photo.cpu().float().numpy(),
+                photo=to_array(photo),
                 drops=drops,
                 squares=squares,
-                pictures={m: _to_array(p.pixels) for m, p in projections.items()},
+                pictures={m: to_array(p.pixels) for m, p in projections.items()},
             )
     return ControlStudy(
         layer=layer,
@@ -182,8 +182,3 @@ def foretell(pictures: Array, method: str) -> Array:
     values = pictures if method == GRADIENT_X_INPUT else np.abs(pictures)
     summed: Array = values.sum(axis=1)
     return summed
-
-
-def _to_array(values: Tensor) -> Array:
-    array: Array = values.detach().cpu().float().numpy()
-    return array

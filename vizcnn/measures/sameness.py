@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.measures.method_pictures import MethodSet, choose_classes
+from vizcnn.measures.method_pictures import MethodSet, choose_classes, to_array
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.active_units import Compare, draw_others
 from vizcnn.projection.parts import find_common, find_cosines, project_onto
@@ -240,22 +240,17 @@ def _show(
         common = find_common(projection.windows, 1, place.active)
         shared = [project_onto(picture, common.direction) for picture in projection.windows]
         without = replace(projection, windows=projection.windows - torch.stack(shared))
-        pictures[method] = np.stack([_to_array(projection.cut(unit)) for unit in order])
-        own[method] = np.stack([_to_array(without.cut(unit)) for unit in order])
+        pictures[method] = np.stack([to_array(projection.cut(unit)) for unit in order])
+        own[method] = np.stack([to_array(without.cut(unit)) for unit in order])
         selectivity[method] = tuple(common.selectivity[order].tolist())
     return ShownPlace(
         layer=layer,
         position=(row, column),
         units=tuple(some.units[order].tolist()),
-        patch=_to_array(pixels[place.image, :, top:bottom, left:right]),
+        patch=to_array(pixels[place.image, :, top:bottom, left:right]),
         pictures=pictures,
         own=own,
         selectivity=selectivity,
         active=place.active,
         compared=len(place.units),
     )
-
-
-def _to_array(values: Tensor) -> Array:
-    array: Array = values.detach().cpu().float().numpy()
-    return array
