@@ -216,6 +216,18 @@ def test_a_silent_unit_has_no_control(tmp_path, photo):
     assert layer.missing_control in (tmp_path / "out/index.html").read_text("utf-8")
 
 
+def test_a_silent_unit_has_no_place_at_which_pictures_are_counted(tmp_path, photo):
+    model = make_model()
+    with torch.no_grad():
+        model.module[3].bias[0] = -1e3
+    (layer,) = get_layers(make(tmp_path, photo, model=model, units=(0,)))
+    assert layer.tiles[0].activation == 0 and layer.tiles[0].position is None
+    assert layer.effective_number is None
+    assert "different picture" not in (tmp_path / "out/index.html").read_text("utf-8")
+    (whole,) = get_layers(make(tmp_path, photo, "all", model, units=(0,), position="all"))
+    assert "over their whole maps" in whole.describe_pictures("deconvnet")
+
+
 def test_whole_maps_are_compared_as_well(tmp_path, photo):
     (layer,) = get_layers(make(tmp_path, photo, position="all"))
     maps = run_layer(photo, "conv2").flatten(1).amax(dim=1)

@@ -273,6 +273,22 @@ def test_a_unit_whose_company_has_no_pictures_is_alone():
     assert torch.equal(found.own.windows, found.windows)
 
 
+def test_a_unit_that_is_not_active_has_nothing_to_be_compared_with_in_empty_pictures():
+    net = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU(), nn.Conv2d(1, 2, 1))
+    net[2].weight.data = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)  # a signal below zero is cut
+    net[2].bias.data = torch.tensor([-100.0, 100.0])
+    net[0].weight.data, net[0].bias.data = torch.ones(1, 3, 1, 1), torch.zeros(1)
+    found = vizcnn.Deconvnet(net).project(IMAGE.float(), "2", 0, (2, 2), compare="all")
+    assert float(found.activations[0]) < 0 and bool(found.windows.any())
+    assert found.compared.tolist() == [1] and found.selectivity.isnan().all()
+    assert torch.equal(found.own.windows, found.windows)
+
+
+def test_no_projections_have_parts_as_well():
+    found = vizcnn.Deconvnet(plant(2)).project(IMAGE.float(), "1", count=0, compare="all")
+    assert len(found.own) == len(found.common) == len(found.selectivity) == 0
+
+
 def test_a_unit_that_is_not_active_is_compared_with_those_that_are():
     net = nn.Sequential(nn.Conv2d(3, 2, 3, bias=False))
     net[0].weight.data = torch.stack([torch.ones(3, 3, 3), -torch.ones(3, 3, 3)])
@@ -360,7 +376,10 @@ def test_signals_and_vectors_have_parts_too():
 
     net = Head()
     image = IMAGE.float()
-    found = vizcnn.Projector(net, "gradient").project(image, "head", [0, 2], compare="all")
+    projector = vizcnn.Projector(net, "gradient")
+    found = projector.project(image, "head", [0, 2], compare="all")
+    whole = projector.project(image, "head", [0, 2], "all", compare="all")
+    assert torch.equal(whole.own.windows, found.own.windows)
     moved = image.clone().requires_grad_()
     rows = [torch.autograd.grad(net(moved)[0, unit], moved)[0].numpy() for unit in range(6)]
     active = (net(image)[0] > 0).nonzero()[:, 0].tolist()

@@ -100,6 +100,21 @@ RECIPES = (
     Recipe(
         f"deconv {_LENET} --image photos/b.jpg --layer conv1 --top 1 --out out", ("out/*", "out")
     ),
+    Recipe(
+        f"deconv {_LENET} --image photos/b.jpg --layer conv1 --top 1 --part own --compare 2 "
+        "--out new",
+        ("photos/b.jpg",),
+    ),
+    Recipe(
+        f"compare {_LENET} --weights net/lenet.safetensors --image photos/a.png --layer conv1 "
+        "--method gradient --compare 2 --out out",
+        ("net/lenet.safetensors", "photos/a.png", "out/*"),
+    ),
+    Recipe(
+        f"check {_LENET} --data photos --photos 1 --layer conv1 --top conv2 --method gradient "
+        "--compare 2 --out out",
+        ("photos/*", "photos", "out/*"),
+    ),
     Recipe(f"receptive {_LENET} --weights net/lenet.pth --out new", ("net/lenet.pth",)),
     Recipe(f"filters {_LENET} --weights net/lenet.safetensors --out out", ("net/*.safetensors",)),
     Recipe(
@@ -112,7 +127,7 @@ RECIPES = (
         ("index.safetensors", "photos/*", "photos"),
     ),
     Recipe(
-        f"gallery {_LENET} --data photos --layer conv1 --out gallery",
+        f"gallery {_LENET} --data photos --layer conv1 --part own --compare 2 --out gallery",
         ("gallery/.vizcnn*", "gallery/.vizcnn*/*", "gallery/.vizcnn*/*/*", "gallery/*"),
         exact="**/*.webp",
     ),
@@ -164,7 +179,7 @@ def make_corpus(folder: Path) -> None:
         "mine --model lenet --data photos --layer conv1 --out index.safetensors",
         "mine --model lenet --data photos --layer conv1 --part 1/2 --out one.safetensors",
         "mine --model lenet --data photos --layer conv1 --part 2/2 --out two.safetensors",
-        "gallery --model lenet --data photos --layer conv1 --out whole",
+        "gallery --model lenet --data photos --layer conv1 --part own --compare 2 --out whole",
     ):
         outcome = run_case(folder, tuple(words.split()), "corpus", _do_nothing)
         assert outcome.status == 0, outcome
@@ -182,7 +197,9 @@ def _paint(path: Path, pixels: np.random.Generator) -> None:
 
 def _leave_unfinished(folder: Path) -> None:
     """Leave a gallery that was killed while it projected."""
-    words = f"gallery {_LENET} --data photos --layer conv1 --out gallery".split()
+    words = (
+        f"gallery {_LENET} --data photos --layer conv1 --part own --compare 2 --out gallery".split()
+    )
     process = _fork(folder, tuple(words), folder.parent / "killed")
     end = time.monotonic() + HANG
     while time.monotonic() < end and not list(folder.glob("gallery/.vizcnn*/*/*")):

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from tests.support.command_line import ROOT
@@ -27,20 +28,24 @@ from vizcnn.training.checkpoint import read_checkpoint
 LENET = ["--model", "lenet", "--weights", "bundled"]
 PHOTOS, CLASSES, PHOTO = "../photos", "../classes", "../photos/part 0/photo 3.png"
 COMMANDS = {
-    "gallery": ["gallery", *LENET, "--data", PHOTOS, "--poster", "--out", "out"],
+    "gallery": ["gallery", *LENET, "--data", PHOTOS, "--poster", "--part", "own", "--out", "out"],
     "mine": ["mine", *LENET, "--data", PHOTOS, "--out", "out.safetensors"],
-    "deconv": ["deconv", *LENET, "--image", PHOTO, "--out", "out"],
+    "deconv": ["deconv", *LENET, "--image", PHOTO, "--part", "own", "--out", "out"],
     "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1 --data".split(),
     "filters": ["filters", *LENET, "--out", "out"],
     "aliasing": ["aliasing", *LENET, "--images", PHOTO, "--layer", "conv3", "--out", "out"],
     "receptive": ["receptive", "--model", "lenet", "--out", "out"],
+    "compare": ["compare", *LENET, "--image", PHOTO, "--method", "gradient", "--out", "out"],
+    "check": "check --model lenet --photos 1 --compare 2 --method gradient --out out".split(),
     "lecture": ["lecture", "--only", "lenet-sizes", "--out", "out"],
 }
 """Arguments of a small run, from a folder beside those of the photos."""
 COMMANDS["train"].append(CLASSES)
+COMMANDS["check"] += ["--data", PHOTOS]
 USUAL = ("gallery", "mine", "deconv", "train")
 """The commands that are killed most."""
 SECONDS = re.compile(rb'"(seconds|hours)": [0-9.e-]+')
+TIMED_CELL = re.compile(rb'<td data-value="[0-9.e-]+">[0-9.]+ s</td>')
 LAST_CELL = re.compile(rb"[^|\n]*\|$", re.MULTILINE)
 TEMPORARY = (".part", ".tmp")
 """Ends of names that no finished run leaves."""
@@ -111,7 +116,7 @@ def run_whole(folder: Path, command: str) -> Whole:
 
 
 def list_results(home: Path) -> dict[str, bytes]:
-    """Everything in a folder, by name; of a training all but how many seconds it took."""
+    """Everything in a folder, by name; but for how many seconds something took."""
     files = list_files(home)
     for name in files:
         if name.endswith(".pt"):
@@ -120,6 +125,10 @@ def list_results(home: Path) -> dict[str, bytes]:
             files[name] = LAST_CELL.sub(b"", files[name])
         elif name.endswith(".json"):
             files[name] = SECONDS.sub(b"", files[name])
+        elif name.endswith(".html"):
+            files[name] = TIMED_CELL.sub(b"", files[name])
+        elif name.endswith("/methods.png"):  # the seconds are drawn
+            files[name] = b""
     return files
 
 
@@ -206,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     draw = random.Random(chosen.seed)
     # every second run is of one of the usual commands, the others take turns
     names = chosen.commands or [
-        name for pair in zip(USUAL * 2, COMMANDS, strict=True) for name in pair
+        name for pair in zip(cycle(USUAL), COMMANDS, strict=False) for name in pair
     ]
     outcomes = []
     with tempfile.TemporaryDirectory() as made:

@@ -131,7 +131,7 @@ def make_top_layer(
         large_px=measure_sheet((2 * tile[0], 2 * tile[1]), LARGE_GAPS),
         large_gaps=LARGE_GAPS,
         evidence=LayerEvidence(
-            effective_number=1.24, places=99, compared=9, active=51, selectivity=0.46
+            effective_number=1.24, places=99, compared=9, active=51, selectivity=0.46, sampled=99
         ),
         units=tuple(
             make_silent(unit) if unit in silent else make_unit(folder, home, unit)

@@ -62,8 +62,10 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     )
     if not len(company):
         return pictures
-    common = find_common(company, question.known, question.active).direction
-    return torch.stack([picture - project_onto(picture, common) for picture in pictures])
+    found = find_common(company, question.known, question.active)
+    if question.known and not found.selectivity.isfinite().any():
+        return pictures  # nothing to compare with: not known to share anything
+    return torch.stack([picture - project_onto(picture, found.direction) for picture in pictures])
 
 
 def multiply_by_input(gradient: Projection, pixels: Tensor, reference: Tensor) -> Projection:

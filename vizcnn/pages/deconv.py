@@ -152,7 +152,8 @@ class LayerSection:
         overlay: Image of all projections laid over the photo, of the photo's input size.
         arrays: File of the raw values.
         effective_number: How many different pictures the active units make at the place of the
-            strongest of the tiles' units; None where nothing was compared.
+            strongest of the tiles' units; None where nothing was compared, or that unit is silent
+            and so has no place.
         control: That unit beside another that is active at its place; None where there is none.
         notes: What a reader should know of this layer.
     """
@@ -518,6 +519,8 @@ def _measure_layer(
     height, width = projection.field
     folder = f"{home}/{layer.replace('/', '-')}"
     evidence = list_evidence(projection)
+    is_silent = float(targets.activations[first]) == 0
+    has_no_place = is_silent and len(shape) == 3 and settings.position != "all"
     control = None
     if other:
         tile_patch = f"{folder}/unit-{int(projection.units[first]):04d}-patch.png"
@@ -565,7 +568,7 @@ def _measure_layer(
         places=f"{folder}/places.{settings.figure_format}",
         overlay=f"{folder}/overlay.png",
         arrays=f"{folder}/arrays.npz" if settings.save_arrays else None,
-        effective_number=_find_effective_number(projection, first),
+        effective_number=None if has_no_place else _find_effective_number(projection, first),
         control=control.record if control else None,
     )
     return MeasuredLayer(

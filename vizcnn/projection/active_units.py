@@ -179,7 +179,7 @@ def _compare(
     common = find_common(shown, known, active)
     comparison.effective_number[sample.rows] = common.effective_number
     pictured = int(common.cosines.isfinite().sum())
-    if pictured > 1 or not sample.is_one:  # else a picture is compared with itself
+    if pictured > sample.is_one:  # else a picture is compared with itself, or with nothing
         comparison.directions[number] = common.direction
         cosines = measure_cosines(windows[sample.rows], common.direction)
         comparison.cosines[sample.rows] = cosines
@@ -198,7 +198,7 @@ def _choose_units(maps: Tensor, targets: Targets, rows: Tensor, compare: Compare
     values = maps.detach()[image]
     whole = bool(position[0] < 0)
     if whole:
-        values = values.flatten(1).amax(dim=1)
+        values = values.reshape(len(values), -1).amax(dim=1)
     elif maps.ndim > 2:
         values = values[(slice(None), *position.tolist())]
     active = (values > 0).nonzero()[:, 0].tolist()

@@ -243,7 +243,7 @@ def project(
     method = find_method(method)
     projection = method.project(recording, layer, targets, finish)
     _refuse_infinite(projection, layer)
-    if compare is None or not len(projection):
+    if compare is None:
         return projection
 
     def project_others(others: Targets) -> Projection:

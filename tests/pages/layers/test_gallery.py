@@ -275,6 +275,21 @@ def test_evidence_and_parts_are_those_of_units_projected_singly(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compare", [2, 6, 100])
+def test_a_layer_says_where_only_a_sample_was_compared(site, tmp_path, compare):
+    settings = replace(SETTINGS, layers=("conv3",), compare=compare)
+    (layer,) = make(site[0] / "photos", tmp_path / "out", settings).results.layers
+    all_places = {(place.photo, place.position): place for u in layer.units for place in u.places}
+    sampled = [place for place in all_places.values() if place.compared < place.active]
+    told = layer.evidence
+    assert told.sampled == len(sampled)
+    assert ("all active units compared at each" in told.basis) == (not sampled)
+    assert ("about" in told.describe("deconvnet")) == told.value.startswith("≈") == bool(sampled)
+    if told.compared == told.active and sampled:
+        assert f"some of the active units compared at {len(sampled)} of them" in told.basis
+
+
+@pytest.mark.slow
 def test_without_a_comparison_nothing_is_said(site, tmp_path):
     settings = replace(SETTINGS, layers=("conv3",), compare=None)
     (layer,) = make(site[0] / "photos", tmp_path / "out", settings).results.layers

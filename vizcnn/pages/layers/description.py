@@ -140,4 +140,5 @@ def _describe_evidence(units: Sequence[UnitSheets]) -> LayerEvidence | None:
         compared=median_low(compared),
         active=median_low(active),
         selectivity=median(known) if known else None,
+        sampled=sum(some < every for some, every in zip(compared, active, strict=True)),
     )

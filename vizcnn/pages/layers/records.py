@@ -112,6 +112,7 @@ class LayerEvidence:
         compared: From how many active units of a place that was found.
         active: How many units are active at a place.
         selectivity: Median of its units' selectivities; None where there is none.
+        sampled: At how many of the places not all of the active units were compared.
     """
 
     effective_number: float
@@ -119,22 +120,29 @@ class LayerEvidence:
     compared: int
     active: int
     selectivity: float | None
+    sampled: int
 
     def describe(self, method: str) -> str:
         """Say how many different pictures the method makes.
 
         Example:
             >>> LayerEvidence(
-            ...     effective_number=1.24, places=9, compared=9, active=51, selectivity=0.1
+            ...     effective_number=1.2,
+            ...     places=9,
+            ...     compared=9,
+            ...     active=51,
+            ...     selectivity=0.1,
+            ...     sampled=9,
             ... ).describe("deconvnet")
             'the 51 active units make about 1.2 different pictures by the deconvnet'
         """
-        return describe_effective_number(self.effective_number, self.compared, self.active, method)
+        compared = self.active - bool(self.sampled)
+        return describe_effective_number(self.effective_number, compared, self.active, method)
 
     @property
     def value(self) -> str:
         """The selectivity as a number."""
-        return write_selectivity(self.selectivity, self.compared, self.active)
+        return write_selectivity(self.selectivity, self.active - bool(self.sampled), self.active)
 
     @property
     def sentence(self) -> str:
@@ -151,13 +159,26 @@ class LayerEvidence:
 
         Example:
             >>> LayerEvidence(
-            ...     effective_number=1.24, places=9, compared=9, active=51, selectivity=0.1
+            ...     effective_number=1.2,
+            ...     places=9,
+            ...     compared=9,
+            ...     active=51,
+            ...     selectivity=0.1,
+            ...     sampled=9,
             ... ).basis
             'medians over 9 places, 9 of 51 active units compared at each'
+            >>> LayerEvidence(
+            ...     effective_number=1.2, places=9, compared=7, active=7, selectivity=0.1, sampled=4
+            ... ).basis
+            'medians over 9 places, some of the active units compared at 4 of them, all elsewhere'
         """
-        units = f"{self.compared} of {self.active}" if self.compared < self.active else "all"
-        places = f"{self.places} place{'' if self.places == 1 else 's'}"
-        return f"medians over {places}, {units} active units compared at each"
+        places = f"medians over {self.places} place{'' if self.places == 1 else 's'}"
+        if self.compared < self.active:
+            return f"{places}, {self.compared} of {self.active} active units compared at each"
+        if self.sampled:
+            some = f"{places}, some of the active units compared"
+            return f"{some} at {self.sampled} of them, all elsewhere"
+        return f"{places}, all active units compared at each"
 
 
 @dataclass(frozen=True, kw_only=True)
