@@ -99,7 +99,8 @@ class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if not isinstance(value, str) or value in self._words:
             return None if value == "none" else value
         if not re.fullmatch("[0-9]{1,20}", value) or not 1 <= int(value) <= MOST:
-            needed = " or ".join((f"a whole number from 1 to {MOST}", *self._words))
+            more = ", all or none" if "none" in self._words else " or all"
+            needed = f"a whole number from 1 to {MOST}{more}"
             self.fail(f"{quote(value)} is not {needed}", param, ctx)
         return int(value)
 
