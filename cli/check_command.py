@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
-    LARGEST_SEED,
     WholeNumber,
+    compare_option,
     data_option,
     find_data,
     layers_option,
+    make_seed_option,
     models_option,
     several_weights_option,
 )
@@ -20,6 +21,7 @@ from vizcnn.projection.methods import METHODS
 if TYPE_CHECKING:
     from vizcnn.measures.bootstrap import Estimate
     from vizcnn.pages.check import CheckResults
+    from vizcnn.projection.active_units import Compare
 
 CHECKED_METHODS = (*METHODS, "gradient-x-input")
 """As in vizcnn.measures.method_pictures, which loads torch."""
@@ -29,13 +31,9 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
     out="MODELS-check",
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
-    seed=click.option(
-        "--seed",
-        type=WholeNumber(0, LARGEST_SEED),
-        default=0,
-        show_default=True,
-        help="Seed of the photos that are drawn, the shuffling, the occlusion control, the "
-        "bootstrap, and random weights.",
+    seed=make_seed_option(
+        "the photos that are drawn, the shuffling, the occlusion control, the bootstrap, and "
+        "random weights"
     ),
     short_help="Measure what pictures depend on: the unit, the weights, or only the photo.",
 )
@@ -57,13 +55,7 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
     show_default=True,
     help="Method to check; may be repeated.",
 )
-@click.option(
-    "--compare",
-    type=WholeNumber(2),
-    default=64,
-    show_default=True,
-    help="How many of the units that are active at a place to project, at most, evenly spread.",
-)
+@compare_option(63)
 @click.option(
     "--top",
     metavar="LAYER",
@@ -77,7 +69,7 @@ def check(
     photos: int,
     layers: tuple[str, ...],
     methods: tuple[str, ...],
-    compare: int,
+    compare: "Compare",
     top: str | None,
 ) -> None:
     """Measure what pictures depend on: the unit, the weights, or only the photo.

@@ -5,16 +5,17 @@ from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.cli.options import (
-    LARGEST_SEED,
     WholeNumber,
-    complete_names_and_files,
+    compare_option,
     find_given_photos,
     gates_option,
+    images_option,
+    make_seed_option,
+    save_arrays_option,
     unruled_option,
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
-from vizcnn.photos.samples import SAMPLES
 
 
 class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -40,24 +41,10 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 @page_command(
     out="MODEL-compare",
-    seed=click.option(
-        "--seed",
-        type=WholeNumber(0, LARGEST_SEED),
-        default=0,
-        show_default=True,
-        help="Seed for random weights, and for the shuffling.",
-    ),
+    seed=make_seed_option("random weights, and for the shuffling"),
     short_help="Compare attribution methods on a unit or class.",
 )
-@click.option(
-    "--image",
-    "images",
-    multiple=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help=f"Photo, folder of photos, or name of a sample photo ({', '.join(SAMPLES)}); may be "
-    "repeated.  [default: the sample motorcycle]",
-)
+@images_option
 @click.option(
     "--layer",
     help="Layer of the unit.  [default: the net's last, whose units are the classes]",
@@ -87,13 +74,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     multiple=True,
     help="Method, such as grad-cam; may be repeated.  [default: all that make sense for the layer]",
 )
-@click.option(
-    "--others",
-    type=WholeNumber(2),
-    default=8,
-    show_default=True,
-    help="How many other active units of the place, at most, to find the common picture from.",
-)
+@compare_option(8)
 @click.option(
     "--cam-layer",
     metavar="LAYER",
@@ -127,7 +108,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 )
 @unruled_option
 @gates_option
-@click.option("--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz).")
+@save_arrays_option
 def compare(
     page: Page,
     /,

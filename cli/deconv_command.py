@@ -7,17 +7,17 @@ import click
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
-    complete_names_and_files,
     find_given_photos,
+    images_option,
     layers_option,
     method_option,
     part_option,
+    save_arrays_option,
     settle_way_back,
     way_back_options,
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar
-from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.projection.active_units import Compare
@@ -25,15 +25,7 @@ if TYPE_CHECKING:
 
 
 @page_command(out="MODEL-METHOD")
-@click.option(
-    "--image",
-    "images",
-    multiple=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help=f"Photo, folder of photos, or name of a sample photo ({', '.join(SAMPLES)}); may be "
-    "repeated.  [default: the sample motorcycle]",
-)
+@images_option
 @layers_option
 @click.option(
     "--unit", "units", type=WholeNumber(0), multiple=True, help="Number of a unit; may be repeated."
@@ -47,7 +39,7 @@ if TYPE_CHECKING:
 )
 @method_option
 @part_option
-@compare_option(32)
+@compare_option(32, none=True)
 @click.option(
     "--position",
     default="max",
@@ -64,7 +56,7 @@ if TYPE_CHECKING:
     help="Contrast: stretched for each unit, or shared by all units of a layer.",
 )
 @way_back_options
-@click.option("--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz).")
+@save_arrays_option
 def deconv(
     page: Page,
     /,

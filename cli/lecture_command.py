@@ -8,9 +8,8 @@ import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
-    LARGEST_SEED,
-    WholeNumber,
     complete_names_and_files,
+    make_seed_option,
     part_option,
     refuse_empty,
 )
@@ -48,13 +47,7 @@ def figure_options(command: Any) -> Any:
     out="lecture",
     nets=None,
     figures=figure_options,
-    seed=click.option(
-        "--seed",
-        type=WholeNumber(0, LARGEST_SEED),
-        default=0,
-        show_default=True,
-        help="Seed for everything random: crops, colours, masks, initial weights of trainings.",
-    ),
+    seed=make_seed_option("everything random: crops, colours, masks, initial weights of trainings"),
     short_help="Make the figures, tables and checked claims of a CNN lecture.",
 )
 @click.option(

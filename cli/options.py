@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
@@ -87,16 +88,19 @@ class PositiveNumber(click.FloatRange):
 
 
 class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """How many units to compare with: a whole number, ``all``, or ``none`` (None)."""
+    """How many units to compare with: a whole number, ``all``, or, if allowed, ``none`` (None)."""
 
-    name = "N|all|none"
+    def __init__(self, none: bool) -> None:
+        self._words = ("all", "none") if none else ("all",)
+        self.name = "|".join(("N", *self._words))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; what is none of these is told in one short line."""
-        if not isinstance(value, str) or value in ("all", "none"):
+        if not isinstance(value, str) or value in self._words:
             return None if value == "none" else value
         if not re.fullmatch("[0-9]{1,20}", value) or not 1 <= int(value) <= MOST:
-            needed = f"a whole number from 1 to {MOST}, all or none"
+            more = ", all or none" if "none" in self._words else " or all"
+            needed = f"a whole number from 1 to {MOST}{more}"
             self.fail(f"{quote(value)} is not {needed}", param, ctx)
         return int(value)
 
@@ -176,12 +180,28 @@ format_option = click.option(
     show_default=True,
     help="File format of the figures.",
 )
-seed_option = click.option(
-    "--seed",
-    type=WholeNumber(0, LARGEST_SEED),
-    default=0,
-    show_default=True,
-    help="Seed for random weights.",
+
+
+def make_seed_option(words: str) -> Callable[[Command], Command]:
+    """Make the ``--seed`` option, with what it is the seed of."""
+    return click.option(
+        "--seed",
+        type=WholeNumber(0, LARGEST_SEED),
+        default=0,
+        show_default=True,
+        help=f"Seed for {words}.",
+    )
+
+
+seed_option = make_seed_option("random weights")
+images_option = click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="PHOTO",
+    shell_complete=complete_names_and_files(SAMPLES),
+    help=f"Photo, folder of photos, or name of a sample photo ({', '.join(SAMPLES)}); may be "
+    "repeated.  [default: the sample motorcycle]",
 )
 layers_option = click.option(
     "--layer",
@@ -240,16 +260,18 @@ part_option = click.option(
 )
 
 
-def compare_option(default: int) -> Callable[[Command], Command]:
-    """Make the ``--compare`` option with a default number."""
+def compare_option(default: int, none: bool = False) -> Callable[[Command], Command]:
+    """Make the ``--compare`` option with a default number; ``none`` may be allowed too."""
+    kind = CompareCount(none)
     return click.option(
         "--compare",
-        type=CompareCount(),
-        metavar="N|all|none",
+        type=kind,
+        metavar=kind.name,
         default=default,
         show_default=True,
         help="With how many other active units of its place each projection is compared, evenly "
-        "spread by number, for its selectivity and its parts; none leaves these out.",
+        "spread by number, for its selectivity and its parts"
+        + ("; none leaves these out." if none else "."),
     )
 
 
@@ -290,6 +312,9 @@ data_option = click.option(
     type=click.Path(),
     help="Folder of photos, with its subfolders; may be repeated.  [default: patches of "
     "scikit-image's sample photos]",
+)
+save_arrays_option = click.option(
+    "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 

@@ -10,7 +10,7 @@ from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.basics.files import write_text
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.tables import show_cell
-from vizcnn.drawing.words import describe_part, name_part, number, percent, show_number
+from vizcnn.drawing.words import describe_part, name_part, percent, show_decimal, show_number
 from vizcnn.gallery.manifest import Manifest, write_manifest
 from vizcnn.zoo.provenance import Provenance
 
@@ -69,7 +69,7 @@ def make_environment() -> Environment:
     )
     environment.filters |= {
         "cell": show_cell,
-        "cosine": number,
+        "cosine": show_decimal,
         "facts": list_facts,
         "in_words": describe_part,
         "link": link_file,

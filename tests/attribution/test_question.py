@@ -25,7 +25,7 @@ PHOTO = make_photo()
 def test_the_strongest_unit_is_asked_about_among_those_active_at_its_place():
     model = make_plain()
     maps = run_plainly(model, PHOTO)["relu2"][0].detach()
-    question, value = ask(model, PHOTO, "conv2", others=100)
+    question, value = ask(model, PHOTO, "conv2", compare=100)
     assert value == pytest.approx(maps.max().item(), rel=1e-5)
     unit = int(question.units)
     assert maps[(unit, *question.position)] == maps.max()
@@ -34,7 +34,7 @@ def test_the_strongest_unit_is_asked_about_among_those_active_at_its_place():
     assert question.company.tolist() == [unit, *(k for k in active if k != unit)]
     assert (question.active, question.known) == (len(active), 1)
     assert len(active) > 3
-    few, _ = ask(model, PHOTO, "conv2", others=2)
+    few, _ = ask(model, PHOTO, "conv2", compare=2)
     assert len(few.company) == 3
     assert set(few.company.tolist()) < set(question.company.tolist())
     assert few.active == len(active)

@@ -23,7 +23,7 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.mark.usefixtures("small_net")
 class TestCommand:
-    OPTIONS = ("--layer", "conv2", "--photos", "2", "--compare", "3", "--top", "conv2")
+    OPTIONS = ("--layer", "conv2", "--photos", "2", "--compare", "2", "--top", "conv2")
 
     def test_json_gives_all_tables(self, tmp_path, photos):
         out = tmp_path / "out"
@@ -45,7 +45,7 @@ class TestCommand:
         assert {row["method"] for row in tables["cascade"]} == {"guided", "deconvnet"}
         (row, *_) = tables["control"]
         assert {*row["own"]} == {"value", "low", "high", "photos"}
-        assert "--compare 3" in told["manifest"]["command"]
+        assert "--compare 2" in told["manifest"]["command"]
 
     def test_numbers_for_people(self, tmp_path, photos):
         done = run(
@@ -76,7 +76,7 @@ class TestCommand:
             (("--data", ""), "--data is empty"),
             (("--data", "missing"), "no folder 'missing'"),
             (("--photos", "0"), "not a whole number from 1 to 10000"),
-            (("--compare", "1"), "not a whole number from 2"),
+            (("--compare", "0"), "not a whole number from 1"),
             (("--method", "gradcam"), "'gradcam' is not one of"),
             (("--layer", "conv9"), "no layer 'conv9'"),
             (("--layer", "fc6"), "fc6 has no feature maps: give a convolutional layer"),

@@ -33,7 +33,7 @@ QUICK = ("--side", "8", "--stride", "8", "--steps", "2")
         (["--layer", "conv5", "--position", "16,0"], "position (16, 0)"),
         (["--layer", "conv1", "--method", "grad-cam"], "choose a higher layer with --layer"),
         (["--cam-layer", "fc6", "--method", "layer-cam"], "below that one with --cam-layer"),
-        (["--others", "1"], "--others"),
+        (["--compare", "none"], "'none' is not a whole number from 1"),
         (["--steps", "0"], "--steps"),
         (["--side", "33"], "does not fit the net's 32 px"),
         (["--side", "3", "--stride", "4"], "never hidden"),

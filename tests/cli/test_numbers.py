@@ -56,7 +56,7 @@ def test_numbers_are_read_to_their_bounds() -> None:
 
 
 def test_how_many_to_compare_with_is_a_number_all_or_none() -> None:
-    kind = CompareCount()
+    kind = CompareCount(none=True)
     read = [kind.convert(text, None, None) for text in ("1", "32", "all", "none")]
     assert read == [1, 32, "all", None]
     for text in (*ODD, "0", "All", "None"):

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from tests.drawing.test_figures import LONG_CAPTION, check_layout
-from vizcnn.drawing.check_pictures import draw_cascade, draw_control, draw_place
+from vizcnn.drawing.check_pictures import draw_cascade, draw_drops, draw_place
 from vizcnn.drawing.check_plots import draw_agreements, draw_curves, draw_sameness
 from vizcnn.measures.bootstrap import Estimate, estimate
 from vizcnn.measures.cascade import SWITCHES, Shown
@@ -146,7 +146,7 @@ def test_a_control_sets_the_drop_beside_what_was_foretold():
         squares=squares,
         pictures={method: noise(2, 3, 32, 32) for method in CHECKED_METHODS},
     )
-    figure = draw_control(shown, lambda picture: picture, "A title", LONG_CAPTION)
+    figure = draw_drops(shown, lambda picture: picture, "A title", LONG_CAPTION)
     texts = check_layout(figure)
     assert "unit 3" in texts and "unit 12" in texts
     (image,) = figure.axes[1].images

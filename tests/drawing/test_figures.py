@@ -8,12 +8,13 @@ from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from vizcnn.drawing.control_figure import UnitPictures, draw_control
 from vizcnn.drawing.figures import (
     MOST_UNITS,
     ROW_UNITS,
     LayerStrip,
     UnitPair,
+    UnitPictures,
+    draw_control,
     draw_layer,
     draw_overlay,
     draw_summary,

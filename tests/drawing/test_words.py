@@ -9,8 +9,8 @@ from vizcnn.drawing.words import (
     describe_selectivity,
     judge,
     judge_change,
-    number,
     percent,
+    show_decimal,
 )
 
 
@@ -40,7 +40,7 @@ def test_judge_change_says_when_it_got_worse():
     assert judge_change("A", None, 0.4, "more") == "A –"
     assert judge_change("A", 0.5, 0.6, "less", percent).endswith("(worse)")
     assert judge_change("A", 0.501, 0.502, "less") == "A 0.50 → 0.50"  # the same, as it is told
-    assert number(None) == "–"
+    assert show_decimal(None) == "–"
 
 
 def test_percent_never_hides_a_trace():

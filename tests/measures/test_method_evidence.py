@@ -10,14 +10,9 @@ from torch import nn
 from tests.support.attributing import SIZE, make_photo, make_plain, wrap
 from tests.support.small_zoo import make_model
 from vizcnn.attribution.attributions import ATTRIBUTIONS
-from vizcnn.attribution.occlusion import Drops, measure_drops
+from vizcnn.attribution.occlusion import Squares, list_squares, measure_drops
 from vizcnn.attribution.question import AttributionSettings, ask
-from vizcnn.measures.method_evidence import (
-    ShuffledNet,
-    agree_with_drops,
-    find_selectivity,
-    keep_inside,
-)
+from vizcnn.measures.method_evidence import ShuffledNet, agree_with_drops, find_selectivity
 
 PHOTO = make_photo()
 SETTINGS = AttributionSettings(side=6, stride=3)
@@ -78,24 +73,35 @@ def test_the_drop_of_a_linear_unit_is_foretold_exactly():
     linear = nn.Linear(3 * SIZE**2, 5)
     model = wrap(nn.Sequential(nn.Flatten(), linear), {"fc": "1"})
     question, _ = ask(model, PHOTO, "fc")
-    drops = measure_drops(question, SETTINGS)
+    squares = list_squares(question, SETTINGS)
+    drops = measure_drops(
+        model, PHOTO, "fc", question.units, question.position, squares, "mean"
+    ).numpy()
     values = ATTRIBUTIONS["gradient-x-input"].attribute(question)[0].numpy()
-    assert agree_with_drops(values, drops, question) == [pytest.approx(1.0)]
-    assert agree_with_drops(-values, drops, question) == [pytest.approx(-1.0)]
-    sums = [values[0, row : row + 6, column : column + 6].sum() for row, column in drops.squares]
-    np.testing.assert_allclose(drops.values[0], sums, rtol=1e-3, atol=1e-4)
+    assert agree_with_drops(values, drops, squares, question.box) == [pytest.approx(1.0)]
+    assert agree_with_drops(-values, drops, squares, question.box) == [pytest.approx(-1.0)]
+    sums = [values[0, row : row + 6, column : column + 6].sum() for row, column in squares.corners]
+    np.testing.assert_allclose(drops[0], sums, rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_map_says_out_of_the_field_is_left_out():
+    squares = Squares(2, ((0, 0), (0, 1), (1, 1), (2, 2)))
+    values = np.zeros((1, 4, 4), dtype=np.float32)
+    values[0, 1:3, 1:3] = [[1, 2], [3, 4]]
+    drops = np.array([[1.0, 3.0, 10.0, 4.0]])
+    values[0, 3] = values[0, :, 3] = 100.0
+    assert agree_with_drops(values, drops, squares, (1, 1, 3, 3)) == [pytest.approx(1.0)]
+    assert agree_with_drops(values, drops, squares, (0, 0, 4, 4))[0] < 0.9
 
 
 def test_squares_that_reach_out_of_the_field_are_left_out():
     question, _ = ask(make_plain(), PHOTO, "conv2")
     top, left, bottom, right = question.box
-    squares = ((top, left), (top - 1, left), (bottom - 3, right - 3), (bottom - 2, right - 3))
-    drops = Drops(3, squares, torch.arange(4.0).double()[None])
-    kept = keep_inside(drops, question)
-    assert kept.squares == (squares[0], squares[2])
-    assert kept.values.tolist() == [[0.0, 2.0]]
-    large = Drops(20, squares, drops.values)
-    assert keep_inside(large, question) is large
+    corners = ((top, left), (top - 1, left), (bottom - 3, right - 3), (bottom - 2, right - 3))
+    kept = Squares(3, corners).keep_inside(question.box)
+    assert kept == Squares(3, (corners[0], corners[2]))
+    large = Squares(20, corners)
+    assert large.keep_inside(question.box) is large
 
 
 def test_shuffling_moves_the_weights_of_the_upper_half_only():
@@ -129,7 +135,7 @@ def test_of_a_silenced_unit_the_next_active_one_stands_in():
     active = (values > 0).nonzero()[:, 0].tolist()
     assert 0 < len(active) < 10
     for unit in range(10):
-        again = shuffled.ask(question.about(torch.tensor([unit])), others=3)
+        again = shuffled.ask(question.about(torch.tensor([unit])), compare=3)
         assert again is not None
         chosen = again.units.item()
         assert chosen == min(active, key=lambda other: (other - unit) % 10)

@@ -7,16 +7,9 @@ from torch import nn
 
 from tests.support.check_nets import draw_pixels, make_convolution
 from tests.support.small_zoo import make_model
-from vizcnn.attribution.occlusion import drop_rounding
+from vizcnn.attribution.occlusion import Squares, drop_rounding, measure_drops, sum_squares
 from vizcnn.measures.method_pictures import CHECKED_METHODS
-from vizcnn.measures.occlusion_control import (
-    Squares,
-    foretell,
-    measure_drops,
-    place_squares,
-    study_control,
-    sum_squares,
-)
+from vizcnn.measures.occlusion_control import foretell, place_squares, study_control
 
 MODEL = make_model()
 PIXELS = draw_pixels(2, MODEL.input_size)
@@ -36,9 +29,10 @@ def test_squares_lie_in_the_box_and_overlap_by_half(box):
 
 def test_what_rounding_makes_of_a_square_that_changes_nothing_is_no_drop():
     """A net on a photo that is grey already: no drop, and so no rank to agree with."""
-    grey = torch.full((3, MODEL.input_size, MODEL.input_size), 0.5)
+    grey = torch.full((1, 3, MODEL.input_size, MODEL.input_size), 0.5)
     squares = place_squares((0, 0, MODEL.input_size, MODEL.input_size))
-    assert not measure_drops(MODEL, grey, "conv3", 4, (7, 8), squares).any()
+    units = torch.tensor([4])
+    assert not measure_drops(MODEL, grey, "conv3", units, (7, 8), squares, "grey").any()
     slightly = drop_rounding(torch.tensor([1e-7, -2e-6, 1e-3]), torch.tensor(1.0))
     assert slightly.tolist() == pytest.approx([0, 0, 1e-3])
 
@@ -52,21 +46,23 @@ def test_sums_are_those_of_the_pixels():
 
 def test_drops_are_those_of_a_plain_loop():
     squares = Squares(5, tuple((row, column) for row in (0, 9, 20) for column in range(0, 27, 2)))
-    drops = measure_drops(MODEL, PIXELS[0], "conv3", 4, (7, 8), squares)
+    drops = measure_drops(
+        MODEL, PIXELS[:1], "conv3", torch.tensor([4, 9]), (7, 8), squares, "grey"
+    ).numpy()
     assert isinstance(MODEL.module, nn.Sequential)
     below = MODEL.module[:7]
 
     def run(photo):
         with torch.no_grad():
-            return float(below(MODEL.preprocessing.normalise(photo[None]))[0, 4, 7, 8])
+            return below(MODEL.preprocessing.normalise(photo[None]))[0, [4, 9], 7, 8].numpy()
 
     expected = []
     for top, left in squares.corners:
         hidden = PIXELS[0].clone()
         hidden[:, top : top + 5, left : left + 5] = 0.5
         expected.append(run(PIXELS[0]) - run(hidden))
-    assert drops == pytest.approx(expected, abs=1e-6)
-    assert np.abs(drops).max() > 0 and len(drops) == 42
+    assert drops == pytest.approx(np.stack(expected, axis=1), abs=1e-6)
+    assert (np.abs(drops).max(axis=1) > 0).all() and drops.shape == (2, 42)
 
 
 def test_a_linear_unit_falls_as_its_gradient_times_input_says():

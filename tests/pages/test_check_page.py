@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 MODEL = make_model()
 METHODS = ("guided", "gradient-x-input")
 SETTINGS = CheckSettings(
-    layers=("conv2", "conv3"), methods=METHODS, photos=3, compare=4, top="conv4", seed=5
+    layers=("conv2", "conv3"), methods=METHODS, photos=3, compare=3, top="conv4", seed=5
 )
 
 

@@ -190,7 +190,7 @@ def test_medians_are_over_photos(page):
 
 def test_a_unit_of_a_convolution_at_a_place(photos, tmp_path):
     manifest = make(
-        photos[:1], tmp_path / "o", layer="conv2", unit=3, position=(5, 6), methods=QUICK, others=3
+        photos[:1], tmp_path / "o", layer="conv2", unit=3, position=(5, 6), methods=QUICK, compare=3
     )
     (section,) = manifest.results.photos
     assert (section.unit, section.position, section.name) == (3, (5, 6), "")
@@ -267,9 +267,9 @@ def test_a_photo_that_cannot_be_read_is_listed(photos, tmp_path):
         ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
         ({"layer": "conv2", "unit": 10}, LayerError, "unit 10 does not exist"),
         ({"position": "all"}, LayerError, "give max or ROW,COLUMN"),
+        ({"compare": 0}, VizcnnError, "compare"),
         ({"cam_layer": "conv9"}, LayerError, "no layer 'conv9'"),
         ({"cam_layer": "fc6"}, LayerError, "cannot look at 'fc6'"),
-        ({"others": 1}, VizcnnError, "others"),
         ({"methods": ("gradcam",)}, VizcnnError, "did you mean 'grad-cam'"),
     ],
 )

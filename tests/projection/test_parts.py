@@ -15,7 +15,7 @@ import vizcnn
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.active_units import compare_with_active
 from vizcnn.projection.methods import METHODS
-from vizcnn.projection.parts import find_common
+from vizcnn.projection.parts import find_common, find_cosines
 from vizcnn.projection.projection import project
 from vizcnn.projection.targets import Position, Targets
 from vizcnn.recording.recording import record
@@ -411,3 +411,10 @@ def test_signals_and_vectors_have_parts_too():
     for row, unit in enumerate((0, 2)):
         cosine = rows[unit].flatten() @ direction / np.linalg.norm(rows[unit])
         assert float(found.selectivity[row]) == pytest.approx(1 - cosine**2, abs=1e-5)
+
+
+def test_cosines_of_tiny_and_of_empty_pictures():
+    found = find_cosines(
+        torch.full((2, 2), 1e-30), torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
+    )
+    assert float(found[0]) == pytest.approx(1) and found[1].isnan()

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vizcnn.attribution.cams import map_grad_cam, map_layer_cam, multiply_guided
 from vizcnn.attribution.gradients import (
+    GRADIENT_X_INPUT,
     find_own_parts,
     integrate_gradients,
-    multiply_by_input,
+    multiply_by_own_input,
     project_back,
 )
 from vizcnn.attribution.occlusion import hide_squares
@@ -78,11 +79,11 @@ def _list_attributions() -> Iterable[Attribution]:
         source = METHODS[name].source
         yield Attribution(name, title, source, True, partial(project_back, method=name))
     yield Attribution(
-        "gradient-x-input",
+        GRADIENT_X_INPUT,
         "gradient\n× input",
         "Shrikumar et al. 2016, arXiv 1605.01713",
         False,
-        multiply_by_input,
+        multiply_by_own_input,
     )
     yield Attribution(
         "integrated-gradients",

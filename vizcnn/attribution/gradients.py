@@ -1,5 +1,6 @@
 """Attributions from gradients at the pixels: times the input, and integrated along a path."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,10 +10,14 @@ from vizcnn.attribution.question import AttributionSettings, Question, find_fill
 from vizcnn.attribution.readout import read_units
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS, Method
-from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.parts import find_common, project_onto
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.windows import Windows, cut
 
 AT_ONCE = 16
 """Images that go through the net as one batch."""
+GRADIENT_X_INPUT = "gradient-x-input"
+"""What users call the method of :func:`multiply_by_input`."""
 
 
 def project_back(question: Question, settings: AttributionSettings, method: str) -> Tensor:
@@ -24,6 +29,10 @@ def project_back(question: Question, settings: AttributionSettings, method: str)
     Raises:
         UnsupportedOperationError: If an operation on the way has no rule.
     """
+    return _project(question, settings, method).pixels.float().cpu()
+
+
+def _project(question: Question, settings: AttributionSettings, method: str) -> Projection:
     rule = METHODS[method]
     asks = isinstance(rule, Method) and rule.rule.needs_rules
     choices: dict[str, Any] = {"unruled": settings.unruled, "gates": settings.gates} if asks else {}
@@ -31,10 +40,9 @@ def project_back(question: Question, settings: AttributionSettings, method: str)
     recording = projector.record(question.pixels, [question.layer])
     count = len(question.units)
     rows = torch.tensor(question.position).expand(count, 2)
-    projection = projector.project_places(
+    return projector.project_places(
         recording, question.layer, torch.zeros(count, dtype=torch.int64), question.units, rows
     )
-    return projection.pixels.float().cpu()
 
 
 def find_own_parts(question: Question, settings: AttributionSettings, method: str) -> Tensor:
@@ -57,22 +65,39 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     found = find_common(company, question.known, question.active)
     if question.known and not found.selectivity.isfinite().any():
         return pictures  # nothing to compare with: not known to share anything
-    common = found.direction
-    return torch.stack([picture - inner_product(picture, common) * common for picture in pictures])
+    return torch.stack([picture - project_onto(picture, found.direction) for picture in pictures])
 
 
-def multiply_by_input(question: Question, settings: AttributionSettings) -> Tensor:
+def multiply_by_input(gradient: Projection, pixels: Tensor, reference: Tensor) -> Projection:
+    """Multiply gradients with what photos differ from a colour by: gradient times input.
+
+    Its sum over a part of the photo is how far the unit would fall, to first order, if that part
+    had the colour; in a linear net it falls just so far. The net's own input is what the photo
+    differs by from the colour that its preprocessing maps to zero.
+
+    Args:
+        gradient: Projections by the gradient, started with 1.
+        pixels: The photos, (N, 3, S, S), RGB 0..1.
+        reference: The colour, (3, 1, 1), RGB 0..1.
+    """
+    height, width = gradient.windows.shape[-2:]
+    patches = cut(pixels, gradient.images, Windows(gradient.corners, (height, width)))
+    windows = gradient.windows * (patches.to(gradient.windows) - reference.to(gradient.windows))
+    return replace(gradient, windows=windows, method=GRADIENT_X_INPUT)
+
+
+def multiply_by_own_input(question: Question, settings: AttributionSettings) -> Tensor:
     """Multiply the gradient with the net's own input, and add up the colours.
 
-    The net's input is the distance of the pixels from the colour that its preprocessing maps to
-    zero; in a net without biases and thresholds the sum of the map is the unit's value.
+    In a net without biases and thresholds the sum of the map is the unit's value.
 
     Returns:
         Maps (R, 1, S, S), signed.
     """
-    gradient = project_back(question, settings, "gradient")
-    away = question.pixels.float().cpu() - find_fill(question.model, "mean")
-    return (gradient * away).sum(dim=1, keepdim=True)
+    gradient = _project(question, settings, "gradient")
+    zero = find_fill(question.model, "mean")
+    found = multiply_by_input(gradient, question.pixels, zero).pixels
+    return found.float().cpu().sum(dim=1, keepdim=True)
 
 
 def integrate_gradients(question: Question, settings: AttributionSettings) -> Tensor:

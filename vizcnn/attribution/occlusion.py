@@ -1,14 +1,18 @@
 """Occlusion: hide a square of the photo, and see by how much a unit's value falls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.attribution.gradients import AT_ONCE
-from vizcnn.attribution.question import AttributionSettings, Question, find_fill
+from vizcnn.attribution.question import AttributionSettings, Fill, Question, find_fill
 from vizcnn.attribution.readout import read_units
 from vizcnn.basics.errors import ImageError
+from vizcnn.photos.pixels import Array, Box
+from vizcnn.zoo.model import ZooModel
 
 SHARE = 8
 """By default a square's side is so many times in the longer side of what the unit sees."""
@@ -31,20 +35,43 @@ def drop_rounding(drops: Tensor, whole: Tensor) -> Tensor:
     return torch.where(drops.abs() > ROUNDING * whole.abs(), drops, 0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Drops:
-    """By how much units fall where squares are hidden.
+@dataclass(frozen=True)
+class Squares:
+    """Squares of a photo that are hidden one by one.
 
     Attributes:
-        side: Side of the squares in pixels.
-        squares: Row and column of each square's upper left pixel.
-        values: Value on the photo minus value with the square hidden, (R, K), float64; positive
-            where hiding hurts.
+        side: Their side in pixels.
+        corners: Row and column of each one's upper left pixel.
     """
 
     side: int
-    squares: tuple[tuple[int, int], ...]
-    values: Tensor
+    corners: tuple[tuple[int, int], ...]
+
+    def keep_inside(self, box: Box) -> "Squares":
+        """Keep those that lie in a box; all where none does."""
+        top, left, bottom, right = box
+        inside = tuple(
+            (row, column)
+            for row, column in self.corners
+            if top <= row <= bottom - self.side and left <= column <= right - self.side
+        )
+        return replace(self, corners=inside) if inside else self
+
+
+def sum_squares(values: Array, squares: Squares) -> NDArray[np.float64]:
+    """Sum values (S, S) of a photo's pixels over each square: (K,).
+
+    Example:
+        >>> sum_squares(np.ones((4, 4), dtype=np.float32), Squares(2, ((0, 0), (1, 2)))).tolist()
+        [4.0, 4.0]
+    """
+    side = squares.side
+    return np.array(
+        [
+            values[row : row + side, column : column + side].sum(dtype=np.float64)
+            for row, column in squares.corners
+        ]
+    )
 
 
 def choose_squares(question: Question, settings: AttributionSettings) -> tuple[int, int]:
@@ -67,50 +94,75 @@ def choose_squares(question: Question, settings: AttributionSettings) -> tuple[i
     return side, stride
 
 
-@torch.no_grad()
-def measure_drops(question: Question, settings: AttributionSettings) -> Drops:
-    """Hide squares one by one, and read the units.
+def list_squares(question: Question, settings: AttributionSettings) -> Squares:
+    """List the squares that the units see anything of.
 
-    Squares begin at every stride, the last flush with the edge; those out of the units' receptive
-    field are not tried, their drop is zero. All units are read from the same passes, which
-    Captum's occlusion would repeat for each of them.
+    Squares begin at every stride, the last flush with the edge.
 
     Raises:
         ImageError: As of :func:`choose_squares`.
     """
-    size = question.pixels.shape[-1]
     side, stride = choose_squares(question, settings)
-    starts = _list_starts(size, side, stride)
+    starts = _list_starts(question.pixels.shape[-1], side, stride)
     top, left, bottom, right = question.box
-    squares = [
-        (row, column)
-        for row in starts
-        for column in starts
-        if row < bottom and row + side > top and column < right and column + side > left
-    ]
+    return Squares(
+        side,
+        tuple(
+            (row, column)
+            for row in starts
+            for column in starts
+            if row < bottom and row + side > top and column < right and column + side > left
+        ),
+    )
 
-    def read(pixels: Tensor) -> Tensor:
-        values = read_units(
-            question.model, pixels, question.layer, question.units, question.position
-        )
-        return values.double().cpu()
 
-    photo = question.pixels.float().cpu()
-    fill = find_fill(question.model, settings.fill)
+@torch.no_grad()
+def measure_drops(
+    model: ZooModel,
+    pixels: Tensor,
+    layer: str,
+    units: Tensor,
+    position: tuple[int, int],
+    squares: Squares,
+    fill: Fill,
+) -> Tensor:
+    """Hide squares one by one, and read units.
+
+    All units are read from the same passes, which Captum's occlusion would repeat for each.
+
+    Args:
+        model: A net of the zoo.
+        pixels: A photo, (1, 3, S, S), RGB 0..1.
+        layer: Canonical name or module path.
+        units: Numbers of R units.
+        position: Row and column in their maps.
+        squares: K squares.
+        fill: What they are filled with.
+
+    Returns:
+        Values on the photo minus those with the squares hidden, (R, K), float64, on the CPU;
+        positive where hiding hurts.
+    """
+
+    def read(images: Tensor) -> Tensor:
+        return read_units(model, images, layer, units, position).double().cpu()
+
+    photo, colour, side = pixels.float().cpu(), find_fill(model, fill), squares.side
     (whole,) = read(photo)
     drops = []
-    for first in range(0, len(squares), AT_ONCE):
-        some = squares[first : first + AT_ONCE]
+    for first in range(0, len(squares.corners), AT_ONCE):
+        some = squares.corners[first : first + AT_ONCE]
         hidden = photo.repeat(len(some), 1, 1, 1)
         for image, (row, column) in zip(hidden, some, strict=True):
-            image[:, row : row + side, column : column + side] = fill
+            image[:, row : row + side, column : column + side] = colour
         drops.append(drop_rounding(whole - read(hidden), whole))
-    values = torch.cat(drops).T if drops else whole.new_zeros(len(whole), 0)
-    return Drops(side, tuple(squares), values)
+    return torch.cat(drops).T if drops else whole.new_zeros(len(whole), 0)
 
 
 def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
     """Map where hiding the photo hurts: each pixel has the mean drop over squares that hide it.
+
+    Squares out of the units' sight are not tried: their drop is zero.
 
     Returns:
         Maps (R, 1, S, S), signed.
@@ -118,10 +170,19 @@ def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
     Raises:
         ImageError: As of :func:`choose_squares`.
     """
-    drops, size = measure_drops(question, settings), question.pixels.shape[-1]
+    squares, size = list_squares(question, settings), question.pixels.shape[-1]
+    drops = measure_drops(
+        question.model,
+        question.pixels,
+        question.layer,
+        question.units,
+        question.position,
+        squares,
+        settings.fill,
+    )
     side, stride = choose_squares(question, settings)
     sums = torch.zeros(len(question.units), size, size, dtype=torch.float64)
-    for (row, column), value in zip(drops.squares, drops.values.T, strict=True):
+    for (row, column), value in zip(squares.corners, drops.T, strict=True):
         sums[:, row : row + side, column : column + side] += value[:, None, None]
     hits = torch.zeros(size, dtype=torch.float64)
     for start in _list_starts(size, side, stride):

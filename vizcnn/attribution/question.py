@@ -15,6 +15,7 @@ from vizcnn.basics.errors import (
     quote,
 )
 from vizcnn.photos.pixels import Box
+from vizcnn.projection.active_units import Compare, check_compare, draw_others
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
 from vizcnn.projection.targets import Position, choose_targets
@@ -103,7 +104,7 @@ def ask(
     layer: str,
     unit: int | None = None,
     position: Position = "max",
-    others: int = 12,
+    compare: Compare = 12,
 ) -> tuple[Question, float]:
     """Ask about one unit of a layer, with active units of the same place beside it.
 
@@ -113,8 +114,8 @@ def ask(
         layer: Canonical name or module path.
         unit: Number of the unit; the strongest when None.
         position: ``"max"`` (where the unit is strongest) or (row, column).
-        others: How many other active units of the place to keep company, at most, evenly spread
-            by number.
+        compare: How many other active units of the place to keep company, at most, evenly spread
+            by number, or ``"all"``.
 
     Returns:
         The question about the unit, and the unit's value there.
@@ -148,12 +149,9 @@ def ask(
     values = maps.detach()[0] if maps.ndim == 2 else maps.detach()[0, :, row, column]
     if not values.isfinite().all():
         raise ModelError(f"layer {quote(layer)} puts out values that are not finite on this photo")
-    active = (values > 0).nonzero()[:, 0]
-    rest = active[active != chosen]
-    count = check_number("others", others, 0, 10**6)
-    if count < len(rest):
-        rest = rest[torch.arange(count, device=rest.device) * len(rest) // max(count, 1)]
-    company = torch.cat([chosen, rest]) if value > 0 else rest
+    active = (values > 0).nonzero()[:, 0].tolist()
+    rest = draw_others(active, int(chosen), check_compare(compare))
+    company = [int(chosen), *rest] if value > 0 else rest
     (box,) = find_boxes(maps, recording.find_input(), targets.positions).tolist()
     if box[2] <= box[0] or box[3] <= box[1]:
         raise LayerError(
@@ -166,7 +164,7 @@ def ask(
         position=(row, column),
         has_places=maps.ndim == 4 and maps[0, 0].numel() > 1,
         units=chosen.cpu(),
-        company=company.cpu(),
+        company=torch.tensor(company, dtype=torch.int64),
         known=int(value > 0),
         active=len(active),
         box=tuple(box),

@@ -207,8 +207,7 @@ def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> 
             left = MARGIN + index * (width + GAP)
             median = "" if study.grid is None else f", grid {study.grid:.2f} (median)"
             _head(sheet, f"{study.title}{median}", left, width)
-            axes = sheet.add_axes(left, sheet.top + HEADING, width, tall[index])
-            axes.imshow(grids[index], interpolation="auto", aspect="auto")
+            sheet.add_image(grids[index], left, sheet.top + HEADING, width, tall[index])
     return sheet.figure
 
 

@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from vizcnn.attribution.occlusion import sum_squares
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
 from vizcnn.drawing.style import plain_style, points, tone
 from vizcnn.drawing.tiles import fit_tile, robust_limit, scale_projections
+from vizcnn.drawing.words import show_decimal, show_method
 from vizcnn.measures.agreement import correlate, find_magnitudes, find_similarity, rank, stretch
 from vizcnn.measures.cascade import Shown, Switches
-from vizcnn.measures.method_pictures import GRADIENT_X_INPUT
-from vizcnn.measures.occlusion_control import ShownControl, Values, foretell, sum_squares
+from vizcnn.measures.occlusion_control import ShownControl, Values, foretell
 from vizcnn.measures.sameness import ShownPlace
 from vizcnn.photos.pixels import Array
 
@@ -33,16 +34,6 @@ LABEL = 0.2
 
 Visible = Callable[[Array], Array]
 """From pictures (..., 3, h, w) to what is shown of them, of the same shape."""
-
-
-def show_method(method: str) -> str:
-    """Write a method's name for a reader.
-
-    Example:
-        >>> show_method("gradient-x-input")
-        'gradient × input'
-    """
-    return "gradient × input" if method == GRADIENT_X_INPUT else method
 
 
 def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) -> Figure:
@@ -69,7 +60,7 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
         sheet = Sheet(SLIDE_WIDTH, body, title, caption, words)
         _head(sheet, "photo", MARGIN + NAMES + tile / 2, tile)
         photo = fit_tile(_to_image(shown.patch), SIDE)
-        _add_tile(sheet, photo, MARGIN + NAMES, sheet.top + HEADING, tile)
+        sheet.add_image(photo, MARGIN + NAMES, sheet.top + HEADING, tile, tile)
         for number, unit in enumerate(shown.units):
             left = MARGIN + NAMES + (number + 1) * step
             _head(sheet, f"unit {unit}", left + tile / 2, tile)
@@ -80,10 +71,11 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
             for part, above in ((shown.pictures, top), (shown.own, top + tile + LABEL)):
                 tiles = _scale(visible(part[method]))
                 for number, picture in enumerate(tiles):
-                    _add_tile(sheet, picture, MARGIN + NAMES + (number + 1) * step, above, tile)
+                    left = MARGIN + NAMES + (number + 1) * step
+                    sheet.add_image(picture, left, above, tile, tile)
             for number, value in enumerate(shown.selectivity[method]):
                 middle = MARGIN + NAMES + (number + 1) * step + tile / 2
-                _label(sheet, _write(value), middle, top + tile)
+                _label(sheet, show_decimal(value), middle, top + tile)
     return sheet.figure
 
 
@@ -131,16 +123,16 @@ def draw_cascade(
             _name_row(sheet, show_method(method), "", top + tile / 2)
             tiles = [photo, *_scale([visible(picture) for picture in pictures]), edges]
             for number, picture in enumerate(tiles):
-                _add_tile(sheet, picture, MARGIN + NAMES + number * step, top, tile)
+                sheet.add_image(picture, MARGIN + NAMES + number * step, top, tile, tile)
             first = find_magnitudes(pictures[0])
             for number, picture in enumerate(pictures):
                 value = find_similarity(first, find_magnitudes(picture))
                 middle = MARGIN + NAMES + (number + 1) * step + tile / 2
-                _label(sheet, _write(value), middle, top + tile)
+                _label(sheet, show_decimal(value), middle, top + tile)
     return sheet.figure
 
 
-def draw_control(shown: ShownControl, visible: Visible, title: str, caption: str) -> Figure:
+def draw_drops(shown: ShownControl, visible: Visible, title: str, caption: str) -> Figure:
     """Draw a photo, where its strongest unit falls, and what two units' pictures foretold.
 
     Args:
@@ -161,7 +153,7 @@ def draw_control(shown: ShownControl, visible: Visible, title: str, caption: str
         sheet = Sheet(SLIDE_WIDTH, 2 * block + LABEL, title, caption, words)
         first = sheet.top + HEADING
         _head(sheet, "photo", MARGIN + tile / 2, tile)
-        axes = _add_tile(sheet, fit_tile(_to_image(shown.photo), SIDE), MARGIN, first, tile)
+        axes = sheet.add_image(fit_tile(_to_image(shown.photo), SIDE), MARGIN, first, tile, tile)
         _frame(axes, shown)
         _head(sheet, f"unit {shown.unit}: drop", MARGIN + tile / 2, tile, first + tile)
         _add_map(sheet, shown, shown.drops, MARGIN, first + block, tile)
@@ -226,13 +218,6 @@ def _to_image(picture: Array) -> Array:
     return np.ascontiguousarray(picture.transpose(1, 2, 0))
 
 
-def _add_tile(sheet: Sheet, image: Array, left: float, top: float, side: float) -> Axes:
-    axes = sheet.add_axes(left, top, side, side)
-    # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
-    axes.imshow(image, interpolation="auto", vmin=0, vmax=1)
-    return axes
-
-
 def _head(sheet: Sheet, words: str, middle: float, room: float, above: float | None = None) -> None:
     top = (sheet.top if above is None else above) + HEADING - 0.06
     sheet.write(words, middle, top, 11, room=room, ha="center", va="bottom", weight="bold")
@@ -250,7 +235,3 @@ def _name_row(
     sheet.write(name, left, middle, 10 if quiet else 12, room=NAMES - 0.1, **look)
     if note:
         sheet.write(note, left, middle + 0.03, 10, room=NAMES - 0.1)
-
-
-def _write(value: float) -> str:
-    return "–" if value != value else f"{value:.2f}"

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vizcnn.drawing.check_pictures import show_method
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet
 from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.words import show_method
 from vizcnn.measures.bootstrap import Estimate
 from vizcnn.measures.checks import CascadeRow, CheckTables, ControlRow, SamenessRow
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -32,6 +33,12 @@ PREDICTION_ROW = 0.25
 """Height of a class in inches."""
 PANEL = 5.6
 """Side of an overlay's panel in inches."""
+CONTROL_TILE, CONTROL_SIZE = 2.2, 11.0
+"""Side of a control's tile in inches, and size of its labels in points."""
+BETWEEN = 1.0
+"""Inches between a control's two units, where their cosine stands."""
+SIDEWAYS, ROW_GAP = 0.45, 0.06
+"""Inches between a control's photo and units, for the rows' names; and between the rows."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,58 @@ def draw_overlay(
     return sheet.figure
 
 
+@dataclass(frozen=True)
+class UnitPictures:
+    """What is shown of a unit, as square tiles.
+
+    Attributes:
+        label: Three lines, written above.
+        whole: Its picture, (side, side, 3), 0..1.
+        own: Its own part, of the same size.
+    """
+
+    label: str
+    whole: Array
+    own: Array
+
+
+def draw_control(
+    patch: Array,
+    units: Sequence[UnitPictures],
+    cosines: Sequence[str],
+    title: str,
+    caption: str,
+) -> Figure:
+    """Draw two units of one place: whole pictures above, own parts below, cosines between.
+
+    Args:
+        patch: The photo there, (side, side, 3), 0..1.
+        units: Two of them.
+        cosines: Between the whole pictures, and between the own parts.
+        title: Heading.
+        caption: Method, weights, scaling, and how the second unit was chosen.
+    """
+    tile, size = CONTROL_TILE, CONTROL_SIZE
+    head = 3 * LINE * size + 0.05
+    lefts = [MARGIN + tile + SIDEWAYS + (tile + BETWEEN) * number for number in range(2)]
+    with plain_style():
+        sheet = Sheet(lefts[1] + tile + MARGIN, head + 2 * tile + ROW_GAP, title, caption)
+        tops = [sheet.top + head + (tile + ROW_GAP) * row for row in range(2)]
+        above: dict[str, Any] = {"ha": "center", "va": "bottom"}
+        sheet.write("the photo there", MARGIN + tile / 2, tops[0] - 0.05, size, **above)
+        sheet.add_image(patch, MARGIN, tops[0], tile, tile)
+        for left, unit in zip(lefts, units, strict=True):
+            sheet.write(unit.label, left + tile / 2, tops[0] - 0.05, size, room=tile, **above)
+            for top, picture in zip(tops, (unit.whole, unit.own), strict=True):
+                sheet.add_image(picture, left, top, tile, tile)
+        middle: dict[str, Any] = {"ha": "center", "va": "center"}
+        for top, name, cosine in zip(tops, ("whole picture", "own part"), cosines, strict=True):
+            half, between = top + tile / 2, lefts[0] + tile + BETWEEN / 2
+            sheet.write(name, lefts[0] - 0.15, half, size, rotation=90, **middle)
+            sheet.write(f"cosine\n{cosine}", between, half, size + 1, **middle)
+    return sheet.figure
+
+
 def _row_height(tile: float, size: float, lines: int) -> float:
     """Give the height in inches of lines of label (letters in points) and two tiles."""
     return lines * LINE * size + 0.03 + 2 * tile
@@ -217,9 +276,7 @@ def _draw_row(
     grid = lay_out_grid(tiles, len(pairs), TILE_GAP)
     scale = tile / (pairs[0].projection.shape[0] + TILE_GAP)
     labels = _row_height(tile, size, lines) - 2 * tile
-    axes = sheet.add_axes(left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
-    # tiles are often drawn smaller than they are, where "nearest" would drop rows of pixels
-    axes.imshow(grid, interpolation="auto", aspect="auto")
+    sheet.add_image(grid, left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
     for index, pair in enumerate(pairs):
         centre = left + (index + 0.5) * tile - TILE_GAP * scale / 2
         bottom = top + labels - 0.03

@@ -305,7 +305,4 @@ def _draw_grid(sheet: Sheet, grid: _Grid, left: float, top: float) -> None:
 
 
 def _show(sheet: Sheet, image: Array, left: float, top: float, width: float) -> Axes:
-    axes = sheet.add_axes(left, top, width, width * image.shape[0] / image.shape[1])
-    # blocks of many channels can be drawn smaller than they are, where "nearest" would drop rows
-    axes.imshow(image, interpolation="auto", aspect="auto")
-    return axes
+    return sheet.add_image(image, left, top, width, width * image.shape[0] / image.shape[1])

@@ -149,8 +149,7 @@ def _draw_band(
         images = [row.photo, *(row.tiles[place] for place in places)]
         labels = [row.label, *(row.ranges[place] for place in places)]
         for left, image, text in zip(lefts, images, labels, strict=True):
-            axes = sheet.add_axes(left, above, tile, tile)
-            axes.imshow(image, interpolation="auto", aspect="auto")
+            sheet.add_image(image, left, above, tile, tile)
             below = above + tile + 0.03
             sheet.write(text, left + tile / 2, below, LETTERS, room=tile, ha="center")
     below = top + head + len(rows) * (tile + label + 0.08) + 0.04

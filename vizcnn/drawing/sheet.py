@@ -105,6 +105,13 @@ class Sheet:
         axes.set_axis_off()
         return axes
 
+    def add_image(self, image: Array, left: float, top: float, width: float, height: float) -> Axes:
+        """Add axes with an image, (h, w, 3), 0..1, stretched to their size."""
+        axes = self.add_axes(left, top, width, height)
+        # images are often drawn smaller than they are, where "nearest" would drop rows of pixels
+        axes.imshow(image, interpolation="auto", aspect="auto", vmin=0, vmax=1)
+        return axes
+
     def add_plot(
         self, left: float, top: float, width: float, height: float, across: str = "", up: str = ""
     ) -> Axes:

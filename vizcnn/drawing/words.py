@@ -1,9 +1,11 @@
 """Words for numbers: what a run showed, and whether it went the way that theory has it."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT
 from vizcnn.measures.study import NetStudy
 from vizcnn.projection.parts import Part
 
@@ -139,7 +141,7 @@ def write_selectivity(selectivity: float | None, compared: int, active: int) -> 
         ['0.08', '≈\u00a00.08', '–']
     """
     about = "≈\u00a0" if selectivity is not None and compared < active else ""
-    return about + number(selectivity)
+    return about + show_decimal(selectivity)
 
 
 def label_selectivity(selectivity: float | None, compared: int, active: int) -> str:
@@ -269,6 +271,16 @@ def name_method(method: str) -> str:
     return spoken.get(method, method)
 
 
-def number(value: float | None) -> str:
-    """Write a number with two decimals; a dash where there is none."""
-    return "–" if value is None else f"{value:.2f}"
+def show_method(method: str) -> str:
+    """Write a method's name in a figure or a list.
+
+    Example:
+        >>> show_method("gradient-x-input"), show_method("guided")
+        ('gradient × input', 'guided')
+    """
+    return "gradient × input" if method == GRADIENT_X_INPUT else method
+
+
+def show_decimal(value: float | None) -> str:
+    """Write a number with two decimals; a dash where there is none, or NaN."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"

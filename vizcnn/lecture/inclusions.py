@@ -1,5 +1,6 @@
 """Figures of the other commands, included: filters, deconvnet, guided backprop, aliasing."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,13 @@ from torch import Tensor
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
 from vizcnn.drawing.tiles import fit_tile
-from vizcnn.drawing.words import describe_part, explain_selectivity, name_method, name_part, number
+from vizcnn.drawing.words import (
+    describe_part,
+    explain_selectivity,
+    name_method,
+    name_part,
+    show_decimal,
+)
 from vizcnn.lecture.studio import PHOTOS, Made, Studio, exhibit
 from vizcnn.pages.aliasing_story import tell_story
 from vizcnn.pages.deconv import (
@@ -33,6 +40,7 @@ from vizcnn.pages.filters import (
 )
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.parts import find_cosines
 
 UNITS = 6
 """Units of each layer in the figures of projections."""
@@ -162,13 +170,9 @@ def _say_likeness(layer: MeasuredLayer) -> str:
 
 def median_cosine(pictures: Tensor) -> float | None:
     """Give the median cosine between pictures (n, ...); None with fewer than two that are there."""
-    rows = pictures.flatten(1).double().cpu()
-    rows = rows[(rows != 0).any(dim=1)]
-    if len(rows) < 2:
-        return None
-    rows = rows / rows.norm(dim=1, keepdim=True)
-    first, second = torch.triu_indices(len(rows), len(rows), offset=1)
-    return float((rows @ rows.T)[first, second].median())
+    pairs = [find_cosines(one, pictures[number:]) for number, one in enumerate(pictures, 1)]
+    median = float(torch.cat(pairs).nanmedian())
+    return None if math.isnan(median) else median
 
 
 def make_chapter(studio: Studio, name: str) -> Made:
@@ -215,7 +219,10 @@ def make_row(layer: MeasuredLayer, left: Sequence[Array], right: Sequence[Array]
     strip = layer.to_strip()
     labels = tuple(
         # short: letters on a slide are large
-        (f"{tile.name or tile.unit} · {number(tile.selectivity)}", show_activation(tile.activation))
+        (
+            f"{tile.name or tile.unit} · {show_decimal(tile.selectivity)}",
+            show_activation(tile.activation),
+        )
         for tile in layer.section.tiles
     )
     tiles = [tuple(fit_tile(image, TILE_SIDE) for image in images) for images in (left, right)]

@@ -32,7 +32,7 @@ from vizcnn.measures.agreement import (
     find_similarity,
     rank,
 )
-from vizcnn.measures.method_pictures import MethodSet, choose_classes
+from vizcnn.measures.method_pictures import MethodSet, choose_classes, to_array
 from vizcnn.photos.pixels import LUMINANCE, Array
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
@@ -132,6 +132,18 @@ def shuffle(values: Tensor, generator: torch.Generator) -> Tensor:
     return values.detach().flatten()[order].view_as(values)
 
 
+def shuffle_layers(
+    model: ZooModel, layers: Sequence[ShuffledLayer], seed: int
+) -> dict[str, Tensor]:
+    """Shuffle the parameters of layers, one after the other: new values, by the parameter's name.
+
+    The upper layers of a cascade get the same values whatever lies below.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    names = [name for layer in layers for name in layer.parameters]
+    return {name: shuffle(model.module.get_parameter(name), generator) for name in names}
+
+
 class Cascade:
     """A copy of a net whose layers lose their weights one after the other.
 
@@ -162,10 +174,7 @@ class Cascade:
             for layer in self.layers
             for name in layer.parameters
         }
-        generator = torch.Generator().manual_seed(seed)
-        self._shuffled = {
-            name: shuffle(values, generator) for name, values in self._trained.items()
-        }
+        self._shuffled = shuffle_layers(self.model, self.layers, seed)
 
     def choose_targets(self, pixels: Tensor) -> Targets:
         """Take what the trained net finds in each photo.
@@ -381,9 +390,9 @@ def study_cascade(
     for number, (count, switches, projections) in progress(
         steps, label=f"shuffle {model.title}", total=total, unit="step"
     ):
-        photos = chunks[number].cpu().float().numpy()
+        photos = to_array(chunks[number])
         for method, projection in projections.items():
-            pictures = [_prepare(_cut(projection, row)) for row in range(len(projection))]
+            pictures = [_prepare(to_array(projection.cut(row))) for row in range(len(projection))]
             if count == 0:
                 trained[method] = pictures
                 for row, picture in enumerate(pictures):
@@ -416,11 +425,6 @@ def _walk(
     cascade: Cascade, pixels: Tensor
 ) -> Iterator[tuple[int, Switches, dict[str, Projection]]]:
     return cascade.project(pixels, cascade.choose_targets(pixels))
-
-
-def _cut(projection: Projection, row: int) -> Array:
-    array: Array = projection.cut(row).detach().cpu().float().numpy()
-    return array
 
 
 def _cut_photo(photo: Array, projection: Projection, row: int) -> Array:

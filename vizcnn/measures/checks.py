@@ -24,6 +24,7 @@ from vizcnn.measures.method_pictures import CHECKED_METHODS, MethodSet
 from vizcnn.measures.occlusion_control import ControlStudy, study_control
 from vizcnn.measures.sameness import SamenessStudy, check_layers, study_sameness
 from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.projection.active_units import Compare
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
 
@@ -37,7 +38,8 @@ class CheckSettings:
             them, when empty. The occlusion control is done in the highest of them.
         methods: Names of methods.
         photos: How many photos are drawn.
-        compare: How many active units of a place are projected, at most.
+        compare: With how many other active units of its place the strongest is compared, at most,
+            or ``"all"``.
         top: The layer that the cascade begins with; the last one, of the classes, when None.
         seed: Of the photos drawn, the shuffling, the control's other units and the bootstrap.
         figure_format: Format of the figures.
@@ -49,7 +51,7 @@ class CheckSettings:
     layers: tuple[str, ...] = ()
     methods: tuple[str, ...] = CHECKED_METHODS
     photos: int = 24
-    compare: int = 64
+    compare: Compare = 63
     top: str | None = None
     seed: int = 0
     figure_format: FigureFormat = "png"

@@ -5,19 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.attribution.attributions import Attribution
-from vizcnn.attribution.occlusion import Drops
+from vizcnn.attribution.occlusion import Squares, sum_squares
 from vizcnn.attribution.question import AttributionSettings, Question, ask
 from vizcnn.measures.agreement import correlate, find_magnitudes, rank
-from vizcnn.measures.cascade import list_cascade, shuffle
-from vizcnn.photos.pixels import Array
-from vizcnn.projection.parts import find_common, inner_product, measure_selectivity
+from vizcnn.measures.cascade import list_cascade, shuffle_layers
+from vizcnn.photos.pixels import Array, Box
+from vizcnn.projection.active_units import Compare
+from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
 from vizcnn.zoo.model import ZooModel
-
-ALL = 10**6
-"""More units than a layer has."""
 
 
 class ShuffledNet:
@@ -45,12 +44,11 @@ class ShuffledNet:
         self.names = tuple(part.name for part in upper)
         self.model = replace(model, module=deepcopy(model.module))
         parameters = dict(self.model.module.named_parameters())
-        generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for name in [name for part in upper for name in part.parameters]:
-                parameters[name].copy_(shuffle(parameters[name], generator))
+            for name, values in shuffle_layers(model, upper, seed).items():
+                parameters[name].copy_(values)
 
-    def ask(self, question: Question, others: int) -> Question | None:
+    def ask(self, question: Question, compare: Compare) -> Question | None:
         """Ask the same of the shuffled net.
 
         Of a unit that the shuffled net silences there is no picture; the next active unit of the
@@ -59,20 +57,20 @@ class ShuffledNet:
 
         Args:
             question: About one unit.
-            others: How many other active units are to keep it company.
+            compare: How many other active units are to keep it company.
 
         Returns:
             The question; None if no unit is active there.
         """
         pixels, layer, position = question.pixels, question.layer, question.position
         wanted = int(question.units)
-        everyone, value = ask(self.model, pixels, layer, wanted, position, ALL)
+        everyone, value = ask(self.model, pixels, layer, wanted, position, "all")
         active = everyone.company
         if not len(active):
             return None
         later = active[active > wanted]
         chosen = wanted if value > 0 else int((later if len(later) else active)[0])
-        return ask(self.model, pixels, layer, chosen, position, others)[0]
+        return ask(self.model, pixels, layer, chosen, position, compare)[0]
 
 
 def find_selectivity(
@@ -101,25 +99,12 @@ def find_selectivity(
     common = find_common(maps, question.known, question.active)
     if question.known:
         return float(common.selectivity[0])
-    own = own / own.abs().max()
-    cosine = inner_product(own, common.direction) / inner_product(own, own) ** 0.5
-    return float(measure_selectivity(torch.tensor(cosine, dtype=torch.float64)))
+    return float(measure_selectivity(measure_cosines(own[None], common.direction)))
 
 
-def keep_inside(drops: Drops, question: Question) -> Drops:
-    """Keep the squares that lie in the receptive field, if any does: edges would agree anyway."""
-    top, left, bottom, right = question.box
-    inside = [
-        top <= row <= bottom - drops.side and left <= column <= right - drops.side
-        for row, column in drops.squares
-    ]
-    if not any(inside):
-        return drops
-    squares = tuple(square for square, fits in zip(drops.squares, inside, strict=True) if fits)
-    return replace(drops, squares=squares, values=drops.values[:, torch.tensor(inside)])
-
-
-def agree_with_drops(values: Array, drops: Drops, question: Question) -> list[float]:
+def agree_with_drops(
+    values: Array, drops: NDArray[np.float64], squares: Squares, box: Box
+) -> list[float]:
     """Correlate drops with what a map says of each square: the sum of its values there.
 
     Of a picture the magnitudes are summed: its values are directions in which pixels may change,
@@ -127,19 +112,17 @@ def agree_with_drops(values: Array, drops: Drops, question: Question) -> list[fl
     times input is the drop itself, if squares are filled with what is zero to the net.
 
     Args:
-        values: A map (1, h, w) or picture (3, h, w), cut to the receptive field.
-        drops: Of R units.
-        question: What was asked.
+        values: A map (1, S, S) or picture (3, S, S).
+        drops: Of R units, under K squares, (R, K).
+        squares: The squares.
+        box: Receptive field; what a map says outside of it is left out.
 
     Returns:
         Spearman's correlation for each of the R units; NaN where a row is the same everywhere.
     """
     single = values[0] if len(values) == 1 else find_magnitudes(values)
-    top, left = question.box[:2]
-    sums = []
-    for row, column in drops.squares:
-        first, last = max(row - top, 0), max(row - top + drops.side, 0)
-        start, end = max(column - left, 0), max(column - left + drops.side, 0)
-        sums.append(single[first:last, start:end].sum(dtype=np.float64))
-    ranks = rank(np.array(sums))
-    return [correlate(ranks, rank(drop)) for drop in drops.values.numpy()]
+    top, left, bottom, right = box
+    seen = np.zeros_like(single)
+    seen[top:bottom, left:right] = single[top:bottom, left:right]
+    ranks = rank(sum_squares(seen, squares))
+    return [correlate(ranks, rank(drop)) for drop in drops]

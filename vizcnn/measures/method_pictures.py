@@ -1,28 +1,27 @@
 """Pictures of the same units by every method that is checked, gradient times input among them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT, multiply_by_input
+from vizcnn.attribution.question import Fill, find_fill
 from vizcnn.basics.errors import VizcnnError, nearest_names, quote
+from vizcnn.photos.pixels import Array
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.rules import Seed
 from vizcnn.projection.targets import Targets, places, strongest, units_at
-from vizcnn.projection.windows import Windows, cut
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
-GRADIENT_X_INPUT = "gradient-x-input"
-"""The gradient times what the photo differs from grey by (Shrikumar et al. 2016, 1605.01713)."""
 CHECKED_METHODS = (*METHODS, GRADIENT_X_INPUT)
 """Names of the methods that can be checked."""
-GREY = 0.5
-"""Value of all three colours that stands for no photo: of the grey square, and of the input that
-:data:`GRADIENT_X_INPUT` is taken against."""
+FILL: Fill = "grey"
+"""Colour that stands for no photo: of hidden squares, and of the input that gradients are
+multiplied with, so that the sum of these products in a square is the drop to first order."""
 
 
 class MethodSet:
@@ -115,26 +114,16 @@ class MethodSet:
             way: projector.project_targets(recording, layer, targets)
             for way, projector in self._projectors.items()
         }
-        return {
-            name: multiply(found["gradient"], pixels) if name == GRADIENT_X_INPUT else found[name]
-            for name in self.names
-        }
+        if GRADIENT_X_INPUT in self.names:
+            reference = find_fill(self.model, FILL)
+            found[GRADIENT_X_INPUT] = multiply_by_input(found["gradient"], pixels, reference)
+        return {name: found[name] for name in self.names}
 
 
-def multiply(gradient: Projection, pixels: Tensor) -> Projection:
-    """Multiply gradients with what the photos differ from grey by: gradient times input.
-
-    Its sum over a part of the photo is how far the unit would fall, to first order, if that part
-    were grey; in a linear net it falls just so far.
-
-    Args:
-        gradient: Projections by the gradient, started with 1.
-        pixels: The photos, (N, 3, S, S), RGB 0..1.
-    """
-    height, width = gradient.windows.shape[-2:]
-    patches = cut(pixels, gradient.images, Windows(gradient.corners, (height, width)))
-    windows = gradient.windows * (patches.to(gradient.windows) - GREY)
-    return replace(gradient, windows=windows, method=GRADIENT_X_INPUT)
+def to_array(values: Tensor) -> Array:
+    """Give values of pictures as an array, without their graph."""
+    array: Array = values.detach().cpu().float().numpy()
+    return array
 
 
 def choose_classes(model: ZooModel, pixels: Tensor, count: int = 2) -> Tensor:

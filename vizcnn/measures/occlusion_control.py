@@ -15,39 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vizcnn.attribution.occlusion import drop_rounding
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT
+from vizcnn.attribution.occlusion import SHARE, Squares, measure_drops, sum_squares
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.agreement import correlate, rank
-from vizcnn.measures.method_pictures import GRADIENT_X_INPUT, GREY, MethodSet
-from vizcnn.mining.passes import watch_layers
+from vizcnn.measures.method_pictures import FILL, MethodSet, to_array
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.projection.targets import places, strongest
-from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
-
-SHARE = 8
-"""A square's side is so many times in the longer side of what the unit sees of the photo."""
-AT_ONCE = 32
-"""Occluded photos that go through the net together."""
 
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Squares:
-    """Where a grey square is put: all within a box, by steps of half its side.
-
-    Attributes:
-        side: Its side in pixels.
-        corners: Tops and lefts in the photo, (K, 2).
-    """
-
-    side: int
-    corners: tuple[tuple[int, int], ...]
-
-
 def place_squares(box: Box) -> Squares:
-    """Place squares inside what a unit sees; outside of it nothing falls, whatever the picture.
+    """Place squares by steps of half their side inside what a unit sees.
+
+    Outside of it nothing falls, whatever the picture.
 
     Args:
         box: Receptive field within the photo.
@@ -69,64 +52,6 @@ def place_squares(box: Box) -> Squares:
             for column in range(left, right - side + 1, step)
         ),
     )
-
-
-def sum_squares(values: Array, squares: Squares) -> Values:
-    """Sum values (S, S) of a photo's pixels over each square: (K,).
-
-    Example:
-        >>> sum_squares(np.ones((4, 4), dtype=np.float32), Squares(2, ((0, 0), (1, 2)))).tolist()
-        [4.0, 4.0]
-    """
-    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1), dtype=np.float64)
-    sums[1:, 1:] = values.astype(np.float64).cumsum(axis=0).cumsum(axis=1)
-    top, left = np.array(squares.corners, dtype=np.int64).reshape(-1, 2).T
-    bottom, right = top + squares.side, left + squares.side
-    found: Values = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return found
-
-
-def measure_drops(
-    model: ZooModel,
-    pixels: Tensor,
-    layer: str,
-    unit: int,
-    position: Sequence[int],
-    squares: Squares,
-) -> Values:
-    """Measure how far a unit falls at its place under each grey square.
-
-    Args:
-        model: The net.
-        pixels: A photo (3, S, S), RGB 0..1.
-        layer: Canonical name or module path of a convolutional layer.
-        unit: Number of the unit.
-        position: Row and column in its map.
-        squares: Where the square is put.
-
-    Returns:
-        Activation on the photo as it is minus that with the square, (K,); below zero where the
-        unit rises.
-    """
-    like = next(model.module.parameters())
-    row, column = position
-    photo, side = pixels.to(like.device, like.dtype), squares.side
-    found: list[Tensor] = []
-
-    def see(name: str, maps: Tensor) -> None:
-        found.append(maps[:, unit, row, column].double().cpu())
-
-    with watch_layers(model.module, {layer: find_layer(model, layer)}) as forward:
-        forward(model.preprocessing.normalise(photo[None]), see)
-        for first in range(0, len(squares.corners), AT_ONCE):
-            corners = squares.corners[first : first + AT_ONCE]
-            hidden = photo.repeat(len(corners), 1, 1, 1)
-            for image, (top, left) in zip(hidden, corners, strict=True):
-                image[:, top : top + side, left : left + side] = GREY
-            forward(model.preprocessing.normalise(hidden), see)
-    whole, *rest = found
-    drops: Values = drop_rounding(whole - torch.cat(rest), whole).numpy()
-    return drops
 
 
 @dataclass(frozen=True)
@@ -218,12 +143,13 @@ def study_control(
         some = next(iter(projections.values()))
         top, left, bottom, right = some.boxes[0].tolist()
         squares = place_squares((top, left, bottom, right))
-        drops = measure_drops(model, photo, layer, unit, position, squares)
+        units, place = torch.tensor(pair[:1]), (position[0], position[1])
+        drops = measure_drops(model, photo[None], layer, units, place, squares, FILL)[0].numpy()
         ranks = rank(drops)
         for method, projection in projections.items():
             found = [
                 correlate(ranks, rank(sum_squares(values, squares)))
-                for values in foretell(_to_array(projection.pixels), method)
+                for values in foretell(to_array(projection.pixels), method)
             ]
             own[method].append(found[0])
             other[method].append(found[1] if len(found) > 1 else math.nan)
@@ -233,10 +159,10 @@ def study_control(
                 unit=pair[0],
                 other=pair[1],
                 box=(top, left, bottom, right),
-                photo=photo.cpu().float().numpy(),
+                photo=to_array(photo),
                 drops=drops,
                 squares=squares,
-                pictures={m: _to_array(p.pixels) for m, p in projections.items()},
+                pictures={m: to_array(p.pixels) for m, p in projections.items()},
             )
     return ControlStudy(
         layer=layer,
@@ -256,8 +182,3 @@ def foretell(pictures: Array, method: str) -> Array:
     values = pictures if method == GRADIENT_X_INPUT else np.abs(pictures)
     summed: Array = values.sum(axis=1)
     return summed
-
-
-def _to_array(values: Tensor) -> Array:
-    array: Array = values.detach().cpu().float().numpy()
-    return array

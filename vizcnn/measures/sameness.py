@@ -11,10 +11,10 @@ from torch import Tensor
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.measures.method_pictures import MethodSet, choose_classes
-from vizcnn.photos.patches import spread
+from vizcnn.measures.method_pictures import MethodSet, choose_classes, to_array
 from vizcnn.photos.pixels import Array
-from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.active_units import Compare, draw_others
+from vizcnn.projection.parts import find_common, find_cosines, project_onto
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.recording import Recording
@@ -107,7 +107,7 @@ def study_sameness(
     pixels: Tensor,
     layers: Sequence[str],
     methods: Sequence[str],
-    most: int,
+    compare: Compare,
     progress: Progress = silent,
 ) -> SamenessStudy:
     """Compare the pictures of units that are active at one place.
@@ -120,8 +120,8 @@ def study_sameness(
         pixels: Photos (N, 3, S, S), RGB 0..1.
         layers: Names of convolutional layers, lowest first.
         methods: Names of methods.
-        most: How many active units of a place are projected: the strongest, and others evenly
-            spread by number, which stand for all.
+        compare: With how many other active units of its place the strongest is compared, at most,
+            evenly spread by number, or ``"all"``; they stand for all.
         progress: Shows how far it is.
 
     Raises:
@@ -137,7 +137,7 @@ def study_sameness(
         recording = attached.record(chunk, layers)
         for layer in layers:
             for image in range(len(chunk)):
-                place = _choose_place(attached.find_maps(recording, layer), layer, image, most)
+                place = _choose_place(attached.find_maps(recording, layer), layer, image, compare)
                 projections = _project(attached, recording, layer, place, chunk)
                 for method, projection in projections.items():
                     rows.setdefault((layer, method), []).append(_measure(projection, place))
@@ -192,13 +192,12 @@ def check_layers(model: ZooModel, layers: Sequence[str], methods: Sequence[str])
         attached.project(recording, layer, attached.aim(recording, layer), grey)
 
 
-def _choose_place(maps: Tensor, layer: str, image: int, most: int) -> _Place:
+def _choose_place(maps: Tensor, layer: str, image: int, compare: Compare) -> _Place:
     target = strongest(maps[image : image + 1], 1)
     first, position = int(target.units[0]), target.positions[0]
     values = maps.detach()[image, :, position[0], position[1]]
     active = (values > 0).nonzero()[:, 0].tolist()
-    others = [unit for unit in active if unit != first]
-    chosen = [first, *(others[index] for index in spread(len(others), most - 1))]
+    chosen = [first, *draw_others(active, first, compare)]
     return _Place(image, position, torch.tensor(chosen, device=maps.device), len(active))
 
 
@@ -222,26 +221,6 @@ def _measure(projection: Projection, place: _Place) -> _Row:
     # torch's median is the lower of two in the middle
     middle = float(np.median(cosines)) if cosines.size else math.nan
     return middle, number, place.active, compared
-
-
-def find_cosines(one: Tensor, others: Tensor) -> Tensor:
-    """Give the cosines of a picture with others, -1..1; NaN where a picture is zero everywhere.
-
-    Args:
-        one: A picture.
-        others: (n, ...), each of its shape.
-
-    Returns:
-        (n,), float64.
-
-    Example:
-        >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
-        tensor([0.6000,    nan], dtype=torch.float64)
-    """
-    # squares of small numbers would be lost in float32; not every device has float64
-    first, rest = one.flatten().cpu().double(), others.flatten(1).cpu().double()
-    cosines: Tensor = rest @ first / (rest.norm(dim=1) * first.norm())
-    return cosines
 
 
 def _compare_classes(attached: MethodSet, layer: str, pixels: Tensor) -> dict[str, list[float]]:
@@ -279,27 +258,19 @@ def _show(
         common = find_common(projection.windows, 1, max(place.active, 1))
         compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
         direction = common.direction if compared else torch.zeros_like(common.direction)
-        parts = [
-            picture - inner_product(picture, direction) * direction
-            for picture in projection.windows
-        ]
-        without = replace(projection, windows=torch.stack(parts))
-        pictures[method] = np.stack([_to_array(projection.cut(unit)) for unit in order])
-        own[method] = np.stack([_to_array(without.cut(unit)) for unit in order])
+        shared = [project_onto(picture, direction) for picture in projection.windows]
+        without = replace(projection, windows=projection.windows - torch.stack(shared))
+        pictures[method] = np.stack([to_array(projection.cut(unit)) for unit in order])
+        own[method] = np.stack([to_array(without.cut(unit)) for unit in order])
         selectivity[method] = tuple(common.selectivity[order].tolist())
     return ShownPlace(
         layer=layer,
         position=(row, column),
         units=tuple(some.units[order].tolist()),
-        patch=_to_array(pixels[place.image, :, top:bottom, left:right]),
+        patch=to_array(pixels[place.image, :, top:bottom, left:right]),
         pictures=pictures,
         own=own,
         selectivity=selectivity,
         active=place.active,
         compared=len(place.units),
     )
-
-
-def _to_array(values: Tensor) -> Array:
-    array: Array = values.detach().cpu().float().numpy()
-    return array

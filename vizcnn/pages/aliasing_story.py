@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from vizcnn.drawing import aliasing_pictures as pictures
 from vizcnn.drawing import aliasing_plots as plots
 from vizcnn.drawing.aliasing_plots import list_common_stages
-from vizcnn.drawing.words import Better, judge, judge_change, number, percent, say_each
+from vizcnn.drawing.words import Better, judge, judge_change, percent, say_each, show_decimal
 from vizcnn.measures.shares import GRID
 from vizcnn.measures.study import BLURS, NetStudy
 from vizcnn.measures.sweep import fold_frequency, point_frequency, sweep_gratings
@@ -301,7 +301,7 @@ def _tell_sweep(studies: Sequence[NetStudy]) -> Chapter:
 def _tell_shifts(studies: Sequence[NetStudy]) -> Chapter:
     name = plots.list_common_stages(studies)[0]
     first = [study.measure_distance(None, name) for study in studies]
-    distance = say_each(studies, lambda study: number(study.measure_distance(None, name)))
+    distance = say_each(studies, lambda study: show_decimal(study.measure_distance(None, name)))
     same = say_each(studies, lambda study: percent(study.shifts[None].consistency))
     photos = len(studies[0].shifts[None].distances)
     farthest = studies[0].shifts[None].shifts[-1]
@@ -344,7 +344,7 @@ def _say_changes(
     studies: Sequence[NetStudy],
     measure: Callable[[NetStudy, int | None], float | None],
     better: Better,
-    write: Callable[[float], str] = number,
+    write: Callable[[float], str] = show_decimal,
 ) -> str:
     before_and_after = [(measure(s, None), measure(s, STRONGEST_BLUR)) for s in studies]
     return ", ".join(
@@ -382,7 +382,7 @@ def _tell_second_layer(studies: Sequence[NetStudy], layer: str) -> Chapter:
 def _tell_grids(studies: Sequence[NetStudy], layer: str) -> Chapter:
     medians = [study.grid for study in studies]
     period = studies[0].period
-    told = say_each(studies, lambda study: number(study.grid))
+    told = say_each(studies, lambda study: show_decimal(study.grid))
     counts = say_each(studies, lambda study: f"{len(study.grids)}")
     frequencies = " and ".join(str(Fraction(k, period)) for k in range(1, period // 2 + 1))
     return Chapter(

@@ -15,12 +15,11 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.check_pictures import (
     Visible,
     draw_cascade,
-    draw_control,
+    draw_drops,
     draw_place,
-    show_method,
 )
 from vizcnn.drawing.check_plots import draw_agreements, draw_curves, draw_sameness
-from vizcnn.drawing.words import show_number
+from vizcnn.drawing.words import show_decimal, show_method, show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.bootstrap import RESAMPLES, Estimate
 from vizcnn.measures.cascade import SWITCHES, Switches
@@ -356,10 +355,11 @@ def _draw_control(check: NetCheck, ending: str, results: CheckResults) -> Drawin
         f"control{ending}",
         title,
         "Maps of a unit's drop under a grey square, and of what pictures of two units foretell",
-        draw_control(shown, _make_visible(check.model), title, _caption([check], results)),
+        draw_drops(shown, _make_visible(check.model), title, _caption([check], results)),
         f"The strongest unit of {check.control.layer} in a photo, the orange frame its receptive "
         "field. A picture foretells for a square the sum of its magnitudes in it; gradient × input "
-        "its signed sum, which is the drop to first order. Each map has its own contrast.",
+        "(what the photo differs from the square's grey by) its signed sum, which is the drop to "
+        "first order. Each map has its own contrast.",
     )
 
 
@@ -430,7 +430,7 @@ def _say_methods(
     results: CheckResults,
     rows: Mapping[str, Estimate],
     words: str,
-    write: Callable[[float], str] = "{:.2f}".format,
+    write: Callable[[float], str] = show_decimal,
 ) -> str:
     told = ", ".join(
         f"{show_method(method)} {_write(rows[method], write)}" for method in results.methods
@@ -442,5 +442,5 @@ def _write_signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}"  # no minus at zero
 
 
-def _write(estimate: Estimate, write: Callable[[float], str] = "{:.2f}".format) -> str:
+def _write(estimate: Estimate, write: Callable[[float], str] = show_decimal) -> str:
     return "–" if estimate.value is None else write(estimate.value)

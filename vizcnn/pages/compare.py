@@ -14,8 +14,8 @@ from torch import Tensor
 
 from vizcnn.attribution.attributions import ATTRIBUTIONS, Attribution, find_attributions
 from vizcnn.attribution.cams import UPSAMPLING, find_cam_layer
-from vizcnn.attribution.gradients import measure_completeness
-from vizcnn.attribution.occlusion import choose_squares, measure_drops
+from vizcnn.attribution.gradients import GRADIENT_X_INPUT, measure_completeness
+from vizcnn.attribution.occlusion import choose_squares, list_squares, measure_drops
 from vizcnn.attribution.question import (
     AttributionSettings,
     Question,
@@ -29,7 +29,6 @@ from vizcnn.basics.errors import (
     LayerError,
     UnsupportedOperationError,
     VizcnnError,
-    check_number,
 )
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -38,12 +37,7 @@ from vizcnn.drawing.tiles import ROBUST_PERCENTILE, cut_box, enlarge, fit_tile
 from vizcnn.drawing.words import show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.agreement import find_magnitudes, find_similarity
-from vizcnn.measures.method_evidence import (
-    ShuffledNet,
-    agree_with_drops,
-    find_selectivity,
-    keep_inside,
-)
+from vizcnn.measures.method_evidence import ShuffledNet, agree_with_drops, find_selectivity
 from vizcnn.pages.page import (
     Drawing,
     OutputFile,
@@ -56,6 +50,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
@@ -78,7 +73,8 @@ class CompareSettings(AttributionSettings):
         class_name: Name or number of a class, in the place of layer and unit.
         position: ``"max"`` or (row, column) in the feature map.
         methods: Names of methods; all that the net allows when empty.
-        others: How many other active units of the place a unit is compared with, at most.
+        compare: How many other active units of the place a unit is compared with, at most, or
+            ``"all"``.
         seed: Of the shuffled weights.
         figure_format: Format of the figure.
         save_arrays: Whether to keep the raw values.
@@ -92,7 +88,7 @@ class CompareSettings(AttributionSettings):
     class_name: str | None = None
     position: Position = "max"
     methods: tuple[str, ...] = ()
-    others: int = 8
+    compare: Compare = 8
     seed: int = 0
     figure_format: FigureFormat = "png"
     save_arrays: bool = False
@@ -100,7 +96,7 @@ class CompareSettings(AttributionSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         find_attributions(self.methods)
-        check_number("others", self.others, 2, 10**6)
+        check_compare(self.compare)
         if self.class_name is not None and (self.layer is not None or self.unit is not None):
             raise LayerError(
                 "a class is a unit of the net's last layer: give --class, or --layer and --unit"
@@ -281,7 +277,7 @@ class _Target:
                 self.classes = ""
         if settings.class_name is not None:
             unit = find_class(self.model, settings.class_name)
-        return ask(self.model, pixels, self.layer, unit, settings.position, settings.others)
+        return ask(self.model, pixels, self.layer, unit, settings.position, settings.compare)
 
     def name(self, unit: int) -> str:
         """Name a unit that is a class; empty for others."""
@@ -441,8 +437,18 @@ def measure(
     # one of the others stands for all: that in the middle, by number
     control = others[len(others) // 2] if others else None
     units = [int(question.units), *([] if control is None else [control])]
-    drops = keep_inside(measure_drops(question.about(torch.tensor(units)), settings), question)
-    shuffled_question = shuffled.ask(question, settings.others)
+    # edges of squares that reach out of the field would agree anyway
+    squares = list_squares(question, settings).keep_inside(question.box)
+    drops = measure_drops(
+        question.model,
+        question.pixels,
+        question.layer,
+        torch.tensor(units),
+        question.position,
+        squares,
+        settings.fill,
+    ).numpy()
+    shuffled_question = shuffled.ask(question, settings.compare)
     maps: list[MethodMap] = []
     values: dict[str, Array] = {}
     for method in columns.methods:
@@ -458,7 +464,7 @@ def measure(
             (after,) = method.attribute(shuffled_question, settings)
             pair = (find_magnitudes(_cut(values, question)) for values in (whole, after))
             similarity = _keep(find_similarity(*pair))
-        agreements = agree_with_drops(shown, drops, question)
+        agreements = agree_with_drops(whole.numpy(), drops, squares, question.box)
         missed = None
         if method.name == "integrated-gradients":
             (missed,) = measure_completeness(question, settings, whole[None])
@@ -557,11 +563,11 @@ def _describe_choices(
         "square adds to the photo, its edges and colour, counts as well."
         + (" None fits into the receptive field: all that reach into it are used." if wide else "")
     ]
-    if names & {"integrated-gradients"}:
+    if "integrated-gradients" in names:
         choices.append(
             f"Integrated gradients: {settings.steps} steps from a plain image of {fill}."
         )
-    if names & {"gradient-x-input"}:
+    if GRADIENT_X_INPUT in names:
         choices.append(
             "Gradient × input: the net's own input. That is the pixels' distance from the colour "
             "that its preprocessing maps to zero."
@@ -616,15 +622,15 @@ def draw(run: Manifest[CompareResults], rows: Sequence[GridRow]) -> Drawing:
         )
         for method in results.methods
     ]
-    count = len(results.photos)
+    count, compare = len(results.photos), run.settings["compare"]
+    others = "all" if compare == "all" else f"up to {compare}"
     words = [
         f"{net.title}, {net.weights.describe()}",
         f"the first {len(rows)} of {count} photos are drawn" if len(rows) < count else "",
         f"zero is mid grey, full contrast: {ROBUST_PERCENTILE} percentile of |values| above zero, "
         "± below each tile; cut to the receptive field",
         f"numbers: {'medians over all photos' if count > 1 else 'of this photo'}",
-        "selectivity: 1 − cos² with what up to "
-        f"{run.settings['others']} other active units of the place share",
+        f"selectivity: 1 − cos² with what {others} other active units of the place share",
         "after shuffling: SSIM of magnitudes with the picture of the net whose upper half is "
         "shuffled",
         "with occlusion, another unit's: rank correlation of what lies in a hidden square with "

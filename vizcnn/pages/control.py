@@ -4,19 +4,18 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.output import FigureFormat
-from vizcnn.drawing.control_figure import UnitPictures, draw_control
+from vizcnn.drawing.figures import UnitPictures, draw_control
 from vizcnn.drawing.tiles import Scaling, describe_scaling, fit_tile, scale_projections
-from vizcnn.drawing.words import describe_part, explain_selectivity, number
+from vizcnn.drawing.words import describe_part, explain_selectivity, show_decimal
 from vizcnn.pages.evidence import Evidence, list_evidence
 from vizcnn.pages.page import OutputFile
 from vizcnn.photos.pixels import Array
-from vizcnn.projection.parts import inner_product
+from vizcnn.projection.parts import find_cosines
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position, Targets, strongest, units_at
 
@@ -121,7 +120,7 @@ class MeasuredControl:
             explain_selectivity(),
             record.scaling,
         ]
-        cosines = (number(record.cosine), number(record.own_cosine))
+        cosines = (show_decimal(record.cosine), show_decimal(record.own_cosine))
         patch = fit_tile(self.patch, TILE_SIDE)
         return draw_control(patch, pictures, cosines, title, " · ".join(words))
 
@@ -149,16 +148,6 @@ def find_other(maps: Tensor, targets: Targets, row: int) -> Targets | None:
         if other != unit and activation > 0
     ]
     return units_at(maps, others[:1], position) if others else None
-
-
-def join(targets: Targets, other: Targets) -> Targets:
-    """Join two lists of targets."""
-    return Targets(
-        *(
-            torch.cat([getattr(targets, name), getattr(other, name)])
-            for name in ("images", "units", "positions", "activations", "seeds")
-        )
-    )
 
 
 def measure_control(
@@ -196,8 +185,8 @@ def measure_control(
     file, pixels = patch
     record = Control(
         units=(first, other),
-        cosine=measure_cosine(*projection.windows[list(rows)]),
-        own_cosine=measure_cosine(*projection.own.windows[list(rows)]),
+        cosine=_measure_cosine(*projection.windows[list(rows)]),
+        own_cosine=_measure_cosine(*projection.own.windows[list(rows)]),
         patch=file,
         width_px=pixels.shape[1],
         height_px=pixels.shape[0],
@@ -210,10 +199,7 @@ def measure_control(
     return MeasuredControl(record, wholes, owns, pixels)
 
 
-def measure_cosine(one: Tensor, other: Tensor) -> float | None:
+def _measure_cosine(one: Tensor, other: Tensor) -> float | None:
     """Measure the cosine between two pictures; None where one is empty."""
-    pair = [picture.double() / picture.abs().amax().double() for picture in (one, other)]
-    if not all(bool(picture.isfinite().all()) for picture in pair):
-        return None
-    lengths = [math.sqrt(inner_product(picture, picture)) for picture in pair]
-    return max(-1.0, min(inner_product(*pair) / lengths[0] / lengths[1], 1.0))
+    cosine = float(find_cosines(one, other[None]))
+    return None if math.isnan(cosine) else cosine

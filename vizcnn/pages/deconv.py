@@ -36,7 +36,6 @@ from vizcnn.pages.control import (
     Control,
     MeasuredControl,
     find_other,
-    join,
     measure_control,
 )
 from vizcnn.pages.evidence import Evidence, list_evidence
@@ -56,7 +55,7 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
 from vizcnn.projection.parts import Part
 from vizcnn.projection.projection import Projection
-from vizcnn.projection.targets import Position, choose_targets
+from vizcnn.projection.targets import Position, choose_targets, join_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
@@ -507,7 +506,7 @@ def _measure_layer(
         first = int(targets.activations.argmax())
         other = find_other(maps, targets, first) if settings.compare is not None else None
         # the other unit in the same call: it is compared with the very same units
-        asked = join(targets, other) if other else targets
+        asked = join_targets([targets, other]) if other else targets
         projection = projector.project_targets(recording, layer, asked, settings.compare)
     except LayerError as error:
         raise LayerError(f"layer {layer}: {error}") from None

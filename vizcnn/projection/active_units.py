@@ -4,15 +4,16 @@ import math
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError, check_number, quote
-from vizcnn.projection.parts import find_common, inner_product, measure_selectivity
-from vizcnn.projection.targets import Targets, places
+from vizcnn.photos.patches import spread
+from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
+from vizcnn.projection.targets import Targets, join_targets, places
 from vizcnn.projection.windows import Windows, move
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ def check_compare(compare: object) -> Compare:
             return "all"
         raise VizcnnError(f"compare={quote(compare)} is not known; needed: 'all', or a number")
     return check_number("compare", compare, 1, sys.maxsize)
+
+
+def draw_others(active: Sequence[int], unit: int, compare: Compare) -> list[int]:
+    """Take active units beside a unit, evenly spread by number.
+
+    Example:
+        >>> draw_others([2, 3, 5, 7, 9], 5, 2), draw_others([2, 3, 5], 0, "all")
+        ([2, 7], [2, 3, 5])
+    """
+    others = [other for other in active if other != unit]
+    count = len(others) if compare == "all" else compare
+    return [others[index] for index in spread(len(others), count)]
 
 
 @dataclass(frozen=True)
@@ -169,7 +182,7 @@ def _compare(
     pictured = int(common.cosines.isfinite().sum())
     if pictured > sample.is_one:  # else a picture is compared with itself, or with nothing
         comparison.directions[number] = common.direction
-        cosines = _measure_cosines(windows[sample.rows], common.direction)
+        cosines = measure_cosines(windows[sample.rows], common.direction)
         comparison.cosines[sample.rows] = common.correct(cosines)
 
 
@@ -229,12 +242,6 @@ def _draw_sample(rows: Tensor, unit: int, active: list[int], compare: int) -> _S
     return _Sample(rows, [unit, *others] if unit in active else others, unit in active)
 
 
-def _join(targets: Sequence[Targets]) -> Targets:
-    return Targets(
-        *(torch.cat([getattr(some, field.name) for some in targets]) for field in fields(Targets))
-    )
-
-
 def _cut_into_calls(counts: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
     """Cut places into groups of so many pictures at most, or of a single place."""
     first = held = 0
@@ -254,7 +261,7 @@ def _project_into(
     project_others: Callable[[Targets], "Projection"],
 ) -> Tensor:
     """Project the other units of places into the windows of the projections there."""
-    targets = _join([place.others for place in found])
+    targets = join_targets([place.others for place in found])
     if not len(targets):
         return windows[:0]
     others = project_others(targets)
@@ -264,11 +271,3 @@ def _project_into(
         return others.windows
     height, width = windows.shape[-2:]
     return move(others.windows, others.corners, Windows(goal, (height, width)))
-
-
-def _measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
-    """Give the cosines of pictures (r, ...) with a direction of length 1 or 0; nan for black."""
-    scaled = [picture / picture.abs().amax() for picture in pictures]  # no square is lost
-    lengths = [math.sqrt(inner_product(picture, picture)) for picture in scaled]
-    products = [inner_product(picture, direction) for picture in scaled]
-    return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)

@@ -179,6 +179,42 @@ def inner_product(first: Tensor, second: Tensor) -> float:
     return float(one @ other)
 
 
+def project_onto(picture: Tensor, direction: Tensor) -> Tensor:
+    """Give what a picture P has of a common picture C, which has length 1: (P.C)C."""
+    return inner_product(picture, direction) * direction
+
+
+def measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
+    """Give the cosines of pictures (n, ...) with one of length 1 or 0: (n,), float64.
+
+    NaN for pictures that are all zero.
+    """
+    scaled = [picture / picture.abs().amax() for picture in pictures]  # no square is lost
+    lengths = [math.sqrt(inner_product(picture, picture)) for picture in scaled]
+    products = [inner_product(picture, direction) for picture in scaled]
+    return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)
+
+
+def find_cosines(picture: Tensor, others: Tensor) -> Tensor:
+    """Give the cosines of a picture with others, -1..1; NaN where a picture is zero everywhere.
+
+    Args:
+        picture: Of any shape.
+        others: (n, ...), each of its shape.
+
+    Returns:
+        (n,), float64, on the CPU.
+
+    Example:
+        >>> find_cosines(torch.tensor([3.0, 4.0]), torch.tensor([[30.0, 0.0], [0.0, 0.0]]))
+        tensor([0.6000,    nan], dtype=torch.float64)
+    """
+    # squares of small numbers would be lost in float32; not every device has float64
+    one, rest = picture.flatten().cpu().double(), others.flatten(1).cpu().double()
+    cosines: Tensor = rest @ one / (rest.norm(dim=1) * one.norm())
+    return cosines.clamp(-1, 1)
+
+
 def _weigh(count: int, known: int, total: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Give how many units each picture stands for, (n,), and how many pairs each pair does, (n, n).
 

@@ -4,7 +4,7 @@ import operator
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import IOBase
 from typing import Any, Literal
 
@@ -61,6 +61,13 @@ class Targets:
             raise VizcnnError(
                 f"got {quote(rows)} as rows; needed: numbers below {len(self)}"
             ) from None
+
+
+def join_targets(parts: Sequence[Targets]) -> Targets:
+    """Join lists of targets of the same layer, one after the other."""
+    return Targets(
+        *(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Targets))
+    )
 
 
 def parse_position(text: str) -> Position:

@@ -7,7 +7,6 @@ from statistics import median, median_low
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.mining.photo_sets import list_left_out
 from vizcnn.pages.layers.job import Job
-from vizcnn.pages.layers.place_records import list_places
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file
 from vizcnn.pages.layers.records import (
     LayerEvidence,
@@ -16,7 +15,7 @@ from vizcnn.pages.layers.records import (
     UnitSheets,
     find_median,
 )
-from vizcnn.pages.layers.sheet_files import name_posters, name_sheets, plan_forms
+from vizcnn.pages.layers.sheet_files import list_places, name_posters, name_sheets, plan_forms
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run

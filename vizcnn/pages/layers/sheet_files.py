@@ -27,10 +27,9 @@ from vizcnn.drawing.unit_sheets import (
 from vizcnn.drawing.words import describe_part, explain_selectivity
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.pieces import Piece
-from vizcnn.pages.layers.place_records import list_places
 from vizcnn.pages.layers.places import Part, Portion
 from vizcnn.pages.layers.projecting import list_missing, name_unit, open_spools
-from vizcnn.pages.layers.records import write_median
+from vizcnn.pages.layers.records import Place, write_median
 from vizcnn.pages.layers.spool import Spool
 from vizcnn.pages.layers.wording import (
     describe_contrast,
@@ -145,6 +144,32 @@ def write_posters(job: Job, progress: Progress) -> None:
     for layer in progress(layers, label="posters", total=len(layers), unit="layer"):
         if name_posters(job, layer) and not job.ledger.find(f"poster {layer}"):
             _write_poster(job, layer)
+
+
+def list_places(job: Job, layer: int, row: int) -> tuple[Place, ...]:
+    """List the places of a unit whose sheets are written, strongest first; none if it is silent.
+
+    Args:
+        job: The gallery.
+        layer: Number of the layer.
+        row: Row of the unit among the layer's chosen ones.
+    """
+    plan, places = job.layers[layer], job.places[layer]
+    count = places.count(row)
+    if not count:
+        return ()
+    piece = job.ledger.need(name_unit(layer, plan.units[row]))
+    return tuple(
+        Place(
+            photo=job.find_shown(int(places.photos[row, rank])),
+            activation=float(places.activations[row, rank]),
+            position=tuple(places.positions[row, rank].tolist()) if plan.map_size else None,
+            box=piece.boxes[rank],
+            corner=piece.corners[rank],
+            **piece.read_evidence(rank),
+        )
+        for rank in range(count)
+    )
 
 
 def name_posters(job: Job, layer: int) -> tuple[str, ...]:
