@@ -220,7 +220,7 @@ def test_own_parts_of_the_only_two_units_are_not_compared(tmp_path, photo):
     assert control.own_cosine is None
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert "Own parts: cosine –.</b>" in page
-    assert "own parts of only two pictures always lie on one line" in page
+    assert "Own parts of only two pictures always lie on one line" in page
 
 
 def test_a_silent_unit_has_no_control(tmp_path, photo):

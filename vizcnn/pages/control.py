@@ -77,7 +77,7 @@ class Control:
         """Say why the own parts are not compared; empty where they are."""
         if self.units[0].active != 2:
             return ""
-        return "the own parts of only two pictures always lie on one line: their cosine would say nothing"
+        return "own parts of only two pictures always lie on one line: their cosine says nothing"
 
 
 @dataclass(frozen=True)
