@@ -82,6 +82,27 @@ def test_cams_of_every_spelling_of_the_rectifier(kind, way, layer):
 
 
 @pytest.mark.parametrize("kind", CAMS)
+@pytest.mark.parametrize("way", ["module", "in place"])
+def test_frozen_weights_change_nothing(kind, way):
+    maps = []
+    for frozen in (False, True):
+        model = make_plain(way)
+        model.module.requires_grad_(not frozen)
+        question, _ = ask(model, PHOTO, "fc", unit=2)
+        maps.append(ATTRIBUTIONS[kind].attribute(question))
+        assert all(p.requires_grad != frozen and p.grad is None for p in model.module.parameters())
+    assert maps[0].any() and torch.equal(*maps)
+
+
+def test_a_net_may_begin_in_place_and_frozen():
+    net = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+    net.append(nn.Linear(4 * 22 * 22, 2))
+    model = wrap(net.requires_grad_(False), {"conv1": "2", "fc": "4"})
+    question, _ = ask(model, PHOTO, "fc")
+    assert find_cam_layer(question, AttributionSettings()) == "conv1"
+
+
+@pytest.mark.parametrize("kind", CAMS)
 def test_each_use_of_a_shared_rectifier_has_its_own_map(kind):
     model = wrap(Shared(), {"conv1": "relu#1", "conv2": "relu#2", "fc": "head"})
     question, _ = ask(model, PHOTO, "fc", unit=3)

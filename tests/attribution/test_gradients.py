@@ -1,5 +1,6 @@
 """Gradient times input and integrated gradients: against Captum, and formulas without it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,12 @@ def test_own_parts_are_orthogonal_to_what_is_shared(method):
     assert (own @ vectors[0]).abs().max() / whole.norm() < 1e-6
     alone = ATTRIBUTIONS[f"own-{method}"].attribute(question).flatten(1).double()
     assert relative_error(alone, own[:1]) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["deconvnet", "guided", "gradient"])
+def test_of_a_unit_alone_all_is_its_own(method):
+    """And not what rounding leaves of a picture minus itself."""
+    question, _ = ask(make_plain(), PHOTO, "conv2")
+    alone = replace(question, company=question.units, active=1)
+    whole, own = (ATTRIBUTIONS[name].attribute(alone) for name in (method, f"own-{method}"))
+    assert whole.any() and torch.equal(whole, own)

@@ -1,6 +1,7 @@
 """What is asked: the unit, its place, and the active units that keep it company."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from vizcnn.attribution.question import (
     find_class,
     find_class_layer,
 )
-from vizcnn.basics.errors import LayerError, VizcnnError
+from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
 
 PHOTO = make_photo()
 
@@ -59,6 +60,21 @@ def test_the_classes_are_found_where_the_layers_name_none():
     assert question.units.item() == logits.argmax().item()
     assert value == pytest.approx(logits.max().item(), rel=1e-4)
     assert not question.has_places
+
+
+def test_a_net_that_puts_out_no_numbers_is_told_so():
+    model = make_plain()
+    with torch.no_grad():
+        model.module.get_parameter("head.weight").fill_(torch.nan)
+    with pytest.raises(ModelError, match="'fc' puts out values that are not finite"):
+        ask(model, PHOTO, find_class_layer(model, PHOTO))
+
+
+def test_of_classes_of_one_name_the_number_is_needed():
+    model = replace(make_model(), classes=("crane", "dog", "Crane", "cat"))
+    assert find_class(model, "2") == 2
+    with pytest.raises(LayerError, match=r"2 classes are named 'crane': give the number.* 0, 2"):
+        find_class(model, "crane")
 
 
 def test_classes_have_names_and_numbers():

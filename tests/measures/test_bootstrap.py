@@ -28,6 +28,12 @@ def test_interval_is_scipys(seed):
     assert found.low < found.value < found.high
 
 
+def test_one_photo_has_no_interval():
+    found = estimate([3.0, math.nan])
+    assert (found.value, found.low, found.high, found.photos) == (3.0, None, None, 1)
+    assert estimate([3.0, 4.0]).low == 3.0
+
+
 def test_what_is_not_defined_is_left_out():
     found = estimate([*VALUES, math.nan], seed=2)
     assert found == estimate(VALUES, seed=2)

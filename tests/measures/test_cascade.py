@@ -8,13 +8,15 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 from tests.support.check_nets import SIDE, draw_pixels, make_linear
 from tests.support.small_zoo import make_model
 from vizcnn import Projector
 from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.measures.cascade import Cascade, find_edges, list_cascade, shuffle, study_cascade
+from vizcnn.measures.checks import CheckSettings, plan_layers
+from vizcnn.measures.method_evidence import ShuffledNet
 from vizcnn.measures.method_pictures import CHECKED_METHODS
 from vizcnn.projection.methods import METHODS
 from vizcnn.zoo import load
@@ -192,3 +194,33 @@ def test_weights_that_are_made_of_others_are_refused():
     parametrizations.weight_norm(net.module.get_submodule("3"))
     with pytest.raises(ModelError, match="'3' are made of others"):
         Cascade(net, "fc7", ["gradient"])
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        torch.nn.utils.weight_norm,
+        torch.nn.utils.spectral_norm,
+        lambda part: prune.random_unstructured(part, "weight", 0.5),
+    ],
+)
+def test_weights_that_older_hooks_make_are_refused_before_anything_is_measured(make):
+    net = copy.deepcopy(MODEL)
+    make(net.module.get_submodule("3"))
+    with pytest.raises(ModelError, match="'weight' of '3' is made of others"):
+        plan_layers(net, CheckSettings())
+    with pytest.raises(ModelError, match="'weight' of '3' is made of others"):
+        Cascade(net, "fc7", ["gradient"])
+
+
+def test_weights_that_layers_share_are_lost_with_the_highest():
+    net = copy.deepcopy(MODEL)
+    net.module.get_submodule("9").weight = net.module.get_submodule("5").weight
+    cascade = Cascade(net, "fc7", ["gradient"])
+    parameters = [layer.parameters for layer in cascade.layers if layer.name in ("conv5", "conv3")]
+    assert parameters == [("5.weight", "9.bias"), ("5.bias",)]
+    before = net.module.get_parameter("5.weight").detach().clone()
+    names = ShuffledNet(net, "fc7", 0).names
+    assert names == ("fc7", "fc6", "conv5", "conv4")
+    assert torch.equal(net.module.get_parameter("9.weight"), before)

@@ -7,6 +7,7 @@ from torch import nn
 
 from tests.support.check_nets import draw_pixels, make_convolution
 from tests.support.small_zoo import make_model
+from vizcnn.attribution.occlusion import drop_rounding
 from vizcnn.measures.method_pictures import CHECKED_METHODS
 from vizcnn.measures.occlusion_control import (
     Squares,
@@ -31,6 +32,15 @@ def test_squares_lie_in_the_box_and_overlap_by_half(box):
     assert squares.side == max(round(longer / 8), 1)
     steps = np.diff(np.unique(corners[:, 1]))
     assert (steps == max(squares.side // 2, 1)).all()
+
+
+def test_what_rounding_makes_of_a_square_that_changes_nothing_is_no_drop():
+    """A net on a photo that is grey already: no drop, and so no rank to agree with."""
+    grey = torch.full((3, MODEL.input_size, MODEL.input_size), 0.5)
+    squares = place_squares((0, 0, MODEL.input_size, MODEL.input_size))
+    assert not measure_drops(MODEL, grey, "conv3", 4, (7, 8), squares).any()
+    slightly = drop_rounding(torch.tensor([1e-7, -2e-6, 1e-3]), torch.tensor(1.0))
+    assert slightly.tolist() == pytest.approx([0, 0, 1e-3])
 
 
 def test_sums_are_those_of_the_pixels():

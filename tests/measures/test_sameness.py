@@ -37,8 +37,7 @@ def test_of_one_convolution_they_are_the_filters():
         for photo, (unit, active, _) in enumerate(find_active(model, PIXELS)):
             others = [other for other in active if other != unit]
             assert told.active[photo] == told.compared[photo] == len(active)
-            # the median of torch's is the lower of two in the middle
-            middle = np.sort(cosines[unit, others])[(len(others) - 1) // 2]
+            middle = np.median(cosines[unit, others])
             assert told.cosines[photo] == pytest.approx(middle, abs=1e-5)
             gram = cosines[np.ix_(active, active)]
             number = len(active) ** 2 / (gram**2).sum()
@@ -108,9 +107,34 @@ def test_cosines_of_tiny_and_of_empty_pictures():
     [
         (["conv9"], "no layer 'conv9'"),
         (["fc6"], "fc6 has no feature maps: give a convolutional layer"),
+        (["fc7"], "the units of fc7 are the classes: give a layer below it"),
         ([], "no layer is named"),
     ],
 )
 def test_layers_are_looked_at_first(layers, words):
     with pytest.raises(LayerError, match=words):
         check_layers(make_model(), layers, ["gradient"])
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"conv1": "0"}, "conv1, the last layer that Tiny names, has 8 units for 3 classes"),
+        ({}, "Tiny names no layers"),
+    ],
+)
+def test_a_net_that_does_not_name_its_classes_is_refused(named, words):
+    with pytest.raises(LayerError, match=words):
+        check_layers(replace(make_convolution(), layers=named), ["0"], ["gradient"])
+
+
+def test_where_no_unit_is_active_none_is_said_to_be():
+    model = make_convolution()
+    with torch.no_grad():
+        model.module.get_parameter("0.bias").fill_(-100.0)
+    found = study_sameness(model, PIXELS, ["conv1"], ["gradient"], 64)
+    assert found.found["conv1", "gradient"].active.tolist() == [0] * 5
+    assert found.shown.active == 0 and len(found.shown.units) == 1
+    assert np.isnan(found.shown.selectivity["gradient"]).all()
+    # not what rounding leaves of it minus itself
+    assert np.array_equal(found.shown.own["gradient"], found.shown.pictures["gradient"])

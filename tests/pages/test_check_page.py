@@ -1,6 +1,7 @@
 """The page of the checks: figures, tables and captions that come from the run."""
 
 import copy
+import re
 from dataclasses import replace
 
 import pytest
@@ -136,6 +137,17 @@ def test_no_photo_no_page(tmp_path, photos):
     with pytest.raises(LayerError, match="no layer 'conv9'"):
         make_check_page([MODEL], tmp_path / "out", [photos], replace(SETTINGS, top="conv9"))
     assert not (tmp_path / "out").exists()
+
+
+def test_of_one_photo_the_page_shows_numbers_without_intervals(tmp_path, photos):
+    settings = replace(SETTINGS, photos=1, methods=("guided",), layers=("conv3,conv2",))
+    manifest = make_check_page([MODEL], tmp_path / "out", [photos], settings)
+    assert manifest.results.nets[0].layers == ("conv2", "conv3")
+    assert manifest.results.nets[0].control == "conv3"
+    row = next(row for row in manifest.results.tables.sameness if row.layer == "conv2")
+    page = (tmp_path / "out/index.html").read_text("utf-8")
+    assert f"<td>{row.cosine.value:.2f}</td>" in page
+    assert not re.search(r"[0-9] to -?[0-9]", page)
 
 
 def test_nets_of_one_title_are_told_apart():

@@ -221,6 +221,14 @@ def test_what_makes_no_sense_is_left_out_and_told(photos, tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize(("side", "told"), [(4, False), (12, True)])
+def test_squares_larger_than_the_field_are_told(photos, tmp_path, side, told):
+    made = make(photos[:1], tmp_path / "o", layer="conv2", side=side, methods=("gradient",))
+    top, left, bottom, right = made.results.photos[0].box
+    assert told == (side > min(bottom - top, right - left))
+    assert told == ("None fits into the receptive field" in made.results.choices[0])
+
+
 def test_methods_without_a_rule_are_left_out_by_name(photos, tmp_path):
     model = make_model()
     model.module[14] = torch.nn.Sequential(model.module[14], torch.nn.Tanh())
@@ -259,6 +267,8 @@ def test_a_photo_that_cannot_be_read_is_listed(photos, tmp_path):
         ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
         ({"layer": "conv2", "unit": 10}, LayerError, "unit 10 does not exist"),
         ({"position": "all"}, LayerError, "give max or ROW,COLUMN"),
+        ({"cam_layer": "conv9"}, LayerError, "no layer 'conv9'"),
+        ({"cam_layer": "fc6"}, LayerError, "cannot look at 'fc6'"),
         ({"others": 1}, VizcnnError, "others"),
         ({"methods": ("gradcam",)}, VizcnnError, "did you mean 'grad-cam'"),
     ],

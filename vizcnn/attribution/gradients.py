@@ -54,7 +54,10 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     )
     if not len(company):
         return pictures
-    common = find_common(company, question.known, question.active).direction
+    found = find_common(company, question.known, question.active)
+    if question.known and not found.selectivity.isfinite().any():
+        return pictures  # nothing to compare with: not known to share anything
+    common = found.direction
     return torch.stack([picture - inner_product(picture, common) * common for picture in pictures])
 
 

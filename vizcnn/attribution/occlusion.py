@@ -14,6 +14,23 @@ SHARE = 8
 """By default a square's side is so many times in the longer side of what the unit sees."""
 
 
+ROUNDING = 1e-5
+"""Share of a unit's value below which a drop is nothing but rounding."""
+
+
+def drop_rounding(drops: Tensor, whole: Tensor) -> Tensor:
+    """Take drops for zero that are smaller than what batches of other sizes round differently.
+
+    They would be ranked like any other: a net that a square does not reach would agree with
+    pictures by chance.
+
+    Example:
+        >>> drop_rounding(torch.tensor([1.2e-7, -0.1]), torch.tensor([1.5, 1.5])).tolist()
+        [0.0, -0.10000000149011612]
+    """
+    return torch.where(drops.abs() > ROUNDING * whole.abs(), drops, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Drops:
     """By how much units fall where squares are hidden.
@@ -87,7 +104,7 @@ def measure_drops(question: Question, settings: AttributionSettings) -> Drops:
         hidden = photo.repeat(len(some), 1, 1, 1)
         for image, (row, column) in zip(hidden, some, strict=True):
             image[:, row : row + side, column : column + side] = fill
-        drops.append(whole - read(hidden))
+        drops.append(drop_rounding(whole - read(hidden), whole))
     values = torch.cat(drops).T if drops else whole.new_zeros(len(whole), 0)
     return Drops(side, tuple(squares), values)
 

@@ -199,7 +199,9 @@ def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
         and isinstance(outputs[0], Tensor)
         and outputs[0].ndim in (2, 4)
         and outputs[0].numel() == logits.numel()
-        and torch.allclose(outputs[0].detach().flatten(), logits, rtol=1e-4, atol=1e-6)
+        and torch.allclose(
+            outputs[0].detach().flatten(), logits, rtol=1e-4, atol=1e-6, equal_nan=True
+        )
     ]
     named = [names[path] for path in found if path in names]
     if not found:
@@ -213,7 +215,7 @@ def find_class(model: ZooModel, name: str) -> int:
     """Find the number of a class: by its name, or by the number itself.
 
     Raises:
-        LayerError: If there is no such class.
+        LayerError: If there is no such class, or there are several of the name.
 
     Example:
         >>> import vizcnn
@@ -221,8 +223,14 @@ def find_class(model: ZooModel, name: str) -> int:
         7
     """
     lower = [known.lower() for known in model.classes]
-    if name.lower() in lower:
-        return lower.index(name.lower())
+    numbers = [number for number, known in enumerate(lower) if known == name.lower()]
+    if len(numbers) > 1:
+        raise LayerError(
+            f"{len(numbers)} classes are named {quote(name)}: give the number, one of "
+            f"{', '.join(map(str, numbers))}"
+        )
+    if numbers:
+        return numbers[0]
     if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
         return int(name)
     near = nearest_names(name.lower(), lower)

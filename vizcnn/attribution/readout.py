@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
@@ -57,6 +58,9 @@ def read_layers(model: ZooModel, pixels: Tensor, layers: Sequence[str]) -> dict[
 
     like = next(model.module.parameters())
     inputs = model.preprocessing.normalise(pixels.to(like.device, like.dtype))
+    if torch.is_grad_enabled() and not inputs.requires_grad:
+        # a net whose weights are frozen has a graph only for that; the clone may be written over
+        inputs = inputs.requires_grad_().clone()
     # a layer of the zoo is called once, or has the number of its call in its path
     stops = set(layers) <= set(model.layers)
     with (

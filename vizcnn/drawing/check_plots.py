@@ -228,13 +228,14 @@ def _add_bar(
     pale: bool = False,
     base: float = 0.0,
 ) -> None:
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    if estimate.value is None:
         return
     height = estimate.value - base
     alpha = 0.35 if pale else 1.0
     axes.bar(middle, height, width, bottom=base, color=COLOURS[index], alpha=alpha, linewidth=0)
-    ends = [estimate.low, estimate.high]
-    axes.plot([middle, middle], ends, color=tone("#000000"), linewidth=points(1.2))
+    if estimate.low is not None and estimate.high is not None:
+        ends = [estimate.low, estimate.high]
+        axes.plot([middle, middle], ends, color=tone("#000000"), linewidth=points(1.2))
 
 
 def _add_curve(axes: Axes, values: Sequence[Estimate], colour: str, style: str) -> None:

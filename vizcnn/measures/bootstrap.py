@@ -18,7 +18,7 @@ class Estimate:
 
     Attributes:
         value: The median; None where it is defined on no photo.
-        low: Lower end of the 95 % interval.
+        low: Lower end of the 95 % interval; None where it is defined on fewer than two photos.
         high: Upper end.
         photos: On how many photos the measure is defined.
     """
@@ -43,6 +43,8 @@ def estimate(values: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Es
     Example:
         >>> estimate([1.0, 2.0, float("nan"), 3.0])
         Estimate(value=2.0, low=1.0, high=3.0, photos=3)
+        >>> estimate([5.0])
+        Estimate(value=5.0, low=None, high=None, photos=1)
         >>> estimate([]).value is None
         True
     """
@@ -50,10 +52,11 @@ def estimate(values: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Es
     known = known[~np.isnan(known)]
     if not known.size:
         return Estimate(value=None, low=None, high=None, photos=0)
+    middle = float(np.median(known))
+    if known.size == 1:  # nothing is known of how photos differ: no width is not the same as zero
+        return Estimate(value=middle, low=None, high=None, photos=1)
     drawn = np.random.default_rng(seed).integers(0, known.size, (RESAMPLES, known.size))
     medians = np.median(known[drawn], axis=1)
     outside = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(medians, [outside, 100 - outside])
-    return Estimate(
-        value=float(np.median(known)), low=float(low), high=float(high), photos=known.size
-    )
+    return Estimate(value=middle, low=float(low), high=float(high), photos=known.size)

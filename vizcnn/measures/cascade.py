@@ -70,6 +70,7 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
 
     A parameter belongs to the first named layer that puts out something after the module of the
     parameter did: batch normalisation to the convolution before it, a block of modules to its name.
+    One that several modules share belongs to the highest of their layers, where it is lost first.
 
     Args:
         model: The net; it runs once, on a grey image.
@@ -87,6 +88,7 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
     """
     path = Projector(model, "gradient").find_path(top)
     ends = {_settle(layer): name for name, layer in model.layers.items()} | {_settle(path): top}
+    names = {id(parameter): name for name, parameter in model.module.named_parameters()}
     waiting: list[str] = []
     found: list[ShuffledLayer] = []
     over = False
@@ -96,8 +98,8 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         if over:
             return
         if call.call == 1:
-            own = model.module.get_submodule(call.path).named_parameters(call.path, recurse=False)
-            waiting.extend(name for name, _ in own)
+            own = model.module.get_submodule(call.path).parameters(recurse=False)
+            waiting.extend(names[id(parameter)] for parameter in own)
         if call in ends and waiting:
             found.append(ShuffledLayer(ends[call], tuple(waiting)))
             waiting.clear()
@@ -109,7 +111,14 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         model.logits(grey)
     if not found or not over:
         raise LayerError(f"layer {top!r}: nothing below it has weights that could be shuffled")
-    return tuple(found[::-1])
+    lost: set[str] = set()
+    layers: list[ShuffledLayer] = []
+    for layer in found[::-1]:
+        parameters = tuple(name for name in dict.fromkeys(layer.parameters) if name not in lost)
+        lost.update(parameters)
+        if parameters:
+            layers.append(ShuffledLayer(layer.name, parameters))
+    return tuple(layers)
 
 
 def _settle(layer: str) -> LayerReference:
@@ -138,14 +147,13 @@ class Cascade:
 
     Raises:
         LayerError: If there is no such layer, or nothing below it has weights.
-        ModelError: If weights are made of others (parametrisations): they cannot be shuffled for
-            the way back alone.
+        ModelError: As of :func:`refuse_made_weights`.
     """
 
     def __init__(self, model: ZooModel, top: str, methods: Sequence[str], seed: int = 0) -> None:
+        refuse_made_weights(model.module)
         self.model = replace(model, module=deepcopy(model.module))
         self.top, self.layers = top, list_cascade(self.model, top)
-        _refuse_made_weights(self.model.module)
         # started with 1: a unit that the shuffled net silences would have no picture at all
         self._methods = MethodSet(self.model, methods, "one")
         self._parameters = dict(self.model.module.named_parameters())
@@ -215,13 +223,31 @@ class Cascade:
                 self._parameters[name].data.copy_(values[name])
 
 
-def _refuse_made_weights(module: nn.Module) -> None:
+MADE_OF = ("_g", "_v", "_orig")
+"""Endings of what torch's older weight_norm, spectral_norm and pruning make a weight of."""
+
+
+def refuse_made_weights(module: nn.Module) -> None:
+    """Make sure that all weights are parameters themselves.
+
+    Raises:
+        ModelError: If some are made of others in each pass: what was recorded holds what was made,
+            and shuffling what it is made of would not reach the way back.
+    """
     for path, part in module.named_modules():
         if nn.utils.parametrize.is_parametrized(part):
             raise ModelError(
                 f"the weights of {path!r} are made of others (a parametrisation): shuffle what "
                 "torch.nn.utils.parametrize.remove_parametrizations leaves"
             )
+        own = dict(part.named_parameters(recurse=False))
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor) and any(f"{name}{ending}" in own for ending in MADE_OF):
+                raise ModelError(
+                    f"{name!r} of {path!r} is made of others (weight or spectral normalisation, or "
+                    "pruning): shuffle what torch.nn.utils.remove_weight_norm, "
+                    "remove_spectral_norm or prune.remove leaves"
+                )
 
 
 @dataclass(frozen=True)

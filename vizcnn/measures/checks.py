@@ -8,11 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vizcnn.attribution.readout import read_layers
 from vizcnn.basics.errors import ImageError
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.bootstrap import Estimate, estimate
-from vizcnn.measures.cascade import CascadeStudy, Switches, list_cascade, study_cascade
+from vizcnn.measures.cascade import (
+    CascadeStudy,
+    Switches,
+    list_cascade,
+    refuse_made_weights,
+    study_cascade,
+)
 from vizcnn.measures.method_pictures import CHECKED_METHODS, MethodSet
 from vizcnn.measures.occlusion_control import ControlStudy, study_control
 from vizcnn.measures.sameness import SamenessStudy, check_layers, study_sameness
@@ -26,8 +33,8 @@ class CheckSettings:
     """What to check.
 
     Attributes:
-        layers: Convolutional layers whose units are compared, lowest first; conv1..conv5, as far as
-            a net has them, when empty. The occlusion control is done in the last of them.
+        layers: Convolutional layers whose units are compared; conv1..conv5, as far as a net has
+            them, when empty. The occlusion control is done in the highest of them.
         methods: Names of methods.
         photos: How many photos are drawn.
         compare: How many active units of a place are projected, at most.
@@ -65,23 +72,33 @@ class NetCheck:
 
 
 def plan_layers(model: ZooModel, settings: CheckSettings) -> tuple[str, ...]:
-    """List the layers of a net whose units are compared, and find at once what would fail.
+    """List the layers of a net whose units are compared, lowest first.
+
+    What would fail is found at once.
 
     Raises:
-        LayerError: If a layer does not exist, or has no feature maps.
+        LayerError: If a layer does not exist, or has no feature maps, or the net's last named one
+            is not that of its classes.
+        ModelError: If weights are made of others: they cannot be shuffled.
         UnsupportedOperationError: If a method has no rule for an operation on the way.
         VizcnnError: If there is no such method.
     """
     MethodSet(model, settings.methods)
-    layers = select_layers(model, settings.layers or [list_stages(model)])
+    wanted = select_layers(model, settings.layers or [list_stages(model)])
+    if not settings.layers:  # in a net of convolutions only the classes are one of them
+        wanted = tuple(name for name in wanted if name != list(model.layers)[-1]) or wanted
+    grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
+    with torch.no_grad():
+        layers = tuple(read_layers(model, grey, wanted))  # in the order of their calls
     check_layers(model, layers, settings.methods)
+    refuse_made_weights(model.module)
     list_cascade(model, find_top(model, settings))
     return layers
 
 
 def find_top(model: ZooModel, settings: CheckSettings) -> str:
     """Name the layer that the cascade begins with."""
-    return settings.top or list(model.layers)[-1]
+    return list(model.layers)[-1] if settings.top is None else settings.top
 
 
 def check_pictures(

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vizcnn.attribution.occlusion import drop_rounding
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.agreement import correlate, rank
 from vizcnn.measures.method_pictures import GRADIENT_X_INPUT, GREY, MethodSet
@@ -124,7 +125,7 @@ def measure_drops(
                 image[:, top : top + side, left : left + side] = GREY
             forward(model.preprocessing.normalise(hidden), see)
     whole, *rest = found
-    drops: Values = (whole - torch.cat(rest)).numpy()
+    drops: Values = drop_rounding(whole - torch.cat(rest), whole).numpy()
     return drops
 
 

@@ -162,18 +162,32 @@ def check_layers(model: ZooModel, layers: Sequence[str], methods: Sequence[str])
     """Find at once what would fail after minutes of measuring.
 
     Raises:
-        LayerError: If there is no layer, one does not exist, has no feature maps, or is the last.
+        LayerError: If there is no layer, one does not exist, has no feature maps, or is the last;
+            or if the last that the net names is not that of its classes.
         UnsupportedOperationError: If a method has no rule for an operation on the way.
     """
     if not layers:
         raise LayerError("no layer is named; needed: at least one, for example conv5")
+    if not model.layers:
+        raise LayerError(
+            f"{model.title} names no layers, and the last that a net names stands for its classes: "
+            "give ZooModel.layers that one at least"
+        )
     last = list(model.layers)[-1]
     attached = MethodSet(model, methods)
     grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
+    classes = model.logits(grey).shape[1]
     for layer in (*layers, last):
         recording = attached.record(grey, [layer])
         maps = attached.find_maps(recording, layer)
-        if layer in layers and (maps.ndim != 4 or layer == last):
+        if layer == last and maps.shape[1] != classes:
+            raise LayerError(
+                f"{last}, the last layer that {model.title} names, has {maps.shape[1]} units for "
+                f"{classes} classes: give ZooModel.layers the layer of the classes as its last"
+            )
+        if layer == last and layer in layers:
+            raise LayerError(f"the units of {last} are the classes: give a layer below it")
+        if layer in layers and maps.ndim != 4:
             raise LayerError(f"{layer} has no feature maps: give a convolutional layer")
         attached.project(recording, layer, attached.aim(recording, layer), grey)
 
@@ -182,9 +196,10 @@ def _choose_place(maps: Tensor, layer: str, image: int, most: int) -> _Place:
     target = strongest(maps[image : image + 1], 1)
     first, position = int(target.units[0]), target.positions[0]
     values = maps.detach()[image, :, position[0], position[1]]
-    others = [unit for unit in (values > 0).nonzero()[:, 0].tolist() if unit != first]
+    active = (values > 0).nonzero()[:, 0].tolist()
+    others = [unit for unit in active if unit != first]
     chosen = [first, *(others[index] for index in spread(len(others), most - 1))]
-    return _Place(image, position, torch.tensor(chosen, device=maps.device), 1 + len(others))
+    return _Place(image, position, torch.tensor(chosen, device=maps.device), len(active))
 
 
 def _project(
@@ -202,8 +217,11 @@ def _measure(projection: Projection, place: _Place) -> _Row:
     if compared < 2:
         return math.nan, math.nan, place.active, compared
     number = find_common(windows, 1, place.active).effective_number
-    cosines = find_cosines(windows[0], windows[1:])
-    return float(cosines.nanmedian()), number, place.active, compared
+    cosines = find_cosines(windows[0], windows[1:]).numpy()
+    cosines = cosines[~np.isnan(cosines)]
+    # torch's median is the lower of two in the middle
+    middle = float(np.median(cosines)) if cosines.size else math.nan
+    return middle, number, place.active, compared
 
 
 def find_cosines(one: Tensor, others: Tensor) -> Tensor:
@@ -257,9 +275,12 @@ def _show(
     own: dict[str, Array] = {}
     selectivity: dict[str, tuple[float, ...]] = {}
     for method, projection in projections.items():
-        common = find_common(projection.windows, 1, place.active)
+        # where no unit is active at all, the strongest stands alone
+        common = find_common(projection.windows, 1, max(place.active, 1))
+        compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
+        direction = common.direction if compared else torch.zeros_like(common.direction)
         parts = [
-            picture - inner_product(picture, common.direction) * common.direction
+            picture - inner_product(picture, direction) * direction
             for picture in projection.windows
         ]
         without = replace(projection, windows=torch.stack(parts))

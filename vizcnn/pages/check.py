@@ -222,20 +222,30 @@ def _number(checks: Sequence[NetCheck]) -> list[tuple[str, NetCheck]]:
 
 def _draw_place(check: NetCheck, ending: str, results: CheckResults) -> Drawing:
     shown = check.sameness.shown
-    title = f"{check.model.title}: one place of {shown.layer}, {len(shown.units)} units"
+    count = len(shown.units)
+    title = f"{check.model.title}: one place of {shown.layer}, {_count_units(count)}"
     sample = "" if shown.compared == shown.active else f" ({shown.compared} of them compared)"
     row, column = shown.position
+    where = f"active at row {row}, column {column} of {shown.layer} in the first photo"
+    who = (
+        f"Units that are {where}, {shown.active}{sample}, the strongest first."
+        if shown.active
+        else f"No unit is {where}; the strongest is shown."
+    )
     return Drawing(
         f"place{ending}",
         title,
         "Pictures of units of one place by every method, and below them the units' own parts",
         draw_place(shown, _make_visible(check.model), title, _caption([check], results, SCALING)),
-        f"Units that are active at row {row}, column {column} of {shown.layer} in the first photo, "
-        f"{shown.active}{sample}, the strongest first. An own part is the picture without what all "
-        "of them share: P - (P·C)C, where C is the first right singular vector of their normalised "
-        "pictures. Where a row of pictures looks alike, what is seen is the place; what differs "
-        "from unit to unit is in the own parts.",
+        f"{who} An own part is the picture without what all of them share: P - (P·C)C, where "
+        "C is the first right singular vector of their normalised pictures. Where a row of "
+        "pictures looks alike, what is seen is the place; what differs from unit to unit is in the "
+        "own parts.",
     )
+
+
+def _count_units(count: int) -> str:
+    return f"{count} unit" if count == 1 else f"{count} units"
 
 
 def _draw_sameness(checks: Sequence[NetCheck], results: CheckResults) -> Drawing:

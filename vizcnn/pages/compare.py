@@ -113,8 +113,8 @@ class MethodNumbers:
     Attributes:
         selectivity: 0: the picture that the active units of the place share; 1: nothing of it is
             shared. None where there is no other active unit, or no picture.
-        shuffled: Structural similarity (SSIM) of the picture to that of the net whose upper half
-            of layers has shuffled weights; None where there is no picture.
+        shuffled: Structural similarity (SSIM) of the picture's magnitudes to those of the net whose
+            upper half of layers has shuffled weights; None where there is no picture.
         agreement: Rank correlation, over hidden squares in the receptive field, of the drop of the
             same unit with the sum of the map in the square (of pictures, of their magnitudes).
         control: The same with the drop of another active unit of the place.
@@ -327,6 +327,8 @@ def make_compare_page(
                 continue
             question, value = target.ask(pixels)
             if not found:
+                if settings.cam_layer is not None:  # asked for: no method is left out for it
+                    find_cam_layer(question, settings)
                 shuffled = ShuffledNet(model, target.layer, settings.seed)
             measured = measure(
                 question, value, columns, shuffled, settings, f"photo-{len(found) + 1:03d}"
@@ -541,11 +543,14 @@ def _describe_choices(
     shuffled: Iterable[str],
 ) -> tuple[str, ...]:
     side, stride = choose_squares(question, settings)
+    top, left, bottom, right = question.box
+    wide = side > min(bottom - top, right - left)
     fill, names = FILLS[settings.fill], {method.name for method in columns.methods}
     choices = [
         f"Occlusion: squares of {side} × {side} px every {stride} px, filled with {fill}. A pixel "
         "has the mean drop over the squares that hide it, positive where hiding it hurts. What a "
         "square adds to the photo, its edges and colour, counts as well."
+        + (" None fits into the receptive field: all that reach into it are used." if wide else "")
     ]
     if names & {"integrated-gradients"}:
         choices.append(
@@ -615,7 +620,8 @@ def draw(run: Manifest[CompareResults], rows: Sequence[GridRow]) -> Drawing:
         f"numbers: {'medians over all photos' if count > 1 else 'of this photo'}",
         "selectivity: 1 − cos² with what up to "
         f"{run.settings['others']} other active units of the place share",
-        "after shuffling: SSIM with the picture of the net whose upper half is shuffled",
+        "after shuffling: SSIM of magnitudes with the picture of the net whose upper half is "
+        "shuffled",
         "with occlusion, another unit's: rank correlation of what lies in a hidden square with "
         "the drop of this unit, and of another",
     ]
