@@ -9,7 +9,7 @@ from vizcnn.attribution.question import AttributionSettings, Question, find_fill
 from vizcnn.attribution.readout import read_units
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS, Method
-from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.parts import find_common, find_common_part
 
 AT_ONCE = 16
 """Images that go through the net as one batch."""
@@ -57,8 +57,9 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     found = find_common(company, question.known, question.active)
     if question.known and not found.selectivity.isfinite().any():
         return pictures  # nothing to compare with: not known to share anything
-    common = found.direction
-    return torch.stack([picture - inner_product(picture, common) * common for picture in pictures])
+    return torch.stack(
+        [picture - find_common_part(picture, found.direction) for picture in pictures]
+    )
 
 
 def multiply_by_input(question: Question, settings: AttributionSettings) -> Tensor:

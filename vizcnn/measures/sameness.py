@@ -14,7 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.method_pictures import MethodSet, choose_classes
 from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Array
-from vizcnn.projection.parts import find_common, inner_product
+from vizcnn.projection.parts import find_common, find_common_part
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.recording import Recording
@@ -279,10 +279,7 @@ def _show(
         common = find_common(projection.windows, 1, max(place.active, 1))
         compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
         direction = common.direction if compared else torch.zeros_like(common.direction)
-        parts = [
-            picture - inner_product(picture, direction) * direction
-            for picture in projection.windows
-        ]
+        parts = [picture - find_common_part(picture, direction) for picture in projection.windows]
         without = replace(projection, windows=torch.stack(parts))
         pictures[method] = np.stack([_to_array(projection.cut(unit)) for unit in order])
         own[method] = np.stack([_to_array(without.cut(unit)) for unit in order])

@@ -17,6 +17,9 @@ PARTS: tuple[Part, ...] = ("whole", "own", "common")
 ORTHOGONAL = 1e-6
 """Cosine below which two pictures have nothing in common but rounding."""
 
+ROUNDING = 8
+"""Times a type's precision: a part below that share of the picture is nothing but rounding."""
+
 COLUMNS = 1 << 16
 """Values of a picture that are multiplied in double precision at a time."""
 
@@ -142,6 +145,27 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
         torch.where(there, sign * cosines, nothing),
         number,
     )
+
+
+def find_common_part(picture: Tensor, direction: Tensor) -> Tensor:
+    """Find a picture's common part (P.C)C; the own part is the rest.
+
+    Where either is nothing but rounding the other is the whole picture: drawn at full contrast, it
+    would look like something.
+
+    Args:
+        picture: P, of any shape.
+        direction: C, of the same shape and of length 1, or zero.
+
+    Example:
+        >>> find_common_part(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.0])).tolist()
+        [3.0, 0.0]
+    """
+    part = inner_product(picture, direction) * direction
+    least = ROUNDING * torch.finfo(picture.dtype).eps * picture.abs().amax()
+    if part.abs().amax() <= least:
+        return torch.zeros_like(picture)
+    return picture.clone() if (picture - part).abs().amax() <= least else part
 
 
 def inner_product(first: Tensor, second: Tensor) -> float:
