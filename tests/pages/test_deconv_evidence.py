@@ -209,6 +209,20 @@ def test_a_unit_alone_at_its_place_says_so(tmp_path, photo):
     assert "A single unit is active at the place of unit 4" in page
 
 
+def test_own_parts_of_the_only_two_units_are_not_compared(tmp_path, photo):
+    model = make_lone()
+    with torch.no_grad():
+        model.module[3].bias[1] = 1e2
+    (layer,) = get_layers(make(tmp_path, photo, model=model, top=2))
+    control = layer.control
+    assert [unit.unit for unit in control.units] == [4, 1]
+    assert abs(control.cosine) < 0.999  # else nothing but rounding would be left of either
+    assert control.own_cosine is None
+    page = (tmp_path / "out/index.html").read_text("utf-8")
+    assert "Own parts: cosine –.</b>" in page
+    assert "Own parts of only two pictures always lie on one line" in page
+
+
 def test_a_silent_unit_has_no_control(tmp_path, photo):
     (layer,) = get_layers(make(tmp_path, photo, model=make_lone(), units=(0,)))
     assert layer.control is None

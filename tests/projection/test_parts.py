@@ -15,7 +15,7 @@ import vizcnn
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.active_units import compare_with_active
 from vizcnn.projection.methods import METHODS
-from vizcnn.projection.parts import find_common, find_cosines
+from vizcnn.projection.parts import find_common, find_common_part, find_cosines
 from vizcnn.projection.projection import project
 from vizcnn.projection.targets import Position, Targets
 from vizcnn.recording.recording import record
@@ -190,6 +190,17 @@ def test_weights_of_rank_one_that_are_not_negative_make_one_picture(method):
     found = vizcnn.Projector(net, method).project(IMAGE, "4", [0, 3], compare="all")
     assert torch.allclose(found.effective_number, torch.ones(2, dtype=torch.float64))
     assert float(found.selectivity.max()) < 1e-9
+    rounded = vizcnn.Projector(net.float(), method).project(IMAGE.float(), "4", [0, 3], compare=1)
+    assert bool(rounded.windows.any()) and not bool(rounded.own.windows.any())
+    assert torch.equal(rounded.common.windows, rounded.windows)
+
+
+def test_a_common_part_that_is_nothing_but_rounding_is_none():
+    almost = torch.tensor([[1.0, 1e-8], [0.0, 1.0], [0.0, 2.0]])
+    common = find_common(almost)
+    assert 0 < abs(float(common.cosines[0])) < 1e-6
+    assert not bool(find_common_part(almost[0], common.direction).any())
+    assert torch.equal(find_common_part(almost[2], common.direction), almost[2])
 
 
 def plant(crowd):

@@ -10,7 +10,7 @@ from vizcnn.attribution.question import AttributionSettings, Question, find_fill
 from vizcnn.attribution.readout import read_units
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS, Method
-from vizcnn.projection.parts import find_common, project_onto
+from vizcnn.projection.parts import find_common, find_common_part
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.windows import Windows, cut
 
@@ -65,7 +65,9 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     found = find_common(company, question.known, question.active)
     if question.known and not found.selectivity.isfinite().any():
         return pictures  # nothing to compare with: not known to share anything
-    return torch.stack([picture - project_onto(picture, found.direction) for picture in pictures])
+    return torch.stack(
+        [picture - find_common_part(picture, found.direction) for picture in pictures]
+    )
 
 
 def multiply_by_input(gradient: Projection, pixels: Tensor, reference: Tensor) -> Projection:

@@ -14,7 +14,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.method_pictures import MethodSet, choose_classes, to_array
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.active_units import Compare, draw_others
-from vizcnn.projection.parts import find_common, find_cosines, project_onto
+from vizcnn.projection.parts import find_common, find_common_part, find_cosines
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import places, strongest
 from vizcnn.recording.recording import Recording
@@ -258,7 +258,7 @@ def _show(
         common = find_common(projection.windows, 1, max(place.active, 1))
         compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
         direction = common.direction if compared else torch.zeros_like(common.direction)
-        shared = [project_onto(picture, direction) for picture in projection.windows]
+        shared = [find_common_part(picture, direction) for picture in projection.windows]
         without = replace(projection, windows=projection.windows - torch.stack(shared))
         pictures[method] = np.stack([to_array(projection.cut(unit)) for unit in order])
         own[method] = np.stack([to_array(without.cut(unit)) for unit in order])

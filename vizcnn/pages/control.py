@@ -55,7 +55,7 @@ class Control:
     Attributes:
         units: The strongest of those shown, and the other.
         cosine: Between their whole projections, -1..1; None where one is empty.
-        own_cosine: Between their own parts; None where one is empty.
+        own_cosine: Between their own parts; None where one is empty, or no third unit is active.
         patch: Image of the photo's patch that both see.
         width_px, height_px: Size of all images in pixels.
         scaling: How values became colours, in words.
@@ -70,6 +70,13 @@ class Control:
     height_px: int
     scaling: str
     figure: RelativeFile
+
+    @property
+    def note(self) -> str:
+        """Say why the own parts are not compared; empty where they are."""
+        if self.units[0].active != 2:
+            return ""
+        return "own parts of only two pictures always lie on one line: their cosine says nothing"
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class MeasuredControl:
             f"of {first.title}; both see the same patch",
             f"upper row: {describe_part('whole')}; lower row: {describe_part('own')}, found "
             f"{first.among}",
+            *filter(None, [record.note]),
             explain_selectivity(),
             record.scaling,
         ]
@@ -183,10 +191,12 @@ def measure_control(
         for place, row in zip(("strongest", "other"), rows, strict=True)
     )
     file, pixels = patch
+    # what one direction leaves of two pictures is one other direction, whatever they show
+    owns_differ = first.active != 2
     record = Control(
         units=(first, other),
         cosine=_measure_cosine(*projection.windows[list(rows)]),
-        own_cosine=_measure_cosine(*projection.own.windows[list(rows)]),
+        own_cosine=_measure_cosine(*projection.own.windows[list(rows)]) if owns_differ else None,
         patch=file,
         width_px=pixels.shape[1],
         height_px=pixels.shape[0],

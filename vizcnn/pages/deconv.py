@@ -359,7 +359,7 @@ class MeasuredLayer:
         number, tile = self.section.effective_number, self.section.strongest
         if number is None or tile.active is None or tile.active < 2:
             return ""
-        about = "≈\u00a0" if tile.value.startswith("≈") else ""
+        about = "≈\u00a0" if (tile.compared or 0) < tile.active else ""
         return f"pictures: {about}{number:.1f} of {tile.active}"
 
 

@@ -17,6 +17,9 @@ PARTS: tuple[Part, ...] = ("whole", "own", "common")
 ORTHOGONAL = 1e-6
 """Cosine below which two pictures have nothing in common but rounding."""
 
+ROUNDING = 8
+"""Times a type's precision: a part below that share of the picture is nothing but rounding."""
+
 COLUMNS = 1 << 16
 """Values of a picture that are multiplied in double precision at a time."""
 
@@ -170,6 +173,27 @@ def _find_correction(sample: float, everyone: float) -> float:
     return sample / everyone if 0 < sample < 2 * everyone else 1.0
 
 
+def find_common_part(picture: Tensor, direction: Tensor) -> Tensor:
+    """Find a picture's common part (P.C)C; the own part is the rest.
+
+    Where either is nothing but rounding the other is the whole picture: drawn at full contrast, it
+    would look like something.
+
+    Args:
+        picture: P, of any shape.
+        direction: C, of the same shape and of length 1, or zero.
+
+    Example:
+        >>> find_common_part(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.0])).tolist()
+        [3.0, 0.0]
+    """
+    part = inner_product(picture, direction) * direction
+    least = ROUNDING * torch.finfo(picture.dtype).eps * picture.abs().amax()
+    if part.abs().amax() <= least:
+        return torch.zeros_like(picture)
+    return picture.clone() if (picture - part).abs().amax() <= least else part
+
+
 def inner_product(first: Tensor, second: Tensor) -> float:
     """Multiply two pictures value by value and add up, in double precision."""
     one, other = (
@@ -177,11 +201,6 @@ def inner_product(first: Tensor, second: Tensor) -> float:
         for picture in (first, second)
     )
     return float(one @ other)
-
-
-def project_onto(picture: Tensor, direction: Tensor) -> Tensor:
-    """Give what a picture P has of a common picture C, which has length 1: (P.C)C."""
-    return inner_product(picture, direction) * direction
 
 
 def measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:

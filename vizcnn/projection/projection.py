@@ -13,7 +13,7 @@ from vizcnn.basics.errors import ModelError, VizcnnError, check_number, quote
 from vizcnn.projection.active_units import Compare, Comparison, check_compare, compare_with_active
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
-from vizcnn.projection.parts import PARTS, Part, project_onto
+from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
@@ -168,7 +168,7 @@ class Projection:
         comparison = self._need_comparison()
         parts = torch.empty_like(self.windows)
         for row, place in enumerate(comparison.places.tolist()):
-            parts[row] = project_onto(self.windows[row], comparison.directions[place])
+            parts[row] = find_common_part(self.windows[row], comparison.directions[place])
         return parts
 
 
