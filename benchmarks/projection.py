@@ -11,7 +11,7 @@ wherever Captum is right (tests/projection/test_oracles.py). The rate is measure
 row. The second table times top-9 projections over photos: the search for the strongest places,
 which both need, has a column of its own; of Captum's loop, which runs the photo anew for every
 unit, a sample is timed and scaled. The third table times the same projections without and with a
-comparison with other active units of their places (``--compare 8`` of ``vizcnn gallery``), in turn,
+comparison with other active units of their places (``--compare 3`` of ``vizcnn gallery``), in turn,
 of the places that some of the photos hold.
 """
 
@@ -90,7 +90,7 @@ def main() -> None:
         for pair in options.layer or PAIRS[:1]:
             job = make_job(pair, device)
             places = mine_noise(job, options.photos)
-            for others in options.compare or [8]:
+            for others in options.compare or [3]:
                 print(compare_with_others(job, places, others, options), flush=True)
     print(f"\npeak memory {_peak_memory(device):.0f} MiB")
 

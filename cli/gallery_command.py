@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @per_photo_option
 @method_option
 @part_option
-@compare_option(8, none=True)
+@compare_option(3, none=True)
 @click.option(
     "--scale",
     "scaling",

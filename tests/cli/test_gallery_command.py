@@ -61,7 +61,7 @@ def test_without_data_it_mines_the_photos_of_scikit_image():
     assert "gallery: vizcnn-out/zfnet-gallery/index.html" in result.stdout
     assert re.search(r"conv3: the \d+ active units make .*; selectivity ", result.stdout)
     manifest = read("vizcnn-out/zfnet-gallery")
-    assert manifest.settings["compare"] == 8
+    assert manifest.settings["compare"] == 3
     assert manifest.photos[0].name.split("/")[0] in ("astronaut", "chelsea", "coffee", "hubble")
 
 
