@@ -123,6 +123,7 @@ def telling_warnings() -> Iterator[None]:
 
 SMALLER: Mapping[str, str] = {
     "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
+    "check": "fewer layers (--layer) or methods (--method), a smaller --compare, a smaller net",
     "compare": "fewer methods (--method), a smaller --compare, a smaller net",
     "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",

@@ -1,6 +1,7 @@
 """Galleries of whole layers against a naive loop over units and photos, and their odd cases."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from functools import cache
@@ -217,9 +218,16 @@ def measure_selectivity(photo, layer, unit, position, method, compare):
     ]
     _, values, right = np.linalg.svd(rows * np.sqrt(stands_for)[:, None], full_matrices=False)
     common = (picture.ravel() @ right[0] * right[0]).reshape(picture.shape)
-    cosine = picture.ravel() @ right[0] / np.linalg.norm(picture)
+    square = (picture.ravel() @ right[0] / np.linalg.norm(picture)) ** 2
+    if len(drawn) < len(active):  # the sample's mean is longer than that of all others would be
+        own, *others = rows[[-1, *range(len(drawn) - 1)]]
+        count = len(active) - 1
+        pairs = np.mean([one @ other for one, other in itertools.permutations(others, 2)])
+        expected = 1 + count + 2 * count * np.mean(others @ own) + count * (count - 1) * pairs
+        found = np.linalg.norm(own + count * np.mean(others, axis=0)) ** 2
+        square = min(square * (found / expected if found < 2 * expected else 1), 1)
     shares = values**2 / (values**2).sum()
-    told = (1 - cosine**2, len(drawn), len(active), 1 / (shares**2).sum())
+    told = (1 - square, len(drawn), len(active), 1 / (shares**2).sum())
     return told, picture.transpose(1, 2, 0), common.transpose(1, 2, 0)
 
 
