@@ -50,7 +50,10 @@ def make_room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     Raises:
         VizcnnError: If the memory for them is not there.
     """
-    ways = "project fewer units, or fewer or smaller images, at a time"
+    ways = (
+        "project fewer units, or fewer or smaller images, at a time, "
+        "or compare them with fewer others"
+    )
     what = f"{shape[0]} projections of {' x '.join(map(str, shape[1:]))} values"
     if like.device.type == "cpu":  # which gives more than it has, and stops when it is used
         require_memory(math.prod(shape) * like.element_size(), what, ways)
