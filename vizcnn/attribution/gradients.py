@@ -63,8 +63,8 @@ def find_own_parts(question: Question, settings: AttributionSettings, method: st
     if not len(company):
         return pictures
     found = find_common(company, question.known, question.active)
-    if question.known and not found.selectivity.isfinite().any():
-        return pictures  # nothing to compare with: not known to share anything
+    if not found.compares(is_one=question.known > 0):
+        return pictures
     return torch.stack(
         [picture - find_common_part(picture, found.direction) for picture in pictures]
     )

@@ -256,8 +256,8 @@ def _show(
     for method, projection in projections.items():
         # where no unit is active at all, the strongest stands alone
         common = find_common(projection.windows, 1, max(place.active, 1))
-        compared = common.selectivity.isfinite().any()  # a picture alone is its own, all of it
-        direction = common.direction if compared else torch.zeros_like(common.direction)
+        compares = common.compares(is_one=True)
+        direction = common.direction if compares else torch.zeros_like(common.direction)
         shared = [find_common_part(picture, direction) for picture in projection.windows]
         without = replace(projection, windows=projection.windows - torch.stack(shared))
         pictures[method] = np.stack([to_array(projection.cut(unit)) for unit in order])

@@ -25,7 +25,6 @@ from vizcnn.attribution.question import (
 )
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.errors import (
-    ImageError,
     LayerError,
     UnsupportedOperationError,
     VizcnnError,
@@ -43,13 +42,13 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
-    explain_nothing,
     save_files,
+    use_photos,
     write_page,
 )
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
-from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.photos.samples import name_photo
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
@@ -317,12 +316,11 @@ def make_compare_page(
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
-        for path in progress(photos, label="compare", total=len(photos), unit="photo"):
-            try:
-                pixels = model.read(read_photo(path))
-            except ImageError as error:
-                failures.append(Failure(source=name_source(path), error=str(error)))
-                continue
+
+        def read(path: Path) -> Tensor:
+            return model.read(read_photo(path))
+
+        for path, pixels in use_photos(photos, read, failures, "compare", progress):
             question, value = target.ask(pixels)
             if not found:
                 if settings.cam_layer is not None:  # asked for: no method is left out for it
@@ -344,8 +342,6 @@ def make_compare_page(
             used.append(describe_photo(path, measured.image))
             if len(rows) < MOST_ROWS:
                 rows.append(measured.to_row(name_photo(path)))
-        if not found:
-            raise VizcnnError(explain_nothing(failures))
         results = CompareResults(
             layer=target.layer,
             methods=tuple(

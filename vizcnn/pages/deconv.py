@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.codec import RelativeFile
-from vizcnn.basics.errors import ImageError, LayerError, VizcnnError
+from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
@@ -44,13 +44,13 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
-    explain_nothing,
     save_files,
+    use_photos,
     write_page,
 )
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
-from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.photos.samples import name_photo
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
 from vizcnn.projection.parts import Part
@@ -423,18 +423,14 @@ def make_deconv_gallery(
     failures: list[Failure] = []
     projector = settings.attach(model)
     with write_folder(folder) as staging:
-        for path in progress(photos, label="project", total=len(photos), unit="photo"):
-            # photo by photo: the pixels of many would not fit the memory
-            try:
-                photo = measure(projector, model, path, settings, f"photo-{len(found) + 1:03d}")
-            except ImageError as error:
-                failures.append(Failure(source=name_source(path), error=str(error)))
-                continue
+
+        def project(path: Path) -> MeasuredPhoto:
+            return measure(projector, model, path, settings, f"photo-{len(found) + 1:03d}")
+
+        for path, photo in use_photos(photos, project, failures, "project", progress):
             save_files(draw(photo), staging)
             found.append(photo.section)
             used.append(describe_photo(path, photo.image))
-        if not found:
-            raise VizcnnError(explain_nothing(failures))
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),

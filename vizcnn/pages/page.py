@@ -1,7 +1,7 @@
 """What all pages share: a run described for its manifest, its figures saved, its HTML written."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +12,9 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import ImageError, VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
+from vizcnn.basics.progress import Progress
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.saving import save_arrays, save_figure, save_image
 from vizcnn.drawing.tiles import to_bytes
@@ -30,6 +31,7 @@ from vizcnn.projection.rules import Seed
 from vizcnn.zoo.model import ZooModel
 
 R = TypeVar("R", bound=Results)
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +196,42 @@ SHOWN_FAILURES = 3
 """Photos whose errors are told when not a single one can be used."""
 
 
-def explain_nothing(failures: Sequence[Failure]) -> str:
-    """Say why not a single photo can be used."""
+def use_photos(
+    photos: Sequence[Path],
+    use: Callable[[Path], P],
+    failures: list[Failure],
+    label: str,
+    progress: Progress,
+) -> Iterator[tuple[Path, P]]:
+    """Use photos one by one: the pixels of many would not fit the memory.
+
+    Args:
+        photos: Photo files.
+        use: What is done with each.
+        failures: Gets those that cannot be used; the others go through.
+        label: What is done, for the progress.
+        progress: Shows how far it is.
+
+    Yields:
+        A photo that could be used, and what came of it.
+
+    Raises:
+        VizcnnError: If no photo can be used.
+    """
+    nothing = True
+    for path in progress(photos, label=label, total=len(photos), unit="photo"):
+        try:
+            used = use(path)
+        except ImageError as error:
+            failures.append(Failure(source=name_source(path), error=str(error)))
+            continue
+        nothing = False
+        yield path, used
+    if nothing:
+        raise VizcnnError(_explain_nothing(failures))
+
+
+def _explain_nothing(failures: Sequence[Failure]) -> str:
     if not failures:
         return "no photos were given"
     if len(failures) == 1:

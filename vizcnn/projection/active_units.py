@@ -179,8 +179,7 @@ def _compare(
     known = len(shown) if len(shown) == active else int(sample.is_one)
     common = find_common(shown, known, active)
     comparison.effective_number[sample.rows] = common.effective_number
-    pictured = int(common.cosines.isfinite().sum())
-    if pictured > sample.is_one:  # else a picture is compared with itself, or with nothing
+    if common.compares(sample.is_one):
         comparison.directions[number] = common.direction
         cosines = measure_cosines(windows[sample.rows], common.direction)
         comparison.cosines[sample.rows] = common.correct(cosines)

@@ -52,9 +52,19 @@ class Common:
 
         nan for a picture that is all zero, and where there is only one: nothing is compared.
         """
-        alone = int(self.cosines.isfinite().sum()) < 2
-        cosines = torch.full_like(self.cosines, math.nan) if alone else self.correct(self.cosines)
-        return measure_selectivity(cosines)
+        compares = self.compares(is_one=True)
+        nothing = torch.full_like(self.cosines, math.nan)
+        return measure_selectivity(self.correct(self.cosines) if compares else nothing)
+
+    def compares(self, is_one: bool) -> bool:
+        """Tell whether C is of any other picture than the one that is set against it.
+
+        Where it is not, nothing of that picture is known to be common: all of it is its own.
+
+        Args:
+            is_one: Whether that picture is one of those that C is of.
+        """
+        return int(self.cosines.isfinite().sum()) > is_one
 
     def correct(self, cosines: Tensor) -> Tensor:
         """Give what cosines with C would be if C were of all units, and not of a sample."""
