@@ -51,9 +51,9 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
     block = 2 * step + LABEL
     row, column = shown.position
     words = (
-        f"{shown.layer}, row {row}, column {column}: active units, {shown.active}, the strongest "
-        "first; below a picture its selectivity, 0 where it is the common picture, 1 where nothing "
-        "is shared"
+        f"{shown.layer}, row {row}, column {column}: the strongest units ({shown.active} active); "
+        "below a picture its selectivity, 0 where it is the common picture, 1 where nothing is "
+        "shared"
     )
     with plain_style():
         body = HEADING + block * len(shown.pictures)

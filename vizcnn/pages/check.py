@@ -223,11 +223,11 @@ def _draw_place(check: NetCheck, ending: str, results: CheckResults) -> Drawing:
     shown = check.sameness.shown
     count = len(shown.units)
     title = f"{check.model.title}: one place of {shown.layer}, {_count_units(count)}"
-    sample = "" if shown.compared == shown.active else f" ({shown.compared} of them compared)"
+    sample = "" if shown.compared == shown.active else f", {shown.compared} of them compared"
     row, column = shown.position
     where = f"active at row {row}, column {column} of {shown.layer} in the first photo"
     who = (
-        f"Units that are {where}, {shown.active}{sample}, the strongest first."
+        f"Units that are {where} ({shown.active}{sample}), the strongest first."
         if shown.active
         else f"No unit is {where}; the strongest is shown."
     )
