@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -31,6 +32,7 @@ import click
 import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 import vizcnn
 from vizcnn.cli.main import commands
@@ -227,6 +229,8 @@ def _fork(folder: Path, words: tuple[str, ...], told: Path) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # not what pytest captures
         torch.set_num_threads(1)  # those of the process that forked are not there
+        # tqdm's own is shared with all forked processes, and one that is killed keeps it for ever
+        tqdm.set_lock(threading.RLock())
         # what a terminal would get, not what click leaves of it for a file
         click.utils.should_strip_ansi = lambda *stream: False  # type: ignore[attr-defined]
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
