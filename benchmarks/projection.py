@@ -140,7 +140,7 @@ def count_multiply_adds(job: Job, units: list[int]) -> int:
     recording = job.projector.record(job.photo, [job.layer])
     output = recording.find_output(job.projector.find_path(job.layer))
     leaf = recording.find_input()
-    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
+    cone = Cone(leaf, trace_nodes(output, leaf), Way())
     return cone.count_multiply_adds(units_at(output, units))
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import vizcnn
 from tests.support.models import Pooled, prepare
+from tests.support.operations import CountOperations
 from tests.support.projecting import relative_error
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.chunks import run_in_chunks
@@ -22,14 +23,14 @@ from vizcnn.projection.cone_steps import (
     filter_back,
 )
 from vizcnn.projection.deconvnet import Projector
-from vizcnn.projection.full_image import project_full_image
+from vizcnn.projection.full_image import find_body, project_full_image
 from vizcnn.projection.rules import RULES
 from vizcnn.projection.targets import units_at
 from vizcnn.projection.way_back import follow
 from vizcnn.projection.windows import Move
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
-from vizcnn.recording.graph import trace_nodes
+from vizcnn.recording.graph import kind_of, trace_nodes
 from vizcnn.recording.recording import record
 from vizcnn.recording.unpool import Window, pool_with_switches, unpool
 from vizcnn.recording.watch import AllRecorded
@@ -159,7 +160,7 @@ def project_in_chunks(net, images, budget=None, fit=12):
     targets = units_at(output, [0, 1, 2, 3])
     leaf = recording.find_input()
     way = Way(rectify, needs_activity=False)
-    cone = Cone(output, leaf, trace_nodes(output, leaf), way, budget)
+    cone = Cone(leaf, trace_nodes(output, leaf), way, budget)
     uncut = find_fields(output, leaf, targets.positions).uncut
     windows, _ = cone.project(targets, uncut, finish)
     return windows, [size for size, _ in itertools.groupby(sizes)], ended[1:]  # one was a question
@@ -219,7 +220,7 @@ def test_multiply_adds_are_counted_where_the_windows_are():
     with record(net) as recording:
         net(images)
     output, leaf = recording.find_output("2"), recording.find_input()
-    cone = Cone(output, leaf, trace_nodes(output, leaf), Way())
+    cone = Cone(leaf, trace_nodes(output, leaf), Way())
     targets = units_at(output, [0, 3], (4, 4))
     # one place of 5 x 4 x 3 x 3 filters, then 3 x 3 places of 4 x 3 x 3 x 3
     assert cone.count_multiply_adds(targets) == 2 * (180 + 9 * 108)
@@ -263,3 +264,56 @@ def test_every_canonical_layer_is_found_when_the_pass_ends_early():
             projector.find_path(layer)
         )
         assert output.shape[0] == 1
+
+
+class Branching(nn.Module):
+    """Two heads over the same maps, one of which looks at all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2))
+        self.one, self.other = nn.Linear(6 * 49, 5), nn.Linear(6, 5)
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        maps = self.maps(x)
+        return self.relu(self.one(maps.flatten(1)) + self.other(maps.mean(dim=(2, 3))))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_below_a_head_units_go_through_cones(rule):
+    net, images = prepare(Branching(), 16).double(), torch.randn(3, 3, 16, 16, dtype=torch.float64)
+    with record(net) as recording:
+        net(images)
+    output, leaf = recording.find_output("relu"), recording.find_input()
+    nodes = trace_nodes(output, leaf)
+    kinds = [kind_of(node) for node in nodes[find_body(nodes, 3) :]]
+    assert [kind for kind in kinds if kind != "Clone"][:2] == ["MaxPool", "Rectify"]
+    targets = units_at(output, [4, 0, 2])
+    with follow(recording, Way(RULES[rule].rectify, RULES[rule].needs_activity)):
+        wanted = project_full_image(output, leaf, targets, nodes)
+    found = Projector(net, rule, seed="activation").project(images, "relu", [4, 0, 2])
+    assert found.computed == "full image"
+    assert wanted.any()
+    assert relative_error(found.windows, wanted) < 1e-12
+
+
+def test_images_that_see_each_other_above_have_no_body():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 5), nn.BatchNorm1d(5))
+    images = torch.randn(4, 3, 8, 8, requires_grad=True)
+    nodes = trace_nodes(net(images), images)
+    assert find_body(nodes, 4) is None
+    assert find_body(trace_nodes(net.eval()(images), images), 4) is not None
+
+
+def test_operations_do_not_grow_with_the_units():
+    net, images = prepare(Pooled(), 57), torch.randn(1, 3, 57, 57)
+    projector = Projector(net, "guided")
+    for layer, place in (("chain.10", (2, 1)), ("head.2", "max")):
+        recording = projector.record(images, [layer])
+        counts = []
+        for units in ([0, 1], [0, 1, 2, 3, 4, 5]):
+            with CountOperations() as counted:
+                projector.project_recording(recording, layer, units, place)
+            counts.append(counted.total)
+        assert counts[0] == counts[1], layer

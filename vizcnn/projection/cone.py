@@ -1,5 +1,6 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -68,18 +69,23 @@ class _Trip:
     """Targets on their way down, in the order of their places.
 
     Attributes:
-        targets: R of them.
-        positions: Their places, (R, 2), on the CPU.
+        positions: Their places, (R, 2), on the CPU; -1 for the whole map.
+        images: Index of the image of each, (R,).
+        units: The map of each beside which its signal is zero, (R,); None where there may be
+            several.
         codes: The switches of each max pooling, as places in its windows.
         budget: Bytes that windows may take.
-        deliver: Takes some rows' pixels, and the windows that these are in.
     """
 
-    targets: Targets
     positions: Tensor
+    images: Tensor
+    units: Tensor | None
     codes: Mapping[Node, Tensor]
     budget: int
-    deliver: Callable[[slice, Tensor, Windows], None]
+
+
+Deliver = Callable[[slice, Tensor, Windows], None]
+"""Takes some rows' pixels, and the windows that these are in."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,13 @@ class Cone:
     targets set out together, and part on the way as often as the memory of a step asks for it.
 
     Attributes:
-        output: The layer's output with its graph, (N, C, h, w).
         input: The recording's input, (N, 3, H, W).
-        nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
+        nodes: The nodes between it and the layer, which is the first, from
+            :func:`vizcnn.recording.graph.trace_nodes`.
         way: What rectifiers and contrast normalisation do.
         budget: Bytes that the windows of a step may take; by the device when None.
     """
 
-    output: Tensor
     input: Tensor
     nodes: list[Node]
     way: Way
@@ -109,7 +114,7 @@ class Cone:
 
     def exists(self) -> bool:
         """Tell whether every operation on the way can be followed on windows."""
-        if not self.output.ndim == self.input.ndim == 4:
+        if not len(shape_of(self.nodes[0])) == self.input.ndim == 4:
             return False
         on_path = set(self.nodes)
         known = len(self._reaches) == len(self.nodes) - 1
@@ -129,37 +134,77 @@ class Cone:
             The projections in windows as large as the receptive field or as the image, whichever
             is smaller, (R, 3, h, w), and the windows' corners in the input, (R, 2).
         """
+        order = self._sort(targets.positions.cpu())
+        there = order.to(targets.units.device)
+        seeds, units = targets.seeds[there], targets.units[there]
+
+        def begin(rows: slice) -> Tensor:
+            return self._seed(units[rows], seeds[rows])
+
+        trip = self._plan_trip(targets.positions.cpu()[order], targets.images[there], units)
+        return self._project(trip, order, begin, uncut, finish)
+
+    def project_signals(
+        self,
+        images: Tensor,
+        begin: Callable[[slice], Tensor],
+        uncut: Tensor,
+        finish: Finish = unchanged,
+    ) -> Tensor:
+        """Project signals in all of the first node's maps.
+
+        Args:
+            images: Index of the image of each, (R,).
+            begin: Makes the signals of some rows, (rows, C, h, w).
+            uncut: The windows that they are wanted in, (R, 4).
+            finish: As of :meth:`project`.
+
+        Returns:
+            The projections in these windows, as far as they lie in the image, (R, 3, h, w).
+        """
+        everywhere = torch.full((len(images), 2), -1)
+        trip = self._plan_trip(everywhere, images, None)
+        return self._project(trip, torch.arange(len(images)), begin, uncut, finish)[0]
+
+    def _plan_trip(self, positions: Tensor, images: Tensor, units: Tensor | None) -> _Trip:
+        with _plain_arithmetic(self.input.device):
+            codes = {
+                node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
+                for node in self.nodes
+                if kind_of(node) == "MaxPool"
+            }
+        budget = find_budget(self.input.device) if self.budget is None else self.budget
+        return _Trip(positions, images, units, codes, budget)
+
+    def _project(
+        self,
+        trip: _Trip,
+        order: Tensor,
+        begin: Callable[[slice], Tensor],
+        uncut: Tensor,
+        finish: Finish,
+    ) -> tuple[Tensor, Tensor]:
+        """Send signals down; those of the trip are the targets in this order."""
         with _plain_arithmetic(self.input.device):
             goal = self._place_fields(uncut)
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
-            projected = make_room(self.input, (len(targets), channels, *goal.size))
-            positions = targets.positions.cpu()
-            order = self._sort(positions)
+            projected = make_room(self.input, (len(order), channels, *goal.size))
             rows_there = order.to(self.input.device)
 
             def deliver(rows: slice, pixels: Tensor, windows: Windows) -> None:
                 there = Windows(goal.corners[order[rows]], goal.size)
                 projected[rows_there[rows]] = finish(move(pixels, windows.corners, there))
 
-            trip = _Trip(
-                targets.take(order.to(targets.units.device)),
-                positions[order],
-                {
-                    node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
-                    for node in self.nodes
-                    if kind_of(node) == "MaxPool"
-                },
-                find_budget(self.input.device) if self.budget is None else self.budget,
-                deliver,
-            )
-
             def set_out(rows: Tensor) -> None:
                 some = _as_slice(rows)
-                start = self._start(trip.positions[some])
-                signal = self._seed(trip.targets, some, start)
-                self._send_back(trip, some, 0, {self.nodes[0]: signal}, {self.nodes[0]: start})
+                start = {self.nodes[0]: self._start(trip.positions[some])}
+                self._send_back(trip, deliver, some, 0, {self.nodes[0]: begin(some)}, start)
 
-            run_in_chunks(torch.arange(len(targets)), len(targets), set_out)
+            each = shape_of(self.nodes[0])[1] * self.input.element_size()
+            if (trip.positions < 0).any():
+                each *= math.prod(shape_of(self.nodes[0])[2:])
+            at_once = max(trip.budget // each, 1)
+            run_in_chunks(torch.arange(len(order)), at_once, set_out)
         return projected, goal.corners
 
     def count_multiply_adds(self, targets: Targets) -> int:
@@ -213,21 +258,23 @@ class Cone:
 
     def _sort(self, positions: Tensor) -> Tensor:
         # the windows of neighbours leave the image at the same edge, where there is less to do
-        return (positions[:, 0] * self.output.shape[-1] + positions[:, 1]).argsort(stable=True)
+        return (positions[:, 0] * shape_of(self.nodes[0])[-1] + positions[:, 1]).argsort(
+            stable=True
+        )
 
     def _start(self, positions: Tensor) -> Windows:
         """Give the windows in the layer itself: a place each, or the whole map."""
         if bool((positions < 0).any()):
-            height, width = self.output.shape[-2:]
+            height, width = shape_of(self.nodes[0])[-2:]
             return Windows(torch.zeros_like(positions), (height, width))
         return Windows(positions, (1, 1))
 
-    def _seed(self, targets: Targets, rows: slice, start: Windows) -> Tensor:
+    def _seed(self, units: Tensor, seeds: Tensor) -> Tensor:
         """Make the signals to begin with: a unit's seed, and zero in all other maps."""
-        units, seeds = targets.units[rows], targets.seeds[rows]
-        signal = self.output.new_zeros((len(units), self.output.shape[1], *start.size))
+        size = seeds.shape[1:] or (1, 1)
+        signal = self.input.new_zeros((len(units), shape_of(self.nodes[0])[1], *size))
         numbers = torch.arange(len(units), device=signal.device)
-        signal[numbers, units] = seeds.view(len(units), *start.size)
+        signal[numbers, units] = seeds.view(len(units), *size)
         return signal
 
     def _plan(self, trip: _Trip, rows: slice) -> _Plan:
@@ -263,6 +310,7 @@ class Cone:
     def _send_back(
         self,
         trip: _Trip,
+        deliver: Deliver,
         rows: slice,
         first: int,
         signals: dict[Node, Tensor],
@@ -272,6 +320,7 @@ class Cone:
 
         Args:
             trip: All of them.
+            deliver: Takes what they come to.
             rows: These.
             first: The node's number.
             signals: Those at the nodes that they have reached.
@@ -287,15 +336,15 @@ class Cone:
             if index < first or node not in signals:
                 continue
             if count > plan.fits[index]:
-                self._part(trip, rows, index, signals, plan)
+                self._part(trip, deliver, rows, index, signals, plan)
                 return
             batch = Batch(
                 node,
                 self.way,
                 plan.cuts[node],
-                trip.targets.images[rows],
+                trip.images[rows],
                 trip.codes.get(node),
-                trip.targets.units[rows] if node in self._seeded_maps else None,
+                None if trip.units is None or node not in self._seeded_maps else trip.units[rows],
                 plan.moves.get((node, 0)),
             )
             moves_itself = kind_of(node) in MOVING
@@ -310,10 +359,16 @@ class Cone:
         windows = plan.windows[last]
         if last not in signals:  # all that led there was written over
             signals[last] = self.input.new_zeros((count, self.input.shape[1], *windows.size))
-        trip.deliver(rows, signals[last], windows)
+        deliver(rows, signals[last], windows)
 
     def _part(
-        self, trip: _Trip, rows: slice, index: int, signals: dict[Node, Tensor], plan: _Plan
+        self,
+        trip: _Trip,
+        deliver: Deliver,
+        rows: slice,
+        index: int,
+        signals: dict[Node, Tensor],
+        plan: _Plan,
     ) -> None:
         """Send targets on in parts of equal size, whose windows are as small as theirs may be."""
         count = rows.stop - rows.start
@@ -327,7 +382,7 @@ class Cone:
                 node: Windows(plan.windows[node].corners[part], plan.windows[node].size)
                 for node in signals
             }
-            self._send_back(trip, here, index, some, above)
+            self._send_back(trip, deliver, here, index, some, above)
 
         run_in_chunks(torch.arange(count), -(-count // parts), go_on)
 

@@ -5,15 +5,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from vizcnn.projection.cone import Cone
-from vizcnn.projection.full_image import Finish, project_full_image, unchanged
+from vizcnn.projection.full_image import (
+    Finish,
+    find_body,
+    project_full_image,
+    project_head,
+    unchanged,
+)
 from vizcnn.projection.methods import Method
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Targets
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
-from vizcnn.recording.graph import refuse_rerouted, trace_nodes
+from vizcnn.recording.graph import Node, refuse_rerouted, trace_nodes
 from vizcnn.recording.operations import refuse_unruled
 from vizcnn.recording.recording import Recording
 
@@ -53,13 +60,13 @@ def send_back(
     fields = find_fields(output, input, targets.positions)
     if (method.seed or rule.seed) == "one":
         targets = replace(targets, seeds=torch.ones_like(targets.seeds))
-    cone = Cone(output, input, nodes, way)
+    cone = Cone(input, nodes, way)
     in_windows = len(targets) > 0 and cone.exists()
     if in_windows:
         windows, corners = cone.project(targets, fields.uncut, finish)
     else:
         with follow(recording, way):
-            windows = finish(project_full_image(output, input, targets, nodes))
+            windows = _project_whole(output, input, targets, nodes, way, finish)
         corners = torch.zeros(len(targets), input.ndim - 2, dtype=torch.int64)
     return Projection(
         windows=windows,
@@ -76,6 +83,33 @@ def send_back(
         seed=method.seed or rule.seed,
         computed="windows" if in_windows else "full image",
     )
+
+
+def _project_whole(
+    output: Tensor,
+    input: Tensor,
+    targets: Targets,
+    nodes: list[Node],
+    way: Way,
+    finish: Finish,
+) -> Tensor:
+    """Project over the full image: by autograd down to the first maps, and by cones from there.
+
+    Units of fully connected layers see the whole image, but from the last maps down the way is
+    that of any other unit, and many times as fast as backward passes.
+    """
+    number = find_body(nodes, len(input)) if input.ndim == 4 and len(targets) else None
+    body = number and Cone(input, nodes[number:], way)
+    if not number or not body or not body.exists():
+        return finish(project_full_image(output, input, targets, nodes))
+
+    def begin(rows: slice) -> Tensor:
+        some = targets.take(torch.arange(rows.start, rows.stop, device=targets.units.device))
+        with torch.enable_grad():
+            return project_head(output, input, some, nodes[:number], nodes[number])
+
+    image = torch.tensor([0, 0, *input.shape[2:]])
+    return body.project_signals(targets.images, begin, image.expand(len(targets), -1), finish)
 
 
 @contextmanager
