@@ -69,7 +69,7 @@ def hash_module(module: nn.Module) -> str:
     for name, value in sorted(_list_tensors(module)):
         sha256.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
         flat = value.detach().cpu().contiguous().flatten()
-        sha256.update(flat.view(torch.uint8).numpy().tobytes())
+        sha256.update(flat.view(torch.uint8).numpy().data)
     return sha256.hexdigest()
 
 
