@@ -33,6 +33,11 @@ from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
 from vizcnn.mining.search import FiniteCheck, Search, make_black, search_layers
+from vizcnn.recording.arithmetic import (
+    Precision,
+    check_precision,
+    use_precision,
+)
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
 
@@ -48,7 +53,7 @@ COPIES = 7
 
 @dataclass(frozen=True)
 class MiningSettings:
-    """What to keep, and how to work; the last two change nothing in the result.
+    """What to keep, and how to work; workers and interval change nothing in the result.
 
     Attributes:
         layers: Canonical names or module paths.
@@ -56,6 +61,8 @@ class MiningSettings:
         per_photo: How many of them may be of one photo.
         workers: Processes that read photos; None chooses by the machine, 0 reads in this process.
         interval: Seconds between two savings.
+        precision: Of the net's arithmetic; what was chosen
+            (:func:`~vizcnn.recording.arithmetic.use_precision`, else exact) when None.
 
     Raises:
         LayerError: If there is no layer.
@@ -67,6 +74,7 @@ class MiningSettings:
     per_photo: int = 1
     workers: int | None = None
     interval: float = 30.0
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -119,6 +127,7 @@ def mine(
         DataError: If the file is of another run, damaged or cannot be written, a worker dies, or an
             activation is not finite.
         LayerError: If a layer does not exist or cannot be mined.
+        ModelError: If the net's device cannot compute so.
 
     Example:
         >>> import tempfile
@@ -148,10 +157,12 @@ class MiningRun:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
         writer: What saves it.
         check: What makes sure that all activations are finite.
+        precision: Of the net's arithmetic.
 
     Raises:
         DataError: If the file is of another run or damaged, or the photos are none or not in order.
         LayerError: If a layer does not exist or cannot be mined.
+        ModelError: If the net's device cannot compute so.
     """
 
     def __init__(
@@ -166,11 +177,17 @@ class MiningRun:
         self.device = next(model.module.parameters()).device
         self.writer = IndexWriter(settings.interval, saving_share)
         self.check = FiniteCheck(self.device)
+        self.precision = check_precision(settings.precision, self.device)
         _check_names(photos)
         self._saved, self._former = -1, 0
         with ThreadPoolExecutor(1) as beside:  # the net's checksum, while all else begins
             described = beside.submit(
-                describe_identity, model, settings.layers, settings.top, settings.per_photo
+                describe_identity,
+                model,
+                settings.layers,
+                settings.top,
+                settings.per_photo,
+                self.precision,
             )
             former = read_index(file) if os.path.lexists(file) else None
             if former is None or former.holds_nothing:
@@ -220,7 +237,8 @@ class MiningRun:
         """
         self._check_former(progress)
         if not self.index.complete:
-            self._mine_rest(progress)
+            with use_precision(self.precision):
+                self._mine_rest(progress)
         return _move(self.index, "cpu")
 
     def _check_former(self, progress: Progress) -> None:
