@@ -36,7 +36,7 @@ import vizcnn
 from vizcnn.basics.devices import choose_device
 from vizcnn.basics.machine import prepare_cpu
 from vizcnn.mining.identity import describe_identity
-from vizcnn.mining.lots import LOT, LotReader, choose_workers
+from vizcnn.mining.lots import LOT, choose_workers, read_lots
 from vizcnn.mining.photo_sets import FolderPhotos, PartOfPhotos, PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.mining.search import search_layers
@@ -104,7 +104,7 @@ def _time_all(
     lots = math.ceil(len(photos.names) / LOT)
 
     def decode() -> None:
-        for _ in LotReader(photos, 0, size, workers, pin=False):
+        for _ in read_lots(photos, 0, size, workers, pin=False):
             pass
 
     def mine_all() -> None:
@@ -127,7 +127,7 @@ def _make_forward(
 ) -> Callable[[], None]:
     """Give a function that passes so many lots through the net and looks at nothing."""
     layers = dict(describe_identity(model, settings.layers, 1, 1).layers)
-    lot = next(iter(LotReader(photos, 0, model.input_size, 0, pin=False)))
+    lot = next(iter(read_lots(photos, 0, model.input_size, 0, pin=False)))
 
     def forward() -> None:
         with search_layers(model, layers) as search:

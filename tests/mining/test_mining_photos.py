@@ -13,7 +13,7 @@ from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.mining.index import read_index
-from vizcnn.mining.lots import LOT, LotReader
+from vizcnn.mining.lots import LOT, read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     PartOfPhotos,
@@ -194,7 +194,7 @@ def test_lots_are_of_one_size(workers):
     looks = {f"{number:02d}": number for number in range(70)} | {"40": None}
     photos = NoisePhotos(looks)
     state = torch.random.get_rng_state()
-    lots = list(LotReader(photos, LOT, 32, workers, pin=False))
+    lots = list(read_lots(photos, LOT, 32, workers, pin=False))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert [(lot.first, lot.count) for lot in lots] == [(32, 32), (64, 6)]
     assert all(lot.pixels.shape == (LOT, 3, 32, 32) for lot in lots)

@@ -16,7 +16,7 @@ from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError, PhotoWarning
 from vizcnn.mining.index import read_index
-from vizcnn.mining.lots import LARGEST_WORKERS, LotReader, choose_workers, count_cores
+from vizcnn.mining.lots import LARGEST_WORKERS, choose_workers, count_cores, read_lots
 from vizcnn.mining.run import MiningSettings, mine
 
 resource = pytest.importorskip("resource", reason="limits of processes are POSIX's")
@@ -54,7 +54,7 @@ def limit():
 
 
 def read_pixels(workers, photos=None):
-    lots = LotReader(photos or make_photos(COUNT, size=224), 0, 224, workers, pin=False)
+    lots = read_lots(photos or make_photos(COUNT, size=224), 0, 224, workers, pin=False)
     with at_most(60):
         return [lot.pixels for lot in lots]
 
@@ -149,7 +149,7 @@ class TwoWordsError(Exception):
 def test_what_reading_raises_is_raised_here(error, found, words, workers):
     found = error if workers == 0 else found
     with at_most(60), pytest.raises(found) as caught, pytest.warns(PhotoWarning):
-        list(LotReader(Odd(error), 0, 8, workers, pin=False))
+        list(read_lots(Odd(error), 0, 8, workers, pin=False))
     if workers and found is not RuntimeError:
         assert "in read" in "".join(caught.value.__notes__)
     assert words in str(caught.value) or workers == 0
@@ -158,21 +158,27 @@ def test_what_reading_raises_is_raised_here(error, found, words, workers):
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_what_is_said_of_photos_is_said_once_and_here(workers):
     with pytest.warns(PhotoWarning) as caught:
-        assert len(list(LotReader(Odd(), 0, 8, workers, pin=False))) == 3
+        assert len(list(read_lots(Odd(), 0, 8, workers, pin=False))) == 3
     assert [str(warning.message) for warning in caught] == ["has grey values"]
 
 
 def test_workers_end_when_the_reader_has_enough():
     with at_most(60):
-        lots = LotReader(make_photos(500, size=224), 0, 224, 3, pin=False)
+        lots = read_lots(make_photos(500, size=224), 0, 224, 3, pin=False)
+        assert len(multiprocessing.active_children()) == 3  # they begin at once
         next(lots)
         assert len(multiprocessing.active_children()) == 3
         lots.close()
     assert multiprocessing.active_children() == []
 
 
+def test_workers_end_when_nothing_is_taken():
+    read_lots(make_photos(500, size=224), 0, 224, 3, pin=False).close()
+    assert multiprocessing.active_children() == []
+
+
 def _read_for_ever(sending):
-    lots = LotReader(make_photos(4000, size=224), 0, 224, 3, pin=False)
+    lots = read_lots(make_photos(4000, size=224), 0, 224, 3, pin=False)
     next(lots)
     sending.send([child.pid for child in multiprocessing.active_children()])
     time.sleep(60)

@@ -1,7 +1,7 @@
 """Saves an index in a thread, while the run that fills it goes on."""
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,10 +56,7 @@ class IndexWriter:
         Raises:
             DataError: If it cannot be written; a former file is then as it was.
         """
-        running = self._running
-        if running is not None:
-            try:
-                running.result()
-            finally:
-                if running.done():  # else a Ctrl-C came: it is written to the end nevertheless
-                    self._running = None
+        if self._running is not None:
+            wait([self._running])  # after a Ctrl-C it is written to the end, and can be waited for
+            running, self._running = self._running, None
+            running.result()

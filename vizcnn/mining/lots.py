@@ -116,40 +116,13 @@ class _Lots:
 
 
 class LotReader(Iterator[Lot]):
-    """Reads photos ahead of the net that takes them, from the moment that it is made.
+    """What :func:`read_lots` gives: lots in order, until it is closed."""
 
-    Every worker has a lot ready at the most, whatever the number of photos, and hands it over
-    through a pipe: that takes neither shared memory, nor semaphores, nor files, of which a
-    container may have none, and costs a few ms of the second that a lot takes. Gives the lots in
-    the order of the photos, whichever worker is the fastest.
-
-    Args:
-        photos: What to read.
-        first: Number of the first photo to read, a multiple of :data:`LOT`.
-        size: Side of the net's input in pixels.
-        workers: Processes that read; 0 reads in this one.
-        pin: Whether the pixels go on to a CUDA device. They are then received where it can fetch
-            them from; torch uses that memory again for later lots.
-        last: Number of the photo to stop before; all are read when None.
-
-    Raises:
-        DataError: If photos are of another size than the net's, or a worker cannot be started or
-            is ended from outside.
-    """
-
-    def __init__(
-        self,
-        photos: PhotoSet,
-        first: int,
-        size: int,
-        workers: int,
-        pin: bool,
-        last: int | None = None,
-    ) -> None:
-        self._lots = _Lots(photos, first, len(photos.names) if last is None else last, size)
-        workers = min(workers, len(self._lots))
-        self._workers = _Workers(self._lots, workers, pin) if workers else None
-        items = self._lots.read_all() if self._workers is None else self._workers.receive_all()
+    def __init__(self, lots: _Lots, workers: int, pin: bool) -> None:
+        self._lots = lots
+        workers = min(workers, len(lots))
+        self._workers = _Workers(lots, workers, pin) if workers else None
+        items = lots.read_all() if self._workers is None else self._workers.receive_all()
         self._read = self._make_lots(items)
 
     def __next__(self) -> Lot:
@@ -174,6 +147,36 @@ class LotReader(Iterator[Lot]):
                 yield _make_lot(self._lots.first + index * LOT, self._lots.last, facts, pixels)
         finally:
             items.close()
+
+
+def read_lots(
+    photos: PhotoSet, first: int, size: int, workers: int, pin: bool, last: int | None = None
+) -> LotReader:
+    """Read photos ahead of the net that takes them; workers begin at once.
+
+    Every worker has a lot ready at the most, whatever the number of photos, and hands it over
+    through a pipe: that takes neither shared memory, nor semaphores, nor files, of which a
+    container may have none, and costs a few ms of the second that a lot takes.
+
+    Args:
+        photos: What to read.
+        first: Number of the first photo to read, a multiple of :data:`LOT`.
+        size: Side of the net's input in pixels.
+        workers: Processes that read; 0 reads in this one.
+        pin: Whether the pixels go on to a CUDA device. They are then received where it can fetch
+            them from; torch uses that memory again for later lots.
+        last: Number of the photo to stop before; all are read when None.
+
+    Returns:
+        The lots in the order of the photos, whichever worker is the fastest; to be closed if not
+        all of them are taken.
+
+    Raises:
+        DataError: If photos are of another size than the net's, or a worker cannot be started or
+            is ended from outside.
+    """
+    lots = _Lots(photos, first, len(photos.names) if last is None else last, size)
+    return LotReader(lots, workers, pin)
 
 
 def _make_lot(first: int, last: int, facts: _Facts, pixels: Tensor) -> Lot:

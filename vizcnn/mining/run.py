@@ -28,7 +28,7 @@ from vizcnn.mining.index import (
     read_index,
 )
 from vizcnn.mining.index_writer import IndexWriter
-from vizcnn.mining.lots import LARGEST_WORKERS, Lot, LotReader, choose_workers
+from vizcnn.mining.lots import LARGEST_WORKERS, Lot, LotReader, choose_workers, read_lots
 from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
@@ -294,7 +294,7 @@ class MiningRun:
         if workers is None:
             workers = choose_workers(self.device.type)
         pin = self.device.type == "cuda" and last is None
-        return LotReader(self.photos, first, size, workers, pin, last)
+        return read_lots(self.photos, first, size, workers, pin, last)
 
     def _mine_lots(self, lots: Iterator[Lot], search: Search) -> Iterator[int]:
         """Look at lot after lot; gives the number of each photo that is done."""
