@@ -387,12 +387,15 @@ def out_option(default: str) -> Callable[[Command], Command]:
 
 
 def settle_device(device: str, precision: "Precision") -> str:
-    """Find a device that can compute as precisely as asked for."""
+    """Find a device that can compute as precisely as asked for; all of the command then does."""
     from vizcnn.basics.devices import choose_device
-    from vizcnn.recording.arithmetic import check_precision
+    from vizcnn.recording.arithmetic import check_precision, exact_arithmetic, use_precision
 
     chosen = choose_device(device)
     check_precision(precision, chosen)
+    context = click.get_current_context()
+    context.with_resource(use_precision(precision))
+    context.with_resource(exact_arithmetic())  # for plain passes too, as they name classes
     return chosen
 
 

@@ -159,7 +159,7 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed and json. It computes as precisely as asked for.
+    format, seed and json.
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
@@ -198,10 +198,7 @@ def page_command(
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
             )
-            from vizcnn.recording.arithmetic import use_precision
-
-            with use_precision(page.precision):
-                function(page, **given)
+            function(page, **given)
 
         for declare in before:
             declare(run)

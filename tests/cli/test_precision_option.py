@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import make_model, paint_photo
@@ -26,6 +28,21 @@ def test_every_command_that_runs_a_net_has_it(name, tmp_path):
     assert not out.exists()
     assert find_precision() == "exact"
     assert "'half' is not one of 'exact', 'fast'" in fail(name, "--precision", "half")
+
+
+def test_all_of_a_command_computes_as_it_says(tmp_path):
+    """Also the plain passes that name what a net sees; by torch's default cuDNN takes TF32."""
+    photo, seen = paint_photo(tmp_path / "photo.png"), []
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    hook = register_module_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    try:
+        run("deconv", "--image", photo, "--layer", "conv1", "--top", 1, "--out", "out")
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        hook.remove()
+        torch.backends.cudnn.allow_tf32 = before
+    assert seen and not any(seen)
 
 
 def test_a_page_says_it(tmp_path):
