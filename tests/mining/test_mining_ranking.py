@@ -131,6 +131,6 @@ def test_only_maps_with_a_chance_are_looked_at():
     usable = torch.tensor([True, True, True, True, False])
     slots, hopeful = find_hopeful(values, peaks, usable)
     assert slots.tolist() == [[1, 2]]  # not the last, which is no photo; of the two 4 the first
-    assert hopeful.tolist() == [[True, True]]
+    assert hopeful.tolist() == [[False, True]]  # 6 and 5 leave no room for a 4
     _, hopeful = find_hopeful(torch.tensor([[6.0, 4.0]]), peaks, usable)
     assert hopeful.tolist() == [[False, True]]  # as strong as the weakest, and later

@@ -75,12 +75,15 @@ def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> tuple[Tensor,
     Returns:
         For each unit the numbers of the K photos with the highest peaks, K = min(top, N), in
         order, (units, K): no other photo of the lot can stay. And which of them may, (units, K): a
-        map that is as strong as the weakest in the ranking comes after it and does not.
+        map that is as strong as the weakest in the ranking comes after it and does not, nor one
+        that the stronger ones of ranking and lot leave no room for.
     """
     peaks = peaks.float().masked_fill(~usable[:, None], -torch.inf).t()
     strongest = peaks.argsort(dim=1, descending=True, stable=True)[:, : ranked.shape[1]]
     slots = strongest.sort(dim=1).values
-    return slots, peaks.gather(1, slots) > ranked[:, -1:]
+    chosen = peaks.gather(1, slots)
+    last = torch.cat([ranked, chosen], dim=1).topk(ranked.shape[1], dim=1).values[:, -1:]
+    return slots, (chosen > ranked[:, -1:]) & (chosen >= last)
 
 
 def find_places(
