@@ -12,6 +12,7 @@ from vizcnn.cli.options import (
     make_seed_option,
     part_option,
     refuse_empty,
+    settle_device,
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import bar, say
@@ -102,7 +103,6 @@ def lecture(
         _refuse_idle_options(page.context)
         _print_claims(only, page.as_json)
         return
-    from vizcnn.basics.devices import choose_device
     from vizcnn.lecture.run import LectureSettings, make_lecture
     from vizcnn.lecture.studio import Studio
     from vizcnn.photos.samples import find_sample
@@ -110,7 +110,8 @@ def lecture(
     refuse_empty(page.context, "--image", image)
     photo = find_sample(image) or Path(image)
     source = None if weights == "random" else weights
-    studio = Studio(photo, str(choose_device(page.device)), page.seed, source, bar, part)
+    device = settle_device(page.device, page.precision)
+    studio = Studio(photo, device, page.seed, source, bar, part)
     settings = LectureSettings(
         only=only,
         formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them

@@ -21,6 +21,7 @@ from vizcnn.cli.options import (
     load_model,
     model_option,
     per_photo_option,
+    precision_option,
     seed_option,
     weights_option,
     workers_option,
@@ -30,6 +31,7 @@ from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
     from vizcnn.mining.run import MiningRun
+    from vizcnn.recording.arithmetic import Precision
 
 
 @click.command(cls=SharingCommand)
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 )
 @workers_option
 @device_option
+@precision_option
 @seed_option
 @json_option
 @click.pass_context
@@ -77,6 +80,7 @@ def mine(
     part: str,
     workers: int | None,
     device: str,
+    precision: "Precision",
     seed: int,
     as_json: bool,
 ) -> None:
@@ -93,12 +97,13 @@ def mine(
 
     folders = find_data(context, data)
     prepare_cpu()
-    net = load_model(model, weights, device, seed)
+    net = load_model(model, weights, device, seed, precision)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,
         per_photo=per_photo,
         workers=workers,
+        precision=precision,
     )
     photos = choose_part(open_photos(folders, net.preprocessing), part)
     context.with_resource(hold_output(out))
@@ -186,6 +191,7 @@ def report_index(
             "index": str(file),
             "photos": len(index.photos),
             "units": units,
+            "precision": index.identity.precision,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
             **describe_left_out(left_out),
@@ -194,6 +200,8 @@ def report_index(
         return
     speed = "" if rate is None else f", {rate:.1f} photos/s"
     say(f"{index.identity.model}, {index.identity.weights}")
+    if index.identity.precision != "exact":
+        say(f"precision: {index.identity.precision}")
     say(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"

@@ -14,6 +14,7 @@ from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
+    from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -171,6 +172,13 @@ device_option = click.option(
     default="auto",
     show_default=True,
     help="Where to compute: auto, cpu, cuda, cuda:1, mps, ...",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="Arithmetic of the net: exact is float32, fast rounds to TF32, which only a GPU has.",
 )
 format_option = click.option(
     "--format",
@@ -378,13 +386,27 @@ def out_option(default: str) -> Callable[[Command], Command]:
     )
 
 
-def load_model(name: str, weights: str, device: str, seed: int) -> "ZooModel":
+def settle_device(device: str, precision: "Precision") -> str:
+    """Find a device that can compute as precisely as asked for; all of the command then does."""
+    from vizcnn.basics.devices import choose_device
+    from vizcnn.recording.arithmetic import check_precision, exact_arithmetic, use_precision
+
+    chosen = choose_device(device)
+    check_precision(precision, chosen)
+    context = click.get_current_context()
+    context.with_resource(use_precision(precision))
+    context.with_resource(exact_arithmetic())  # for plain passes too, as they name classes
+    return chosen
+
+
+def load_model(
+    name: str, weights: str, device: str, seed: int, precision: "Precision"
+) -> "ZooModel":
     """Load a net as the options say."""
     import vizcnn
-    from vizcnn.basics.devices import choose_device
 
     wanted = None if weights in ("random", "none") else weights
-    return vizcnn.load(name, weights=wanted, device=choose_device(device), seed=seed)
+    return vizcnn.load(name, weights=wanted, device=settle_device(device, precision), seed=seed)
 
 
 def find_data(context: click.Context, data: tuple[str, ...]) -> list[Path]:

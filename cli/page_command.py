@@ -19,6 +19,7 @@ from vizcnn.cli.options import (
     load_model,
     model_option,
     out_option,
+    precision_option,
     seed_option,
     weights_option,
 )
@@ -27,6 +28,7 @@ from vizcnn.cli.reporting import end_with_failures, list_notes, say
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
     from vizcnn.gallery.manifest import Manifest
+    from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
 OUT = Path("vizcnn-out")
@@ -45,6 +47,7 @@ class Page:
         models: Names of nets.
         weights: Where their weights come from: one source for all, or one for each.
         device: Where to compute.
+        precision: How precisely.
         folder: Where the page goes.
         figure_format: Format of the figures.
         seed: Seed of random weights.
@@ -55,6 +58,7 @@ class Page:
     models: tuple[str, ...]
     weights: tuple[str, ...]
     device: str
+    precision: "Precision"
     folder: Path
     figure_format: "FigureFormat"
     seed: int
@@ -69,7 +73,7 @@ class Page:
         self.check_counts("--weights", self.weights)
         sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
         return [
-            load_model(name, source, self.device, self.seed)
+            load_model(name, source, self.device, self.seed, self.precision)
             for name, source in zip(self.models, sources, strict=True)
         ]
 
@@ -154,8 +158,8 @@ def page_command(
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command that gets a :class:`Page`, and its own options by name.
 
-    Its help lists model and weights, then the command's own options, then device, out, format,
-    seed and json.
+    Its help lists model and weights, then the command's own options, then device, precision, out,
+    format, seed and json.
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
@@ -166,7 +170,14 @@ def page_command(
         **settings: For :func:`click.command`.
     """
     before = [weights, nets] if nets else []  # as decorators, of which the last comes first
-    after = [device_option, out_option(f"{OUT}/{out}"), figures, seed, json_option]
+    after = [
+        device_option,
+        precision_option,
+        out_option(f"{OUT}/{out}"),
+        figures,
+        seed,
+        json_option,
+    ]
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @wraps(function)
@@ -181,6 +192,7 @@ def page_command(
                 models=names,
                 weights=(sources,) if isinstance(sources, str) else sources,
                 device=given.pop("device"),
+                precision=given.pop("precision"),
                 folder=given.pop("out") or OUT / name,
                 figure_format=given.pop("figure_format", "png"),
                 seed=given.pop("seed", 0),

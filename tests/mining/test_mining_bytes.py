@@ -168,11 +168,10 @@ from pathlib import Path
 from tests.support.mining_runs import NoisePhotos
 from tests.support.small_zoo import make_model
 from tests.mining.test_mining_bytes import LOOKS, SETTINGS
-from vizcnn.mining import run
-from vizcnn.mining.run import MiningSettings, mine
-run.SAVING_SHARE = 0
+from vizcnn.mining.run import MiningRun, MiningSettings
 settings = MiningSettings(SETTINGS.layers, 5, 2, workers=2, interval=0)
-mine(make_model(), NoisePhotos(LOOKS, pause=0.01), Path(sys.argv[1]), settings)
+photos = NoisePhotos(LOOKS, pause=0.01)
+MiningRun(make_model(), photos, Path(sys.argv[1]), settings, saving_share=0).run()
 """
 
 

@@ -27,11 +27,12 @@ def count_tensor_bytes():
 def test_memory_does_not_grow(tmp_path):
     """Tensors by what lives, all else by what Python has allocated; saving all the while."""
     photos = NoisePhotos({f"photo {number:04d}": number % 7 for number in range(COUNT)})
-    seen = {}
+    seen: dict[int, tuple[int, ...]] = {}
 
     def watch(items, **options):
         for number, _ in enumerate(items):
             if number in (EARLY, LATE):
+                run.writer.wait()
                 gc.collect()
                 seen[number] = (*count_tensor_bytes(), tracemalloc.get_traced_memory()[0])
         return iter(())
@@ -39,7 +40,8 @@ def test_memory_does_not_grow(tmp_path):
     settings = MiningSettings(layers=("conv1", "conv5", "fc6"), workers=0, interval=0)
     tracemalloc.start()
     try:
-        MiningRun(make_model(), photos, tmp_path / "index", settings, saving_share=0).run(watch)
+        run = MiningRun(make_model(), photos, tmp_path / "index", settings, saving_share=0)
+        run.run(watch)
     finally:
         tracemalloc.stop()
     early, late = seen[EARLY], seen[LATE]

@@ -26,15 +26,15 @@ def make_maps(photos, levels, shape=(4, 3), seed=0):
     return torch.randint(-levels, levels + 1, (photos, UNITS, *shape), generator=generator).float()
 
 
-def rank(maps, top, per_photo, lot, unusable=(), numbers=None):
+def rank(maps, top, per_photo, lot, unusable=(), numbers=None, every=False):
     """Rank lot by lot, as a run does."""
     shape = (UNITS, *maps.shape[2:])
     ranking = make_ranking("layer", "path", shape, top)
     for first in range(0, len(maps), lot):
         some = maps[first : first + lot]
         usable = torch.tensor([first + k not in unusable for k in range(len(some))])
-        hopeful = find_hopeful(ranking.values, find_peaks(some), usable)
-        ranking = update_ranking(ranking, find_places(some, hopeful, per_photo), first)
+        chosen = find_hopeful(ranking.values, find_peaks(some), usable)
+        ranking = update_ranking(ranking, find_places(some, *chosen, per_photo, every=every), first)
     if numbers is not None:
         known = torch.tensor([*numbers, -1])
         ranking.photos[:] = known[ranking.photos]
@@ -49,11 +49,13 @@ def rank(maps, top, per_photo, lot, unusable=(), numbers=None):
     per_photo=st.integers(1, 4),
     lot=st.integers(1, 24),
     unusable=st.sets(st.integers(0, 22), max_size=22),
+    every=st.booleans(),
 )
-def test_equals_plain_loops(shape, levels, top, per_photo, lot, unusable):
+def test_equals_plain_loops(shape, levels, top, per_photo, lot, unusable, every):
+    """Whether all candidates of a lot are looked at, as on a GPU, or the hopeful ones alone."""
     maps = make_maps(23, levels, shape)
     wanted = {k: maps[k] for k in range(23) if k not in unusable}
-    found = rank(maps, top, per_photo, lot, unusable)
+    found = rank(maps, top, per_photo, lot, unusable, every=every)
     assert to_lists(found) == rank_slowly(wanted, top, per_photo)
 
 
@@ -69,10 +71,10 @@ def test_fewer_places_than_slots(per_photo):
 @pytest.mark.parametrize("per_photo", [1, 3])
 def test_few_maps_at_a_time_change_nothing(per_photo):
     maps = make_maps(20, 2)
-    every = torch.ones(maps.shape[:2], dtype=torch.bool)
-    whole, parts = (find_places(maps, every, per_photo, size) for size in (10**6, 1))
-    assert len(whole.units) == every.numel()
-    for name in ("units", "slots", "values", "positions"):
+    slots = torch.arange(20).expand(UNITS, 20)
+    whole, parts = (find_places(maps, slots, slots % 3 > 0, per_photo, size) for size in (10**6, 1))
+    assert (whole.values[:, :, 0].isneginf() == (slots % 3 == 0)).all()
+    for name in ("slots", "values", "positions"):
         assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
@@ -109,8 +111,8 @@ def test_update_leaves_the_former_ranking():
     former = rank(make_maps(3, 5), 2, 1, 3)
     before = to_lists(former)
     maps = make_maps(3, 50, seed=1)
-    hopeful = find_hopeful(former.values, find_peaks(maps), torch.ones(3, dtype=torch.bool))
-    update_ranking(former, find_places(maps, hopeful, 1), 3)
+    chosen = find_hopeful(former.values, find_peaks(maps), torch.ones(3, dtype=torch.bool))
+    update_ranking(former, find_places(maps, *chosen, 1), 3)
     assert to_lists(former) == before
 
 
@@ -127,10 +129,8 @@ def test_only_maps_with_a_chance_are_looked_at():
     values = torch.tensor([[5.0, 3.0]])
     peaks = torch.tensor([[3.0], [4.0], [6.0], [4.0], [9.0]])
     usable = torch.tensor([True, True, True, True, False])
-    assert find_hopeful(values, peaks, usable).flatten().tolist() == [
-        False,  # as strong as the weakest, and later
-        False,  # 6 and 5 leave no room for it
-        True,
-        False,
-        False,  # no photo
-    ]
+    slots, hopeful = find_hopeful(values, peaks, usable)
+    assert slots.tolist() == [[1, 2]]  # not the last, which is no photo; of the two 4 the first
+    assert hopeful.tolist() == [[False, True]]  # 6 and 5 leave no room for a 4
+    _, hopeful = find_hopeful(torch.tensor([[6.0, 4.0]]), peaks, usable)
+    assert hopeful.tolist() == [[False, True]]  # as strong as the weakest, and later

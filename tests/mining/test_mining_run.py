@@ -20,7 +20,8 @@ from tests.support.models import EditsItsInput, Failing, SharedBranches, prepare
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError, LayerError, ModelError
 from vizcnn.mining.index import read_index
-from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.mining.run import MiningRun, MiningSettings, mine
+from vizcnn.mining.search import FiniteCheck
 from vizcnn.zoo.preprocessing import Preprocessing
 
 
@@ -133,6 +134,27 @@ def test_values_that_are_not_finite_are_refused_by_name(tmp_path, bad, per_photo
     assert "layer '0'" in str(caught.value)
     assert "photo 'p35'" in str(caught.value)
     assert read_index(tmp_path / "index.safetensors").done == 32
+
+
+@pytest.mark.parametrize("sick", [False, True])
+def test_lots_that_are_looked_at_together(tmp_path, sick):
+    """As on a GPU: what was not looked at is not in the index, should it not be finite."""
+    looks = {f"p{number:03d}": number for number in range(200)} | {"p199": -255 if sick else 3}
+    model, file = make_sick(1, math.nan), tmp_path / "together"
+    settings = MiningSettings(layers=("0",), workers=0)
+    run = MiningRun(model, PaintedPhotos(looks), file, settings)
+    run.check = FiniteCheck(torch.device("cuda"))
+    if not sick:
+        run.run()
+        mine(model, PaintedPhotos(looks), tmp_path / "alone", settings)
+        assert file.read_bytes() == (tmp_path / "alone").read_bytes()
+        return
+    with pytest.raises(DataError, match="photo 'p199'"):
+        run.run()
+    assert read_index(file).done == 0
+    with pytest.raises(DataError, match="photo 'p199'"):
+        mine(model, PaintedPhotos(looks), file, settings)
+    assert read_index(file).done == 192
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -165,9 +165,15 @@ def test_what_is_said_of_photos_is_said_once_and_here(workers):
 def test_workers_end_when_the_reader_has_enough():
     with at_most(60):
         lots = read_lots(make_photos(500, size=224), 0, 224, 3, pin=False)
+        assert len(multiprocessing.active_children()) == 3  # they begin at once
         next(lots)
         assert len(multiprocessing.active_children()) == 3
         lots.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_end_when_nothing_is_taken():
+    read_lots(make_photos(500, size=224), 0, 224, 3, pin=False).close()
     assert multiprocessing.active_children() == []
 
 

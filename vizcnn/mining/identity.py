@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.mining.index import Identity, StrongestIndex
+from vizcnn.recording.arithmetic import Precision, find_precision
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
 
@@ -20,7 +21,11 @@ _LABELS = {"model": "net", "options": "net's options", "sha256": "weights' sha25
 
 
 def describe_identity(
-    model: ZooModel, layers: tuple[str, ...], top: int, per_photo: int
+    model: ZooModel,
+    layers: tuple[str, ...],
+    top: int,
+    per_photo: int,
+    precision: Precision | None = None,
 ) -> Identity:
     """Describe a net and what is asked of it.
 
@@ -29,6 +34,7 @@ def describe_identity(
         layers: Canonical names or module paths.
         top: Places kept per unit.
         per_photo: Places of one photo, at most, among them.
+        precision: Of the net's arithmetic; what was chosen (:func:`use_precision`) when None.
 
     Raises:
         LayerError: If a layer does not exist.
@@ -42,6 +48,7 @@ def describe_identity(
         layers=tuple((name, find_layer(model, name)) for name in dict.fromkeys(layers)),
         top=top,
         per_photo=per_photo,
+        precision=precision or find_precision(),
     )
 
 
@@ -69,7 +76,7 @@ def hash_module(module: nn.Module) -> str:
     for name, value in sorted(_list_tensors(module)):
         sha256.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
         flat = value.detach().cpu().contiguous().flatten()
-        sha256.update(flat.view(torch.uint8).numpy().tobytes())
+        sha256.update(flat.view(torch.uint8).numpy().data)
     return sha256.hexdigest()
 
 

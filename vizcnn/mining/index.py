@@ -15,6 +15,7 @@ from torch import Tensor
 from vizcnn.basics.codec import ManifestError, decode
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import read_plain_file, replacing
+from vizcnn.recording.arithmetic import Precision
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
@@ -37,6 +38,7 @@ class Identity:
         layers: Names as asked for, each with the module path that it stands for.
         top: Places kept per unit.
         per_photo: Places of one photo, at most, among them.
+        precision: Of the net's arithmetic; indexes from before there was a choice are exact.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Identity:
     layers: tuple[tuple[str, str], ...]
     top: Side
     per_photo: Side
+    precision: Precision = "exact"
 
     @property
     def input_size(self) -> int:
@@ -208,8 +211,11 @@ def _name_tensor(layer: int, part: str) -> str:
 
 
 def _describe(index: StrongestIndex) -> dict[str, Any]:
+    identity = asdict(index.identity)
+    if index.identity.precision == "exact":  # as in an index from before there was a choice
+        del identity["precision"]
     return {
-        "identity": asdict(index.identity),
+        "identity": identity,
         "photos": index.photos,
         "sizes": index.sizes,
         "done": index.done,

@@ -5,7 +5,7 @@ import pickle
 import time
 import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -115,10 +115,44 @@ class _Lots:
         return photo
 
 
+class LotReader(Iterator[Lot]):
+    """What :func:`read_lots` gives: lots in order, until it is closed."""
+
+    def __init__(self, lots: _Lots, workers: int, pin: bool) -> None:
+        self._lots = lots
+        workers = min(workers, len(lots))
+        self._workers = _Workers(lots, workers, pin) if workers else None
+        items = lots.read_all() if self._workers is None else self._workers.receive_all()
+        self._read = self._make_lots(items)
+
+    def __next__(self) -> Lot:
+        return next(self._read)
+
+    def close(self) -> None:
+        """End the workers; nothing more is read."""
+        self._read.close()
+        if self._workers is not None:
+            self._workers.close()
+
+    def _make_lots(
+        self, items: Generator[tuple[_Facts, Tensor], None, None]
+    ) -> Generator[Lot, None, None]:
+        told: set[str] = set()
+        try:
+            for index, (facts, pixels) in enumerate(items):
+                for text in dict.fromkeys(facts.warnings):
+                    if text not in told:
+                        warnings.warn(text, PhotoWarning, stacklevel=3)
+                told.update(facts.warnings)
+                yield _make_lot(self._lots.first + index * LOT, self._lots.last, facts, pixels)
+        finally:
+            items.close()
+
+
 def read_lots(
     photos: PhotoSet, first: int, size: int, workers: int, pin: bool, last: int | None = None
-) -> Generator[Lot, None, None]:
-    """Read photos ahead of the net that takes them.
+) -> LotReader:
+    """Read photos ahead of the net that takes them; workers begin at once.
 
     Every worker has a lot ready at the most, whatever the number of photos, and hands it over
     through a pipe: that takes neither shared memory, nor semaphores, nor files, of which a
@@ -129,26 +163,20 @@ def read_lots(
         first: Number of the first photo to read, a multiple of :data:`LOT`.
         size: Side of the net's input in pixels.
         workers: Processes that read; 0 reads in this one.
-        pin: Whether the pixels go on to a CUDA device.
+        pin: Whether the pixels go on to a CUDA device. They are then received where it can fetch
+            them from; torch uses that memory again for later lots.
         last: Number of the photo to stop before; all are read when None.
 
-    Yields:
-        The lots in the order of the photos, whichever worker is the fastest.
+    Returns:
+        The lots in the order of the photos, whichever worker is the fastest; to be closed if not
+        all of them are taken.
 
     Raises:
         DataError: If photos are of another size than the net's, or a worker cannot be started or
             is ended from outside.
     """
     lots = _Lots(photos, first, len(photos.names) if last is None else last, size)
-    workers = min(workers, len(lots))
-    told: set[str] = set()
-    with closing(_receive_all(lots, workers, pin) if workers else lots.read_all()) as items:
-        for index, (facts, pixels) in enumerate(items):
-            for text in dict.fromkeys(facts.warnings):
-                if text not in told:
-                    warnings.warn(text, PhotoWarning, stacklevel=2)
-            told.update(facts.warnings)
-            yield _make_lot(first + index * LOT, lots.last, facts, pixels)
+    return LotReader(lots, workers, pin)
 
 
 def _make_lot(first: int, last: int, facts: _Facts, pixels: Tensor) -> Lot:
@@ -160,16 +188,67 @@ def _make_lot(first: int, last: int, facts: _Facts, pixels: Tensor) -> Lot:
     return Lot(first, count, pixels, usable, digests.view(count, DIGEST_BYTES), facts.failures)
 
 
-def _receive_all(
-    lots: _Lots, workers: int, pin: bool
-) -> Generator[tuple[_Facts, Tensor], None, None]:
-    """Take lots from workers in turn, the next being received meanwhile."""
-    ends: list[Connection] = []
-    processes: list[Process] = []
+class _Workers:
+    """Processes that read lots in turn; they begin as soon as they are made."""
 
-    def receive(index: int) -> tuple[_Facts, Tensor]:
-        end = ends[index % workers]
-        pixels = torch.empty(LOT, 3, lots.size, lots.size, dtype=torch.uint8)
+    def __init__(self, lots: _Lots, count: int, pin: bool) -> None:
+        self._lots, self._count, self._pin = lots, count, pin
+        self._ends: list[Connection] = []
+        self._processes: list[Process] = []
+        try:
+            with hold_interrupts():  # held until they know that a Ctrl-C is not theirs
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        try:
+            for number in range(self._count):
+                receiving, sending = Pipe(duplex=False)
+                self._ends.append(receiving)
+                with closing(sending):  # this process's: a worker that dies then ends its pipe
+                    others = tuple(self._ends)
+                    process = Process(
+                        target=_work,
+                        args=(self._lots, number, self._count, sending, others),
+                        daemon=True,
+                    )
+                    process.start()
+                self._processes.append(process)
+        except OSError as error:
+            raise DataError(
+                f"{self._count} processes that read photos cannot be started "
+                f"({error.strerror or type(error).__name__}): run again with fewer --workers, or "
+                "with --workers 0, which reads in the same process"
+            ) from None
+
+    def receive_all(self) -> Generator[tuple[_Facts, Tensor], None, None]:
+        """Take lots from the workers in turn, the next being received meanwhile."""
+        try:
+            with ThreadPoolExecutor(1) as receiver:
+                try:
+                    waiting = receiver.submit(self._receive, 0)
+                    for index in range(len(self._lots)):
+                        item = waiting.result()
+                        if index + 1 < len(self._lots):
+                            waiting = receiver.submit(self._receive, index + 1)
+                        yield item
+                except _WorkerDiedError as error:
+                    time.sleep(_PATIENCE)
+                    raise DataError(
+                        "a process that reads photos was ended from outside, perhaps for want of "
+                        "memory: run again with fewer --workers"
+                    ) from error
+                finally:
+                    self._end()  # first, so that nothing waits for them
+        finally:
+            self.close()
+
+    def _receive(self, index: int) -> tuple[_Facts, Tensor]:
+        end = self._ends[index % self._count]
+        size = self._lots.size
+        pixels = torch.empty(LOT, 3, size, size, dtype=torch.uint8, pin_memory=self._pin)
         try:
             found = end.recv()
             if isinstance(found, _Facts):
@@ -178,31 +257,21 @@ def _receive_all(
             raise _WorkerDiedError from error
         if not isinstance(found, _Facts):
             raise found
-        return found, pixels.pin_memory() if pin else pixels
+        return found, pixels
 
-    try:
-        with hold_interrupts():  # held until they know that a Ctrl-C is not theirs
-            _start_workers(lots, workers, ends, processes)
-        with ThreadPoolExecutor(1) as receiver:
-            try:
-                waiting = receiver.submit(receive, 0)
-                for index in range(len(lots)):
-                    item = waiting.result()
-                    if index + 1 < len(lots):
-                        waiting = receiver.submit(receive, index + 1)
-                    yield item
-            except _WorkerDiedError as error:
-                time.sleep(_PATIENCE)
-                raise DataError(
-                    "a process that reads photos was ended from outside, perhaps for want of "
-                    "memory: run again with fewer --workers"
-                ) from error
-            finally:
-                _end_workers(processes)  # first, so that nothing waits for them
-    finally:
-        _end_workers(processes)
-        for end in ends:
-            end.close()
+    def close(self) -> None:
+        """End the workers and let go of their pipes."""
+        self._end()
+        while self._ends:
+            self._ends.pop().close()
+
+    def _end(self) -> None:
+        """End the workers, whatever they do: they hold nothing that could be left half-done."""
+        while self._processes:
+            process = self._processes.pop()
+            process.kill()
+            process.join()
+            process.close()
 
 
 class _WorkerDiedError(Exception):
@@ -211,36 +280,6 @@ class _WorkerDiedError(Exception):
 
 _PATIENCE = 0.3
 """Seconds in which a signal that ended a worker, with the whole group, comes here too."""
-
-
-def _start_workers(
-    lots: _Lots, workers: int, ends: list[Connection], processes: list[Process]
-) -> None:
-    try:
-        for number in range(workers):
-            receiving, sending = Pipe(duplex=False)
-            ends.append(receiving)
-            with closing(sending):  # this process's: a worker that dies then ends its pipe
-                process = Process(
-                    target=_work, args=(lots, number, workers, sending, tuple(ends)), daemon=True
-                )
-                process.start()
-            processes.append(process)
-    except OSError as error:
-        raise DataError(
-            f"{workers} processes that read photos cannot be started "
-            f"({error.strerror or type(error).__name__}): run again with fewer --workers, or with "
-            "--workers 0, which reads in the same process"
-        ) from None
-
-
-def _end_workers(processes: list[Process]) -> None:
-    """End workers, whatever they do: they hold nothing that could be left half-done."""
-    while processes:
-        process = processes.pop()
-        process.kill()
-        process.join()
-        process.close()
 
 
 def _work(

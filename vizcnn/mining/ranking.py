@@ -13,9 +13,6 @@ from vizcnn.mining.index import LayerRanking, StrongestIndex
 AT_ONCE = 1 << 22
 """Activations that are looked at closely at a time: a bound on the memory that this takes."""
 
-MANY = 4
-"""One in so many maps that are stronger than the weakest in the ranking are many."""
-
 _PARTS = ("values", "photos", "positions")
 
 
@@ -49,16 +46,14 @@ def move_ranking(ranking: LayerRanking, device: torch.device | str) -> LayerRank
 
 @dataclass(frozen=True)
 class Places:
-    """Places of M maps of a lot, ordered by unit and then by photo.
+    """Places of a lot's photos, K photos of each unit, in the order of the photos.
 
     Attributes:
-        units: Unit of each map, (M,).
-        slots: Which photo of the lot each map is of, (M,).
-        values: Activations (M, K), the strongest first.
-        positions: Row and column (M, K, 2); -1 in a vector of units.
+        slots: Which photos of the lot they are, (units, K).
+        values: Activations (units, K, P), the strongest of a photo first; -inf where there is none.
+        positions: Row and column (units, K, P, 2); -1 in a vector of units.
     """
 
-    units: Tensor
     slots: Tensor
     values: Tensor
     positions: Tensor
@@ -69,8 +64,8 @@ def find_peaks(maps: Tensor) -> Tensor:
     return maps if maps.ndim == 2 else maps.amax(dim=(2, 3))
 
 
-def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> Tensor:
-    """Tell which maps of a lot may have a place in the ranking: after some lots these are few.
+def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose the maps of a lot that may have a place in the ranking: after some lots few have.
 
     Args:
         ranked: The activations in the ranking, (units, top), of earlier photos.
@@ -78,49 +73,69 @@ def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> Tensor:
         usable: Which of the N are photos, (N,).
 
     Returns:
-        (N, units). A map that is as strong as the weakest in the ranking comes after it and is not
-        among them.
+        For each unit the numbers of the K photos with the highest peaks, K = min(top, N), in
+        order, (units, K): no other photo of the lot can stay. And which of them may, (units, K): a
+        map that is as strong as the weakest in the ranking comes after it and does not, nor one
+        that the stronger ones of ranking and lot leave no room for.
     """
-    hopeful = (peaks > ranked[:, -1]) & usable[:, None]
-    if hopeful.count_nonzero() * MANY < hopeful.numel():
-        return hopeful
-    # in the first lots of a run most maps are stronger, but only so many of them stay
-    peaks = peaks.float().masked_fill(~usable[:, None], -torch.inf)
-    together = torch.cat([ranked, peaks.t()], dim=1)
-    return hopeful & (peaks >= together.topk(ranked.shape[1], dim=1).values[:, -1])
+    peaks = peaks.float().masked_fill(~usable[:, None], -torch.inf).t()
+    strongest = peaks.argsort(dim=1, descending=True, stable=True)[:, : ranked.shape[1]]
+    slots = strongest.sort(dim=1).values
+    chosen = peaks.gather(1, slots)
+    last = torch.cat([ranked, chosen], dim=1).topk(ranked.shape[1], dim=1).values[:, -1:]
+    return slots, (chosen > ranked[:, -1:]) & (chosen >= last)
 
 
-def find_places(maps: Tensor, hopeful: Tensor, per_photo: int, at_once: int = AT_ONCE) -> Places:
+def find_places(
+    maps: Tensor,
+    slots: Tensor,
+    hopeful: Tensor,
+    per_photo: int,
+    at_once: int = AT_ONCE,
+    every: bool | None = None,
+) -> Places:
     """Find the strongest places of some maps.
 
     Args:
         maps: What a layer puts out for a lot: (N, units, rows, columns) or (N, units).
-        hopeful: Which of the maps to look at, (N, units), from :func:`find_hopeful`.
+        slots: Photos of each unit, (units, K), from :func:`find_hopeful`.
+        hopeful: Which of them count, (units, K).
         per_photo: Places of one photo, at most.
         at_once: Activations that are looked at closely at a time; changes nothing in the result.
+        every: Whether to look closely at all of them, not only at those that count; changes
+            nothing in the result. How many count is known on the device alone, and asking it means
+            to wait until it has done all that it was given. By default all are looked at, except on
+            a CPU.
 
     Returns:
         The places; of equally strong ones the first in row-major order go first.
     """
     grid = maps if maps.ndim == 4 else maps[:, :, None, None]
     height, width = grid.shape[2:]
-    units, slots = hopeful.t().nonzero(as_tuple=True)
     count = min(per_photo, height * width)
-    rows = max(at_once // (height * width), 1)
-    parts = []
-    for some, theirs in zip(slots.split(rows), units.split(rows), strict=True):
-        flat = grid[some, theirs].flatten(1)
+    values = torch.full((slots.numel(), count), -torch.inf, device=maps.device)
+    best = torch.zeros((slots.numel(), count), dtype=torch.int64, device=maps.device)
+    units = torch.arange(len(slots), device=maps.device)[:, None].expand_as(slots).flatten()
+    photos = slots.flatten()
+    if every is None:
+        every = maps.device.type != "cpu"
+    if every:
+        rows = torch.arange(slots.numel(), device=maps.device)
+    else:
+        rows = hopeful.flatten().nonzero().flatten()
+    for some in rows.split(max(at_once // (height * width), 1)):
+        flat = grid[photos[some], units[some]].flatten(1)
         if count == 1:
-            values, best = flat.max(dim=1, keepdim=True)  # of equal ones it gives the first
+            strongest, places = flat.max(dim=1, keepdim=True)  # of equal ones it gives the first
         else:
-            values, best = flat.sort(dim=1, descending=True, stable=True)
-        parts.append((values[:, :count], best[:, :count]))
-    strongest, places = (torch.cat(part) for part in zip(*parts, strict=True))
-    positions = torch.stack([places // width, places % width], dim=-1)
+            strongest, places = flat.sort(dim=1, descending=True, stable=True)
+        values[some], best[some] = strongest[:, :count].float(), places[:, :count]
+    # of -0 and 0, which are equal, always 0
+    values = (values + 0.0).view(*slots.shape, count)
+    positions = torch.stack([best // width, best % width], dim=-1).view(*slots.shape, count, 2)
     if maps.ndim == 2:
         positions.fill_(-1)
-    # of -0 and 0, which are equal, always 0
-    return Places(units, slots, strongest.float() + 0.0, positions)
+    return Places(slots, values.masked_fill(~hopeful[:, :, None], -torch.inf), positions)
 
 
 def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRanking:
@@ -131,27 +146,14 @@ def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRa
         places: From :func:`find_places`.
         first: Number of the lot's first photo.
     """
-    if not len(places.units):
-        return ranking
-    units, found = _arrange(ranking, places, first)
-    former = replace(ranking, **{part: getattr(ranking, part)[units] for part in _PARTS})
-    better = _keep_strongest(_set_side_by_side([former, found]), ranking.values.shape[1])
-    changed = {
-        part: getattr(ranking, part).index_copy(0, units, getattr(better, part)) for part in _PARTS
-    }
-    return replace(ranking, **changed)
-
-
-def _arrange(like: LayerRanking, places: Places, first: int) -> tuple[Tensor, LayerRanking]:
-    """Give the units that have places, (R,), and a ranking (R, most) of their places alone."""
-    units, rows, counts = places.units.unique_consecutive(return_inverse=True, return_counts=True)
-    columns = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    most, count = int(counts.max()), places.values.shape[1]
-    found = make_ranking(like.name, like.path, (len(units),), most * count, rows.device)
-    found.values.view(-1, most, count)[rows, columns] = places.values
-    found.photos.view(-1, most, count)[rows, columns] = places.slots[:, None] + first
-    found.positions.view(-1, most, count, 2)[rows, columns] = places.positions
-    return units, found
+    photos = (places.slots + first)[:, :, None].expand_as(places.values)
+    found = replace(
+        ranking,
+        values=places.values.flatten(1),
+        photos=photos.flatten(1),
+        positions=places.positions.flatten(1, 2),
+    )
+    return _keep_strongest(_set_side_by_side([ranking, found]), ranking.values.shape[1])
 
 
 def join_rankings(rankings: list[LayerRanking]) -> LayerRanking:

@@ -1,8 +1,8 @@
 """One pass over a set of photos, saved at intervals and gone on with after a break."""
 
 import os
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,13 +26,19 @@ from vizcnn.mining.index import (
     StrongestIndex,
     compare_digests,
     read_index,
-    write_index,
 )
-from vizcnn.mining.lots import LARGEST_WORKERS, Lot, choose_workers, read_lots
+from vizcnn.mining.index_writer import IndexWriter
+from vizcnn.mining.lots import LARGEST_WORKERS, Lot, LotReader, choose_workers, read_lots
 from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
-from vizcnn.mining.ranking import Places, make_ranking, move_ranking, update_ranking
-from vizcnn.mining.search import Search, make_black, search_layers
+from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
+from vizcnn.mining.search import FiniteCheck, Search, make_black, search_layers
+from vizcnn.recording.arithmetic import (
+    Precision,
+    check_precision,
+    use_precision,
+)
+from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
 
 SAVING_SHARE = 20
@@ -41,13 +47,13 @@ SAVING_SHARE = 20
 MOST_PLACES = LARGEST_INDEX // PLACE_BYTES
 """Places of a unit that an index of a single one could hold."""
 
-COPIES = 6
+COPIES = 7
 """So many times an index's rankings are in memory while they are sorted and saved."""
 
 
 @dataclass(frozen=True)
 class MiningSettings:
-    """What to keep, and how to work; the last two change nothing in the result.
+    """What to keep, and how to work; workers and interval change nothing in the result.
 
     Attributes:
         layers: Canonical names or module paths.
@@ -55,6 +61,8 @@ class MiningSettings:
         per_photo: How many of them may be of one photo.
         workers: Processes that read photos; None chooses by the machine, 0 reads in this process.
         interval: Seconds between two savings.
+        precision: Of the net's arithmetic; what was chosen
+            (:func:`~vizcnn.recording.arithmetic.use_precision`, else exact) when None.
 
     Raises:
         LayerError: If there is no layer.
@@ -66,6 +74,7 @@ class MiningSettings:
     per_photo: int = 1
     workers: int | None = None
     interval: float = 30.0
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -118,6 +127,7 @@ def mine(
         DataError: If the file is of another run, damaged or cannot be written, a worker dies, or an
             activation is not finite.
         LayerError: If a layer does not exist or cannot be mined.
+        ModelError: If the net's device cannot compute so.
 
     Example:
         >>> import tempfile
@@ -145,10 +155,14 @@ class MiningRun:
 
     Attributes:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
+        writer: What saves it.
+        check: What makes sure that all activations are finite.
+        precision: Of the net's arithmetic.
 
     Raises:
         DataError: If the file is of another run or damaged, or the photos are none or not in order.
         LayerError: If a layer does not exist or cannot be mined.
+        ModelError: If the net's device cannot compute so.
     """
 
     def __init__(
@@ -160,24 +174,35 @@ class MiningRun:
         saving_share: float = SAVING_SHARE,
     ) -> None:
         self.model, self.photos, self.file, self.settings = model, photos, file, settings
-        self.saving_share = saving_share
         self.device = next(model.module.parameters()).device
+        self.writer = IndexWriter(settings.interval, saving_share)
+        self.check = FiniteCheck(self.device)
+        self.precision = check_precision(settings.precision, self.device)
         _check_names(photos)
-        identity = describe_identity(model, settings.layers, settings.top, settings.per_photo)
-        former = read_index(file) if os.path.lexists(file) else None
-        self._next_saving, self._saved, self._former = 0.0, -1, 0
-        if former is None or former.holds_nothing:
-            self.index = self._begin(identity)
-        else:
-            self.index = self._go_on(former, identity)
-            self._saved = self._former = former.done
+        self._saved, self._former = -1, 0
+        with ThreadPoolExecutor(1) as beside:  # the net's checksum, while all else begins
+            described = beside.submit(
+                describe_identity,
+                model,
+                settings.layers,
+                settings.top,
+                settings.per_photo,
+                self.precision,
+            )
+            former = read_index(file) if os.path.lexists(file) else None
+            if former is None or former.holds_nothing:
+                self.index = self._begin(described)
+            else:
+                self.index = self._go_on(former, described)
+                self._saved = self._former = former.done
+        self._latest = self.index
 
-    def _go_on(self, index: StrongestIndex, identity: Identity) -> StrongestIndex:
-        differences = list_differences(index.identity, identity)
+    def _go_on(self, index: StrongestIndex, described: Future[Identity]) -> StrongestIndex:
+        differences = list_differences(index.identity, described.result())
         differences += list_photo_differences(
             index, tuple(self.photos.names), tuple(self.photos.sizes)
         )
-        differences = differences or list_shape_differences(index, self._begin(identity))
+        differences = differences or list_shape_differences(index, self._begin(described))
         if differences:
             raise DataError(
                 f"{str(self.file)!r} is the index of another run ({'; '.join(differences)}): give "
@@ -185,18 +210,18 @@ class MiningRun:
             )
         return _move(index, self.device)
 
-    def _begin(self, identity: Identity) -> StrongestIndex:
-        layers = dict(identity.layers)
+    def _begin(self, described: Future[Identity]) -> StrongestIndex:
+        layers = {name: find_layer(self.model, name) for name in self.settings.layers}
         shapes = measure_layers(self.model.module, make_black(self.model), layers)
-        _require_room(sum(shape[0] for shape in shapes.values()), identity.top)
+        _require_room(sum(shape[0] for shape in shapes.values()), self.settings.top)
         return StrongestIndex(
-            identity=identity,
+            identity=described.result(),
             photos=tuple(self.photos.names),
             sizes=tuple(self.photos.sizes),
             done=0,
             digests=torch.zeros(len(self.photos.names), DIGEST_BYTES, dtype=torch.uint8),
             layers={
-                name: make_ranking(name, path, shapes[name], identity.top, self.device)
+                name: make_ranking(name, path, shapes[name], self.settings.top, self.device)
                 for name, path in layers.items()
             },
         )
@@ -212,7 +237,8 @@ class MiningRun:
         """
         self._check_former(progress)
         if not self.index.complete:
-            self._mine_rest(progress)
+            with use_precision(self.precision):
+                self._mine_rest(progress)
         return _move(self.index, "cpu")
 
     def _check_former(self, progress: Progress) -> None:
@@ -239,26 +265,31 @@ class MiningRun:
             yield from numbers
 
     def _mine_rest(self, progress: Progress) -> None:
-        self._save_new()  # a file that cannot be written is no surprise at the end
+        self._latest = self.index
         layers = dict(self.index.identity.layers)
-        try:
-            with (
-                closing(self._read_lots(self.index.done)) as lots,
-                search_layers(self.model, layers) as search,
-            ):
-                shown = progress(
-                    self._mine_lots(lots, search),
-                    label="mine",
-                    total=len(self.index.photos),
-                    unit="photo",
-                    initial=self.index.done,
-                )
-                for _ in shown:
-                    pass
-        finally:
-            self._save_new()
+        # the workers read while all else begins; they start before there is another thread
+        with closing(self._read_lots(self.index.done)) as lots:
+            try:
+                self._save_new()
+                with search_layers(self.model, layers) as search:
+                    self.writer.wait()  # a file that cannot be written is no surprise at the end
+                    shown = progress(
+                        self._mine_lots(lots, search),
+                        label="mine",
+                        total=len(self.index.photos),
+                        unit="photo",
+                        initial=self.index.done,
+                    )
+                    for _ in shown:
+                        pass
+            finally:
+                try:
+                    self._settle()
+                finally:
+                    self._save_new()
+                    self.writer.wait()
 
-    def _read_lots(self, first: int, last: int | None = None) -> Generator[Lot, None, None]:
+    def _read_lots(self, first: int, last: int | None = None) -> LotReader:
         size, workers = self.model.input_size, self.settings.workers
         if workers is None:
             workers = choose_workers(self.device.type)
@@ -268,19 +299,25 @@ class MiningRun:
     def _mine_lots(self, lots: Iterator[Lot], search: Search) -> Iterator[int]:
         """Look at lot after lot; gives the number of each photo that is done."""
         for lot in lots:
-            self.index = self._take(lot, search)  # all layers at once, or none of them
+            self._latest = self._take(lot, search)  # all layers at once, or none of them
+            if self.check.is_due:
+                self._settle()
             yield from range(lot.first, lot.first + lot.count)
-            if time.monotonic() >= self._next_saving:
+            if self.writer.is_due:
+                self._settle()
                 self._save_new()
 
     def _take(self, lot: Lot, search: Search) -> StrongestIndex:
-        """Give the index with a lot of photos in it."""
-        index = self.index
-        found: dict[str, Places] = {}
+        """Give the latest index with a lot of photos in it."""
+        index = self._latest
+        layers = index.layers
         if lot.usable.any():
-            per_photo = index.identity.per_photo
-            names = index.photos[lot.first : lot.first + lot.count]
-            found = search.find(lot.pixels, lot.usable, index.layers, per_photo, names)
+            found = search.find(lot.pixels, lot.usable, layers, index.identity.per_photo)
+            self.check.add(index.photos[lot.first : lot.first + lot.count], found.finite)
+            layers = {
+                name: update_ranking(layer, found.places[name], lot.first)
+                for name, layer in layers.items()
+            }
         failures = tuple((index.photos[number], why) for number, why in lot.failures)
         # in place, as there may be a million: what is not done yet says nothing
         index.digests[lot.first : lot.first + lot.count] = lot.digests
@@ -288,21 +325,24 @@ class MiningRun:
             index,
             done=lot.first + lot.count,
             failures=index.failures + failures,
-            layers={
-                name: update_ranking(layer, found[name], lot.first) if found else layer
-                for name, layer in index.layers.items()
-            },
+            layers=layers,
         )
 
+    def _settle(self) -> None:
+        """Take over what was found since the last time, once all of it is known to be finite.
+
+        Raises:
+            DataError: If an activation is not; nothing is taken over.
+        """
+        latest, self._latest = self._latest, self.index
+        self.check.look()
+        self.index = self._latest = latest
+
     def _save_new(self) -> None:
-        """Write the index, unless the file holds it already."""
-        if self._saved == self.index.done:
-            return
-        began = time.monotonic()
-        write_index(self.index, self.file)
-        now = time.monotonic()
-        self._saved = self.index.done
-        self._next_saving = now + max(self.settings.interval, self.saving_share * (now - began))
+        """Begin to write the index, unless the file holds it already."""
+        if self._saved != self.index.done:
+            self.writer.save(self.index, self.file)
+            self._saved = self.index.done
 
 
 def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:

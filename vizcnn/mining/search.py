@@ -32,10 +32,81 @@ def search_layers(model: ZooModel, layers: Mapping[str, str]) -> Iterator["Searc
         model: A net of the zoo.
         layers: Names and module paths, checked by :func:`~vizcnn.mining.passes.measure_layers`.
     """
-    on_cpu = next(model.module.parameters()).device.type == "cpu"
-    fits = on_cpu and takes_channels_last(model.module, make_black(model), layers)
+    device = next(model.module.parameters()).device
+    fits = device.type == "cpu" and takes_channels_last(model.module, make_black(model), layers)
     with watch_layers(model.module, layers) as forward:
-        yield Search(model, forward, torch.channels_last if fits else torch.contiguous_format)
+        yield Search(
+            model,
+            forward,
+            memory_format=torch.channels_last if fits else torch.contiguous_format,
+            copying=torch.cuda.Stream(device) if device.type == "cuda" else None,
+        )
+
+
+LOTS_AT_A_TIME = 16
+"""Lots that a GPU is given, at most, before it is waited for: to see that all was finite."""
+
+
+class FiniteCheck:
+    """Makes sure that what layers put out is finite, some lots at a time.
+
+    To look at a value on a GPU is to wait until it has done all that it was given, so it is asked
+    once for many lots; a CPU after each.
+
+    Args:
+        device: Where the net is.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._lots = 1 if device.type == "cpu" else LOTS_AT_A_TIME
+        self._waiting: list[tuple[Sequence[str], dict[str, Tensor]]] = []
+
+    def add(self, names: Sequence[str], finite: dict[str, Tensor]) -> None:
+        """Remember what has to be looked at.
+
+        Args:
+            names: What to call the photos of a lot.
+            finite: By layer, whether all of each photo is finite, (LOT,), on the device.
+        """
+        self._waiting.append((names, finite))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are as many lots as are looked at together, or there is nothing to see."""
+        return not self._waiting or len(self._waiting) >= self._lots
+
+    def look(self) -> None:
+        """Look at all lots that wait.
+
+        Raises:
+            DataError: If an activation is not finite, of the first such photo.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        flags = [finite for _, layers in waiting for finite in layers.values()]
+        rows = iter(torch.stack(flags).tolist())
+        for names, layers in waiting:
+            for layer in layers:
+                row = next(rows)
+                if not all(row):
+                    raise DataError(
+                        f"layer {layer!r} puts out values that are not finite for the photo "
+                        f"{names[row.index(False)]!r}: check the net's weights"
+                    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a lot holds, on the net's device.
+
+    Attributes:
+        places: By layer, what may be among the strongest.
+        finite: By layer, whether all that it puts out for each photo is finite, (LOT,).
+    """
+
+    places: dict[str, Places]
+    finite: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,11 +117,13 @@ class Search:
         model: The net.
         forward: Runs it and shows the layers' outputs.
         memory_format: How the net's input lies in memory.
+        copying: The stream that pixels come to a CUDA device on; None of another.
     """
 
     model: ZooModel
     forward: Forward
     memory_format: torch.memory_format
+    copying: torch.cuda.Stream | None
 
     def find(
         self,
@@ -58,50 +131,56 @@ class Search:
         usable: Tensor,
         rankings: Mapping[str, LayerRanking],
         per_photo: int,
-        names: Sequence[str],
-    ) -> dict[str, Places]:
+    ) -> Found:
         """Find each layer's places that may be stronger than those found before.
+
+        A GPU is given all that and not waited for.
 
         Args:
             pixels: A lot, (LOT, 3, S, S), RGB: uint8, or 0..1.
             usable: Which of them are photos, (LOT,), some of them.
             rankings: What was found before in earlier photos, on the net's device.
             per_photo: Places of one photo, at most.
-            names: What to call the photos.
-
-        Returns:
-            The places by layer.
 
         Raises:
-            DataError: If an activation is not finite.
             LayerError: If a layer puts out something else than one map per photo and unit.
         """
-        found: dict[str, Places] = {}
-        usable = usable.to(next(self.model.module.parameters()).device)
+        found = Found({}, {})
+        usable = self._upload(usable)
 
         def see(layer: str, maps: Tensor) -> None:
             if len(maps) != LOT:
                 raise LayerError(f"layer {layer!r} puts out maps of {len(maps)} photos for {LOT}")
             peaks = find_peaks(maps)
-            good = peaks.isfinite().all(dim=1) | ~usable
-            if not good.all():
-                raise DataError(
-                    f"layer {layer!r} puts out values that are not finite for the photo "
-                    f"{names[good.tolist().index(False)]!r}: check the net's weights"
-                )
-            hopeful = find_hopeful(rankings[layer].values, peaks, usable)
-            found[layer] = find_places(maps, hopeful, per_photo)
+            found.finite[layer] = peaks.isfinite().all(dim=1) | ~usable
+            slots, hopeful = find_hopeful(rankings[layer].values, peaks, usable)
+            found.places[layer] = find_places(maps, slots, hopeful, per_photo)
 
         self.forward(self.prepare(pixels), see)
         return found
 
     def prepare(self, pixels: Tensor) -> Tensor:
-        """Turn pixels (N, 3, S, S), uint8 or 0..1, into the net's input."""
+        """Turn pixels (N, 3, S, S), uint8 or 0..1, into the net's input.
+
+        Bytes go to the device as they are and become numbers there.
+        """
         like = next(self.model.module.parameters())
-        moved = pixels.to(like.device, non_blocking=True)
+        moved = self._upload(pixels)
         shares = moved if moved.is_floating_point() else moved.to(torch.float32).div(255)
         inputs = self.model.preprocessing.normalise(shares.to(like.dtype))
         return inputs.contiguous(memory_format=self.memory_format)
+
+    def _upload(self, tensor: Tensor) -> Tensor:
+        """Copy to the device, on a stream of its own: while the lot before is computed."""
+        device = next(self.model.module.parameters()).device
+        if self.copying is None:
+            return tensor.to(device)
+        with torch.cuda.stream(self.copying):
+            moved = tensor.to(device, non_blocking=True)
+        current = torch.cuda.current_stream(device)
+        current.wait_stream(self.copying)
+        moved.record_stream(current)  # its memory may not go back to the copies before it was used
+        return moved
 
 
 def make_black(model: ZooModel) -> Tensor:
@@ -151,6 +230,7 @@ def rank_pixels(
     rankings = {
         name: make_ranking(name, path, shapes[name], top, device) for name, path in paths.items()
     }
+    check = FiniteCheck(device)
     starts = range(0, len(pixels), LOT)
     with search_layers(model, paths) as search:
         for first in progress(
@@ -160,9 +240,13 @@ def rank_pixels(
             lot = torch.cat([some, some.new_zeros(LOT - len(some), *some.shape[1:])])
             names = [f"{number}" for number in range(first, first + len(some))]
             usable = torch.arange(LOT) < len(some)
-            found = search.find(lot, usable, rankings, per_photo, names)
+            found = search.find(lot, usable, rankings, per_photo)
+            check.add(names, found.finite)
+            if check.is_due:
+                check.look()
             rankings = {
-                name: update_ranking(ranking, found[name], first)
+                name: update_ranking(ranking, found.places[name], first)
                 for name, ranking in rankings.items()
             }
+    check.look()
     return rankings

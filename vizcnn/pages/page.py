@@ -28,6 +28,7 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
 from vizcnn.projection.parts import PARTS, Part
 from vizcnn.projection.rules import Seed
+from vizcnn.recording.arithmetic import find_precision
 from vizcnn.zoo.model import ZooModel
 
 R = TypeVar("R", bound=Results)
@@ -153,7 +154,10 @@ def describe_run(
         vizcnn=__version__,
         command=command,
         title=title,
-        settings=settings if isinstance(settings, dict) else asdict(settings),
+        settings={
+            **(settings if isinstance(settings, dict) else asdict(settings)),
+            "precision": find_precision(),
+        },
         versions=list_versions(),
         nets=tuple(describe_net(model) for model in models),
         photos=tuple(photos),

@@ -17,7 +17,12 @@ from vizcnn.projection.mirror import mirror
 from vizcnn.projection.projection import Projection, project
 from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.targets import Position, Targets, choose_targets, places
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import (
+    Precision,
+    check_precision,
+    exact_arithmetic,
+    use_precision,
+)
 from vizcnn.recording.layers import (
     Layer,
     LayerReference,
@@ -48,9 +53,15 @@ class Projector(nn.Module):
         seed: What the backward pass starts with: ``"activation"`` (of a unit below zero its size)
             or ``"one"``. By default the gradient starts with one, and is a derivative; the others
             with the activation, as ZF do.
+        precision: ``"exact"`` or, on a GPU, ``"fast"``: TF32 in place of float32. By default what
+            was chosen (:func:`~vizcnn.recording.arithmetic.use_precision`), else exact.
 
     Attributes:
         method: The method, settled.
+        precision: Of the arithmetic.
+
+    Raises:
+        ModelError: If the net's device cannot compute so.
     """
 
     def __init__(
@@ -61,9 +72,11 @@ class Projector(nn.Module):
         unruled: Unruled | None = None,
         gates: Gates | None = None,
         seed: Seed | None = None,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__()
-        find_module(model)
+        like = next(find_module(model).parameters(), torch.empty(0))
+        self.precision = check_precision(precision, like.device)
         # not registered as a submodule: .to(), .train() or .half() on the projector must not reach
         # into the user's net
         self._attached = (model,)
@@ -159,7 +172,11 @@ class Projector(nn.Module):
         paths = None if wanted is None else [self.find_path(layer) for layer in wanted]
         # a layer of the zoo is called once, or has the number of its call in its path
         known = isinstance(self.model, ZooModel) and set(wanted or ()) <= set(self.model.layers)
-        with record(self.net, paths, stops=known) as recording, exact_arithmetic():
+        with (
+            record(self.net, paths, stops=known) as recording,
+            use_precision(self.precision),
+            exact_arithmetic(),
+        ):
             self._run(inputs)
         return recording
 
@@ -214,10 +231,9 @@ class Projector(nn.Module):
     ) -> Projection:
         """Project targets of a recorded pass; result and errors as in :meth:`project_places`."""
         path = self.find_path(layer)
-        return replace(
-            project(recording, path, targets, self.method, self._finish, compare),
-            layer=name_layer(layer, path),
-        )
+        with use_precision(self.precision):
+            projected = project(recording, path, targets, self.method, self._finish, compare)
+        return replace(projected, layer=name_layer(layer, path))
 
     def _finish(self, projected: Tensor) -> Tensor:
         """Give projections with respect to RGB pixels, where the preprocessing is known."""

@@ -153,7 +153,8 @@ class Preprocessing:
 
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+        column = torch.tensor(values, dtype=like.dtype).view(-1, 1, 1)
+        return column.to(like.device, non_blocking=like.is_cuda)  # else a GPU is waited for
 
 
 def imagenet_preprocessing(input_size: int, resize: int) -> Preprocessing:
