@@ -47,7 +47,7 @@ class Part:
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     against: str = ""
-    minutes: float = 6.0
+    minutes: float = 10.0
 
     def describe(self) -> str:
         """Give the command that makes its tables again."""
@@ -58,7 +58,7 @@ PARTS = (
     Part(
         "projection",
         "Projections: Captum and the limit",
-        ("--captum-units", "8", "--photos", "200"),
+        ("--captum-units", "8", "--photos", "200", "--compare-photos", "16"),
         ("--layer", "lenet:conv2", "--captum-units", "1", "--photos", "2", "--rounds", "1"),
     ),
     Part(
@@ -67,7 +67,6 @@ PARTS = (
         (),
         ("--layer", "lenet:conv2", "--photos", "40", "--rounds", "1", "--only", "projection"),
         against="name",
-        minutes=8.0,
     ),
     Part(
         "mining",

@@ -115,8 +115,8 @@ def measure_layer(pair: str, options: argparse.Namespace) -> float:
 
 def time_mining(tree: Path, photos: Path, options: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as out:
-        command = ("-m", "vizcnn", "mine", "--model", "zfnet", "--weights", "random")
-        command += ("--device", options.device, "--data", str(photos), "--out", f"{out}/index")
+        command = ["-m", "vizcnn", "mine", "--model", "zfnet", "--weights", "random"]
+        command += ["--device", options.device, "--data", str(photos), "--out", f"{out}/index"]
         began = time.perf_counter()
         run_python(tree, *command)
         return time.perf_counter() - began
@@ -124,9 +124,9 @@ def time_mining(tree: Path, photos: Path, options: argparse.Namespace) -> float:
 
 def time_training(tree: Path, photos: Path, options: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as out:
-        command = ("-m", "vizcnn", "train", "--model", "zfnet", "--data", str(photos), "--json")
-        command += ("--out", f"{out}/run", "--epochs", "2", "--crop", "64", "--batch", "32")
-        command += ("--device", options.device, "--threads", str(options.threads))
+        command = ["-m", "vizcnn", "train", "--model", "zfnet", "--data", str(photos), "--json"]
+        command += ["--out", f"{out}/run", "--epochs", "2", "--crop", "64", "--batch", "32"]
+        command += ["--device", options.device, "--threads", str(options.threads)]
         told = [json.loads(line) for line in run_python(tree, *command).splitlines()]
         return sum(float(record["seconds"]) for record in told if "epoch" in record)
 

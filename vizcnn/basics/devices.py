@@ -56,11 +56,10 @@ def send(values: Tensor, device: str | torch.device) -> Tensor:
         >>> send(torch.ones(2), "cpu").tolist()
         [1.0, 1.0]
     """
-    if values.device.type != "cpu":
-        return values.to(device)
-    if torch.device(device).type == "cuda":
-        values = values.pin_memory()  # from memory that may be paged out the copy would wait
-    return values.to(device, non_blocking=True)
+    if values.device.type == "cpu" and torch.device(device).type == "cuda":
+        # from memory that may be paged out the copy would be waited for
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def make_constant(values: tuple[float, ...], like: Tensor) -> Tensor:
