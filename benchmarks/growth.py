@@ -32,7 +32,7 @@ from common import (
 )
 
 STEPS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
-    "photos": ("photos mined (zfnet, conv1-conv5)", (64, 256, 1024), (8, 16)),
+    "photos": ("photos mined (zfnet, conv1-conv5)", (48, 192, 768), (8, 16)),
     "units": ("units projected ({layer})", (16, 64, 256), (4, 16)),
     "side": ("side of the image in pixels ({layer}, 64 units)", (128, 256, 512), (96, 192)),
 }

@@ -21,11 +21,15 @@ from pathlib import Path
 
 import torch
 from common import MINUTES, ROOT, CannotRunError, describe_machine, run_python, unpack_revision
+from revisions import write_photos
 
 from vizcnn.basics.devices import choose_device
 
 FORMER = "0.1.0"
 """The revision that is always measured beside the working tree."""
+PHOTOS = "PHOTOS"
+MOST_PHOTOS = 400
+"""Made in the place of that word."""
 BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
 
 
@@ -36,9 +40,11 @@ class Part:
     Attributes:
         name: Of its script, without ``.py``.
         title: Of its section on the page.
-        full: Its options for the page.
+        full: Its options for the page; PHOTOS stands for a folder of photos.
         quick: Its options for a test whether it runs.
         against: How it takes another revision: by its name, as a folder, or not at all.
+        former: Whether it can run 0.1.0, whose modules have other names.
+        takes: Which of ``--device`` and ``--threads`` it takes.
         minutes: After so many it is ended.
     """
 
@@ -47,6 +53,8 @@ class Part:
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     against: str = ""
+    former: bool = True
+    takes: tuple[str, ...] = ("--device", "--threads")
     minutes: float = 10.0
 
     def describe(self) -> str:
@@ -69,9 +77,26 @@ PARTS = (
         against="name",
     ),
     Part(
+        "start",
+        "From nothing to a picture",
+        ("--", "deconv", "--compare", "none"),
+        ("--rounds", "1", "--", "filters", "--model", "lenet"),
+        against="folder",
+        takes=(),
+    ),
+    Part(
+        "gallery",
+        "Galleries",
+        ("--data", PHOTOS, "--photos", "100", "--growth", "1", "4", "--layer", "conv3"),
+        ("--data", PHOTOS, "--photos", "4", "--growth", "1", "--model", "lenet"),
+        against="folder",
+        former=False,
+        takes=("--device",),
+    ),
+    Part(
         "mining",
         "Mining: end to end, and its parts alone",
-        ("--limit", "1000"),
+        ("--limit", "600"),
         ("--model", "lenet", "--layer", "conv1", "--limit", "20", "--rounds", "1"),
     ),
     Part(
@@ -95,6 +120,8 @@ def main() -> None:
                 trees[revision] = unpack_revision(revision, folder)
             except CannotRunError as error:
                 print(f"left out: {error}", flush=True)
+        options.photos = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_photos(options.photos, MOST_PHOTOS)
         try:
             for part in chosen:
                 began = time.monotonic()
@@ -111,13 +138,16 @@ def main() -> None:
 
 def run_part(part: Part, trees: Mapping[str, Path], options: argparse.Namespace) -> str:
     """Run a part, once or once for each other revision; give its section of the page."""
-    given = part.quick if options.quick else part.full
-    common = [*given, "--device", options.device, "--threads", str(options.threads)]
-    runs: dict[str, list[str]] = {"": common}
+    trees = {name: tree for name, tree in trees.items() if part.former or name != FORMER}
+    folders = {PHOTOS: str(options.photos)}
+    given = [folders.get(word, word) for word in (part.quick if options.quick else part.full)]
+    values = {"--device": options.device, "--threads": str(options.threads)}
+    first = [word for name in part.takes for word in (name, values[name])]
+    runs: dict[str, list[str]] = {"": first}
     if part.against == "name":
-        runs = {"": [*common, *(word for name in trees for word in ("--against", name))]}
+        runs = {"": [*first, *(word for name in trees for word in ("--against", name))]}
     if part.against == "folder" and trees:
-        runs = {name: [*common, "--against", str(tree)] for name, tree in trees.items()}
+        runs = {name: [*first, "--against", str(tree)] for name, tree in trees.items()}
     told: list[str] = []
     for name, arguments in runs.items():
         file = options.keep / f"{'-'.join([part.name, *name.split('/')]).strip('-')}.md"
@@ -125,14 +155,15 @@ def run_part(part: Part, trees: Mapping[str, Path], options: argparse.Namespace)
         failure = ""
         try:
             limit = part.minutes * MINUTES
-            printed = run_python(ROOT, script, *arguments, timeout=limit, apart=True)
+            printed = run_python(ROOT, script, *arguments, *given, timeout=limit, apart=True)
         except CannotRunError as error:
             printed, failure = error.printed, str(error)
             print(f"{part.name} failed: {failure}", flush=True)
         printed, failure = name_places(printed, trees), name_places(failure, trees)
         keep(file, f"{printed}\n{failure}".strip() + "\n")
         told += [f"Against {name}:"] * (len(runs) > 1) + show(printed, failure)
-    command = f"`{part.describe()}`" + (f", against {', '.join(trees)}" if part.against else "")
+    beside = f", against {', '.join(trees)}" if part.against and trees else ""
+    command = f"`{part.describe()}`{beside}"
     return "\n\n".join([f"### {part.title}", f"{command}:", *told])
 
 

@@ -4,7 +4,8 @@
     python benchmarks/revisions.py --against main --only projection
 
 All units of a layer on one photo (after a first time, the forward pass included), the commands
-``mine`` (from start to end) and ``train`` (its steps). The best of some rounds counts. Random
+``deconv``, ``mine`` and ``gallery`` from start to end, and ``train`` (its steps). Of a gallery no
+projection is compared with others, as 0.1.0 compared none. The best of some rounds counts. Random
 weights and photos of noise: neither costs other time than real ones.
 """
 
@@ -37,6 +38,7 @@ LAYERS = (
     "vgg16:conv3_3",
     "alexnet:fc6",
 )
+KINDS = ["projection", "deconv", "mine", "gallery", "train"]
 Work = tuple[str, Callable[[Path], float]]
 """What a row calls it, and what measures its seconds by a tree."""
 
@@ -71,9 +73,15 @@ def list_work(photos: Path, options: argparse.Namespace) -> Iterator[Work]:
         for pair in options.layer or LAYERS:
             title = f"all units of {pair.replace(':', ' ')}"
             yield title, partial(ask_layer, pair=pair, options=options)
+    if "deconv" in options.only:
+        title = "`vizcnn deconv` of one photo, zfnet conv1-conv5"
+        yield title, partial(time_deconv, photos=photos, options=options)
     if "mine" in options.only:
         title = f"`vizcnn mine` of {options.photos} photos, zfnet conv1-conv5"
         yield title, partial(time_mining, photos=photos, options=options)
+    if "gallery" in options.only:
+        title = f"`vizcnn gallery` of {options.photos} photos, zfnet conv3 (3,456 projections)"
+        yield title, partial(time_gallery, photos=photos, options=options)
     if "train" in options.only:
         title = "`vizcnn train`, two epochs of zfnet at 64 px, 32 photos a step"
         yield title, partial(time_training, photos=photos, options=options)
@@ -113,13 +121,27 @@ def measure_layer(pair: str, options: argparse.Namespace) -> float:
     return min(seconds[1:])
 
 
+def time_deconv(tree: Path, photos: Path, options: argparse.Namespace) -> float:
+    photo = min(photos.rglob("*.jpg"))
+    return time_command(tree, options, "deconv", "--image", photo, "--out", "out")
+
+
 def time_mining(tree: Path, photos: Path, options: argparse.Namespace) -> float:
-    with tempfile.TemporaryDirectory() as out:
-        command = ["-m", "vizcnn", "mine", "--model", "zfnet", "--weights", "random"]
-        command += ["--device", options.device, "--data", str(photos), "--out", f"{out}/index"]
-        began = time.perf_counter()
-        run_python(tree, *command)
-        return time.perf_counter() - began
+    return time_command(tree, options, "mine", "--data", photos, "--out", "index")
+
+
+def time_gallery(tree: Path, photos: Path, options: argparse.Namespace) -> float:
+    told = run_python(tree, "-m", "vizcnn", "gallery", "--help")
+    alone = ("--compare", "none") if "--compare" in told else ()
+    work = ("--data", photos, "--layer", "conv3", "--out", "out")
+    return time_command(tree, options, "gallery", *work, *alone)
+
+
+def time_command(tree: Path, options: argparse.Namespace, *words: str | Path) -> float:
+    command = ("-m", "vizcnn", *words, "--model", "zfnet", "--weights", "random")
+    began = time.perf_counter()
+    run_python(tree, *command, "--device", options.device)
+    return time.perf_counter() - began
 
 
 def time_training(tree: Path, photos: Path, options: argparse.Namespace) -> float:
@@ -149,15 +171,15 @@ def write_photos(folder: Path, count: int) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--against", action="append", default=[], metavar="REVISION")
-    parser.add_argument("--only", action="append", choices=["projection", "mine", "train"])
+    parser.add_argument("--only", action="append", choices=KINDS)
     parser.add_argument("--layer", action="append", metavar="NET:LAYER", help="may be repeated")
-    parser.add_argument("--photos", type=int, default=400)
+    parser.add_argument("--photos", type=int, default=300)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--measure", metavar="NET:LAYER", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.only = options.only or ["projection", "mine", "train"]
+    options.only = options.only or KINDS
     return options
 
 
