@@ -57,9 +57,10 @@ class Part:
     takes: tuple[str, ...] = ("--device", "--threads")
     minutes: float = 10.0
 
-    def describe(self) -> str:
+    def describe(self, quick: bool = False) -> str:
         """Give the command that makes its tables again."""
-        return " ".join(["python", f"benchmarks/{self.name}.py", *self.full])
+        given = self.quick if quick else self.full
+        return " ".join(["python", f"benchmarks/{self.name}.py", *given])
 
 
 PARTS = (
@@ -79,7 +80,7 @@ PARTS = (
     Part(
         "start",
         "From nothing to a picture",
-        ("--", "deconv", "--compare", "none"),
+        (),
         ("--rounds", "1", "--", "filters", "--model", "lenet"),
         against="folder",
         takes=(),
@@ -163,8 +164,8 @@ def run_part(part: Part, trees: Mapping[str, Path], options: argparse.Namespace)
         keep(file, f"{printed}\n{failure}".strip() + "\n")
         told += [f"Against {name}:"] * (len(runs) > 1) + show(printed, failure)
     beside = f", against {', '.join(trees)}" if part.against and trees else ""
-    command = f"`{part.describe()}`{beside}"
-    return "\n\n".join([f"### {part.title}", f"{command}:", *told])
+    command = f"`{part.describe(options.quick)}`{beside}"
+    return "\n\n".join([f"## {part.title}", f"{command}:", *told])
 
 
 def name_places(text: str, trees: Mapping[str, Path]) -> str:
@@ -219,8 +220,8 @@ def find_tables(text: str) -> Iterator[str]:
 def write_block(machine: str, revisions: Iterable[str], sections: Iterable[str]) -> str:
     """Put the sections under a line that says what they were measured on."""
     others = ", ".join(revisions)
-    beside = f"beside the working tree stands {others}, both" if others else "all"
-    head = f"Measured in one run of `make bench`, {beside} on this machine: {machine}."
+    beside = f"{others} beside the working tree, " if others else ""
+    head = f"Measured in one run of `make bench`, {beside}on this machine: {machine}."
     return "\n\n".join([head, *sections])
 
 

@@ -4,9 +4,9 @@
     python benchmarks/revisions.py --against main --only projection
 
 All units of a layer on one photo (after a first time, the forward pass included), the commands
-``deconv``, ``mine`` and ``gallery`` from start to end, and ``train`` (its steps). Of a gallery no
-projection is compared with others, as 0.1.0 compared none. The best of some rounds counts. Random
-weights and photos of noise: neither costs other time than real ones.
+``deconv``, ``mine`` and ``gallery`` from start to end, and ``train`` (its steps). No projection is
+compared with others, as 0.1.0 compared none. The best of some rounds counts. Random weights and
+photos of noise: neither costs other time than real ones.
 """
 
 import argparse
@@ -122,8 +122,8 @@ def measure_layer(pair: str, options: argparse.Namespace) -> float:
 
 
 def time_deconv(tree: Path, photos: Path, options: argparse.Namespace) -> float:
-    photo = min(photos.rglob("*.jpg"))
-    return time_command(tree, options, "deconv", "--image", photo, "--out", "out")
+    photo, alone = min(photos.rglob("*.jpg")), find_alone(tree, "deconv")
+    return time_command(tree, options, "deconv", "--image", photo, "--out", "out", *alone)
 
 
 def time_mining(tree: Path, photos: Path, options: argparse.Namespace) -> float:
@@ -131,10 +131,14 @@ def time_mining(tree: Path, photos: Path, options: argparse.Namespace) -> float:
 
 
 def time_gallery(tree: Path, photos: Path, options: argparse.Namespace) -> float:
-    told = run_python(tree, "-m", "vizcnn", "gallery", "--help")
-    alone = ("--compare", "none") if "--compare" in told else ()
-    work = ("--data", photos, "--layer", "conv3", "--out", "out")
-    return time_command(tree, options, "gallery", *work, *alone)
+    work = ("--layer", "conv3", "--out", "out", *find_alone(tree, "gallery"))
+    return time_command(tree, options, "gallery", "--data", photos, *work)
+
+
+def find_alone(tree: Path, command: str) -> tuple[str, ...]:
+    """Give the options with which a command compares no projection with others."""
+    told = run_python(tree, "-m", "vizcnn", command, "--help")
+    return ("--compare", "none") if "--compare" in told else ()
 
 
 def time_command(tree: Path, options: argparse.Namespace, *words: str | Path) -> float:
