@@ -36,8 +36,9 @@ LAYERS = (
     "torchvision-alexnet:conv3",
     "torchvision-alexnet:conv2",
     "vgg16:conv3_3",
-    "alexnet:fc6",
+    "alexnet:fc6:16",
 )
+"""Net and layer, and how many units where not all: fc6 goes over the full image."""
 KINDS = ["projection", "deconv", "mine", "gallery", "train"]
 Work = tuple[str, Callable[[Path], float]]
 """What a row calls it, and what measures its seconds by a tree."""
@@ -71,7 +72,8 @@ def main() -> None:
 def list_work(photos: Path, options: argparse.Namespace) -> Iterator[Work]:
     if "projection" in options.only:
         for pair in options.layer or LAYERS:
-            title = f"all units of {pair.replace(':', ' ')}"
+            name, layer, *count = pair.split(":")
+            title = f"{count[0] if count else 'all'} units of {name} {layer}"
             yield title, partial(ask_layer, pair=pair, options=options)
     if "deconv" in options.only:
         title = "`vizcnn deconv` of one photo, zfnet conv1-conv5"
@@ -103,14 +105,15 @@ def measure_layer(pair: str, options: argparse.Namespace) -> float:
     import vizcnn
 
     torch.set_num_threads(options.threads)
-    name, _, layer = pair.partition(":")
+    name, layer, *count = pair.split(":")
     model = vizcnn.load(name, weights=None, device=torch.device(options.device))
     side = model.input_size
     photo = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     photo = photo.to(options.device)
     projector = vizcnn.Deconvnet(model)
     recording = projector.record(photo, [layer])
-    units = list(range(recording.find_output(projector.find_path(layer)).shape[1]))
+    every = recording.find_output(projector.find_path(layer)).shape[1]
+    units = list(range(int(count[0]) if count else every))
     seconds = []
     for _ in range(options.rounds + 1):
         began = time.perf_counter()
@@ -176,7 +179,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--against", action="append", default=[], metavar="REVISION")
     parser.add_argument("--only", action="append", choices=KINDS)
-    parser.add_argument("--layer", action="append", metavar="NET:LAYER", help="may be repeated")
+    parser.add_argument(
+        "--layer", action="append", metavar="NET:LAYER[:UNITS]", help="may be repeated"
+    )
     parser.add_argument("--photos", type=int, default=300)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
