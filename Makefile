@@ -19,7 +19,7 @@ CONSTRAINTS := constraints.txt
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types check fast fuzz docs links clean
+.PHONY: help demo test lint types check fast fuzz bench docs links clean
 
 help:  ## say what can be made (the default)
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,6 +27,8 @@ help:  ## say what can be made (the default)
 	@echo '  PYTHON=python3.12   another Python, 3.11 to 3.13, in a .venv of its own'
 	@echo '  TORCH=2.6           another torch, 2.6 or later, in a .venv of its own'
 	@echo "  PYTEST='-k name'    arguments for pytest, with check and fast"
+	@echo '  AGAINST=main        another revision beside tag 0.1.0, with bench'
+	@echo "  BENCH='--quick'     arguments for benchmarks/report.py, with bench"
 
 demo: $(VENV)/.installed  ## a gallery of what a trained ZFNet sees
 	$(BIN)/vizcnn deconv --model zfnet --out $(DEMO)/deconv
@@ -51,6 +53,9 @@ fast: $(VENV)/.tested links  ## the quick tests only, one to two minutes
 
 fuzz: $(VENV)/.tested links  ## ten minutes of odd files and options for every command
 	$(BIN)/python -m tests.support.fuzzing --minutes 10
+
+bench: $(VENV)/.installed links  ## how fast it is here, into docs/speed.md; about a quarter of an hour
+	$(BIN)/python benchmarks/report.py $(AGAINST:%=--against %) $(BENCH)
 
 docs: $(VENV)/.documented  ## the manual, in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -30,6 +30,7 @@ let_waiting_threads_sleep()
 
 import numpy as np
 import torch
+from common import describe_machine, write_table
 from PIL import Image
 
 import vizcnn
@@ -63,7 +64,7 @@ def main() -> None:
     settings = MiningSettings(layers=layers, top=options.top, workers=workers)
     with tempfile.TemporaryDirectory() as folder:
         photos = _find_photos(options, Path(folder) / "photos", model)
-        _describe(model, photos, settings)
+        _describe(model, photos, settings, options)
         _report(_time_all(model, photos, settings, Path(folder), options.rounds), len(photos.names))
 
 
@@ -88,11 +89,14 @@ def _write_photos(folder: Path, count: int, side: int) -> None:
         Image.fromarray(grainy).save(folder / f"{number:05d}.jpg", quality=90)
 
 
-def _describe(model: ZooModel, photos: PhotoSet, settings: MiningSettings) -> None:
-    device = next(model.module.parameters()).device
+def _describe(
+    model: ZooModel, photos: PhotoSet, settings: MiningSettings, options: argparse.Namespace
+) -> None:
+    print(describe_machine(next(model.module.parameters()).device))
+    told = photos.describe() if options.data else f"made photos of {options.side} px"
     print(
-        f"{model.name} at {model.input_size} px, {', '.join(settings.layers)}; {device}, "
-        f"{torch.get_num_threads()} threads, {settings.workers} worker(s); {photos.describe()}"
+        f"{model.name} at {model.input_size} px, {', '.join(settings.layers)}; "
+        f"{settings.workers} worker(s); {told}"
     )
 
 
@@ -115,10 +119,9 @@ def _time_all(
     forward = _make_forward(model, photos, settings, lots)
     jobs = {"decoding alone": decode, "forward alone": forward, "end to end": mine_all}
     best: dict[str, float] = {}
-    for number in range(rounds):
+    for _ in range(rounds):
         taken = {name: _time(job) for name, job in jobs.items()}
         best = {name: min(taken[name], best.get(name, math.inf)) for name in jobs}
-        print(f"round {number + 1}: " + ", ".join(f"{n} {s:.2f} s" for n, s in taken.items()))
     return best
 
 
@@ -146,10 +149,10 @@ def _time(job: Callable[[], None]) -> float:
 
 
 def _report(seconds: dict[str, float], photos: int) -> None:
-    for name, taken in seconds.items():
-        print(f"{name:15} {taken:8.2f} s  {photos / taken:8.1f} photos/s")
     slower = max(seconds["decoding alone"], seconds["forward alone"])
-    print(f"ratio to the slower part {slower / seconds['end to end']:.3f}")
+    rows = [(name, taken, photos / taken, slower / taken) for name, taken in seconds.items()]
+    heads = (f"{photos} photos", "seconds", "photos/s", "to the slower part's rate")
+    print("\n" + write_table(heads, rows) + "\n")
     own, workers = (
         resource.getrusage(who).ru_maxrss / 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

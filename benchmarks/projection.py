@@ -16,7 +16,6 @@ of the places that some of the photos hold.
 """
 
 import argparse
-import platform
 import resource
 import time
 import warnings
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 
 import torch
 from captum.attr import NeuronDeconvolution
+from common import describe_machine
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,8 +72,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(choose_device(options.device))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(describe_machine(device))
     print("\n| layer | units | vizcnn s | Captum s | ratio | forward s | cone's own s | times it |")
     print("|---|---|---|---|---|---|---|---|")
     for pair in options.layer or PAIRS:
@@ -267,15 +266,6 @@ def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _parse() -> argparse.Namespace:

@@ -67,6 +67,26 @@ class WholeNumber(click.IntRange):
         return f"x>={self._least}" if self._most == MOST else super()._describe_range()
 
 
+class WholeNumbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A list of whole numbers, such as 1,2,5; they come out rising, each once.
+
+    Args:
+        least: Smallest value.
+    """
+
+    name = "N,N,..."
+
+    def __init__(self, least: int) -> None:
+        self._number = WholeNumber(least)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Read it; the part that is no number is told in one short line."""
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(sorted({self._number.convert(part, param, ctx) for part in parts}))
+
+
 class PositiveNumber(click.FloatRange):
     """A finite number above 0 in plain digits, such as 0.05 or 5e-2."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from vizcnn.cli.options import (
     OutFolder,
     PositiveNumber,
     WholeNumber,
+    WholeNumbers,
     device_option,
 )
 from vizcnn.cli.reporting import (
@@ -84,6 +86,13 @@ def _say(value: object) -> str:
     help="Passes over the training photos.",
 )
 @click.option(
+    "--keep",
+    type=WholeNumbers(0),
+    metavar="N,N,...",
+    default=(),
+    help="Epochs after which the whole net is kept, with a card of its own; 0 is before the first.",
+)
+@click.option(
     "--crop",
     type=WholeNumber(1),
     show_default=_usual("crop"),
@@ -150,6 +159,7 @@ def train(
     out: Path,
     device: str,
     threads: int | None,
+    keep: tuple[int, ...],
     data_name: str | None,
     licence: str | None,
     note: str | None,
@@ -171,7 +181,7 @@ def train(
 
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
-    with open_run(out, recipe.model):
+    with open_run(out, recipe.model, keep):
         data, source = _find_data(data, out)
         photos, validation = open_photos(data, recipe.resize)
         path = out / CHECKPOINT_NAME
@@ -180,12 +190,23 @@ def train(
         run.load_photos(bar)
         unreadable = photos.unreadable + validation.unreadable
         list_failures(unreadable)  # now: it may be hours to the end
-        _run_or_save(run, as_json)
         told = {"name": data_name, "licence": licence, "note": note}
         source = replace(source, **{name: text for name, text in told.items() if text is not None})
-        exported = export_run(
-            run.state(), photos, validation, out, source, run.device, bar, held=True
-        )
+
+        def export(kept: bool) -> "ExportedRun":
+            state, device = run.state(), run.device
+            return export_run(
+                state, photos, validation, out, source, device, bar, held=True, kept=kept
+            )
+
+        due = _plan_kept(keep, run, out)
+
+        def keep_net() -> None:
+            if len(run.history) in due:
+                export(kept=True)
+
+        _run_or_save(run, as_json, keep_net)
+        exported = export(kept=False)
     left_out = [
         f"{half.root.name}/{name}" for half in (photos, validation) for name in half.left_out
     ]
@@ -224,13 +245,40 @@ def _find_start(
     return recipe, read_start(file, recipe, classes)
 
 
-def _run_or_save(run: "TrainingRun", as_json: bool) -> None:
+def _plan_kept(keep: tuple[int, ...], run: "TrainingRun", out: Path) -> tuple[int, ...]:
+    """Say what the nets to keep will take, and which cannot be kept any more."""
+    from vizcnn.basics.memory import format_bytes
+    from vizcnn.training.kept_nets import count_kept_bytes, plan_kept
+
+    state = run.state()
+    at_end_of_epoch = run.step == len(run.history) * run.steps_per_epoch
+    due, missed = plan_kept(keep, run.recipe, out, state, at_end_of_epoch)
+    if missed:
+        epochs = ", ".join(map(str, missed))
+        say(f"note: not kept, as the run is past it: the net after epoch {epochs}", err=True)
+    if due:
+        size = count_kept_bytes(state)
+        say(
+            f"{len(due)} net(s) to keep, {format_bytes(size)} each, "
+            f"{format_bytes(len(due) * size)} of disk in all",
+            err=True,
+        )
+    return due
+
+
+def _run_or_save(run: "TrainingRun", as_json: bool, keep_net: Callable[[], None]) -> None:
     if len(run.history) >= run.recipe.epochs:
         say(f"already trained: {len(run.history)} epochs", err=True)
     elif run.step:
         say(f"continuing at step {run.step}, epoch {len(run.history) + 1}", err=True)
+
+    def report(record: dict[str, float]) -> None:
+        say(_describe_epoch(record, run.recipe.epochs, as_json))
+        keep_net()
+
+    keep_net()  # that before the first epoch, or what a run that was killed had not come to
     try:
-        run.run(bar, lambda record: say(_describe_epoch(record, run.recipe.epochs, as_json)))
+        run.run(bar, report)
     except KeyboardInterrupt:
         say(
             "",
@@ -258,8 +306,10 @@ def _report_export(
         paths = {"weights": weights, "card": str(exported.card_json)}
         if exported.first_layers:
             paths["first_layers"] = str(exported.first_layers)
+        kept = {epoch: str(path) for epoch, path in exported.kept.items()}
         told = {
             "summary": card.summary(),
+            **({"kept": kept} if kept else {}),
             "failures": unreadable,
             **describe_left_out(left_out),
         }
@@ -274,5 +324,7 @@ def _report_export(
         f"val top-1 {card.accuracy.top1:.1%}, top-5 {card.accuracy.top5:.1%}; "
         f"card: {exported.card_markdown}"
     )
+    if exported.kept:
+        say(f"kept: {', '.join(path.name for path in exported.kept.values())}")
     command = f"vizcnn deconv --model {card.model} --weights {shlex.quote(weights)}"
     say(f"use them: {command}")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.support.command_line import fail, invoke_train
-from tests.support.training_data import make_data
+from tests.support.training_data import interrupt_step, make_data
 from vizcnn.basics.errors import DataError, ModelError, PhotoWarning, WeightsError
 from vizcnn.basics.files import hash_file
 from vizcnn.cli.reporting import SOME_FAILED, bar
@@ -59,20 +59,6 @@ def test_command_trains_and_exports(call, tmp_path):
     assert card["data"]["name"] == "tiny"
     assert card["recipe"]["clip_first_layer"] is True
     assert torch.get_num_threads() == 1
-
-
-def interrupt_step(patch, number):
-    """Let Ctrl-C meet a training at the beginning of one of its steps, counted from 1."""
-    begun = []
-    zero_grad = torch.optim.Optimizer.zero_grad
-
-    def count(optimizer, *arguments, **options):
-        begun.append(optimizer)
-        if len(begun) == number:
-            raise KeyboardInterrupt
-        zero_grad(optimizer, *arguments, **options)
-
-    patch.setattr(torch.optim.Optimizer, "zero_grad", count)
 
 
 def test_interrupted_command_says_how_to_go_on_and_does(call, tmp_path, monkeypatch):

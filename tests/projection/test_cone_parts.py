@@ -314,6 +314,6 @@ def test_operations_do_not_grow_with_the_units():
         counts = []
         for units in ([0, 1], [0, 1, 2, 3, 4, 5]):
             with CountOperations() as counted:
-                projector.project_recording(recording, layer, units, place)
+                projector.project_recording(recording, layer, units, place)  # type: ignore[arg-type]
             counts.append(counted.total)
         assert counts[0] == counts[1], layer

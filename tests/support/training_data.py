@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -56,6 +57,20 @@ def cut_after(count: int, stop: Callable[[], Any]) -> Callable[..., Iterator[Any
             yield item
 
     return progress
+
+
+def interrupt_step(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Let Ctrl-C meet a training at the beginning of one of its steps, counted from 1."""
+    begun: list[object] = []
+    zero_grad = torch.optim.Optimizer.zero_grad
+
+    def count(optimizer: Any, *arguments: Any, **options: Any) -> None:
+        begun.append(optimizer)
+        if len(begun) == number:
+            raise KeyboardInterrupt
+        zero_grad(optimizer, *arguments, **options)
+
+    patch.setattr(torch.optim.Optimizer, "zero_grad", count)
 
 
 def fingerprint(state: Checkpoint) -> str:

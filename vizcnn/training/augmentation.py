@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vizcnn.basics.devices import make_constant, send
 from vizcnn.photos.pixels import LUMINANCE
 
 
@@ -29,7 +30,7 @@ def augment(
     cropped = _crop_and_flip(pixels, crop, generator, 0.5 if flip else 0.0).float().div_(255)
     count = len(cropped)
     change = 1 + jitter * (2 * torch.rand(3, count, 1, 1, 1, generator=generator) - 1)
-    brightness, contrast, saturation = change.to(cropped.device)
+    brightness, contrast, saturation = send(change, cropped.device)
     grey = _luminance(cropped)
     mean = grey.mean(dim=(1, 2, 3), keepdim=True)
     # saturation mixes with the grey photo, contrast with its mean, brightness scales all
@@ -39,19 +40,22 @@ def augment(
 
 
 def _crop_and_flip(pixels: Tensor, crop: int, generator: torch.Generator, share: float) -> Tensor:
-    count, _, height, width = pixels.shape
-    tops = torch.randint(height - crop + 1, (count,), generator=generator).tolist()
-    lefts = torch.randint(width - crop + 1, (count,), generator=generator).tolist()
-    flips = torch.rand(count, generator=generator).lt(share).tolist()
-    crops = []
-    for photo, top, left, flip in zip(pixels, tops, lefts, flips, strict=True):
-        window = photo[:, top : top + crop, left : left + crop]
-        crops.append(window.flip(-1) if flip else window)
-    return torch.stack(crops)
+    """Cut a window of each photo and mirror a share of them, all in one gather."""
+    count, channels, height, width = pixels.shape
+    tops = torch.randint(height - crop + 1, (count,), generator=generator)
+    lefts = torch.randint(width - crop + 1, (count,), generator=generator)
+    flips = torch.rand(count, generator=generator).lt(share)
+    # first pixel, and step to the next column
+    firsts = tops * width + torch.where(flips, lefts + crop - 1, lefts)
+    first, step = send(torch.stack([firsts, 1 - 2 * flips.long()]), pixels.device)[..., None, None]
+    side = torch.arange(crop, device=pixels.device)
+    places = first + side[:, None] * width + side * step
+    every = places.view(count, 1, crop * crop).expand(-1, channels, -1)
+    return pixels.flatten(2).gather(2, every).view(count, channels, crop, crop)
 
 
 def _luminance(pixels: Tensor) -> Tensor:
-    weights = torch.tensor(LUMINANCE, device=pixels.device).view(1, 3, 1, 1)
+    weights = make_constant(LUMINANCE, pixels).view(1, 3, 1, 1)
     return (pixels * weights).sum(dim=1, keepdim=True)
 
 

@@ -1,7 +1,8 @@
 """The model card: what a net was trained on, how, and how good it is, as JSON and Markdown."""
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from vizcnn.training.recipe import complete_settings
 
 _CURVE = ("epoch", "loss", "val top-1", "val top-5", "seconds")
 """Head of the table of a learning curve."""
+LARGEST_CARD = 1 << 26
+"""Bytes of the largest model card that is read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class ModelCard:
         learning_curve: A record per epoch.
         began_with: What is known of the weights that the run began with, as in
             :class:`~vizcnn.training.start.Start`; None for random ones.
+        kept_epochs: Epochs whose nets the run kept beside this one.
     """
 
     model: str
@@ -71,6 +75,7 @@ class ModelCard:
     filters: FilterMeasures
     learning_curve: tuple[dict[str, float], ...]
     began_with: dict[str, Any] | None = None
+    kept_epochs: tuple[int, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Give the few facts that travel inside the weight file."""
@@ -89,6 +94,8 @@ class ModelCard:
     def to_json(self) -> str:
         """Write the whole card as JSON."""
         values = asdict(self) | {"filters": _list_filters(self.filters)}
+        if not self.kept_epochs:
+            del values["kept_epochs"]
         return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
@@ -109,6 +116,24 @@ class ModelCard:
             *_describe_former_training(self),
         ]
         return "\n\n".join(parts) + "\n"
+
+
+def name_classes(folders: Sequence[str]) -> tuple[str, ...]:
+    """Make names for readers of class folders' names.
+
+    Args:
+        folders: Names such as ``n03394916_french_horn`` (a WordNet number first, as in ImageNet)
+            or ``caltech_sea_horse``.
+
+    Returns:
+        The names in words, or the folders' own where two would become the same.
+
+    Example:
+        >>> name_classes(["n03394916_french_horn", "caltech_sea_horse"])
+        ('french horn', 'sea horse')
+    """
+    names = tuple(re.sub(r"^(n\d{8}|caltech)_", "", name).replace("_", " ") for name in folders)
+    return names if len(set(names)) == len(names) else tuple(folders)
 
 
 def describe_beginning(began_with: Mapping[str, Any]) -> str:
@@ -164,6 +189,8 @@ def _list_facts(card: ModelCard) -> list[tuple[Any, ...]]:
     ]
     if card.began_with:
         facts.append(("began with", describe_beginning(card.began_with)))
+    if card.kept_epochs:
+        facts.append(("nets kept after epochs", ", ".join(map(str, card.kept_epochs))))
     return [*facts, ("note", card.data.note)] if card.data.note else facts
 
 

@@ -55,11 +55,11 @@ def measure_accuracy(
     every = range(len(photos))
     order = [every[start : start + batch] for start in range(0, len(photos), batch)]
     ranks = []
-    shown = progress(photos.batches(order), label="validate", total=len(order), unit="batch")
-    for pixels, labels in shown:
-        logits = net(preprocessing.normalise(centre_crop(pixels.to(device), crop))).cpu()
+    batches = photos.batches(order, device)
+    for pixels, labels in progress(batches, label="validate", total=len(order), unit="batch"):
+        logits = net(preprocessing.normalise(centre_crop(pixels, crop)))
         ranks.append(_rank_right_class(logits, labels))
-    rank = torch.cat(ranks)
+    rank = torch.cat(ranks).cpu()
     hits = torch.zeros(len(photos.classes)).index_add_(0, photos.labels, rank.lt(1).float())
     counts = photos.class_counts
     return Accuracy(

@@ -1,9 +1,8 @@
 """From a checkpoint to weights that one can hand on: fp16 safetensors and a model card."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import write_text
 from vizcnn.basics.machine import describe_device
-from vizcnn.basics.output import write_folder
+from vizcnn.basics.output import read_list, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.filters import measure_filters
-from vizcnn.training.card import DataSource, ModelCard, describe_beginning
+from vizcnn.training.card import DataSource, ModelCard, describe_beginning, name_classes
 from vizcnn.training.checkpoint import Checkpoint
 from vizcnn.training.evaluation import measure_accuracy
+from vizcnn.training.kept_nets import carry, find_kept
 from vizcnn.training.net import (
     find_trained,
     first_convolution,
@@ -44,6 +44,7 @@ class ExportedRun:
         card: The model card.
         first_layers: First layers of some epochs, for
             :func:`~vizcnn.zoo.snapshots.read_first_layers`; None if the run kept none.
+        kept: Weight files of the nets that the run kept on the way, by epoch.
     """
 
     weights: Path
@@ -51,6 +52,7 @@ class ExportedRun:
     card_markdown: Path
     card: ModelCard
     first_layers: Path | None = None
+    kept: Mapping[int, Path] = field(default_factory=dict)
 
 
 def export_run(
@@ -63,8 +65,11 @@ def export_run(
     progress: Progress = silent,
     began_with: Mapping[str, Any] | None = None,
     held: bool = False,
+    kept: bool = False,
 ) -> ExportedRun:
     """Write ``out/<model>.safetensors``, ``.json``, ``.md`` and the first layers that a run kept.
+
+    Nets of the same run that are kept in the folder stay there, those of another run go.
 
     Args:
         state: ``run.state()``, or :func:`~vizcnn.training.checkpoint.read_checkpoint` of a file.
@@ -78,6 +83,8 @@ def export_run(
         began_with: What is known of the weights that the run began with (see
             :class:`~vizcnn.training.start.Start`), for a state that does not tell.
         held: The caller has opened the folder already.
+        kept: Keep the net of the state's epoch beside what else is there, as
+            ``out/<model>.epoch-005.safetensors``, ``.json``, ``.md``, without first layers.
 
     Returns:
         The paths and the card. All files are moved into place together, or none.
@@ -116,8 +123,12 @@ def export_run(
         filters=measure_filters(first_convolution(net).weight),
         began_with=start or None,
     )
-    with nullcontext() if held else open_run(out, card.model):
-        return _write(net, card, preprocessing, state.first_layers, out)
+    keep = (card.epochs,) if kept else ()
+    with nullcontext() if held else open_run(out, card.model, keep):
+        if kept:
+            return _write(net, card, preprocessing, {}, out, name_outputs(card.model, card.epochs))
+        card = replace(card, kept_epochs=find_kept(out, state))
+        return _write(net, card, preprocessing, state.first_layers, out, name_outputs(card.model))
 
 
 def _recall_start(
@@ -149,33 +160,16 @@ def _write_first_layers(path: Path, layers: Mapping[int, Tensor], card: ModelCar
     save_first_layers(path, {epoch: layers[epoch] for epoch in chosen}, record)
 
 
-def name_classes(folders: Sequence[str]) -> tuple[str, ...]:
-    """Make names for readers of class folders' names.
-
-    Args:
-        folders: Names such as ``n03394916_french_horn`` (a WordNet number first, as in ImageNet)
-            or ``caltech_sea_horse``.
-
-    Returns:
-        The names in words, or the folders' own where two would become the same.
-
-    Example:
-        >>> name_classes(["n03394916_french_horn", "caltech_sea_horse"])
-        ('french horn', 'sea horse')
-    """
-    names = tuple(re.sub(r"^(n\d{8}|caltech)_", "", name).replace("_", " ") for name in folders)
-    return names if len(set(names)) == len(names) else tuple(folders)
-
-
 def _write(
     net: nn.Module,
     card: ModelCard,
     preprocessing: Preprocessing,
     first_layers: Mapping[int, Tensor],
     out: Path,
+    names: Mapping[str, str],
 ) -> ExportedRun:
-    names = name_outputs(card.model)
     with write_folder(out, name_list(card.model), held=True) as staging:
+        carry(_list_carried(card, out, names), out, staging)
         write_text(staging / names["card_json"], card.to_json())
         write_text(staging / names["card_markdown"], card.to_markdown())
         if first_layers:
@@ -190,7 +184,18 @@ def _write(
         card_json=out / names["card_json"],
         card_markdown=out / names["card_markdown"],
         first_layers=out / names["first_layers"] if first_layers else None,
+        kept={
+            epoch: out / name_outputs(card.model, epoch)["weights"] for epoch in card.kept_epochs
+        },
     )
+
+
+def _list_carried(card: ModelCard, out: Path, names: Mapping[str, str]) -> Iterable[str]:
+    """List the files that stay: of a net kept on the way all others, of a run's end the kept."""
+    if names != name_outputs(card.model):
+        there = {path.as_posix() for path in read_list(out / name_list(card.model))}
+        return there - set(names.values())
+    return [name for epoch in card.kept_epochs for name in name_outputs(card.model, epoch).values()]
 
 
 def halve_weights(state: Checkpoint, validation: PhotoFolder) -> dict[str, Tensor]:

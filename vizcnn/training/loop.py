@@ -26,9 +26,15 @@ from vizcnn.training.recipe import Recipe, mix_seed
 from vizcnn.training.start import Start
 from vizcnn.zoo.building import check_state
 
+LOSS_SECONDS = 10.0
+"""How long losses stay unread on a device: reading one waits for all that was asked of it."""
+
 
 class TrainingRun:
     """A net in training, with all that decides its next step.
+
+    Nothing in a step waits for the device: the losses are read at the end of an epoch, before a
+    save, and else every ten seconds, so that a run that diverges does not go on for long.
 
     A run that is cut and made again from its checkpoint ends with the very bytes of an unbroken
     one: on a CPU with the same number of threads exactly, on a GPU up to the order of its sums.
@@ -78,6 +84,7 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.began_with: dict[str, Any] = dict(start.began_with) if start else {}
         self._running, self._seconds, self._photos = (0.0, 0), 0.0, 0
+        self._unread: list[Tensor] = []
         if checkpoint.exists():
             self._restore(load_checkpoint(checkpoint, recipe, photos.classes))
         else:
@@ -100,8 +107,9 @@ class TrainingRun:
             DataError: If none can be read, or there are not as many as when the run began.
             VizcnnError: If the photos of one step cannot be held in memory.
         """
-        self.photos.load(progress)
-        self.validation.load(progress)
+        for photos in (self.photos, self.validation):
+            photos.load(progress)
+            photos.keep_on(self.device)
         if self._photos not in (0, len(self.photos)):
             raise DataError(
                 f"{str(self.photos.root)!r} holds {len(self.photos)} photos, {self._photos} when "
@@ -143,7 +151,12 @@ class TrainingRun:
             raise
 
     def state(self) -> Checkpoint:
-        """Give the run's present state."""
+        """Give the run's present state.
+
+        Raises:
+            ModelError: If the loss has become infinite.
+        """
+        self._read_losses()
         return Checkpoint(
             recipe=self.recipe.to_dict(),
             classes=self.photos.classes,
@@ -200,9 +213,9 @@ class TrainingRun:
         recipe = self.recipe
         drawn = draw_epoch(self.photos, self.batch, recipe.seed, epoch, recipe.class_balance)
         order = drawn[done:]
-        clock = saved = time.monotonic()
+        clock = saved = read = time.monotonic()
         self.net.train()
-        batches = self.photos.batches(order)
+        batches = self.photos.batches(order, self.device)
         label = f"epoch {epoch + 1}/{recipe.epochs}"
         for pixels, labels in progress(batches, label=label, total=len(order), unit="step"):
             self._take_step(pixels, labels)
@@ -211,6 +224,11 @@ class TrainingRun:
             if now - saved > self.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
+            elif now - read > LOSS_SECONDS:
+                self._read_losses()
+                read = time.monotonic()
+        self._read_losses()
+        self._seconds += time.monotonic() - clock  # of what the device had left to do
         self._finish_epoch(progress)
 
     def _take_step(self, pixels: Tensor, labels: Tensor) -> None:
@@ -219,18 +237,29 @@ class TrainingRun:
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         recipe = self.recipe
-        crops = augment(pixels.to(self.device), recipe.crop, recipe.jitter, generator, recipe.flip)
+        crops = augment(pixels, recipe.crop, recipe.jitter, generator, recipe.flip)
         with hold_interrupts():
-            loss = self._update_weights(crops, labels.to(self.device))
+            self._unread.append(self._update_weights(crops, labels))
             self.step += 1
-            self._running = (self._running[0] + loss, self._running[1] + 1)
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"the loss is {loss} at step {self.step}: the training diverged; start anew "
-                f"with a lower learning rate than {self.recipe.learning_rate}"
-            )
 
-    def _update_weights(self, crops: Tensor, labels: Tensor) -> float:
+    def _read_losses(self) -> None:
+        """Add the losses that are still on the device to the sum of the epoch, in their order."""
+        if not self._unread:
+            return
+        losses: list[float] = torch.stack(self._unread).tolist()
+        total, steps = self._running
+        for step, loss in enumerate(losses, self.step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise ModelError(
+                    f"the loss is {loss} at step {step}: the training diverged; start anew "
+                    f"with a lower learning rate than {self.recipe.learning_rate}"
+                )
+            total += loss  # one by one: Python's sum() rounds in another way
+        with hold_interrupts():
+            self._running = (total, steps + len(losses))
+            self._unread.clear()
+
+    def _update_weights(self, crops: Tensor, labels: Tensor) -> Tensor:
         inputs = self.preprocessing.normalise(crops).contiguous(memory_format=torch.channels_last)
         rate = self.recipe.learning_rate_at(self.step / self.steps_per_epoch)
         for group in self.optimizer.param_groups:
@@ -244,7 +273,7 @@ class TrainingRun:
         self.optimizer.step()
         if self.recipe.clip_first_layer:
             clip_filters(first_convolution(self.net).weight)
-        return loss.item()
+        return loss.detach()
 
     def _finish_epoch(self, progress: Progress) -> None:
         self.net.eval()

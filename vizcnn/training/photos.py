@@ -1,4 +1,4 @@
-"""Photos of a class-per-folder data set as uint8 tensors, read once and kept in memory."""
+"""Photos of a class-per-folder data set as uint8 tensors, read once and kept where they fit."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vizcnn.basics.devices import find_free_device_memory, send
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.basics.memory import find_free_memory, require_memory
 from vizcnn.basics.progress import Progress, silent
@@ -113,17 +114,43 @@ class PhotoFolder:
         self._pixels = pixels[: len(good)] if self._keep else None
         self.unreadable, self._loaded = unreadable, True
 
-    def batches(self, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the photos (N, 3, size, size) uint8 and class numbers (N,) of lists of indices."""
+    def keep_on(self, device: str, free: int | None = None) -> None:
+        """Move the photos that are in memory to a GPU, if they take at most half of what it has.
+
+        Args:
+            device: Where the net is.
+            free: Bytes that are free there; None asks the device. One that does not tell keeps no
+                photos.
+        """
+        free = find_free_device_memory(device) if free is None else free
+        if self._pixels is not None and free is not None and 2 * self._pixels.nbytes <= free:
+            self._pixels = self._pixels.to(device)
+
+    def batches(
+        self, order: Sequence[Sequence[int]], device: str = "cpu"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give photos and class numbers of lists of indices.
+
+        Args:
+            order: A list for each batch.
+            device: Where to give them. Those that are there already are picked there, others are
+                sent, batch by batch; neither is waited for.
+
+        Yields:
+            Pixels (N, 3, size, size), uint8, and class numbers (N,).
+        """
+        home = torch.device("cpu") if self._pixels is None else self._pixels.device
+        labels = send(self.labels, home)
+        every = torch.tensor([index for indices in order for index in indices], dtype=torch.long)
+        parts = send(every, home).split([len(indices) for indices in order])
         with _make_readers() as readers:
-            for indices in order:
-                chosen = torch.tensor(indices)
+            for indices, chosen in zip(order, parts, strict=True):
                 if self._pixels is not None:
-                    pixels = self._pixels[chosen]
+                    pixels = self._pixels.index_select(0, chosen)
                 else:
                     paths = [self.paths[index] for index in indices]
                     pixels = torch.stack(list(readers.map(self._decode, paths)))
-                yield pixels, self.labels[chosen]
+                yield send(pixels, device), send(labels.index_select(0, chosen), device)
 
     def _decode(self, path: Path) -> Tensor:
         return centre_square(self._reader.read(path), self.size)

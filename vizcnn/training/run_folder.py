@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,24 @@ CHECKPOINT_NAME = "checkpoint.pt"
 """Of the file in the folder that a run goes on from."""
 
 
-def name_outputs(model: str) -> dict[str, str]:
-    """Name the files that a run hands on: ``weights``, ``card_json``, ..., the weights last."""
+def name_outputs(model: str, epoch: int | None = None) -> dict[str, str]:
+    """Name the files that a run hands on: ``weights``, ``card_json``, ..., the weights last.
+
+    Args:
+        model: Name of the net.
+        epoch: That of a net that is kept on the way; None for the run's end.
+
+    Example:
+        >>> name_outputs("zfnet", 5)["weights"]
+        'zfnet.epoch-005.safetensors'
+    """
+    if epoch is not None:
+        model = f"{model}.epoch-{epoch:03d}"
+        return {
+            "card_json": f"{model}.json",
+            "card_markdown": f"{model}.md",
+            "weights": f"{model}.safetensors",
+        }
     return {
         "card_json": f"{model}.json",
         "card_markdown": f"{model}.md",
@@ -36,13 +52,14 @@ def name_list(model: str) -> str:
 
 
 @contextmanager
-def open_run(folder: Path, model: str) -> Iterator[None]:
+def open_run(folder: Path, model: str, keep: Iterable[int] = ()) -> Iterator[None]:
     """Keep a folder for one training; it is made, and gone again if nothing comes into it.
 
     Args:
         folder: The folder: missing, empty, or of an earlier training. One that an older version
             wrote is known by its checkpoint.
         model: Name of the net.
+        keep: Epochs whose nets are to be kept in it.
 
     Raises:
         DataError: If it holds files of others, or files of others have the names of what the run
@@ -52,7 +69,7 @@ def open_run(folder: Path, model: str) -> Iterator[None]:
     file = folder / name_list(model)
     try:
         with open_folder(folder, file.name, own=_is_of_training(folder)):
-            _claim(file, model)
+            _claim(file, model, keep)
             try:
                 yield
             finally:
@@ -68,9 +85,13 @@ def _is_of_training(folder: Path) -> bool:
     return (folder / CHECKPOINT_NAME).is_file() or any(folder.glob(name_list("*")))
 
 
-def _claim(file: Path, model: str) -> None:
+def _claim(file: Path, model: str, keep: Iterable[int]) -> None:
     """Make sure that what is there under the names of outputs was written by a training."""
-    outputs = [file.with_name(name) for name in name_outputs(model).values()]
+    outputs = [
+        file.with_name(name)
+        for epoch in (*keep, None)  # the weights of the run's end last
+        for name in name_outputs(model, epoch).values()
+    ]
     there = [path.name for path in outputs if os.path.lexists(path)]
     if not file.exists():
         # an older version kept no list; it wrote the weights last

@@ -11,8 +11,8 @@ from torch import Tensor
 from vizcnn.basics.codec import Finite, Text, check, read_json
 from vizcnn.basics.errors import WeightsError, describe_changes
 from vizcnn.basics.files import hash_file
+from vizcnn.training.card import LARGEST_CARD, name_classes
 from vizcnn.training.checkpoint import EpochRecord
-from vizcnn.training.export import name_classes
 from vizcnn.training.net import net_options
 from vizcnn.training.recipe import Recipe
 from vizcnn.zoo.files import WeightMetadata, check_file, read_metadata, read_state
@@ -130,10 +130,6 @@ class _Card:
     classes: tuple[Text, ...]
     recipe: dict[Text, float | int | bool | str | None]
     learning_curve: Annotated[tuple[EpochRecord, ...], Meta(max_length=10**6)]
-
-
-LARGEST_CARD = 1 << 26
-"""Bytes of the largest model card that is read."""
 
 
 def _read_card(path: Path, metadata: WeightMetadata) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from vizcnn.basics.codec import Finite, Positive, Side, check
+from vizcnn.basics.devices import make_constant
 from vizcnn.basics.errors import WeightsError
 from vizcnn.photos.pixels import LUMINANCE
 from vizcnn.zoo.registry import Style, Variant
@@ -153,8 +154,7 @@ class Preprocessing:
 
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
-        column = torch.tensor(values, dtype=like.dtype).view(-1, 1, 1)
-        return column.to(like.device, non_blocking=like.is_cuda)  # else a GPU is waited for
+        return make_constant(values, like).view(-1, 1, 1)
 
 
 def imagenet_preprocessing(input_size: int, resize: int) -> Preprocessing:
