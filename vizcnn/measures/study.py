@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress, silent
@@ -285,17 +287,17 @@ class NetStudy:
         return (plain[:, 0] == changed[:, 0]).double().mean().item()
 
 
-def study_net(
-    model: ZooModel,
+def study_nets(
+    models: Sequence[ZooModel],
     photos: Sequence[Path | Image.Image],
     settings: LabSettings,
     period: int,
     progress: Progress = silent,
-) -> NetStudy:
-    """Measure everything of one net.
+) -> list[NetStudy]:
+    """Measure everything of nets, on a CPU several parts of it at a time.
 
     Args:
-        model: A net of the zoo.
+        models: Nets of the zoo.
         photos: Files or images.
         settings: What to look at.
         period: Period in pixels of the grid to search projections for.
@@ -307,25 +309,52 @@ def study_net(
         ImageError: If no photo can be read.
         UnsupportedOperationError: If the deconvnet has no rule for an operation on the way.
     """
+    devices = {next(model.module.parameters()).device.type for model in models}
+    with Errands("cpu" if devices == {"cpu"} else "cuda") as errands:
+        begun = [_begin_study(model, photos, settings, period, errands) for model in models]
+        shown = progress(begun, label="measure", total=len(begun), unit="net")
+        return [finish() for finish in shown]
+
+
+def _begin_study(
+    model: ZooModel,
+    photos: Sequence[Path | Image.Image],
+    settings: LabSettings,
+    period: int,
+    errands: Errands,
+) -> Callable[[], NetStudy]:
+    """Begin to measure a net; what is given back waits for the rest."""
     layer, stages = find_first_layer(model), find_stages(model, settings)
-    pixels, kept, failures = read_pixels(model, photos, progress)
+    pixels, kept, failures = read_pixels(model, photos)
     few = spread(len(kept), settings.most_photos)
     moved = [kept[index] for index in few]
-    power = measure_power(layer, pixels[few])
     shifts = tuple(range(settings.shifts + 1))
-    return NetStudy(
+    # the longest first
+    measured = {
+        taps: errands.start(partial(measure_shifts, model, moved, shifts, stages, taps))
+        for taps in BLURS[::-1]
+    }
+    units = errands.start(
+        partial(
+            project_strongest,
+            model,
+            pixels,
+            settings.layer,
+            settings.units,
+            settings.top,
+            period,
+        )
+    )
+    power = measure_power(layer, pixels[few])
+    return lambda: NetStudy(
         model=model,
         layer=layer,
         dead=int(measure_filters(layer.weight).dead.sum()),
         predicted=measure_shares(predict_power(layer, measure_colours(pixels)), layer.stride),
         measured={taps: measure_shares(blur_power(power, taps), layer.stride) for taps in BLURS},
-        sweep=sweep_gratings(layer, settings.frequencies, settings.orientations, progress=progress),
-        shifts={
-            taps: measure_shifts(model, moved, shifts, stages, taps, progress) for taps in BLURS
-        },
-        units=project_strongest(
-            model, pixels, settings.layer, settings.units, settings.top, period, progress
-        ),
+        sweep=sweep_gratings(layer, settings.frequencies, settings.orientations),
+        shifts={taps: measured[taps].result() for taps in BLURS},
+        units=units.result(),
         blurred=count_blurs(model.module),
         photos=tuple(kept),
         failures=failures,
