@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 
@@ -23,12 +23,14 @@ from vizcnn.measures.grid import measure_grid
 from vizcnn.measures.shares import (
     AliasShares,
     blur_power,
+    choose_grid,
     measure_colours,
     measure_power,
     measure_shares,
     predict_power,
 )
 from vizcnn.measures.shift import ShiftMeasures, check_shifts, find_jumps, measure_shifts
+from vizcnn.measures.spectrum import transfer_function
 from vizcnn.measures.sweep import Sweep, sweep_gratings
 from vizcnn.mining.search import rank_pixels
 from vizcnn.photos.patches import spread
@@ -256,6 +258,15 @@ class NetStudy:
     def title(self) -> str:
         """Name of the net for headings."""
         return self.model.title
+
+    @cached_property
+    def grey_power(self) -> Tensor:
+        """Power of each filter's response to white grey noise, (F, N, N), zero frequency first.
+
+        N is a side that strides of 2, 4 and the layer's own can fold.
+        """
+        size = choose_grid(2, 4, self.layer.stride)
+        return transfer_function(self.layer.weight.double().sum(dim=1), size).abs().square()
 
     @property
     def grids(self) -> list[float]:

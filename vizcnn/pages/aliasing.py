@@ -201,9 +201,6 @@ def draw(
     weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
     small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
     chapters = tell_story(studies, settings.layer)
-    on_cpu = all(study.layer.weight.device.type == "cpu" for study in studies)
     for chapter in progress(chapters, label="draw", total=len(chapters), unit="figure"):
-        make = partial(chapter.draw, small_print)
-        # what is on a GPU cannot be drawn from by another process
-        figure = make if on_cpu else make()
+        figure = partial(chapter.draw, small_print)
         yield Drawing(chapter.name, chapter.title, chapter.text, figure, chapter.caption)
