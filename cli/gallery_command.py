@@ -8,7 +8,6 @@ import click
 
 from vizcnn.cli.options import (
     GivenPath,
-    SharingCommand,
     WholeNumber,
     compare_option,
     data_option,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 @page_command(
     out="MODEL-gallery",
     figures=None,
-    cls=SharingCommand,
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @data_option

@@ -30,7 +30,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 class SharingCommand(click.Command):
-    """A command whose net computes beside processes that read photos."""
+    """A command whose net computes beside processes that read photos, or draw."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the command line, which may load torch already."""

@@ -13,6 +13,7 @@ import click
 
 from vizcnn.cli.options import (
     CompareCount,
+    SharingCommand,
     device_option,
     format_option,
     json_option,
@@ -202,7 +203,7 @@ def page_command(
 
         for declare in before:
             declare(run)
-        command: click.Command = click.command(**settings)(run)
+        command: click.Command = click.command(cls=SharingCommand, **settings)(run)
         for option in filter(None, after):
             option(command)
         return command

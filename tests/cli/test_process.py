@@ -25,17 +25,26 @@ def test_help_loads_nothing_heavy():
         assert output.splitlines()[-1] == "HEAVY", errors
 
 
-def test_nothing_loads_the_compiler_of_torch():
-    """It takes a second, and leaves a folder behind; a ReLU on the meta device would do it."""
+NEEDLESS = ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy", "torchvision")
+"""What takes a second each to load, and no command needs for the nets of the project's own."""
+
+
+def test_no_command_loads_what_it_does_not_need(tmp_path):
+    """A ReLU or a convolution on the meta device, or torch.unravel_index, would do it."""
     code = (
-        "import sys, torch, vizcnn\n"
-        "for name in ('alexnet', 'lenet', 'zfnet'):\n"
-        "    net = vizcnn.load(name, weights=None)\n"
-        "pixels = torch.rand(1, 3, net.input_size, net.input_size)\n"
-        "vizcnn.Deconvnet(net).project(pixels, 'conv2', count=1)\n"
-        "print('torch._dynamo' in sys.modules)\n"
+        "import sys\n"
+        "from vizcnn.cli.main import commands\n"
+        "net = '--model lenet --weights bundled --json --out'.split()\n"
+        "for words in ('deconv --top 2', 'filters', 'receptive',\n"
+        "              'deconv --model alexnet --weights random --layer conv1 --top 1'):\n"
+        "    given = net if '--model' not in words else ['--json', '--out']\n"
+        "    try: commands.main([*words.split(), *given, words.replace(' ', '')])\n"
+        "    except SystemExit as end: assert end.code == 0, words\n"
+        f"print(*[name for name in {NEEDLESS} if name in sys.modules])\n"
     )
-    assert start("-c", code).communicate(timeout=60) == ("False\n", "")
+    output, errors = start("-c", code, cwd=tmp_path).communicate(timeout=120)
+    assert output.splitlines()[-1] == "", errors
+    assert (tmp_path / "deconv--top2" / "index.html").is_file()
 
 
 def test_python_m_and_a_closed_pipe(tmp_path):

@@ -15,7 +15,7 @@ from vizcnn.basics.errors import LayerError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
-from vizcnn.pages.deconv import DeconvResults, DeconvSettings, make_deconv_gallery
+from vizcnn.pages.deconv import DeconvResults, DeconvSettings, make_deconv_gallery, measure
 from vizcnn.projection.deconvnet import Projector
 
 pytestmark = pytest.mark.slow
@@ -171,6 +171,20 @@ def test_arrays_hold_the_projection(tmp_path, photo):
         assert set(arrays) == {"pixels", "units", "activations", "positions", "boxes"}
         for name in arrays:
             assert np.array_equal(arrays[name], getattr(wanted, name).numpy()), name
+
+
+def test_each_layer_is_shown_as_soon_as_it_is_measured(photo):
+    seen = []
+
+    def see(shown, layer):
+        assert shown.layers == ()
+        seen.append((layer.section.name, shown.name, shown.section.figure))
+
+    settings = DeconvSettings(("conv2", "conv1"), top=1)
+    found = measure(Projector(MODEL, "deconvnet"), MODEL, photo, settings, "home", see)
+    names = [layer.section.name for layer in found.layers]
+    assert names == [layer.name for layer in found.section.layers] == ["conv2", "conv1"]
+    assert seen == [(name, found.name, "home/summary.png") for name in names]
 
 
 def test_bad_photos_are_listed_and_the_others_go_through(tmp_path, photo):

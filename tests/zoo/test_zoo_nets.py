@@ -1,5 +1,6 @@
 """The net classes: sizes of feature maps, parameters, names of layers, random weights."""
 
+import random
 import re
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from vizcnn.basics.errors import ModelError
 from vizcnn.training.net import find_trained, first_convolution
+from vizcnn.zoo.alexnet import count_outputs
 from vizcnn.zoo.building import build_module, fill_randomly
 from vizcnn.zoo.catalogue import CATALOGUE, MODEL_NAMES, find_entry, name_layers
 from vizcnn.zoo.googlenet import NaiveInception
@@ -253,6 +255,28 @@ def test_random_weights_keep_the_signal_alive() -> None:
     with torch.no_grad():
         logits = module(x)
     assert 1e-3 < logits.std().item() < 1e3
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_outputs_are_counted_as_torch_makes_them(seed: int) -> None:
+    generator = random.Random(seed)
+    window, stride = generator.randint(1, 5), generator.randint(1, 4)
+    padding, dilation = generator.randint(0, 2), generator.randint(1, 2)
+    features = nn.Sequential(
+        nn.Conv2d(2, 3, (window, generator.randint(1, 3)), stride, padding, dilation),
+        nn.ReLU(),
+        nn.MaxPool2d(
+            window, stride, min(padding, window // 2), dilation, ceil_mode=generator.random() < 0.5
+        ),
+    )
+    side = generator.randint(5, 30)
+    try:
+        expected = features(torch.zeros(1, 2, side, side + 3)).numel()
+    except RuntimeError:
+        with pytest.raises(ValueError, match="do not fit"):
+            count_outputs(features, (2, side, side + 3))
+    else:
+        assert count_outputs(features, (2, side, side + 3)) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The machine that trains: its name, and a C library that keeps its memory."""
+"""The machine that computes: its name, and a C library that keeps its memory."""
 
 import ctypes
 import platform
@@ -41,7 +41,7 @@ def keep_freed_memory() -> bool:
 
 
 def prepare_cpu(threads: int | None = None) -> None:
-    """Set this process up for training: for a command, as it changes the whole process.
+    """Set this process up for long computations: for a command, as it changes the whole process.
 
     Args:
         threads: Threads that torch computes with; None leaves its choice.

@@ -26,8 +26,8 @@ from vizcnn.drawing.tiles import (
     scale_signed,
 )
 from vizcnn.drawing.words import percent
-from vizcnn.measures.shares import choose_grid, measure_shares
-from vizcnn.measures.spectrum import inside_limit, transfer_function
+from vizcnn.measures.shares import measure_shares
+from vizcnn.measures.spectrum import inside_limit
 from vizcnn.measures.study import NetStudy, StrongUnit
 from vizcnn.measures.sweep import make_grating, make_zone_plate, point_frequency, sample_transfer
 from vizcnn.photos.patches import spread
@@ -178,7 +178,7 @@ def choose_filter(study: NetStudy) -> int:
         The filter with the largest response energy above the limit; of a layer whose stride is 1
         the one with the largest response.
     """
-    power = _grey_power(study)
+    power = study.grey_power
     outside = ~inside_limit(power.shape[-1], study.layer.stride)
     above = (power * outside).sum(dim=(1, 2)) if outside.any() else power.sum(dim=(1, 2))
     return int(above.argmax())
@@ -186,12 +186,7 @@ def choose_filter(study: NetStudy) -> int:
 
 def white_share(study: NetStudy, unit: int, stride: int) -> float:
     """Give the share of a filter's response to white grey noise that a stride folds, 0..1."""
-    return measure_shares(_grey_power(study)[unit : unit + 1], stride).layer_share
-
-
-def _grey_power(study: NetStudy) -> Tensor:
-    size = choose_grid(2, 4, study.layer.stride)
-    return transfer_function(study.layer.weight.double().sum(dim=1), size).abs().square()
+    return measure_shares(study.grey_power[unit : unit + 1], stride).layer_share
 
 
 def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> Figure:

@@ -1,7 +1,7 @@
 """Labels of boxes on a photo: joined where boxes are equal, moved apart where they overlap."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,25 +85,20 @@ def place_apart(
     return middles
 
 
-def _list_spots(centre: Point, size: Size, bounds: Size) -> list[Point]:
+def _list_spots(centre: Point, size: Size, bounds: Size) -> Iterator[Point]:
     """List places around a centre, nearest first, that lie within the bounds."""
     steps = [
         (column * size[0] / 2, row * size[1] / 2)
         for row in range(-REACH, REACH + 1)
         for column in range(-REACH, REACH + 1)
     ]
-    start = [_hold(float(centre[axis]), size[axis] / 2, bounds[axis]) for axis in (0, 1)]
-    spots = [
-        (start[0] + x, start[1] + y) for x, y in sorted(steps, key=lambda s: s[0] ** 2 + s[1] ** 2)
-    ]
-    return [
-        spot
-        for spot in spots
-        if all(
-            size[axis] / 2 <= spot[axis] <= max(bounds[axis] - size[axis] / 2, size[axis] / 2)
-            for axis in (0, 1)
-        )
-    ]
+    half_x, half_y = size[0] / 2, size[1] / 2
+    far_x, far_y = max(bounds[0] - half_x, half_x), max(bounds[1] - half_y, half_y)
+    start_x, start_y = (_hold(float(centre[axis]), size[axis] / 2, bounds[axis]) for axis in (0, 1))
+    for step_x, step_y in sorted(steps, key=lambda step: step[0] ** 2 + step[1] ** 2):
+        x, y = start_x + step_x, start_y + step_y
+        if half_x <= x <= far_x and half_y <= y <= far_y:
+            yield x, y
 
 
 def _hold(value: float, half: float, bound: float) -> float:

@@ -141,7 +141,8 @@ class Sheet:
         room = self.width - 2 * MARGIN
         letters = int(room * 72 / (0.45 * scale_letters(size)))
         lines = [show_plainly(text)]
-        while lines and max(measure_width(probe, line) for line in lines) > room:
+        # the longest first: one that is too wide is enough
+        while any(measure_width(probe, line) > room for line in sorted(lines, key=len)[::-1]):
             lines = textwrap.wrap(show_plainly(text), max(letters, 1))
             letters -= 2
         probe.remove()

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from vizcnn.attribution.gradients import GRADIENT_X_INPUT
-from vizcnn.measures.study import NetStudy
 from vizcnn.projection.parts import Part
+
+if TYPE_CHECKING:  # the lab loads much that most commands do without
+    from vizcnn.measures.study import NetStudy
 
 
 def show_number(value: float) -> str:
@@ -24,7 +25,7 @@ Better = Literal["less", "more"]
 """Whether a finer stride should give less or more of a measure."""
 
 
-def say_each(studies: Sequence[NetStudy], say: Callable[[NetStudy], str]) -> str:
+def say_each(studies: Sequence["NetStudy"], say: Callable[["NetStudy"], str]) -> str:
     """Say a value of every net.
 
     Returns:
@@ -278,7 +279,7 @@ def show_method(method: str) -> str:
         >>> show_method("gradient-x-input"), show_method("guided")
         ('gradient × input', 'guided')
     """
-    return "gradient × input" if method == GRADIENT_X_INPUT else method
+    return method.replace("-x-", " × ")
 
 
 def show_decimal(value: float | None) -> str:

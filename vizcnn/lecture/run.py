@@ -3,8 +3,10 @@
 import fnmatch
 import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -12,6 +14,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import write_text
 from vizcnn.basics.memory import find_shortage
@@ -163,16 +166,18 @@ def make_lecture(
     failures: list[Failure] = []
     made: dict[str, list[LectureExhibit]] = {}
     with write_folder(folder) as staging:
-        shown = studio.progress(chosen, label="lecture", total=len(chosen), unit="exhibit")
-        for exhibit in shown:
-            try:
-                written = _write_exhibit(exhibit, studio, settings, staging)
-            except Exception as error:
-                if isinstance(error.__cause__ or error, OSError) or find_shortage(error):
-                    raise  # a full disk would stop every other one too, and so would full memory
-                failures.append(Failure(source=exhibit.name, error=_say_error(error)))
-            else:
-                made.setdefault(exhibit.section, []).append(written)
+        with Errands(studio.device) as errands:
+            begun: list[tuple[Exhibit, Callable[[], LectureExhibit]]] = []
+            shown = studio.progress(chosen, label="lecture", total=len(chosen), unit="exhibit")
+            for exhibit in shown:
+                with _noting(exhibit, failures):
+                    finish = _begin_exhibit(exhibit, studio, settings, staging, errands)
+                    begun.append((exhibit, finish))
+            for exhibit, finish in begun:
+                with _noting(exhibit, failures):
+                    made.setdefault(exhibit.section, []).append(finish())
+        order = [exhibit.name for exhibit in chosen]
+        failures.sort(key=lambda failure: order.index(failure.source))
         if not made:
             told = "; ".join(f"{failure.source}: {failure.error}" for failure in failures)
             raise VizcnnError(f"nothing could be made; {told}")
@@ -206,34 +211,72 @@ def _say_error(error: Exception) -> str:
     return f"{type(error).__name__}: {words} ({Path(last.filename).name}, line {last.lineno})"
 
 
-def _write_exhibit(
-    exhibit: Exhibit, studio: Studio, settings: LectureSettings, staging: Path
-) -> LectureExhibit:
+@contextmanager
+def _noting(exhibit: Exhibit, failures: list[Failure]) -> Iterator[None]:
+    """Note an exhibit that fails, and go on."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error.__cause__ or error, OSError) or find_shortage(error):
+            raise  # a full disk would stop every other one too, and so would full memory
+        failures.append(Failure(source=exhibit.name, error=_say_error(error)))
+
+
+def _begin_exhibit(
+    exhibit: Exhibit,
+    studio: Studio,
+    settings: LectureSettings,
+    staging: Path,
+    errands: Errands,
+) -> Callable[[], LectureExhibit]:
+    """Make an exhibit and let it be drawn; what is given back waits for that."""
     made = exhibit.make(studio)
     table = made.table
-    light: tuple[str, ...] = ()
-    dark: tuple[str, ...] = ()
-    size: tuple[int, ...] = ()
-    if made.draw is not None:
-        style = STYLES[settings.style]
-        with use_style(style):
-            figure = made.draw()
-            size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
-            light = _save(figure, exhibit.name, settings, staging)
-        with use_style(replace(style, dark=True)):
-            dark = _save(made.draw(), f"{exhibit.name}-dark", settings, staging)
-    return LectureExhibit(
-        name=exhibit.name,
-        title=exhibit.title,
-        caption=made.caption,
-        text=made.text or exhibit.title,
-        figures=light,
-        dark=dark,
-        size=size,
-        tables=_write_tables(table, exhibit.name, staging),
-        # a table that is too long for the page is a file only
-        shown=(table,) if table and len(table.rows) <= MOST_SHOWN else (),
+    tables = _write_tables(table, exhibit.name, staging)
+    drawn = (
+        None
+        if made.draw is None
+        else errands.start(partial(_draw_exhibit, made.draw, exhibit.name, settings, staging))
     )
+
+    def finish() -> LectureExhibit:
+        light, dark, size = drawn.result() if drawn else ((), (), ())
+        return LectureExhibit(
+            name=exhibit.name,
+            title=exhibit.title,
+            caption=made.caption,
+            text=made.text or exhibit.title,
+            figures=light,
+            dark=dark,
+            size=size,
+            tables=tables,
+            # a table that is too long for the page is a file only
+            shown=(table,) if table and len(table.rows) <= MOST_SHOWN else (),
+        )
+
+    return finish
+
+
+def _draw_exhibit(
+    draw: Callable[[], Figure], name: str, settings: LectureSettings, staging: Path
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+    """Draw and save an exhibit, light and dark; give its files, and its size on the page."""
+    style = STYLES[settings.style]
+    with use_style(style):
+        figure = _draw(draw)
+        size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
+        light = _save(figure, name, settings, staging)
+    with use_style(replace(style, dark=True)):
+        dark = _save(_draw(draw), f"{name}-dark", settings, staging)
+    return light, dark, size
+
+
+def _draw(draw: Callable[[], Figure]) -> Figure:
+    """Draw a figure; an error that was not foreseen tells its place, which no process sends."""
+    try:
+        return draw()
+    except Exception as error:
+        raise VizcnnError(_say_error(error)) from error
 
 
 def _save(figure: Figure, name: str, settings: LectureSettings, staging: Path) -> tuple[str, ...]:

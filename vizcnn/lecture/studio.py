@@ -185,14 +185,14 @@ class Studio:
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":
         """AlexNet and ZFNet in the aliasing lab, on a few patches of the sample photos."""
-        from vizcnn.measures.study import LabSettings, study_net
+        from vizcnn.measures.study import LabSettings, study_nets
         from vizcnn.pages.aliasing import find_period
         from vizcnn.photos.patches import read_samples
 
         nets = (self.alexnet, self.zfnet)
         settings = LabSettings(units=16, most_photos=PHOTOS, shifts=4)
         period, photos = find_period(nets), read_samples()
-        return tuple(study_net(net, photos, settings, period, self.progress) for net in nets)
+        return tuple(study_nets(nets, photos, settings, period, self.progress))
 
     def generator(self) -> torch.Generator:
         """A source of random numbers that always begins alike."""

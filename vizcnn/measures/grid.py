@@ -1,6 +1,7 @@
 """The grid that a strided layer leaves in projections: energy at the stride's own frequencies."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -59,14 +60,33 @@ def measure_grid(projection: Tensor, period: int = 4) -> float:
             f"{period}; needed: {max(LEAST_SIDE, 2 * _REACH * period)} or more on a side"
         )
     faded = _fade(projection.double().cpu())
+    own, other = (_mean_power(faded, *waves) for waves in _list_waves(height, width, period))
+    return own / other if other > 0 else math.nan
+
+
+@lru_cache(maxsize=64)
+def _list_waves(
+    height: int, width: int, period: int
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Give the waves at the grid's frequencies, down and across, and those around each."""
     places = list_grid_frequencies(period)
     around = [
         (vertical + down / height, horizontal + across / width)
         for vertical, horizontal in places
         for down, across in _ring()
     ]
-    own, other = _mean_power(faded, places), _mean_power(faded, around)
-    return own / other if other > 0 else math.nan
+    return _make_waves(places, height, width), _make_waves(around, height, width)
+
+
+def _make_waves(
+    places: list[tuple[float, float]], height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    verticals, horizontals = torch.tensor(places, dtype=torch.float64).T
+    rows = torch.arange(height, dtype=torch.float64)
+    columns = torch.arange(width, dtype=torch.float64)
+    down = torch.exp(-2j * math.pi * verticals[:, None] * rows)
+    across = torch.exp(-2j * math.pi * horizontals[:, None] * columns)
+    return down, across
 
 
 def list_grid_frequencies(period: int) -> list[tuple[float, float]]:
@@ -95,12 +115,7 @@ def _fade(picture: Tensor) -> Tensor:
     return (picture - mean) * window
 
 
-def _mean_power(picture: Tensor, places: list[tuple[float, float]]) -> float:
+def _mean_power(picture: Tensor, down: Tensor, across: Tensor) -> float:
     """Give the mean over frequencies of the squared magnitude of the Fourier transform."""
-    verticals, horizontals = torch.tensor(places, dtype=torch.float64).T
-    rows = torch.arange(picture.shape[-2], dtype=torch.float64)
-    columns = torch.arange(picture.shape[-1], dtype=torch.float64)
-    down = torch.exp(-2j * math.pi * verticals[:, None] * rows)
-    across = torch.exp(-2j * math.pi * horizontals[:, None] * columns)
     values = torch.einsum("py,cyx,px->pc", down, picture.to(down.dtype), across)
     return values.abs().square().sum(dim=1).mean().item()

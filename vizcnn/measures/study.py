@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress, silent
@@ -21,12 +23,14 @@ from vizcnn.measures.grid import measure_grid
 from vizcnn.measures.shares import (
     AliasShares,
     blur_power,
+    choose_grid,
     measure_colours,
     measure_power,
     measure_shares,
     predict_power,
 )
 from vizcnn.measures.shift import ShiftMeasures, check_shifts, find_jumps, measure_shifts
+from vizcnn.measures.spectrum import transfer_function
 from vizcnn.measures.sweep import Sweep, sweep_gratings
 from vizcnn.mining.search import rank_pixels
 from vizcnn.photos.patches import spread
@@ -255,6 +259,15 @@ class NetStudy:
         """Name of the net for headings."""
         return self.model.title
 
+    @cached_property
+    def grey_power(self) -> Tensor:
+        """Power of each filter's response to white grey noise, (F, N, N), zero frequency first.
+
+        N is a side that strides of 2, 4 and the layer's own can fold.
+        """
+        size = choose_grid(2, 4, self.layer.stride)
+        return transfer_function(self.layer.weight.double().sum(dim=1), size).abs().square()
+
     @property
     def grids(self) -> list[float]:
         """Grid artefact of every unit that one could be measured of."""
@@ -285,17 +298,17 @@ class NetStudy:
         return (plain[:, 0] == changed[:, 0]).double().mean().item()
 
 
-def study_net(
-    model: ZooModel,
+def study_nets(
+    models: Sequence[ZooModel],
     photos: Sequence[Path | Image.Image],
     settings: LabSettings,
     period: int,
     progress: Progress = silent,
-) -> NetStudy:
-    """Measure everything of one net.
+) -> list[NetStudy]:
+    """Measure everything of nets, on a CPU several parts of it at a time.
 
     Args:
-        model: A net of the zoo.
+        models: Nets of the zoo.
         photos: Files or images.
         settings: What to look at.
         period: Period in pixels of the grid to search projections for.
@@ -307,25 +320,52 @@ def study_net(
         ImageError: If no photo can be read.
         UnsupportedOperationError: If the deconvnet has no rule for an operation on the way.
     """
+    devices = {next(model.module.parameters()).device.type for model in models}
+    with Errands("cpu" if devices == {"cpu"} else "cuda") as errands:
+        begun = [_begin_study(model, photos, settings, period, errands) for model in models]
+        shown = progress(begun, label="measure", total=len(begun), unit="net")
+        return [finish() for finish in shown]
+
+
+def _begin_study(
+    model: ZooModel,
+    photos: Sequence[Path | Image.Image],
+    settings: LabSettings,
+    period: int,
+    errands: Errands,
+) -> Callable[[], NetStudy]:
+    """Begin to measure a net; what is given back waits for the rest."""
     layer, stages = find_first_layer(model), find_stages(model, settings)
-    pixels, kept, failures = read_pixels(model, photos, progress)
+    pixels, kept, failures = read_pixels(model, photos)
     few = spread(len(kept), settings.most_photos)
     moved = [kept[index] for index in few]
-    power = measure_power(layer, pixels[few])
     shifts = tuple(range(settings.shifts + 1))
-    return NetStudy(
+    # the longest first
+    measured = {
+        taps: errands.start(partial(measure_shifts, model, moved, shifts, stages, taps))
+        for taps in BLURS[::-1]
+    }
+    units = errands.start(
+        partial(
+            project_strongest,
+            model,
+            pixels,
+            settings.layer,
+            settings.units,
+            settings.top,
+            period,
+        )
+    )
+    power = measure_power(layer, pixels[few])
+    return lambda: NetStudy(
         model=model,
         layer=layer,
         dead=int(measure_filters(layer.weight).dead.sum()),
         predicted=measure_shares(predict_power(layer, measure_colours(pixels)), layer.stride),
         measured={taps: measure_shares(blur_power(power, taps), layer.stride) for taps in BLURS},
-        sweep=sweep_gratings(layer, settings.frequencies, settings.orientations, progress=progress),
-        shifts={
-            taps: measure_shifts(model, moved, shifts, stages, taps, progress) for taps in BLURS
-        },
-        units=project_strongest(
-            model, pixels, settings.layer, settings.units, settings.top, period, progress
-        ),
+        sweep=sweep_gratings(layer, settings.frequencies, settings.orientations),
+        shifts={taps: measured[taps].result() for taps in BLURS},
+        units=units.result(),
         blurred=count_blurs(model.module),
         photos=tuple(kept),
         failures=failures,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.first_layer import find_first_layer
-from vizcnn.measures.study import LabSettings, NetStudy, check_net, study_net
+from vizcnn.measures.study import LabSettings, NetStudy, check_net, study_nets
 from vizcnn.pages.aliasing_story import Measure, tabulate, tell_story
 from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
 from vizcnn.photos.patches import ZOOM, find_samples, read_samples
@@ -130,7 +131,7 @@ def measure(
     for net in nets:
         check_net(net, settings)
     images: Sequence[Path | Image.Image] = photos or read_samples()
-    return [study_net(net, images, settings, period, progress) for net in nets]
+    return study_nets(nets, images, settings, period, progress)
 
 
 def name_apart(models: Sequence[ZooModel]) -> list[ZooModel]:
@@ -201,5 +202,5 @@ def draw(
     small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
     chapters = tell_story(studies, settings.layer)
     for chapter in progress(chapters, label="draw", total=len(chapters), unit="figure"):
-        figure = chapter.draw(small_print)
+        figure = partial(chapter.draw, small_print)
         yield Drawing(chapter.name, chapter.title, chapter.text, figure, chapter.caption)

@@ -1,8 +1,9 @@
 """``vizcnn deconv``: photos projected back from their strongest units, layer by layer."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.codec import RelativeFile
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -321,6 +323,7 @@ class MeasuredLayer:
         patches: The photo in the same boxes, 0..1.
         part: Which part is shown.
         control: The strongest unit beside another of its place.
+        arrays: The raw values by name, where they were asked for.
         evidence: What the layer's selectivities are, for captions.
     """
 
@@ -331,6 +334,7 @@ class MeasuredLayer:
     patches: tuple[Array, ...]
     part: Part
     control: MeasuredControl | None
+    arrays: dict[str, NDArray[Any]] | None
     evidence: str
 
     def to_strip(self) -> LayerStrip:
@@ -423,14 +427,20 @@ def make_deconv_gallery(
     failures: list[Failure] = []
     projector = settings.attach(model)
     with write_folder(folder) as staging:
+        with Errands() as errands:
 
-        def project(path: Path) -> MeasuredPhoto:
-            return measure(projector, model, path, settings, f"photo-{len(found) + 1:03d}")
+            def draw_aside(photo: MeasuredPhoto, layer: MeasuredLayer) -> None:
+                errands.start(partial(save_files, draw_section(photo, layer), staging))
 
-        for path, photo in use_photos(photos, project, failures, "project", progress):
-            save_files(draw(photo), staging)
-            found.append(photo.section)
-            used.append(describe_photo(path, photo.image))
+            def project(path: Path) -> MeasuredPhoto:
+                home = f"photo-{len(found) + 1:03d}"
+                return measure(projector, model, path, settings, home, draw_aside)
+
+            for path, photo in use_photos(photos, project, failures, "project", progress):
+                files = draw_photo(photo)
+                errands.start(partial(save_files, files, staging))
+                found.append(photo.section)
+                used.append(describe_photo(path, photo.image))
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),
@@ -442,7 +452,12 @@ def make_deconv_gallery(
 
 
 def measure(
-    projector: Projector, model: ZooModel, path: Path, settings: DeconvSettings, home: str = ""
+    projector: Projector,
+    model: ZooModel,
+    path: Path,
+    settings: DeconvSettings,
+    home: str = "",
+    see: Callable[[MeasuredPhoto, MeasuredLayer], None] | None = None,
 ) -> MeasuredPhoto:
     """Project a photo's units.
 
@@ -452,6 +467,7 @@ def measure(
         path: The photo.
         settings: What to project and how to show it.
         home: Folder of the photo's files.
+        see: Shown each layer as soon as it is measured, with the photo as far as it is by then.
 
     Raises:
         ImageError: If the photo cannot be read.
@@ -459,17 +475,12 @@ def measure(
     """
     original = read_photo(path)
     pixels = model.read(original)
-    photo = _to_array(pixels[0])
     recording = projector.record(pixels, settings.layers)
-    layers = tuple(
-        _measure_layer(projector, model, recording, photo, layer, settings, home)
-        for layer in settings.layers
-    )
-    return MeasuredPhoto(
+    photo = MeasuredPhoto(
         section=PhotoSection(
             size=original.size,
             predictions=tuple(model.classify(pixels)[0]),
-            layers=tuple(layer.section for layer in layers),
+            layers=(),
             figure=f"{home}/summary.{settings.figure_format}",
         ),
         name=name_photo(path),
@@ -478,10 +489,18 @@ def measure(
         f"{model.provenance.describe()}",
         part="" if settings.part == "whole" else f", {name_part(settings.part)}s",
         shown=f"{describe_part(settings.part)} · {describe_scaling(settings.scaling)}",
-        pixels=photo,
+        pixels=_to_array(pixels[0]),
         image=f"{home}/photo.png",
-        layers=layers,
+        layers=(),
     )
+    layers: list[MeasuredLayer] = []
+    for name in settings.layers:
+        layer = _measure_layer(projector, model, recording, photo.pixels, name, settings, home)
+        layers.append(layer)
+        if see is not None:
+            see(photo, layer)
+    section = replace(photo.section, layers=tuple(layer.section for layer in layers))
+    return replace(photo, section=section, layers=tuple(layers))
 
 
 def _measure_layer(
@@ -575,6 +594,7 @@ def _measure_layer(
         patches,
         settings.part,
         control,
+        _list_arrays(projection, shown) if settings.save_arrays else None,
         describe_evidence(section.tiles),
     )
 
@@ -607,35 +627,43 @@ def _find_effective_number(projection: Projection, row: int) -> float | None:
     return None if math.isnan(number) else number
 
 
-def draw(photo: MeasuredPhoto) -> Iterator[OutputFile]:
-    """Draw all files of a photo: figures, images, and arrays where they were asked for."""
+def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputFile]:
+    """Draw the files of a layer: figures, images, and arrays where they were asked for.
+
+    Args:
+        photo: The photo, with or without its layers.
+        layer: One of them.
+    """
+    section = layer.section
+    title = f"{photo.title} {section.name}{photo.part}: {photo.name}"
+    overlay = lay_over(photo.pixels, layer.whole)
+    yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
+    for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
+        yield OutputFile(tile.projection, image)
+        yield OutputFile(tile.patch, patch)
+    caption = photo.write_caption(layer.evidence)
+    yield OutputFile(section.figure, draw_layer(layer.to_strip(), title, caption))
+    boxes = [tile.box for tile in section.tiles]
+    labels = [tile.name or str(tile.unit) for tile in section.tiles]
+    places = draw_overlay(
+        photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
+    )
+    yield OutputFile(section.places, places)
+    if layer.control:
+        words = f"two units of one place: {photo.name}"
+        yield from layer.control.draw(f"{photo.title} {section.name}, {words}", photo.way)
+    if section.arrays and layer.arrays:
+        yield OutputFile(section.arrays, layer.arrays)
+
+
+def draw_photo(photo: MeasuredPhoto) -> Iterator[OutputFile]:
+    """Draw what shows all layers of a photo: what the net saw, and the summary."""
     yield OutputFile(photo.image, enlarge(photo.pixels, PHOTO_SIDE))
-    strips = [layer.to_strip() for layer in photo.layers]
-    for layer, strip in zip(photo.layers, strips, strict=True):
-        section = layer.section
-        title = f"{photo.title} {section.name}{photo.part}: {photo.name}"
-        overlay = lay_over(photo.pixels, layer.whole)
-        yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
-        for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
-            yield OutputFile(tile.projection, image)
-            yield OutputFile(tile.patch, patch)
-        caption = photo.write_caption(layer.evidence)
-        yield OutputFile(section.figure, draw_layer(strip, title, caption))
-        boxes = [tile.box for tile in section.tiles]
-        labels = [tile.name or str(tile.unit) for tile in section.tiles]
-        places = draw_overlay(
-            photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
-        )
-        yield OutputFile(section.places, places)
-        if layer.control:
-            words = f"two units of one place: {photo.name}"
-            yield from layer.control.draw(f"{photo.title} {section.name}, {words}", photo.way)
-        if section.arrays:
-            yield OutputFile(section.arrays, _list_arrays(layer.projection, len(section.tiles)))
     title, predictions = f"{photo.title}{photo.part}: {photo.name}", photo.section.predictions
     compared = any(layer.evidence for layer in photo.layers)
     evidence = [explain_selectivity(name="s"), EXPLAINED_PICTURES] if compared else []
     caption = photo.write_caption(*evidence)
+    strips = [layer.to_strip() for layer in photo.layers]
     figure = draw_summary(photo.pixels, predictions, strips, title, caption)
     yield OutputFile(photo.section.figure, figure)
 

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import ImageError, VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
@@ -94,14 +96,14 @@ class Drawing:
         name: Name of its file, without the ending.
         title: Heading on the page.
         text: What is to be seen, for those who cannot see it.
-        figure: The figure.
+        figure: The figure, or a function that draws it.
         note: What a reader should know.
     """
 
     name: str
     title: str
     text: str
-    figure: Figure
+    figure: Figure | Callable[[], Figure]
     note: str = ""
 
 
@@ -111,11 +113,12 @@ class OutputFile:
 
     Attributes:
         name: Its name in the folder.
-        contents: A figure; an image (h, w, 3), 0..1; or named arrays of numbers.
+        contents: A figure, or a function that draws it; an image (h, w, 3), 0..1; or named arrays
+            of numbers.
     """
 
     name: str
-    contents: Figure | Array | Mapping[str, NDArray[Any]]
+    contents: Figure | Callable[[], Figure] | Array | Mapping[str, NDArray[Any]]
 
 
 def save_files(files: Iterable[OutputFile], folder: Path) -> None:
@@ -123,6 +126,8 @@ def save_files(files: Iterable[OutputFile], folder: Path) -> None:
     for file in files:
         if isinstance(file.contents, Figure):
             save_figure(file.contents, folder / file.name)
+        elif callable(file.contents):
+            save_figure(file.contents(), folder / file.name)
         elif isinstance(file.contents, Mapping):
             save_arrays(file.contents, folder / file.name)
         else:
@@ -172,11 +177,11 @@ def write_page(
     folder: Path,
     kind: FigureFormat = "png",
 ) -> Manifest[R]:
-    """Save figures, one after the other, and write the pages and ``manifest.json``.
+    """Save figures, several at a time, and write the pages and ``manifest.json``.
 
     Args:
         run: The run, without figures.
-        drawings: Figures in the page's order, and further files; each is made, saved and forgotten.
+        drawings: Figures in the page's order, and further files; each is saved and forgotten.
         folder: Where they go.
         kind: Format of the figures.
 
@@ -184,13 +189,14 @@ def write_page(
         The run, as in manifest.json.
     """
     figures = []
-    for drawing in drawings:
-        if isinstance(drawing, Drawing):
-            name = f"{drawing.name}.{kind}"
-            shown = PageFigure(title=drawing.title, file=name, text=drawing.text, note=drawing.note)
-            figures.append(shown)
-            drawing = OutputFile(name, drawing.figure)
-        save_files([drawing], folder)
+    with Errands() as errands:
+        for drawing in drawings:
+            if isinstance(drawing, Drawing):
+                name, title = f"{drawing.name}.{kind}", drawing.title
+                shown = PageFigure(title=title, file=name, text=drawing.text, note=drawing.note)
+                figures.append(shown)
+                drawing = OutputFile(name, drawing.figure)
+            errands.start(partial(save_files, [drawing], folder))
     manifest = replace(run, figures=tuple(figures))
     write_gallery(manifest, folder)
     return manifest

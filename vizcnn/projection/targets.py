@@ -205,7 +205,9 @@ def _make_targets(
 ) -> Targets:
     """Make targets of units (N, K)."""
     chosen = at.gather(1, units).flatten()
-    rows_columns = torch.stack(torch.unravel_index(chosen, _size_of(maps)), dim=1)
+    # not unravel_index, which loads sympy
+    columns = _size_of(maps)[1]
+    rows_columns = torch.stack([chosen // columns, chosen % columns], dim=1)
     whole = isinstance(position, str) and position == "all"
     images = torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1])
     activations = values.gather(1, units).flatten()

@@ -1,8 +1,8 @@
 """AlexNet (Krizhevsky, Sutskever & Hinton 2012), as in the paper and in lectures."""
 
+import math
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
 
 from vizcnn.zoo.normalisation import ContrastNormalisation
@@ -106,6 +106,7 @@ class AlexNet(nn.Module):
         dropout: Dropout before fc7 and fc8 while training.
 
     Example:
+        >>> import torch
         >>> AlexNet(groups=2)(torch.zeros(1, 3, 227, 227)).shape
         torch.Size([1, 1000])
     """
@@ -172,23 +173,46 @@ def order_pool_and_norm(
 def count_outputs(features: nn.Module, shape: tuple[int, int, int]) -> int:
     """Count the values that the convolutional part of a net gives for one image.
 
-    Activations and normalisations change no shape and are left out: on torch's meta device, where
-    nets are built, a ReLU loads torch's compiler, which takes about a second.
+    By their formula: running the layers on torch's meta device, where nets are built, would load
+    sympy and torch's compiler, which takes a second.
 
     Args:
-        features: The convolutional part.
+        features: The convolutional part: convolutions, windows that pool, and what keeps shapes.
         shape: Channels, rows and columns of the image.
+
+    Raises:
+        ValueError: If a window does not fit into its input.
 
     Example:
         >>> count_outputs(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2)), (3, 10, 10))
         128
     """
-    maps = torch.zeros(1, *shape)
-    with torch.no_grad():
-        for part in features.children():
-            if not isinstance(part, nn.ReLU | nn.Sigmoid | ContrastNormalisation):
-                maps = part(maps)
-    return maps.numel()
+    channels, *sides = shape
+    for name, part in features.named_children():
+        if not hasattr(part, "kernel_size"):
+            continue
+        counts = [_count_windows(part, side, axis) for axis, side in enumerate(sides)]
+        if min(counts) < 1:
+            raise ValueError(
+                f"the windows of {name} do not fit into its input of {' x '.join(map(str, sides))}"
+            )
+        sides, channels = counts, getattr(part, "out_channels", channels)
+    return channels * math.prod(sides)
+
+
+def _count_windows(part: nn.Module, side: int, axis: int) -> int:
+    """Count the windows of a convolution or pooling along an axis, as torch places them."""
+    names = ("kernel_size", "stride", "padding", "dilation")
+    sizes = (getattr(part, name, 1) for name in names)  # an average pooling has no dilation
+    window, stride, padding, dilation = (
+        size if isinstance(size, int) else size[axis] for size in sizes
+    )
+    room = side + 2 * padding - dilation * (window - 1) - 1
+    if not getattr(part, "ceil_mode", False):
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    # the last one has to begin inside the map or the padding on its left
+    return count - 1 if (count - 1) * stride >= side + padding else count
 
 
 def make_classifier(

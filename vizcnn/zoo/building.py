@@ -70,16 +70,21 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
     """
     size = count_bytes(module)
     require_memory(size, f"a net of {format_bytes(size)}", "take a smaller one")
-    filled = module.to_empty(device="cpu")
+    # not to_empty, which loads sympy
+    places = {
+        name: torch.empty(place.shape, dtype=place.dtype)
+        for name, place in module.state_dict().items()
+    }
+    module.load_state_dict(places, assign=True)
     generator = torch.Generator().manual_seed(seed)
-    for part in filled.modules():
+    for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm2d | Subsampling):
             part.reset_parameters()
-    return filled
+    return module
 
 
 def count_bytes(module: nn.Module) -> int:

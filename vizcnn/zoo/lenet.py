@@ -29,6 +29,8 @@ class Subsampling(nn.Module):
         torch.Size([1, 6, 14, 14])
     """
 
+    kernel_size, stride, padding, dilation = 2, 2, 0, 1  # as those of torch's poolings
+
     def __init__(self, maps: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(maps))
@@ -41,7 +43,7 @@ class Subsampling(nn.Module):
         nn.init.constant_(self.bias, -2.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        total = F.avg_pool2d(x, 2, divisor_override=1)
+        total = F.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)
         return torch.sigmoid(total * self.weight[:, None, None] + self.bias[:, None, None])
 
     def extra_repr(self) -> str:
