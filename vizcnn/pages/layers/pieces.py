@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ class Ledger:
 
     def __init__(self, folder: Path, causes: Mapping[str, Any]) -> None:
         self._folder, self._file = folder, folder / LIST_NAME
+        self._adding = threading.Lock()
         self._head = json.dumps(causes, sort_keys=True)
         self._key = _hash(self._head)
         try:
@@ -93,7 +95,7 @@ class Ledger:
         return self._pieces[name]
 
     def add(self, piece: Piece, files: Sequence[Path] = ()) -> None:
-        """Note that a piece is finished.
+        """Note that a piece is finished; threads may call it at the same time.
 
         Args:
             piece: The piece.
@@ -104,14 +106,15 @@ class Ledger:
         """
         for path in files:
             piece.files[path.relative_to(self._folder).as_posix()] = hash_file(path)
-        self._pieces[piece.name] = piece
-        line = self._write_piece(piece).encode()
-        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with (
-            explain_refused_file(self._file),
-            os.fdopen(os.open(self._file, flags), "wb") as file,
-        ):
-            file.write(line)
+        with self._adding:
+            self._pieces[piece.name] = piece
+            line = self._write_piece(piece).encode()
+            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            with (
+                explain_refused_file(self._file),
+                os.fdopen(os.open(self._file, flags), "wb") as file,
+            ):
+                file.write(line)
 
     def forget(self, kind: str) -> None:
         """Strike out all pieces whose names begin with a word."""

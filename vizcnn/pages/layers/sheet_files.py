@@ -62,13 +62,13 @@ def write_sheets(job: Job, portion: Portion, progress: Progress) -> None:
     initial = count - sum(map(len, missing))
     # closed at once on an exception: nothing writes on behind the next run's back
     with closing(_write_each(job, portion, missing)) as written:
-        for piece in progress(written, label="draw", total=count, unit="unit", initial=initial):
-            job.ledger.add(piece)
+        for _ in progress(written, label="draw", total=count, unit="unit", initial=initial):
+            pass
 
 
 def _write_each(
     job: Job, portion: Portion, missing: Sequence[Sequence[int]]
-) -> Generator[Piece, None, None]:
+) -> Generator[None, None, None]:
     spools = open_spools(job, portion)
     posted = [
         set(choose_poster_units(job, part.layer)) if job.settings.poster else set()
@@ -82,11 +82,13 @@ def _write_each(
     units = [(number, row) for number, rows in enumerate(missing) for row in rows]
     workers = min(count_writers(job), len(units))
     if workers > 1:
-        yield from work_through(write, units, workers, "draws")
+        with closing(work_through(write, units, workers, "draws")) as pieces:
+            yield from map(job.ledger.add, pieces)
         return
     with ThreadPoolExecutor(os.cpu_count()) as writers:
         for first in range(0, len(units), AT_ONCE):
-            yield from writers.map(write, units[first : first + AT_ONCE])
+            some = units[first : first + AT_ONCE]
+            yield from writers.map(lambda unit: job.ledger.add(write(unit)), some)
 
 
 def count_writers(job: Job) -> int:
