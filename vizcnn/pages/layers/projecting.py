@@ -38,6 +38,8 @@ READERS = 4
 LOT_KIND = "lot"
 """First word of the names of lots among the finished pieces."""
 
+LOTS, LEAST_PHOTOS = 16, 16
+"""Lots that there are at least, so that workers end together, unless they had fewer photos each."""
 WORKER_BYTES = 2 << 30
 """Memory that a worker may take: a lot's forward pass, and the pictures of its places."""
 
@@ -176,7 +178,8 @@ def cut_lots(job: Job, portion: Portion) -> list[tuple[int, ...]]:
         for photo in np.unique(job.places[part.layer].photos[part.first : part.last])
     }
     photos = sorted(used - {NOWHERE})
-    return [tuple(photos[start : start + job.lot]) for start in range(0, len(photos), job.lot)]
+    size = min(job.lot, max(len(photos) // LOTS, LEAST_PHOTOS))
+    return [tuple(photos[start : start + size]) for start in range(0, len(photos), size)]
 
 
 def _read_ahead(
