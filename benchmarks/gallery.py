@@ -34,7 +34,7 @@ from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.recording.layers import list_stages, select_layers
 
-data, out, model, device, layers, compare = json.loads(sys.argv[1])
+data, out, model, device, layers, units, compare = json.loads(sys.argv[1])
 prepare_cpu()
 steps = {}
 
@@ -45,7 +45,11 @@ def clock(items, *, label, total=None, unit="it", initial=0):
 
 net = vizcnn.load(model, device=device)
 steps["start"] = time.perf_counter() - began
-settings = TopSettings(layers=select_layers(net, layers or (list_stages(net),)), compare=compare)
+settings = TopSettings(
+    layers=select_layers(net, layers or (list_stages(net),)),
+    units=tuple(range(units)) if units else None,
+    compare=compare,
+)
 photos = FolderPhotos([Path(data)], net.preprocessing)
 manifest = make_top_gallery(net, photos, settings, Path(out), progress=clock)
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -99,9 +103,9 @@ def _link_photos(data: Path, folder: Path, count: int) -> Path:
 
 def _make(tree: Path, data: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     compare = None if options.compare == 0 else options.compare
-    given = [str(data), str(out), options.model, options.device, options.layer, compare]
+    given = [str(data), str(out), options.model, options.device, options.layer, options.units]
     result = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(given)],
+        [sys.executable, "-c", RUN, json.dumps([*given, compare])],
         cwd=out.parent,
         env={**os.environ, "PYTHONPATH": str(tree)},
         stdout=subprocess.PIPE,
@@ -148,6 +152,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--model", default="zfnet")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--layer", nargs="+", default=[], help="default: all of the stages")
+    parser.add_argument("--units", type=int, help="the first of each layer; default: all")
     parser.add_argument("--compare", type=int, default=3, help="other units; 0 for none")
     return parser.parse_args()
 
