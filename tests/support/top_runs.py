@@ -140,7 +140,7 @@ def _run(photos: str, out: str, label: str, count: int, settings: TopSettings) -
         setattr(os, "replace", move)  # noqa: B010 - a type checker would not have it
     torch.set_num_threads(1)
     # processes that read photos outlive a kill -9 for a while
-    make(Path(photos), Path(out), replace(settings, workers=1), progress=deadly)
+    make(Path(photos), Path(out), replace(settings, workers=2), progress=deadly)
 
 
 if __name__ == "__main__":
