@@ -1,18 +1,24 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from vizcnn.projection.chunks import make_room, run_in_chunks
-from vizcnn.projection.cone_steps import BACK, Batch, encode_switches, has_way_back
+from vizcnn.projection.cone_steps import (
+    BACK,
+    Batch,
+    encode_switches,
+    has_way_back,
+    keeps_map,
+)
 from vizcnn.projection.full_image import Finish, unchanged
 from vizcnn.projection.targets import Targets
-from vizcnn.projection.windows import Windows, move, plan_windows, step_down
+from vizcnn.projection.windows import Move, Windows, move, plan_move, plan_windows, step_down
 from vizcnn.recording.arithmetic import exact_arithmetic
 from vizcnn.recording.backward import Way
 from vizcnn.recording.geometry import find_window, shape_of
@@ -20,10 +26,10 @@ from vizcnn.recording.graph import Node, kind_of
 from vizcnn.recording.unpool import Window
 
 PROCESSOR_BUDGET = 32 * 2**20
-"""Bytes that the windows of one chunk may take on a processor; more is no faster there."""
+"""Bytes that the windows of a step may take on a processor; more is no faster there."""
 
 SHARE_OF_GPU = 0.4
-"""Share of a GPU's free memory that the windows of one chunk may take."""
+"""Share of a GPU's free memory that the windows of a step may take."""
 
 
 def find_budget(device: torch.device) -> int:
@@ -34,8 +40,45 @@ def find_budget(device: torch.device) -> int:
     return int(free * SHARE_OF_GPU)
 
 
-COPIES = 3
-"""Windows of the largest map that exist at a time: above a step, below it, moved into place."""
+COPIES = 2
+"""Windows below a step that exist at a time: as they come, and moved into place."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the windows of some targets lie, worked out before anything is computed.
+
+    Attributes:
+        windows: Of every node, on the CPU.
+        cuts: The same, with their corners where the maps are.
+        moves: What happens to the signal on each edge, by its node and number.
+        fits: How many targets may go through each node together, and through those after it down
+            to the next filters.
+    """
+
+    windows: Mapping[Node, Windows]
+    cuts: Mapping[Node, Windows]
+    moves: Mapping[tuple[Node, int], Move]
+    fits: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Trip:
+    """Targets on their way down, in the order of their places.
+
+    Attributes:
+        targets: R of them.
+        positions: Their places, (R, 2), on the CPU.
+        codes: The switches of each max pooling, as places in its windows.
+        budget: Bytes that windows may take.
+        deliver: Takes some rows' pixels, and the windows that these are in.
+    """
+
+    targets: Targets
+    positions: Tensor
+    codes: Mapping[Node, Tensor]
+    budget: int
+    deliver: Callable[[slice, Tensor, Windows], None]
 
 
 @dataclass(frozen=True)
@@ -46,12 +89,15 @@ class Cone:
     the way: only the windows that the field's cone passes are computed, those of all units as one
     batch. The sums are those of the full image, without their zeros.
 
+    Deep maps are small and their filters large, maps near the image the other way round. So the
+    targets set out together, and part on the way as often as the memory of a step asks for it.
+
     Attributes:
         output: The layer's output with its graph, (N, C, h, w).
         input: The recording's input, (N, 3, H, W).
         nodes: The nodes between, from :func:`vizcnn.recording.graph.trace_nodes`.
         way: What rectifiers and contrast normalisation do.
-        budget: Bytes that the windows of one chunk may take; by the device when None.
+        budget: Bytes that the windows of a step may take; by the device when None.
     """
 
     output: Tensor
@@ -84,37 +130,49 @@ class Cone:
         """
         with _plain_arithmetic(self.input.device):
             goal = self._place_fields(uncut)
-            codes = {
-                node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
-                for node in self.nodes
-                if kind_of(node) == "MaxPool"
-            }
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
             projected = make_room(self.input, (len(targets), channels, *goal.size))
+            positions = targets.positions.cpu()
+            order = self._sort(positions)
+            rows_there = order.to(self.input.device)
 
-            def project_rows(rows: Tensor) -> None:
-                signal, windows = self._send_back(targets.take(rows), codes)
-                there = Windows(goal.corners[rows], goal.size)
-                moved = finish(move(signal, windows.corners, there))
-                projected[rows.to(projected.device)] = moved
+            def deliver(rows: slice, pixels: Tensor, windows: Windows) -> None:
+                there = Windows(goal.corners[order[rows]], goal.size)
+                projected[rows_there[rows]] = finish(move(pixels, windows.corners, there))
 
-            run_in_chunks(self._sort(targets), self._fit_budget(targets), project_rows)
+            trip = _Trip(
+                targets.take(order.to(targets.units.device)),
+                positions[order],
+                {
+                    node: encode_switches(node.saved_tensors[0], node.window, node.input_size[1])
+                    for node in self.nodes
+                    if kind_of(node) == "MaxPool"
+                },
+                find_budget(self.input.device) if self.budget is None else self.budget,
+                deliver,
+            )
+
+            def set_out(rows: Tensor) -> None:
+                some = _as_slice(rows)
+                start = self._start(trip.positions[some])
+                signal = self._seed(trip.targets, some, start)
+                self._send_back(trip, some, 0, {self.nodes[0]: signal}, {self.nodes[0]: start})
+
+            run_in_chunks(torch.arange(len(targets)), len(targets), set_out)
         return projected, goal.corners
 
     def count_multiply_adds(self, targets: Targets) -> int:
-        """Count the multiplications with filters that projecting takes."""
-        counts: list[int] = []
-
-        def count(rows: Tensor) -> None:
-            plan = plan_windows(self.nodes, self._reaches, self._start(targets.take(rows)))
-            counts.extend(
-                len(rows) * plan[node].size[0] * plan[node].size[1] * node._saved_weight.numel()
+        """Count the multiplications with filters that the targets' cones hold, each by itself."""
+        places, counts = targets.positions.cpu().unique(dim=0, return_counts=True)
+        total = 0
+        for place, count in zip(places.split(1), counts.tolist(), strict=True):
+            plan = plan_windows(self.nodes, self._reaches, self._start(place))
+            total += count * sum(
+                plan[node].size[0] * plan[node].size[1] * node._saved_weight.numel()
                 for node in self.nodes[:-1]
                 if kind_of(node) == "Convolution"
             )
-
-        run_in_chunks(self._sort(targets), self._fit_budget(targets), count)
-        return sum(counts)
+        return total
 
     @cached_property
     def _reaches(self) -> dict[Node, Window]:
@@ -123,72 +181,169 @@ class Cone:
         windows = {node: find_window(node, on_path) for node in self.nodes[:-1]}
         return {node: window for node, window in windows.items() if window is not None}
 
+    @cached_property
+    def _edges(self) -> dict[Node, list[tuple[int, Node]]]:
+        """The nodes that a node's signal goes on to, each with the number of its edge."""
+        on_path = set(self.nodes)
+        return {
+            node: [
+                (number, parent)
+                for number, (parent, _) in enumerate(node.next_functions)
+                if parent in on_path
+            ]
+            for node in self.nodes[:-1]
+        }
+
+    @cached_property
+    def _seeded_maps(self) -> set[Node]:
+        """The nodes that the signal comes to before it has left the map that it began in."""
+        seeded = set(self.nodes)
+        for node in self.nodes[:-1]:
+            kept = node in seeded and keeps_map(node, self.way)
+            if not kept:
+                seeded.difference_update(parent for _, parent in self._edges[node])
+        return seeded
+
     def _place_fields(self, uncut: Tensor) -> Windows:
         limit = torch.tensor(self.input.shape[-2:])
         size = (uncut[:, 2:] - uncut[:, :2]).amax(dim=0).minimum(limit)
         height, width = size.tolist()
         return Windows(uncut[:, :2].clamp(min=0).minimum(limit - size), (height, width))
 
-    def _sort(self, targets: Targets) -> Tensor:
+    def _sort(self, positions: Tensor) -> Tensor:
         # the windows of neighbours leave the image at the same edge, where there is less to do
-        positions = targets.positions.cpu()
         return (positions[:, 0] * self.output.shape[-1] + positions[:, 1]).argsort(stable=True)
 
-    def _fit_budget(self, targets: Targets) -> int:
-        plan = plan_windows(self.nodes, self._reaches, self._start(targets))
-        values = max(
-            shape_of(node)[1] * windows.size[0] * windows.size[1] for node, windows in plan.items()
-        )
-        each = COPIES * values * self.input.element_size()
-        budget = find_budget(self.input.device) if self.budget is None else self.budget
-        return max(budget // each, 1)
-
-    def _start(self, targets: Targets) -> Windows:
+    def _start(self, positions: Tensor) -> Windows:
         """Give the windows in the layer itself: a place each, or the whole map."""
-        positions = targets.positions.cpu()
         if bool((positions < 0).any()):
             height, width = self.output.shape[-2:]
             return Windows(torch.zeros_like(positions), (height, width))
         return Windows(positions, (1, 1))
 
-    def _seed(self, targets: Targets, start: Windows) -> Tensor:
+    def _seed(self, targets: Targets, rows: slice, start: Windows) -> Tensor:
         """Make the signals to begin with: a unit's seed, and zero in all other maps."""
-        signal = self.output.new_zeros((len(targets), self.output.shape[1], *start.size))
-        rows = torch.arange(len(targets), device=signal.device)
-        signal[rows, targets.units] = targets.seeds.view(len(targets), *start.size)
+        units, seeds = targets.units[rows], targets.seeds[rows]
+        signal = self.output.new_zeros((len(units), self.output.shape[1], *start.size))
+        numbers = torch.arange(len(units), device=signal.device)
+        signal[numbers, units] = seeds.view(len(units), *start.size)
         return signal
 
-    def _send_back(self, targets: Targets, codes: dict[Node, Tensor]) -> tuple[Tensor, Windows]:
-        """Give the signals at the input, and their windows there."""
-        start = self._start(targets)
-        plan = plan_windows(self.nodes, self._reaches, start)
-        signals = {self.nodes[0]: self._seed(targets, start)}
+    def _plan(self, trip: _Trip, rows: slice) -> _Plan:
+        windows = plan_windows(self.nodes, self._reaches, self._start(trip.positions[rows]))
+        moves = {}
         for node in self.nodes[:-1]:
-            if node in signals:
-                batch = Batch(node, self.way, plan[node], targets.images, codes.get(node))
-                below = BACK[kind_of(node)](batch, signals.pop(node))
-                corners = step_down(plan[node].corners, self._reaches[node])
-                _hand_down(node, below, corners, plan, signals)
-        reached = plan[self.nodes[-1]]
-        if self.nodes[-1] in signals:
-            return signals[self.nodes[-1]], reached
-        shape = (len(targets), self.input.shape[1], *reached.size)
-        return self.input.new_zeros(shape), reached  # all that led there was written over
+            here, reach = windows[node], self._reaches[node]
+            corners = step_down(here.corners, reach)
+            size = reach.measure(here.size)
+            for number, parent in self._edges[node]:
+                there = windows[parent]
+                if there is not here:
+                    moves[node, number] = plan_move(corners, size, there)
+        cuts: Mapping[Node, Windows] = windows
+        if self.input.device.type != "cpu":
+            cuts, moves = _bring(windows, moves, self.input.device)
+        return _Plan(windows, cuts, moves, self._fit(windows, trip.budget))
+
+    def _fit(self, windows: Mapping[Node, Windows], budget: int) -> list[int]:
+        """Find how many targets may take each step together."""
+        values = {
+            node: shape_of(node)[1] * here.size[0] * here.size[1] for node, here in windows.items()
+        }
+        fits: list[int] = []
+        for node in reversed(self.nodes[:-1]):
+            below = sum(values[parent] for _, parent in self._edges[node])
+            each = (values[node] + COPIES * below) * self.input.element_size()
+            fit = max(budget // each, 1)
+            # who parts does so once: ahead of the unpooling that the filters follow
+            fits.append(min(fit, fits[-1]) if fits and kind_of(node) != "Convolution" else fit)
+        return fits[::-1]
+
+    def _send_back(
+        self,
+        trip: _Trip,
+        rows: slice,
+        first: int,
+        signals: dict[Node, Tensor],
+        above: Mapping[Node, Windows],
+    ) -> None:
+        """Send some targets on from a node; what they come to is delivered.
+
+        Args:
+            trip: All of them.
+            rows: These.
+            first: The node's number.
+            signals: Those at the nodes that they have reached.
+            above: The windows that these are in.
+        """
+        plan = self._plan(trip, rows)
+        signals = {
+            node: move(signal, above[node].corners, plan.windows[node])
+            for node, signal in signals.items()
+        }
+        count = rows.stop - rows.start
+        for index, node in enumerate(self.nodes[:-1]):
+            if index < first or node not in signals:
+                continue
+            if count > plan.fits[index]:
+                self._part(trip, rows, index, signals, plan)
+                return
+            batch = Batch(
+                node,
+                self.way,
+                plan.cuts[node],
+                trip.targets.images[rows],
+                trip.codes.get(node),
+                trip.targets.units[rows] if node in self._seeded_maps else None,
+            )
+            below = BACK[kind_of(node)](batch, signals.pop(node))
+            for number, parent in self._edges[node]:
+                signal = below[number] if number < len(below) else None
+                if signal is not None:
+                    step = plan.moves.get((node, number))
+                    moved = step.run(signal) if step else signal
+                    signals[parent] = signals[parent] + moved if parent in signals else moved
+        last = self.nodes[-1]
+        windows = plan.windows[last]
+        if last not in signals:  # all that led there was written over
+            signals[last] = self.input.new_zeros((count, self.input.shape[1], *windows.size))
+        trip.deliver(rows, signals[last], windows)
+
+    def _part(
+        self, trip: _Trip, rows: slice, index: int, signals: dict[Node, Tensor], plan: _Plan
+    ) -> None:
+        """Send targets on in parts of equal size, whose windows are as small as theirs may be."""
+        count = rows.stop - rows.start
+        parts = -(-count // plan.fits[index])
+
+        def go_on(numbers: Tensor) -> None:
+            part = _as_slice(numbers)
+            here = slice(rows.start + part.start, rows.start + part.stop)
+            some = {node: signal[part] for node, signal in signals.items()}
+            above = {
+                node: Windows(plan.windows[node].corners[part], plan.windows[node].size)
+                for node in signals
+            }
+            self._send_back(trip, here, index, some, above)
+
+        run_in_chunks(torch.arange(count), -(-count // parts), go_on)
 
 
-def _hand_down(
-    node: Node,
-    below: Sequence[Tensor | None],
-    corners: Tensor,
-    plan: Mapping[Node, Windows],
-    signals: dict[Node, Tensor],
-) -> None:
-    """Add what came out below a node to the signals of the nodes before it."""
-    for (parent, _), signal in zip(node.next_functions, below, strict=False):
-        if parent in plan and signal is not None:
-            there = plan[parent]
-            moved = signal if there is plan[node] else move(signal, corners, there)
-            signals[parent] = signals[parent] + moved if parent in signals else moved
+def _as_slice(rows: Tensor) -> slice:
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
+def _bring(
+    windows: Mapping[Node, Windows], moves: dict[tuple[Node, int], Move], device: torch.device
+) -> tuple[dict[Node, Windows], dict[tuple[Node, int], Move]]:
+    """Bring all corners and shifts of a plan to a device, in one transfer."""
+    distinct = {id(here): here for here in windows.values()}
+    shifts = {key: step.shifts for key, step in moves.items() if step.shifts is not None}
+    listed = [here.corners for here in distinct.values()] + list(shifts.values())
+    there = iter(torch.stack(listed).to(device, non_blocking=True))
+    brought = {key: Windows(next(there), here.size) for key, here in distinct.items()}
+    moved = {key: replace(moves[key], shifts=next(there)) for key in shifts}
+    return {node: brought[id(here)] for node, here in windows.items()}, moves | moved
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def filter_back(
     stride: tuple[int, int],
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
+    units: Tensor | None = None,
 ) -> Tensor:
     """Filter with the transposed filters of a convolution, padding not counted.
 
@@ -35,26 +36,19 @@ def filter_back(
         stride: Its stride.
         dilation: Its dilation.
         groups: Its groups.
+        units: The map of each row beside which all are zero, (R,), where that is known.
 
     Returns:
         At its padded input, (R, C_in, (h - 1) * stride + dilation * (k - 1) + 1, ...).
     """
-    if groups == 1 and dilation == (1, 1) and signal.shape[2:] == (1, 1):
-        maps = signal.flatten(1)
-        if bool((maps.count_nonzero(dim=1) <= 1).all()):  # as of the units themselves
-            return _take_filters(maps, weight)
+    if units is not None and groups == 1 and dilation == (1, 1) and signal.shape[2:] == (1, 1):
+        return signal.flatten(1).gather(1, units[:, None])[..., None, None] * weight[units]
     if groups == 1 and weight.shape[1] < FEW_CHANNELS and dilation == (1, 1):
         if stride == (1, 1) and weight[0].numel() <= MOST_COLUMNS * weight.shape[0]:
             return _filter_by_columns(signal, weight)
         if stride[0] == stride[1]:
             return _filter_sub_pixels(signal, weight, stride[0])
     return F.conv_transpose2d(signal, weight, None, stride, groups=groups, dilation=dilation)
-
-
-def _take_filters(maps: Tensor, weight: Tensor) -> Tensor:
-    """Filter signals of one place and one map each, (R, C_out): all other products are zero."""
-    units = maps.abs().argmax(dim=1)
-    return maps.gather(1, units[:, None])[..., None, None] * weight[units]
 
 
 def _filter_sub_pixels(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -135,7 +129,7 @@ def unpool_windows(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
 
 
 def _scatter(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
-    height, width = _measure_reach(signal, window)
+    height, width = window.measure(signal.shape[-2:])
     elements = torch.arange(window.size[0] * window.size[1])
     down = elements // window.size[1] * window.dilation[0]
     places = down * width + elements % window.size[1] * window.dilation[1]
@@ -148,7 +142,7 @@ def _scatter(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
 
 def _add_element_by_element(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
     """Do the same without scattering, whose order of additions a GPU does not promise."""
-    canvas = signal.new_zeros((*signal.shape[:2], *_measure_reach(signal, window)))
+    canvas = signal.new_zeros((*signal.shape[:2], *window.measure(signal.shape[-2:])))
     bottom = (signal.shape[-2] - 1) * window.stride[0] + 1
     end = (signal.shape[-1] - 1) * window.stride[1] + 1
     for code in range(window.size[0] * window.size[1]):
@@ -157,16 +151,6 @@ def _add_element_by_element(signal: Tensor, codes: Tensor, window: Window) -> Te
         place = canvas[..., down : down + bottom, right : right + end]
         place[..., :: window.stride[0], :: window.stride[1]] += signal * (codes == code)
     return canvas
-
-
-def _measure_reach(signal: Tensor, window: Window) -> tuple[int, int]:
-    height, width = (
-        (signal.shape[axis - 2] - 1) * window.stride[axis]
-        + window.dilation[axis] * (window.size[axis] - 1)
-        + 1
-        for axis in (0, 1)
-    )
-    return height, width
 
 
 @dataclass(frozen=True)
@@ -179,6 +163,8 @@ class Batch:
         windows: Where the windows lie.
         images: Which image each belongs to, (R,).
         codes: For max pooling: the winners' places in their pooling windows, (N, C, h, w).
+        units: The map of each row beside which the signal is zero, (R,); None where there may be
+            several.
     """
 
     node: Node
@@ -186,6 +172,7 @@ class Batch:
     windows: Windows
     images: Tensor
     codes: Tensor | None = None
+    units: Tensor | None = None
 
     def cut(self, maps: Tensor) -> Tensor:
         """Cut the windows out of maps of the node's shape."""
@@ -201,7 +188,7 @@ def _filter(batch: Batch, signal: Tensor) -> list[Tensor]:
     node = batch.node
     weight = node._saved_weight.detach()
     stride, dilation = tuple(node._saved_stride), tuple(node._saved_dilation)
-    return [filter_back(signal, weight, stride, dilation, node._saved_groups)]
+    return [filter_back(signal, weight, stride, dilation, node._saved_groups, batch.units)]
 
 
 def _rectify(batch: Batch, signal: Tensor) -> list[Tensor]:
@@ -313,6 +300,19 @@ BACK: Mapping[str, Back] = {
 
 FILTERING = frozenset(["Convolution", "NativeBatchNorm", "CudnnBatchNorm"])
 """Operations with parameters, which are theirs and not the image's."""
+
+
+KEEPING = frozenset(
+    "Rectify MaxPool NativeBatchNorm CudnnBatchNorm AvgPool2D Add Sub Neg CopyBackwards Clone "
+    "Alias ConstantPadNd".split()
+)
+"""Operations through which a map of the signal becomes the map of the same number."""
+
+
+def keeps_map(node: Node, way: Way) -> bool:
+    """Tell whether a signal in a single map is in that map below an operation as well."""
+    kind = kind_of(node)
+    return kind in KEEPING or (kind == "Normalise" and way.passes_over_normalisation)
 
 
 def has_way_back(node: Node, nodes: Container[Node]) -> bool:

@@ -4,13 +4,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from vizcnn.recording.geometry import UNIT_WINDOW, shape_of
 from vizcnn.recording.graph import Node, inputs_of
 from vizcnn.recording.unpool import Window
+
+_Places = NDArray[np.int64]
+
+WORTH_A_ROW = 4096
+"""Values of a window from which on a CPU copies windows one by one."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +37,20 @@ class Windows:
 class _Span:
     """What consumers ask of a feature map: from first to last place, the last exclusive."""
 
-    first: Tensor
-    last: Tensor
+    first: _Places
+    last: _Places
 
     def join(self, other: "_Span") -> "_Span":
-        return _Span(torch.minimum(self.first, other.first), torch.maximum(self.last, other.last))
+        return _Span(np.minimum(self.first, other.first), np.maximum(self.last, other.last))
 
-    def fit(self, extent: tuple[int, int]) -> Windows:
+    def fit(self, extent: tuple[int, ...]) -> Windows:
         """Cut the spans at the map's edge and give them one size, shifted to lie in the map."""
-        limit = torch.tensor(extent)
-        first = self.first.clamp(min=0).minimum(limit - 1)
-        last = self.last.minimum(limit).maximum(first + 1)
-        size = (last - first).amax(dim=0)
+        limit = np.array(extent)
+        first = np.minimum(self.first.clip(min=0), limit - 1)
+        last = np.maximum(np.minimum(self.last, limit), first + 1)
+        size = (last - first).max(axis=0)
         height, width = size.tolist()
-        return Windows(first.minimum(limit - size), (height, width))
+        return Windows(torch.from_numpy(np.minimum(first, limit - size)), (height, width))
 
 
 def plan_windows(
@@ -52,7 +59,9 @@ def plan_windows(
     """Find the windows that the cones of targets need in every feature map below them.
 
     A map's window holds, for every target, all places that any path leads to; windows of one map
-    have one size and lie in the map, so that nothing is computed that does not exist.
+    have one size and lie in the map, so that nothing is computed that does not exist. All of it
+    happens on the host, with numpy: it is short lists of numbers, and torch takes three times as
+    long to start on one.
 
     Args:
         nodes: From :func:`~vizcnn.recording.graph.trace_nodes`: every node before those it feeds.
@@ -69,8 +78,7 @@ def plan_windows(
     plan = {nodes[0]: start}
     for node in nodes:
         if node not in plan:
-            height, width = shape_of(node)[-2:]
-            plan[node] = asked[node].fit((height, width))
+            plan[node] = asked[node].fit(shape_of(node)[-2:])
         for parent in parents[node]:
             if reaches[node] is UNIT_WINDOW and consumers[parent] == 1:
                 plan[parent] = plan[node]
@@ -82,27 +90,24 @@ def plan_windows(
 
 def _reach(window: Window, here: Windows) -> _Span:
     """Give the places of an operation's input that windows in its output depend on."""
-    first = step_down(here.corners, window)
+    first = _step_down(here.corners.numpy(), window)
+    return _Span(first, first + np.array(window.measure(here.size)))
+
+
+def _step_down(corners: _Places, window: Window) -> _Places:
     if window is UNIT_WINDOW:
-        return _Span(first, first + torch.tensor(here.size))
-    reach = [
-        (here.size[axis] - 1) * window.stride[axis]
-        + window.dilation[axis] * (window.size[axis] - 1)
-        + 1
-        for axis in (0, 1)
-    ]
-    return _Span(first, first + torch.tensor(reach))
+        return corners
+    below: _Places = corners * np.array(window.stride) - np.array(window.padding)
+    return below
 
 
 def step_down(corners: Tensor, window: Window) -> Tensor:
     """Give the corners below an operation: output i begins at input i * stride - padding."""
-    if window is UNIT_WINDOW:
-        return corners
-    return corners * torch.tensor(window.stride) - torch.tensor(window.padding)
+    return torch.from_numpy(_step_down(corners.numpy(), window))
 
 
 def cut(maps: Tensor, images: Tensor, windows: Windows) -> Tensor:
-    """Cut windows out of feature maps.
+    """Cut windows out of feature maps; a view where one does.
 
     Args:
         maps: (N, C, H, W).
@@ -110,7 +115,7 @@ def cut(maps: Tensor, images: Tensor, windows: Windows) -> Tensor:
         windows: R windows that lie in the maps.
 
     Returns:
-        (R, C, h, w).
+        (R, C, h, w); not to be written into.
 
     Example:
         >>> maps = torch.arange(9.0).view(1, 1, 3, 3)
@@ -118,10 +123,80 @@ def cut(maps: Tensor, images: Tensor, windows: Windows) -> Tensor:
         tensor([[[[4., 5.],
                   [7., 8.]]]])
     """
-    height, width = windows.size
-    tops, lefts = windows.corners.to(maps.device).unbind(1)
+    return _cut(maps, images.to(maps.device), windows.corners, windows.size)
+
+
+def _cut(maps: Tensor, images: Tensor | None, corners: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut windows at corners that are on any device; every window of a map of its own if None."""
+    height, width = size
+    if (height, width) == tuple(maps.shape[-2:]):
+        if images is None:
+            return maps
+        one = len(maps) == 1
+        return maps.expand(len(images), -1, -1, -1) if one else maps.index_select(0, images)
+    if maps.device.type == "cpu" and maps.shape[1] * height * width >= WORTH_A_ROW:
+        return _cut_rows(maps, images, corners, size)
+    tops, lefts = corners.to(maps.device).unbind(1)
+    rows = torch.arange(len(corners), device=maps.device) if images is None else images
     sliding = maps.unfold(-2, height, 1).unfold(-2, width, 1)
-    return sliding[images.to(maps.device), :, tops, lefts]
+    return sliding[rows, :, tops, lefts]
+
+
+def _cut_rows(
+    maps: Tensor, images: Tensor | None, corners: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Copy window by window: on a CPU twice as fast as one indexing for all of them."""
+    height, width = size
+    out = maps.new_empty((len(corners), maps.shape[1], height, width))
+    numbers = range(len(corners)) if images is None else images.tolist()
+    for row, image, (top, left) in zip(out.unbind(0), numbers, corners.tolist(), strict=True):
+        row.copy_(maps[image, :, top : top + height, left : left + width])
+    return out
+
+
+@dataclass(frozen=True)
+class Move:
+    """How signals get from windows at some corners into other windows of the same map.
+
+    Attributes:
+        pad: Zeros to put around them, left, right, top, bottom; negative where they are cut.
+        shifts: Where each window begins in what comes of that, (R, 2); None where all of it is
+            the window.
+        size: Height and width of the windows.
+    """
+
+    pad: tuple[int, int, int, int]
+    shifts: Tensor | None
+    size: tuple[int, int]
+
+    def run(self, signal: Tensor) -> Tensor:
+        """Move a signal (R, C, h, w); what does not move is handed on as it is."""
+        if any(self.pad):
+            signal = F.pad(signal, self.pad)
+        return signal if self.shifts is None else _cut(signal, None, self.shifts, self.size)
+
+
+def plan_move(corners: Tensor, size: tuple[int, int], there: Windows) -> Move:
+    """Find out how a signal gets from windows of a size at some corners into other windows.
+
+    Args:
+        corners: Where it lies, (R, 2), on the CPU; it may reach beyond the map.
+        size: Its height and width.
+        there: The windows to fill; where the signal does not reach, they are zero.
+    """
+    (height, width), (new_height, new_width) = size, there.size
+    # a signal that misses its window altogether does so in any distance
+    shifts = (there.corners.numpy() - corners.numpy()).clip(
+        np.array([-new_height, -new_width]), np.array([height, width])
+    )
+    (top, left), (bottom, right) = shifts.min(axis=0).tolist(), shifts.max(axis=0).tolist()
+    if (top, left) == (bottom, right):
+        below, beside = top + new_height - height, left + new_width - width
+        return Move((-left, beside, -top, below), None, there.size)
+    before = max(-top, 0), max(-left, 0)
+    after = max(bottom + new_height - height, 0), max(right + new_width - width, 0)
+    pad = before[1], after[1], before[0], after[0]
+    return Move(pad, torch.from_numpy(shifts + np.array(before)), there.size)
 
 
 def move(signal: Tensor, corners: Tensor, there: Windows) -> Tensor:
@@ -129,30 +204,16 @@ def move(signal: Tensor, corners: Tensor, there: Windows) -> Tensor:
 
     Args:
         signal: (R, C, h, w).
-        corners: Where it lies, (R, 2); it may reach beyond the map.
+        corners: Where it lies, (R, 2), on the CPU; it may reach beyond the map.
         there: The windows to fill; where the signal does not reach, they are zero.
 
     Returns:
-        (R, C, *there.size).
+        (R, C, *there.size); the signal itself where nothing changes.
 
     Example:
         >>> there = Windows(torch.tensor([[0, 0]]), (1, 2))
         >>> move(torch.ones(1, 1, 1, 2), torch.tensor([[0, -1]]), there)
         tensor([[[[1., 0.]]]])
     """
-    (height, width), (new_height, new_width) = signal.shape[-2:], there.size
-    # a signal that misses its window altogether does so in any distance
-    nearest, farthest = torch.tensor([-new_height, -new_width]), torch.tensor([height, width])
-    shifts = (there.corners - corners).maximum(nearest).minimum(farthest)
-    low, high = shifts.amin(dim=0).tolist(), shifts.amax(dim=0).tolist()
-    if low == high == [0, 0] and (height, width) == there.size:
-        return signal
-    if low == high:
-        down, right = low
-        return F.pad(signal, (-right, right + new_width - width, -down, down + new_height - height))
-    before = [max(-low[0], 0), max(-low[1], 0)]
-    after = [max(high[0] + new_height - height, 0), max(high[1] + new_width - width, 0)]
-    if any(before + after):
-        signal = F.pad(signal, (before[1], after[1], before[0], after[0]))
-    places = Windows(shifts + torch.tensor(before), there.size)
-    return cut(signal, torch.arange(len(signal)), places)
+    height, width = signal.shape[-2:]
+    return plan_move(corners, (height, width), there).run(signal)

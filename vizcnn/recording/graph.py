@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -24,11 +25,16 @@ _FOREIGN = " (a function of its own)"
 
 def kind_of(node: Node) -> str:
     """Give the name of a node's operation, without autograd's decoration."""
-    name = re.sub(r"Backward(\d*|AutogradForward)$", "", str(node.name()).split("::")[-1])
+    name = _undecorate(str(node.name()))
     # of another's function the name says nothing, not even if it is one of ours
     if isinstance(node, BackwardCFunction) and not isinstance(node, OURS):
         return f"{name}{_FOREIGN}"
     return name
+
+
+@cache
+def _undecorate(name: str) -> str:
+    return re.sub(r"Backward(\d*|AutogradForward)$", "", name.split("::")[-1])
 
 
 def inputs_of(node: Node) -> list[Node]:

@@ -1,5 +1,6 @@
 """Unpooling by switches: each value goes back to the place its maximum came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,19 @@ class Window:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     ceil: bool = False
+
+    def measure(self, size: Sequence[int]) -> tuple[int, int]:
+        """Give height and width of what outputs of a size read, padding included.
+
+        Example:
+            >>> Window((3, 3), (2, 2)).measure((4, 5))
+            (9, 11)
+        """
+        height, width = (
+            (size[axis] - 1) * self.stride[axis] + self.dilation[axis] * (self.size[axis] - 1) + 1
+            for axis in (0, 1)
+        )
+        return height, width
 
 
 def pair(value: Any) -> tuple[int, int]:
