@@ -171,3 +171,4 @@ def test_as_many_workers_as_memory_holds_or_none():
     assert limit_workers(3, 1) == 3
     assert limit_workers(3, 1 << 60) == 0
     assert limit_workers(1, 1) == limit_workers(0, 1) == 0
+    assert list(work_through(lambda needed: limit_workers(2, needed), [1, 1], 2, "asks")) == [0, 0]

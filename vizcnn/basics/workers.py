@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -45,7 +45,8 @@ def limit_workers(wanted: int, needed: int) -> int:
     """
     free = find_free_memory()
     fitting = wanted if free is None or not needed else min(wanted, free // needed)
-    return int(fitting) if CAN_FORK and fitting > 1 else 0
+    # a worker of another pool may have none of its own
+    return fitting if CAN_FORK and fitting > 1 and not current_process().daemon else 0
 
 
 def work_through(
