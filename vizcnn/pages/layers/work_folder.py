@@ -107,7 +107,6 @@ class WorkFolder:
                 target = folder / source.relative_to(self.site)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(source, target)
-                flush_file(target)  # here, as most of it is on the disk by now
 
 
 def _clear(folder: Path, kept: Container[Path]) -> int:
@@ -124,10 +123,13 @@ def _clear(folder: Path, kept: Container[Path]) -> int:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, once the disk has it: most are there by then, so no wait is."""
+    flush_file(source)
     try:
         os.link(source, target)
     except OSError:  # not every file system has links
         shutil.copyfile(source, target)
+        flush_file(target)
 
 
 @contextmanager
