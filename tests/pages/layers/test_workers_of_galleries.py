@@ -132,3 +132,17 @@ def test_a_photo_that_changed_is_named_from_a_worker_too(tmp_path):
 
     with pytest.raises(DataError, match="changed since mining"):
         make(photos, tmp_path / "out", TWO, progress=change)
+
+
+def test_the_disk_has_every_picture_before_the_gallery_is_whole(photos, tmp_path, monkeypatch):
+    written, sync = set(), os.fsync
+
+    def note(file):
+        written.add(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    make(photos, tmp_path, replace(TWO, layers=("conv1",)))
+    pictures = list(tmp_path.rglob("*.webp"))
+    assert len(pictures) > 20
+    assert {path.stat().st_ino for path in pictures} <= written
