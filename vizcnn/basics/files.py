@@ -177,7 +177,7 @@ def flush_file(path: Path) -> None:
         VizcnnError: If it has no room for it, or fails.
     """
     with explain_refused_file(path), path.open("r+b") as file:
-        os.fsync(file)
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str, flush: bool = True) -> Path:
