@@ -26,6 +26,7 @@ from vizcnn.projection.full_image import project_full_image
 from vizcnn.projection.rules import RULES
 from vizcnn.projection.targets import units_at
 from vizcnn.projection.way_back import follow
+from vizcnn.projection.windows import Move
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import trace_nodes
@@ -81,13 +82,18 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("send", [_scatter, _add_element_by_element])
+def add_element_by_element(signal, codes, window, step):
+    return step.run(_add_element_by_element(signal, codes, window))
+
+
+@pytest.mark.parametrize("send", [_scatter, add_element_by_element])
 def test_unpooling_in_windows_is_unpooling(send):
     for window in WINDOWS:
         maps = torch.randn(2, 3, 23, 21, dtype=torch.float64)
         maxima, switches = pool_with_switches(maps, window)
         signal = torch.randn_like(maxima)
-        reach = send(signal, encode_switches(switches, window, 21), window)
+        stay = Move((0, 0, 0, 0), None, window.measure(signal.shape[-2:]))
+        reach = send(signal, encode_switches(switches, window, 21), window, stay)
         top, left = window.padding
         inside = reach[..., top : top + 23, left : left + 21]
         padded = F.pad(inside, (0, 21 - inside.shape[-1], 0, 23 - inside.shape[-2]))

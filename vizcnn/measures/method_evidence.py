@@ -99,7 +99,7 @@ def find_selectivity(
     common = find_common(maps, question.known, question.active)
     if question.known:
         return float(common.selectivity[0])
-    return float(measure_selectivity(measure_cosines(own[None], common.direction)))
+    return float(measure_selectivity(measure_cosines(own[None], common.direction[None])))
 
 
 def agree_with_drops(

@@ -7,13 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.errors import VizcnnError, check_number, quote
 from vizcnn.photos.patches import spread
-from vizcnn.projection.parts import find_common, measure_cosines, measure_selectivity
-from vizcnn.projection.targets import Targets, join_targets, places
+from vizcnn.projection.parts import (
+    correct_cosines,
+    find_commons,
+    measure_cosines,
+    measure_selectivity,
+)
+from vizcnn.projection.targets import Targets, places
 from vizcnn.projection.windows import Windows, move
 
 if TYPE_CHECKING:
@@ -93,7 +100,7 @@ class _Sample:
         is_one: Whether the projections' units are among them, the first where they are not all.
     """
 
-    rows: Tensor
+    rows: list[int]
     units: list[int]
     is_one: bool
 
@@ -103,16 +110,20 @@ class _Place:
     """A place of an image, and the units whose pictures are compared there.
 
     Attributes:
+        image: The image's number.
+        position: The place in its maps, -1 for the whole of them.
         rows: Of each unit that was asked for there, its first projection.
         active: How many units are active there.
         samples: What is compared.
         others: Units that are to be projected for it.
     """
 
+    image: int
+    position: list[int]
     rows: dict[int, int]
     active: int
     samples: list[_Sample]
-    others: Targets
+    others: list[int]
 
 
 def compare_with_active(
@@ -136,7 +147,7 @@ def compare_with_active(
             they stand for all of it.
         room: Bytes of pictures that are in memory at a time.
     """
-    found = [_choose_units(maps, targets, rows, compare) for rows in _group_by_place(targets)]
+    found = _choose_units(maps.detach(), targets, compare)
     windows = projection.windows
     count = sum(len(place.samples) for place in found)
     comparison = Comparison(
@@ -148,88 +159,144 @@ def compare_with_active(
         effective_number=torch.full((len(targets),), math.nan, dtype=torch.float64),
     )
     most = max(room // max(windows[:1].nbytes, 1), 1)
-    number = 0
-    for first, last in _cut_into_calls([len(place.others) for place in found], most):
-        others = _project_into(windows, projection, found[first:last], project_others)
-        for place in found[first:last]:
-            pictures = {unit: windows[row] for unit, row in place.rows.items()}
-            pictures |= dict(zip(place.others.units.tolist(), others, strict=False))
-            others = others[len(place.others) :]
-            for sample in place.samples:
-                comparison.places[sample.rows] = number
-                comparison.active[sample.rows] = place.active
-                comparison.compared[sample.rows] = len(sample.units)
-                _compare(comparison, number, sample, place.active, pictures, windows)
-                number += 1
+    first = 0
+    for group in _cut_into_calls(found, most):
+        others = _project_into(maps, projection, group, project_others)
+        _compare(comparison, first, group, windows, others, most)
+        first += sum(len(place.samples) for place in group)
     return comparison
 
 
 def _compare(
     comparison: Comparison,
-    number: int,
-    sample: _Sample,
-    active: int,
-    pictures: dict[int, Tensor],
+    first: int,
+    found: Sequence[_Place],
     windows: Tensor,
+    others: Tensor,
+    most: int,
 ) -> None:
-    """Find a sample's common picture, and set projections against it."""
-    if not sample.units:
-        return
-    shown = torch.stack([pictures[unit] for unit in sample.units])
-    known = len(shown) if len(shown) == active else int(sample.is_one)
-    common = find_common(shown, known, active)
-    comparison.effective_number[sample.rows] = common.effective_number
-    if common.compares(sample.is_one):
-        comparison.directions[number] = common.direction
-        cosines = measure_cosines(windows[sample.rows], common.direction)
-        comparison.cosines[sample.rows] = common.correct(cosines)
+    """Find the common pictures of samples, the first of a number, and set projections against them.
+
+    Samples of one size are compared together, as far as there is room for their pictures.
+    """
+    by_size: dict[int, list[tuple[int, _Sample, list[int], int]]] = {}
+    number, other = first, len(windows)
+    for place in found:
+        pictures = place.rows | {unit: other + k for k, unit in enumerate(place.others)}
+        other += len(place.others)
+        for sample in place.samples:
+            rows = torch.tensor(sample.rows)
+            comparison.places[rows] = number
+            comparison.active[rows] = place.active
+            comparison.compared[rows] = len(sample.units)
+            if sample.units:
+                shown = [pictures[unit] for unit in sample.units]
+                by_size.setdefault(len(shown), []).append((number, sample, shown, place.active))
+            number += 1
+    for size, samples in by_size.items():
+        step = max(most // size, 1)
+        for start in range(0, len(samples), step):
+            _compare_samples(comparison, samples[start : start + step], windows, others)
 
 
-def _group_by_place(targets: Targets) -> list[Tensor]:
-    """Give the rows of each different place."""
-    keys = torch.column_stack([targets.images, targets.positions]).cpu()
-    _, of_rows = torch.unique(keys, dim=0, return_inverse=True)
-    return [(of_rows == number).nonzero()[:, 0] for number in of_rows.unique().tolist()]
+def _compare_samples(
+    comparison: Comparison,
+    samples: Sequence[tuple[int, _Sample, list[int], int]],
+    windows: Tensor,
+    others: Tensor,
+) -> None:
+    """Compare samples of one size: their numbers, what they are, their pictures, who is active."""
+    numbers = torch.tensor([number for number, *_ in samples])
+    size = len(samples[0][2])
+    known = [size if size == active else int(sample.is_one) for _, sample, _, active in samples]
+    totals = [active for *_, active in samples]
+    pictures = _gather(windows, others, torch.tensor([shown for _, _, shown, _ in samples]))
+    common = find_commons(pictures, torch.tensor(known), torch.tensor(totals))
+    is_one = torch.tensor([sample.is_one for _, sample, _, _ in samples])
+    finite = common.cosines.isfinite().sum(dim=1).cpu()
+    compares = finite > is_one
+    directions = common.directions * compares.to(windows.device).view(-1, *[1] * (windows.ndim - 1))
+    comparison.directions[numbers.to(windows.device)] = directions
+    rows = torch.tensor([row for _, sample, _, _ in samples for row in sample.rows])
+    of_rows = torch.tensor([k for k, (_, one, _, _) in enumerate(samples) for _ in one.rows])
+    comparison.effective_number[rows] = common.effective_numbers.cpu()[of_rows]
+    cosines = measure_cosines(windows[rows], directions[of_rows]).cpu()
+    corrected = correct_cosines(cosines, common.corrections.cpu()[of_rows])
+    comparison.cosines[rows] = torch.where(compares[of_rows], corrected, math.nan)
 
 
-def _choose_units(maps: Tensor, targets: Targets, rows: Tensor, compare: Compare) -> _Place:
-    """Choose the units of a place that are compared with its projections."""
-    image, position = int(targets.images[rows[0]]), targets.positions[rows[0]]
-    values = maps.detach()[image]
-    whole = bool(position[0] < 0)
-    if whole:
-        values = values.reshape(len(values), -1).amax(dim=1)
+def _gather(windows: Tensor, others: Tensor, numbers: Tensor) -> Tensor:
+    """Give pictures by number: first those that were asked for, then the others."""
+    count = len(windows)
+    numbers = numbers.to(windows.device)
+    asked = windows[numbers.clamp(max=count - 1)]
+    if len(others):
+        drawn = numbers >= count
+        asked[drawn] = others[numbers[drawn] - count]
+    return asked
+
+
+def _choose_units(maps: Tensor, targets: Targets, compare: Compare) -> list[_Place]:
+    """Choose the units of each different place that are compared with the projections there."""
+    if not len(targets):
+        return []
+    keys = torch.column_stack([targets.images, targets.positions, targets.units]).cpu().numpy()
+    different, of_rows = np.unique(keys[:, :-1], axis=0, return_inverse=True)
+    order = np.argsort(of_rows, kind="stable")
+    ends = np.cumsum(np.bincount(of_rows.ravel(), minlength=len(different)))[:-1]
+    is_active = _look_up(maps, different).numpy()
+    return [
+        _choose_units_of_place(
+            place.tolist(), np.flatnonzero(active).tolist(), rows.tolist(), keys[:, -1], compare
+        )
+        for place, active, rows in zip(
+            different, is_active, np.split(order.ravel(), ends), strict=True
+        )
+    ]
+
+
+def _look_up(maps: Tensor, different: NDArray[np.int64]) -> Tensor:
+    """Tell which units are active at places (P, 1 + dimensions): (P, C), on the CPU."""
+    images, *along = torch.from_numpy(different).to(maps.device).unbind(1)
+    if maps.ndim > 2 and (different[:, 1:] < 0).any():
+        values = maps.flatten(2).amax(dim=2)[images]
     elif maps.ndim > 2:
-        values = values[(slice(None), *position.tolist())]
-    active = (values > 0).nonzero()[:, 0].tolist()
-    asked = targets.units[rows].tolist()
+        values = maps.movedim(1, -1)[(images, *along)]
+    else:
+        values = maps[images]
+    return (values > 0).cpu()
+
+
+def _choose_units_of_place(
+    place: list[int], active: list[int], rows: list[int], units: NDArray[np.int64], compare: Compare
+) -> _Place:
+    asked = units[rows].tolist()
     if compare == "all" or compare + 1 >= len(active):
-        is_active = torch.tensor([unit in active for unit in asked])
-        parted = ((rows[is_active], True), (rows[~is_active], False))
-        samples = [_Sample(some, active, is_one) for some, is_one in parted if len(some)]
+        known = set(active)
+        parted = (
+            (
+                [row for row, unit in zip(rows, asked, strict=True) if (unit in known) is is_one],
+                is_one,
+            )
+            for is_one in (True, False)
+        )
+        samples = [_Sample(some, active, is_one) for some, is_one in parted if some]
     else:
         samples = [
-            _draw_sample(rows[torch.tensor([one == unit for one in asked])], unit, active, compare)
+            _draw_sample(
+                [row for row, one in zip(rows, asked, strict=True) if one == unit],
+                unit,
+                active,
+                compare,
+            )
             for unit in dict.fromkeys(asked)
         ]
-    drawn = {unit for sample in samples for unit in sample.units} - set(asked)
-    units = torch.tensor(sorted(drawn), dtype=torch.int64, device=maps.device)
-    images = torch.full_like(units, image)
-    if whole:
-        others = Targets(
-            images,
-            units,
-            position.expand(len(units), -1),
-            values[units],
-            maps[image, units].detach(),
-        )
-    else:
-        others = places(maps, images, units, position.expand(len(units), -1))
-    first_rows = dict(zip(reversed(asked), reversed(rows.tolist()), strict=True))
-    return _Place(first_rows, len(active), samples, others)
+    others = {unit for sample in samples for unit in sample.units} - set(asked)
+    first_rows = dict(zip(reversed(asked), reversed(rows), strict=True))
+    return _Place(place[0], place[1:], first_rows, len(active), samples, sorted(others))
 
 
-def _draw_sample(rows: Tensor, unit: int, active: list[int], compare: int) -> _Sample:
+def _draw_sample(rows: list[int], unit: int, active: list[int], compare: int) -> _Sample:
     """Take a unit and so many other active ones.
 
     The active units, in their order, are cut into one stretch more, of which each gives its first;
@@ -238,35 +305,50 @@ def _draw_sample(rows: Tensor, unit: int, active: list[int], compare: int) -> _S
     firsts = [number * len(active) // (compare + 1) for number in range(compare + 1)]
     stretch = bisect_right(firsts, bisect_left(active, unit)) - 1
     others = [active[first] for number, first in enumerate(firsts) if number != stretch]
-    return _Sample(rows, [unit, *others] if unit in active else others, unit in active)
+    is_one = unit in active
+    return _Sample(rows, [unit, *others] if is_one else others, is_one)
 
 
-def _cut_into_calls(counts: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+def _cut_into_calls(found: Sequence[_Place], most: int) -> Iterator[Sequence[_Place]]:
     """Cut places into groups of so many pictures at most, or of a single place."""
     first = held = 0
-    for number, count in enumerate(counts):
+    for number, place in enumerate(found):
+        count = len(place.others)
         if held and held + count > most:
-            yield first, number
+            yield found[first:number]
             first, held = number, 0
         held += count
-    if first < len(counts):
-        yield first, len(counts)
+    if first < len(found):
+        yield found[first:]
 
 
 def _project_into(
-    windows: Tensor,
+    maps: Tensor,
     projection: "Projection",
     found: Sequence[_Place],
     project_others: Callable[[Targets], "Projection"],
 ) -> Tensor:
     """Project the other units of places into the windows of the projections there."""
-    targets = join_targets([place.others for place in found])
-    if not len(targets):
+    windows = projection.windows
+    counts = [len(place.others) for place in found]
+    if not sum(counts):
         return windows[:0]
-    others = project_others(targets)
-    rows = [next(iter(place.rows.values())) for place in found for _ in range(len(place.others))]
+    others = project_others(_make_targets(maps.detach(), found))
+    rows = [next(iter(place.rows.values())) for place in found for _ in place.others]
     goal = projection.corners[rows]
     if others.windows.shape[1:] == windows.shape[1:] and torch.equal(others.corners, goal):
         return others.windows
     height, width = windows.shape[-2:]
     return move(others.windows, others.corners, Windows(goal, (height, width)))
+
+
+def _make_targets(maps: Tensor, found: Sequence[_Place]) -> Targets:
+    """Make targets of the other units of places."""
+    listed = [(place.image, unit, place.position) for place in found for unit in place.others]
+    images = torch.tensor([image for image, _, _ in listed], device=maps.device)
+    units = torch.tensor([unit for _, unit, _ in listed], device=maps.device)
+    positions = torch.tensor([position for _, _, position in listed], device=maps.device)
+    if all(position[0] >= 0 for _, _, position in listed):
+        return places(maps, images, units, positions)
+    whole = maps[images, units]
+    return Targets(images, units, positions, whole.reshape(len(units), -1).amax(dim=1), whole)

@@ -11,6 +11,7 @@ from torch import Tensor
 from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.cone_steps import (
     BACK,
+    MOVING,
     Batch,
     encode_switches,
     has_way_back,
@@ -295,12 +296,14 @@ class Cone:
                 trip.targets.images[rows],
                 trip.codes.get(node),
                 trip.targets.units[rows] if node in self._seeded_maps else None,
+                plan.moves.get((node, 0)),
             )
+            moves_itself = kind_of(node) in MOVING
             below = BACK[kind_of(node)](batch, signals.pop(node))
             for number, parent in self._edges[node]:
                 signal = below[number] if number < len(below) else None
                 if signal is not None:
-                    step = plan.moves.get((node, number))
+                    step = None if moves_itself else plan.moves.get((node, number))
                     moved = step.run(signal) if step else signal
                     signals[parent] = signals[parent] + moved if parent in signals else moved
         last = self.nodes[-1]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vizcnn.projection.windows import Windows, cut
+from vizcnn.projection.windows import Move, Windows, cut
 from vizcnn.recording.backward import Way
 from vizcnn.recording.geometry import edges_of, shape_of, signed
 from vizcnn.recording.graph import Node, kind_of
@@ -106,36 +106,45 @@ def encode_switches(switches: Tensor, window: Window, width: int) -> Tensor:
     return codes.to(torch.uint8) if window.size[0] * window.size[1] <= 256 else codes
 
 
-def unpool_windows(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
+def unpool_windows(
+    signal: Tensor, codes: Tensor, window: Window, step: Move | None = None
+) -> Tensor:
     """Send values back to their switches; where pooling windows share a place they are added.
 
     Args:
         signal: (R, C, h, w).
         codes: From :func:`encode_switches`, cut like the signal.
         window: The pooling window.
+        step: How the result is moved; it has to keep all places that switches are in.
 
     Returns:
         (R, C, (h - 1) * stride + dilation * (k - 1) + 1, ...): all that the pooling windows hold,
-        padding included.
+        padding included, or what the move makes of that.
 
     Example:
         >>> codes = torch.tensor([[[[1, 0]]]], dtype=torch.uint8)
         >>> unpool_windows(torch.tensor([[[[5.0, 2.0]]]]), codes, Window((1, 2), (1, 1)))
         tensor([[[[0., 7., 0.]]]])
     """
+    step = step or Move((0, 0, 0, 0), None, window.measure(signal.shape[-2:]))
     if signal.device.type == "cpu":
-        return _scatter(signal, codes, window)
-    return _add_element_by_element(signal, codes, window)
+        return _scatter(signal, codes, window, step)
+    return step.run(_add_element_by_element(signal, codes, window))
 
 
-def _scatter(signal: Tensor, codes: Tensor, window: Window) -> Tensor:
-    height, width = window.measure(signal.shape[-2:])
+def _scatter(signal: Tensor, codes: Tensor, window: Window, step: Move) -> Tensor:
+    """Scatter right into the place to move to: no copy of the large map is made."""
+    height, width = step.size
     elements = torch.arange(window.size[0] * window.size[1])
     down = elements // window.size[1] * window.dilation[0]
     places = down * width + elements % window.size[1] * window.dilation[1]
-    tops = torch.arange(signal.shape[-2])[:, None] * window.stride[0]
-    corners = tops * width + torch.arange(signal.shape[-1]) * window.stride[1]
-    targets = (places[codes.to(torch.int64)] + corners).flatten(2)
+    offsets = torch.tensor([[step.pad[2], step.pad[0]]])
+    if step.shifts is not None:
+        offsets = offsets - step.shifts
+    rows = torch.arange(signal.shape[-2]) * window.stride[0] + offsets[:, :1]
+    columns = torch.arange(signal.shape[-1]) * window.stride[1] + offsets[:, 1:]
+    corners = (rows[:, :, None] * width + columns[:, None])[:, None]
+    targets = places[codes.to(torch.int64)].add_(corners).flatten(2)
     canvas = signal.new_zeros((*signal.shape[:2], height * width))
     return canvas.scatter_add_(2, targets, signal.flatten(2)).view(*signal.shape[:2], height, width)
 
@@ -165,6 +174,7 @@ class Batch:
         codes: For max pooling: the winners' places in their pooling windows, (N, C, h, w).
         units: The map of each row beside which the signal is zero, (R,); None where there may be
             several.
+        step: For an operation of :data:`MOVING`: how its signal is moved.
     """
 
     node: Node
@@ -173,6 +183,7 @@ class Batch:
     images: Tensor
     codes: Tensor | None = None
     units: Tensor | None = None
+    step: Move | None = None
 
     def cut(self, maps: Tensor) -> Tensor:
         """Cut the windows out of maps of the node's shape."""
@@ -201,7 +212,7 @@ def _rectify(batch: Batch, signal: Tensor) -> list[Tensor]:
 
 def _unpool(batch: Batch, signal: Tensor) -> list[Tensor]:
     assert batch.codes is not None
-    return [unpool_windows(signal, batch.cut(batch.codes), batch.node.window)]
+    return [unpool_windows(signal, batch.cut(batch.codes), batch.node.window, batch.step)]
 
 
 def _normalise(batch: Batch, signal: Tensor) -> list[Tensor]:
@@ -301,6 +312,9 @@ BACK: Mapping[str, Back] = {
 FILTERING = frozenset(["Convolution", "NativeBatchNorm", "CudnnBatchNorm"])
 """Operations with parameters, which are theirs and not the image's."""
 
+
+MOVING = frozenset(["MaxPool"])
+"""Operations whose way back brings the signal into the windows below by itself."""
 
 KEEPING = frozenset(
     "Rectify MaxPool NativeBatchNorm CudnnBatchNorm AvgPool2D Add Sub Neg CopyBackwards Clone "

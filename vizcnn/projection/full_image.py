@@ -97,12 +97,12 @@ def _couples_images(nodes: Sequence[Node], count: int) -> bool:
 def _make_seeds(maps: Tensor, targets: Targets, rows: list[Tensor]) -> Tensor:
     """Make (K, N, C, h, w): the seed of one unit and place, and zero elsewhere."""
     seeds = maps.new_zeros((max(map(len, rows)), *maps.shape))
-    for image, numbers in enumerate(rows):
-        for k, number in enumerate(numbers.tolist()):
-            unit = int(targets.units[number])
-            place = targets.positions[number].tolist()
-            place = [unit] if maps.ndim == 2 or place[0] < 0 else [unit, *place]
-            seeds[(k, image, *place)] = targets.seeds[number]
+    numbers = torch.cat(rows)
+    slots = torch.cat([torch.arange(len(some), device=maps.device) for some in rows])
+    index = [slots, targets.images[numbers], targets.units[numbers]]
+    if targets.seeds.ndim == 1 and maps.ndim > 2:  # a place each, and no whole map
+        index += targets.positions[numbers].unbind(1)
+    seeds[tuple(index)] = targets.seeds[numbers]
     return seeds
 
 

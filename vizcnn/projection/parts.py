@@ -17,6 +17,9 @@ PARTS: tuple[Part, ...] = ("whole", "own", "common")
 ORTHOGONAL = 1e-6
 """Cosine below which two pictures have nothing in common but rounding."""
 
+BALANCED = 1e-9
+"""Mean cosine below which as many pictures are along a direction as against it."""
+
 ROUNDING = 8
 """Times a type's precision: a part below that share of the picture is nothing but rounding."""
 
@@ -31,7 +34,8 @@ class Common:
     Attributes:
         direction: The common picture C, of the shape of one picture and of length 1: the first
             right singular vector of the normalised pictures, signed so that most of them are
-            along it. All zero where no two pictures share anything.
+            along it, or the first where as many are against it. All zero where no two pictures
+            share anything.
         cosines: Of each picture with C, (n,), float64; nan for a picture that is all zero.
         effective_number: How many different pictures they are, 1 to n: 1 / sum of squares of the
             singular values' shares of the energy. nan where no picture is left.
@@ -68,7 +72,29 @@ class Common:
 
     def correct(self, cosines: Tensor) -> Tensor:
         """Give what cosines with C would be if C were of all units, and not of a sample."""
-        return (cosines * math.sqrt(self.correction)).clamp(-1, 1)
+        return correct_cosines(cosines, torch.tensor(self.correction))
+
+
+@dataclass(frozen=True)
+class Commons:
+    """What each of B groups of n pictures shares; each as in :class:`Common`.
+
+    Attributes:
+        directions: (B, ...), on the pictures' device.
+        cosines: (B, n).
+        effective_numbers: (B,).
+        corrections: (B,).
+    """
+
+    directions: Tensor
+    cosines: Tensor
+    effective_numbers: Tensor
+    corrections: Tensor
+
+
+def correct_cosines(cosines: Tensor, corrections: Tensor) -> Tensor:
+    """Give what cosines with a sample's C would be if it were of all units, by its correction."""
+    return (cosines * corrections.to(cosines).sqrt()).clamp(-1, 1)
 
 
 def measure_selectivity(cosines: Tensor) -> Tensor:
@@ -132,44 +158,70 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
             f"got total={quote(total)} for {len(pictures)} pictures of which {known} are known; "
             "needed: as many, or more with a sample of the others"
         )
-    flat = pictures.detach().flatten(1)
+    common = find_commons(pictures[None], torch.tensor([known]), torch.tensor([total]))
+    return Common(
+        common.directions[0],
+        common.cosines[0],
+        float(common.effective_numbers[0]),
+        float(common.corrections[0]),
+    )
+
+
+def find_commons(pictures: Tensor, known: Tensor, totals: Tensor) -> Commons:
+    """Find what groups of pictures share, all groups at once; see :func:`find_common`.
+
+    Args:
+        pictures: (B, n, ...).
+        known: Of each group, (B,).
+        totals: Of each group, (B,).
+    """
+    flat = pictures.detach().flatten(2)
     flat = flat.cpu() if flat.device.type == "mps" else flat  # which has no double precision
-    largest = flat.abs().amax(dim=1).double()
+    largest = flat.abs().amax(dim=2).double()
     there = largest > 0
     inverse = torch.where(there, 1 / largest, 0.0)  # first, so that no square is lost
-    gram = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat.device)
-    for columns in flat.split(COLUMNS, dim=1):
-        block = columns.double() * inverse[:, None]
-        gram += block @ block.T
-    scale = torch.where(there, gram.diagonal().rsqrt(), 0.0)
-    gram = gram * scale[:, None] * scale
-    weights, pairs = _weigh(len(flat), known, total, flat.device)
-    between = gram - gram.diagonal().diag()
-    size = weights[there].sum()
-    number = float(size.square() / (size + (between.square() * pairs).sum()))
-    nothing = torch.full_like(largest, math.nan)
-    if int(there.sum()) != 1 and not bool((between.abs() > ORTHOGONAL).any()):
-        cosines = torch.where(there, 0.0, nothing)
-        return Common(torch.zeros_like(pictures[0]), cosines, number)
+    gram = torch.zeros((*flat.shape[:2], flat.shape[1]), dtype=torch.float64, device=flat.device)
+    for columns in flat.split(COLUMNS, dim=2):
+        block = columns.double() * inverse[..., None]
+        gram += block @ block.mT
+    scale = torch.where(there, gram.diagonal(dim1=1, dim2=2).rsqrt(), 0.0)
+    gram = gram * scale[:, :, None] * scale[:, None]
+    weights, pairs = _weigh(flat.shape[1], known.to(flat.device), totals.to(flat.device))
+    between = gram - gram.diagonal(dim1=1, dim2=2).diag_embed()
+    size = (weights * there).sum(dim=1)
+    numbers = size.square() / (size + (between.square() * pairs).sum(dim=(1, 2)))
+    shares_nothing = (there.sum(dim=1) != 1) & (between.abs() <= ORTHOGONAL).all(dim=2).all(dim=1)
     roots = weights.sqrt()
-    energies, vectors = torch.linalg.eigh(gram * roots[:, None] * roots)
-    shares = vectors[:, -1] * roots / energies[-1].sqrt()  # of each x_u in C
-    cosines = gram @ shares
-    sign = -1.0 if float(cosines @ weights) < 0 else 1.0
-    coefficients = sign * shares * scale * inverse
-    direction = torch.cat(
-        [(coefficients @ columns.double()).to(flat.dtype) for columns in flat.split(COLUMNS, dim=1)]
+    energies, vectors = torch.linalg.eigh(gram * roots[:, :, None] * roots[:, None])
+    energy = torch.where(shares_nothing, 1.0, energies[:, -1])
+    shares = vectors[:, :, -1] * roots / energy.sqrt()[:, None]  # of each x_u in C
+    cosines = (gram @ shares[:, :, None])[:, :, 0]
+    lean = (cosines * weights).sum(dim=1)
+    first = cosines.gather(1, there.to(torch.uint8).argmax(dim=1, keepdim=True))[:, 0]
+    # of two opposite pictures each is as much along it: what rounding says is no answer
+    lean = torch.where(lean.abs() <= BALANCED * size, first, lean)
+    sign = torch.where(lean < 0, -1.0, 1.0)
+    sign = torch.where(shares_nothing, 0.0, sign)[:, None]
+    coefficients = (sign * shares * scale * inverse)[:, None]
+    directions = torch.cat(
+        [
+            (coefficients @ columns.double())[:, 0].to(flat.dtype)
+            for columns in flat.split(COLUMNS, dim=2)
+        ],
+        dim=1,
     )
-    return Common(
-        direction.view(pictures.shape[1:]).to(pictures),
-        torch.where(there, sign * cosines, nothing),
-        number,
-        _find_correction(float(weights @ gram @ weights), float(size + (between * pairs).sum())),
+    sample = (weights[:, None] @ gram @ weights[:, :, None])[:, 0, 0]
+    corrections = _find_corrections(sample, size + (between * pairs).sum(dim=(1, 2)))
+    return Commons(
+        directions.view(len(pictures), *pictures.shape[2:]).to(pictures),
+        torch.where(there, sign * cosines, math.nan),
+        numbers,
+        torch.where(shares_nothing, 1.0, corrections),
     )
 
 
-def _find_correction(sample: float, everyone: float) -> float:
-    """Give what squared cosines with the common picture of a sample are too small by.
+def _find_corrections(sample: Tensor, everyone: Tensor) -> Tensor:
+    """Give what squared cosines with the common pictures of samples are too small by.
 
     C is close to the mean of the normalised pictures, and the mean of a sample is longer than that
     of all: the part that is by chance the sample's own does not average out. cos²(P, mean) has the
@@ -177,10 +229,11 @@ def _find_correction(sample: float, everyone: float) -> float:
     more by chance than in common says nothing about it, and is not corrected.
 
     Args:
-        sample: Squared length of the sample's weighted sum.
+        sample: Squared length of each sample's weighted sum.
         everyone: What it would be with all pictures, estimated by pairs of the sample.
     """
-    return sample / everyone if 0 < sample < 2 * everyone else 1.0
+    tells = (sample > 0) & (sample < 2 * everyone)
+    return torch.where(tells, sample / everyone, 1.0)
 
 
 def find_common_part(picture: Tensor, direction: Tensor) -> Tensor:
@@ -213,15 +266,23 @@ def inner_product(first: Tensor, second: Tensor) -> float:
     return float(one @ other)
 
 
-def measure_cosines(pictures: Tensor, direction: Tensor) -> Tensor:
-    """Give the cosines of pictures (n, ...) with one of length 1 or 0: (n,), float64.
+def measure_cosines(pictures: Tensor, directions: Tensor) -> Tensor:
+    """Give the cosine of each picture (n, ...) with a direction of its own, of length 1 or 0.
 
-    NaN for pictures that are all zero.
+    Returns:
+        (n,), float64; NaN for pictures that are all zero.
     """
-    scaled = [picture / picture.abs().amax() for picture in pictures]  # no square is lost
-    lengths = [math.sqrt(inner_product(picture, picture)) for picture in scaled]
-    products = [inner_product(picture, direction) for picture in scaled]
-    return torch.tensor(products, dtype=torch.float64) / torch.tensor(lengths, dtype=torch.float64)
+    device = torch.device("cpu") if pictures.device.type == "mps" else pictures.device
+    flat, along = pictures.detach().flatten(1).to(device), directions.flatten(1).to(device)
+    largest = flat.abs().amax(dim=1).double()
+    inverse = torch.where(largest > 0, 1 / largest, 0.0)[:, None]  # no square is lost
+    products = torch.zeros(len(flat), dtype=torch.float64, device=device)
+    squares = torch.zeros_like(products)
+    for columns, line in zip(flat.split(COLUMNS, 1), along.split(COLUMNS, 1), strict=True):
+        scaled = columns.double() * inverse
+        products += (scaled * line.double()).sum(dim=1)
+        squares += scaled.square().sum(dim=1)
+    return products / squares.sqrt()
 
 
 def find_cosines(picture: Tensor, others: Tensor) -> Tensor:
@@ -244,17 +305,16 @@ def find_cosines(picture: Tensor, others: Tensor) -> Tensor:
     return cosines.clamp(-1, 1)
 
 
-def _weigh(count: int, known: int, total: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give how many units each picture stands for, (n,), and how many pairs each pair does, (n, n).
+def _weigh(count: int, known: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
+    """Give how many units each picture stands for, (B, n), and how many pairs each pair does.
 
-    Of a sample of b of N units, a pair stands for N (N - 1) / (b (b - 1)) pairs.
+    Of a sample of b of N units, a pair stands for N (N - 1) / (b (b - 1)) pairs, (B, n, n).
     """
-    sampled, unknown = count - known, total - known
-    is_known = torch.arange(count, device=device) < known
-    each = unknown / max(sampled, 1)
-    weights = torch.where(is_known, 1.0, each).double()
-    both = math.nan if sampled == 1 < unknown else each
-    if sampled > 1:
-        both = each * (unknown - 1) / (sampled - 1)
-    within = is_known[:, None] | is_known
-    return weights, torch.where(within, weights[:, None] * weights, both)
+    sampled, unknown = (count - known).double(), (totals - known).double()
+    is_known = torch.arange(count, device=known.device) < known[:, None]
+    each = unknown / sampled.clamp(min=1)
+    weights = torch.where(is_known, 1.0, each[:, None])
+    both = torch.where(sampled > 1, each * (unknown - 1) / (sampled - 1).clamp(min=1), each)
+    both = torch.where((sampled == 1) & (unknown > 1), math.nan, both)
+    within = is_known[:, :, None] | is_known[:, None]
+    return weights, torch.where(within, weights[:, :, None] * weights[:, None], both[:, None, None])
