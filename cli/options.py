@@ -330,8 +330,8 @@ per_photo_option = click.option(
 workers_option = click.option(
     "--workers",
     type=WholeNumber(0),
-    help="Number of processes that read photos; does not change the result.  [default: depends on "
-    "the machine]",
+    help="Number of processes that read photos, and in a gallery project and draw; 0 does all in "
+    "one.  [default: depends on the machine]",
 )
 data_option = click.option(
     "--data",

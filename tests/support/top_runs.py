@@ -20,7 +20,7 @@ from tests.support.small_zoo import SIZE, make_model
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.pages.layers.gallery import make_top_gallery
-from vizcnn.pages.layers.job import TopSettings
+from vizcnn.pages.layers.job import Room, TopSettings
 from vizcnn.pages.layers.records import LayerSheets
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.zoo.model import ZooModel
@@ -30,6 +30,8 @@ LAYERS = ("conv1", "conv3", "fc6")
 SETTINGS = TopSettings(layers=LAYERS, top=4, workers=0, compare=2)
 POSTED = replace(SETTINGS, layers=("conv3",), poster=True, poster_units=3)
 FEW = replace(SETTINGS, layers=("conv1", "conv3"), units=(0, 1, 2, 3, 5))
+ROOM = Room(photos=16)
+"""So that forty photos make more than one lot."""
 MODULE = "tests.support.top_runs"
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +57,7 @@ def make(
     out: Path,
     settings: TopSettings = SETTINGS,
     model: ZooModel = MODEL,
+    room: Room = ROOM,
     **options: Any,
 ) -> Manifest[LayersResults]:
     pictures = FolderPhotos([photos], model.preprocessing)
@@ -65,6 +68,7 @@ def make(
         out,
         command="vizcnn gallery",
         unit_command=lambda layer, unit: f"vizcnn gallery --layer {layer} --unit {unit}",
+        room=room,
         **options,
     )
 
@@ -136,7 +140,7 @@ def _run(photos: str, out: str, label: str, count: int, settings: TopSettings) -
         setattr(os, "replace", move)  # noqa: B010 - a type checker would not have it
     torch.set_num_threads(1)
     # processes that read photos outlive a kill -9 for a while
-    make(Path(photos), Path(out), replace(settings, workers=1), progress=deadly)
+    make(Path(photos), Path(out), replace(settings, workers=2), progress=deadly)
 
 
 if __name__ == "__main__":

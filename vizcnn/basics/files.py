@@ -170,6 +170,16 @@ def hash_file(path: Path, what: str = "file", failure: type[VizcnnError] = Vizcn
             raise failure(f"{quote(path)} cannot be read ({error.strerror})") from None
 
 
+def flush_file(path: Path) -> None:
+    """Wait until the disk has a file that was written without a wait.
+
+    Raises:
+        VizcnnError: If it has no room for it, or fails.
+    """
+    with explain_refused_file(path), path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def write_text(path: Path, text: str, flush: bool = True) -> Path:
     """Write a text file through a temporary name in the same folder.
 

@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 
 from tests.support.small_zoo import SIZE, list_files
-from tests.support.top_runs import LAYERS, MODEL, SETTINGS, cut_tiles, load, make, write_photos
+from tests.support.top_runs import (
+    LAYERS,
+    MODEL,
+    ROOM,
+    SETTINGS,
+    cut_tiles,
+    load,
+    make,
+    write_photos,
+)
 from vizcnn.basics.codec import find_files
 from vizcnn.basics.errors import PhotoWarning
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.index import read_index
-from vizcnn.pages.layers.job import Room
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.projection.deconvnet import Projector
 
@@ -339,7 +347,7 @@ def test_an_index_spares_the_mining(site, tmp_path):
 
 @pytest.mark.slow
 def test_small_portions_give_the_same_site(site, tmp_path):
-    make(site[0] / "photos", tmp_path / "out", room=Room(spool=30_000, call=12 * 3 * 3))
+    make(site[0] / "photos", tmp_path / "out", room=replace(ROOM, spool=30_000, call=12 * 3 * 3))
     assert list_files(tmp_path / "out") == list_files(site[0] / "out")
 
 

@@ -19,7 +19,7 @@ from vizcnn.pages.layers.places import (
     find_slots,
     list_photos,
 )
-from vizcnn.pages.layers.spool import open_spool
+from vizcnn.pages.layers.spool import Facts, open_spool
 from vizcnn.projection.deconvnet import Projector
 
 GAP = float("-inf")
@@ -100,14 +100,23 @@ def test_slots_are_found_photo_by_photo():
     assert sorted(found) == sorted(wanted)
 
 
+def make_facts(rows: np.ndarray) -> Facts:
+    """Boxes, corners and evidence that tell the rows apart."""
+    column = rows[:, None]
+    return Facts(column.repeat(4, 1), column.repeat(2, 1), column.repeat(4, 1) / 2)
+
+
 def test_a_spool_gives_back_what_was_stored(tmp_path):
     rng = np.random.default_rng(0)
     spool = open_spool(tmp_path, "0-0", 3, 2, (6, 5))
     windows = [1e-9, 1.0, 3e8] * rng.normal(size=(6, 5, 3, 3))
     patch = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
-    for row in range(3):
-        spool.store(row, 0, windows[..., row].astype(np.float32), patch + row)
-        spool.store(row, 1, np.zeros((6, 5, 3), dtype=np.float32), patch)
+    stored = np.zeros((6, 6, 5, 3), dtype=np.float32)
+    stored[::2] = np.moveaxis(windows, -1, 0)
+    rows, ranks = np.divmod(np.arange(6), 2)
+    patches = patch + rows[:, None, None, None].astype(np.uint8)
+    spool.store(rows[:4], ranks[:4], stored[:4], patches[:4], make_facts(rows[:4]))
+    spool.store(rows[4:], ranks[4:], stored[4:], patches[4:], make_facts(rows[4:]))
     again = open_spool(tmp_path, "0-0", 3, 2, (6, 5))
     for row in range(3):
         (first, second), patches = again.load(row, 2)
@@ -115,13 +124,18 @@ def test_a_spool_gives_back_what_was_stored(tmp_path):
         assert np.abs(first - windows[..., row]).max() <= limit / 2000
         assert not second.any()
         assert np.array_equal(patches[0], patch + row)
+        assert again.boxes[row, 1].tolist() == [row] * 4
+        assert again.corners[row, 1].tolist() == [row] * 2
+        assert again.evidence[row, 1].tolist() == [row / 2] * 4
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY damaged", bytes(10_000)])
 def test_a_spool_of_any_content_can_be_written_to(tmp_path, content):
     (tmp_path / "0-0-windows").write_bytes(content)
     spool = open_spool(tmp_path, "0-0", 3, 2, (6, 5))
-    spool.store(2, 1, np.ones((6, 5, 3), dtype=np.float32), np.full((6, 5, 3), 7, dtype=np.uint8))
+    ones = np.ones((1, 6, 5, 3), dtype=np.float32)
+    row, rank = np.array([2]), np.array([1])
+    spool.store(row, rank, ones, np.full((1, 6, 5, 3), 7, dtype=np.uint8), make_facts(row))
     windows, patches = open_spool(tmp_path, "0-0", 3, 2, (6, 5)).load(2, 2)
     assert (windows[1] == 1).all()
     assert (patches[1] == 7).all()

@@ -8,7 +8,7 @@ from vizcnn.basics.errors import DataError, LayerError, VizcnnError
 from vizcnn.drawing.tiles import Scaling
 from vizcnn.mining.index import StrongestIndex
 from vizcnn.mining.photo_sets import PhotoSet
-from vizcnn.pages.layers.layer_plans import LayerPlan
+from vizcnn.pages.layers.layer_plans import LayerPlan, measure_pass
 from vizcnn.pages.layers.pieces import Ledger
 from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
 from vizcnn.pages.layers.work_folder import Notice, WorkFolder
@@ -34,7 +34,8 @@ class TopSettings(MethodSettings):
         poster: Whether to draw each layer as a slide too.
         poster_units: Units on a poster; None chooses by the size of the receptive field.
         seed: Seed of the draw of those units.
-        workers: Processes that read photos while mining; None chooses by the machine.
+        workers: Processes that read photos, project and draw; None chooses by the machine, 0 does
+            all in this one.
 
     Raises:
         LayerError: If there is no layer, or a number is out of range.
@@ -81,10 +82,15 @@ class Room:
             rounds.
         call: Bytes of the windows that one call projects; a few photos may hold thousands of
             places.
+        lot: Bytes of the layers' outputs of the photos that go through the net together.
+        photos: How many photos these are, at most: many, as the places that they share out to are
+            projected together, and twice as many take less than twice the time.
     """
 
     spool: int = 4 << 30
     call: int = 64 << 20
+    lot: int = 512 << 20
+    photos: int = 64
 
 
 ROOM = Room()
@@ -112,6 +118,7 @@ class Job:
         ledger: What is finished.
         notice: Is told what is made anew.
         room: How much it may take at a time.
+        lot: Photos that go through the net together.
     """
 
     model: ZooModel
@@ -126,6 +133,7 @@ class Job:
     ledger: Ledger
     notice: Notice
     room: Room
+    lot: int
 
     def find_shown(self, photo: int) -> int:
         """Give the place of a photo of the index among those that are shown."""
@@ -180,6 +188,7 @@ def settle_job(
         begin(),
         notice,
         room,
+        max(min(room.lot // measure_pass(projector, model), room.photos), 1),
     )
 
 

@@ -70,6 +70,14 @@ def plan_layers(
     ]
 
 
+def measure_pass(projector: Projector, model: ZooModel) -> int:
+    """Give the bytes of all that a net's modules put out for one photo."""
+    size = model.input_size
+    outputs = projector.record(torch.zeros(1, 3, size, size)).outputs.values()
+    tensors = [output for calls in outputs for output in calls if isinstance(output, torch.Tensor)]
+    return sum(tensor.nbytes for tensor in tensors)
+
+
 def _plan_layer(
     projector: Projector,
     model: ZooModel,

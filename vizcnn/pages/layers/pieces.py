@@ -99,7 +99,7 @@ class Ledger:
 
         Args:
             piece: The piece.
-            files: Its files, which are read again for their checksums.
+            files: Files of which it does not hold the checksums yet; they are read for them.
 
         Raises:
             VizcnnError: If it cannot be written down.

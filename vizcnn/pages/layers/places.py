@@ -1,6 +1,6 @@
 """Which places of which units are shown, and in what portions they are projected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,20 +107,18 @@ def cut_portions(sizes: Sequence[tuple[int, int]], budget: int) -> list[Portion]
     return [tuple(portion) for portion in portions if portion]
 
 
-def find_slots(
-    places: LayerPlaces, part: Part, photos: Sequence[int]
-) -> Iterator[tuple[int, int, int]]:
+def find_slots(places: LayerPlaces, part: Part, photos: Sequence[int]) -> NDArray[np.int64]:
     """Find the slots of a part that some photos fill.
 
     Args:
         places: The layer's places.
         part: The units.
-        photos: Photo numbers.
+        photos: Photo numbers, sorted.
 
-    Yields:
-        Index in ``photos``, row in the layer, and rank; by row, then rank.
+    Returns:
+        Index in ``photos``, row in the layer, and rank, (R, 3); by row, then rank.
     """
-    order = {photo: index for index, photo in enumerate(photos)}
     block = places.photos[part.first : part.last]
-    for row, rank in np.argwhere(np.isin(block, list(photos))).tolist():
-        yield order[int(block[row, rank])], part.first + row, rank
+    rows, ranks = np.nonzero(np.isin(block, photos))
+    indices = np.searchsorted(photos, block[rows, ranks])
+    return np.column_stack([indices, part.first + rows, ranks])

@@ -8,25 +8,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError
 from vizcnn.basics.progress import Progress
+from vizcnn.basics.workers import limit_workers, work_through
 from vizcnn.drawing.saving import save_image
+from vizcnn.drawing.unit_sheets import Pixels
 from vizcnn.mining.index import hash_pixels
 from vizcnn.pages.layers.job import Job, refuse_changed
 from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import NOWHERE, Part, Portion, find_slots
-from vizcnn.pages.layers.spool import EVIDENCE, Spool, open_spool
+from vizcnn.pages.layers.spool import EVIDENCE, Facts, Numbers, Spool, open_spool
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.windows import Windows, move
 from vizcnn.recording.recording import Recording
 
-LOT_PIXELS, LOT_PHOTOS = 16 * 128 * 128, 16
-"""Pixels of a lot, whose forward pass is kept in memory, and the most photos in it."""
 TOLERANCE = 1e-3
 """Relative difference to the index's activation that other batches and devices explain."""
 ROUNDING = 1e-5
@@ -37,15 +38,18 @@ READERS = 4
 LOT_KIND = "lot"
 """First word of the names of lots among the finished pieces."""
 
-Slot = tuple[int, int, int]
-"""Index of the photo in its lot, row in the layer, rank."""
+LOTS, LEAST_PHOTOS = 16, 16
+"""Lots that there are at least, so that workers end together, unless they had fewer photos each."""
+WORKER_BYTES = 2 << 30
+"""Memory that a worker may take: a lot's forward pass, and the pictures of its places."""
 
 
 def project_portion(job: Job, portion: Portion, progress: Progress) -> None:
     """Project the places of a portion's units whose sheets are missing, lot by lot.
 
     A lot is projected as a whole or not at all, so that each projection has always the same
-    company, on which its last digits may depend.
+    company, on which its last digits may depend. On a CPU each worker takes whole lots: with one
+    thread each, all cores are busy all the time, which they are not with many threads on one lot.
 
     Args:
         job: The gallery.
@@ -54,6 +58,7 @@ def project_portion(job: Job, portion: Portion, progress: Progress) -> None:
 
     Raises:
         DataError: If a photo is gone, cannot be read any more, or is another than was mined.
+        VizcnnError: If a worker is ended from outside.
     """
     job.work.clear_spool([_name_spool(part) for part in portion])
     spools = open_spools(job, portion)
@@ -69,13 +74,46 @@ def project_portion(job: Job, portion: Portion, progress: Progress) -> None:
     if damaged:
         job.notice(f"{damaged} lot(s) of projections are missing or damaged: they are made anew")
     initial = len(needed) - len(lots)
-    with closing(_read_ahead(job, lots)) as pixels:
-        for lot in progress(lots, label="project", total=len(needed), unit="lot", initial=initial):
-            recorded = _record(job, portion, lot, next(pixels))
+    with closing(_make_lots(job, portion, spools, lots)) as made:
+        for pieces in progress(
+            made, label="project", total=len(needed), unit="lot", initial=initial
+        ):
+            for piece in pieces:
+                job.ledger.add(piece)
+
+
+def _make_lots(
+    job: Job, portion: Portion, spools: Sequence[Spool], lots: Sequence[Sequence[int]]
+) -> Generator[list[Piece], None, None]:
+    """Project lots, each as it comes; gives the pieces that are finished with it."""
+    workers = min(count_projectors(job), len(lots))
+    if workers < 2:
+        return _project_lots(job, portion, spools, lots)
+
+    def project(lot: Sequence[int]) -> list[Piece]:
+        return [piece for pieces in _project_lots(job, portion, spools, [lot]) for piece in pieces]
+
+    return work_through(project, lots, workers, "projects")
+
+
+def count_projectors(job: Job) -> int:
+    """Choose how many workers project; 0 leaves it to this process, as on a GPU."""
+    if next(job.model.module.parameters()).device.type != "cpu":
+        return 0
+    asked = job.settings.workers
+    return limit_workers(torch.get_num_threads() if asked is None else asked, WORKER_BYTES)
+
+
+def _project_lots(
+    job: Job, portion: Portion, spools: Sequence[Spool], lots: Sequence[Sequence[int]]
+) -> Generator[list[Piece], None, None]:
+    with closing(_read_ahead(job, lots)) as read:
+        for photos, (pixels, pieces) in zip(lots, read, strict=True):
+            lot = _record(job, portion, photos, pixels)
             for part, spool in zip(portion, spools, strict=True):
-                _project_part(job, part, spool, recorded)
-            digest = _hash_lot(job, portion, spools, lot)
-            job.ledger.add(Piece(name=_name_lot(portion, lot), digest=digest))
+                _project_part(job, part, spool, lot)
+            digest = _hash_lot(job, portion, spools, photos)
+            yield [*pieces, Piece(name=_name_lot(portion, photos), digest=digest)]
 
 
 def list_missing(job: Job, part: Part) -> list[int]:
@@ -108,7 +146,7 @@ def _hash_lot(job: Job, portion: Portion, spools: Sequence[Spool], lot: Sequence
     """Compute the SHA-256 of all that a lot gave."""
     sha256 = hashlib.sha256()
     for part, spool in zip(portion, spools, strict=True):
-        for _, row, rank in find_slots(job.places[part.layer], part, lot):
+        for _, row, rank in find_slots(job.places[part.layer], part, lot).tolist():
             for content in spool.read_bytes(row - part.first, rank):
                 sha256.update(content)
     return sha256.hexdigest()
@@ -140,15 +178,20 @@ def cut_lots(job: Job, portion: Portion) -> list[tuple[int, ...]]:
         for photo in np.unique(job.places[part.layer].photos[part.first : part.last])
     }
     photos = sorted(used - {NOWHERE})
-    size = min(max(LOT_PIXELS // job.model.input_size**2, 1), LOT_PHOTOS)
+    size = min(job.lot, max(len(photos) // LOTS, LEAST_PHOTOS))
     return [tuple(photos[start : start + size]) for start in range(0, len(photos), size)]
 
 
-def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, None, None]:
-    """Give the pixels of lots (N, 3, S, S), uint8, the next being read meanwhile."""
+def _read_ahead(
+    job: Job, lots: Sequence[Sequence[int]]
+) -> Generator[tuple[Tensor, list[Piece]], None, None]:
+    """Give the pixels of lots (N, 3, S, S), uint8, the next being read meanwhile.
+
+    With them come the pieces of those photos that were not kept yet, and are now.
+    """
     numbers = {name: number for number, name in enumerate(job.photos.names)}
 
-    def read(photo: int) -> Tensor:
+    def read(photo: int) -> tuple[Tensor, Piece | None]:
         name = job.index.photos[photo]
         try:
             pixels = job.photos.read(numbers[name])
@@ -156,8 +199,7 @@ def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, No
             raise DataError(f"{error}; when it was mined it could be read") from None
         if hash_pixels(pixels) != job.index.digests[photo].numpy().tobytes():
             refuse_changed([name])
-        _keep_photo(job, photo, pixels)
-        return pixels
+        return pixels, _keep_photo(job, photo, pixels)
 
     if not lots:
         return
@@ -165,20 +207,23 @@ def _read_ahead(job: Job, lots: Sequence[Sequence[int]]) -> Generator[Tensor, No
         waiting = [readers.submit(read, photo) for photo in lots[0]]
         for following in (*lots[1:], ()):
             reading = [readers.submit(read, photo) for photo in following]
-            yield torch.stack([future.result() for future in waiting])
+            read_now = [future.result() for future in waiting]
+            yield torch.stack([pixels for pixels, _ in read_now]), [p for _, p in read_now if p]
             waiting = reading
 
 
-def _keep_photo(job: Job, photo: int, pixels: Tensor) -> None:
+def _keep_photo(job: Job, photo: int, pixels: Tensor) -> Piece | None:
     """Write what the net saw of a photo, and its checksum, unless they are there."""
     number = job.find_shown(photo)
     if job.ledger.find(name_photo(number)):
-        return
+        return None
     path = job.work.site / name_photo_file(number)
-    shown = pixels.permute(1, 2, 0).numpy()
-    save_image(shown, path, exact=False)
-    digest = hashlib.sha256(np.ascontiguousarray(shown).tobytes()).hexdigest()
-    job.ledger.add(Piece(name=name_photo(number), digest=digest), [path])
+    shown = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    return Piece(
+        name=name_photo(number),
+        files={job.work.name_file(path): save_image(shown, path, exact=False, flush=False)},
+        digest=hashlib.sha256(shown.data).hexdigest(),
+    )
 
 
 def keep_photos(job: Job) -> None:
@@ -188,8 +233,9 @@ def keep_photos(job: Job) -> None:
         for number, photo in enumerate(job.shown)
         if not job.ledger.find(name_photo(number))
     ]
-    for _ in _read_ahead(job, missing):
-        pass
+    for _, pieces in _read_ahead(job, missing):
+        for piece in pieces:
+            job.ledger.add(piece)
 
 
 def name_photo(number: int) -> str:
@@ -224,45 +270,49 @@ def _record(job: Job, portion: Portion, photos: Sequence[int], pixels: Tensor) -
 def _project_part(job: Job, part: Part, spool: Spool, lot: _Lot) -> None:
     height, width = job.layers[part.layer].window
     size = max(job.room.call // (12 * height * width), 1)
-    slots = list(find_slots(job.places[part.layer], part, lot.photos))
+    slots = find_slots(job.places[part.layer], part, lot.photos)
     for first in range(0, len(slots), size):
         _project_slots(job, part, spool, lot, slots[first : first + size])
 
 
-def _project_slots(job: Job, part: Part, spool: Spool, lot: _Lot, slots: Sequence[Slot]) -> None:
+def _project_slots(job: Job, part: Part, spool: Spool, lot: _Lot, slots: Numbers) -> None:
     plan, places = job.layers[part.layer], job.places[part.layer]
+    photos, rows, ranks = slots.T
     projection = job.projector.project_places(
         lot.recording,
         plan.name,
-        torch.tensor([photo for photo, _, _ in slots]),
-        torch.tensor([plan.units[row] for _, row, _ in slots]),
-        torch.tensor(np.stack([places.positions[row, rank] for _, row, rank in slots])),
+        torch.tensor(photos),
+        torch.tensor(np.array(plan.units)[rows]),
+        torch.tensor(places.positions[rows, ranks]),
         job.settings.compare,
     )
     _check_activations(job, part, projection, lot.photos, slots)
     windows, corners = _cut_windows(job, plan, projection.take_part(job.settings.part))
-    evidence = _list_evidence(projection)
-    boxes, (height, width) = projection.boxes.cpu().numpy(), plan.window
-    for number, (photo, row, rank) in enumerate(slots):
-        top, left = corners[number].tolist()
-        patch = lot.pixels[photo, :, top : top + height, left : left + width]
-        spool.store(row - part.first, rank, windows[number], patch.permute(1, 2, 0).numpy())
-        spool.boxes[row - part.first, rank] = boxes[number]
-        spool.corners[row - part.first, rank] = corners[number]
-        spool.evidence[row - part.first, rank] = evidence[number]
+    facts = Facts(projection.boxes.cpu().numpy(), corners.numpy(), _list_evidence(projection))
+    patches = _cut_patches(lot.pixels, photos, corners, plan.window)
+    spool.store(rows - part.first, ranks, windows, patches, facts)
+
+
+def _cut_patches(
+    pixels: Tensor, photos: Numbers, corners: Tensor, window: tuple[int, int]
+) -> Pixels:
+    """Cut windows of one size out of photos (N, 3, S, S): (R, h, w, 3)."""
+    views = sliding_window_view(pixels.numpy(), window, axis=(2, 3))  # of every corner; no copy
+    tops, lefts = corners.numpy().T
+    return views[photos, :, tops, lefts].transpose(0, 2, 3, 1)
 
 
 def _check_activations(
-    job: Job, part: Part, projection: Projection, photos: Sequence[int], slots: Sequence[Slot]
+    job: Job, part: Part, projection: Projection, photos: Sequence[int], slots: Numbers
 ) -> None:
     """Compare with what was mined: another photo under the same name has other activations."""
     mined = job.places[part.layer].activations
-    wanted = np.array([mined[row, rank] for _, row, rank in slots])
+    wanted = mined[slots[:, 1], slots[:, 2]]
     got = projection.activations.detach().float().cpu().numpy()
     rounding = ROUNDING * np.abs(mined[np.isfinite(mined)]).max()
     wrong = np.abs(got - wanted) > TOLERANCE * np.abs(wanted) + rounding
     if wrong.any():
-        names = (job.index.photos[photos[slots[k][0]]] for k in np.flatnonzero(wrong).tolist())
+        names = (job.index.photos[photos[photo]] for photo in slots[wrong, 0].tolist())
         refuse_changed(list(dict.fromkeys(names)))
 
 

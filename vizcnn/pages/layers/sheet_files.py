@@ -4,15 +4,16 @@ import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from math import isnan
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from vizcnn.basics.files import replacing
+from vizcnn.basics.files import hash_file, replacing
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
+from vizcnn.basics.workers import limit_workers, work_through
 from vizcnn.drawing.poster import POSTER_DPI, PosterBlock, choose_units, draw_poster
 from vizcnn.drawing.saving import save_figure, save_image
 from vizcnn.drawing.unit_sheets import (
@@ -25,6 +26,7 @@ from vizcnn.drawing.unit_sheets import (
     show_projections,
 )
 from vizcnn.drawing.words import describe_part, explain_selectivity
+from vizcnn.mining.lots import MOST_WORKERS, count_cores
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import Part, Portion
@@ -39,8 +41,10 @@ from vizcnn.pages.layers.wording import (
 )
 from vizcnn.projection.methods import describe_method
 
+WORKER_BYTES = 100 << 20
+"""Memory that a worker may take beside the spool."""
 AT_ONCE = 64
-"""Units that are handed to the writers at a time, so that a Ctrl-C need not wait for all."""
+"""Units that are handed to threads at a time, so that a Ctrl-C need not wait for all."""
 CRISP_TIMES = 4
 """Whole pixels that a sheet is enlarged by from which on it is small without any loss."""
 
@@ -56,7 +60,7 @@ def write_sheets(job: Job, portion: Portion, progress: Progress) -> None:
     count = sum(part.last - part.first for part in portion)
     missing = [list_missing(job, part) for part in portion]
     initial = count - sum(map(len, missing))
-    # closed at once on an exception: no thread writes on behind the next run's back
+    # closed at once on an exception: nothing writes on behind the next run's back
     with closing(_write_each(job, portion, missing)) as written:
         for _ in progress(written, label="draw", total=count, unit="unit", initial=initial):
             pass
@@ -66,12 +70,33 @@ def _write_each(
     job: Job, portion: Portion, missing: Sequence[Sequence[int]]
 ) -> Generator[None, None, None]:
     spools = open_spools(job, portion)
+    posted = [
+        set(choose_poster_units(job, part.layer)) if job.settings.poster else set()
+        for part in portion
+    ]
+
+    def write(unit: tuple[int, int]) -> Piece:
+        number, row = unit
+        return _write_unit(job, portion[number], spools[number], posted[number], row)
+
+    units = [(number, row) for number, rows in enumerate(missing) for row in rows]
+    workers = min(count_writers(job), len(units))
+    if workers > 1:
+        with closing(work_through(write, units, workers, "draws")) as pieces:
+            yield from map(job.ledger.add, pieces)
+        return
     with ThreadPoolExecutor(os.cpu_count()) as writers:
-        for part, spool, rows in zip(portion, spools, missing, strict=True):
-            drawn = set(choose_poster_units(job, part.layer)) if job.settings.poster else set()
-            write = partial(_write_unit, job, part, spool, drawn)
-            for first in range(0, len(rows), AT_ONCE):
-                yield from writers.map(write, rows[first : first + AT_ONCE])
+        for first in range(0, len(units), AT_ONCE):
+            some = units[first : first + AT_ONCE]
+            yield from writers.map(lambda unit: job.ledger.add(write(unit)), some)
+
+
+def count_writers(job: Job) -> int:
+    """Choose how many workers draw; 0 leaves it to threads of this process."""
+    asked = job.settings.workers
+    on_cpu = next(job.model.module.parameters()).device.type == "cpu"
+    free = torch.get_num_threads() if on_cpu else min(count_cores(), MOST_WORKERS)
+    return limit_workers(free if asked is None else asked, WORKER_BYTES)
 
 
 def choose_poster_units(job: Job, layer: int) -> list[int]:
@@ -100,7 +125,7 @@ def name_block(job: Job, layer: int, unit: int) -> Path:
     return job.work.blocks / f"{job.layers[layer].folder}-{unit:04d}.npy"
 
 
-def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -> None:
+def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -> Piece:
     unit = job.layers[part.layer].units[row]
     count = job.places[part.layer].count(row)
     files = [job.work.site / name for name in name_sheets(job, part.layer, unit)]
@@ -108,25 +133,28 @@ def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -
     projections, patches = spool.load(row - part.first, count)
     shown = show_projections(projections, job.settings.scaling)
     window = job.layers[part.layer].window
+    checksums = {}
     for path, form in zip(files, forms, strict=True):
         exact = form.tile[0] >= CRISP_TIMES * window[0]
-        save_image(make_sheet(shown, patches, form), path, exact)
+        sheet = make_sheet(shown, patches, form)
+        checksums[job.work.name_file(path)] = save_image(sheet, path, exact, flush=False)
     if unit in drawn:
         halves = np.stack([lay_out(shown, forms[1]), lay_out(patches, forms[1])])
-        files.append(name_block(job, part.layer, unit))
-        _save_block(halves, files[-1])
+        block = name_block(job, part.layer, unit)
+        _save_block(halves, block)
+        checksums[job.work.name_file(block)] = hash_file(block)
     boxes, corners = (
         tuple(map(tuple, array[row - part.first, :count].tolist()))
         for array in (spool.boxes, spool.corners)
     )
     evidence = spool.evidence[row - part.first, :count].tolist()
-    piece = Piece(
+    return Piece(
         name=name_unit(part.layer, unit),
+        files=checksums,
         boxes=boxes,
         corners=corners,
         evidence=tuple(tuple(None if isnan(x) else x for x in place) for place in evidence),
     )
-    job.ledger.add(piece, files)
 
 
 def _save_block(halves: Pixels, path: Path) -> None:

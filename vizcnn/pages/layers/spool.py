@@ -20,6 +20,24 @@ EVIDENCE = ("selectivity", "compared", "active", "effective_number")
 """What is said of a place's projection, by the names that it has in a manifest."""
 
 
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of R projections, beside their pixels.
+
+    Attributes:
+        boxes: Receptive fields, (R, 4).
+        corners: Top and left of the windows, (R, 2).
+        evidence: As in a spool, (R, 4).
+    """
+
+    boxes: Numbers
+    corners: Numbers
+    evidence: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class Spool:
     """The projections and patches of some units of a layer, in files that are mapped into memory.
@@ -41,12 +59,25 @@ class Spool:
     corners: NDArray[np.int32]
     evidence: NDArray[np.float64]
 
-    def store(self, row: int, rank: int, window: Array, patch: Pixels) -> None:
-        """Keep one projection (h, w, 3), signed, and its patch (h, w, 3)."""
-        peak = np.abs(window).max()
-        self.peaks[row, rank] = peak
-        self.windows[row, rank] = window / peak if peak > 0 else 0
-        self.patches[row, rank] = patch
+    def store(
+        self, rows: Numbers, ranks: Numbers, windows: Array, patches: Pixels, facts: Facts
+    ) -> None:
+        """Keep projections and what is known of them.
+
+        Args:
+            rows: The units' rows, (R,).
+            ranks: Their places' ranks, (R,).
+            windows: The projections (R, h, w, 3), signed.
+            patches: The photos in the same windows, (R, h, w, 3).
+            facts: Boxes, corners and evidence.
+        """
+        peaks = np.maximum(windows.max(axis=(1, 2, 3)), -windows.min(axis=(1, 2, 3)))
+        self.peaks[rows, ranks] = peaks
+        self.windows[rows, ranks] = windows / np.where(peaks > 0, peaks, 1)[:, None, None, None]
+        self.patches[rows, ranks] = patches
+        self.boxes[rows, ranks] = facts.boxes
+        self.corners[rows, ranks] = facts.corners
+        self.evidence[rows, ranks] = facts.evidence
 
     def load(self, row: int, count: int) -> tuple[list[Array], list[Pixels]]:
         """Give back the projections and patches of a unit's first places."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import describe_changes, quote
+from vizcnn.basics.files import flush_file
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
@@ -94,6 +95,10 @@ class WorkFolder:
             if not plain or path.name.rpartition("-")[0] not in kept:
                 _remove(path)
 
+    def name_file(self, path: Path) -> str:
+        """Name a file as pieces do."""
+        return path.relative_to(self.path).as_posix()
+
     def copy_site(self, ledger: Ledger, folder: Path) -> None:
         """Give another folder the gallery's files; those here stay, in case of a kill."""
         for name in ledger.files:
@@ -118,10 +123,13 @@ def _clear(folder: Path, kept: Container[Path]) -> int:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, once the disk has it: most are there by then, so no wait is."""
+    flush_file(source)
     try:
         os.link(source, target)
     except OSError:  # not every file system has links
         shutil.copyfile(source, target)
+        flush_file(target)
 
 
 @contextmanager
