@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.support.command_line import start
-from vizcnn.basics import errands as module
-from vizcnn.basics.errands import Errands, can_fork, count_cores
+from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import LayerError, PhotoWarning, VizcnnError
+from vizcnn.basics.processes import can_fork, count_cores, make_sendable
 
 forks = pytest.mark.skipif(
     not can_fork() or count_cores() < 2, reason="needs Linux and more than one core"
@@ -137,6 +137,6 @@ def test_an_error_that_cannot_be_sent_is_told_in_words():
         def __reduce__(self):
             raise TypeError
 
-    told = module.make_sendable(OddError("so it was"))
+    told = make_sendable(OddError("so it was"))
     assert type(told) is RuntimeError
     assert str(told) == "OddError: so it was"

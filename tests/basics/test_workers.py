@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from vizcnn.basics.errors import DataError, VizcnnError
-from vizcnn.basics.workers import CAN_FORK, limit_workers, work_through
+from vizcnn.basics.processes import can_fork
+from vizcnn.basics.workers import limit_workers, work_through
 
-pytestmark = pytest.mark.skipif(not CAN_FORK, reason="copies are made on Linux only")
+pytestmark = pytest.mark.skipif(not can_fork(), reason="copies are made on Linux only")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

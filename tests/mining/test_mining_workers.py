@@ -15,8 +15,9 @@ import torch
 from tests.support.mining_runs import NoisePhotos, make_photos
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError, PhotoWarning
+from vizcnn.basics.processes import count_cores
 from vizcnn.mining.index import read_index
-from vizcnn.mining.lots import LARGEST_WORKERS, choose_workers, count_cores, read_lots
+from vizcnn.mining.lots import LARGEST_WORKERS, choose_workers, read_lots
 from vizcnn.mining.run import MiningSettings, mine
 
 resource = pytest.importorskip("resource", reason="limits of processes are POSIX's")

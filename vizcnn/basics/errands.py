@@ -9,12 +9,9 @@ import multiprocessing
 import os
 import pickle
 import sys
-import threading
-import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from types import TracebackType
@@ -22,21 +19,9 @@ from typing import Any, Generic, TypeVar
 
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
+from vizcnn.basics.processes import can_fork, count_cores, end_with, link_errors, list_errors
 
 T = TypeVar("T")
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # of a container, its share
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def can_fork() -> bool:
-    """Tell whether this process can leave work to forks of itself."""
-    # macOS has fork, but its own libraries do not bear it
-    return sys.platform == "linux" and not multiprocessing.current_process().daemon
 
 
 class Errand(Generic[T]):
@@ -145,7 +130,7 @@ class Errands:
         errand._end = receiving
         with closing(sending), hold_interrupts():  # until it knows that a Ctrl-C is not its own
             context = multiprocessing.get_context("fork")
-            process = context.Process(target=_work, args=(work, sending), daemon=True)
+            process = context.Process(target=_work, args=(work, sending, os.getpid()), daemon=True)
             with warnings.catch_warnings():
                 # of threads: those of OpenMP wait for work that no fork gives them
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -171,10 +156,10 @@ class Errands:
                 errand._stop()
 
 
-def _work(work: Callable[[], Any], sending: Connection) -> None:
+def _work(work: Callable[[], Any], sending: Connection, parent: int) -> None:
     """Do a piece of work, in a process of its own."""
     leave_signals_to_the_parent()
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with(parent)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # its other threads are not here, and the cores are taken
     with warnings.catch_warnings(record=True) as caught:
@@ -186,38 +171,3 @@ def _work(work: Callable[[], Any], sending: Connection) -> None:
     told = [(str(word.message), word.category) for word in caught]
     with suppress(OSError):  # the parent has enough
         sending.send_bytes(pickle.dumps((done, errors, told)))
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
-
-
-def list_errors(error: Exception) -> list[Exception]:
-    """List an error and what it came of, in a form that another process can raise."""
-    found: list[Exception] = []
-    cause: BaseException | None = error
-    while isinstance(cause, Exception):
-        found.append(make_sendable(cause))
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return found
-
-
-def link_errors(errors: Sequence[Exception]) -> Exception | None:
-    """Put together what :func:`list_errors` took apart; None if there was no error."""
-    for error, cause in pairwise(errors):
-        error.__cause__ = cause
-    return errors[0] if errors else None
-
-
-def make_sendable(error: Exception) -> Exception:
-    """Give an error that another process can raise, with the place where it came from."""
-    if not isinstance(error, VizcnnError):
-        error.add_note(traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # anybody's class, which may do anything
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

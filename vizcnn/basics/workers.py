@@ -1,17 +1,13 @@
 """Work shared out to copies of this process, which hold all that it holds."""
 
-import ctypes
 import os
 import pickle
-import signal
-import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from multiprocessing import current_process, get_context
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -20,16 +16,10 @@ import torch
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
 from vizcnn.basics.memory import find_free_memory
+from vizcnn.basics.processes import PATIENCE, can_fork, end_with, link_errors, list_errors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-CAN_FORK = sys.platform == "linux"
-"""Whether copies are made: elsewhere the system's own libraries do not bear it."""
-PATIENCE = 0.3
-"""Seconds in which a signal that ended a worker, with the whole group, comes here too."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 def limit_workers(wanted: int, needed: int) -> int:
@@ -45,8 +35,7 @@ def limit_workers(wanted: int, needed: int) -> int:
     """
     free = find_free_memory()
     fitting = wanted if free is None or not needed else min(wanted, free // needed)
-    # a worker of another pool may have none of its own
-    return fitting if CAN_FORK and fitting > 1 and not current_process().daemon else 0
+    return fitting if fitting > 1 and can_fork() else 0
 
 
 def work_through(
@@ -92,15 +81,15 @@ def work_through(
                     if word not in told:
                         warnings.warn(word[1], word[0], stacklevel=2)
                     told.add(word)
-                if answer.error is not None:
-                    raise answer.error
+                if (error := link_errors(answer.errors)) is not None:
+                    raise error
                 yield answer.result
-    except (EOFError, ConnectionError, pickle.UnpicklingError) as error:
+    except (EOFError, ConnectionError, pickle.UnpicklingError) as end_of_pipe:
         time.sleep(PATIENCE)
         raise VizcnnError(
             f"a process that {what} was ended from outside, perhaps for want of memory: run again "
             "with fewer --workers, or with --workers 0, which does all in one process"
-        ) from error
+        ) from end_of_pipe
     finally:
         _end(crew)
 
@@ -110,7 +99,7 @@ class _Answer:
     """What became of an item."""
 
     result: Any
-    error: Exception | None
+    errors: list[Exception]
     warnings: list[tuple[type[Warning], str]]
 
 
@@ -165,7 +154,7 @@ def _serve(
 ) -> None:
     """Do what the parent asks for, until it has enough or is gone."""
     leave_signals_to_the_parent()
-    _die_with(parent)
+    end_with(parent)
     for other in others:  # a copy has them too, and would keep them open
         other.close()
     torch.set_num_threads(1)
@@ -175,30 +164,11 @@ def _serve(
 
 
 def _answer(work: Callable[[Any], Any], item: Any) -> _Answer:
-    result, failure = None, None
+    result, failures = None, list[Exception]()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
             result = work(item)
         except Exception as error:
-            failure = _make_sendable(error)
-    return _Answer(result, failure, [(word.category, str(word.message)) for word in caught])
-
-
-def _make_sendable(error: Exception) -> Exception:
-    """Give an error that another process can raise, with the place where it came from."""
-    if not isinstance(error, VizcnnError):
-        error.add_note(traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # anybody's class, which may do anything
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def _die_with(parent: int) -> None:
-    """Let the system end this process with its parent: what it writes is then another run's."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was faster
-        os._exit(1)
+            failures = list_errors(error)
+    return _Answer(result, failures, [(word.category, str(word.message)) for word in caught])

@@ -1,9 +1,7 @@
 """Photos on their way into a net: read by workers, in order, in lots of one size."""
 
-import os
 import pickle
 import time
-import traceback
 import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
+from vizcnn.basics.processes import MOST_WORKERS, PATIENCE, count_cores, make_sendable
 from vizcnn.mining.index import DIGEST_BYTES, hash_pixels
 from vizcnn.mining.photo_sets import PhotoSet
 
@@ -30,9 +29,6 @@ measured on the CPU for every family of the zoo (tests/test_mining_bits.py repea
 nets); a machine with another processor, another version of torch or another number of threads may
 differ in the last bits.
 """
-
-MOST_WORKERS = 16
-"""Workers that are chosen, at most."""
 
 LARGEST_WORKERS = 256
 """Workers that can be asked for."""
@@ -235,7 +231,7 @@ class _Workers:
                             waiting = receiver.submit(self._receive, index + 1)
                         yield item
                 except _WorkerDiedError as error:
-                    time.sleep(_PATIENCE)
+                    time.sleep(PATIENCE)
                     raise DataError(
                         "a process that reads photos was ended from outside, perhaps for want of "
                         "memory: run again with fewer --workers"
@@ -278,10 +274,6 @@ class _WorkerDiedError(Exception):
     """A worker's pipe has ended before the worker."""
 
 
-_PATIENCE = 0.3
-"""Seconds in which a signal that ended a worker, with the whole group, comes here too."""
-
-
 def _work(
     lots: _Lots, first: int, step: int, sending: Connection, others: tuple[Connection, ...]
 ) -> None:
@@ -295,23 +287,12 @@ def _work(
             try:
                 facts, pixels = lots.read(index)
             except Exception as error:
-                sending.send(_make_sendable(error))
+                sending.send(make_sendable(error))
                 return
             sending.send(facts)
             sending.send_bytes(pixels.numpy().data.cast("B"))
     except OSError:  # the parent has enough, or is gone
         pass
-
-
-def _make_sendable(error: Exception) -> Exception:
-    """Give an error that another process can raise, with the place where it came from."""
-    if not isinstance(error, DataError):
-        error.add_note(traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # anybody's class, which may do anything
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def choose_workers(device: str, cores: int | None = None) -> int:
@@ -326,10 +307,3 @@ def choose_workers(device: str, cores: int | None = None) -> int:
     """
     cores = count_cores() if cores is None else cores
     return max(cores // 4 if device == "cpu" else min(cores, MOST_WORKERS), 1)
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # of a container, its share
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -10,12 +10,12 @@ import pytest
 from tests.support.small_zoo import list_files
 from tests.support.top_runs import MODEL, POSTED, ROOM, SETTINGS, make, write_photos
 from vizcnn.basics.errors import DataError, VizcnnError
-from vizcnn.basics.workers import CAN_FORK
+from vizcnn.basics.processes import can_fork
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.pages.layers.gallery import make_top_gallery
 
 pytestmark = [
-    pytest.mark.skipif(not CAN_FORK, reason="copies are made on Linux only"),
+    pytest.mark.skipif(not can_fork(), reason="copies are made on Linux only"),
     pytest.mark.usefixtures("one_thread"),
 ]
 TWO = replace(SETTINGS, workers=2)

@@ -12,6 +12,7 @@ import torch
 
 from vizcnn.basics.files import hash_file, replacing
 from vizcnn.basics.output import FigureFormat
+from vizcnn.basics.processes import MOST_WORKERS, count_cores
 from vizcnn.basics.progress import Progress
 from vizcnn.basics.workers import limit_workers, work_through
 from vizcnn.drawing.poster import POSTER_DPI, PosterBlock, choose_units, draw_poster
@@ -26,7 +27,6 @@ from vizcnn.drawing.unit_sheets import (
     show_projections,
 )
 from vizcnn.drawing.words import describe_part, explain_selectivity
-from vizcnn.mining.lots import MOST_WORKERS, count_cores
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import Part, Portion
