@@ -74,7 +74,6 @@ def aliasing(
     photos, blurring as the cure, and the grid in projections of the second layer (Zeiler & Fergus,
     section 4.1 and Figure 6).
     """
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.measures.study import LabSettings
     from vizcnn.pages.aliasing import make_aliasing_page
 
@@ -86,7 +85,6 @@ def aliasing(
         shifts=shifts,
         figure_format=page.figure_format,
     )
-    prepare_cpu()
     nets = page.load()
     manifest = make_aliasing_page(nets, page.folder, photos, settings, page.quote(), bar)
     rows = (

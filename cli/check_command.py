@@ -79,12 +79,10 @@ def check(
     with new switches and with the trained net's (Adebayo et al., Mahendran & Vedaldi); and whether
     a unit's picture foretells its drop under a grey square better than another unit's does.
     """
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.measures.checks import CheckSettings
     from vizcnn.pages.check import make_check_page
 
     paths = find_data(page.context, data)
-    prepare_cpu()
     settings = CheckSettings(
         layers=layers,
         methods=tuple(dict.fromkeys(methods)),

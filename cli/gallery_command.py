@@ -106,7 +106,6 @@ def gallery(
     projected back to pixels. The site has a page for each layer and each unit. After an
     interruption, run the same command again to continue.
     """
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.mining.photo_sets import FolderPhotos, SamplePatches
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
@@ -114,7 +113,6 @@ def gallery(
     from vizcnn.recording.layers import list_stages, select_layers
 
     paths = find_data(page.context, data)
-    prepare_cpu()
     started = time.monotonic()
     (net,) = page.load()
     wanted = layers or (list_stages(net),)

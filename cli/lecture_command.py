@@ -103,14 +103,12 @@ def lecture(
         _refuse_idle_options(page.context)
         _print_claims(only, page.as_json)
         return
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.lecture.run import LectureSettings, make_lecture
     from vizcnn.lecture.studio import Studio
     from vizcnn.photos.samples import find_sample
 
     refuse_empty(page.context, "--image", image)
     photo = find_sample(image) or Path(image)
-    prepare_cpu()
     source = None if weights == "random" else weights
     device = settle_device(page.device, page.precision)
     studio = Studio(photo, device, page.seed, source, bar, part)

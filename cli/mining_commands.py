@@ -89,14 +89,12 @@ def mine(
     This takes one pass over any number of photos. After an interruption, run the same command
     again to continue; the index becomes the same to the last byte.
     """
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.basics.output import hold_output
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
     folders = find_data(context, data)
-    prepare_cpu()
     net = load_model(model, weights, device, seed, precision)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),

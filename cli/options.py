@@ -407,10 +407,15 @@ def out_option(default: str) -> Callable[[Command], Command]:
 
 
 def settle_device(device: str, precision: "Precision") -> str:
-    """Find a device that can compute as precisely as asked for; all of the command then does."""
+    """Find a device that can compute as precisely as asked for; all of the command then does.
+
+    The process is set up to compute, as each command that runs a net comes here first.
+    """
     from vizcnn.basics.devices import choose_device
+    from vizcnn.basics.machine import keep_freed_memory
     from vizcnn.recording.arithmetic import check_precision, exact_arithmetic, use_precision
 
+    keep_freed_memory()
     chosen = choose_device(device)
     check_precision(precision, chosen)
     context = click.get_current_context()

@@ -25,9 +25,10 @@ def describe_device(device: str) -> str:
 def keep_freed_memory() -> bool:
     """Make glibc keep freed blocks for the next step instead of giving them to the system.
 
-    A training step allocates and frees hundreds of MB. By default each large block is a fresh
-    mapping that the kernel fills with zeros page by page: a tenth of the time on an idle CPU, up
-    to half on a busy one. The price is that the process stays as large as its largest step.
+    A training step, or the projections of a layer's units, allocates and frees hundreds of MB. By
+    default each large block is a fresh mapping that the kernel fills with zeros page by page: a
+    tenth to a quarter of the time on an idle CPU, up to half on a busy one. The price is that the
+    process stays as large as its largest step.
 
     Returns:
         Whether the C library took the settings (False where it is not glibc).
