@@ -413,14 +413,14 @@ def settle_device(device: str, precision: "Precision") -> str:
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import keep_freed_memory
-    from vizcnn.recording.arithmetic import check_precision, exact_arithmetic, use_precision
+    from vizcnn.recording.arithmetic import check_precision, chosen_arithmetic, use_precision
 
     keep_freed_memory()
     chosen = choose_device(device)
     check_precision(precision, chosen)
     context = click.get_current_context()
     context.with_resource(use_precision(precision))
-    context.with_resource(exact_arithmetic())  # for plain passes too, as they name classes
+    context.with_resource(chosen_arithmetic())  # for plain passes too, as they name classes
     return chosen
 
 

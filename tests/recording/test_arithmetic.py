@@ -13,7 +13,7 @@ from vizcnn.basics.errors import ModelError
 from vizcnn.recording.arithmetic import (
     Precision,
     check_precision,
-    exact_arithmetic,
+    chosen_arithmetic,
     find_precision,
     use_precision,
 )
@@ -47,9 +47,9 @@ def _user_flags(request):
 @pytest.mark.parametrize(("precision", "flags"), [("exact", EXACT), ("fast", FAST)])
 def test_flags_are_set_inside_and_put_back(precision, flags):
     before, asked = read_flags(), torch.get_float32_matmul_precision()
-    with pytest.raises(ZeroDivisionError), use_precision(precision), exact_arithmetic():
+    with pytest.raises(ZeroDivisionError), use_precision(precision), chosen_arithmetic():
         assert read_flags() == flags
-        with exact_arithmetic():
+        with chosen_arithmetic():
             assert read_flags() == flags
         assert read_flags() == flags
         raise ZeroDivisionError
@@ -59,7 +59,7 @@ def test_flags_are_set_inside_and_put_back(precision, flags):
 
 
 def test_exact_is_what_nobody_chose():
-    with exact_arithmetic():
+    with chosen_arithmetic():
         assert read_flags() == EXACT
 
 
@@ -70,8 +70,8 @@ def test_the_choice_alone_sets_nothing():
 
 
 def test_exact_wins_inside_fast():
-    with use_precision("fast"), exact_arithmetic():
-        with use_precision("exact"), exact_arithmetic():
+    with use_precision("fast"), chosen_arithmetic():
+        with use_precision("exact"), chosen_arithmetic():
             assert read_flags() == EXACT
         assert read_flags() == FAST
 
@@ -82,7 +82,7 @@ def test_exact_wins_among_threads():
     fast_is_in, exact_is_in, fast_is_out = (threading.Event() for _ in range(3))
 
     def compute_fast():
-        with use_precision("fast"), exact_arithmetic():
+        with use_precision("fast"), chosen_arithmetic():
             seen["alone"] = read_flags()
             fast_is_in.set()
             exact_is_in.wait(10)
@@ -93,7 +93,7 @@ def test_exact_wins_among_threads():
     thread.start()
     assert fast_is_in.wait(10)
     assert find_precision() == "exact"  # the choice is the other thread's
-    with exact_arithmetic():
+    with chosen_arithmetic():
         exact_is_in.set()
         assert fast_is_out.wait(10)
         assert read_flags() == EXACT
@@ -104,7 +104,7 @@ def test_exact_wins_among_threads():
 
 def test_a_generator_may_be_closed_by_another_thread():
     def hold():
-        with use_precision("fast"), exact_arithmetic():
+        with use_precision("fast"), chosen_arithmetic():
             yield
 
     before, held = read_flags(), hold()
@@ -116,7 +116,7 @@ def test_a_generator_may_be_closed_by_another_thread():
     thread.start()
     thread.join()
     assert read_flags() == FAST
-    with exact_arithmetic():
+    with chosen_arithmetic():
         assert read_flags() == EXACT
     assert read_flags() == FAST
     held.close()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from vizcnn.basics.errors import LayerError, quote
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
 from vizcnn.recording.watch import AllRecorded, evaluating, watch
 from vizcnn.zoo.model import ZooModel
@@ -66,7 +66,7 @@ def read_layers(model: ZooModel, pixels: Tensor, layers: Sequence[str]) -> dict[
     with (
         evaluating(model.module),
         watch(model.module, paths.values(), see, stops=stops),
-        exact_arithmetic(),
+        chosen_arithmetic(),
         suppress(AllRecorded),
     ):
         model.module(inputs)

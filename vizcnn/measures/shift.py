@@ -17,7 +17,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.blur import insert_blur
 from vizcnn.photos.images import read_photo
 from vizcnn.receptive import find_boxes
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import evaluating, watch
@@ -312,7 +312,7 @@ def find_jumps(model: ZooModel, layers: Sequence[str]) -> tuple[int, ...]:
     paths = [find_layer(model, name) for name in layers]
     like = next(model.module.parameters())
     size = model.input_size
-    with record(model.module, paths) as recording, exact_arithmetic():
+    with record(model.module, paths) as recording, chosen_arithmetic():
         black = torch.zeros(1, 3, size, size, device=like.device, dtype=like.dtype)
         model.module(model.preprocessing.normalise(black))
     return tuple(
@@ -353,7 +353,7 @@ def _run(
     # the form in which pooling and blurring at stride 1 take half the time
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     batches = inputs.tensor_split(math.ceil(len(inputs) / _AT_ONCE))
-    with evaluating(net), watch(net, layers, keep), exact_arithmetic():
+    with evaluating(net), watch(net, layers, keep), chosen_arithmetic():
         outputs = [net(some) for some in batches]
     scores = [out.cpu() for out in outputs if isinstance(out, Tensor) and out.ndim == 2]
     wanted = [parse_reference(layer) for layer in layers]

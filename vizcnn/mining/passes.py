@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from vizcnn.basics.errors import LayerError
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.layers import LayerReference, parse_reference
 from vizcnn.recording.recording import record
 from vizcnn.recording.watch import AllRecorded, evaluating, watch
@@ -124,7 +124,7 @@ def watch_layers(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Forwa
     with ExitStack() as stack:
         stack.enter_context(evaluating(module))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(exact_arithmetic())
+        stack.enter_context(chosen_arithmetic())
         if has_odd_rows(module):
             stack.enter_context(AlignRows())
         stack.enter_context(watch(module, layers.values(), look, stops=True))
@@ -149,7 +149,7 @@ def measure_layers(
             and no number tells which call is meant.
         ModelError: If the net cannot be seen into.
     """
-    with exact_arithmetic(), record(module, layers.values()) as recording:
+    with chosen_arithmetic(), record(module, layers.values()) as recording:
         module(inputs)
     return {name: tuple(recording.find_output(layer).shape[1:]) for name, layer in layers.items()}
 

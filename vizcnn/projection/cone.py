@@ -21,7 +21,7 @@ from vizcnn.projection.cone_steps import (
 from vizcnn.projection.full_image import Finish, unchanged
 from vizcnn.projection.targets import Targets
 from vizcnn.projection.windows import Move, Windows, move, plan_move, plan_windows, step_down
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.backward import Way
 from vizcnn.recording.geometry import find_window, shape_of
 from vizcnn.recording.graph import Node, kind_of
@@ -406,11 +406,11 @@ def _bring(
 
 @contextmanager
 def _plain_arithmetic(device: torch.device) -> Iterator[None]:
-    """Compute exactly, in the tensors' own type and without a graph, whatever the caller set."""
+    """Compute in the tensors' own type, without a graph, and no less exactly than was chosen."""
     with (
         torch.inference_mode(False),
         torch.no_grad(),
         torch.autocast(device.type, enabled=False),
-        exact_arithmetic(),
+        chosen_arithmetic(),
     ):
         yield

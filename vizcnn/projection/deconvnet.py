@@ -20,7 +20,7 @@ from vizcnn.projection.targets import Position, Targets, choose_targets, places
 from vizcnn.recording.arithmetic import (
     Precision,
     check_precision,
-    exact_arithmetic,
+    chosen_arithmetic,
     use_precision,
 )
 from vizcnn.recording.layers import (
@@ -175,7 +175,7 @@ class Projector(nn.Module):
         with (
             record(self.net, paths, stops=known) as recording,
             use_precision(self.precision),
-            exact_arithmetic(),
+            chosen_arithmetic(),
         ):
             self._run(inputs)
         return recording

@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge
 from vizcnn.basics.errors import LayerError
 from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.targets import Targets
-from vizcnn.recording.arithmetic import exact_arithmetic
+from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.geometry import BATCH_NORMALISATIONS, shape_of
 from vizcnn.recording.graph import Node, kind_of
 
@@ -187,7 +187,7 @@ def _make_seeds(maps: Tensor, targets: Targets, rows: list[Tensor]) -> Tensor:
 def _backward(output: Tensor, end: Tensor | GradientEdge, seeds: Tensor) -> Tensor:
     """Give (K, N, C, h, w) at the input, or at maps on the way, for seeds at the output."""
     batched = len(seeds) > 1
-    with exact_arithmetic():
+    with chosen_arithmetic():
         (signal,) = torch.autograd.grad(
             output,
             end,

@@ -149,11 +149,11 @@ _FLAGS = _Flags()
 
 
 @contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Compute repeatably to the bit and, unless :func:`use_precision` says else, in full float32.
+def chosen_arithmetic() -> Iterator[None]:
+    """Compute repeatably to the bit, in the precision that was chosen (:func:`use_precision`).
 
-    Inside the context. The flags are those of the whole process: they stay until the last thread
-    has left.
+    Inside the context; in full float32 where nothing was chosen. The flags are those of the whole
+    process: they stay until the last thread has left.
     """
     precision = find_precision()
     _FLAGS.enter(precision)
