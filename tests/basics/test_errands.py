@@ -50,6 +50,36 @@ def test_an_errand_starts_no_process_of_its_own():
         assert errands.start(work).result()
 
 
+@forks
+def test_where_no_process_is_to_be_had_this_one_does_the_work(monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with Errands() as errands:
+        assert errands.start(os.getpid).result() == os.getpid()
+
+
+@forks
+def test_a_ctrl_c_while_a_fork_begins_ends_it(monkeypatch):
+    """It is held until the fork is there, and comes before anybody else knows of it."""
+    fork, forked = os.fork, []
+
+    def interrupt():
+        number = fork()
+        if number:
+            forked.append(number)
+            signal.raise_signal(signal.SIGINT)
+        return number
+
+    monkeypatch.setattr(os, "fork", interrupt)
+    with pytest.raises(KeyboardInterrupt), Errands() as errands:
+        errands.start(partial(time.sleep, 30))
+    assert forked
+    with pytest.raises(ChildProcessError):  # it has ended, and was waited for
+        os.waitpid(forked[0], os.WNOHANG)
+
+
 def fail_for_a_reason():
     try:
         raise OSError(28, "no space left")

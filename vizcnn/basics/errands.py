@@ -1,8 +1,8 @@
 """Errands: work that forked processes do beside this one, such as drawing while it computes.
 
 A fork begins with all that its parent has in memory, so that an errand may be any function, over
-any objects, and nothing is imported twice. Where no process can be forked safely (outside Linux),
-on one core, and within an errand, the work is done at once, in this process.
+any objects, and nothing is imported twice. Outside Linux, where forks are not safe, on one core,
+within an errand, and where the system gives no process, the work is done at once, in this one.
 """
 
 import multiprocessing
@@ -19,7 +19,14 @@ from typing import Any, Generic, TypeVar
 
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
-from vizcnn.basics.processes import can_fork, count_cores, end_with, link_errors, list_errors
+from vizcnn.basics.processes import (
+    MOST_WORKERS,
+    can_fork,
+    count_cores,
+    end_with,
+    link_errors,
+    list_errors,
+)
 
 T = TypeVar("T")
 
@@ -79,7 +86,7 @@ class Errand(Generic[T]):
 
 
 class Errands:
-    """Gives work to forks of this process, so many at a time; a context that waits for all of it.
+    """Gives work to forks, one a core at a time, 16 at most; a context that waits for all of it.
 
     If the block ends by an error, or by a Ctrl-C, what is still at work is ended.
 
@@ -98,7 +105,7 @@ class Errands:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        cores = count_cores()
+        cores = min(count_cores(), MOST_WORKERS)
         self._most = cores if cores > 1 and device == "cpu" and can_fork() else 0
         self._errands: list[Errand[Any]] = []
 
@@ -113,17 +120,27 @@ class Errands:
             Exception: What the work raised, where it is done in this process.
         """
         errand: Errand[T] = Errand()
-        if not self._most:
+        if not self._fork_if_possible(errand, work):
             errand._value = [work()]
-            return errand
+        return errand
+
+    def _fork_if_possible(self, errand: Errand[T], work: Callable[[], T]) -> bool:
+        """Give work to a fork, and tell whether there is one: a process or memory may be denied."""
+        if not self._most:
+            return False
         at_work = [given for given in self._errands if given._process is not None]
         if len(at_work) >= self._most:
             ends = {given._end: given for given in at_work if given._end is not None}
             for end in multiprocessing.connection.wait(list(ends)):
                 ends[end]._receive()  # type: ignore[index]
-        self._fork(errand, work)
-        self._errands.append(errand)
-        return errand
+        self._errands.append(errand)  # first, so that a Ctrl-C in between leaves none behind
+        try:
+            self._fork(errand, work)
+        except OSError:
+            self._errands.remove(errand)
+            errand._finish()
+            return False
+        return True
 
     def _fork(self, errand: Errand[T], work: Callable[[], T]) -> None:
         receiving, sending = multiprocessing.Pipe(duplex=False)

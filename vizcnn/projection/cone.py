@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from vizcnn.basics.devices import send
 from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.cone_steps import (
     BACK,
@@ -398,7 +399,7 @@ def _bring(
     distinct = {id(here): here for here in windows.values()}
     shifts = {key: step.shifts for key, step in moves.items() if step.shifts is not None}
     listed = [here.corners for here in distinct.values()] + list(shifts.values())
-    there = iter(torch.stack(listed).to(device, non_blocking=True))
+    there = iter(send(torch.stack(listed), device))
     brought = {key: Windows(next(there), here.size) for key, here in distinct.items()}
     moved = {key: replace(moves[key], shifts=next(there)) for key in shifts}
     return {node: brought[id(here)] for node, here in windows.items()}, moves | moved
@@ -406,7 +407,7 @@ def _bring(
 
 @contextmanager
 def _plain_arithmetic(device: torch.device) -> Iterator[None]:
-    """Compute in the tensors' own type, without a graph, and no less exactly than was chosen."""
+    """Compute as chosen, in the tensors' own type and without a graph, whatever the caller set."""
     with (
         torch.inference_mode(False),
         torch.no_grad(),

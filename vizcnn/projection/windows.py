@@ -25,7 +25,8 @@ class Windows:
     """Windows of one size in one feature map, one per target; each lies in the map.
 
     Attributes:
-        corners: Their tops and lefts, (R, 2), int64, on the CPU.
+        corners: Their tops and lefts, (R, 2), int64, on the CPU; where the maps are, for those that
+            are only cut.
         size: Their height and width.
     """
 
