@@ -181,6 +181,17 @@ def test_nets_of_a_former_run_go_when_the_new_one_ends(
     assert json.loads((out / "alexnet.json").read_text())["kept_epochs"] == [1]
 
 
+def test_files_of_kept_nets_that_somebody_removed_are_not_missed(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "out")
+    (out / "alexnet.epoch-001.md").unlink()
+    result = train(data, out)  # all epochs are done: it is handed on once more
+    assert result.exception is None, result.output
+    assert set(list_files(whole)) - set(list_files(out)) == {"alexnet.epoch-001.md"}
+    assert kept_weights(out) == kept_weights(whole)
+
+
 def test_an_epoch_beyond_the_end_is_refused_in_one_line(data: Path, tmp_path: Path) -> None:
     told = fail(train(data, tmp_path / "out", "--keep", "1,50"), DataError)
     assert told == "there is no epoch 50 to keep: the run ends after 2 (--keep, --epochs)"

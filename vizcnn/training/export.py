@@ -191,11 +191,15 @@ def _write(
 
 
 def _list_carried(card: ModelCard, out: Path, names: Mapping[str, str]) -> Iterable[str]:
-    """List the files that stay: of a net kept on the way all others, of a run's end the kept."""
+    """List the files that stay: of a net kept on the way all others, of a run's end the kept.
+
+    Somebody may have removed one of them, such as a card's Markdown.
+    """
+    there = {path.as_posix() for path in read_list(out / name_list(card.model))}
     if names != name_outputs(card.model):
-        there = {path.as_posix() for path in read_list(out / name_list(card.model))}
         return there - set(names.values())
-    return [name for epoch in card.kept_epochs for name in name_outputs(card.model, epoch).values()]
+    kept = [name_outputs(card.model, epoch).values() for epoch in card.kept_epochs]
+    return [name for outputs in kept for name in outputs if name in there]
 
 
 def halve_weights(state: Checkpoint, validation: PhotoFolder) -> dict[str, Tensor]:
