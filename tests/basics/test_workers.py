@@ -80,7 +80,12 @@ class OddError(Exception):
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(DataError("one line"), DataError), (KeyError(3), KeyError), (OddError(1, 2), RuntimeError)],
+    [
+        (DataError("one line"), DataError),
+        (KeyError(3), KeyError),
+        (EOFError("of a file"), EOFError),  # no worker has died
+        (OddError(1, 2), RuntimeError),
+    ],
 )
 def test_an_error_of_the_work_is_raised_here(error, expected):
     def fail(number):

@@ -4,8 +4,8 @@ import os
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -69,14 +69,16 @@ def work_through(
         with hold_interrupts():  # held until they know that a Ctrl-C is not theirs
             _start(work, items, min(workers, len(items)), what, crew)
         rest = iter(range(len(items)))
-        busy = [end for end in crew if _give_next(end, rest)]
+        with _explain_death(what):
+            busy = [end for end in crew if _give_next(end, rest)]
         told: set[tuple[type[Warning], str]] = set()
         while busy:
             for end in wait(busy):
                 assert isinstance(end, Connection)  # nothing else is waited for
-                answer = end.recv()
-                if not _give_next(end, rest):
-                    busy.remove(end)
+                with _explain_death(what):
+                    answer = end.recv()
+                    if not _give_next(end, rest):
+                        busy.remove(end)
                 for word in answer.warnings:
                     if word not in told:
                         warnings.warn(word[1], word[0], stacklevel=2)
@@ -84,14 +86,21 @@ def work_through(
                 if (error := link_errors(answer.errors)) is not None:
                     raise error
                 yield answer.result
+    finally:
+        _end(crew)
+
+
+@contextmanager
+def _explain_death(what: str) -> Iterator[None]:
+    """Tell what it means that a worker's pipe has ended."""
+    try:
+        yield
     except (EOFError, ConnectionError, pickle.UnpicklingError) as end_of_pipe:
         time.sleep(PATIENCE)
         raise VizcnnError(
             f"a process that {what} was ended from outside, perhaps for want of memory: run again "
             "with fewer --workers, or with --workers 0, which does all in one process"
         ) from end_of_pipe
-    finally:
-        _end(crew)
 
 
 @dataclass(frozen=True)
