@@ -197,5 +197,10 @@ def take_turns(
 
 
 def divide(former: float | str, now: float | str) -> float | str:
-    """Give how many times as fast the present tree is; a dash where one of the two cannot."""
-    return "–" if isinstance(former, str) or isinstance(now, str) else former / now
+    """Give how many times as fast the present tree is; a dash where that is nothing to tell.
+
+    Example:
+        >>> divide(3.0, 1.5), divide(3.0, "cannot: no such option"), divide(3.0, 0.0)
+        (2.0, '–', '–')
+    """
+    return "–" if isinstance(former, str) or isinstance(now, str) or not now else former / now

@@ -11,15 +11,14 @@ the clock; "processor" is what all processes of the run took of all cores.
 
 import argparse
 import json
-import math
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[1]
+from common import NOW, ROOT, describe_machine, divide, run_python, write_table
+from growth import fit_exponent
 
 RUN = """
 import json, resource, sys, time
@@ -65,29 +64,29 @@ print(json.dumps({
 
 def main() -> None:
     options = _parse()
-    trees = {"this tree": HERE}
+    trees = {NOW: ROOT}
     if options.against:
-        trees = {"against": options.against.resolve(), **trees}
-    points: dict[str, list[tuple[int, float]]] = {name: [] for name in trees}
+        trees = {str(options.against): options.against.resolve(), **trees}
+    print(describe_machine(options.device))
+    points: dict[str, list[float]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory() as folder:
         for times in options.growth:
             count = options.photos * times
             data = _link_photos(options.data, Path(folder) / f"photos-{count}", count)
-            print(f"\n{count} photos, load {os.getloadavg()[0]:.1f}")
+            print(f"\n{count} photos, load {os.getloadavg()[0]:.1f}\n")
             best: dict[str, dict[str, Any]] = {}
             for turn in range(options.rounds):
-                for name, tree in trees.items():
-                    out = Path(folder) / f"{name}-{count}-{turn}".replace(" ", "-")
+                for number, (name, tree) in enumerate(trees.items()):
+                    out = Path(folder) / f"gallery-{count}-{turn}-{number}"
                     found = _make(tree, data, out, options)
                     if name not in best or found["seconds"] < best[name]["seconds"]:
                         best[name] = found
-            _report(best)
+            print(tabulate(best), flush=True)
             for name, found in best.items():
-                points[name].append((count, found["seconds"]))
-    for name, measured in points.items():
-        if len(measured) > 1:
-            (few, short), (many, long) = measured[0], measured[-1]
-            exponent = math.log(long / short) / math.log(many / few)
+                points[name].append(found["seconds"])
+    if len(options.growth) > 1:
+        for name, seconds in points.items():
+            exponent = fit_exponent(options.growth, seconds)
             print(f"\n{name}: seconds grow as photos ** {exponent:.2f}")
 
 
@@ -104,38 +103,32 @@ def _link_photos(data: Path, folder: Path, count: int) -> Path:
 def _make(tree: Path, data: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     compare = None if options.compare == 0 else options.compare
     given = [str(data), str(out), options.model, options.device, options.layer, options.units]
-    result = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps([*given, compare])],
-        cwd=out.parent,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    told = run_python(tree, "-c", RUN, json.dumps([*given, compare]))
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
     return found
 
 
-def _report(best: dict[str, dict[str, Any]]) -> None:
-    names = list(best)
-    print(f"{'seconds':24s}" + "".join(f"{name:>12s}" for name in names))
-    labels = list(dict.fromkeys(label for found in best.values() for label in found["steps"]))
-    for label in labels:
-        row = "".join(f"{found['steps'].get(label, 0):12.1f}" for found in best.values())
-        print(f"  {label:22s}{row}")
-    for key, title in (
-        ("seconds", "all"),
-        ("processor", "processor"),
-        ("memory", "memory of one, GB"),
-        ("projections", "projections"),
-    ):
-        print(f"{title:24s}" + "".join(f"{found[key]:12.1f}" for found in best.values()))
-    if len(names) > 1:
-        former, now = best.values()
-        print(
-            f"ratio: {now['seconds'] / former['seconds']:.2f} on the clock, "
-            f"{now['processor'] / former['processor']:.2f} of the processor"
+def tabulate(best: dict[str, dict[str, Any]]) -> str:
+    """Write a table of steps by tree; with two trees, how many times as fast the present one is."""
+    labels = dict.fromkeys(label for found in best.values() for label in found["steps"])
+    rows = [
+        [label, *(found["steps"].get(label, 0.0) for found in best.values())] for label in labels
+    ]
+    rows += [
+        [title, *(found[key] for found in best.values())]
+        for key, title in (
+            ("seconds", "all"),
+            ("processor", "processor"),
+            ("memory", "memory of the largest process, GB"),
+            ("projections", "projections"),
         )
+    ]
+    heads = ["seconds", *best]
+    if len(best) > 1:
+        heads.append(" / ".join(best))
+        for row in rows:
+            row.append(divide(*row[1:]))
+    return write_table(heads, rows)
 
 
 def _parse() -> argparse.Namespace:

@@ -53,8 +53,10 @@ def main() -> None:
     if REPORT in os.environ:
         watch_run(sys.argv[1:])
         return
+    from common import NOW, ROOT  # here: a timed process loads only what its command does
+
     options = _parse()
-    trees = {"this tree": Path(__file__).parents[1]}
+    trees = {NOW: ROOT}
     if options.against is not None:
         trees = {str(options.against): options.against.resolve(), **trees}
     print(f"vizcnn {shlex.join(options.command)}; {options.rounds} rounds, seconds")
@@ -63,26 +65,26 @@ def main() -> None:
         for name, tree in trees.items():
             for part, seconds in time_run(tree, options.command).items():
                 best[name][part] = min(seconds, best[name].get(part, seconds))
-    print("\n".join(tabulate(best)))
+    print(tabulate(best))
 
 
-def tabulate(best: dict[str, dict[str, float]]) -> list[str]:
-    """Write a table of parts by tree, with the ratio of the last tree to the first.
+def tabulate(best: dict[str, dict[str, float]]) -> str:
+    """Write a table of parts by tree; with two trees, how many times as fast the second one is.
 
     Example:
-        >>> tabulate({"old": {"wall": 4.0}, "new": {"wall": 2.0}})[-1]
-        '| wall | 4.00 | 2.00 | 0.50 |'
+        >>> print(tabulate({"old": {"wall": 4.0}, "now": {"wall": 2.0}}))
+        | part | old | now | old / now |
+        |---|---|---|---|
+        | wall | 4.00 | 2.00 | 2.00 |
     """
-    names, several = list(best), len(best) > 1
-    lines = ["| | " + " | ".join([*names, *(["ratio"] if several else [])]) + " |"]
-    lines.append("|---" * (len(names) + 1 + several) + "|")
-    for part in best[names[0]]:
-        cells = [f"{best[name][part]:.2f}" for name in names]
-        if several:
-            first, last = best[names[0]][part], best[names[-1]][part]
-            cells.append(f"{last / first:.2f}" if first else "-")
-        lines.append(f"| {part} | {' | '.join(cells)} |")
-    return lines
+    from common import divide, write_table
+
+    heads, seconds = ["part", *best], list(best.values())
+    rows: list[list[object]] = [[part, *(found[part] for found in seconds)] for part in seconds[0]]
+    if len(best) > 1:
+        heads.append(" / ".join(best))
+        rows = [[*row, divide(*(found[str(row[0])] for found in seconds))] for row in rows]
+    return write_table(heads, rows)
 
 
 def time_run(tree: Path, command: list[str]) -> dict[str, float]:
