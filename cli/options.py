@@ -407,9 +407,9 @@ def out_option(default: str) -> Callable[[Command], Command]:
 
 
 def settle_device(device: str, precision: "Precision") -> str:
-    """Find a device that can compute as precisely as asked for; all of the command then does.
+    """Choose the device, and let the whole command compute as precisely as asked for.
 
-    The process is set up to compute, as each command that runs a net comes here first.
+    Every command that looks into a net comes here first, so that its process is set up here, too.
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import keep_freed_memory

@@ -37,7 +37,7 @@ def choose_device(name: str) -> str:
     return name
 
 
-def find_free_device_memory(device: str) -> int | None:
+def find_free_device_memory(device: str | torch.device) -> int | None:
     """Give how many bytes are free on a GPU; None for other devices, which do not tell.
 
     Example:

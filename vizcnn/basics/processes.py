@@ -14,7 +14,7 @@ from itertools import pairwise
 from vizcnn.basics.errors import VizcnnError
 
 MOST_WORKERS = 16
-"""Processes that are chosen, at most, on a machine with many cores."""
+"""Processes beside this one that read or draw, at most, if nobody asks for more."""
 
 PATIENCE = 0.3
 """Seconds in which a signal that ended a process, with the whole group, comes here too."""
@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 def count_cores() -> int:
     """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # of a container, its share
+    if hasattr(os, "sched_getaffinity"):  # of a container or a taskset, its share
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vizcnn.basics.devices import send
+from vizcnn.basics.devices import find_free_device_memory, send
 from vizcnn.projection.chunks import make_room, run_in_chunks
 from vizcnn.projection.cone_steps import (
     BACK,
@@ -37,10 +37,8 @@ SHARE_OF_GPU = 0.4
 
 def find_budget(device: torch.device) -> int:
     """Give the bytes that the windows of one chunk may take on a device."""
-    if device.type != "cuda":
-        return PROCESSOR_BUDGET
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free * SHARE_OF_GPU)
+    free = find_free_device_memory(device)
+    return PROCESSOR_BUDGET if free is None else int(free * SHARE_OF_GPU)
 
 
 COPIES = 2

@@ -17,7 +17,7 @@ from vizcnn.recording.unpool import Window
 _Places = NDArray[np.int64]
 
 WORTH_A_ROW = 4096
-"""Values of a window from which on a CPU copies windows one by one."""
+"""Windows of so many values or more are copied one by one on a CPU."""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ def count_writers(job: Job) -> int:
     """Choose how many workers draw; 0 leaves it to threads of this process."""
     asked = job.settings.workers
     on_cpu = next(job.model.module.parameters()).device.type == "cpu"
-    free = torch.get_num_threads() if on_cpu else min(count_cores(), MOST_WORKERS)
-    return limit_workers(free if asked is None else asked, WORKER_BYTES)
+    usual = torch.get_num_threads() if on_cpu else min(count_cores(), MOST_WORKERS)
+    return limit_workers(usual if asked is None else asked, WORKER_BYTES)
 
 
 def choose_poster_units(job: Job, layer: int) -> list[int]:
