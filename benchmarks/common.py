@@ -79,7 +79,8 @@ def describe_machine(device: "str | torch.device" = "cpu", threads: int | None =
     if torch.device(device).type == "cuda":
         name = f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} cores beside it"
     else:
-        name = f"{find_processor()}, {threads or torch.get_num_threads()} threads"
+        threads = threads or torch.get_num_threads()
+        name = f"{find_processor()}, {threads} thread{'s' * (threads > 1)}"
     captum = importlib.metadata.version("captum")
     return f"{name}; Python {platform.python_version()}, torch {torch.__version__}, Captum {captum}"
 
@@ -152,9 +153,8 @@ def run_python(
         )
         try:
             _, errors = process.communicate(timeout=timeout)
-            reason = (tell_last_line(errors) or f"exit status {process.returncode}") * (
-                process.returncode != 0
-            )
+            told = tell_last_line(errors) or f"exit status {process.returncode}"
+            reason = told if process.returncode else ""
         except subprocess.TimeoutExpired:
             reason = f"it took more than {timeout:.0f} s"
         finally:

@@ -5,8 +5,8 @@
 
 All units of a layer on one photo (after a first time, the forward pass included), the commands
 ``deconv``, ``mine`` and ``gallery`` from start to end, and ``train`` (its steps). No projection is
-compared with others, as 0.1.0 compared none. The best of some rounds counts. Random weights and
-photos of noise: neither costs other time than real ones.
+compared with others, as 0.1.0 compared none. The best of some rounds counts. The weights are random
+and the photos noise, which takes as long as real ones.
 """
 
 import argparse

@@ -322,7 +322,9 @@ def study_nets(
     """
     devices = {next(model.module.parameters()).device.type for model in models}
     with Errands("cpu" if devices == {"cpu"} else "cuda") as errands:
-        begun = [_begin_study(model, photos, settings, period, errands) for model in models]
+        begun = [
+            _begin_study(model, photos, settings, period, errands, progress) for model in models
+        ]
         shown = progress(begun, label="measure", total=len(begun), unit="net")
         return [finish() for finish in shown]
 
@@ -333,10 +335,11 @@ def _begin_study(
     settings: LabSettings,
     period: int,
     errands: Errands,
+    progress: Progress,
 ) -> Callable[[], NetStudy]:
     """Begin to measure a net; what is given back waits for the rest."""
     layer, stages = find_first_layer(model), find_stages(model, settings)
-    pixels, kept, failures = read_pixels(model, photos)
+    pixels, kept, failures = read_pixels(model, photos, progress)
     few = spread(len(kept), settings.most_photos)
     moved = [kept[index] for index in few]
     shifts = tuple(range(settings.shifts + 1))

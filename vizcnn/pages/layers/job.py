@@ -83,8 +83,8 @@ class Room:
         call: Bytes of the windows that one call projects; a few photos may hold thousands of
             places.
         lot: Bytes of the layers' outputs of the photos that go through the net together.
-        photos: How many photos these are, at most: many, as the places that they share out to are
-            projected together, and twice as many take less than twice the time.
+        photos: How many photos these are, at most: their places are projected together, and twice
+            as many take less than twice the time.
     """
 
     spool: int = 4 << 30

@@ -38,8 +38,10 @@ READERS = 4
 LOT_KIND = "lot"
 """First word of the names of lots among the finished pieces."""
 
-LOTS, LEAST_PHOTOS = 16, 16
-"""Lots that there are at least, so that workers end together, unless they had fewer photos each."""
+LOTS = 16
+"""Lots that photos are cut into, at least, so that workers end at about the same time."""
+LEAST_PHOTOS = 16
+"""Photos of a lot, at least, even if there are fewer lots then."""
 WORKER_BYTES = 2 << 30
 """Memory that a worker may take: a lot's forward pass, and the pictures of its places."""
 

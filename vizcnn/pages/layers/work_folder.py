@@ -123,7 +123,7 @@ def _clear(folder: Path, kept: Container[Path]) -> int:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, once the disk has it: most are there by then, so no wait is."""
+    """Give a file a second name, once the disk has it; most are there by then, without a wait."""
     flush_file(source)
     try:
         os.link(source, target)
