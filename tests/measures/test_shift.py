@@ -231,15 +231,3 @@ def test_other_mistakes_are_refused(tmp_path):
         measure_shifts(make_model(), [tmp_path / "none.png"])
     with pytest.raises(LayerError, match="a binomial filter of 0 taps"):
         measure_shifts(make_model(), [draw_noise(50, 50)], blur=0)
-
-
-def test_progress_is_told_of_every_photo():
-    told = []
-
-    def progress(items, *, label, total=None, unit="it", initial=0):
-        for item in items:
-            told.append((label, total, unit))
-            yield item
-
-    measure_shifts(make_model(), [draw_noise(40, 40)] * 2, (1,), ["conv1"], progress=progress)
-    assert told == [("shift", 2, "photo")] * 2

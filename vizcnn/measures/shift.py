@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError, LayerError, ModelError
-from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.blur import insert_blur
 from vizcnn.photos.images import read_photo
 from vizcnn.receptive import find_boxes
@@ -228,7 +227,6 @@ def measure_shifts(
     shifts: Iterable[int] = SHIFTS,
     layers: Sequence[str] = LAYERS,
     blur: int | None = None,
-    progress: Progress = silent,
 ) -> ShiftMeasures:
     """Move photos under a net, pixel by pixel, and measure how its maps and scores follow.
 
@@ -239,7 +237,6 @@ def measure_shifts(
         layers: Names that :func:`vizcnn.recording.layers.find_layer` knows.
         blur: Taps of the binomial filter to put before every subsampling
             (:func:`vizcnn.measures.blur.insert_blur`); None measures the net as it is.
-        progress: Shows how far it is.
 
     Raises:
         ImageError: If there is no photo, one cannot be read, or a shift is not possible.
@@ -260,7 +257,7 @@ def measure_shifts(
     net = model.module if blur is None else insert_blur(model.module, blur)
     distances: list[Tensor] = []
     outputs: list[Tensor | None] = []
-    for photo in progress(photos, label="shift", total=len(photos), unit="photo"):
+    for photo in photos:
         inputs = model.preprocessing.normalise(move_photo(model, photo, steps))
         maps, output = _run(net, paths, inputs)
         rows = [find_distances(*pair, steps) for pair in zip(maps, jumps, strict=True)]

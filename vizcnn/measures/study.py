@@ -89,7 +89,6 @@ def project_strongest(
     units: Sequence[int] | int | None = None,
     count: int = NINE,
     period: int = 4,
-    progress: Progress = silent,
 ) -> tuple[StrongUnit, ...]:
     """Find the photos that excite units most and project the units back from each.
 
@@ -100,7 +99,6 @@ def project_strongest(
         units: Unit numbers; or how many, spread evenly over the layer; all when None.
         count: Photos per unit, each photo at most once.
         period: Period of the grid that is looked for, in pixels.
-        progress: Shows how far it is.
 
     Returns:
         The units in the order asked for. Ties go to the earlier photo.
@@ -109,7 +107,7 @@ def project_strongest(
         LayerError: If the layer or a unit does not exist.
         UnsupportedOperationError: If the deconvnet has no rule for an operation on the way.
     """
-    ranking = rank_pixels(model, pixels, [layer], count, progress=progress)[layer]
+    ranking = rank_pixels(model, pixels, [layer], count)[layer]
     _need_maps(layer, ranking.map_size is not None)
     wanted = _choose_units(units, len(ranking.values), layer)
     order = {
@@ -122,8 +120,7 @@ def project_strongest(
             by_photo[photo].append(unit)
     projector = Deconvnet(model)
     found: dict[tuple[int, int], StrongPatch] = {}
-    shown = progress(sorted(by_photo), label=f"project {model.name} {layer}", total=len(by_photo))
-    for photo in shown:
+    for photo in sorted(by_photo):
         projection = projector.project(pixels[photo : photo + 1], layer, by_photo[photo])
         for row, unit in enumerate(by_photo[photo]):
             top, left, bottom, right = projection.boxes[row].tolist()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.first_layer import FirstLayer
 from vizcnn.measures.spectrum import transfer_function
 
@@ -181,7 +180,6 @@ def sweep_gratings(
     frequencies: Sequence[float],
     orientations: Sequence[float],
     stride: int | None = None,
-    progress: Progress = silent,
 ) -> Sweep:
     """Send gratings through the layer as it is, and compare with theory.
 
@@ -190,15 +188,13 @@ def sweep_gratings(
         frequencies: Cycles per pixel along the wave, 0..0.5.
         orientations: Directions of the wave in degrees.
         stride: Another step than the layer's own.
-        progress: Shows how far it is.
 
     Returns:
         Answers by frequency and direction.
     """
     step = stride or layer.stride
     places = [point_frequency(radial, angle) for radial in frequencies for angle in orientations]
-    shown = progress(places, label="gratings", total=len(places))
-    answers = [_ask(layer, place, step) for place in shown]
+    answers = [_ask(layer, place, step) for place in places]
     shape = (len(frequencies), len(orientations))
     misses = [
         math.dist(answer.predicted, answer.found) for answer in answers if answer.found is not None

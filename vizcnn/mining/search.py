@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError, LayerError
-from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.index import LayerRanking
 from vizcnn.mining.lots import LOT
 from vizcnn.mining.passes import Forward, measure_layers, takes_channels_last, watch_layers
@@ -196,7 +195,6 @@ def rank_pixels(
     layers: Sequence[str],
     top: int = 9,
     per_photo: int = 1,
-    progress: Progress = silent,
 ) -> dict[str, LayerRanking]:
     """Find the strongest places of every unit of some layers in photos that are in memory.
 
@@ -208,7 +206,6 @@ def rank_pixels(
         layers: Canonical names or module paths.
         top: Places kept per unit.
         per_photo: How many of them may be of one photo.
-        progress: Shows how far it is.
 
     Returns:
         The rankings by layer, on the net's device; photos by their number in ``pixels``, ties to
@@ -231,11 +228,8 @@ def rank_pixels(
         name: make_ranking(name, path, shapes[name], top, device) for name, path in paths.items()
     }
     check = FiniteCheck(device)
-    starts = range(0, len(pixels), LOT)
     with search_layers(model, paths) as search:
-        for first in progress(
-            starts, label=f"search {', '.join(paths)}", total=len(starts), unit="lot"
-        ):
+        for first in range(0, len(pixels), LOT):
             some = pixels[first : first + LOT]
             lot = torch.cat([some, some.new_zeros(LOT - len(some), *some.shape[1:])])
             names = [f"{number}" for number in range(first, first + len(some))]

@@ -132,7 +132,7 @@ def find_common(pictures: Tensor, known: int | None = None, total: int | None = 
             weighted (estimator of Horvitz and Thompson), so that a larger sample changes nothing
             on average in the matrix whose singular vector is taken. What is by chance in the
             singular vector of few pictures lowers every cosine with it, which ``correction`` makes
-            good (:func:`_find_correction`).
+            good (:func:`_find_corrections`).
 
     Raises:
         VizcnnError: If there is no picture, or the numbers do not fit.
