@@ -133,14 +133,15 @@ class Cone:
             The projections in windows as large as the receptive field or as the image, whichever
             is smaller, (R, 3, h, w), and the windows' corners in the input, (R, 2).
         """
-        order = self._sort(targets.positions.cpu())
+        positions = targets.positions.cpu()
+        order = self._sort(positions)
         there = order.to(targets.units.device)
         seeds, units = targets.seeds[there], targets.units[there]
 
         def begin(rows: slice) -> Tensor:
             return self._seed(units[rows], seeds[rows])
 
-        trip = self._plan_trip(targets.positions.cpu()[order], targets.images[there], units)
+        trip = self._plan_trip(positions[order], targets.images[there], units)
         return self._project(trip, order, begin, uncut, finish)
 
     def project_signals(

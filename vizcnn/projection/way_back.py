@@ -96,11 +96,10 @@ def _project_whole(
     """Project over the full image: by autograd down to the first maps, and by cones from there.
 
     Units of fully connected layers see the whole image, but from the last maps down the way is
-    that of any other unit, and many times as fast as backward passes.
+    that of any other unit, and faster than backward passes.
     """
     number = find_body(nodes, len(input)) if input.ndim == 4 and len(targets) else None
-    body = number and Cone(input, nodes[number:], way)
-    if not number or not body or not body.exists():
+    if number is None or not (body := Cone(input, nodes[number:], way)).exists():
         return finish(project_full_image(output, input, targets, nodes))
 
     def begin(rows: slice) -> Tensor:
