@@ -205,9 +205,11 @@ def _make_targets(
 ) -> Targets:
     """Make targets of units (N, K)."""
     chosen = at.gather(1, units).flatten()
-    # not unravel_index, which loads sympy
-    columns = _size_of(maps)[1]
-    rows_columns = torch.stack([chosen // columns, chosen % columns], dim=1)
+    along: list[Tensor] = []
+    for length in reversed(_size_of(maps)):  # not unravel_index, which loads sympy
+        along.insert(0, chosen % length)
+        chosen = chosen // length
+    rows_columns = torch.stack(along, dim=1)
     whole = isinstance(position, str) and position == "all"
     images = torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1])
     activations = values.gather(1, units).flatten()
