@@ -35,7 +35,7 @@ SHARE_OF_GPU = 0.4
 
 
 def find_budget(device: torch.device) -> int:
-    """Give the bytes that the windows of one chunk may take on a device."""
+    """Give the bytes that the windows of a step may take on a device."""
     if device.type != "cuda":
         return PROCESSOR_BUDGET
     free, _ = torch.cuda.mem_get_info(device)
@@ -384,7 +384,7 @@ class Cone:
             }
             self._send_back(trip, deliver, here, index, some, above)
 
-        run_in_chunks(torch.arange(count), -(-count // parts), go_on)
+        run_in_chunks(torch.arange(count), -(-count // parts), go_on, is_last=count == 1)
 
 
 def _as_slice(rows: Tensor) -> slice:
