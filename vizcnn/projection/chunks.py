@@ -51,7 +51,7 @@ def run_in_chunks(
 
 
 def make_room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Make a tensor of zeros for the projections of all rows, of the type of another.
+    """Make a tensor for the projections of all rows, of the type of another; nothing is in it yet.
 
     Raises:
         VizcnnError: If the memory for them is not there.
@@ -64,7 +64,7 @@ def make_room(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     if like.device.type == "cpu":  # which gives more than it has, and stops when it is used
         require_memory(math.prod(shape) * like.element_size(), what, ways)
     try:
-        return like.new_zeros(shape)
+        return like.new_empty(shape)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
