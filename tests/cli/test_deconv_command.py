@@ -1,9 +1,12 @@
 """The command line as a user meets it: one clear line, the right status, nothing lost."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import click
@@ -238,7 +241,12 @@ def test_a_photos_folder_that_is_a_link_is_not_written_into(tmp_path):
 def test_what_stops_a_run_is_one_line_and_leaves_nothing(
     tmp_path, monkeypatch, error, status, words
 ):
+    here = os.getpid()
+
     def stop(*arguments, **options):
+        if isinstance(error, KeyboardInterrupt):  # of the command, whichever process draws
+            os.kill(here, signal.SIGINT)
+            time.sleep(30)
         raise error
 
     monkeypatch.setattr(Figure, "savefig", stop)

@@ -15,7 +15,7 @@ from tests.support.operations import CountOperations
 from tests.support.projecting import relative_error
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.projection.chunks import run_in_chunks
-from vizcnn.projection.cone import Cone
+from vizcnn.projection.cone import Cone, _bring
 from vizcnn.projection.cone_steps import (
     _add_element_by_element,
     _scatter,
@@ -27,7 +27,7 @@ from vizcnn.projection.full_image import find_body, project_full_image
 from vizcnn.projection.rules import RULES
 from vizcnn.projection.targets import units_at
 from vizcnn.projection.way_back import follow
-from vizcnn.projection.windows import Move
+from vizcnn.projection.windows import Move, Windows, plan_windows
 from vizcnn.receptive.boxes import find_fields
 from vizcnn.recording.backward import Way
 from vizcnn.recording.graph import kind_of, trace_nodes
@@ -195,6 +195,57 @@ def test_a_single_window_that_does_not_fit_is_an_error():
 
     with pytest.raises(VizcnnError, match=r"not enough memory.* projection of a single unit"):
         run_in_chunks(torch.arange(5), 4, fail)
+    with pytest.raises(torch.OutOfMemoryError):  # the caller's rows are halved then
+        run_in_chunks(torch.arange(5), 4, fail, is_last=False)
+
+
+def test_memory_that_the_way_down_lacks_is_made_by_fewer_at_its_head():
+    """All that waits for its turn halfway down takes memory as well."""
+    net, images = prepare(Pooled(), 57).double(), torch.randn(3, 3, 57, 57, dtype=torch.float64)
+    wanted, _, _ = project_in_chunks(net, images)
+    with record(net) as recording:
+        net(images)
+    output, leaf = recording.find_output("chain.10"), recording.find_input()
+    waiting = []
+
+    def rectify(signal, active):
+        if signal.shape[-1] < 10:  # the deepest
+            waiting.append(len(signal))
+        elif waiting[-1] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return signal.clamp(min=0)
+
+    targets = units_at(output, [0, 1, 2, 3])
+    way = Way(rectify, needs_activity=False)
+    cone = Cone(leaf, trace_nodes(output, leaf), way, 400_000)
+    windows, _ = cone.project(targets, find_fields(output, leaf, targets.positions).uncut)
+    assert relative_error(windows, wanted) < 1e-12
+    assert max(waiting) == 12
+    assert waiting[-1] <= 3
+
+
+def test_a_plan_goes_to_a_device_as_it_is():
+    net, images = prepare(Pooled(), 57), torch.randn(1, 3, 57, 57)
+    with record(net) as recording:
+        net(images)
+    output, leaf = recording.find_output("chain.10"), recording.find_input()
+    targets = units_at(output, [0, 1, 2, 3])
+    cone = Cone(leaf, trace_nodes(output, leaf), Way())
+    windows = plan_windows(cone.nodes, cone._reaches, Windows(targets.positions, (1, 1)))
+    steps = {
+        (node, 0): Move((1, 0, 0, 1), here.corners + number if number % 2 else None, here.size)
+        for number, (node, here) in enumerate(windows.items())
+    }
+    cuts, moves = _bring(windows, steps, torch.device("cpu"))
+    assert cuts.keys() == windows.keys()
+    assert moves.keys() == steps.keys()
+    for node, here in windows.items():
+        step, moved = steps[node, 0], moves[node, 0]
+        assert (cuts[node].size, moved.pad, moved.size) == (here.size, step.pad, step.size)
+        assert torch.equal(cuts[node].corners, here.corners)
+        assert (step.shifts is None) == (moved.shifts is None)
+        if step.shifts is not None and moved.shifts is not None:
+            assert torch.equal(moved.shifts, step.shifts)
 
 
 def test_what_has_no_window_is_projected_over_the_whole_image():

@@ -36,7 +36,7 @@ SHARE_OF_GPU = 0.4
 
 
 def find_budget(device: torch.device) -> int:
-    """Give the bytes that the windows of one chunk may take on a device."""
+    """Give the bytes that the windows of a step may take on a device."""
     free = find_free_device_memory(device)
     return PROCESSOR_BUDGET if free is None else int(free * SHARE_OF_GPU)
 
@@ -384,7 +384,7 @@ class Cone:
             }
             self._send_back(trip, deliver, here, index, some, above)
 
-        run_in_chunks(torch.arange(count), -(-count // parts), go_on)
+        run_in_chunks(torch.arange(count), -(-count // parts), go_on, is_last=count == 1)
 
 
 def _as_slice(rows: Tensor) -> slice:

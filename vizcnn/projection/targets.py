@@ -200,28 +200,23 @@ def _size_of(maps: Tensor) -> tuple[int, ...]:
     return tuple(maps.shape[2:]) if maps.ndim > 2 else (1, 1)
 
 
-def _unravel(places: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Turn numbers of places in maps of a size (R,) into one coordinate a dimension (R, D)."""
-    coordinates: list[Tensor] = []
-    for length in reversed(size):  # not torch.unravel_index, which loads sympy
-        coordinates.insert(0, places % length)
-        places = places // length
-    return torch.stack(coordinates, dim=1)
-
-
 def _make_targets(
     values: Tensor, at: Tensor, units: Tensor, maps: Tensor, position: Position
 ) -> Targets:
     """Make targets of units (N, K)."""
     chosen = at.gather(1, units).flatten()
-    found = _unravel(chosen, _size_of(maps))
+    along: list[Tensor] = []
+    for length in reversed(_size_of(maps)):  # not unravel_index, which loads sympy
+        along.insert(0, chosen % length)
+        chosen = chosen // length
+    rows_columns = torch.stack(along, dim=1)
     whole = isinstance(position, str) and position == "all"
     images = torch.arange(len(maps), device=maps.device).repeat_interleave(units.shape[1])
     activations = values.gather(1, units).flatten()
     return Targets(
         images=images,
         units=units.flatten(),
-        positions=torch.full_like(found, -1) if whole else found,
+        positions=torch.full_like(rows_columns, -1) if whole else rows_columns,
         activations=activations,
         seeds=maps.detach()[images, units.flatten()] if whole else activations.abs(),
     )

@@ -181,7 +181,7 @@ def count_outputs(features: nn.Module, shape: tuple[int, int, int]) -> int:
         shape: Channels, rows and columns of the image.
 
     Raises:
-        ValueError: If a window does not fit into its input.
+        RuntimeError: If a window does not fit into its input; torch's own is one, too.
 
     Example:
         >>> count_outputs(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2)), (3, 10, 10))
@@ -193,7 +193,7 @@ def count_outputs(features: nn.Module, shape: tuple[int, int, int]) -> int:
             continue
         counts = [_count_windows(part, side, axis) for axis, side in enumerate(sides)]
         if min(counts) < 1:
-            raise ValueError(
+            raise RuntimeError(
                 f"the windows of {name} do not fit into its input of {' x '.join(map(str, sides))}"
             )
         sides, channels = counts, getattr(part, "out_channels", channels)

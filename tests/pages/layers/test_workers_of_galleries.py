@@ -47,7 +47,7 @@ def test_units_of_posters_are_drawn_by_workers_too(photos, tmp_path):
 
 
 def test_the_sizes_of_lots_change_no_picture(photos, whole, tmp_path):
-    """Single values differ by rounding, which eight bits and six decimals do not show here."""
+    """Single values differ by rounding, which eight bits and four decimals do not show here."""
     make(photos, tmp_path, TWO, room=replace(ROOM, photos=7))
     files = list_files(tmp_path)
     changed = {name for name in whole if whole[name] != files[name]}

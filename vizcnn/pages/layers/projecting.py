@@ -321,12 +321,12 @@ def _check_activations(
 def _list_evidence(projection: Projection) -> NDArray[np.float64]:
     """Give what each projection is compared with, as :data:`EVIDENCE` names it, (R, 4).
 
-    To six decimals: what is beyond depends on the company in which it was projected.
+    To four decimals: what is beyond depends on the company in which it was projected.
     """
     if projection.comparison is None:
         return np.full((len(projection), len(EVIDENCE)), np.nan)
     found = [getattr(projection.comparison, name).double().numpy() for name in EVIDENCE]
-    return np.column_stack(found).round(6)
+    return np.column_stack(found).round(4)
 
 
 def _cut_windows(job: Job, plan: LayerPlan, projection: Projection) -> tuple[Array, Tensor]:
