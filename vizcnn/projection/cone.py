@@ -135,7 +135,7 @@ class Cone:
         """
         positions = targets.positions.cpu()
         order = self._sort(positions)
-        there = order.to(targets.units.device)
+        there = send(order, targets.units.device)
         seeds, units = targets.seeds[there], targets.units[there]
 
         def begin(rows: slice) -> Tensor:
@@ -189,7 +189,7 @@ class Cone:
             goal = self._place_fields(uncut)
             channels = finish(self.input[:1, :, :1, :1].detach()).shape[1]
             projected = make_room(self.input, (len(order), channels, *goal.size))
-            rows_there = order.to(self.input.device)
+            rows_there = send(order, self.input.device)
 
             def deliver(rows: slice, pixels: Tensor, windows: Windows) -> None:
                 there = Windows(goal.corners[order[rows]], goal.size)

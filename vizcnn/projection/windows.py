@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vizcnn.basics.devices import send
 from vizcnn.recording.geometry import UNIT_WINDOW, shape_of
 from vizcnn.recording.graph import Node, inputs_of
 from vizcnn.recording.unpool import Window
@@ -124,7 +125,7 @@ def cut(maps: Tensor, images: Tensor, windows: Windows) -> Tensor:
         tensor([[[[4., 5.],
                   [7., 8.]]]])
     """
-    return _cut(maps, images.to(maps.device), windows.corners, windows.size)
+    return _cut(maps, send(images, maps.device), windows.corners, windows.size)
 
 
 def _cut(maps: Tensor, images: Tensor | None, corners: Tensor, size: tuple[int, int]) -> Tensor:
@@ -137,7 +138,7 @@ def _cut(maps: Tensor, images: Tensor | None, corners: Tensor, size: tuple[int, 
         return maps.expand(len(images), -1, -1, -1) if one else maps.index_select(0, images)
     if maps.device.type == "cpu" and maps.shape[1] * height * width >= WORTH_A_ROW:
         return _cut_rows(maps, images, corners, size)
-    tops, lefts = corners.to(maps.device).unbind(1)
+    tops, lefts = send(corners, maps.device).unbind(1)
     rows = torch.arange(len(corners), device=maps.device) if images is None else images
     sliding = maps.unfold(-2, height, 1).unfold(-2, width, 1)
     return sliding[rows, :, tops, lefts]
