@@ -116,7 +116,10 @@ def unpack_revision(revision: str, folder: Path, root: Path = ROOT) -> Path:
     except OSError:
         raise CannotRunError(f"{revision}: there is no git here") from None
     if done.returncode:
-        raise CannotRunError(f"{revision}: {tell_last_line(done.stderr)}")
+        reason = tell_last_line(done.stderr)
+        missing = "not a valid object name" in reason
+        way_out = " (`git fetch --tags` brings tags that a clone lacks)" if missing else ""
+        raise CannotRunError(f"{revision}: {reason}{way_out}")
     tree = folder / "tree"
     with tarfile.open(archive) as file:
         file.extractall(tree, filter="data")

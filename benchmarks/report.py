@@ -2,12 +2,12 @@
 
     python benchmarks/report.py
     python benchmarks/report.py --against main --only revisions --only growth
-    python benchmarks/report.py --quick --out trial.md
+    python benchmarks/report.py --quick
 
 What each part prints is kept in build/speed/ as soon as the part is done. Its tables, each with the
 line above it, go between ``<!-- speed -->`` and ``<!-- /speed -->`` of the page; all other text of
-the page stays. A part that fails says why, and the others go on; after Ctrl-C the page has what
-was measured until then.
+the page stays. A part that fails says why, and the others go on; after Ctrl-C the page has what was
+measured until then. What ``--quick`` says is no measurement: it goes into build/speed/trial.md.
 """
 
 import argparse
@@ -113,6 +113,7 @@ def main() -> None:
     options = _parse()
     chosen = [part for part in PARTS if not options.only or part.name in options.only]
     done: list[str] = []
+    left_out: list[str] = []
     with ExitStack() as stack:
         trees: dict[str, Path] = {}
         for revision in dict.fromkeys([FORMER, *options.against]):
@@ -120,6 +121,7 @@ def main() -> None:
             try:
                 trees[revision] = unpack_revision(revision, folder)
             except CannotRunError as error:
+                left_out.append(str(error))
                 print(f"left out: {error}", flush=True)
         options.photos = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_photos(options.photos, MOST_PHOTOS)
@@ -133,7 +135,8 @@ def main() -> None:
                 page = options.out
                 text = page.read_text("utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
                 machine = describe_machine(options.device, options.threads)
-                page.write_text(renew(text, write_block(machine, list(trees), done)), "utf-8")
+                block = write_block(machine, list(trees), done, left_out)
+                page.write_text(renew(text, block), "utf-8")
                 print(f"wrote {page}", flush=True)
 
 
@@ -217,12 +220,14 @@ def find_tables(text: str) -> Iterator[str]:
         table = []
 
 
-def write_block(machine: str, revisions: Iterable[str], sections: Iterable[str]) -> str:
-    """Put the sections under a line that says what they were measured on."""
+def write_block(
+    machine: str, revisions: Iterable[str], sections: Iterable[str], left_out: Iterable[str] = ()
+) -> str:
+    """Put the sections under a line that says what they were measured on, and beside what not."""
     others = ", ".join(revisions)
     beside = f"{others} beside the working tree, " if others else ""
     head = f"Measured in one run of `make bench`, {beside}on this machine: {machine}."
-    return "\n\n".join([head, *sections])
+    return "\n\n".join([head, *(f"Left out: {reason}." for reason in left_out), *sections])
 
 
 def renew(page: str, block: str) -> str:
@@ -245,12 +250,14 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", choices=[part.name for part in PARTS])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "speed.md")
+    parser.add_argument("--out", type=Path, help="[default: docs/speed.md]")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "speed")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     options.device = choose_device(options.device)
+    if options.out is None:
+        options.out = options.keep / "trial.md" if options.quick else ROOT / "docs" / "speed.md"
     return options
 
 
