@@ -1,6 +1,5 @@
 """Units of a layer projected within the cones of their receptive fields."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -200,9 +199,8 @@ class Cone:
                 start = {self.nodes[0]: self._start(trip.positions[some])}
                 self._send_back(trip, deliver, some, 0, {self.nodes[0]: begin(some)}, start)
 
-            each = shape_of(self.nodes[0])[1] * self.input.element_size()
-            if (trip.positions < 0).any():
-                each *= math.prod(shape_of(self.nodes[0])[2:])
+            height, width = self._start(trip.positions).size
+            each = shape_of(self.nodes[0])[1] * height * width * self.input.element_size()
             at_once = max(trip.budget // each, 1)
             run_in_chunks(torch.arange(len(order)), at_once, set_out)
         return projected, goal.corners
@@ -277,10 +275,11 @@ class Cone:
         signal[numbers, units] = seeds.view(len(units), *size)
         return signal
 
-    def _plan(self, trip: _Trip, rows: slice) -> _Plan:
+    def _plan(self, trip: _Trip, rows: slice, first: int) -> _Plan:
+        """Plan the way of some targets; signals move from the first node on, a number."""
         windows = plan_windows(self.nodes, self._reaches, self._start(trip.positions[rows]))
         moves = {}
-        for node in self.nodes[:-1]:
+        for node in self.nodes[first:-1]:
             here, reach = windows[node], self._reaches[node]
             corners = step_down(here.corners, reach)
             size = reach.measure(here.size)
@@ -326,7 +325,7 @@ class Cone:
             signals: Those at the nodes that they have reached.
             above: The windows that these are in.
         """
-        plan = self._plan(trip, rows)
+        plan = self._plan(trip, rows, first)
         signals = {
             node: move(signal, above[node].corners, plan.windows[node])
             for node, signal in signals.items()

@@ -70,7 +70,7 @@ def project_full_image(
     pixels = make_room(input, (len(targets), *input.shape[1:]))
     back = partial(_backward, output, input)
     at_once = fit_budget(nodes, input.element_size())
-    _send_all(output, targets, pixels, back, at_once, couples_images(nodes, len(input)))
+    _send_all(output, targets, pixels, back, at_once, _couples_images(nodes, len(input)))
     return pixels
 
 
@@ -115,7 +115,7 @@ def find_body(nodes: Sequence[Node], count: int) -> int | None:
     on_path, waiting = set(nodes), {nodes[0]}
     for number, node in enumerate(nodes):
         if waiting == {node} and number and len(shape_of(node)) == 4:
-            return None if couples_images(nodes[: number + 1], count) else number
+            return None if _couples_images(nodes[: number + 1], count) else number
         waiting.discard(node)
         for parent, output in node.next_functions:
             if parent in on_path:
@@ -159,7 +159,7 @@ def _send_all(
         run_in_chunks(torch.arange(max(map(len, group), default=0)), at_once, send_back)
 
 
-def couples_images(nodes: Sequence[Node], count: int) -> bool:
+def _couples_images(nodes: Sequence[Node], count: int) -> bool:
     """Tell whether an image's units may depend on other images of the batch."""
     return any(
         (kind_of(node) in BATCH_NORMALISATIONS and node._saved_training)
