@@ -20,7 +20,7 @@ from vizcnn.cli.options import (
     way_back_options,
     workers_option,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import Page, make_figure_options, page_command
 from vizcnn.cli.reporting import bar, count_others, say
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @page_command(
     out="MODEL-gallery",
-    figures=None,
+    figures=make_figure_options(formats=None),
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @data_option

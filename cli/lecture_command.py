@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -14,7 +14,7 @@ from vizcnn.cli.options import (
     refuse_empty,
     settle_device,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import Page, make_figure_options, page_command
 from vizcnn.cli.reporting import bar, say
 from vizcnn.photos.samples import SAMPLES
 
@@ -23,31 +23,21 @@ if TYPE_CHECKING:
     from vizcnn.projection.parts import Part
 
 
-def figure_options(command: Any) -> Any:
-    """Declare the formats of figures, and their style."""
-    style = click.option(
-        "--style",
-        type=click.Choice(["slides", "paper"]),
-        default="slides",
-        show_default=True,
-        help="Figures for slides, or half as large for a paper.",
-    )
-    formats = click.option(
-        "--format",
-        "formats",
-        type=click.Choice(["png", "svg", "pdf"]),
-        multiple=True,
-        default=("png", "svg", "pdf"),
-        show_default=True,
-        help="File format of the figures; may be repeated.",
-    )
-    return style(formats(command))
+formats_option = click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    default=("png", "svg", "pdf"),
+    show_default=True,
+    help="File format of the figures; may be repeated.",
+)
 
 
 @page_command(
     out="lecture",
     nets=None,
-    figures=figure_options,
+    figures=make_figure_options(formats_option, ("slide", "paper"), ("both", "light", "dark")),
     seed=make_seed_option("everything random: crops, colours, masks, initial weights of trainings"),
     short_help="Make the figures, tables and checked claims of a CNN lecture.",
 )
@@ -91,7 +81,6 @@ def lecture(
     weights: str,
     part: "Part",
     formats: tuple[str, ...],
-    style: str,
 ) -> None:
     """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
 
@@ -115,7 +104,8 @@ def lecture(
     settings = LectureSettings(
         only=only,
         formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
-        style=style,  # type: ignore[arg-type]
+        style="paper" if page.style == "paper" else "slides",
+        themes=("light", "dark") if page.theme == "both" else (page.theme,),  # type: ignore[arg-type]
     )
     manifest = make_lecture(page.folder, studio, settings, page.quote())
     made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)

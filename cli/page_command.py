@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from vizcnn.cli.options import (
     CompareCount,
     SharingCommand,
+    WholeNumber,
     device_option,
     format_option,
     json_option,
@@ -28,6 +30,7 @@ from vizcnn.cli.reporting import end_with_failures, list_notes, say
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
+    from vizcnn.drawing.style import Theme
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
@@ -51,6 +54,8 @@ class Page:
         precision: How precisely.
         folder: Where the page goes.
         figure_format: Format of the figures.
+        style: What they are drawn for.
+        theme: Their ground, or both.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
     """
@@ -62,6 +67,8 @@ class Page:
     precision: "Precision"
     folder: Path
     figure_format: "FigureFormat"
+    style: str
+    theme: str
     seed: int
     as_json: bool
 
@@ -148,25 +155,96 @@ class Page:
         end_with_failures(self.context, failures, failed)
 
 
+def _use_style(given: dict[str, Any]) -> AbstractContextManager[None]:
+    """Take the values of :func:`make_figure_options` out, and draw as they say in the block."""
+    from vizcnn.drawing.style import make_style, use_style
+
+    theme: Theme = "dark" if given["theme"] == "dark" else "light"
+    title, captions = given.pop("figure_title"), not given.pop("no_caption")
+    return use_style(make_style(given["style"], theme, given.pop("dpi"), title, captions))
+
+
+class _Style(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """What figures are drawn for; ``slides`` was a name of ``slide``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("slide" if value == "slides" else value, param, ctx)
+
+
+def make_figure_options(
+    formats: Declare | None = format_option,
+    styles: tuple[str, ...] = ("page", "slide", "paper"),
+    themes: tuple[str, ...] = ("light", "dark"),
+) -> Declare:
+    """Make the options of how figures look; the first of styles and of themes is the default.
+
+    Args:
+        formats: Declares ``--format``; None where there is no choice.
+        styles: What figures can be drawn for.
+        themes: Which ink and ground they can have.
+    """
+    declared: list[Declare] = [
+        click.option(
+            "--style",
+            type=_Style(styles),
+            default=styles[0],
+            show_default=True,
+            help="What figures are drawn for: "
+            + ("a page, " if "page" in styles else "")
+            + "a slide, with large letters, or a paper, half as large.",
+        ),
+        click.option(
+            "--theme",
+            type=click.Choice(themes),
+            default=themes[0],
+            show_default=True,
+            help="Ground of the figures.",
+        ),
+        click.option(
+            "--dpi",
+            type=WholeNumber(30, 1200),
+            help="Pixels per inch of figures in PNG.  [default: the style's, 150 or more]",
+        ),
+        click.option(
+            "--title",
+            "figure_title",
+            help="Heading of the figures in place of their own, for which {} stands in it; empty "
+            "for none.",
+        ),
+        click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
+    ]
+
+    def declare(command: Any) -> Any:
+        for option in reversed(declared):
+            command = option(command)
+        return formats(command) if formats else command
+
+    return declare
+
+
+figure_options = make_figure_options()
+"""How the figures of most commands look."""
+
+
 def page_command(
     out: str,
     *,
     nets: Declare | None = model_option,
     weights: Declare = weights_option,
-    figures: Declare | None = format_option,
+    figures: Declare | None = figure_options,
     seed: Declare | None = seed_option,
     **settings: Any,
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed and json.
+    those of figures, seed and json.
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
         nets: Declares ``--model``, once or repeated; None for a command without it.
         weights: Declares ``--weights``, where there is ``--model``.
-        figures: Declares the format of figures; None for a command without a choice.
+        figures: Declares how figures look; None for a command without any.
         seed: Declares ``--seed``; None for a command that needs no chance.
         **settings: For :func:`click.command`.
     """
@@ -184,6 +262,8 @@ def page_command(
         @wraps(function)
         @click.pass_context
         def run(context: click.Context, /, **given: Any) -> None:
+            if figures:
+                context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
             chosen = {"MODEL": "-".join(names), "METHOD": given.get("method", "")}
@@ -196,6 +276,8 @@ def page_command(
                 precision=given.pop("precision"),
                 folder=given.pop("out") or OUT / name,
                 figure_format=given.pop("figure_format", "png"),
+                style=given.pop("style", "page"),
+                theme=given.pop("theme", "light"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
             )

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import plain_style, points, scale_letters, tone
 from vizcnn.drawing.words import show_method
 from vizcnn.measures.bootstrap import Estimate
 from vizcnn.measures.checks import CascadeRow, CheckTables, ControlRow, SamenessRow
@@ -28,6 +28,7 @@ SMALLEST = 1.0
 Row = TypeVar("Row", SamenessRow, CascadeRow, ControlRow)
 
 
+@fit_slide
 def draw_sameness(
     tables: CheckTables, nets: Sequence[str], last: Sequence[str], title: str, caption: str
 ) -> Figure:
@@ -74,6 +75,7 @@ def draw_sameness(
     return sheet.figure
 
 
+@fit_slide
 def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: str) -> Figure:
     """Draw, for each net, what is left of the pictures as layers are shuffled from the top down."""
     words = (
@@ -116,6 +118,7 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
     return sheet.figure
 
 
+@fit_slide
 def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, caption: str) -> Figure:
     """Draw, for each net, how far a unit's drops agree with its own and with another's picture."""
     words = (
@@ -144,9 +147,11 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
 def _find_room(names: Sequence[Sequence[str]], nets: int) -> float:
     """Give the inches that the names of ticks need: upright where they do not fit side by side."""
     width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (nets - 1)) / nets
-    if all(len(name) * LETTER < width / len(row) for row in names for name in row):
+    if all(len(name) * scale_letters(LETTER) < width / len(row) for row in names for name in row):
         return BELOW
-    return 0.3 + LETTER * min(max(len(name) for row in names for name in row), LONGEST)
+    return 0.3 + scale_letters(LETTER) * min(
+        max(len(name) for row in names for name in row), LONGEST
+    )
 
 
 def _add_panels(
@@ -191,7 +196,7 @@ def _write_legend(sheet: Sheet, methods: Sequence[str]) -> None:
         mark.set_xticks([])
         mark.set_yticks([])
         sheet.write(show_method(method), left + 0.23, sheet.top + 0.04, 11)
-        left += 0.55 + 0.105 * len(method)
+        left += 0.55 + scale_letters(0.105) * len(method)
 
 
 def _list_methods(rows: Sequence[Row]) -> list[str]:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, show_plainly
+from vizcnn.drawing.net_colours import find_net_colour
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide, fit_text, show_plainly
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
@@ -24,6 +24,7 @@ from vizcnn.measures.filters import HIGH_FREQUENCY
 BAND_COLOURS = ("#cfe0f3", "#7fb0dc", "#1f5a94")
 BAND_INK = ("#000000", "#000000", "#ffffff")
 """Bands from pale to dark, in a colour's own lightness: readable in print and to every eye."""
+LINES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX*<"
 
 BODY = 4.3
@@ -54,10 +55,17 @@ class ChartedNet:
     Attributes:
         name: The net, for the legend.
         numbers: Its filters' measures.
+        model: The net's own name, which decides on its colour.
     """
 
     name: str
     numbers: Sequence[FilterNumbers]
+    model: str
+
+    @property
+    def colour(self) -> str:
+        """Its colour in every figure."""
+        return find_net_colour(self.model)
 
     @property
     def layer(self) -> FilterSummary:
@@ -70,6 +78,7 @@ class ChartedNet:
         return [filter for filter in self.numbers if not filter.dead]
 
 
+@fit_slide
 def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str) -> Figure:
     """Draw where nets have the energy of their filters, and what each filter answers to.
 
@@ -128,7 +137,7 @@ def _draw_shares(sheet: Sheet, nets: Sequence[ChartedNet], unit: str, top: float
         sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color=tone("#444444"))
         _draw_bar(sheet.add_axes(left, above, width, BAR), shares[index])
         if index < len(nets) > 1:
-            _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), COLOURS[index % 9])
+            _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), nets[index].colour)
 
 
 def describe_layer(layer: FilterSummary, unit: str) -> tuple[str, ...]:
@@ -203,7 +212,7 @@ def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
         axes.scatter(
             angle,
             [filter.peak for filter in net.alive],
-            color=COLOURS[index % len(COLOURS)],
+            color=net.colour,
             marker=MARKERS[index % len(MARKERS)],
             clip_on=False,
             s=points(points(30)),  # an area
@@ -243,13 +252,13 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     most = 0.0
     for index, net in enumerate(nets):
         peaks = [filter.peak for filter in net.alive]
-        colour = COLOURS[index % len(COLOURS)]
         counts, _, _ = axes.hist(
             peaks,
             bins=classes.tolist(),
             orientation="horizontal",
             histtype="stepfilled" if len(nets) == 1 else "step",
-            color=colour,
+            color=net.colour,
+            linestyle=LINES[index % len(LINES)],
             linewidth=points(1.8),
             alpha=0.9,
         )

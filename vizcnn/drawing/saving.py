@@ -14,7 +14,7 @@ from PIL import Image
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import replacing
 from vizcnn.basics.output import FIGURE_FORMATS
-from vizcnn.drawing.style import find_style, plain_style
+from vizcnn.drawing.style import DPI, find_dpi, plain_style
 
 _METADATA: dict[str, dict[str, Any]] = {
     # dates would make the bytes of every run different
@@ -24,13 +24,13 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of its name.
 
     Args:
         figure: A matplotlib figure.
         path: Where to; ends in .png, .svg or .pdf.
-        dpi: Pixels per inch of a PNG and of images inside the others; the style's if None.
+        dpi: Pixels per inch of a PNG where the style leaves them open.
 
     Raises:
         VizcnnError: If the name has another ending.
@@ -38,7 +38,7 @@ def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
     kind = path.suffix.lstrip(".").lower()
     if kind not in FIGURE_FORMATS:
         raise VizcnnError(f"no figure format {kind!r}: {nearest_names(kind, FIGURE_FORMATS)}")
-    options: Any = {"format": kind, "dpi": dpi or find_style().dpi, "metadata": _METADATA[kind]}
+    options: Any = {"format": kind, "dpi": find_dpi(dpi), "metadata": _METADATA[kind]}
     with plain_style():
         _write_whole(path, lambda file: figure.savefig(file, **options))
 
