@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_slide, fit_text
-from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.study import BLURS, NetStudy
 
 LEFT, GAP, BELOW = 0.85, 0.75, 0.65
@@ -234,9 +234,10 @@ def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
     with plain_style():
         title = "The grid in the projections: how many units have how much"
         sheet = Sheet(SLIDE_WIDTH * 0.75, 0.1 + TALL + BELOW, title, caption)
-        width = sheet.width - LEFT - MARGIN - 0.3
+        left = scale_letters(LEFT)
+        width = sheet.width - left - MARGIN - 0.3
         words = "energy at the grid's frequencies over their surroundings (about 1: no grid)"
-        axes = sheet.add_plot(LEFT, sheet.top + 0.1, width, TALL, words, "share of units above")
+        axes = sheet.add_plot(left, sheet.top + 0.1, width, TALL, words, "share of units above")
         for index, study in enumerate(studies):
             if study.grids:
                 axes.ecdf(study.grids, complementary=True, label=study.title, **_line(study, index))

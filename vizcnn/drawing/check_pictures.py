@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from vizcnn.attribution.occlusion import sum_squares
 from vizcnn.drawing.panels import show_panel
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.style import find_style, plain_style, points, tone
 from vizcnn.drawing.tiles import robust_limit, scale_projections
 from vizcnn.drawing.words import show_decimal, show_method
 from vizcnn.measures.agreement import correlate, find_magnitudes, find_similarity, rank, stretch
@@ -26,6 +26,8 @@ GAP = 0.07
 """Inches between tiles."""
 TILE = 1.3
 """Largest side of a tile in inches."""
+SLIDE_BODY = 7.0
+"""Inches that the rows of a slide take at most."""
 HEADING = 0.36
 """Inches above tiles for their headings."""
 LABEL = 0.2
@@ -47,6 +49,8 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
     """
     columns = len(shown.units)
     tile = min((SLIDE_WIDTH - 2 * MARGIN - NAMES) / (columns + 1) - GAP, TILE)
+    if find_style().wide:  # a slide has no room for more
+        tile = min(tile, SLIDE_BODY / (2 * len(shown.pictures)) - GAP - LABEL)
     step = tile + GAP
     block = 2 * step + LABEL
     row, column = shown.position

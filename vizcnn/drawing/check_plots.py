@@ -112,7 +112,8 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
         _share_heights(panels)
         for row, (up, _) in enumerate(measures):
             _name_axis(sheet, up, row, below)
-        middle = LEFT + (SLIDE_WIDTH - LEFT - MARGIN) / 2
+        left = scale_letters(LEFT)
+        middle = left + (SLIDE_WIDTH - left - MARGIN) / 2
         bottom = sheet.top + body + 0.05
         sheet.write("shuffled down to", middle, bottom, PLOT_SIZE, ha="center", va="bottom")
     return sheet.figure
@@ -146,7 +147,7 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
 
 def _find_room(names: Sequence[Sequence[str]], nets: int) -> float:
     """Give the inches that the names of ticks need: upright where they do not fit side by side."""
-    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (nets - 1)) / nets
+    width = (SLIDE_WIDTH - scale_letters(LEFT) - MARGIN - BETWEEN * (nets - 1)) / nets
     if all(len(name) * scale_letters(LETTER) < width / len(row) for row in names for name in row):
         return BELOW
     return 0.3 + scale_letters(LETTER) * min(
@@ -158,10 +159,10 @@ def _add_panels(
     sheet: Sheet, nets: Sequence[str], rows: int, below: float
 ) -> list[tuple[Axes, int, int]]:
     """Add a column of panels for each net: axes, the net's number, and the row."""
-    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (len(nets) - 1)) / len(nets)
+    width = (SLIDE_WIDTH - scale_letters(LEFT) - MARGIN - BETWEEN * (len(nets) - 1)) / len(nets)
     found = []
     for column, name in enumerate(nets):
-        left = LEFT + column * (width + BETWEEN)
+        left = scale_letters(LEFT) + column * (width + BETWEEN)
         top = sheet.top + LEGEND + HEADING
         sheet.write(name, left, top - 0.08, 12, room=width, va="bottom", weight="bold")
         for row in range(rows):
@@ -187,7 +188,7 @@ def _name_axis(sheet: Sheet, words: str, row: int, below: float) -> None:
 
 
 def _write_legend(sheet: Sheet, methods: Sequence[str]) -> None:
-    left = LEFT
+    left = scale_letters(LEFT)
     for index, method in enumerate(methods):
         mark = sheet.add_axes(left, sheet.top + 0.05, 0.16, 0.16)
         mark.set_facecolor(COLOURS[index])

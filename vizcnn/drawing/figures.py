@@ -380,8 +380,9 @@ class _Grid:
     tile: float
 
     @property
-    def area(self) -> float:
-        return self.units * self.tile**2
+    def worth(self) -> float:
+        # somewhat smaller pictures of more units say more
+        return self.units**1.3 * self.tile**2
 
 
 def _draw_summary_slide(
@@ -423,7 +424,9 @@ def _arrange_strips(strips: Sequence[LayerStrip], width: float, height: float) -
         for units in range(1, most + 1):
             wide = (across / units - SLIDE_GAP) / 2
             grids.append(_Grid(columns, units, min(height / rows - label, wide)))
-    return max(grids, key=lambda grid: (round(grid.area, 6) if grid.tile > 0 else 0, -grid.columns))
+    return max(
+        grids, key=lambda grid: (round(grid.worth, 6) if grid.tile > 0 else 0, -grid.columns)
+    )
 
 
 def _draw_slide_strip(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide, fit_text, show_plainly
-from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
@@ -98,7 +98,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
     with plain_style():
         sheet = Sheet(SLIDE_WIDTH, body + 0.45, title, caption)
         _draw_shares(sheet, nets, unit, sheet.top)
-        left = MARGIN + SHARES_WIDTH + 0.85
+        left = beside = MARGIN + SHARES_WIDTH + scale_letters(0.85)
         scatter = sheet.add_axes(left, sheet.top + 0.3, SCATTER_WIDTH, body - 0.3)
         left += SCATTER_WIDTH + 0.25
         histogram = sheet.add_axes(left, sheet.top + 0.3, HISTOGRAM_WIDTH, body - 0.3)
@@ -108,7 +108,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
         _draw_scatter(scatter, nets, unit)
         _draw_histogram(histogram, nets)
         heading = "live filters by orientation and peak frequency"
-        sheet.write(heading, MARGIN + SHARES_WIDTH + 0.85, sheet.top, 11)
+        sheet.write(heading, beside, sheet.top, 11, room=SCATTER_WIDTH)
         sheet.write("how many", left, sheet.top, 11)
     return sheet.figure
 
@@ -184,10 +184,13 @@ def _name_bands(sheet: Sheet, left: float, top: float, width: float) -> None:
         f"mid {LOW_FREQUENCY:g} to {HIGH_FREQUENCY:g}",
         f"high > {HIGH_FREQUENCY:g}",
     )
-    for limit, colour, place in zip(limits, BAND_COLOURS, (0.0, 0.29, 0.7), strict=True):
-        here = left + place * width
+    places = (0.0, 0.29, 0.7)
+    for limit, colour, place, end in zip(
+        limits, BAND_COLOURS, places, (0.29, 0.7, 1.1), strict=True
+    ):
+        here, room = left + place * width, (end - place) * width - 0.25
         _fill(sheet.add_axes(here, top + 0.03, 0.14, 0.14), colour)
-        sheet.write(limit, here + 0.2, top, 9.5)
+        sheet.write(limit, here + 0.2, top, 9.5, room=room)
 
 
 def _prepare(axes: Axes, highest: float) -> None:

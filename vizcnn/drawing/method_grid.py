@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vizcnn.drawing.panels import show_panel
 from vizcnn.drawing.sheet import LINE, MARGIN, QUIET, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import plain_style, scale_letters, tone
+from vizcnn.drawing.style import find_style, plain_style, scale_letters, tone
 from vizcnn.drawing.tiles import GREY, robust_limit, scale_signed
 from vizcnn.photos.pixels import Array
 
@@ -109,10 +109,11 @@ def draw_method_grid(
         caption: Net, weights, and what the numbers mean.
 
     Returns:
-        A figure of a slide's width; of few photos the columns stand in two bands.
+        A figure of a slide's width; of few photos the columns stand in two bands, but on a slide.
     """
     count = len(columns)
-    half = -(-count // 2) if len(rows) <= FEW_ROWS and count > 6 else count
+    banded = len(rows) <= FEW_ROWS and count > 6 and not find_style().wide
+    half = -(-count // 2) if banded else count
     bands = [range(first, min(first + half, count)) for first in range(0, count, half)]
     room = SLIDE_WIDTH - 2 * MARGIN
     width = min(room / (half + 1), 2.2)

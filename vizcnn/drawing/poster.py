@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vizcnn.drawing.panels import show_panel
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.sheet import MARGIN, SLIDE_EXACT, Sheet
 from vizcnn.drawing.style import find_style, plain_style, points, tone, use_style
 from vizcnn.drawing.unit_sheets import Pixels
 
@@ -118,7 +118,7 @@ def draw_poster(
     """
     style = find_style()
     if style.name != "page":  # the same slide at their size
-        style = replace(style, scale=style.scale * SLIDE_WIDTH / SLIDE[0])
+        style = replace(style, scale=style.scale * SLIDE_EXACT / SLIDE[0])
     # it has the shape of a slide and letters for one of itself
     with use_style(replace(style, wide=False, letters=1.0)), plain_style():
         frame = Sheet(SLIDE[0], 0.0, title, caption, subtitle).height

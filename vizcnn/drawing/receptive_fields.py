@@ -112,10 +112,11 @@ def draw_fields(
     size = photo.shape[0]
     view = choose_view([field.box for field in fields], size)
     height = max(PANEL, scale_letters(LABEL_STEP) * len(fields))
+    panel = height if find_style().wide else PANEL
     with plain_style():
-        width = MARGIN + PANEL + LEADERS + scale_letters(LABELS) + MARGIN
+        width = MARGIN + panel + LEADERS + scale_letters(LABELS) + MARGIN
         sheet = Sheet(width, height, title, caption)
-        axes = sheet.add_axes(MARGIN, sheet.top, PANEL, PANEL)
+        axes = sheet.add_axes(MARGIN, sheet.top, panel, panel)
         _show_photo(axes, photo, view)
         for number, field in reversed(list(enumerate(fields))):
             add_frame(axes, field.box, COLOURS[number], LINE_WIDTH, CASING)
@@ -123,7 +124,9 @@ def draw_fields(
         # from above; of boxes that end at the picture's edge the outer ones lie further out
         outward = -1 if led_from == "top" else 1
         order = sorted(range(len(fields)), key=lambda k: (corners[k][1], outward * k))
-        _write_labels(sheet, axes, [(fields[k], COLOURS[k], corners[k]) for k in order], view)
+        _write_labels(
+            sheet, axes, [(fields[k], COLOURS[k], corners[k]) for k in order], view, panel
+        )
     return sheet.figure
 
 
@@ -149,13 +152,17 @@ def _show_photo(axes: Axes, photo: Array, view: View) -> None:
 
 
 def _write_labels(
-    sheet: Sheet, axes: Axes, labels: Sequence[tuple[FieldBox, str, Point]], view: View
+    sheet: Sheet,
+    axes: Axes,
+    labels: Sequence[tuple[FieldBox, str, Point]],
+    view: View,
+    panel: float,
 ) -> None:
     """Write labels in a column, from above, each led to a corner of its box."""
-    inch = view.side / PANEL
+    inch = view.side / panel
     wanted = [(corner[1] - view.top) / inch for _, _, corner in labels]
     step = scale_letters(LABEL_STEP)
-    middles = spread_labels(wanted, step, max(PANEL, step * len(labels)))
+    middles = spread_labels(wanted, step, max(panel, step * len(labels)))
     for (field, colour, (x, y)), middle in zip(labels, middles, strict=True):
         casing = "black" if is_bright(colour) else "white"
         end = view.right + LEADERS * inch, view.top + middle * inch
@@ -168,7 +175,7 @@ def _write_labels(
             clip_on=False,
             path_effects=[withStroke(linewidth=points(2.2), foreground=casing, alpha=0.7)],
         )
-        _write_label(sheet, field, colour, middle)
+        _write_label(sheet, field, colour, middle, panel)
 
 
 def _find_corner(box: Box, view: View, which: Literal["top", "bottom"]) -> Point:
@@ -177,8 +184,8 @@ def _find_corner(box: Box, view: View, which: Literal["top", "bottom"]) -> Point
     return min(max(box[3], view.left), view.right), min(max(y, view.top), end)
 
 
-def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float) -> None:
-    left, top = MARGIN + PANEL + LEADERS + 0.08, sheet.top + middle
+def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float, panel: float) -> None:
+    left, top = MARGIN + panel + LEADERS + 0.08, sheet.top + middle
     ink = "black" if is_bright(colour) else "white"
     chip: dict[str, Any] = {"facecolor": colour, "edgecolor": "none", "pad": points(2.2)}
     placed = sheet.write(
@@ -194,7 +201,7 @@ def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float) -> N
     )
     extent = placed.get_window_extent()
     start = left + float(extent.width) / sheet.figure.dpi / find_style().scale + 0.13
-    room = MARGIN + PANEL + LEADERS + scale_letters(LABELS) - start
+    room = MARGIN + panel + LEADERS + scale_letters(LABELS) - start
     step = 1.25 * scale_letters(NOTE_SIZE) / 72
     above = top - step * (len(field.notes) - 1) / 2
     for line, note in enumerate(field.notes):
