@@ -56,6 +56,13 @@ class OneRun:
     folder: Path
 
 
+def _make_in(
+    make: "Callable[[OneRun], Manifest[Any]]", begin: Callable[[Path], OneRun], folder: Path
+) -> "Manifest[Any]":
+    """Make a run's page in a folder that is known only now."""
+    return make(begin(folder))
+
+
 @dataclass(frozen=True)
 class Page:
     """What the shared options of a command ask for.
@@ -158,7 +165,7 @@ class Page:
                 quote = partial(self._quote_run, number, method, self.folder / name)
                 begin = partial(OneRun, named, method, quote)
                 title = ", ".join(filter(None, [named.title, method]))
-                plans.append(Plan(name, title, named, lambda at, begin=begin: make(begin(at))))
+                plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
         chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}
         kind = str(self.context.command.name)
         return make_runs(plans, self.folder, kind, chosen, self.quote(), resumed)
