@@ -367,6 +367,9 @@ save_arrays_option = click.option(
     "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+open_option = click.option(
+    "--open", "opens", is_flag=True, help="Open the page in a browser when it is written."
+)
 
 
 def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:

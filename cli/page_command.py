@@ -19,6 +19,7 @@ from vizcnn.cli.options import (
     json_option,
     load_model,
     model_option,
+    open_option,
     out_option,
     precision_option,
     seed_option,
@@ -54,6 +55,7 @@ class Page:
         figure_format: Format of the figures.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
+        opens: Whether to open the page in a browser.
         fit: How photos are brought to the nets' input; as is usual for each when None.
         size: Side of the nets' input in pixels; each net's own when None.
     """
@@ -67,6 +69,7 @@ class Page:
     figure_format: "FigureFormat"
     seed: int
     as_json: bool
+    opens: bool
     fit: "Fit | None" = None
     size: int | None = None
 
@@ -113,7 +116,7 @@ class Page:
             value = values.get(str(parameter.name))
             if value is None and isinstance(parameter.type, CompareCount):
                 value = "none"  # which is no default
-            if parameter.name in ("as_json", "help") or value is None or value is False:
+            if parameter.name in ("as_json", "opens", "help") or value is None or value is False:
                 continue
             if value is True:
                 words.append(parameter.opts[0])
@@ -152,7 +155,17 @@ class Page:
                 say(f"{net.title}, {net.weights.describe()}")
             say(*summary.splitlines())
             say(f"gallery: {click.format_filename(index)}")
+        if self.opens:
+            open_page(index)
         end_with_failures(self.context, failures, failed)
+
+
+def open_page(index: Path) -> None:
+    """Open a page in the user's browser; where there is none, the line says so and goes on."""
+    import webbrowser
+
+    if not webbrowser.open(index.absolute().as_uri()):
+        say(f"note: no browser could be started: open {click.format_filename(index)}", err=True)
 
 
 def page_command(
@@ -167,7 +180,7 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed and json.
+    format, seed, open and json.
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
@@ -184,6 +197,7 @@ def page_command(
         out_option(f"{OUT}/{out}"),
         figures,
         seed,
+        open_option,
         json_option,
     ]
 
@@ -205,6 +219,7 @@ def page_command(
                 figure_format=given.pop("figure_format", "png"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
+                opens=given.pop("opens"),
                 fit=given.pop("fit", None),
                 size=given.pop("size", None),
             )
