@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
+    fitting_options,
     layers_option,
     make_seed_option,
     models_option,
@@ -61,6 +62,7 @@ def take_former_count(context: click.Context, parameter: click.Parameter, count:
     short_help="Measure what pictures depend on: the unit, the weights, or only the photo.",
 )
 @photo_set_argument(keep_photos_or_count)
+@fitting_options
 @click.option(
     "--count",
     type=WholeNumber(1, 10_000),

@@ -9,6 +9,7 @@ from vizcnn.basics.errors import VizcnnError
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
+    fitting_options,
     gates_option,
     make_seed_option,
     models_option,
@@ -54,6 +55,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     short_help="Compare attribution methods on a unit or class.",
 )
 @photo_list_argument()
+@fitting_options
 @click.option(
     "--layer",
     help="Layer of the unit.  [default: the net's last, whose units are the classes]",

@@ -7,6 +7,7 @@ import click
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
+    fitting_options,
     layers_option,
     methods_option,
     models_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     weights=several_weights_option,
 )
 @photo_list_argument()
+@fitting_options
 @layers_option
 @units_option(
     "Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be repeated.  "

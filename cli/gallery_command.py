@@ -10,6 +10,7 @@ from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
     compare_option,
+    fitting_options,
     layers_option,
     methods_option,
     models_option,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @photo_set_argument()
+@fitting_options
 @layers_option
 @units_option(
     "Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be repeated.  "

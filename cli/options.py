@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.cli.reporting import STRICT
+from vizcnn.photos.framing import FITS
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
@@ -153,6 +154,9 @@ class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 LARGEST_SEED = 2**63 - 1
+
+LARGEST_SIZE = 16384
+"""As vizcnn.basics.codec has it of a picture's side."""
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -376,6 +380,24 @@ def settle_way_back(normalisation: str, unruled: str, gates: str, start: str) ->
     }
 
 
+def fitting_options(command: Command) -> Command:
+    """Declare how photos are brought to a net's input; :meth:`Page.load` heeds it."""
+    size = click.option(
+        "--size",
+        type=WholeNumber(1, LARGEST_SIZE),
+        help="Side of the net's square input in pixels, for nets that take any size.  [default: "
+        "the net's own]",
+    )
+    fit = click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="How a photo is brought to the net's input: crop (its middle), pad (all of it, with "
+        "margins in the net's mean colour), squash (all of it, distorted), or none (its own size, "
+        "of nets that take any).  [default: the net's own, usually crop]",
+    )
+    return fit(size(command))
+
+
 per_photo_option = click.option(
     "--per-photo",
     type=WholeNumber(1),
@@ -400,6 +422,9 @@ strict_option = click.option(
     help="End with status 2 if anything was left out, such as a photo that cannot be read.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+open_option = click.option(
+    "--open", "opens", is_flag=True, help="Open the page in a browser when it is written."
+)
 
 
 def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:

@@ -19,6 +19,7 @@ from vizcnn.cli.options import (
     json_option,
     load_model,
     model_option,
+    open_option,
     out_option,
     precision_option,
     seed_option,
@@ -32,6 +33,7 @@ from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, s
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
     from vizcnn.gallery.manifest import Manifest
+    from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
@@ -78,6 +80,9 @@ class Page:
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
         loaded: The nets that were loaded, each with the source that its weights were asked from.
+        opens: Whether to open the page in a browser.
+        fit: How photos are brought to the nets' input; as is usual for each when None.
+        size: Side of the nets' input in pixels; each net's own when None.
     """
 
     context: click.Context
@@ -89,6 +94,9 @@ class Page:
     figure_format: "FigureFormat"
     seed: int
     as_json: bool
+    opens: bool
+    fit: "Fit | None" = None
+    size: int | None = None
     loaded: "list[tuple[ZooModel, str]]" = field(default_factory=list)
 
     def load(self) -> "list[ZooModel]":
@@ -100,7 +108,9 @@ class Page:
         self.check_counts("--weights", self.weights)
         sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
         nets = [
-            load_model(name, source, self.device, self.seed, self.precision)
+            load_model(name, source, self.device, self.seed, self.precision).fit_photos(
+                self.fit, self.size
+            )
             for name, source in zip(self.models, sources, strict=True)
         ]
         self.loaded[:] = zip(nets, sources, strict=True)
@@ -217,6 +227,8 @@ class Page:
             if failures:
                 say(f"{failed}: {name_failures(manifest.failures)}")
             say(f"gallery: {click.format_filename(index)}")
+        if self.opens:
+            open_page(index)
         end_with_failures(self.context, failures, failed)
 
 
@@ -228,6 +240,14 @@ def choose_shown(context: click.Context, forms: "tuple[FigureFormat, ...]") -> "
 
         context.with_resource(saving_further([form for form in forms if form != shown]))
     return shown
+
+
+def open_page(index: Path) -> None:
+    """Open a page in the user's browser; where there is none, the line says so and goes on."""
+    import webbrowser
+
+    if not webbrowser.open(index.absolute().as_uri()):
+        say(f"note: no browser could be started: open {click.format_filename(index)}", err=True)
 
 
 def page_command(
@@ -243,7 +263,7 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed and json.
+    format, seed, open and json.
 
     Args:
         out: Name of the default folder, as :func:`name_folder` has it.
@@ -263,6 +283,7 @@ def page_command(
         figures,
         seed,
         strict,
+        open_option,
         json_option,
     ]
 
@@ -293,6 +314,9 @@ def page_command(
                 figure_format=choose_shown(context, given.pop("figure_formats", ("png",))),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
+                opens=given.pop("opens"),
+                fit=given.pop("fit", None),
+                size=given.pop("size", None),
             )
             function(page, **given)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.options import models_option
+from vizcnn.cli.options import fitting_options, models_option
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, one_photo_argument
 
@@ -33,6 +33,7 @@ HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
     short_help="Measure and draw receptive fields.",
 )
 @one_photo_argument("Photo", "chelsea")
+@fitting_options
 @click.option(
     "--layer",
     "layers",
