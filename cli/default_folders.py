@@ -104,7 +104,7 @@ def _read_former(context: click.Context, folder: Path) -> dict[str, Any] | None:
 
     try:
         file = read_plain_file(folder / "manifest.json", "manifest", largest=LARGEST_JSON)
-        words = shlex.split(json.loads(file)["command"])[1:]
+        words = shlex.split(str(json.loads(file)["command"]))[1:]
         if words[0] != context.command.name:
             return {"command": words[0]}
         read = context.command.make_context(words[0], words[1:], resilient_parsing=True)

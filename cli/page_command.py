@@ -167,13 +167,13 @@ class Page:
         from vizcnn.pages.runs import Plan, make_runs
 
         plans: list[Plan] = []
-        for number, named in enumerate(name_nets(nets)):
+        for number, (net, named) in enumerate(zip(nets, name_nets(nets), strict=True)):
             for method in methods:
                 name = "-".join(filter(None, [shorten_word(self.models[number]), method]))
                 same = sum(plan.name == name for plan in plans)
                 name = f"{name}-{same + 1}" if same else name
                 quote = partial(self._quote_run, number, method, self.folder / name)
-                begin = partial(OneRun, named, method, quote)
+                begin = partial(OneRun, net, method, quote)
                 title = ", ".join(filter(None, [named.title, method]))
                 plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
         chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}
