@@ -520,7 +520,7 @@ def load_model(
         WeightsError: If the weights are not those of the checksum that was given with them.
     """
     import vizcnn
-    from vizcnn.cli.pinned_weights import check_pin, split_pin
+    from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
     source, digest = split_pin(weights)
     wanted = None if source in ("random", "none") else source

@@ -26,7 +26,6 @@ from vizcnn.cli.options import (
     strict_option,
     weights_option,
 )
-from vizcnn.cli.pinned_weights import pin_weights
 from vizcnn.cli.repeating import quote_command
 from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
 
@@ -142,6 +141,8 @@ class Page:
         """
         values = {**self.context.params, "out": self.folder}
         if self.loaded:
+            from vizcnn.zoo.pinned_weights import pin_weights
+
             pinned = [pin_weights(net, source) for net, source in self.loaded]
             values["weights"] = pinned if len(set(pinned)) > 1 else pinned[:1]
             values["device"] = next(self.loaded[0][0].module.parameters()).device
@@ -182,6 +183,8 @@ class Page:
 
     def _quote_run(self, number: int, method: str, folder: Path, **settled: Any) -> str:
         """Write the command that repeats one run of several, alone."""
+        from vizcnn.zoo.pinned_weights import pin_weights
+
         net, source = self.loaded[number]
         alone = {
             "models": self.models[number],
