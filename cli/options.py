@@ -251,6 +251,12 @@ class FormatList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 self.fail(f"{quote(name)} is not one of {known}.", param, ctx)
         return tuple(names)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in FORMATS if name.startswith(begun)]
+
 
 def make_format_option(name: str, default: tuple[str, ...]) -> Callable[[Command], Command]:
     """Make the ``--format`` option, which may be repeated.

@@ -306,7 +306,7 @@ def page_command(
                 }
                 folder = OUT / name_folder(out, chosen)
                 if not force:
-                    refuse_others(context, folder)
+                    refuse_others(context, folder, out)
             page = Page(
                 context,
                 models=names,
