@@ -473,7 +473,7 @@ def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...])
     Raises:
         click.UsageError: If a name is empty, which Path would take for the current folder.
     """
-    from vizcnn.photos.folders import find_photos
+    from vizcnn.photos.stores import find_photos
     from vizcnn.photos.samples import find_sample
 
     for name in given:

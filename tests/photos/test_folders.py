@@ -10,7 +10,8 @@ from PIL import Image
 from tests.support.photo_files import fail, save
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
 from vizcnn.mining.photo_sets import FolderPhotos
-from vizcnn.photos.folders import find_photos, survey_folder
+from vizcnn.photos.folders import survey_folder
+from vizcnn.photos.stores import find_photos
 from vizcnn.photos.formats import OTHER_SUFFIXES, PHOTO_FORMATS, PHOTO_SUFFIXES
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
