@@ -15,6 +15,7 @@ from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
+    from vizcnn.photos.stored import PhotoFile
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
@@ -467,14 +468,16 @@ def find_data(context: click.Context, data: tuple[str, ...]) -> list[Path]:
     return [Path(path) for path in data]
 
 
-def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...]) -> list[Path]:
+def find_given_photos(
+    context: click.Context, flag: str, given: tuple[str, ...]
+) -> "list[PhotoFile]":
     """Find the photos that an option names: files, folders and samples.
 
     Raises:
         click.UsageError: If a name is empty, which Path would take for the current folder.
     """
-    from vizcnn.photos.stores import find_photos
     from vizcnn.photos.samples import find_sample
+    from vizcnn.photos.stores import find_photos
 
     for name in given:
         refuse_empty(context, flag, name)

@@ -36,17 +36,16 @@ def show_used_part(photo: Image.Image, framing: Framing, side: int = SIDE) -> Ar
     """
     small = photo.copy()
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    whole = np.asarray(small, dtype=np.float32) / 255
+    whole: Array = np.asarray(small, dtype=np.float32) / np.float32(255)
     left, top, right, bottom = framing.used
     across, down = small.width / photo.width, small.height / photo.height
     box = (round(top * down), round(left * across), round(bottom * down), round(right * across))
-    shown = whole * np.float32(DIMMED)
+    shown: Array = whole * np.float32(DIMMED)
     for width, colour in ((2 * LINE, 0.0), (LINE, 1.0)):
         shown[_grow(box, width)] = colour
     used = _grow(box, 0)
     shown[used] = whole[used]
-    picture: Array = shown
-    return picture
+    return shown
 
 
 def _grow(box: tuple[int, int, int, int], width: int) -> tuple[slice, slice]:

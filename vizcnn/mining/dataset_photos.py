@@ -21,7 +21,7 @@ MOST_PHOTOS = 1 << 31
 
 
 class DatasetPhotos:
-    """The photos of a data set that Python code gives: anything with ``__len__`` and ``__getitem__``.
+    """The photos of a data set in Python: anything with ``__len__`` and ``__getitem__``.
 
     An item is a photo, or a tuple that begins with one (photo, label), or a mapping with one under
     ``image``, as those of Hugging Face. A photo is a PIL image, a path, the bytes of a file, an

@@ -25,7 +25,6 @@ from vizcnn.photos.tars import TAR_SUFFIX, TarPhotos
 from vizcnn.zoo.preprocessing import Preprocessing
 
 
-
 class PhotoSet(Protocol):
     """Photos by number, in the order of their names.
 
@@ -164,8 +163,12 @@ class FolderPhotos:
         shown = [repr(str(path)) for path in self._paths[:SHOWN_PATHS]]
         if len(self._paths) > SHOWN_PATHS:
             shown.append(f"{len(self._paths) - SHOWN_PATHS} more")
-        return f"{len(self.names)} photos in {', '.join(shown)}"
+        return (
+            f"{len(self.names)} photos in {', '.join(shown)}{_FITTED[self._preprocessing.fitting]}"
+        )
 
+
+_FITTED = {"crop": "", "pad": "; padded to squares", "squash": "; squashed to squares"}
 
 SHOWN_PATHS = 20
 """Folders and files that a set of photos names."""
@@ -199,6 +202,8 @@ def _name_photos(stores: Sequence[PhotoStore]) -> list[str]:
 
 
 def _explain_clash(name: str, one: PhotoFile, other: PhotoFile) -> str:
+    if one == other and isinstance(one, StoredPhoto):
+        return f"{str(one)!r} is there twice: give each archive once, with each photo once"
     if one == other:
         return f"{str(one)!r} is given twice: give it once"
     return (

@@ -107,8 +107,8 @@ def measure(model: ZooModel, photo: PhotoFile, settings: ReceptiveSettings) -> R
     """
     if model.preprocessing.fitting == "none":
         raise ImageError(
-            "receptive fields are drawn in the net's square input, and fit none leaves the photo its "
-            "own size: use fit crop, pad or squash (--fit), and give the side (--size)"
+            "receptive fields are drawn in the net's square input, and fit none leaves the photo "
+            "its own size: use fit crop, pad or squash (--fit), and give the side (--size)"
         )
     fields = measure_fields(model, _list_layers(model, settings.layers))
     layers = tuple(sorted(fields, key=lambda field: field.size))

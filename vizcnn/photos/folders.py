@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import splitext
 
 from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
 from vizcnn.basics.files import open_plain_file
@@ -96,18 +97,20 @@ def survey_folder(folder: Path) -> FolderListing:
             seen[itself] = name
             inside = "" if place == folder else f"{name.as_posix()}/"
             for entry in _scan(place):
-                label, facts, reason = f"{inside}{entry.name}", None, ""
+                label, held, reason = f"{inside}{entry.name}", None, ""
                 try:
-                    facts = os.stat(entry.path)
+                    held = entry.stat()
                 except OSError as error:
                     leads_nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
-                    reason = " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
-                suffix = os.path.splitext(entry.name)[1].lower()
-                if facts and stat.S_ISDIR(facts.st_mode):
+                    reason = (
+                        " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
+                    )
+                suffix = splitext(entry.name)[1].lower()
+                if held and stat.S_ISDIR(held.st_mode):
                     heapq.heappush(waiting, (links + entry.is_symlink(), Path(entry.path)))
                 elif suffix in PHOTO_SUFFIXES:
                     names.append(label)
-                    sizes.append(facts.st_size if facts else 0)
+                    sizes.append(held.st_size if held else 0)
                 elif reason or suffix in OTHER_SUFFIXES or _looks_like_photo(Path(entry.path)):
                     left_out.append(label + reason)
                 else:

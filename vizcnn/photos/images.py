@@ -82,9 +82,7 @@ _UPRIGHT = {
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
 
-def read_photo(
-    photo: PhotoFile | str | Image.Image, largest: int = LARGEST_PHOTO
-) -> Image.Image:
+def read_photo(photo: PhotoFile | str | Image.Image, largest: int = LARGEST_PHOTO) -> Image.Image:
     """Read a photo in one of :data:`~vizcnn.photos.formats.PHOTO_FORMATS` as upright 8-bit RGB.
 
     EXIF rotation is applied, transparency is laid over white, palettes, greyscale and CMYK are

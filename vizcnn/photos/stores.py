@@ -4,6 +4,7 @@ import glob
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Protocol
@@ -26,19 +27,27 @@ _MOST_FILES = 100_000
 
 
 class PhotoStore(Protocol):
-    """Photos that lie together, by number.
+    """Photos that lie together, by number."""
 
-    Attributes:
-        path: Where.
-        names: Their names within it; none twice.
-        sizes: Bytes of each.
-        left_out: Names of what looks like a photo and is not read.
-    """
+    @property
+    def path(self) -> Path:
+        """Where they lie."""
+        ...
 
-    path: Path
-    names: Sequence[str]
-    sizes: Sequence[int]
-    left_out: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names there."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Bytes of each."""
+        ...
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Names of what looks like a photo and is not read."""
+        ...
 
     def locate(self, number: int) -> PhotoFile:
         """Say where a photo lies."""
@@ -59,7 +68,7 @@ class ListedPhotos:
         DataError: If it is no text, or cannot be read.
     """
 
-    left_out = ()
+    left_out: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,7 +96,7 @@ class SinglePhoto:
         path: The file.
     """
 
-    left_out = ()
+    left_out: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path, self.names, self.sizes = path, (path.name,), (_measure(path),)
@@ -127,10 +136,11 @@ def open_stores(path: Path) -> list[PhotoStore]:
 def _open(path: Path) -> list[PhotoStore]:
     if path.is_dir():
         held = survey_folder(path)
-        if held.names:
-            return [held]
-        inside = [path / name for name in held.others if _holds_photos(name)]
-        return [store for file in inside for store in _open(file)] or [held]
+        inside = [name for name in held.others if name.lower().endswith(_CONTAINERS)]
+        if not held.names:
+            return [store for name in inside for store in _open(path / name)] or [held]
+        beside = (f"{name} (beside photos: give it by itself)" for name in inside)
+        return [replace(held, left_out=tuple(sorted([*held.left_out, *beside])))]
     name = path.name.lower()
     if name.endswith(COMPRESSED_SUFFIXES):
         refuse_compressed(path)
@@ -141,10 +151,6 @@ def _open(path: Path) -> list[PhotoStore]:
     if name.endswith(LIST_SUFFIX) and not _is_photo(path):
         return [ListedPhotos(path)]
     return [SinglePhoto(path)]
-
-
-def _holds_photos(name: str) -> bool:
-    return name.lower().endswith(_CONTAINERS)
 
 
 def _is_photo(path: Path) -> bool:
@@ -162,7 +168,7 @@ def _expand(path: Path) -> list[Path]:
     found: list[Path] = []
     for name in expand_braces(text):
         if re.search("[*?]", name):
-            found += map(Path, sorted(glob.glob(name)))
+            found += map(Path, sorted(glob.glob(name)))  # noqa: PTH207  # of absolute paths, too  # noqa: PTH207  # of absolute paths, too
         elif Path(name).exists():
             found.append(Path(name))
         else:

@@ -3,7 +3,6 @@
 import os
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -30,7 +29,7 @@ class _Rows(Protocol):
     """What a table keeps together: groups of rows, read one at a time."""
 
     schema: Any
-    counts: Sequence[int]
+    counts: list[int]
 
     def read(self, group: int, column: str) -> Any:
         """Give a column of a group, as an Arrow array in one piece or several."""
@@ -61,7 +60,7 @@ class TablePhotos:
             column holds photos.
     """
 
-    left_out = ()
+    left_out: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -218,17 +217,21 @@ def _find_column(schema: Any, path: Path) -> tuple[str, bool]:
     for field in schema:
         if holds_bytes(field.type):
             found[field.name] = False
-        elif types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
-            if holds_bytes(field.type.field("bytes").type):
+        elif types.is_struct(field.type):
+            parts = [part.type for part in field.type if part.name == "bytes"]
+            if any(map(holds_bytes, parts)):
                 found[field.name] = True
     usual = [name for name in USUAL_COLUMNS if name in found]
     if usual or len(found) == 1:
         name = usual[0] if usual else next(iter(found))
         return name, found[name]
     columns = ", ".join(found or schema.names)
+    what = f"several columns of images ({columns:.200})"
+    if not found:
+        what = f"no column of images (it has {columns:.200})"
     raise DataError(
-        f"{quote(path)} has {'several columns' if found else 'no column'} of images (of {columns:.200})"
-        f"; needed: one of bytes, or of structs with bytes, named {USUAL_COLUMNS[0]!r}"
+        f"{quote(path)} has {what}; needed: one of bytes, or of structs with bytes, named "
+        f"{USUAL_COLUMNS[0]!r}"
     )
 
 

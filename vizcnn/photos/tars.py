@@ -88,7 +88,7 @@ class TarPhotos:
         left_out: list[str] = []
         archive = tarfile.TarFile(fileobj=_Headers(file))  # type: ignore[arg-type]
         while (member := archive.next()) is not None:
-            archive.members = []  # tarfile keeps all of them, of a kB each
+            archive.members = []  # type: ignore[attr-defined]  # it keeps all, of a kB each
             name = member.name.removeprefix("./")
             if member.isdir() or "/." in f"/{name}":
                 continue

@@ -1,7 +1,7 @@
 """A finished gallery in words and numbers: its manifest."""
 
-from collections.abc import Callable, Sequence
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import median, median_low
 
