@@ -194,7 +194,7 @@ def draw_overlay(
             sheet.write(name, left, sheet.top, 11)
             axes = sheet.add_axes(left, sheet.top + 0.25, PANEL, PANEL)
             axes.imshow(image, interpolation="nearest")
-            draw_boxes(axes, joined, image.shape[0])
+            draw_boxes(axes, joined, max(image.shape[:2]))
     return sheet.figure
 
 

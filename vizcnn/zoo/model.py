@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from vizcnn.basics.errors import (
 from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -57,15 +57,15 @@ class ZooModel:
         return self.preprocessing.input_size
 
     def read(
-        self, photo: Path | Image.Image | str, fit: Fit | None = None, size: int | None = None
+        self, photo: PhotoFile | Image.Image | str, fit: Fit | None = None, size: int | None = None
     ) -> Tensor:
         """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
 
         Args:
             photo: A file, or a PIL image of any mode: the two are read alike (upright, over white,
                 of all depths; :func:`~vizcnn.photos.images.read_photo`).
-            fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"`` (:data:`vizcnn.photos.framing.Fit`);
-                the net's own way when None.
+            fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"``
+                (:data:`~vizcnn.photos.framing.Fit`); the net's own way when None.
             size: Side of the input in pixels; the net's own when None.
 
         Returns:
