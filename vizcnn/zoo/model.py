@@ -241,3 +241,19 @@ def find_module(model: ZooModel | nn.Module) -> nn.Module:
             "net that vizcnn.load gave (of an exported program its .module())"
         )
     return model
+
+
+def find_last_layer(module: nn.Module) -> tuple[str, nn.Conv2d | nn.Linear]:
+    """Give the layer that makes a net's logits, with its module path.
+
+    Raises:
+        ModelError: If the net has neither convolutions nor linear layers.
+    """
+    layers = [
+        (path, part)
+        for path, part in module.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    ]
+    if not layers:
+        raise ModelError("the net has neither convolutions nor linear layers")
+    return layers[-1]
