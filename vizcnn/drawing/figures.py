@@ -206,7 +206,7 @@ def draw_overlay(
             sheet.write(name, left, sheet.top, NOTE_SIZE)
             axes = sheet.add_axes(left, top, PANEL, PANEL)
             show_panel(axes, image)
-            draw_boxes(axes, joined, image.shape[0])
+            draw_boxes(axes, joined, max(image.shape[:2]))
         colours = colour_boxes(joined)
         left = 2 * (MARGIN + PANEL) + PANEL_GAP
         _draw_legend(sheet, notes, [colours[box] for box in boxes], left, top)

@@ -138,7 +138,7 @@ def make_lecture(
     folder: Path,
     studio: Studio,
     settings: LectureSettings | None = None,
-    command: str = "",
+    command: str | Callable[[], str] = "",
     exhibits: Sequence[Exhibit] = EXHIBITS,
 ) -> Manifest[LectureResults]:
     """Make the lecture's figures, tables, page and manifest.
@@ -149,7 +149,7 @@ def make_lecture(
         folder: Where everything goes; complete or untouched.
         studio: The photo, the device, the seed, the progress.
         settings: What to make.
-        command: The command that repeats the run.
+        command: The command that repeats the run; or a function that writes it, called at the end.
         exhibits: What there is to choose from.
 
     Returns:
@@ -197,7 +197,7 @@ def make_lecture(
             "A lecture on CNN architectures: every figure, every number",
             studio.used,
             {**asdict(settings), "seed": studio.seed, "device": studio.device, "part": studio.part},
-            command,
+            command if isinstance(command, str) else command(),
             [describe_photo(studio.photo)],
             failures,
         )

@@ -45,11 +45,14 @@ from vizcnn.pages.page import (
     name_large,
     save_files,
     use_photos,
+    warn_of_cuts,
     write_page,
 )
+from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
@@ -167,6 +170,7 @@ class ComparedPhoto:
         width_px: Width of all images in pixels.
         height_px: Their height.
         arrays: File of the raw values.
+        used: What of the photo was used, and how, in words.
     """
 
     unit: int
@@ -184,6 +188,7 @@ class ComparedPhoto:
     width_px: int
     height_px: int
     arrays: RelativeFile | None = None
+    used: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +294,7 @@ class _Target:
 
 def make_compare_page(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     settings: CompareSettings,
     folder: Path,
     command: str = "",
@@ -316,12 +321,15 @@ def make_compare_page(
     used: list[Photo] = []
     failures: list[Failure] = []
     columns = Columns(find_attributions(settings.methods), bool(settings.methods))
+    framings: dict[str, Framing] = {}
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
 
-        def read(path: Path) -> Tensor:
-            return model.read(read_photo(path))
+        def read(path: PhotoFile) -> Tensor:
+            photo = read_photo(path)
+            framings[name_photo(path)] = model.preprocessing.frame(photo)
+            return model.read(photo)
 
         for path, pixels in use_photos(photos, read, failures, "compare", progress):
             question, value = target.ask(pixels)
@@ -336,7 +344,12 @@ def make_compare_page(
                 question, value, columns, shuffled, settings, f"photo-{len(found) + 1:03d}"
             )
             unit = measured.section.unit
-            measured = replace(measured, section=replace(measured.section, name=target.name(unit)))
+            told = replace(
+                measured.section,
+                name=target.name(unit),
+                used=framings[name_photo(path)].describe(),
+            )
+            measured = replace(measured, section=told)
             if not found:
                 choices = _describe_choices(question, columns, settings, shuffled.names)
                 columns.settled = True
@@ -345,6 +358,7 @@ def make_compare_page(
             used.append(describe_photo(path, measured.image))
             if len(rows) < MOST_ROWS:
                 rows.append(measured.to_row(name_photo(path)))
+        warn_of_cuts(framings)
         results = CompareResults(
             layer=target.layer,
             methods=tuple(

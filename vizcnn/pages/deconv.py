@@ -11,7 +11,7 @@ from jinja2 import Environment
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vizcnn.basics.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile, Share
 from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
@@ -25,6 +25,7 @@ from vizcnn.drawing.tiles import (
     lay_over,
     scale_projections,
 )
+from vizcnn.drawing.used_part import show_used_part
 from vizcnn.drawing.words import (
     describe_effective_number,
     describe_part,
@@ -32,7 +33,7 @@ from vizcnn.drawing.words import (
     name_part,
     show_number,
 )
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results, View
 from vizcnn.pages.control import (
     Control,
     MeasuredControl,
@@ -48,11 +49,14 @@ from vizcnn.pages.page import (
     name_large,
     save_files,
     use_photos,
+    warn_of_cuts,
     write_page,
 )
+from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
 from vizcnn.projection.parts import Part
@@ -119,6 +123,7 @@ class UnitTile(Evidence):
         large_projection, large_patch: The same, enlarged by whole pixels; None where they are
             large enough.
         name: The class that the unit stands for, in a net's last layer.
+        padding: Share of the box that is padding around the photo.
     """
 
     unit: int
@@ -131,6 +136,7 @@ class UnitTile(Evidence):
     large_projection: RelativeFile | None = None
     large_patch: RelativeFile | None = None
     name: str = ""
+    padding: Share = 0.0
 
     @property
     def title(self) -> str:
@@ -216,12 +222,20 @@ class PhotoSection:
 
     Attributes:
         size: Width and height of the original in pixels.
+        input_size: Width and height of what the net saw of it; the net's own when None.
+        used: What of the photo was used, and how, in words.
+        share: Share of its pixels that was used.
+        whole: Image of the whole photo with the used part outlined; None where all is used.
         predictions: Class names and probabilities in 0..1, best first.
         layers: One section per layer, in the net's order.
         figure: The whole photo as one figure (PNG, SVG or PDF).
     """
 
     size: tuple[int, int]
+    input_size: tuple[int, int] | None = None
+    used: str = ""
+    share: Share = 1.0
+    whole: RelativeFile | None = None
     predictions: tuple[tuple[str, float], ...]
     layers: tuple[LayerSection, ...]
     figure: RelativeFile
@@ -259,6 +273,19 @@ class DeconvResults(Results):
             **pages,
         }
 
+    def list_views(self, manifest: Manifest[Any]) -> tuple[View, ...]:
+        """List the photos, each by its summary."""
+        several = len(self.photos) > 1
+        return tuple(
+            View(
+                title=photo.name,
+                files=(section.figure,),
+                page=name_page(index) if several else "index.html",
+                text=f"Strongest units of {len(section.layers)} layers, projected by {self.method}",
+            )
+            for index, (photo, section) in enumerate(zip(manifest.photos, self.photos, strict=True))
+        )
+
     def _render_photo(
         self,
         manifest: Manifest[Any],
@@ -288,6 +315,16 @@ def describe_evidence(tiles: Sequence[UnitTile]) -> str:
         return explain_selectivity("–: there is nothing to compare with")
     least, most = f"{min(values):.2f}", f"{max(values):.2f}"
     return explain_selectivity(least if least == most else f"{least} to {most}")
+
+
+def tell_padding(tiles: Sequence[UnitTile]) -> tuple[str, ...]:
+    """Say which units see padding around the photo; nothing where none does."""
+    shares = [tile.padding for tile in tiles if tile.padding > 0]
+    if not shares:
+        return ()
+    few = f"{len(shares)} of these {len(tiles)} units see" if len(tiles) > 1 else "This unit sees"
+    most = f"{max(shares):.0%}".replace("%", " %")
+    return (f"{few} padding around the photo, in up to {most} of the receptive field.",)
 
 
 def show_activation(value: float) -> str:
@@ -382,6 +419,8 @@ class MeasuredPhoto:
         shown: Which part is shown, and the scaling.
         pixels: What the net saw, (S, S, 3), 0..1.
         image: File of that image.
+        framing: Where the photo lies in that.
+        whole: The whole photo with the used part outlined, (H, W, 3), 0..1; None if all is used.
         layers: The layers, in the net's order.
     """
 
@@ -393,6 +432,8 @@ class MeasuredPhoto:
     shown: str
     pixels: Array
     image: str
+    framing: Framing
+    whole: Array | None
     layers: tuple[MeasuredLayer, ...]
 
     def write_caption(self, *evidence: str) -> str:
@@ -402,7 +443,7 @@ class MeasuredPhoto:
 
 def make_deconv_gallery(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     settings: DeconvSettings,
     folder: Path,
     command: str = "",
@@ -426,6 +467,7 @@ def make_deconv_gallery(
     """
     found: list[PhotoSection] = []
     used: list[Photo] = []
+    framings: dict[str, Framing] = {}
     failures: list[Failure] = []
     projector = settings.attach(model)
     with write_folder(folder) as staging:
@@ -434,15 +476,17 @@ def make_deconv_gallery(
             def draw_aside(photo: MeasuredPhoto, layer: MeasuredLayer) -> None:
                 errands.start(partial(save_files, draw_section(photo, layer), staging))
 
-            def project(path: Path) -> MeasuredPhoto:
+            def project(path: PhotoFile) -> MeasuredPhoto:
                 home = f"photo-{len(found) + 1:03d}"
                 return measure(projector, model, path, settings, home, draw_aside)
 
             for path, photo in use_photos(photos, project, failures, "project", progress):
                 files = draw_photo(photo)
                 errands.start(partial(save_files, files, staging))
+                framings[photo.name] = photo.framing
                 found.append(photo.section)
                 used.append(describe_photo(path, photo.image))
+        warn_of_cuts(framings)
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),
@@ -456,7 +500,7 @@ def make_deconv_gallery(
 def measure(
     projector: Projector,
     model: ZooModel,
-    path: Path,
+    path: PhotoFile,
     settings: DeconvSettings,
     home: str = "",
     see: Callable[[MeasuredPhoto, MeasuredLayer], None] | None = None,
@@ -477,10 +521,15 @@ def measure(
     """
     original = read_photo(path)
     pixels = model.read(original)
+    framing = model.preprocessing.frame(original)
     recording = projector.record(pixels, settings.layers)
     photo = MeasuredPhoto(
         section=PhotoSection(
             size=original.size,
+            input_size=framing.input_size,
+            used=framing.describe(),
+            share=framing.share,
+            whole=f"{home}/whole.png" if framing.is_cut else None,
             predictions=tuple(model.classify(pixels)[0]),
             layers=(),
             figure=f"{home}/summary.{settings.figure_format}",
@@ -493,11 +542,13 @@ def measure(
         shown=f"{describe_part(settings.part)} · {describe_scaling(settings.scaling)}",
         pixels=_to_array(pixels[0]),
         image=f"{home}/photo.png",
+        framing=framing,
+        whole=show_used_part(original, framing) if framing.is_cut else None,
         layers=(),
     )
     layers: list[MeasuredLayer] = []
     for name in settings.layers:
-        layer = _measure_layer(projector, model, recording, photo.pixels, name, settings, home)
+        layer = _measure_layer(projector, model, recording, photo, name, settings, home)
         layers.append(layer)
         if see is not None:
             see(photo, layer)
@@ -509,7 +560,7 @@ def _measure_layer(
     projector: Projector,
     model: ZooModel,
     recording: Recording,
-    photo: Array,
+    photo: MeasuredPhoto,
     layer: str,
     settings: DeconvSettings,
     home: str,
@@ -532,7 +583,7 @@ def _measure_layer(
     classes = model.classes if path == last and shape == (len(model.classes),) else ()
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
     wholes = _show(model, projection.take_part(settings.part))
-    patches = tuple(cut_box(photo, box) for box in boxes[:shown])
+    patches = tuple(cut_box(photo.pixels, box) for box in boxes[:shown])
     height, width = projection.field
     folder = f"{home}/{layer.replace('/', '-')}"
     evidence = list_evidence(projection)
@@ -565,6 +616,7 @@ def _measure_layer(
                 position=place if place[0] >= 0 and len(shape) == 3 and value != 0 else None,
                 box=box,
                 **_name_pictures(f"{folder}/unit-{unit:04d}", patch),
+                padding=photo.framing.find_padding(box),
                 **told,
             )
             for unit, value, place, box, patch, told in zip(
@@ -585,6 +637,7 @@ def _measure_layer(
         effective_number=None if has_no_place else _find_effective_number(projection, first),
         control=control.record if control else None,
     )
+    section = replace(section, notes=tell_padding(section.tiles))
     return MeasuredLayer(
         section,
         projection,
@@ -667,6 +720,8 @@ def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputF
 def draw_photo(photo: MeasuredPhoto) -> Iterator[OutputFile]:
     """Draw what shows all layers of a photo: what the net saw, and the summary."""
     yield OutputFile(photo.image, enlarge(photo.pixels, PHOTO_SIDE))
+    if photo.section.whole and photo.whole is not None:
+        yield OutputFile(photo.section.whole, photo.whole)
     title, predictions = f"{photo.title}{photo.part}: {photo.name}", photo.section.predictions
     compared = any(layer.evidence for layer in photo.layers)
     evidence = [explain_selectivity(name="s"), EXPLAINED_PICTURES] if compared else []

@@ -1,6 +1,7 @@
 """What all pages share: a run described for its manifest, its figures saved, its HTML written."""
 
 import platform
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,18 +15,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vizcnn.basics.errands import Errands
-from vizcnn.basics.errors import ImageError, VizcnnError, quote
+from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
 from vizcnn.basics.version import __version__
-from vizcnn.drawing.saving import save_arrays, save_figure, save_image
+from vizcnn.drawing.saving import list_further, save_arrays, save_figure, save_image
 from vizcnn.drawing.style import find_style
 from vizcnn.drawing.tiles import enlarge, to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
+from vizcnn.photos.framing import LEAST_USED, Framing
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
@@ -195,6 +198,7 @@ def describe_run(
         nets=tuple(describe_net(model) for model in models),
         photos=tuple(photos),
         failures=tuple(failures),
+        further=list_further(),
         results=results,
     )
 
@@ -235,16 +239,16 @@ SHOWN_FAILURES = 3
 
 
 def use_photos(
-    photos: Sequence[Path],
-    use: Callable[[Path], P],
+    photos: Sequence[PhotoFile],
+    use: Callable[[PhotoFile], P],
     failures: list[Failure],
     label: str,
     progress: Progress,
-) -> Iterator[tuple[Path, P]]:
+) -> Iterator[tuple[PhotoFile, P]]:
     """Use photos one by one: the pixels of many would not fit the memory.
 
     Args:
-        photos: Photo files.
+        photos: Where the photos lie.
         use: What is done with each.
         failures: Gets those that cannot be used; the others go through.
         label: What is done, for the progress.
@@ -281,8 +285,27 @@ def _explain_nothing(failures: Sequence[Failure]) -> str:
     )
 
 
-def describe_photo(path: Path, image: str | None = None) -> Photo:
-    """Describe a photo file."""
+def warn_of_cuts(framings: Mapping[str, Framing]) -> None:
+    """Warn of photos of which less than half is used, in one line.
+
+    Args:
+        framings: Where photos lie in the net's input, by their names.
+    """
+    cut = {name: found.share for name, found in framings.items() if found.share < LEAST_USED}
+    if not cut:
+        return
+    worst = min(cut, key=cut.__getitem__)
+    others = f", as of {len(cut) - 1} more" if len(cut) > 1 else ""
+    warnings.warn(
+        f"of {quote(worst)} less than half is used{others}: {framings[worst].describe()}; fit pad "
+        "or squash (--fit) uses all of it",
+        PhotoWarning,
+        stacklevel=3,
+    )
+
+
+def describe_photo(path: PhotoFile, image: str | None = None) -> Photo:
+    """Describe a photo."""
     return Photo(
         name=name_photo(path), source=name_source(path), sha256=photo_sha256(path), image=image
     )
@@ -296,6 +319,7 @@ def describe_net(model: ZooModel) -> Net:
         input_size=(model.input_size, model.input_size),
         classes=len(model.classes),
         options=dict(model.options),
+        fit=model.preprocessing.fitting,
         # where the file lies is of this machine
         weights=replace(model.provenance, location=""),
     )
