@@ -17,6 +17,7 @@ from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
+from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.tiles import (
     Scaling,
     cut_box,
@@ -31,7 +32,7 @@ from vizcnn.drawing.words import (
     describe_part,
     explain_selectivity,
     name_part,
-    show_number,
+    show_activation,
 )
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.pages.control import (
@@ -61,8 +62,6 @@ from vizcnn.projection.targets import Position, choose_targets, join_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
-TILE_SIDE = 210
-"""Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
 
@@ -286,18 +285,6 @@ def describe_evidence(tiles: Sequence[UnitTile]) -> str:
         return explain_selectivity("–: there is nothing to compare with")
     least, most = f"{min(values):.2f}", f"{max(values):.2f}"
     return explain_selectivity(least if least == most else f"{least} to {most}")
-
-
-def show_activation(value: float) -> str:
-    """Write a unit's activation: zero is silence, and what is below zero says so.
-
-    Example:
-        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
-        ['3.00', 'silent', '-2.50, below zero']
-    """
-    if value == 0:
-        return "silent"
-    return show_number(value) + (", below zero" if value < 0 else "")
 
 
 def name_page(index: int) -> str:

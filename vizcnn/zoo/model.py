@@ -1,26 +1,21 @@
 """A net together with all that is needed to use it and to say what it is."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from html import escape
+from typing import Any, Self
 
+import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import (
-    ImageError,
-    ModelError,
-    check_kind,
-    check_number,
-    quote,
-    shorten,
-)
+from vizcnn.basics.errors import ImageError, ModelError, check_kind, quote, shorten
 from vizcnn.basics.memory import find_shortage
+from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, to_photo
 from vizcnn.photos.images import check_images, read_photo
+from vizcnn.photos.samples import find_file
+from vizcnn.zoo.classification import Classification, check_logits
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -55,20 +50,79 @@ class ZooModel:
         """Side of the square input in pixels."""
         return self.preprocessing.input_size
 
-    def read(self, photo: Path | Image.Image | str) -> Tensor:
-        """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
+    @property
+    def class_path(self) -> str | None:
+        """Module path of the layer whose units are the classes: the last; None if none is named."""
+        return next(reversed(self.layers.values()), None)
+
+    def read(self, photos: Photo | Iterable[Photo]) -> Tensor:
+        """Read photos, and bring them to the net's size: resized, the middle square cut out.
+
+        These are pixels, and not yet what ``module`` takes: call the net itself, ``model(photo)``,
+        or give ``module`` what ``model.preprocessing.normalise`` makes of them.
 
         Args:
-            photo: A file, or a PIL image of any mode: the two are read alike (upright, over white,
-                of all depths; :func:`~vizcnn.photos.images.read_photo`).
+            photos: One or several: files, names of samples (``"coffee"``), PIL images of any mode
+                (read as files are: upright, over white, of all depths;
+                :func:`~vizcnn.photos.images.read_photo`), arrays (H, W, 3) and tensors (3, H, W) of
+                0..255 or 0..1, also in batches (:func:`~vizcnn.photos.arrays.read_values`). Arrays
+                and tensors that have the net's size are taken as they are.
 
         Returns:
-            Pixels (1, 3, S, S), float32, RGB 0..1, on the CPU.
+            Pixels (N, 3, S, S), float32, RGB 0..1, on the CPU.
 
         Raises:
-            ImageError: If the file cannot be read.
+            ImageError: If a file cannot be read, or an array is no photo.
         """
-        return self.preprocessing.fit(read_photo(photo))[None].to(torch.float32).div(255)
+        return torch.cat([self._read(photo) for photo in list_photos(photos)])
+
+    def _read(self, photo: Photo) -> Tensor:
+        if isinstance(photo, np.ndarray | Tensor):
+            pixels = read_values(photo).detach().to("cpu", torch.float32)
+            if pixels.shape[2:] == (self.input_size, self.input_size):
+                return pixels
+            return torch.cat([self._read(to_photo(one)) for one in pixels])
+        return self.preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
+
+    def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
+        """Give the pixels that the net is to look at.
+
+        Args:
+            photos: As for :meth:`read`. A floating-point tensor is pixels already, of any size.
+
+        Returns:
+            (N, 3, H, W), RGB 0..1.
+
+        Raises:
+            ImageError: As for :meth:`read`.
+        """
+        if isinstance(photos, Tensor) and photos.is_floating_point():
+            return read_values(photos)
+        return self.read(photos)
+
+    def __call__(self, photos: Photo | Iterable[Photo]) -> Classification:
+        """Say what is in photos.
+
+        Args:
+            photos: As for :meth:`to_pixels`.
+
+        Returns:
+            The logits, and the likeliest classes: it prints as a table.
+
+        Raises:
+            ImageError: If a photo cannot be read or made out, or the net does not take its size.
+            ModelError: If a logit is not finite.
+
+        Example:
+            >>> from vizcnn.zoo import load
+            >>> load("lenet")("coffee").logits.shape
+            torch.Size([1, 10])
+        """
+        listed = list_photos(photos)
+        pixels = self.to_pixels(photos if isinstance(photos, Tensor) else listed)
+        logits = self.logits(pixels)
+        check_logits(logits, self.name)
+        return Classification(logits, self.classes, name_photos(listed))
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -113,24 +167,13 @@ class ZooModel:
             VizcnnError: If the count is no number.
             ModelError: If a logit is not finite.
         """
-        count = check_number("count", count, 0, sys.maxsize)
         logits = self.logits(pixels)
-        if not logits.isfinite().all():
-            kind = str(logits.dtype).removeprefix("torch.")
-            raise ModelError(
-                f"the last layer of {self.name} puts out values that are not finite: its weights "
-                f"are too large for {kind}, or damaged"
-            )
-        probabilities = logits.softmax(dim=1)
-        values, indices = probabilities.topk(min(count, len(self.classes)), dim=1)
-        return [
-            [(self.classes[index], value) for index, value in zip(row, shares, strict=True)]
-            for row, shares in zip(indices.tolist(), values.tolist(), strict=True)
-        ]
+        check_logits(logits, self.name)
+        return Classification(logits, self.classes, name_photos([pixels])).top(count)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> "ZooModel":
+    ) -> Self:
         """Give the net on another device or in another floating-point type.
 
         Returns:
@@ -162,6 +205,33 @@ class ZooModel:
                 f"device {quote(device)} cannot be used ({shorten(reason, 200)}); needed: cpu or, "
                 "with a GPU, cuda"
             ) from error
+
+    def __repr__(self) -> str:
+        """Name the net in a line; ``module`` shows its layers."""
+        kind = "grey" if self.preprocessing.grey else "RGB"
+        return (
+            f"{self.title} ({self.name}): {self.input_size} x {self.input_size} {kind} pixels, "
+            f"{len(self.classes)} classes, {self.provenance.describe()}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Describe the net in notebooks: weights, input, classes and the names of its layers."""
+        some, count = ", ".join(self.classes[:5]), len(self.classes)
+        facts = {
+            "name": self.name,
+            "weights": self.provenance.describe(),
+            "licence": self.provenance.licence,
+            "input": f"{self.input_size} × {self.input_size} px"
+            + (", grey" if self.preprocessing.grey else ""),
+            "classes": f"{count}: {some}" + (", …" if count > 5 else ""),
+            "layers": ", ".join(self.layers) or "by module path",
+            "parameters": f"{sum(value.numel() for value in self.module.parameters()):,}",
+        }
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>"
+            for name, fact in facts.items()
+        )
+        return f"<table><caption>{escape(self.title)}</caption>{rows}</table>"
 
 
 def find_module(model: ZooModel | nn.Module) -> nn.Module:
