@@ -87,7 +87,7 @@ $(VENV)/.documented: $(VENV)/.installed
 
 # A CPU build of torch that a machine brings along does not go with PyPI's torchvision, which is built
 # for CUDA. vizcnn does without; for the user's own code the one that fits is asked for, once.
-FITTING = torchvision==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("torchvision").partition("+")[0])')+cpu
+FITTING = torchvision==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("torchvision"))' | cut -d + -f 1)+cpu
 vision:
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null \
 	|| { $(BIN)/python -c 'import torch; raise SystemExit(torch.version.cuda is not None)' 2>/dev/null \

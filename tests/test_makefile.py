@@ -42,7 +42,9 @@ def test_a_pair_that_fits_is_left_alone(tmp_path):
 def test_the_wheel_that_fits_is_asked_for_once(pip, works, tmp_path):
     calls, told = make_vision(tmp_path, fits=False, pip=pip)
     (asked,) = [call for call in calls if "pip install" in call]
-    assert asked.endswith("--index-url https://download.pytorch.org/whl/cpu torchvision==0.28.0+cpu")
+    assert asked.endswith(
+        "--index-url https://download.pytorch.org/whl/cpu torchvision==0.28.0+cpu"
+    )
     assert "--timeout 10 --retries 1" in asked
     assert (told == "") == works
     if not works:
@@ -57,8 +59,8 @@ def test_a_torch_for_cuda_gets_no_wheel_for_cpus(tmp_path):
 
 
 def test_the_readme_installs_the_pair_that_is_tested():
-    pins = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    )
-    (line,) = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "whl/cpu" in line]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    readme = (ROOT / "README.md").read_text("utf-8").splitlines()
+    (line,) = [line for line in readme if "whl/cpu" in line]
     assert f"torch=={pins['torch']} torchvision=={pins['torchvision']} --index-url" in line

@@ -30,7 +30,9 @@ def run_notebook(path: Path) -> Any:
     notebook = nbformat.read(path, as_version=4)
     # at the root: what is imported is this checkout
     place = {"metadata": {"path": str(ROOT)}}
-    return NotebookClient(notebook, LONGEST, kernel_name="python3", resources=place).execute()
+    return NotebookClient(
+        notebook, timeout=LONGEST, kernel_name="python3", resources=place
+    ).execute()
 
 
 def write_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:

@@ -93,7 +93,7 @@ def test_of_a_plain_module_the_pictures_stand_alone():
         found = vizcnn.Deconvnet(plain).project(torch.rand(2, channels, 9, 9), "1", count=10)
         words = list_words(found.figure())
         assert words[0] == "1"
-        assert sum("unit" in word for word in words) == 20
+        assert sum("unit " in word for word in words) == 20
         assert any("image 1: unit" in word for word in words)
         assert found[0].array.shape == (3, 3, 3)
 

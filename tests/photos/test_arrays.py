@@ -62,7 +62,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 WRONG = {
     "normalised": ((SHARES - MEAN) / STD, "no pixels of 0..1 or 0..255: if they were normalised"),
     "bright and normalised": ((0.9 + SHARES / 10 - MEAN) / STD, "if they were normalised"),
-    "centred on zero": (SHARES - 0.5, "values of -0.5..0.5"),
+    "centred on zero": (SHARES - 0.5, r"values of -0\.[45]"),
     "minus a mean colour": (BYTES.astype(np.float32) - 117, "denormalise"),
     "above 255": (BYTES.astype(np.float32) * 2, "no pixels"),
     "whole numbers above 255": (BYTES.astype(np.int32) * 2, "needed: pixels of 0..255"),

@@ -38,10 +38,14 @@ def test_every_form_of_a_photo_gives_the_same_logits(net, tmp_path):
     assert together.photos[3] == "photo 4"
 
 
-def test_pixels_alone_are_not_what_the_module_takes(net):
+def test_pixels_alone_are_not_what_the_module_takes():
     """The docstring of read says so, and what to call instead."""
+    net = tiny_model()
     pixels = net.read("coffee")
     assert not torch.allclose(net.module(pixels), net(pixels).logits, atol=0.1)
+    torch.testing.assert_close(
+        net.module(net.preprocessing.normalise(pixels)), net("coffee").logits
+    )
     assert "not yet what ``module`` takes" in type(net).read.__doc__
 
 

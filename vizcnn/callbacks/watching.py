@@ -41,6 +41,7 @@ from vizcnn.projection.methods import ProjectionMethod
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.rules import Rule
 from vizcnn.projection.scene import Scene
+from vizcnn.projection.targets import Targets, units_at
 from vizcnn.recording.layers import Layer, list_layers, name_layer
 from vizcnn.recording.watch import evaluating
 from vizcnn.zoo.model import ZooModel, find_module
@@ -240,41 +241,49 @@ class Watch:
         for batch in pixels.split(BATCH):
             recording = projector.record(batch, self.layers)
             for path, found in peaks.items():
-                found.append(recording.find_output(path).detach().flatten(2).amax(dim=2))
+                targets = self._choose_units(recording.find_output(path))
+                found.append(targets.activations.view(len(batch), -1))
         for path, layer in paths.items():
             name = name_layer(layer, path)
             shown = projector.project(pixels[:SHOWN_PHOTOS], layer, count=ROW)
-            figure = draw_projection(replace(shown, scene=_take_photos(scene, SHOWN_PHOTOS)))
+            few = replace(
+                scene, photos=scene.photos[:SHOWN_PHOTOS], names=scene.names[:SHOWN_PHOTOS]
+            )
+            figure = draw_projection(replace(shown, scene=few))
             drawn.append((f"{name}-units", f"{name}: strongest units of each photo", figure))
-            values = torch.cat(peaks[path])
-            figure = draw_projection(self._find_photos(projector, layer, values, scene))
+            found_best = self._find_photos(projector, layer, torch.cat(peaks[path]), scene)
+            figure = draw_projection(found_best)
             drawn.append((f"{name}-top{ROW}", f"{name}: strongest photos of some units", figure))
         filters = _draw_filters(net, scene.net)
         if filters is not None:
             drawn.append(("filters", "Filters of the first convolution", filters))
         return drawn
 
+    def _choose_units(self, maps: Tensor) -> Targets:
+        """Take the units whose strongest photos are sought, by photo."""
+        count = maps.shape[1]
+        units = spread(count, self.units) if isinstance(self.units, int) else self.units
+        return units_at(maps, units)
+
     def _find_photos(
-        self, projector: Projector, layer: Layer, values: Tensor, scene: Scene
+        self, projector: Projector, layer: Layer, peaks: Tensor, scene: Scene
     ) -> Projection:
-        """Project units on the photos that excite them most; values are (N, C)."""
+        """Project the chosen units on the photos that excite them most; peaks are (N, units)."""
         assert self._pixels is not None
-        count = values.shape[1]
-        units = spread(count, self.units) if isinstance(self.units, int) else list(self.units)
-        units = [check_number("unit", unit, 0, count - 1) for unit in units]
-        ranked = values[:, units].argsort(dim=0, descending=True, stable=True)[:ROW].T.flatten()
-        photos, rows = ranked.unique(return_inverse=True)
-        recording = projector.record(self._pixels[photos.cpu()], self.layers)
-        maps = recording.find_output(projector.find_path(layer)).detach()
-        chosen = torch.tensor(units, device=maps.device).repeat_interleave(len(ranked) // len(units))
-        flat = maps.flatten(2)[rows, chosen]
-        size = maps.shape[2:] if maps.ndim > 2 else (1, 1)
-        at = flat.argmax(dim=1)
-        places = torch.stack([at // size[1], at % size[1]], dim=1)
-        projected = projector.project_places(recording, layer, rows, chosen, places)
-        kept = [scene.names[number] for number in photos.tolist()]
-        inside = replace(scene, photos=scene.photos[photos.cpu()], names=tuple(kept))
-        return replace(projected, scene=inside)
+        count = peaks.shape[1]
+        ranked = peaks.argsort(dim=0, descending=True, stable=True)[:ROW].T.cpu()
+        photos = sorted(set(ranked.flatten().tolist()))
+        recording = projector.record(self._pixels[photos], self.layers)
+        targets = self._choose_units(recording.find_output(projector.find_path(layer)))
+        rows = [
+            photos.index(photo) * count + unit
+            for unit, row in enumerate(ranked.tolist())
+            for photo in row
+        ]
+        chosen = targets.take(torch.tensor(rows, device=targets.units.device))
+        kept = tuple(scene.names[photo] for photo in photos)
+        inside = replace(scene, photos=scene.photos[photos], names=kept)
+        return replace(projector.project_targets(recording, layer, chosen), scene=inside)
 
     def _write(
         self, drawn: Sequence[tuple[str, str, Figure]], failures: tuple[Failure, ...], step: int
@@ -288,9 +297,7 @@ class Watch:
         for name, title, figure in drawn:
             file = f"{home}/{name.replace('/', '-')}.png"
             save_figure(figure, self.folder / file)
-            entries.append(
-                WatchedPicture(name=name, title=title, step=step, figure=len(figures))
-            )
+            entries.append(WatchedPicture(name=name, title=title, step=step, figure=len(figures)))
             told = f"{title}, step {step}"
             figures.append(PageFigure(title=told, file=file, text=told))
             written.append(Picture(name, self.folder / file, step))
@@ -333,10 +340,6 @@ def _set_scene(net: ZooModel | nn.Module, pixels: Tensor, names: tuple[str, ...]
         shown = shown.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     told = "in training; its inputs are shown from their least to their largest value"
     return Scene(shown, names, type(net).__name__, told, (), AS_THEY_ARE)
-
-
-def _take_photos(scene: Scene, count: int) -> Scene:
-    return replace(scene, photos=scene.photos[:count], names=scene.names[:count])
 
 
 def _draw_filters(net: ZooModel | nn.Module, title: str) -> Figure | None:

@@ -9,9 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
-from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.tiles import fit_tile
 from vizcnn.drawing.words import (
     describe_part,

@@ -241,6 +241,11 @@ class DeconvResults(Results):
     part: Part = "whole"
     photos: tuple[PhotoSection, ...]
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The photos' summaries."""
+        return tuple(photo.figure for photo in self.photos)
+
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render one photo as the whole; several as an index of cards and a page each."""
         if len(self.photos) == 1:

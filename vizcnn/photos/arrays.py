@@ -159,7 +159,7 @@ def _scale(planes: Tensor, got: str) -> Tensor:
     if not planes.isfinite().all():
         raise ImageError(f"got {got} with values that are not finite; needed: numbers")
     low, high = planes.min().item(), planes.max().item()
-    if -_ROUNDING <= low and high <= 1 + _ROUNDING:
+    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return planes
     if low >= 0 and DARKEST <= high <= 255:
         return planes / 255

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
 
-
 from torch import Tensor
 
 from vizcnn.basics.errors import ModelError, check_number
