@@ -25,7 +25,7 @@ def write_cell(manifest: Manifest[Any]) -> str:
         manifest: Of a run, with its folder or without.
     """
     names = [figure.file for figure in manifest.figures] or manifest.results.shown
-    pictures = []
+    pictures: list[tuple[str, str]] = []
     for name in names:
         if manifest.folder is None or len(pictures) == MOST_PICTURES:
             break

@@ -9,9 +9,11 @@ from PIL import Image
 from torch import nn
 
 import vizcnn
-from vizcnn.callbacks import Watch
+from vizcnn.callbacks import Picture, Watch
 from vizcnn.callbacks.watching import WatchResults
 from vizcnn.gallery.manifest import read_manifest
+
+pytestmark = pytest.mark.slow
 
 PHOTOS = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
@@ -46,7 +48,7 @@ def train(net, watch, epochs=3):
 
 def test_a_training_runs_as_it_would_unwatched(tmp_path):
     torch.manual_seed(5)
-    watched = train(build_net(), Watch(["2", "6"], PHOTOS, folder=tmp_path / "seen"))
+    watched = train(build_net(), Watch(["2", "6"], PHOTOS[:2], folder=tmp_path / "seen", units=1))
     torch.manual_seed(5)
     assert train(build_net(), lambda net, epoch: None) == watched
 
@@ -55,25 +57,23 @@ def test_the_net_is_left_as_it_was(tmp_path):
     net = build_net().train()
     net(PHOTOS).sum().backward()
     state = copy.deepcopy(net.state_dict())
-    slopes = [value.grad.clone() for value in net.parameters()]
+    slopes = [copy.deepcopy(value.grad) for value in net.parameters()]
     net[1].eval()  # one part evaluates, as a frozen normalisation does
     flags = [part.training for part in net.modules()]
     rng = torch.get_rng_state()
-    Watch(["2"], PHOTOS, folder=tmp_path)(net)
+    Watch(["2"], PHOTOS[:1], folder=tmp_path, units=1)(net)
     with pytest.raises(vizcnn.VizcnnError, match="no layer 'no'"):
         Watch(["no"], PHOTOS, folder=tmp_path / "other")(net)
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in state.items())
-    assert all(
-        torch.equal(value.grad, slope)
-        for value, slope in zip(net.parameters(), slopes, strict=True)
-    )
+    after = [value.grad for value in net.parameters()]
+    torch.testing.assert_close(after, slopes, rtol=0, atol=0)
     assert [part.training for part in net.modules()] == flags
     assert torch.equal(torch.get_rng_state(), rng)
     assert not any(part._forward_hooks for part in net.modules())
 
 
 def test_the_folder_has_each_step_and_a_page(tmp_path):
-    watch = Watch(["2", "6"], PHOTOS, every=2, folder=tmp_path, units=3)
+    watch = Watch(["2", "6"], PHOTOS[:2], every=2, folder=tmp_path, units=3)
     train(build_net(), watch, epochs=4)
     manifest = read_manifest(tmp_path, WatchResults)
     assert manifest.results.steps == (0, 2)
@@ -84,7 +84,7 @@ def test_the_folder_has_each_step_and_a_page(tmp_path):
         assert sorted(files) == sorted(names)
         for path in files.values():
             with Image.open(path) as picture:
-                assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+                assert len(set(picture.convert("RGB").get_flattened_data())) > 20
     page = (tmp_path / "index.html").read_text("utf-8")
     assert page.count("<img") == 10
     assert page.index("step 2") < page.index("step 0")
@@ -92,7 +92,7 @@ def test_the_folder_has_each_step_and_a_page(tmp_path):
 
 def test_the_nine_strongest_photos_are_those_of_a_plain_pass(tmp_path):
     net = build_net().eval()
-    seen = []
+    seen: list[Picture] = []
     watch = Watch(["2"], PHOTOS, folder=tmp_path, units=[4, 1], to=[seen.append])
     watch(net)
     with torch.no_grad():
@@ -108,6 +108,7 @@ def test_the_nine_strongest_photos_are_those_of_a_plain_pass(tmp_path):
         order = peaks[:, unit].argsort(descending=True)[:9]
         part = found[row * 9 : row * 9 + 9]
         torch.testing.assert_close(part.activations, peaks[order, unit])
+        assert found.scene is not None
         assert [found.scene.names[image] for image in part.images.tolist()] == [
             names[number] for number in order.tolist()
         ]
@@ -116,8 +117,8 @@ def test_the_nine_strongest_photos_are_those_of_a_plain_pass(tmp_path):
 
 def test_a_folder_is_continued_and_a_step_written_anew(tmp_path):
     net = build_net()
-    Watch(["2"], PHOTOS, folder=tmp_path)(net, 0)
-    later = Watch(["2"], PHOTOS, folder=tmp_path)
+    Watch(["2"], PHOTOS[:1], folder=tmp_path)(net, 0)
+    later = Watch(["2"], PHOTOS[:1], folder=tmp_path)
     later(net, 1)
     later(net, 0)
     manifest = read_manifest(tmp_path, WatchResults)
@@ -145,7 +146,7 @@ def test_a_net_of_vizcnn_is_shown_photos(tmp_path):
 
 def test_weights_that_grew_without_bound_stop_no_training(tmp_path):
     net = build_net()
-    net[0].weight.data.fill_(torch.nan)
+    net.get_parameter("0.weight").data.fill_(torch.nan)
     watch = Watch(["2"], PHOTOS, folder=tmp_path)
     with pytest.warns(UserWarning, match="step 7: .*not finite"):
         assert watch(net, 7) == []

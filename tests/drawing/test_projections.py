@@ -139,7 +139,8 @@ def test_notebooks_get_a_png_of_projections_and_of_every_figure(found):
 
 
 def test_showing_goes_to_the_notebook_or_to_a_window(found, monkeypatch):
-    published, opened = [], []
+    published: list[dict[str, bytes]] = []
+    opened: list[tuple[Image.Image, str]] = []
     monkeypatch.setattr(Image.Image, "show", lambda self, title: opened.append((self, title)))
     shell = SimpleNamespace(display_pub=SimpleNamespace(publish=published.append))
     interactive = SimpleNamespace(get_ipython=lambda: shell)
@@ -154,7 +155,7 @@ def test_showing_goes_to_the_notebook_or_to_a_window(found, monkeypatch):
 
 def test_photos_stand_below_in_the_units_boxes(found):
     """The patch of the first unit is the photo's, cut at its box."""
-    with Image.open(find_sample("coffee")) as opened:
+    with Image.open(str(find_sample("coffee"))) as opened:
         photo = vizcnn.load("zfnet", weights="bundled").read(opened)[0]
     assert torch.equal(found.scene.photos[0], photo)
     grid = found.figure().axes[0].images[0].get_array()

@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vizcnn.pages.deconv import DeconvResults, DeconvSettings, make_deconv_galle
 from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery
 from vizcnn.photos.samples import find_sample
 
+COFFEE = Path(str(find_sample("coffee")))
 PICTURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 
 
@@ -22,7 +24,7 @@ PICTURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cell") / "out"
     settings = DeconvSettings(layers=("conv1",), top=1)
-    return make_deconv_gallery(vizcnn.load("lenet"), [find_sample("coffee")], settings, folder)
+    return make_deconv_gallery(vizcnn.load("lenet"), [COFFEE], settings, folder)
 
 
 def read_pictures(html: str) -> list[Image.Image]:
@@ -65,8 +67,6 @@ def test_all_is_escaped(run):
 
 def test_of_a_page_with_figures_the_first_are_shown(tmp_path):
     settings = ReceptiveSettings(layers=("conv1", "conv2"))
-    run = make_receptive_gallery(
-        vizcnn.load("lenet"), find_sample("coffee"), tmp_path / "out", settings
-    )
+    run = make_receptive_gallery(vizcnn.load("lenet"), COFFEE, tmp_path / "out", settings)
     assert run.figures
     assert len(read_pictures(run._repr_html_())) == min(len(run.figures), 3)

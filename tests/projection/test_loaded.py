@@ -1,5 +1,8 @@
 """Nets that project by themselves, photos in any form, units by name, projections by index."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,8 @@ import vizcnn
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.photos.samples import find_sample
 from vizcnn.projection.targets import find_unit
+
+COFFEE = Path(str(find_sample("coffee")))
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +27,13 @@ def test_load_gives_a_net_of_the_zoo_that_projects(net):
     assert isinstance(net, vizcnn.ZooModel)
     assert isinstance(net.to(dtype=torch.float64), vizcnn.Net)
     found = net.deconv("coffee", "conv1", count=2)
-    expected = vizcnn.Deconvnet(net).project(net.read(find_sample("coffee")), "conv1", count=2)
+    expected = vizcnn.Deconvnet(net).project(net.read(COFFEE), "conv1", count=2)
     assert torch.equal(found.windows, expected.windows)
 
 
 @pytest.mark.parametrize("kind", [vizcnn.Deconvnet, vizcnn.GuidedBackprop, vizcnn.Gradient])
 def test_every_form_of_a_photo_gives_the_same_projections(net, kind):
-    path = find_sample("coffee")
+    path = COFFEE
     pixels = net.read(path)
     with Image.open(path) as opened:
         image = opened.convert("RGB")
@@ -131,6 +136,7 @@ def test_projections_are_indexed_and_iterated():
         assert torch.equal(one.boxes[0], found.boxes[row])
     assert found[-1].units.tolist() == [0]
     assert found[[0, 2]].units.tolist() == found[torch.tensor([0, 2])].units.tolist() == [5, 0]
+    wrong: Any
     for wrong in (6, -7, "a", 1.5, [9]):
         with pytest.raises(vizcnn.VizcnnError, match="as row; needed: a whole number, -6 to 5"):
             found[wrong]

@@ -36,7 +36,7 @@ def show_figure(figure: Figure) -> None:
     """Show a figure below a notebook's cell; elsewhere in the program that shows pictures here."""
     interactive = sys.modules.get("IPython")
     shell = interactive.get_ipython() if interactive else None
-    if hasattr(shell, "kernel"):
+    if shell is not None and hasattr(shell, "kernel"):
         shown = {"image/png": encode_figure(figure), "text/plain": repr(figure)}
         shell.display_pub.publish(shown)
     else:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -156,7 +157,7 @@ def _draw_alone(projection: Projection, title: str, caption: str) -> Figure:
             words = _label(projection, number)
             if len(images) > 1:
                 words = f"image {int(projection.images[number])}: {words}"
-            place = {"room": side, "ha": "center", "va": "bottom"}
+            place: dict[str, Any] = {"room": side, "ha": "center", "va": "bottom"}
             sheet.write(words, left + side / 2, top - 0.03, LABEL_SIZE + 2, **place)
     return sheet.figure
 

@@ -3,7 +3,7 @@
 What cannot be told is refused: a picture of values that were taken for others looks right.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,8 @@ def list_photos(photos: Any) -> list[Any]:
 
 
 def _walk(photos: Any, depth: int) -> Iterator[Any]:
-    alone = str | bytes | Path | Image.Image | np.ndarray | Tensor | nn.Module | dict | set | type
+    texts, mappings = str | bytes | Path, Mapping | Set
+    alone = texts | mappings | Image.Image | np.ndarray | Tensor | nn.Module | type
     # a file is an iterable of lines
     several = isinstance(photos, Iterable) and not hasattr(photos, "read")
     if depth and several and not isinstance(photos, alone):

@@ -102,12 +102,9 @@ class Projection:
         if isinstance(rows, slice):
             numbers = list(range(len(self)))[rows]
         else:
-            several = isinstance(rows, Sequence | Tensor) and not isinstance(rows, str | bytes)
-            given = rows if several and getattr(rows, "ndim", 1) else [rows]
-            numbers = [
-                check_number("row", row, -len(self), len(self) - 1)
-                for row in given  # type: ignore[union-attr]  # a number is in a list by now
-            ]
+            one = isinstance(rows, str | bytes) or getattr(rows, "ndim", 1) != 1
+            given = [rows] if one or not isinstance(rows, Sequence | Tensor) else list(rows)
+            numbers = [check_number("row", row, -len(self), len(self) - 1) for row in given]
         chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
 
         def take(values: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ class ZooModel:
     @property
     def class_path(self) -> str | None:
         """Module path of the layer whose units are the classes: the last; None if none is named."""
-        return next(reversed(self.layers.values()), None)
+        paths = list(self.layers.values())
+        return paths[-1] if paths else None
 
     def read(self, photos: Photo | Iterable[Photo]) -> Tensor:
         """Read photos, and bring them to the net's size: resized, the middle square cut out.
