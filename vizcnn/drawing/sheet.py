@@ -5,10 +5,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
+from vizcnn.drawing.display import ShownFigure
 from vizcnn.drawing.style import find_style, letter_size, points, scale_letters, tone
 from vizcnn.photos.pixels import Array
 
@@ -55,7 +55,7 @@ class Sheet:
     ) -> None:
         self.width = width
         style = find_style()
-        self.figure = Figure(
+        self.figure = ShownFigure(
             figsize=(style.scale * width, 1.0), dpi=style.dpi, facecolor=tone("white")
         )
         FigureCanvasAgg(self.figure)

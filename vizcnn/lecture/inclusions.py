@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
 from vizcnn.drawing.tiles import fit_tile
@@ -17,17 +18,16 @@ from vizcnn.drawing.words import (
     explain_selectivity,
     name_method,
     name_part,
+    show_activation,
     show_decimal,
 )
 from vizcnn.lecture.studio import PHOTOS, Made, Studio, exhibit
 from vizcnn.pages.aliasing_story import tell_story
 from vizcnn.pages.deconv import (
-    TILE_SIDE,
     DeconvSettings,
     MeasuredLayer,
     MeasuredPhoto,
     measure,
-    show_activation,
     show_part,
 )
 from vizcnn.pages.filters import (

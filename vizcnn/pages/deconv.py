@@ -17,6 +17,7 @@ from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
+from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.tiles import (
     Scaling,
     cut_box,
@@ -32,7 +33,7 @@ from vizcnn.drawing.words import (
     describe_part,
     explain_selectivity,
     name_part,
-    show_number,
+    show_activation,
 )
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results, View
 from vizcnn.pages.control import (
@@ -65,8 +66,6 @@ from vizcnn.projection.targets import Position, choose_targets, join_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
-TILE_SIDE = 210
-"""Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
 
@@ -256,6 +255,11 @@ class DeconvResults(Results):
     part: Part = "whole"
     photos: tuple[PhotoSection, ...]
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The photos' summaries."""
+        return tuple(photo.figure for photo in self.photos)
+
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render one photo as the whole; several as an index of cards and a page each."""
         if len(self.photos) == 1:
@@ -323,18 +327,6 @@ def tell_padding(tiles: Sequence[UnitTile]) -> tuple[str, ...]:
     few = f"{len(shares)} of these {len(tiles)} units see" if len(tiles) > 1 else "This unit sees"
     most = f"{max(shares):.0%}".replace("%", " %")
     return (f"{few} padding around the photo, in up to {most} of the receptive field.",)
-
-
-def show_activation(value: float) -> str:
-    """Write a unit's activation: zero is silence, and what is below zero says so.
-
-    Example:
-        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
-        ['3.00', 'silent', '-2.50, below zero']
-    """
-    if value == 0:
-        return "silent"
-    return show_number(value) + (", below zero" if value < 0 else "")
 
 
 def name_page(index: int) -> str:

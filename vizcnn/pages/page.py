@@ -201,7 +201,8 @@ def write_page(
                 figures.append(shown)
                 drawing = OutputFile(name, drawing.figure)
             errands.start(partial(save_files, [drawing], folder))
-    manifest = replace(run, figures=tuple(figures))
+    # the folder is written aside, inside the one where its files will lie
+    manifest = replace(run, figures=tuple(figures), folder=folder.parent)
     write_gallery(manifest, folder)
     return manifest
 

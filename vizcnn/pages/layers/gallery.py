@@ -96,7 +96,7 @@ def make_top_gallery(
             work.copy_site(job.ledger, staging)
             (staging / INDEX_NAME).write_bytes(file.read_bytes())
             write_gallery(manifest, staging, progress)
-    return manifest
+    return replace(manifest, folder=folder)
 
 
 def find_strongest(
