@@ -22,7 +22,6 @@ from vizcnn.drawing.tiles import (
     cut_box,
     describe_scaling,
     enlarge,
-    fit_tile,
     lay_over,
     scale_projections,
 )
@@ -32,7 +31,7 @@ from vizcnn.drawing.words import (
     describe_part,
     explain_selectivity,
     name_part,
-    show_number,
+    show_activation,
 )
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results, View
 from vizcnn.pages.control import (
@@ -47,6 +46,7 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
+    name_large,
     save_files,
     use_photos,
     warn_of_cuts,
@@ -65,8 +65,6 @@ from vizcnn.projection.targets import Position, choose_targets, join_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
-TILE_SIDE = 210
-"""Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
 
@@ -119,9 +117,11 @@ class UnitTile(Evidence):
         unit: Number of the feature map, from 0.
         position: Row and column in the feature map; None for a unit without a place.
         box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
-        projection: Image of the projection, cut to the box.
+        projection: Image of the projection, cut to the box, in its own pixels.
         patch: Image of the photo's patch in the box, of the same size.
         width_px, height_px: Size of both images in pixels.
+        large_projection, large_patch: The same, enlarged by whole pixels; None where they are
+            large enough.
         name: The class that the unit stands for, in a net's last layer.
         padding: Share of the box that is padding around the photo.
     """
@@ -133,6 +133,8 @@ class UnitTile(Evidence):
     patch: RelativeFile
     width_px: int
     height_px: int
+    large_projection: RelativeFile | None = None
+    large_patch: RelativeFile | None = None
     name: str = ""
     padding: Share = 0.0
 
@@ -256,6 +258,11 @@ class DeconvResults(Results):
     part: Part = "whole"
     photos: tuple[PhotoSection, ...]
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The photos' summaries."""
+        return tuple(photo.figure for photo in self.photos)
+
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render one photo as the whole; several as an index of cards and a page each."""
         if len(self.photos) == 1:
@@ -325,18 +332,6 @@ def tell_padding(tiles: Sequence[UnitTile]) -> tuple[str, ...]:
     return (f"{few} padding around the photo, in up to {most} of the receptive field.",)
 
 
-def show_activation(value: float) -> str:
-    """Write a unit's activation: zero is silence, and what is below zero says so.
-
-    Example:
-        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
-        ['3.00', 'silent', '-2.50, below zero']
-    """
-    if value == 0:
-        return "silent"
-    return show_number(value) + (", below zero" if value < 0 else "")
-
-
 def name_page(index: int) -> str:
     """Name a photo's page.
 
@@ -378,8 +373,8 @@ class MeasuredLayer:
         """Give what a figure needs."""
         pairs = tuple(
             UnitPair(
-                fit_tile(image, TILE_SIDE),
-                fit_tile(patch, TILE_SIDE),
+                image,
+                patch,
                 f"{tile.title}\n{show_activation(tile.activation)}",
                 tile.value,
             )
@@ -613,10 +608,7 @@ def _measure_layer(
                 # a silent unit has no place
                 position=place if place[0] >= 0 and len(shape) == 3 and value != 0 else None,
                 box=box,
-                projection=f"{folder}/unit-{unit:04d}-projection.png",
-                patch=f"{folder}/unit-{unit:04d}-patch.png",
-                width_px=patch.shape[1],
-                height_px=patch.shape[0],
+                **_name_pictures(f"{folder}/unit-{unit:04d}", patch),
                 padding=photo.framing.find_padding(box),
                 **told,
             )
@@ -650,6 +642,14 @@ def _measure_layer(
         _list_arrays(projection, shown) if settings.save_arrays else None,
         describe_evidence(section.tiles),
     )
+
+
+def _name_pictures(beginning: str, patch: Array) -> dict[str, Any]:
+    """Name the pictures of a tile, and give their size."""
+    height, width = patch.shape[:2]
+    files = {kind: f"{beginning}-{kind}.png" for kind in ("projection", "patch")}
+    large = {f"large_{kind}": name_large(file, width, height) for kind, file in files.items()}
+    return {**files, **large, "width_px": width, "height_px": height}
 
 
 def show_part(
@@ -692,14 +692,15 @@ def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputF
     overlay = lay_over(photo.pixels, layer.whole)
     yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
     for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
-        yield OutputFile(tile.projection, image)
-        yield OutputFile(tile.patch, patch)
+        yield OutputFile(tile.projection, image, tile.large_projection)
+        yield OutputFile(tile.patch, patch, tile.large_patch)
     caption = photo.write_caption(layer.evidence)
     yield OutputFile(section.figure, draw_layer(layer.to_strip(), title, caption))
     boxes = [tile.box for tile in section.tiles]
     labels = [tile.name or str(tile.unit) for tile in section.tiles]
+    notes = [f"{tile.title} · {show_activation(tile.activation)}" for tile in section.tiles]
     places = draw_overlay(
-        photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
+        photo.pixels, overlay, boxes, labels, notes, title, caption, name_part(layer.part)
     )
     yield OutputFile(section.places, places)
     if layer.control:

@@ -3,6 +3,7 @@
 import difflib
 import importlib.resources
 from pathlib import Path
+from typing import Any
 
 from vizcnn.basics.errors import ImageError, nearest_names
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
@@ -51,6 +52,22 @@ def find_sample(name: str) -> Path | None:
     if path and path.is_file():
         return path
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
+
+
+def find_file(photo: Any) -> Any:
+    """Give the file of a sample that is named; anything else is given back as it is.
+
+    Raises:
+        ImageError: As for :func:`find_sample`.
+
+    Example:
+        >>> find_file("coffee").name, find_file("my-photo.jpg")
+        ('coffee.png', 'my-photo.jpg')
+    """
+    try:
+        return (isinstance(photo, str) and find_sample(photo)) or photo
+    except OSError:  # a name that no file can have: who reads it says so
+        return photo
 
 
 def name_photo(path: PhotoFile) -> str:
