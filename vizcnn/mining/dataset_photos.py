@@ -12,9 +12,9 @@ from vizcnn.basics.errors import DataError, ImageError, VizcnnError, quote
 from vizcnn.basics.memory import find_shortage
 from vizcnn.mining.photo_sets import require_one_size
 from vizcnn.photos.arrays import read_values, to_photo
+from vizcnn.photos.arrow_tables import USUAL_COLUMNS
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.stored import StoredPhoto
-from vizcnn.photos.tables import USUAL_COLUMNS
 from vizcnn.zoo.preprocessing import Preprocessing
 
 MOST_PHOTOS = 1 << 31
