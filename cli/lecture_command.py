@@ -13,25 +13,13 @@ from vizcnn.cli.options import (
     part_option,
     settle_device,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, one_photo_argument
 from vizcnn.cli.reporting import bar, say
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims import Claim
     from vizcnn.projection.parts import Part
-
-
-def figure_options(command: Any) -> Any:
-    """Declare the formats of figures, and their style."""
-    style = click.option(
-        "--style",
-        type=click.Choice(["slides", "paper"]),
-        default="slides",
-        show_default=True,
-        help="Figures for slides, or half as large for a paper.",
-    )
-    return style(make_format_option("formats", FORMATS)(command))
 
 
 class LectureWeights(click.Choice):  # type: ignore[type-arg, unused-ignore]
@@ -48,7 +36,9 @@ class LectureWeights(click.Choice):  # type: ignore[type-arg, unused-ignore]
     out="lecture",
     strict=None,
     nets=None,
-    figures=figure_options,
+    figures=make_figure_options(
+        make_format_option("formats", FORMATS), ("slide", "paper"), ("both", "light", "dark")
+    ),
     seed=make_seed_option("everything random: crops, colours, masks, initial weights of trainings"),
     short_help="Make the figures, tables and checked claims of a CNN lecture.",
 )
@@ -88,7 +78,6 @@ def lecture(
     sources: tuple[str, ...],
     part: "Part",
     formats: tuple[str, ...],
-    style: str,
 ) -> None:
     """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
 
@@ -120,7 +109,8 @@ def lecture(
     settings = LectureSettings(
         only=only,
         formats=formats,  # type: ignore[arg-type]  # click has checked them
-        style=style,  # type: ignore[arg-type]
+        style="paper" if page.style == "paper" else "slides",
+        themes=("light", "dark") if page.theme == "both" else (page.theme,),  # type: ignore[arg-type]
     )
     manifest = make_lecture(page.folder, studio, settings, repeat)
     made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)

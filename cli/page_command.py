@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -13,6 +14,7 @@ from vizcnn.cli.default_folders import OUT, name_folder, refuse_others, shorten_
 from vizcnn.cli.options import (
     FORMATS,
     SharingCommand,
+    WholeNumber,
     device_option,
     force_option,
     format_option,
@@ -31,6 +33,7 @@ from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, s
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
+    from vizcnn.drawing.style import Theme
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
@@ -76,6 +79,8 @@ class Page:
         precision: How precisely.
         folder: Where the page goes.
         figure_format: Format of the figures.
+        style: What they are drawn for.
+        theme: Their ground, or both.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
         loaded: The nets that were loaded, each with the source that its weights were asked from.
@@ -91,6 +96,8 @@ class Page:
     precision: "Precision"
     folder: Path
     figure_format: "FigureFormat"
+    style: str
+    theme: str
     seed: int
     as_json: bool
     opens: bool
@@ -235,6 +242,77 @@ class Page:
         end_with_failures(self.context, failures, failed)
 
 
+def _use_style(given: dict[str, Any]) -> AbstractContextManager[None]:
+    """Take the values of :func:`make_figure_options` out, and draw as they say in the block."""
+    from vizcnn.drawing.style import make_style, use_style
+
+    theme: Theme = "dark" if given["theme"] == "dark" else "light"
+    title, captions = given.pop("figure_title"), not given.pop("no_caption")
+    return use_style(make_style(given["style"], theme, given.pop("dpi"), title, captions))
+
+
+class _Style(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """What figures are drawn for; ``slides`` was a name of ``slide``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("slide" if value == "slides" else value, param, ctx)
+
+
+def make_figure_options(
+    formats: Declare | None = format_option,
+    styles: tuple[str, ...] = ("page", "slide", "paper"),
+    themes: tuple[str, ...] = ("light", "dark"),
+) -> Declare:
+    """Make the options of how figures look; the first of styles and of themes is the default.
+
+    Args:
+        formats: Declares ``--format``; None where there is no choice.
+        styles: What figures can be drawn for.
+        themes: Which ink and ground they can have.
+    """
+    declared: list[Declare] = [
+        click.option(
+            "--style",
+            type=_Style(styles),
+            default=styles[0],
+            show_default=True,
+            help="What figures are drawn for: "
+            + ("a page, " if "page" in styles else "")
+            + "a slide, with large letters, or a paper, half as large.",
+        ),
+        click.option(
+            "--theme",
+            type=click.Choice(themes),
+            default=themes[0],
+            show_default=True,
+            help="Ground of the figures.",
+        ),
+        click.option(
+            "--dpi",
+            type=WholeNumber(30, 1200),
+            help="Pixels per inch of figures in PNG.  [default: the style's, 150 or more]",
+        ),
+        click.option(
+            "--title",
+            "figure_title",
+            help="Heading of the figures in place of their own, for which {} stands in it; empty "
+            "for none.",
+        ),
+        click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
+    ]
+
+    def declare(command: Any) -> Any:
+        for option in reversed(declared):
+            command = option(command)
+        return formats(command) if formats else command
+
+    return declare
+
+
+figure_options = make_figure_options()
+"""How the figures of most commands look."""
+
+
 def choose_shown(context: click.Context, forms: "tuple[FigureFormat, ...]") -> "FigureFormat":
     """Choose the format that a page shows; figures are written in the others too."""
     shown = min(forms, key=FORMATS.index)
@@ -258,7 +336,7 @@ def page_command(
     *,
     nets: Declare | None = model_option,
     weights: Declare = weights_option,
-    figures: Declare | None = format_option,
+    figures: Declare | None = figure_options,
     seed: Declare | None = seed_option,
     strict: Declare | None = strict_option,
     **settings: Any,
@@ -266,13 +344,13 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed, open and json.
+    those of figures, seed, open and json.
 
     Args:
         out: Name of the default folder, as :func:`name_folder` has it.
         nets: Declares ``--model``, once or repeated; None for a command without it.
         weights: Declares ``--weights``, where there is ``--model``.
-        figures: Declares the format of figures; None for a command without a choice.
+        figures: Declares how figures look; None for a command without any.
         seed: Declares ``--seed``; None for a command that needs no chance.
         strict: Declares ``--strict``; None for a command that ends if anything cannot be used.
         **settings: For :func:`click.command`.
@@ -294,6 +372,8 @@ def page_command(
         @wraps(function)
         @click.pass_context
         def run(context: click.Context, /, **given: Any) -> None:
+            if figures:
+                context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
             folder, force = given.pop("out"), given.pop("force")
@@ -315,6 +395,8 @@ def page_command(
                 precision=given.pop("precision"),
                 folder=folder,
                 figure_format=choose_shown(context, given.pop("figure_formats", ("png",))),
+                style=given.pop("style", "page"),
+                theme=given.pop("theme", "light"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
                 opens=given.pop("opens"),

@@ -17,13 +17,11 @@ from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
-from vizcnn.drawing.projections import TILE_SIDE
 from vizcnn.drawing.tiles import (
     Scaling,
     cut_box,
     describe_scaling,
     enlarge,
-    fit_tile,
     lay_over,
     scale_projections,
 )
@@ -48,6 +46,7 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
+    name_large,
     save_files,
     use_photos,
     warn_of_cuts,
@@ -118,9 +117,11 @@ class UnitTile(Evidence):
         unit: Number of the feature map, from 0.
         position: Row and column in the feature map; None for a unit without a place.
         box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
-        projection: Image of the projection, cut to the box.
+        projection: Image of the projection, cut to the box, in its own pixels.
         patch: Image of the photo's patch in the box, of the same size.
         width_px, height_px: Size of both images in pixels.
+        large_projection, large_patch: The same, enlarged by whole pixels; None where they are
+            large enough.
         name: The class that the unit stands for, in a net's last layer.
         padding: Share of the box that is padding around the photo.
     """
@@ -132,6 +133,8 @@ class UnitTile(Evidence):
     patch: RelativeFile
     width_px: int
     height_px: int
+    large_projection: RelativeFile | None = None
+    large_patch: RelativeFile | None = None
     name: str = ""
     padding: Share = 0.0
 
@@ -370,8 +373,8 @@ class MeasuredLayer:
         """Give what a figure needs."""
         pairs = tuple(
             UnitPair(
-                fit_tile(image, TILE_SIDE),
-                fit_tile(patch, TILE_SIDE),
+                image,
+                patch,
                 f"{tile.title}\n{show_activation(tile.activation)}",
                 tile.value,
             )
@@ -605,10 +608,7 @@ def _measure_layer(
                 # a silent unit has no place
                 position=place if place[0] >= 0 and len(shape) == 3 and value != 0 else None,
                 box=box,
-                projection=f"{folder}/unit-{unit:04d}-projection.png",
-                patch=f"{folder}/unit-{unit:04d}-patch.png",
-                width_px=patch.shape[1],
-                height_px=patch.shape[0],
+                **_name_pictures(f"{folder}/unit-{unit:04d}", patch),
                 padding=photo.framing.find_padding(box),
                 **told,
             )
@@ -642,6 +642,14 @@ def _measure_layer(
         _list_arrays(projection, shown) if settings.save_arrays else None,
         describe_evidence(section.tiles),
     )
+
+
+def _name_pictures(beginning: str, patch: Array) -> dict[str, Any]:
+    """Name the pictures of a tile, and give their size."""
+    height, width = patch.shape[:2]
+    files = {kind: f"{beginning}-{kind}.png" for kind in ("projection", "patch")}
+    large = {f"large_{kind}": name_large(file, width, height) for kind, file in files.items()}
+    return {**files, **large, "width_px": width, "height_px": height}
 
 
 def show_part(
@@ -684,14 +692,15 @@ def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputF
     overlay = lay_over(photo.pixels, layer.whole)
     yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
     for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
-        yield OutputFile(tile.projection, image)
-        yield OutputFile(tile.patch, patch)
+        yield OutputFile(tile.projection, image, tile.large_projection)
+        yield OutputFile(tile.patch, patch, tile.large_patch)
     caption = photo.write_caption(layer.evidence)
     yield OutputFile(section.figure, draw_layer(layer.to_strip(), title, caption))
     boxes = [tile.box for tile in section.tiles]
     labels = [tile.name or str(tile.unit) for tile in section.tiles]
+    notes = [f"{tile.title} · {show_activation(tile.activation)}" for tile in section.tiles]
     places = draw_overlay(
-        photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
+        photo.pixels, overlay, boxes, labels, notes, title, caption, name_part(layer.part)
     )
     yield OutputFile(section.places, places)
     if layer.control:

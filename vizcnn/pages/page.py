@@ -20,7 +20,8 @@ from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.saving import list_further, save_arrays, save_figure, save_image
-from vizcnn.drawing.tiles import to_bytes
+from vizcnn.drawing.style import find_style
+from vizcnn.drawing.tiles import enlarge, to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
 from vizcnn.photos.framing import LEAST_USED, Framing
@@ -110,6 +111,27 @@ class Drawing:
     note: str = ""
 
 
+LARGE_SIDE = 480
+"""Side in pixels that pictures of a few pixels are enlarged to for slides, at most."""
+
+
+def name_large(file: str, width: int, height: int) -> str | None:
+    """Name the enlarged copy of a picture; None for one that is large enough.
+
+    Args:
+        file: The picture, in its own pixels.
+        width: Its width in pixels.
+        height: Its height in pixels.
+
+    Example:
+        >>> name_large("conv1/unit-0003-patch.png", 7, 7), name_large("photo.png", 320, 320)
+        ('conv1/unit-0003-patch-large.png', None)
+    """
+    if LARGE_SIDE // max(width, height) < 2:
+        return None
+    return f"{file.removesuffix('.png')}-large.png"
+
+
 @dataclass(frozen=True)
 class OutputFile:
     """A file that the results name.
@@ -118,10 +140,12 @@ class OutputFile:
         name: Its name in the folder.
         contents: A figure, or a function that draws it; an image (h, w, 3), 0..1; or named arrays
             of numbers.
+        large: Name of an enlarged copy of an image.
     """
 
     name: str
     contents: Figure | Callable[[], Figure] | Array | Mapping[str, NDArray[Any]]
+    large: str | None = None
 
 
 def save_files(files: Iterable[OutputFile], folder: Path) -> None:
@@ -135,6 +159,9 @@ def save_files(files: Iterable[OutputFile], folder: Path) -> None:
             save_arrays(file.contents, folder / file.name)
         else:
             save_image(to_bytes(file.contents), folder / file.name)
+            if file.large:
+                large = enlarge(file.contents, LARGE_SIDE)
+                save_image(to_bytes(large), folder / file.large)
 
 
 def describe_run(
@@ -165,6 +192,7 @@ def describe_run(
         settings={
             **(settings if isinstance(settings, dict) else asdict(settings)),
             "precision": find_precision(),
+            "figures": find_style().describe(),
         },
         versions=list_versions(),
         nets=tuple(describe_net(model) for model in models),
