@@ -35,6 +35,8 @@ def normalise_responses(x: Tensor, size: int, alpha: float, beta: float, k: floa
             normalise_responses, (x,), x, size=size, alpha=alpha, beta=beta, k=k
         )
         return result
+    if torch.onnx.is_in_onnx_export():  # as others write it, and read it
+        return F.local_response_norm(x, size, alpha, beta, k)
     band = _band_matrix(x, size) * (alpha / size)
     divisor = F.conv2d(x * x, band[:, :, None, None]) + k
     if beta == 0.75:  # the exponent of both papers; two roots are far cheaper than a power
