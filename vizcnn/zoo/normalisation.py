@@ -1,5 +1,7 @@
 """Local response ("contrast") normalisation across feature maps."""
 
+import sys
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,7 +37,7 @@ def normalise_responses(x: Tensor, size: int, alpha: float, beta: float, k: floa
             normalise_responses, (x,), x, size=size, alpha=alpha, beta=beta, k=k
         )
         return result
-    if torch.onnx.is_in_onnx_export():  # as others write it, and read it
+    if _is_exported():  # as others write it, and read it
         return F.local_response_norm(x, size, alpha, beta, k)
     band = _band_matrix(x, size) * (alpha / size)
     divisor = F.conv2d(x * x, band[:, :, None, None]) + k
@@ -43,6 +45,11 @@ def normalise_responses(x: Tensor, size: int, alpha: float, beta: float, k: floa
         root = divisor.rsqrt()
         return x * (root * root.sqrt())
     return x * divisor.pow(-beta)
+
+
+def _is_exported() -> bool:
+    exporter = sys.modules.get("torch.onnx")  # loaded by who exports, and by nobody else
+    return bool(getattr(exporter, "is_in_onnx_export", bool)())
 
 
 def _band_matrix(x: Tensor, size: int) -> Tensor:
