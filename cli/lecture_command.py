@@ -1,22 +1,21 @@
 """``vizcnn lecture``: every figure, table and number of a lecture on CNN architectures."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
-    complete_names_and_files,
+    FORMATS,
+    make_format_option,
     make_seed_option,
     part_option,
-    refuse_empty,
     settle_device,
 )
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.photo_arguments import find_given, one_photo_argument
 from vizcnn.cli.reporting import bar, say
-from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims import Claim
@@ -32,20 +31,12 @@ def figure_options(command: Any) -> Any:
         show_default=True,
         help="Figures for slides, or half as large for a paper.",
     )
-    formats = click.option(
-        "--format",
-        "formats",
-        type=click.Choice(["png", "svg", "pdf"]),
-        multiple=True,
-        default=("png", "svg", "pdf"),
-        show_default=True,
-        help="File format of the figures; may be repeated.",
-    )
-    return style(formats(command))
+    return style(make_format_option("formats", FORMATS)(command))
 
 
 @page_command(
     out="lecture",
+    strict=None,
     nets=None,
     figures=figure_options,
     seed=make_seed_option("everything random: crops, colours, masks, initial weights of trainings"),
@@ -65,14 +56,7 @@ def figure_options(command: Any) -> Any:
     help="Print the lecture's numeric claims with their verdicts and write nothing; with --only, "
     "those of some sections.",
 )
-@click.option(
-    "--image",
-    default="motorcycle",
-    show_default=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help="Photo that the nets look at: a file, or name of a sample photo.",
-)
+@one_photo_argument("Photo that the nets look at: a file", "motorcycle")
 @click.option(
     "--weights",
     type=click.Choice(["auto", "bundled", "imagenet", "random"]),
@@ -87,7 +71,7 @@ def lecture(
     /,
     only: tuple[str, ...],
     only_claims: bool,
-    image: str,
+    photos: str,
     weights: str,
     part: "Part",
     formats: tuple[str, ...],
@@ -105,16 +89,14 @@ def lecture(
         return
     from vizcnn.lecture.run import LectureSettings, make_lecture
     from vizcnn.lecture.studio import Studio
-    from vizcnn.photos.samples import find_sample
 
-    refuse_empty(page.context, "--image", image)
-    photo = find_sample(image) or Path(image)
+    (photo,) = find_given((photos,))
     source = None if weights == "random" else weights
     device = settle_device(page.device, page.precision)
     studio = Studio(photo, device, page.seed, source, bar, part)
     settings = LectureSettings(
         only=only,
-        formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
+        formats=formats,  # type: ignore[arg-type]  # click has checked them
         style=style,  # type: ignore[arg-type]
     )
     manifest = make_lecture(page.folder, studio, settings, page.quote())

@@ -91,6 +91,23 @@ class PageFigure:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What stands for a part of a run on a page beside other runs.
+
+    Attributes:
+        title: What it is of, such as a photo: views of one title stand side by side.
+        files: Pictures of it, in the folder of the run.
+        page: The page that shows more.
+        text: What is to be seen, for those who cannot see it.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    page: str = "index.html"
+    text: str
+
+
 class Results:
     """Base of what a command found: frozen dataclasses, which also say how they are shown."""
 
@@ -108,6 +125,13 @@ class Results:
         """Render the pages, one or several: HTML by file name, ``index.html`` among them."""
         template = environment.select_template([f"{self.kind}.html", "page.html"])
         return {"index.html": template.render(manifest=manifest, results=self)}
+
+    def list_views(self, manifest: "Manifest[Any]") -> tuple[View, ...]:
+        """List what stands for the run beside others: its figures, unless there is better."""
+        return tuple(
+            View(title=figure.title, files=(figure.file,), text=figure.text)
+            for figure in manifest.figures
+        )
 
 
 R = TypeVar("R", bound=Results)
@@ -128,6 +152,7 @@ class Manifest(Generic[R]):
         nets: The nets, in the order asked for.
         photos: The photos that were looked at.
         failures: What could not be used or made.
+        further: Formats that every figure of the run is written in beside its own.
         figures: The figures, in the page's order.
         results: What was found.
         folder: Where it lies, so that notebooks show its pictures; of this machine, not written.
@@ -143,6 +168,7 @@ class Manifest(Generic[R]):
     nets: tuple[Net, ...] = ()
     photos: tuple[Photo, ...] = ()
     failures: tuple[Failure, ...] = ()
+    further: tuple[str, ...] = ()
     figures: tuple[PageFigure, ...] = ()
     results: R
     folder: Path | None = unwritten()

@@ -34,7 +34,7 @@ from vizcnn.drawing.words import (
     name_part,
     show_activation,
 )
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results, View
 from vizcnn.pages.control import (
     Control,
     MeasuredControl,
@@ -260,6 +260,19 @@ class DeconvResults(Results):
             "index.html": index.render(manifest=manifest, results=self, links=links),
             **pages,
         }
+
+    def list_views(self, manifest: Manifest[Any]) -> tuple[View, ...]:
+        """List the photos, each by its summary."""
+        several = len(self.photos) > 1
+        return tuple(
+            View(
+                title=photo.name,
+                files=(section.figure,),
+                page=name_page(index) if several else "index.html",
+                text=f"Strongest units of {len(section.layers)} layers, projected by {self.method}",
+            )
+            for index, (photo, section) in enumerate(zip(manifest.photos, self.photos, strict=True))
+        )
 
     def _render_photo(
         self,

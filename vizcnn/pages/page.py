@@ -18,7 +18,7 @@ from vizcnn.basics.errors import ImageError, VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
 from vizcnn.basics.version import __version__
-from vizcnn.drawing.saving import save_arrays, save_figure, save_image
+from vizcnn.drawing.saving import list_further, save_arrays, save_figure, save_image
 from vizcnn.drawing.tiles import to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
@@ -167,6 +167,7 @@ def describe_run(
         nets=tuple(describe_net(model) for model in models),
         photos=tuple(photos),
         failures=tuple(failures),
+        further=list_further(),
         results=results,
     )
 

@@ -10,9 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, ModelError, check_kind, quote, shorten
+from vizcnn.basics.errors import (
+    ImageError,
+    LayerError,
+    ModelError,
+    check_kind,
+    nearest_names,
+    quote,
+    shorten,
+)
 from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, to_photo
+from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.photos.samples import find_file
 from vizcnn.zoo.classification import Classification, check_logits
@@ -56,34 +65,47 @@ class ZooModel:
         paths = list(self.layers.values())
         return paths[-1] if paths else None
 
-    def read(self, photos: Photo | Iterable[Photo]) -> Tensor:
-        """Read photos, and bring them to the net's size: resized, the middle square cut out.
+    def read(
+        self, photo: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
+    ) -> Tensor:
+        """Read photos, and bring them to the net's size: by default the middle square is cut out.
 
         These are pixels, and not yet what ``module`` takes: call the net itself, ``model(photo)``,
         or give ``module`` what ``model.preprocessing.normalise`` makes of them.
 
         Args:
-            photos: One or several: files, names of samples (``"coffee"``), PIL images of any mode
+            photo: One or several: files, names of samples (``"coffee"``), PIL images of any mode
                 (read as files are: upright, over white, of all depths;
                 :func:`~vizcnn.photos.images.read_photo`), arrays (H, W, 3) and tensors (3, H, W) of
                 0..255 or 0..1, also in batches (:func:`~vizcnn.photos.arrays.read_values`). Arrays
                 and tensors that have the net's size are taken as they are.
+            fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"``
+                (:data:`vizcnn.photos.framing.Fit`); the net's own way when None.
+            size: Side of the input in pixels; the net's own when None.
 
         Returns:
-            Pixels (N, 3, S, S), float32, RGB 0..1, on the CPU.
+            Pixels (N, 3, S, S), float32, RGB 0..1, on the CPU; (N, 3, H, W) with fit ``"none"``.
 
         Raises:
-            ImageError: If a file cannot be read, or an array is no photo.
-        """
-        return torch.cat([self._read(photo) for photo in list_photos(photos)])
+            ImageError: If a file cannot be read, an array is no photo, there is no such fit or
+                size, or photos that keep their own sizes have several.
 
-    def _read(self, photo: Photo) -> Tensor:
-        if isinstance(photo, np.ndarray | Tensor):
-            pixels = read_values(photo).detach().to("cpu", torch.float32)
-            if pixels.shape[2:] == (self.input_size, self.input_size):
-                return pixels
-            return torch.cat([self._read(to_photo(one)) for one in pixels])
-        return self.preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
+        Example:
+            >>> import vizcnn
+            >>> from PIL import Image
+            >>> model = vizcnn.load("lenet", weights=None)
+            >>> model.read(Image.new("RGB", (30, 20)), fit="none").shape
+            torch.Size([1, 3, 20, 30])
+        """
+        preprocessing = self.preprocessing.fit_otherwise(fit, size)
+        read = [_read(one, preprocessing) for one in list_photos(photo)]
+        shapes = {tuple(pixels.shape[2:]) for pixels in read}
+        if len(shapes) > 1:
+            raise ImageError(
+                f"got photos of {len(shapes)} sizes, which are to keep them; needed: one size, or "
+                "one photo at a time"
+            )
+        return torch.cat(read)
 
     def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
         """Give the pixels that the net is to look at.
@@ -125,6 +147,52 @@ class ZooModel:
         check_logits(logits, self.name)
         return Classification(logits, self.classes, name_photos(listed))
 
+    def fit_photos(self, fit: Fit | None = None, size: int | None = None) -> Self:
+        """Give the net with another way to bring photos to its input, in all that uses it.
+
+        Args:
+            fit: As in :meth:`read`.
+            size: Side of the input in pixels.
+
+        Returns:
+            This object if nothing changes, else a new one with the same module.
+
+        Raises:
+            ImageError: If there is no such fit or size.
+            ModelError: If the net cannot take images of another size.
+
+        Example:
+            >>> import vizcnn
+            >>> model = vizcnn.load("lenet", weights=None)
+            >>> model.fit_photos("pad").preprocessing.fitting
+            'pad'
+        """
+        preprocessing = self.preprocessing.fit_otherwise(fit, size)
+        if preprocessing == self.preprocessing:
+            return self
+        own = self.input_size
+        if preprocessing.fitting == "none":
+            self.require_size(own, 2 * own)
+        elif preprocessing.input_size != own:
+            self.require_size(preprocessing.input_size, preprocessing.input_size)
+        return replace(self, preprocessing=preprocessing)
+
+    def require_size(self, height: int, width: int) -> None:
+        """Make sure that the net takes images of a size.
+
+        Raises:
+            ModelError: If it does not, with the size that it takes.
+        """
+        black = torch.zeros(1, 3, height, width)
+        try:
+            self.logits(black)
+        except ImageError as error:
+            side = self.input_size
+            raise ModelError(
+                f"{self.title}: {error}, {side} x {side} px, to which fit crop, pad and squash "
+                "bring every photo"
+            ) from None
+
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
         """Run the net on pixels.
@@ -146,12 +214,16 @@ class ZooModel:
         except RuntimeError as error:
             if find_shortage(error):
                 raise
-            reason = str(error).splitlines()[0]
-            raise ImageError(
-                f"the net cannot take images of shape {tuple(pixels.shape)} ({reason}): bring them "
-                "to its input size"
-            ) from error
+            raise ImageError(self._explain_size(pixels, error)) from error
         return logits
+
+    def _explain_size(self, pixels: Tensor, error: RuntimeError) -> str:
+        reason = (str(error).splitlines() or [""])[0]
+        told = f"the net cannot take images of shape {tuple(pixels.shape)} ({reason})"
+        joined = any(isinstance(part, nn.Linear) for part in self.module.modules())
+        if joined and "shapes cannot be multiplied" in reason:
+            return f"{told}: its fully connected layers need its input size"
+        return f"{told}: bring them to its input size"
 
     def classify(self, pixels: Tensor, count: int = 5) -> list[list[tuple[str, float]]]:
         """Name what the net sees.
@@ -233,6 +305,43 @@ class ZooModel:
             for name, fact in facts.items()
         )
         return f"<table><caption>{escape(self.title)}</caption>{rows}</table>"
+
+
+def _read(photo: Any, preprocessing: Preprocessing) -> Tensor:
+    """Read a photo, or a batch as an array, as pixels (N, 3, H, W) that fit the net."""
+    if isinstance(photo, np.ndarray | Tensor):
+        pixels = read_values(photo).detach().to("cpu", torch.float32)
+        side = preprocessing.input_size
+        if preprocessing.fitting == "none" or pixels.shape[2:] == (side, side):
+            return pixels
+        return torch.cat([_read(to_photo(one), preprocessing) for one in pixels])
+    return preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
+
+
+def find_class(model: ZooModel, name: str) -> int:
+    """Find the number of a class: by its name, or by the number itself.
+
+    Raises:
+        LayerError: If there is no such class, or there are several of the name.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> find_class(load("lenet", weights=None), "7")
+        7
+    """
+    lower = [known.lower() for known in model.classes]
+    numbers = [number for number, known in enumerate(lower) if known == name.lower()]
+    if len(numbers) > 1:
+        raise LayerError(
+            f"{len(numbers)} classes are named {quote(name)}: give the number, one of "
+            f"{', '.join(map(str, numbers))}"
+        )
+    if numbers:
+        return numbers[0]
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
+        return int(name)
+    near = nearest_names(name.lower(), lower)
+    raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
 
 
 def find_module(model: ZooModel | nn.Module) -> nn.Module:
