@@ -66,7 +66,7 @@ def aliasing(
     """
     from vizcnn.measures.study import LabSettings
     from vizcnn.pages.aliasing import make_aliasing_page
-    from vizcnn.photos.folders import find_photos
+    from vizcnn.photos.stores import find_photos
 
     files = find_photos(find_given(photos))
     settings = LabSettings(

@@ -134,7 +134,7 @@ def compare(
     hiding parts of the photo, and its time.
     """
     from vizcnn.pages.compare import CompareSettings, make_compare_page
-    from vizcnn.photos.folders import find_photos
+    from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
 
     files = find_photos(find_given(photos))

@@ -90,7 +90,7 @@ def deconv(
     its receptive field.
     """
     from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
-    from vizcnn.photos.folders import find_photos
+    from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
     from vizcnn.recording.layers import list_stages, select_layers
 

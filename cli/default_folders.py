@@ -65,14 +65,16 @@ def shorten_word(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text)[:LONGEST_WORD].strip("._-") or "_"
 
 
-def refuse_others(context: click.Context, folder: Path) -> None:
+def refuse_others(context: click.Context, folder: Path, pattern: str) -> None:
     """Make sure that a folder of a name that was not asked for holds no other photos' results.
 
-    The same photos, nets and methods replace their own.
+    The same photos replace their own, and the same nets and methods where the folder is named after
+    them.
 
     Args:
         context: The running command's.
         folder: Where its results are to go.
+        pattern: As for :func:`name_folder`.
 
     Raises:
         VizcnnError: If they would replace those of other photos, nets or methods.
@@ -85,11 +87,10 @@ def refuse_others(context: click.Context, folder: Path) -> None:
             f"{str(folder)!r} holds the results of vizcnn {former['command']}: give this run a "
             "folder of its own with --out, or replace them with --force"
         )
-    kinds = {"photos": "photos", "model": "nets", "method": "methods"}
-    for name, what in kinds.items():
-        keys = [key for key in (name, f"{name}s") if key in context.params]
-        if any(former.get(key) != context.params[key] for key in keys):
-            told = former.get(keys[0]) or ()
+    for name, what in {"photos": "photos", "models": "nets", "methods": "methods"}.items():
+        counts = name == "photos" or name.removesuffix("s").upper() in pattern
+        if counts and former.get(name) != context.params.get(name):
+            told = former.get(name) or ()
             names = [told] if isinstance(told, str) else [str(word) for word in told]
             raise VizcnnError(
                 f"{str(folder)!r} holds the results of other {what} "
@@ -104,7 +105,7 @@ def _read_former(context: click.Context, folder: Path) -> dict[str, Any] | None:
 
     try:
         file = read_plain_file(folder / "manifest.json", "manifest", largest=LARGEST_JSON)
-        words = shlex.split(json.loads(file)["command"])[1:]
+        words = shlex.split(str(json.loads(file)["command"]))[1:]
         if words[0] != context.command.name:
             return {"command": words[0]}
         read = context.command.make_context(words[0], words[1:], resilient_parsing=True)

@@ -21,7 +21,7 @@ from vizcnn.cli.options import (
     way_back_options,
     workers_option,
 )
-from vizcnn.cli.page_command import OneRun, Page, page_command
+from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.reporting import bar, count_others, say
 from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     out="MODELS-METHODS-PHOTOS-gallery",
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
-    figures=None,
+    figures=make_figure_options(formats=None),
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @photo_set_argument()

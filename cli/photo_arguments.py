@@ -12,6 +12,9 @@ from vizcnn.photos.samples import SAMPLES
 FORMER_NAMES = ("--image", "--images", "--data")
 """What ``--photos`` was called in one command or another; every command takes all of them."""
 
+HOLDERS = "folders, lists (.txt), archives (.tar) or tables (.parquet, .arrow) of photos"
+"""What holds photos, and may be given in their place (vizcnn.photos.stores)."""
+
 SAMPLE_NAMES = f"name of a sample photo ({', '.join(SAMPLES)})"
 
 _NAMED = f"{__name__}.named"
@@ -137,7 +140,7 @@ def photo_list_argument(
         told: What is looked at then, for the help.
         usual: The same as names of photos.
     """
-    words = f"Photos, folders of photos, or {SAMPLE_NAMES}.  [default: {told}]"
+    words = f"Photos, {HOLDERS}, or {SAMPLE_NAMES}.  [default: {told}]"
     return photos_argument(words, usual=usual)
 
 
@@ -155,8 +158,7 @@ def one_photo_argument(words: str, usual: str) -> Callable[[Command], Command]:
 def photo_set_argument(keep: Callable[..., Any] = keep_named) -> Callable[[Command], Command]:
     """Declare photos that are looked through; they may be left out."""
     return photos_argument(
-        "Folders of photos, with their subfolders, or single photos.  [default: patches of "
-        "scikit-image's sample photos]",
+        f"Photos, or {HOLDERS}.  [default: patches of scikit-image's sample photos]",
         keep=keep,
     )
 

@@ -56,7 +56,7 @@ def receptive(page: Page, /, photos: str, layers: tuple[str, ...], position: str
     middle unit sees.
     """
     from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery, parse_unit
-    from vizcnn.photos.folders import find_photos
+    from vizcnn.photos.stores import find_photos
     from vizcnn.recording.layers import select_layers
 
     unit = parse_unit(position)

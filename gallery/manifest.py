@@ -18,6 +18,7 @@ from vizcnn.basics.codec import (
 )
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.files import read_plain_file, write_text
+from vizcnn.photos.framing import Fit
 from vizcnn.zoo.provenance import Provenance
 
 FILE_NAME = "manifest.json"
@@ -37,6 +38,7 @@ class Net:
         input_size: Width and height of what the net sees, in pixels.
         classes: Number of classes that it knows.
         options: What the net was built with.
+        fit: How photos were brought to its input (:data:`vizcnn.photos.framing.Fit`).
         weights: Where its weights come from; without the place on this machine.
     """
 
@@ -45,6 +47,7 @@ class Net:
     input_size: tuple[int, int]
     classes: int
     options: dict[str, Any] = field(default_factory=dict)
+    fit: Fit = "crop"
     weights: Provenance
 
 
@@ -54,7 +57,8 @@ class Photo:
 
     Attributes:
         name: Short name, for titles; in a gallery of layers, its path in the folder of photos.
-        source: Path as it was given; empty in a gallery of layers.
+        source: Path as it was given, of a photo in an archive or table both names; in a gallery
+            of layers only that of an archive or table.
         sha256: Of the photo's file, in hexadecimal; in a gallery of layers, of the pixels that
             the net saw (RGB, 8 bits, row by row).
         image: Image of what the net saw.

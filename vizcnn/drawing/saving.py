@@ -17,7 +17,7 @@ from PIL import Image
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import replacing
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat
-from vizcnn.drawing.style import find_style, plain_style
+from vizcnn.drawing.style import DPI, find_dpi, plain_style
 
 _METADATA: dict[str, dict[str, Any]] = {
     # dates would make the bytes of every run different
@@ -51,13 +51,13 @@ def list_further() -> tuple[FigureFormat, ...]:
     return _FURTHER.get()
 
 
-def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of its name, and in the further formats.
 
     Args:
         figure: A matplotlib figure.
         path: Where to; ends in .png, .svg or .pdf.
-        dpi: Pixels per inch of a PNG and of images inside the others; the style's if None.
+        dpi: Pixels per inch of a PNG where the style leaves them open.
 
     Raises:
         VizcnnError: If the name has another ending.
@@ -68,7 +68,7 @@ def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
     with plain_style():
         for form in dict.fromkeys((kind, *list_further())):
             options: Any = {"format": form, "metadata": _METADATA[form]}
-            save = partial(figure.savefig, dpi=dpi or find_style().dpi, **options)
+            save = partial(figure.savefig, dpi=find_dpi(dpi), **options)
             _write_whole(path.with_suffix(f".{form}"), save)
 
 

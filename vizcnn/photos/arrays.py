@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from vizcnn.basics.errors import ImageError, quote
 from vizcnn.photos.samples import find_file, name_photo
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
-Photo = Path | str | Image.Image | NDArray[Any] | Tensor
+Photo = PhotoFile | str | Image.Image | NDArray[Any] | Tensor
 """One photo: a file, the name of a sample, a PIL image, an array (H, W, 3) or a tensor."""
 
 DARKEST = 8.0
@@ -79,7 +80,9 @@ def name_photos(photos: Iterable[Any]) -> tuple[str, ...]:
     """
     names: list[str] = []
     for photo in photos:
-        if isinstance(photo, str | Path):
+        if isinstance(photo, StoredPhoto):
+            names.append(name_photo(photo))
+        elif isinstance(photo, str | Path):
             names.append(name_photo(Path(find_file(photo))))
         else:
             several = isinstance(photo, np.ndarray | Tensor) and photo.ndim == 4

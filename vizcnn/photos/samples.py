@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import ImageError, nearest_names
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
 SAMPLES = {
     "astronaut": "astronaut.png",
@@ -69,7 +70,7 @@ def find_file(photo: Any) -> Any:
         return photo
 
 
-def name_photo(path: Path) -> str:
+def name_photo(path: PhotoFile) -> str:
     """Name a photo for titles: a sample by its name, another by its file's.
 
     Example:
@@ -79,14 +80,14 @@ def name_photo(path: Path) -> str:
     return _sample_of(path) or path.name
 
 
-def name_source(path: Path) -> str:
+def name_source(path: PhotoFile) -> str:
     """Name a photo's source for a manifest; a sample by its name, the same on every machine.
 
     Args:
-        path: A photo file.
+        path: Where the photo lies.
 
     Returns:
-        ``"sample coffee"``, or the path as given.
+        ``"sample coffee"``, or the path as given; of a photo in an archive both names.
 
     Example:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
@@ -96,7 +97,7 @@ def name_source(path: Path) -> str:
     return f"sample {sample}" if sample else str(path)
 
 
-def _sample_of(path: Path) -> str | None:
-    if path.parts[-3:-1] != ("skimage", "data"):
+def _sample_of(path: PhotoFile) -> str | None:
+    if isinstance(path, StoredPhoto) or path.parts[-3:-1] != ("skimage", "data"):
         return None
     return next((name for name, file in SAMPLES.items() if file == path.name), None)

@@ -68,7 +68,7 @@ class ZooModel:
     def read(
         self, photo: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
     ) -> Tensor:
-        """Read photos, and bring them to the net's size: by default the middle square is cut out.
+        """Read photos, and bring them to the net's size: resized, the middle square cut out.
 
         These are pixels, and not yet what ``module`` takes: call the net itself, ``model(photo)``,
         or give ``module`` what ``model.preprocessing.normalise`` makes of them.
@@ -78,17 +78,17 @@ class ZooModel:
                 (read as files are: upright, over white, of all depths;
                 :func:`~vizcnn.photos.images.read_photo`), arrays (H, W, 3) and tensors (3, H, W) of
                 0..255 or 0..1, also in batches (:func:`~vizcnn.photos.arrays.read_values`). Arrays
-                and tensors that have the net's size are taken as they are.
+                and tensors that have the input's size are taken as they are.
             fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"``
-                (:data:`vizcnn.photos.framing.Fit`); the net's own way when None.
+                (:data:`~vizcnn.photos.framing.Fit`); the net's own way when None.
             size: Side of the input in pixels; the net's own when None.
 
         Returns:
             Pixels (N, 3, S, S), float32, RGB 0..1, on the CPU; (N, 3, H, W) with fit ``"none"``.
 
         Raises:
-            ImageError: If a file cannot be read, an array is no photo, there is no such fit or
-                size, or photos that keep their own sizes have several.
+            ImageError: If a file cannot be read, an array is no photo, photos that keep their own
+                sizes differ in them, or there is no such fit or size.
 
         Example:
             >>> import vizcnn
@@ -98,54 +98,15 @@ class ZooModel:
             torch.Size([1, 3, 20, 30])
         """
         preprocessing = self.preprocessing.fit_otherwise(fit, size)
-        read = [_read(one, preprocessing) for one in list_photos(photo)]
-        shapes = {tuple(pixels.shape[2:]) for pixels in read}
-        if len(shapes) > 1:
+        pixels = [_read_pixels(one, preprocessing) for one in list_photos(photo)]
+        sizes = sorted({tuple(some.shape[2:]) for some in pixels})
+        if len(sizes) > 1:
+            told = " and ".join(f"{width} x {height}" for height, width in sizes[:2])
             raise ImageError(
-                f"got photos of {len(shapes)} sizes, which are to keep them; needed: one size, or "
-                "one photo at a time"
+                f"photos of {told} px that keep their own sizes make no batch: read them one by "
+                "one, or with fit crop, pad or squash"
             )
-        return torch.cat(read)
-
-    def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
-        """Give the pixels that the net is to look at.
-
-        Args:
-            photos: As for :meth:`read`. A floating-point tensor is pixels already, of any size.
-
-        Returns:
-            (N, 3, H, W), RGB 0..1.
-
-        Raises:
-            ImageError: As for :meth:`read`.
-        """
-        if isinstance(photos, Tensor) and photos.is_floating_point():
-            return read_values(photos)
-        return self.read(photos)
-
-    def __call__(self, photos: Photo | Iterable[Photo]) -> Classification:
-        """Say what is in photos.
-
-        Args:
-            photos: As for :meth:`to_pixels`.
-
-        Returns:
-            The logits, and the likeliest classes: it prints as a table.
-
-        Raises:
-            ImageError: If a photo cannot be read or made out, or the net does not take its size.
-            ModelError: If a logit is not finite.
-
-        Example:
-            >>> from vizcnn.zoo import load
-            >>> load("lenet")("coffee").logits.shape
-            torch.Size([1, 10])
-        """
-        listed = list_photos(photos)
-        pixels = self.to_pixels(photos if isinstance(photos, Tensor) else listed)
-        logits = self.logits(pixels)
-        check_logits(logits, self.name)
-        return Classification(logits, self.classes, name_photos(listed))
+        return torch.cat(pixels)
 
     def fit_photos(self, fit: Fit | None = None, size: int | None = None) -> Self:
         """Give the net with another way to bring photos to its input, in all that uses it.
@@ -192,6 +153,46 @@ class ZooModel:
                 f"{self.title}: {error}, {side} x {side} px, to which fit crop, pad and squash "
                 "bring every photo"
             ) from None
+
+    def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
+        """Give the pixels that the net is to look at.
+
+        Args:
+            photos: As for :meth:`read`. A floating-point tensor is pixels already, of any size.
+
+        Returns:
+            (N, 3, H, W), RGB 0..1.
+
+        Raises:
+            ImageError: As for :meth:`read`.
+        """
+        if isinstance(photos, Tensor) and photos.is_floating_point():
+            return read_values(photos)
+        return self.read(photos)
+
+    def __call__(self, photos: Photo | Iterable[Photo]) -> Classification:
+        """Say what is in photos.
+
+        Args:
+            photos: As for :meth:`to_pixels`.
+
+        Returns:
+            The logits, and the likeliest classes: it prints as a table.
+
+        Raises:
+            ImageError: If a photo cannot be read or made out, or the net does not take its size.
+            ModelError: If a logit is not finite.
+
+        Example:
+            >>> from vizcnn.zoo import load
+            >>> load("lenet")("coffee").logits.shape
+            torch.Size([1, 10])
+        """
+        listed = list_photos(photos)
+        pixels = self.to_pixels(photos if isinstance(photos, Tensor) else listed)
+        logits = self.logits(pixels)
+        check_logits(logits, self.name)
+        return Classification(logits, self.classes, name_photos(listed))
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -307,14 +308,13 @@ class ZooModel:
         return f"<table><caption>{escape(self.title)}</caption>{rows}</table>"
 
 
-def _read(photo: Any, preprocessing: Preprocessing) -> Tensor:
-    """Read a photo, or a batch as an array, as pixels (N, 3, H, W) that fit the net."""
+def _read_pixels(photo: Photo, preprocessing: Preprocessing) -> Tensor:
     if isinstance(photo, np.ndarray | Tensor):
         pixels = read_values(photo).detach().to("cpu", torch.float32)
         side = preprocessing.input_size
         if preprocessing.fitting == "none" or pixels.shape[2:] == (side, side):
             return pixels
-        return torch.cat([_read(to_photo(one), preprocessing) for one in pixels])
+        return torch.cat([_read_pixels(to_photo(one), preprocessing) for one in pixels])
     return preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
 
 
@@ -358,3 +358,19 @@ def find_module(model: ZooModel | nn.Module) -> nn.Module:
             "net that vizcnn.load gave (of an exported program its .module())"
         )
     return model
+
+
+def find_last_layer(module: nn.Module) -> tuple[str, nn.Conv2d | nn.Linear]:
+    """Give the layer that makes a net's logits, with its module path.
+
+    Raises:
+        ModelError: If the net has neither convolutions nor linear layers.
+    """
+    layers = [
+        (path, part)
+        for path, part in module.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    ]
+    if not layers:
+        raise ModelError("the net has neither convolutions nor linear layers")
+    return layers[-1]

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vizcnn.basics.errors import WeightsError, quote
+from vizcnn.zoo.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
@@ -42,12 +43,12 @@ def check_pin(net: "ZooModel", source: str, digest: str) -> None:
     Raises:
         WeightsError: If they are others.
     """
-    found = net.provenance.sha256 or ""
+    found = net.provenance.sha256 or "(none)"
     if not found.startswith(digest):
-        told = f"have the SHA-256 {found}" if found else "have no checksum"
         raise WeightsError(
-            f"the weights {quote(source)} of {net.name} {told}, not {digest}: give the file that "
-            f"has it (--weights FILE{PIN}...), or leave {PIN}... out to use these"
+            f"the weights {quote(source)} of {net.name} have the SHA-256 {found}, not {digest}: "
+            "give the file that has it (--weights FILE@sha256:...), or leave @sha256:... out to "
+            "use these"
         )
 
 
@@ -64,8 +65,6 @@ def pin_weights(net: "ZooModel", given: str) -> str:
         >>> pin_weights(net, "auto") == f"bundled@sha256:{net.provenance.sha256}"
         True
     """
-    from vizcnn.zoo.catalogue import CATALOGUE
-
     source, _ = split_pin(given)
     told = net.provenance
     if told.source == "random":
