@@ -20,9 +20,11 @@ from vizcnn.cli.options import (
     layers_option,
     load_model,
     model_option,
+    net_options,
     per_photo_option,
     precision_option,
     seed_option,
+    spread_over_nets,
     weights_option,
     workers_option,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @click.command(cls=SharingCommand)
 @model_option
 @weights_option
+@net_options
 @data_option
 @click.option(
     "--out",
@@ -72,6 +75,9 @@ def mine(
     /,
     model: str,
     weights: str,
+    variants: tuple[str, ...],
+    preprocessings: tuple[str, ...],
+    class_lists: tuple[Path, ...],
     data: tuple[str, ...],
     out: Path,
     layers: tuple[str, ...],
@@ -95,7 +101,14 @@ def mine(
     from vizcnn.recording.layers import list_stages, select_layers
 
     folders = find_data(context, data)
-    net = load_model(model, weights, device, seed, precision)
+    said = {
+        "--weights": (weights,),
+        "--variant": variants,
+        "--preprocess": preprocessings,
+        "--classes": class_lists,
+    }
+    (words,) = spread_over_nets(context, [model], said)
+    net = load_model(model, words, device, seed, precision)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,

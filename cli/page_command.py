@@ -13,18 +13,23 @@ import click
 
 from vizcnn.cli.options import (
     CompareCount,
+    NetWords,
     SharingCommand,
+    check_count,
     device_option,
     format_option,
     json_option,
     load_model,
     model_option,
+    net_options,
     out_option,
     precision_option,
     seed_option,
+    spread_over_nets,
     weights_option,
 )
 from vizcnn.cli.reporting import end_with_failures, list_notes, say
+from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
@@ -46,7 +51,7 @@ class Page:
     Attributes:
         context: The running command's.
         models: Names of nets.
-        weights: Where their weights come from: one source for all, or one for each.
+        words: What is said of each.
         device: Where to compute.
         precision: How precisely.
         folder: Where the page goes.
@@ -57,7 +62,7 @@ class Page:
 
     context: click.Context
     models: tuple[str, ...]
-    weights: tuple[str, ...]
+    words: tuple[NetWords, ...]
     device: str
     precision: "Precision"
     folder: Path
@@ -66,16 +71,10 @@ class Page:
     as_json: bool
 
     def load(self) -> "list[ZooModel]":
-        """Load the nets.
-
-        Raises:
-            click.UsageError: If there are neither one ``--weights`` nor as many as nets.
-        """
-        self.check_counts("--weights", self.weights)
-        sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
+        """Load the nets."""
         return [
-            load_model(name, source, self.device, self.seed, self.precision)
-            for name, source in zip(self.models, sources, strict=True)
+            load_model(name, words, self.device, self.seed, self.precision)
+            for name, words in zip(self.models, self.words, strict=True)
         ]
 
     def check_counts(self, flag: str, given: tuple[str, ...]) -> None:
@@ -84,12 +83,7 @@ class Page:
         Raises:
             click.UsageError: If it was not.
         """
-        if len(given) > 1 and len(given) != len(self.models):
-            raise click.UsageError(
-                f"{len(given)} {flag} for {len(self.models)} --model: give one for all nets, or "
-                "one for each",
-                self.context,
-            )
+        check_count(self.context, flag, given, len(self.models))
 
     def quote(self, **settled: Any) -> str:
         """Write the command that repeats the run, with every option in full.
@@ -170,7 +164,8 @@ def page_command(
         seed: Declares ``--seed``; None for a command that needs no chance.
         **settings: For :func:`click.command`.
     """
-    before = [weights, nets] if nets else []  # as decorators, of which the last comes first
+    # as decorators, of which the last comes first
+    before = [net_options, weights, nets] if nets else []
     after = [
         device_option,
         precision_option,
@@ -186,12 +181,19 @@ def page_command(
         def run(context: click.Context, /, **given: Any) -> None:
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
-            chosen = {"MODEL": "-".join(names), "METHOD": given.get("method", "")}
+            said = {
+                "--weights": (sources,) if isinstance(sources, str) else sources,
+                "--variant": given.pop("variants", ()),
+                "--preprocess": given.pop("preprocessings", ()),
+                "--classes": given.pop("class_lists", ()),
+            }
+            slugs = [slug_net(name) for name in names]
+            chosen = {"MODEL": "-".join(slugs), "METHOD": given.get("method", "")}
             name = re.sub("(MODEL|METHOD)S?", lambda word: chosen[word[1]], out)
             page = Page(
                 context,
                 models=names,
-                weights=(sources,) if isinstance(sources, str) else sources,
+                words=tuple(spread_over_nets(context, names, said)),
                 device=given.pop("device"),
                 precision=given.pop("precision"),
                 folder=given.pop("out") or OUT / name,

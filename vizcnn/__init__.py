@@ -41,6 +41,7 @@ _HOMES = {
     "record": "vizcnn.recording.recording",
     "strongest": "vizcnn.projection.targets",
     "units_at": "vizcnn.projection.targets",
+    "wrap": "vizcnn.zoo",
 }
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from vizcnn.receptive import ReceptiveField, measure_fields
     from vizcnn.recording.layers import find_layer
     from vizcnn.recording.recording import Recording, record
-    from vizcnn.zoo import load
+    from vizcnn.zoo import load, wrap
     from vizcnn.zoo.model import ZooModel
     from vizcnn.zoo.provenance import Provenance
 
@@ -80,6 +81,7 @@ __all__ = [
     "record",
     "strongest",
     "units_at",
+    "wrap",
 ]
 
 

@@ -1,7 +1,8 @@
 """Nets as torch modules: without weights, with random ones, or with those of a file."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
 from vizcnn.zoo.lenet import Subsampling
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.preprocessing import variant_preprocessing
+from vizcnn.zoo.naming import look_at
+from vizcnn.zoo.preprocessing import Preprocessing, variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import IMAGENET_CLASSES, Entry, Variant
 from vizcnn.zoo.torchvision_nets import imagenet_classes
@@ -87,6 +89,14 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from a seed; its own state is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def count_bytes(module: nn.Module) -> int:
     """Count the bytes of a net's weights, wherever they are."""
     return sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
@@ -115,7 +125,7 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
         module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
     )
     module.load_state_dict(state, strict=False, assign=True)
-    count = count_classes(module)
+    count = _count_outputs(entry, module, preprocessing)
     if weights.classes is not None and len(weights.classes) != count:
         raise WeightsError(
             f"{quote(weights.provenance.location)} names {len(weights.classes)} classes, its net "
@@ -126,7 +136,7 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
         title=entry.title,
         module=module,
         preprocessing=preprocessing,
-        layers=name_layers(module),
+        layers=name_layers(module) or entry.layers(module),
         classes=weights.classes
         or (imagenet_classes() if count == IMAGENET_CLASSES else number_classes(count)),
         provenance=weights.provenance,
@@ -136,14 +146,19 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
 
 def assemble_random(entry: Entry, variant: Variant, options: dict[str, Any], seed: int) -> ZooModel:
     """Build a net with random weights, whose classes are numbered."""
-    module = fill_randomly(build_module(entry, options), seed)
+    if entry.whole:
+        with seeded(seed):
+            module = build_module(entry, options)
+    else:
+        module = fill_randomly(build_module(entry, options), seed)
+    preprocessing = variant_preprocessing(variant, options)
     return ZooModel(
         name=entry.name,
         title=entry.title,
         module=module,
-        preprocessing=variant_preprocessing(variant, options),
-        layers=name_layers(module),
-        classes=number_classes(count_classes(module)),
+        preprocessing=preprocessing,
+        layers=name_layers(module) or entry.layers(module),
+        classes=number_classes(_count_outputs(entry, module, preprocessing)),
         provenance=Provenance("random", data="none", licence="none", note=f"seed {seed}"),
         options=options,
     )
@@ -154,8 +169,15 @@ def number_classes(count: int) -> tuple[str, ...]:
     return tuple(f"class {number}" for number in range(count))
 
 
+def _count_outputs(entry: Entry, module: nn.Module, preprocessing: Preprocessing) -> int:
+    """Count a net's logits, by a run where the last layer need not be the last listed."""
+    if entry.whole:
+        return look_at(module, preprocessing).output[0]
+    return count_classes(module)
+
+
 def count_classes(module: nn.Module) -> int:
-    """Count a net's logits."""
+    """Count the logits of a net of the catalogue."""
     return int(_last_layer(module)[1].weight.shape[0])
 
 

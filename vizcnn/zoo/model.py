@@ -21,6 +21,7 @@ from vizcnn.basics.errors import (
 )
 from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.images import check_images, read_photo
+from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -87,7 +88,8 @@ class ZooModel:
         like = next(self.module.parameters())
         inputs = self.preprocessing.normalise(pixels.to(like.device, like.dtype))
         try:
-            logits: Tensor = self.module(inputs)
+            with evaluating_for_a_pass(self.module):  # of a user's net in the midst of its training
+                logits: Tensor = self.module(inputs)
         except RuntimeError as error:
             if find_shortage(error):
                 raise
