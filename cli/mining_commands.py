@@ -16,6 +16,7 @@ from vizcnn.cli.options import (
     data_option,
     device_option,
     find_data,
+    fitting_options,
     json_option,
     layers_option,
     load_model,
@@ -33,6 +34,7 @@ from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
     from vizcnn.mining.run import MiningRun
+    from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
 
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 @weights_option
 @net_options
 @data_option
+@fitting_options
 @click.option(
     "--out",
     required=True,
@@ -79,6 +82,8 @@ def mine(
     preprocessings: tuple[str, ...],
     class_lists: tuple[Path, ...],
     data: tuple[str, ...],
+    fit: "Fit | None",
+    size: int | None,
     out: Path,
     layers: tuple[str, ...],
     top: int,
@@ -108,7 +113,7 @@ def mine(
         "--classes": class_lists,
     }
     (words,) = spread_over_nets(context, [model], said)
-    net = load_model(model, words, device, seed, precision)
+    net = load_model(model, words, device, seed, precision).fit_photos(fit, size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.photos.framing import FITS
 from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
@@ -128,6 +129,9 @@ class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 LARGEST_SEED = 2**63 - 1
+
+LARGEST_SIZE = 16384
+"""As vizcnn.basics.codec has it of a picture's side."""
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -367,6 +371,24 @@ def settle_way_back(normalisation: str, unruled: str, gates: str, start: str) ->
     }
 
 
+def fitting_options(command: Command) -> Command:
+    """Declare how photos are brought to a net's input; :meth:`Page.load` heeds it."""
+    size = click.option(
+        "--size",
+        type=WholeNumber(1, LARGEST_SIZE),
+        help="Side of the net's square input in pixels, for nets that take any size.  [default: "
+        "the net's own]",
+    )
+    fit = click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="How a photo is brought to the net's input: crop (its middle), pad (all of it, with "
+        "margins in the net's mean colour), squash (all of it, distorted), or none (its own size, "
+        "of nets that take any).  [default: the net's own, usually crop]",
+    )
+    return fit(size(command))
+
+
 per_photo_option = click.option(
     "--per-photo",
     type=WholeNumber(1),
@@ -392,6 +414,9 @@ save_arrays_option = click.option(
     "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+open_option = click.option(
+    "--open", "opens", is_flag=True, help="Open the page in a browser when it is written."
+)
 
 
 def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:

@@ -22,6 +22,7 @@ from vizcnn.cli.options import (
     load_model,
     model_option,
     net_options,
+    open_option,
     out_option,
     precision_option,
     seed_option,
@@ -34,6 +35,7 @@ from vizcnn.zoo.specs import slug_net
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
     from vizcnn.gallery.manifest import Manifest
+    from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
@@ -58,6 +60,9 @@ class Page:
         figure_format: Format of the figures.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
+        opens: Whether to open the page in a browser.
+        fit: How photos are brought to the nets' input; as is usual for each when None.
+        size: Side of the nets' input in pixels; each net's own when None.
     """
 
     context: click.Context
@@ -69,11 +74,16 @@ class Page:
     figure_format: "FigureFormat"
     seed: int
     as_json: bool
+    opens: bool
+    fit: "Fit | None" = None
+    size: int | None = None
 
     def load(self) -> "list[ZooModel]":
         """Load the nets."""
         return [
-            load_model(name, words, self.device, self.seed, self.precision)
+            load_model(name, words, self.device, self.seed, self.precision).fit_photos(
+                self.fit, self.size
+            )
             for name, words in zip(self.models, self.words, strict=True)
         ]
 
@@ -100,7 +110,7 @@ class Page:
             value = values.get(str(parameter.name))
             if value is None and isinstance(parameter.type, CompareCount):
                 value = "none"  # which is no default
-            if parameter.name in ("as_json", "help") or value is None or value is False:
+            if parameter.name in ("as_json", "opens", "help") or value is None or value is False:
                 continue
             if value is True:
                 words.append(parameter.opts[0])
@@ -139,7 +149,17 @@ class Page:
                 say(f"{net.title}, {net.weights.describe()}")
             say(*summary.splitlines())
             say(f"gallery: {click.format_filename(index)}")
+        if self.opens:
+            open_page(index)
         end_with_failures(self.context, failures, failed)
+
+
+def open_page(index: Path) -> None:
+    """Open a page in the user's browser; where there is none, the line says so and goes on."""
+    import webbrowser
+
+    if not webbrowser.open(index.absolute().as_uri()):
+        say(f"note: no browser could be started: open {click.format_filename(index)}", err=True)
 
 
 def page_command(
@@ -154,7 +174,7 @@ def page_command(
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed and json.
+    format, seed, open and json.
 
     Args:
         out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
@@ -172,6 +192,7 @@ def page_command(
         out_option(f"{OUT}/{out}"),
         figures,
         seed,
+        open_option,
         json_option,
     ]
 
@@ -200,6 +221,9 @@ def page_command(
                 figure_format=given.pop("figure_format", "png"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
+                opens=given.pop("opens"),
+                fit=given.pop("fit", None),
+                size=given.pop("size", None),
             )
             function(page, **given)
 
