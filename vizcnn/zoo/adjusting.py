@@ -75,7 +75,7 @@ def settle_classes(classes: Classes) -> tuple[str, ...]:
     Raises:
         ModelError: If they are no names, or the file cannot be read or is empty.
     """
-    if isinstance(classes, str | Path):
+    if isinstance(classes, str | Path) and classes != "":
         names: tuple[Any, ...] = read_classes(Path(classes))
     elif isinstance(classes, Sequence):
         names = tuple(classes)

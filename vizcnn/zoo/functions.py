@@ -26,10 +26,13 @@ ACTIVATIONS = frozenset(
 FUNCTIONS = ACTIVATIONS | frozenset(
     """conv1d conv2d conv3d conv_transpose2d linear addmm matmul max_pool2d avg_pool2d
     adaptive_avg_pool2d adaptive_max_pool2d batch_norm layer_norm group_norm instance_norm
-    local_response_norm hardsigmoid softmax log_softmax glu dropout interpolate add add_ iadd sub
+    local_response_norm hardsigmoid softmax log_softmax glu dropout interpolate add add_ sub
     mul mul_ cat concat concatenate mean flatten""".split()
 )
 """Names of functions whose calls are layers; those of others cannot be addressed."""
+
+_WRITING = {"iadd": "add", "isub": "sub", "imul": "mul"}
+"""Operators that write into their first operand, and what torch.fx takes them for."""
 
 _NAMES: dict[Any, str] = {}
 
@@ -40,7 +43,7 @@ def name_function(function: Callable[..., Any]) -> str:
     Example:
         >>> import torch
         >>> [name_function(f) for f in (torch.relu, Tensor.relu_, Tensor.__iadd__)]
-        ['relu', 'relu_', 'iadd']
+        ['relu', 'relu_', 'add']
         >>> name_function(torch.ops.aten.conv2d.default)
         'conv2d'
     """
@@ -49,6 +52,7 @@ def name_function(function: Callable[..., Any]) -> str:
         known = str(getattr(function, "__name__", "")).split(".")[0]
         if known.startswith("__") and known.endswith("__"):
             known = known.strip("_")
+            known = _WRITING.get(known, known)
         _NAMES[function] = known
     return known
 
