@@ -530,7 +530,7 @@ def spread_over_nets(
     """
     rows = []
     for number in range(len(nets)):
-        said = []
+        said: list[Any] = []
         for flag, values in given.items():
             check_count(context, flag, values, len(nets))
             said.append(values[number if len(values) > 1 else 0] if values else None)

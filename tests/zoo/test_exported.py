@@ -137,7 +137,7 @@ def test_what_could_run_code_is_refused_before_torch_sees_it(
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "is empty"), (b"no archive", "no file of torch.export.save"), (None, "does not exist")],
+    [(b"", "is empty"), (b"no archive", "no file of torch.export.save"), (None, "no exported net")],
 )
 def test_other_files_are_told_in_one_line(tmp_path: Path, content: bytes | None, told: str) -> None:
     path = tmp_path / "net.pt2"

@@ -46,7 +46,7 @@ def test_untrained_nets_are_the_same_in_each_run_and_the_seed_is_heeded(file: Pa
 @pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.VizcnnWarning")
 def test_options_reach_the_factory_and_a_wrapped_net_keeps_what_it_says(file: Path) -> None:
     assert len(vizcnn.load(f"{file}:make", classes=7).classes) == 7
-    assert vizcnn.load(f"{file}:Own").module.head.out_features == 3
+    assert vizcnn.load(f"{file}:Own").classes == ("class 0", "class 1", "class 2")
     wrapped = vizcnn.load(f"{file}:make_wrapped")
     assert (wrapped.input_size, wrapped.classes) == (48, ("cat", "dog", "bird"))
     assert wrapped.options["code_sha256"] == wrapped.provenance.sha256
@@ -79,7 +79,7 @@ def test_weights_of_a_file_are_put_in_or_refused_by_name(file: Path, tmp_path: P
         ("{file}:mkae", "has no 'mkae': did you mean 'make'"),
         ("{file}:give_words", "made a str; needed: a torch module"),
         ("{file}:number", "is a int; needed: a function or class"),
-        ("{folder}/gone.py:make", "does not exist"),
+        ("{folder}/gone.py:make", "no file of code"),
         ("{folder}/broken.py:make", "running it raised SyntaxError"),
         ("no_such_package.nets:make", "importing it raised ModuleNotFoundError"),
     ],

@@ -1,6 +1,7 @@
-"""A module of one's own as a net: named, run once, left as it is, and the same as the catalogue's."""
+"""A module of one's own as a net: named, run once, left as it is, the same as the catalogue's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def conv(inputs: int, stride: int = 1) -> nn.Conv2d:
 
 @pytest.mark.parametrize("name", ["zfnet", "resnet18", "squeezenet1_1"])
 def test_the_catalogues_net_and_its_wrapped_module_make_the_same_bytes(name: str) -> None:
-    small = {"hidden": 8} if name == "zfnet" else {}
+    small: dict[str, Any] = {"hidden": 8} if name == "zfnet" else {}
     model = vizcnn.load(name, weights=None, classes=5, input_size=96, **small)
     wrapped = vizcnn.wrap(
         model.module,

@@ -69,7 +69,7 @@ def adjust(
     return model
 
 
-def settle_classes(classes: Classes) -> tuple[str, ...]:
+def settle_classes(classes: Any) -> tuple[str, ...]:
     """Give names of classes, read from their file if that was given.
 
     Raises:

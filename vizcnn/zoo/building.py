@@ -124,6 +124,11 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
     check_state(
         module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
     )
+    if entry.whole:
+        # some parts ask of what version their tensors are, and files of plain tensors do not say
+        own = module.state_dict()
+        own.update(state)
+        state = own
     module.load_state_dict(state, strict=False, assign=True)
     count = _count_outputs(entry, module, preprocessing)
     if weights.classes is not None and len(weights.classes) != count:

@@ -229,10 +229,8 @@ def _restore_layers(graph: torch.fx.GraphModule) -> None:
 
 
 def _make_convolution(weight: Any, args: tuple[Any, ...]) -> nn.Module:
-    stride, padding, dilation, groups = (
-        args[place] if len(args) > place else usual
-        for place, usual in ((3, [1, 1]), (4, [0, 0]), (5, [1, 1]), (6, 1))
-    )
+    usual: tuple[Any, ...] = (None, [1, 1], [0, 0], [1, 1], 1)
+    bias, stride, padding, dilation, groups = (*args[2:], *usual[len(args) - 2 :])
     filters, channels, *size = weight.shape
     with torch.device("meta"):
         return nn.Conv2d(
@@ -243,7 +241,7 @@ def _make_convolution(weight: Any, args: tuple[Any, ...]) -> nn.Module:
             tuple(padding),
             tuple(dilation),
             groups,
-            bias=len(args) > 2 and args[2] is not None,
+            bias=bias is not None,
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vizcnn.basics.codec import ManifestError, read_json
 from vizcnn.basics.errors import ModelError, WeightsError, nearest_names, quote, shorten
@@ -195,8 +195,9 @@ def _build(
     with torch.device("cpu"):
         if input_size is not None:
             with contextlib.suppress(TypeError):  # nets of convolutions take any size
-                return timm.create_model(name, pretrained=False, img_size=input_size, **given)
-        return timm.create_model(name, pretrained=False, **given)
+                given_size = {**given, "img_size": input_size}
+                return cast("nn.Module", timm.create_model(name, pretrained=False, **given_size))
+        return cast("nn.Module", timm.create_model(name, pretrained=False, **given))
 
 
 def _make_entry(
