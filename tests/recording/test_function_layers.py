@@ -146,7 +146,7 @@ def test_what_is_not_called_is_told_with_the_way_out() -> None:
         vizcnn.Deconvnet(model).project(PIXELS, "relu_2")
     with pytest.raises(LayerError, match=r"sigmoid\(\) was not called in 'low' in this"):
         vizcnn.Deconvnet(model).project(PIXELS, "low.sigmoid")
-    with pytest.raises(LayerError, match="no layer 'nowhere.relu'"):
+    with pytest.raises(LayerError, match=r"no layer 'nowhere.relu'"):
         find_layer(build(), "nowhere.relu")
 
 
