@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vizcnn.cli.options import (
+    CarefulCommand,
     GivenPath,
     SharingCommand,
     WholeNumber,
-    data_option,
     device_option,
-    find_data,
     fitting_options,
     json_option,
     layers_option,
@@ -26,9 +25,11 @@ from vizcnn.cli.options import (
     precision_option,
     seed_option,
     spread_over_nets,
+    strict_option,
     weights_option,
     workers_option,
 )
+from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @model_option
 @weights_option
 @net_options
-@data_option
+@photo_set_argument()
 @fitting_options
 @click.option(
     "--out",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 @device_option
 @precision_option
 @seed_option
+@strict_option
 @json_option
 @click.pass_context
 def mine(
@@ -81,7 +83,7 @@ def mine(
     variants: tuple[str, ...],
     preprocessings: tuple[str, ...],
     class_lists: tuple[Path, ...],
-    data: tuple[str, ...],
+    photos: tuple[str, ...],
     fit: "Fit | None",
     size: int | None,
     out: Path,
@@ -105,7 +107,7 @@ def mine(
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
-    folders = find_data(context, data)
+    paths = find_given(photos)
     said = {
         "--weights": (weights,),
         "--variant": variants,
@@ -121,18 +123,18 @@ def mine(
         workers=workers,
         precision=precision,
     )
-    photos = choose_part(open_photos(folders, net.preprocessing), part)
+    photo_set = choose_part(open_photos(paths, net.preprocessing), part)
     context.with_resource(hold_output(out))
-    run = MiningRun(net, photos, out, settings)
+    run = MiningRun(net, photo_set, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
     rate = (run.index.done - before) / (time.monotonic() - began)
     shown = rate if before < run.index.done else None
-    report_index(run.index, out, as_json, shown, list_left_out(photos))
+    report_index(run.index, out, as_json, shown, list_left_out(photo_set))
     end_with_failures(context, [why for _, why in run.index.failures])
 
 
-@click.command()
+@click.command(cls=CarefulCommand)
 @click.argument(
     "files",
     nargs=-1,
@@ -146,6 +148,7 @@ def mine(
     type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
+@strict_option
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:

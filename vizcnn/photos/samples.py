@@ -3,8 +3,10 @@
 import difflib
 import importlib.resources
 from pathlib import Path
+from typing import Any
 
 from vizcnn.basics.errors import ImageError, nearest_names
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
 SAMPLES = {
     "astronaut": "astronaut.png",
@@ -52,7 +54,23 @@ def find_sample(name: str) -> Path | None:
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
 
 
-def name_photo(path: Path) -> str:
+def find_file(photo: Any) -> Any:
+    """Give the file of a sample that is named; anything else is given back as it is.
+
+    Raises:
+        ImageError: As for :func:`find_sample`.
+
+    Example:
+        >>> find_file("coffee").name, find_file("my-photo.jpg")
+        ('coffee.png', 'my-photo.jpg')
+    """
+    try:
+        return (isinstance(photo, str) and find_sample(photo)) or photo
+    except OSError:  # a name that no file can have: who reads it says so
+        return photo
+
+
+def name_photo(path: PhotoFile) -> str:
     """Name a photo for titles: a sample by its name, another by its file's.
 
     Example:
@@ -62,14 +80,14 @@ def name_photo(path: Path) -> str:
     return _sample_of(path) or path.name
 
 
-def name_source(path: Path) -> str:
+def name_source(path: PhotoFile) -> str:
     """Name a photo's source for a manifest; a sample by its name, the same on every machine.
 
     Args:
-        path: A photo file.
+        path: Where the photo lies.
 
     Returns:
-        ``"sample coffee"``, or the path as given.
+        ``"sample coffee"``, or the path as given; of a photo in an archive both names.
 
     Example:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
@@ -79,7 +97,7 @@ def name_source(path: Path) -> str:
     return f"sample {sample}" if sample else str(path)
 
 
-def _sample_of(path: Path) -> str | None:
-    if path.parts[-3:-1] != ("skimage", "data"):
+def _sample_of(path: PhotoFile) -> str | None:
+    if isinstance(path, StoredPhoto) or path.parts[-3:-1] != ("skimage", "data"):
         return None
     return next((name for name, file in SAMPLES.items() if file == path.name), None)

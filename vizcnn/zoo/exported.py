@@ -20,7 +20,7 @@ from torch import nn
 
 from vizcnn.basics.errors import ModelError, quote, shorten
 from vizcnn.basics.files import open_plain_file
-from vizcnn.zoo.files import LARGEST_FILE, refuse_packed
+from vizcnn.zoo.state_dicts import LARGEST_FILE, refuse_packed
 
 _NAME = re.compile(r"[\w.+\-]*", re.ASCII)
 _TARGET = re.compile(

@@ -26,10 +26,10 @@ from vizcnn.basics.errors import (
 from vizcnn.basics.files import hash_file, open_plain_file
 from vizcnn.zoo.building import check_state, seeded
 from vizcnn.zoo.exported import read_program
-from vizcnn.zoo.files import check_file, read_state
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.specs import Spec
+from vizcnn.zoo.state_dicts import check_file, find_state
 from vizcnn.zoo.wrapping import wrap
 
 
@@ -203,10 +203,14 @@ def _put_in(model: ZooModel, weights: str | Path) -> ZooModel:
             f"{quote(path)}: an ONNX file is read for nets of the catalogue alone; of {model.name} "
             "give a state dict (.safetensors, .pth)"
         )
-    state = read_state(path)
-    check_state(model.module, state, f"the weights in {quote(path)} are not {model.name}'s")
-    model.module.load_state_dict(state, strict=False)
+    found = find_state(path, model.module.state_dict())
+    complaint = f"the weights in {quote(path)} are not {model.name}'s"
+    check_state(model.module, found.tensors, complaint, str(path))
+    values = model.module.state_dict()  # with the versions of its parts, which files do not tell
+    values.update(found.tensors)
+    model.module.load_state_dict(values, strict=False)
     sha256 = hash_file(path, "weight file", WeightsError)
-    note = "the file does not tell its data: the net is as its code made it"
+    untold = "the file does not tell its data: the net is as its code makes it"
+    note = "; ".join(filter(None, (untold, found.note)))
     origin = Provenance("file", note=note, sha256=sha256, location=str(path))
     return replace(model, provenance=origin)

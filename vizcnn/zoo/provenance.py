@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "hub", "file", "code", "random"]
+SourceKind = Literal[
+    "bundled", "torchvision", "onnx-zoo", "ndf", "package", "hub", "file", "code", "random"
+]
 """The places that weights come from."""
 
 IMAGENET = "ImageNet (ILSVRC 2012)"
