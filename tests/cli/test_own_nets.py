@@ -28,13 +28,13 @@ def home(tmp_path_factory):
 
 
 COMMANDS = {
-    "deconv": ("--top", "2", "--image", "{home}/photos/a.png"),
+    "deconv": ("--top", "2", "{home}/photos/a.png"),
     "receptive": (),
     "filters": ("--layer", "conv2"),
-    "gallery": ("--data", "{home}/photos", "--workers", "0", "--unit", "1", "--compare", "none"),
-    "compare": ("--image", "{home}/photos/a.png", "--method", "gradient", "--method", "grad-cam"),
-    "aliasing": ("--images", "{home}/photos", "--units", "2", "--shift", "2"),
-    "check": ("--data", "{home}/photos", "--photos", "2", "--method", "deconvnet"),
+    "gallery": ("{home}/photos", "--workers", "0", "--unit", "1", "--compare", "none"),
+    "compare": ("{home}/photos/a.png", "--method", "gradient", "--method", "grad-cam"),
+    "aliasing": ("{home}/photos", "--units", "2", "--shift", "2"),
+    "check": ("{home}/photos", "--photos", "2", "--method", "deconvnet"),
 }
 
 
@@ -62,7 +62,7 @@ def test_every_page_takes_a_net_of_ones_own(home, tmp_path, name):
 
 
 def test_an_index_names_the_net_and_goes_on(home, tmp_path):
-    given = ("--model", f"{home}/net.py:make", *SIZE, "--data", home / "photos", "--workers", "0")
+    given = ("--model", f"{home}/net.py:make", *SIZE, home / "photos", "--workers", "0")
     run("mine", *given, "--layer", "relu_1", "--out", tmp_path / "index.safetensors")
     again = run("mine", *given, "--layer", "relu_1", "--out", tmp_path / "index.safetensors")
     assert "already complete: 3 photos" in again.stderr
@@ -82,7 +82,7 @@ def test_models_lists_the_layers_of_a_spec(home):
 def test_default_folders_are_named_by_what_tells_the_net_apart(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run("receptive", "--model", f"{home}/net.py:make", *SIZE)
-    assert [path.name for path in Path("vizcnn-out").iterdir()] == ["net-make-receptive"]
+    assert [path.name for path in Path("vizcnn-out").iterdir()] == ["net-make-chelsea-receptive"]
 
 
 @pytest.mark.parametrize(
