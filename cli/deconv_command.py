@@ -1,5 +1,6 @@
 """``vizcnn deconv``: photos -> a gallery of projections."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from vizcnn.cli.options import (
     way_back_options,
 )
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def deconv(
     its receptive field.
     """
     from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
+    from vizcnn.pages.page import Repetition
+    from vizcnn.photos.samples import find_sample_name
     from vizcnn.projection.targets import parse_position
     from vizcnn.recording.layers import list_stages, select_layers
 
@@ -100,7 +104,15 @@ def deconv(
         save_arrays=save_arrays,
     )
     command = page.quote(images=given, layers=wanted)
-    manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar)
+
+    def repeat(photo: Path, name: str, unit: int) -> Repetition:
+        words = (page.folder.name, photo.stem, name.replace("/", "-"), str(unit))
+        alone = page.folder.with_name("-".join(words))
+        typed = find_sample_name(photo) or str(photo)
+        again = page.quote(images=(typed,), layers=(name,), units=(unit,), out=alone)
+        return Repetition(again, write_lines(page, settings, photo, name, unit))
+
+    manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar, repeat)
     count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)
     summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.results.method}"
     page.report(manifest, summary, [failure.error for failure in manifest.failures])

@@ -1,15 +1,18 @@
 """``vizcnn receptive``: what units can see, as a table and as boxes on a photo."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from vizcnn.cli.options import complete_names_and_files, find_given_photos
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.reporting import lay_out
 from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.receptive import ReceptiveField
+    from vizcnn.zoo.model import ZooModel
 
 HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
 
@@ -18,11 +21,11 @@ HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
     out="MODEL-receptive",
     weights=click.option(
         "--weights",
-        default="random",
+        default="auto",
         show_default=True,
         metavar="SOURCE",
-        help="As for the other commands: receptive fields do not depend on weights, but some files "
-        "hold another variant of the net.",
+        help="As for the other commands, so that the net is seen at the size that they show; auto "
+        "takes random ones where there are none. Receptive fields do not depend on weights.",
     ),
     seed=None,
     short_help="Measure and draw receptive fields.",
@@ -65,27 +68,30 @@ def receptive(page: Page, /, image: str, layers: tuple[str, ...], position: str)
         raise click.UsageError(
             f"--image {image!r} holds {len(photos)} photos: give one", page.context
         )
-    (net,) = page.load()
+    page, net = _load(page)
     settings = ReceptiveSettings(
         layers=select_layers(net, layers),
         position=unit,
         figure_format=page.figure_format,
     )
-    manifest = make_receptive_gallery(net, photos[0], page.folder, settings, page.quote())
-    page.report(manifest, "\n".join(lay_out_table(manifest.results.layers)))
+    command = page.quote(weights=page.weights)
+    manifest = make_receptive_gallery(net, photos[0], page.folder, settings, command)
+    rows = [HEADS, *map(_write_row, manifest.results.layers)]
+    page.report(manifest, "\n".join(lay_out(rows)))
 
 
-def lay_out_table(layers: "tuple[ReceptiveField, ...]") -> list[str]:
-    """Lay layers out as lines of text in columns."""
-    rows = [HEADS, *map(_write_row, layers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+def _load(page: Page) -> "tuple[Page, ZooModel]":
+    """Load the net; where no trained weights are at hand with random ones, which serve as well."""
+    from vizcnn.basics.errors import MissingWeightsError
+
+    try:
+        (net,) = page.load()
+    except MissingWeightsError:
+        if page.weights != ("auto",):
+            raise
+        page = replace(page, weights=("random",))
+        (net,) = page.load()
+    return page, net
 
 
 def _write_row(layer: "ReceptiveField") -> tuple[str, ...]:

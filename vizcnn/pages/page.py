@@ -89,6 +89,19 @@ class MethodSettings:
 
 
 @dataclass(frozen=True)
+class Repetition:
+    """How a part of a run is repeated; empty where that is not known.
+
+    Attributes:
+        command: Shell-quoted command.
+        python: The same in lines of Python.
+    """
+
+    command: str = ""
+    python: str = ""
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure of a page.
 
@@ -253,10 +266,13 @@ def _explain_nothing(failures: Sequence[Failure]) -> str:
     )
 
 
-def describe_photo(path: Path, image: str | None = None) -> Photo:
-    """Describe a photo file."""
+def describe_photo(path: Path, image: str | None = None, name: str = "") -> Photo:
+    """Describe a photo file; by another name than usual where the page has two of that one."""
     return Photo(
-        name=name_photo(path), source=name_source(path), sha256=photo_sha256(path), image=image
+        name=name or name_photo(path),
+        source=name_source(path),
+        sha256=photo_sha256(path),
+        image=image,
     )
 
 

@@ -2,6 +2,8 @@
 
 import difflib
 import importlib.resources
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from vizcnn.basics.errors import ImageError, nearest_names
@@ -52,6 +54,30 @@ def find_sample(name: str) -> Path | None:
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
 
 
+def name_photos(paths: Sequence[Path]) -> dict[Path, str]:
+    """Name the photos of one page, each in its own way.
+
+    Args:
+        paths: Photo files.
+
+    Returns:
+        By path what :func:`name_photo` says, or, where several are named alike, as much of the path
+        before it as tells them apart.
+
+    Example:
+        >>> list(name_photos([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
+        ['a/1.jpg', 'b/1.jpg', '2.jpg']
+    """
+    names = {path: name_photo(path) for path in paths}
+    longest = max((len(path.parts) for path in paths), default=0)
+    for length in range(2, longest + 1):
+        count = Counter(names.values())
+        for path, name in names.items():
+            if count[name] > 1:
+                names[path] = "/".join(path.parts[-length:])
+    return names
+
+
 def name_photo(path: Path) -> str:
     """Name a photo for titles: a sample by its name, another by its file's.
 
@@ -59,7 +85,7 @@ def name_photo(path: Path) -> str:
         >>> name_photo(find_sample("coffee")), name_photo(Path("holiday/beach.jpg"))
         ('coffee', 'beach.jpg')
     """
-    return _sample_of(path) or path.name
+    return find_sample_name(path) or path.name
 
 
 def name_source(path: Path) -> str:
@@ -75,11 +101,17 @@ def name_source(path: Path) -> str:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
         ('sample coffee', 'my photo.jpg')
     """
-    sample = _sample_of(path)
+    sample = find_sample_name(path)
     return f"sample {sample}" if sample else str(path)
 
 
-def _sample_of(path: Path) -> str | None:
+def find_sample_name(path: Path) -> str | None:
+    """Give the name of the sample photo that a file is; None of any other file.
+
+    Example:
+        >>> find_sample_name(find_sample("coffee"))
+        'coffee'
+    """
     if path.parts[-3:-1] != ("skimage", "data"):
         return None
     return next((name for name, file in SAMPLES.items() if file == path.name), None)
