@@ -1,4 +1,4 @@
-"""What the lecture's folder says of itself to those who find it: whose lecture, and what is where."""
+"""What the lecture's folder says of itself: whose lecture it is, and what is where."""
 
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.lecture.claims import LECTURE, say_verdicts

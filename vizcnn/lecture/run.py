@@ -278,9 +278,7 @@ class DrawnExhibit:
     captioned: bool = False
 
 
-def _draw_exhibit(
-    made: Made, name: str, settings: LectureSettings, staging: Path
-) -> DrawnExhibit:
+def _draw_exhibit(made: Made, name: str, settings: LectureSettings, staging: Path) -> DrawnExhibit:
     """Draw and save an exhibit, light and dark."""
     assert made.draw is not None
     style = STYLES[settings.style]

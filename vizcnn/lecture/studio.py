@@ -182,7 +182,7 @@ class Studio:
 
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":
-        """AlexNet and ZFNet in the aliasing lab, as ``vizcnn aliasing`` measures them: its numbers."""
+        """AlexNet and ZFNet in the aliasing lab, with the numbers of ``vizcnn aliasing``."""
         from vizcnn.measures.study import LabSettings
         from vizcnn.pages.aliasing import measure
 

@@ -209,4 +209,3 @@ def write_small_print(studies: Sequence[NetStudy], photos: str) -> str:
     """Write below a figure whose weights and which photos it shows."""
     weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
     return " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
-
