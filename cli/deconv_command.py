@@ -110,7 +110,7 @@ def deconv(
         alone = page.folder.with_name("-".join(words))
         typed = find_sample_name(photo) or str(photo)
         again = page.quote(images=(typed,), layers=(name,), units=(unit,), out=alone)
-        return Repetition(again, write_lines(page, settings, photo, name, unit))
+        return Repetition(again, write_lines(page, settings, photo, name, unit, place))
 
     manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar, repeat)
     count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)

@@ -21,6 +21,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar, count_others, say
 
 if TYPE_CHECKING:
@@ -138,6 +139,11 @@ def gallery(
         mined = index or page.folder / INDEX_NAME
         return page.quote(layers=(layer,), units=(unit,), index=mined, out=alone, poster=False)
 
+    def write_python(layer: str, unit: int, photo: str, position: tuple[int, int] | None) -> str:
+        places = [path if path.name == photo else path / photo for path in paths]
+        file = next((place for place in places if place.is_file()), None)
+        return write_lines(page, settings, file, layer, unit, position or "max") if file else ""
+
     try:
         manifest = make_top_gallery(
             net,
@@ -147,6 +153,7 @@ def gallery(
             index=index,
             command=page.quote(layers=wanted),
             unit_command=repeat_unit,
+            unit_python=write_python,
             progress=bar,
             notice=lambda line: say(line, err=True),
         )

@@ -7,11 +7,17 @@ from vizcnn.cli.page_command import Page
 from vizcnn.photos.samples import find_sample_name
 
 if TYPE_CHECKING:
-    from vizcnn.pages.deconv import DeconvSettings
+    from vizcnn.pages.page import MethodSettings
+    from vizcnn.projection.targets import Position
 
 
 def write_lines(
-    page: Page, settings: "DeconvSettings", photo: Path, layer: str, unit: int
+    page: Page,
+    settings: "MethodSettings",
+    photo: Path,
+    layer: str,
+    unit: int,
+    position: "Position",
 ) -> str:
     """Write what projects a unit of a photo in Python, with the choices of the command.
 
@@ -21,6 +27,7 @@ def write_lines(
         photo: The photo's file.
         layer: Name of the layer.
         unit: Number of the unit.
+        position: Where in the feature map.
 
     Returns:
         Lines that run in a fresh Python.
@@ -37,8 +44,8 @@ def write_lines(
     unsaid = (None, "refuse", "exact")
     changed = {name: value for name, value in ways.items() if value not in unsaid}
     wanted: dict[str, Any] = {"unit": unit}
-    if settings.position != "max":
-        wanted["position"] = settings.position
+    if position != "max":
+        wanted["position"] = position
     if settings.part != "whole":
         wanted["compare"] = settings.compare
     lines = [

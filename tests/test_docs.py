@@ -201,7 +201,9 @@ def test_the_labs_numbers_are_those_of_the_bundled_nets():
         power = predict_power(layer, measure_colours(pixels))
         share = measure_shares(power, layer.stride).layer_share
         assert share == pytest.approx(told["alias share, theory"][number], abs=5e-4)
-        units = project_strongest(model, pixels, units=LabSettings().units, period=find_period(nets))
+        units = project_strongest(
+            model, pixels, units=LabSettings().units, period=find_period(nets)
+        )
         grid = np.median([unit.grid for unit in units if unit.grid is not None])
         assert grid == pytest.approx(told["grid artefact"][number], abs=5e-3)
 

@@ -133,16 +133,17 @@ def list_checks() -> str:
     found = read_numbers("check-natural144")
     methods = ("deconvnet", "guided", "gradient", "gradient-x-input")
     active = f"effective number of pictures, conv5 ({found['conv5/active']:.0f} active units)"
+    shuffled = "down to {}/{} switches/{{}}/similarity"
     keys = {
         "cosine with another unit, conv2": "conv2/{}/cosine",
         "… conv3": "conv3/{}/cosine",
         "… conv5": "conv5/{}/cosine",
         "cosine of the predicted class with the second": "fc8/{}/cosine",
         active: "conv5/{}/effective",
-        "similarity with fc8 down to conv5 shuffled": "down to conv5/recomputed switches/{}/similarity",
-        "… with the trained net's switches": "down to conv5/trained switches/{}/similarity",
-        "similarity with all layers shuffled": "down to conv1/recomputed switches/{}/similarity",
-        "… with the trained net's switches ": "down to conv1/trained switches/{}/similarity",
+        "similarity with fc8 down to conv5 shuffled": shuffled.format("conv5", "recomputed"),
+        "… with the trained net's switches": shuffled.format("conv5", "trained"),
+        "similarity with all layers shuffled": shuffled.format("conv1", "recomputed"),
+        "… with the trained net's switches ": shuffled.format("conv1", "trained"),
         "agreement with the drop, own picture, conv5": "conv5/{}/own",
         "… another unit's picture": "conv5/{}/other",
         "… own minus another's, photo by photo": "conv5/{}/gap",
@@ -157,7 +158,9 @@ def list_checks() -> str:
 def write_speed() -> str:
     """Write one row of the page on speed as the README's table."""
     page = (ROOT / "docs" / "speed.md").read_text("utf-8")
-    (row,) = re.findall(r"^\| vgg16 conv3_3 \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
+    (row,) = re.findall(
+        r"^\| vgg16 conv3_3 \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE
+    )
     units, ours, theirs = row
     heads = ("all units of a layer, one photo, 2 CPU threads", "vizcnn")
     cells = (f"VGG-16 conv3_3, {units} units", f"{float(ours):.2f} s", f"{float(theirs):.0f} s")

@@ -71,7 +71,16 @@ def measure_numbers(name: str, options: list[str]) -> None:
     """Run a command, and keep its numbers."""
     command = COMMANDS[name]
     with tempfile.TemporaryDirectory() as out:
-        words = [sys.executable, "-m", "vizcnn", command, *options, "--out", f"{out}/page", "--json"]
+        words = [
+            sys.executable,
+            "-m",
+            "vizcnn",
+            command,
+            *options,
+            "--out",
+            f"{out}/page",
+            "--json",
+        ]
         told = subprocess.run(words, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout
     numbers = COLLECT[command](json.loads(told)["manifest"])
     FOLDER.mkdir(exist_ok=True)

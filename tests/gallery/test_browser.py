@@ -190,7 +190,8 @@ def test_a_units_command_and_python_are_copied_and_its_pictures_saved(page):
         assert page.run("return document.querySelector('#unit-text').textContent") == text
         assert page.run("return getSelection().toString()") == text
     saved = page.run(
-        "return [...document.querySelectorAll('#unit a[download]')].map(a => a.getAttribute('href'))"
+        "return [...document.querySelectorAll('#unit a[download]')]"
+        ".map(link => link.getAttribute('href'))"
     )
     assert saved == ["p0/conv1-1-projection.png", "p0/conv1-1-patch.png"]
     page.press("right")

@@ -48,7 +48,7 @@ from vizcnn.pages.page import (
 )
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
-from vizcnn.photos.samples import name_photo
+from vizcnn.photos.samples import name_photos
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
@@ -320,6 +320,7 @@ def make_compare_page(
         def read(path: Path) -> Tensor:
             return model.read(read_photo(path))
 
+        names = name_photos(photos)
         for path, pixels in use_photos(photos, read, failures, "compare", progress):
             question, value = target.ask(pixels)
             if not found:
@@ -339,9 +340,9 @@ def make_compare_page(
                 columns.settled = True
             save_files(measured.list_files(), staging)
             found.append(measured.section)
-            used.append(describe_photo(path, measured.image))
+            used.append(describe_photo(path, measured.image, names[path]))
             if len(rows) < MOST_ROWS:
-                rows.append(measured.to_row(name_photo(path)))
+                rows.append(measured.to_row(names[path]))
         results = CompareResults(
             layer=target.layer,
             methods=tuple(

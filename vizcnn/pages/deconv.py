@@ -464,8 +464,8 @@ def make_deconv_gallery(
             for path, photo in use_photos(photos, project, failures, "project", progress):
                 files = draw_photo(photo)
                 errands.start(partial(save_files, files, staging))
-                section = photo.section
-                found.append(_tell_repetitions(section, partial(repeat, path)) if repeat else section)
+                again = repeat and partial(repeat, path)
+                found.append(_tell_repetitions(photo.section, again))
                 used.append(describe_photo(path, photo.image, photo.name))
         results = DeconvResults(
             method=projector.method.name,
@@ -478,9 +478,11 @@ def make_deconv_gallery(
 
 
 def _tell_repetitions(
-    section: PhotoSection, repeat: Callable[[str, int], Repetition]
+    section: PhotoSection, repeat: Callable[[str, int], Repetition] | None
 ) -> PhotoSection:
-    """Say of each unit how it is repeated."""
+    """Say of each unit how it is repeated, where that is known."""
+    if repeat is None:
+        return section
     return replace(
         section,
         layers=tuple(

@@ -74,7 +74,7 @@ def name_photos(paths: Sequence[Path]) -> dict[Path, str]:
         count = Counter(names.values())
         for path, name in names.items():
             if count[name] > 1:
-                names[path] = "/".join(path.parts[-length:])
+                names[path] = str(Path(*path.parts[-length:]))
     return names
 
 
