@@ -9,6 +9,7 @@ from vizcnn.cli.options import (
     compare_option,
     data_option,
     find_data,
+    fitting_options,
     layers_option,
     make_seed_option,
     models_option,
@@ -38,6 +39,7 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
     short_help="Measure what pictures depend on: the unit, the weights, or only the photo.",
 )
 @data_option
+@fitting_options
 @click.option(
     "--photos",
     type=WholeNumber(1, 10_000),

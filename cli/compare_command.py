@@ -9,6 +9,7 @@ from vizcnn.cli.options import (
     compare_option,
     find_given_photos,
     gates_option,
+    fitting_options,
     images_option,
     make_seed_option,
     save_arrays_option,
@@ -45,6 +46,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     short_help="Compare attribution methods on a unit or class.",
 )
 @images_option
+@fitting_options
 @click.option(
     "--layer",
     help="Layer of the unit.  [default: the net's last, whose units are the classes]",

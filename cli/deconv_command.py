@@ -9,6 +9,7 @@ from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
     find_given_photos,
+    fitting_options,
     images_option,
     layers_option,
     method_option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 @page_command(out="MODEL-METHOD")
 @images_option
+@fitting_options
 @layers_option
 @click.option(
     "--unit", "units", type=WholeNumber(0), multiple=True, help="Number of a unit; may be repeated."

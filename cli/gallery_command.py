@@ -12,6 +12,7 @@ from vizcnn.cli.options import (
     compare_option,
     data_option,
     find_data,
+    fitting_options,
     layers_option,
     method_option,
     part_option,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @data_option
+@fitting_options
 @layers_option
 @click.option(
     "--unit",

@@ -17,6 +17,7 @@ from vizcnn.cli.options import (
     data_option,
     device_option,
     find_data,
+    fitting_options,
     json_option,
     layers_option,
     load_model,
@@ -32,6 +33,7 @@ from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
     from vizcnn.mining.run import MiningRun
+    from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
 
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 @model_option
 @weights_option
 @data_option
+@fitting_options
 @click.option(
     "--out",
     required=True,
@@ -74,6 +77,8 @@ def mine(
     model: str,
     weights: str,
     data: tuple[str, ...],
+    fit: "Fit | None",
+    size: int | None,
     out: Path,
     layers: tuple[str, ...],
     top: int,
@@ -96,7 +101,7 @@ def mine(
     from vizcnn.recording.layers import list_stages, select_layers
 
     folders = find_data(context, data)
-    net = load_model(model, weights, device, seed, precision)
+    net = load_model(model, weights, device, seed, precision).fit_photos(fit, size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,

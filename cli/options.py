@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.photos.framing import FITS
 from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
@@ -127,6 +128,9 @@ class CompareCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 LARGEST_SEED = 2**63 - 1
+
+LARGEST_SIZE = 16384
+"""As vizcnn.basics.codec has it of a picture's side."""
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -318,6 +322,24 @@ def settle_way_back(normalisation: str, unruled: str, gates: str, start: str) ->
         "gates": gates,
         "start": None if start == "auto" else start,
     }
+
+
+def fitting_options(command: Command) -> Command:
+    """Declare how photos are brought to a net's input; :meth:`Page.load` heeds it."""
+    size = click.option(
+        "--size",
+        type=WholeNumber(1, LARGEST_SIZE),
+        help="Side of the net's square input in pixels, for nets that take any size.  [default: "
+        "the net's own]",
+    )
+    fit = click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="How a photo is brought to the net's input: crop (its middle), pad (all of it, with "
+        "margins in the net's mean colour), squash (all of it, distorted), or none (its own size, "
+        "of nets that take any).  [default: the net's own, usually crop]",
+    )
+    return fit(size(command))
 
 
 per_photo_option = click.option(

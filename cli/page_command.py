@@ -30,6 +30,7 @@ from vizcnn.cli.reporting import end_with_failures, list_notes, say
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
     from vizcnn.gallery.manifest import Manifest
+    from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
@@ -55,6 +56,8 @@ class Page:
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
         opens: Whether to open the page in a browser.
+        fit: How photos are brought to the nets' input; as is usual for each when None.
+        size: Side of the nets' input in pixels; each net's own when None.
     """
 
     context: click.Context
@@ -67,6 +70,8 @@ class Page:
     seed: int
     as_json: bool
     opens: bool
+    fit: "Fit | None" = None
+    size: int | None = None
 
     def load(self) -> "list[ZooModel]":
         """Load the nets.
@@ -77,7 +82,9 @@ class Page:
         self.check_counts("--weights", self.weights)
         sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
         return [
-            load_model(name, source, self.device, self.seed, self.precision)
+            load_model(name, source, self.device, self.seed, self.precision).fit_photos(
+                self.fit, self.size
+            )
             for name, source in zip(self.models, sources, strict=True)
         ]
 
@@ -213,6 +220,8 @@ def page_command(
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
                 opens=given.pop("opens"),
+                fit=given.pop("fit", None),
+                size=given.pop("size", None),
             )
             function(page, **given)
 

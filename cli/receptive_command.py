@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.options import complete_names_and_files, find_given_photos
+from vizcnn.cli.options import complete_names_and_files, find_given_photos, fitting_options
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.reporting import lay_out
 from vizcnn.photos.samples import SAMPLES
@@ -38,6 +38,7 @@ HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
     shell_complete=complete_names_and_files(SAMPLES),
     help=f"Photo, or name of a sample photo ({', '.join(SAMPLES)}).",
 )
+@fitting_options
 @click.option(
     "--layer",
     "layers",

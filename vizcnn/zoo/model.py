@@ -20,6 +20,7 @@ from vizcnn.basics.errors import (
     shorten,
 )
 from vizcnn.basics.memory import find_shortage
+from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
@@ -55,20 +56,78 @@ class ZooModel:
         """Side of the square input in pixels."""
         return self.preprocessing.input_size
 
-    def read(self, photo: Path | Image.Image | str) -> Tensor:
+    def read(
+        self, photo: Path | Image.Image | str, fit: Fit | None = None, size: int | None = None
+    ) -> Tensor:
         """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
 
         Args:
             photo: A file, or a PIL image of any mode: the two are read alike (upright, over white,
                 of all depths; :func:`~vizcnn.photos.images.read_photo`).
+            fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"`` (:data:`vizcnn.photos.framing.Fit`);
+                the net's own way when None.
+            size: Side of the input in pixels; the net's own when None.
 
         Returns:
-            Pixels (1, 3, S, S), float32, RGB 0..1, on the CPU.
+            Pixels (1, 3, S, S), float32, RGB 0..1, on the CPU; (1, 3, H, W) with fit ``"none"``.
 
         Raises:
-            ImageError: If the file cannot be read.
+            ImageError: If the file cannot be read, or there is no such fit or size.
+
+        Example:
+            >>> import vizcnn
+            >>> model = vizcnn.load("lenet", weights=None)
+            >>> model.read(Image.new("RGB", (30, 20)), fit="none").shape
+            torch.Size([1, 3, 20, 30])
         """
-        return self.preprocessing.fit(read_photo(photo))[None].to(torch.float32).div(255)
+        preprocessing = self.preprocessing.fit_otherwise(fit, size)
+        return preprocessing.fit(read_photo(photo))[None].to(torch.float32).div(255)
+
+    def fit_photos(self, fit: Fit | None = None, size: int | None = None) -> "ZooModel":
+        """Give the net with another way to bring photos to its input, in all that uses it.
+
+        Args:
+            fit: As in :meth:`read`.
+            size: Side of the input in pixels.
+
+        Returns:
+            This object if nothing changes, else a new one with the same module.
+
+        Raises:
+            ImageError: If there is no such fit or size.
+            ModelError: If the net cannot take images of another size.
+
+        Example:
+            >>> import vizcnn
+            >>> model = vizcnn.load("lenet", weights=None)
+            >>> model.fit_photos("pad").preprocessing.fitting
+            'pad'
+        """
+        preprocessing = self.preprocessing.fit_otherwise(fit, size)
+        if preprocessing == self.preprocessing:
+            return self
+        own = self.input_size
+        if preprocessing.fitting == "none":
+            self.require_size(own, 2 * own)
+        elif preprocessing.input_size != own:
+            self.require_size(preprocessing.input_size, preprocessing.input_size)
+        return replace(self, preprocessing=preprocessing)
+
+    def require_size(self, height: int, width: int) -> None:
+        """Make sure that the net takes images of a size.
+
+        Raises:
+            ModelError: If it does not, with the size that it takes.
+        """
+        black = torch.zeros(1, 3, height, width)
+        try:
+            self.logits(black)
+        except ImageError as error:
+            side = self.input_size
+            raise ModelError(
+                f"{self.title}: {error}, {side} x {side} px, to which fit crop, pad and squash "
+                "bring every photo"
+            ) from None
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -91,12 +150,16 @@ class ZooModel:
         except RuntimeError as error:
             if find_shortage(error):
                 raise
-            reason = str(error).splitlines()[0]
-            raise ImageError(
-                f"the net cannot take images of shape {tuple(pixels.shape)} ({reason}): bring them "
-                "to its input size"
-            ) from error
+            raise ImageError(self._explain_size(pixels, error)) from error
         return logits
+
+    def _explain_size(self, pixels: Tensor, error: RuntimeError) -> str:
+        reason = (str(error).splitlines() or [""])[0]
+        told = f"the net cannot take images of shape {tuple(pixels.shape)} ({reason})"
+        joined = any(isinstance(part, nn.Linear) for part in self.module.modules())
+        if joined and "shapes cannot be multiplied" in reason:
+            return f"{told}: its fully connected layers need its input size"
+        return f"{told}: bring them to its input size"
 
     def classify(self, pixels: Tensor, count: int = 5) -> list[list[tuple[str, float]]]:
         """Name what the net sees.

@@ -10,9 +10,10 @@ from msgspec import Meta
 from PIL import Image
 from torch import Tensor
 
-from vizcnn.basics.codec import Finite, Positive, Side, check
+from vizcnn.basics.codec import LARGEST_SIDE, Finite, Positive, Side, check
 from vizcnn.basics.devices import make_constant
-from vizcnn.basics.errors import WeightsError
+from vizcnn.basics.errors import ImageError, WeightsError, check_number, quote
+from vizcnn.photos.framing import FITS, Fit, Framing, frame_photo
 from vizcnn.photos.pixels import LUMINANCE
 from vizcnn.zoo.registry import Style, Variant
 
@@ -38,6 +39,7 @@ class Preprocessing:
         input_size: Side of the square input in pixels.
         resize: Side that the photo's shorter side is brought to before the crop.
         grey: Whether the net takes one channel, the luminance (ITU-R BT.601) of the pixels.
+        fitting: How a photo is brought to the input (:data:`~vizcnn.photos.framing.Fit`).
     """
 
     mean: Annotated[tuple[Finite, ...], Meta(min_length=1, max_length=3)]
@@ -47,6 +49,7 @@ class Preprocessing:
     input_size: Side
     resize: Side
     grey: bool = False
+    fitting: Fit = "crop"
 
     def __post_init__(self) -> None:
         needed = 1 if self.grey else 3
@@ -61,24 +64,42 @@ class Preprocessing:
         """Number of channels of the net's input."""
         return len(self.mean)
 
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """The net's mean colour, RGB 0..255: what it takes for nothing, up to rounding to 8 bits.
+
+        Padding has this colour.
+        """
+        zero = self.denormalise(torch.zeros(self.channels, 1, 1)).clamp(0, 1)
+        red, green, blue = (zero.flatten() * 255).round().int().tolist()
+        return red, green, blue
+
+    def frame(self, photo: Image.Image) -> Framing:
+        """Tell where a photo lies in the net's input once :meth:`fit` has brought it there."""
+        return frame_photo(self.fitting, photo.size, self.input_size, self.resize)
+
     def fit(self, photo: Image.Image) -> Tensor:
-        """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
+        """Bring a photo to the net's size, as :attr:`fitting` says.
+
+        By default the shorter side is brought to ``resize`` and the middle square cut out.
 
         Args:
             photo: An RGB image.
 
         Returns:
-            Pixels (3, S, S), uint8.
+            Pixels (3, S, S), uint8; (3, H, W) of the photo's own size if it is not to be fitted.
         """
-        # resizing only the square that stays keeps a panorama from becoming a giant on the way
-        side = min(photo.size) * min(self.input_size / self.resize, 1.0)
-        left, top = (photo.width - side) / 2, (photo.height - side) / 2
-        square = photo.resize(
-            (self.input_size, self.input_size),
-            Image.Resampling.LANCZOS,
-            box=(left, top, left + side, top + side),
+        framing = self.frame(photo)
+        top, left, bottom, right = framing.inside
+        # resizing only the part that stays keeps a panorama from becoming a giant on the way
+        fitted = photo.resize(
+            (right - left, bottom - top), Image.Resampling.LANCZOS, box=framing.used
         )
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+        if fitted.size != framing.input_size:
+            padded = Image.new("RGB", framing.input_size, self.fill)
+            padded.paste(fitted, (left, top))
+            fitted = padded
+        return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn pixels (N, 3, H, W), RGB 0..1, into the net's input (N, channels, H, W)."""
@@ -139,9 +160,34 @@ class Preprocessing:
         resize = max(round(self.resize * input_size / self.input_size), 1)
         return replace(self, input_size=input_size, resize=resize)
 
+    def fit_otherwise(self, fit: Fit | None = None, size: int | None = None) -> "Preprocessing":
+        """Give the same map with photos brought to the input in another way.
+
+        Args:
+            fit: How; as before when None.
+            size: Side of the input in pixels; as before when None.
+
+        Raises:
+            ImageError: If there is no such way, or photos shall have a size and keep their own.
+        """
+        fit = self.fitting if fit is None else fit
+        if fit not in FITS:
+            raise ImageError(f"fit={quote(fit)} is not known; needed: {', '.join(FITS)}")
+        if size is not None and fit == "none":
+            raise ImageError(
+                "fit none keeps each photo's own size, and a size was given as well: leave one out"
+            )
+        sized = self
+        if size is not None:
+            sized = self.at_size(check_number("size", size, 1, LARGEST_SIDE, ImageError))
+        return replace(sized, fitting=fit)
+
     def to_dict(self) -> dict[str, Any]:
-        """Give the settings as plain values for JSON."""
-        return asdict(self)
+        """Give the settings as plain values for JSON; the usual way to fit goes without saying."""
+        values = asdict(self)
+        if self.fitting == "crop":
+            del values["fitting"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
