@@ -61,10 +61,14 @@ def write_lines(
 
 def _write_load(page: Page) -> str:
     (name,), (weights,) = page.models, page.weights
-    if weights in ("random", "none"):
-        return f"vizcnn.load({_write(repr(name), weights=None, seed=page.seed)})"
-    options = {} if weights == "auto" else {"weights": weights}
-    return f"vizcnn.load({_write(repr(name), **options)})"
+    options: dict[str, Any] = {"weights": weights}
+    if weights == "auto":
+        options = {}
+    elif weights in ("random", "none"):
+        options = {"weights": None, "seed": page.seed}
+    fitted = page.fit is not None or page.size is not None
+    fit = f".fit_photos({page.fit!r}, {page.size!r})" if fitted else ""
+    return f"vizcnn.load({_write(repr(name), **options)}){fit}"
 
 
 def _write(first: str, **options: Any) -> str:
