@@ -151,6 +151,7 @@ SMALLER: Mapping[str, str] = {
     "receptive": "fewer layers (--layer), a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",
+    "index": "fewer layers (--layer) or units (--unit)",
     "train": "a smaller --batch or --crop, fewer or smaller photos",
 }
 """What makes each command take less memory."""
