@@ -4,31 +4,21 @@ import click
 
 from vizcnn.cli.options import (
     WholeNumber,
-    complete_names_and_files,
-    find_given_photos,
     models_option,
     several_weights_option,
 )
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.photo_arguments import find_given, photo_list_argument
 from vizcnn.cli.reporting import bar, lay_out
-from vizcnn.photos.samples import SAMPLES
 
 
 @page_command(
-    out="MODELS-aliasing",
+    out="MODELS-PHOTOS-aliasing",
     nets=models_option(("alexnet", "alexnet-7x7", "zfnet")),
     weights=several_weights_option,
     short_help="Show and measure the aliasing of a first layer's stride.",
 )
-@click.option(
-    "--images",
-    "images",
-    multiple=True,
-    metavar="PHOTOS",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help="Photo, folder of photos, or name of a sample photo; may be repeated.  [default: patches "
-    "of scikit-image's sample photos]",
-)
+@photo_list_argument("patches of scikit-image's sample photos", usual=())
 @click.option(
     "--layer",
     default="conv2",
@@ -62,7 +52,7 @@ from vizcnn.photos.samples import SAMPLES
 def aliasing(
     page: Page,
     /,
-    images: tuple[str, ...],
+    photos: tuple[str, ...],
     layer: str,
     units: int,
     most_photos: int,
@@ -76,8 +66,9 @@ def aliasing(
     """
     from vizcnn.measures.study import LabSettings
     from vizcnn.pages.aliasing import make_aliasing_page
+    from vizcnn.photos.stores import find_photos
 
-    photos = find_given_photos(page.context, "--images", images) if images else []
+    files = find_photos(find_given(photos))
     settings = LabSettings(
         layer=layer,
         units=units,
@@ -86,7 +77,7 @@ def aliasing(
         figure_format=page.figure_format,
     )
     nets = page.load()
-    manifest = make_aliasing_page(nets, page.folder, photos, settings, page.quote(), bar)
+    manifest = make_aliasing_page(nets, page.folder, files, settings, page.quote(), bar)
     heads = ("measure", *(net.title for net in manifest.nets))
     rows = [
         (row.name, *(_write(value, row.form) for value in row.values))

@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
-    data_option,
-    find_data,
     fitting_options,
     layers_option,
     make_seed_option,
@@ -16,6 +15,7 @@ from vizcnn.cli.options import (
     several_weights_option,
 )
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.photo_arguments import find_given, keep_named, photo_set_argument
 from vizcnn.cli.reporting import bar
 from vizcnn.projection.methods import METHODS
 
@@ -28,8 +28,31 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
 """As in vizcnn.measures.method_pictures, which loads torch."""
 
 
+_COUNT = f"{__name__}.count"
+"""Under what a context holds how many photos ``--photos`` asked for."""
+
+
+def keep_photos_or_count(
+    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Keep photos; ``--photos 24`` stays what it was before ``--count``: how many to draw."""
+    counts = [name for name in names if parameter.name == "named_photos" and name.isdecimal()]
+    context.meta[_COUNT] = [*context.meta.get(_COUNT, ()), *counts]
+    return keep_named(context, parameter, tuple(name for name in names if name not in counts))
+
+
+def take_former_count(context: click.Context, parameter: click.Parameter, count: int) -> int:
+    """Give how many photos to draw, by whichever option that was said."""
+    counts = [*context.meta.get(_COUNT, ())]
+    if counts and context.get_parameter_source("count") is not ParameterSource.DEFAULT:
+        counts.append(str(count))
+    if len(counts) > 1:
+        raise click.UsageError(f"{len(counts)} numbers of photos are given: give one", context)
+    return int(parameter.type.convert(counts[0], parameter, context)) if counts else count
+
+
 @page_command(
-    out="MODELS-check",
+    out="MODELS-PHOTOS-check",
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
     seed=make_seed_option(
@@ -38,12 +61,13 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
     ),
     short_help="Measure what pictures depend on: the unit, the weights, or only the photo.",
 )
-@data_option
+@photo_set_argument(keep_photos_or_count)
 @fitting_options
 @click.option(
-    "--photos",
+    "--count",
     type=WholeNumber(1, 10_000),
     default=24,
+    callback=take_former_count,
     show_default=True,
     help="How many photos to draw.",
 )
@@ -67,8 +91,8 @@ CHECKED_METHODS = (*METHODS, "gradient-x-input")
 def check(
     page: Page,
     /,
-    data: tuple[str, ...],
-    photos: int,
+    photos: tuple[str, ...],
+    count: int,
     layers: tuple[str, ...],
     methods: tuple[str, ...],
     compare: "Compare",
@@ -84,11 +108,11 @@ def check(
     from vizcnn.measures.checks import CheckSettings
     from vizcnn.pages.check import make_check_page
 
-    paths = find_data(page.context, data)
+    paths = find_given(photos)
     settings = CheckSettings(
         layers=layers,
         methods=tuple(dict.fromkeys(methods)),
-        photos=photos,
+        photos=count,
         compare=compare,
         top=top,
         seed=page.seed,

@@ -1,5 +1,7 @@
 """``vizcnn compare``: photos -> one unit of each by every method."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -7,16 +9,21 @@ from vizcnn.basics.errors import VizcnnError
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
-    find_given_photos,
-    gates_option,
     fitting_options,
-    images_option,
+    gates_option,
     make_seed_option,
+    models_option,
     save_arrays_option,
+    several_weights_option,
     unruled_option,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import OneRun, Page, page_command
+from vizcnn.cli.photo_arguments import find_given, photo_list_argument
 from vizcnn.cli.reporting import bar
+
+if TYPE_CHECKING:
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.compare import CompareResults
 
 
 class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -41,11 +48,13 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 @page_command(
-    out="MODEL-compare",
+    out="MODELS-PHOTOS-compare",
+    nets=models_option(("zfnet",)),
+    weights=several_weights_option,
     seed=make_seed_option("random weights, and for the shuffling"),
     short_help="Compare attribution methods on a unit or class.",
 )
-@images_option
+@photo_list_argument()
 @fitting_options
 @click.option(
     "--layer",
@@ -114,7 +123,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 def compare(
     page: Page,
     /,
-    images: tuple[str, ...],
+    photos: tuple[str, ...],
     position: str,
     **choices: object,
 ) -> None:
@@ -125,20 +134,30 @@ def compare(
     hiding parts of the photo, and its time.
     """
     from vizcnn.pages.compare import CompareSettings, make_compare_page
+    from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
 
-    given = images or ("motorcycle",)
-    photos = find_given_photos(page.context, "--image", given)
+    files = find_photos(find_given(photos))
     settings = CompareSettings(
         position=parse_position(position),
         seed=page.seed,
         figure_format=page.figure_format,
         **choices,  # type: ignore[arg-type]  # click has checked their kinds
     )
-    (net,) = page.load()
-    command = page.quote(images=given)
-    manifest = make_compare_page(net, photos, settings, page.folder, command, bar)
+
+    def make(run: OneRun) -> "Manifest[CompareResults]":
+        return make_compare_page(run.net, files, settings, run.folder, run.quote(), bar)
+
+    manifest = page.make_each(make)
+    page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])
+
+
+def summarise(manifest: "Manifest[Any]") -> str:
+    """Say how much was compared."""
+    from vizcnn.pages.compare import CompareResults
+
     results = manifest.results
+    if not isinstance(results, CompareResults):
+        return f"{len(results.runs)} nets side by side"
     left = f", {len(results.left_out)} left out" if results.left_out else ""
-    summary = f"{len(manifest.photos)} photo(s), {len(results.methods)} methods{left}"
-    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+    return f"{len(manifest.photos)} photo(s), {len(results.methods)} methods{left}"

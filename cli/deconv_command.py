@@ -1,38 +1,49 @@
 """``vizcnn deconv``: photos -> a gallery of projections."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
-    find_given_photos,
     fitting_options,
-    images_option,
     layers_option,
-    method_option,
+    methods_option,
+    models_option,
     part_option,
     save_arrays_option,
     settle_way_back,
+    several_weights_option,
     way_back_options,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import OneRun, Page, page_command
+from vizcnn.cli.photo_arguments import find_given, photo_list_argument
 from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar
+from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
 
 if TYPE_CHECKING:
+    from vizcnn.cli.unit_option import Unit
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.deconv import DeconvResults
+    from vizcnn.photos.stored import PhotoFile
     from vizcnn.projection.active_units import Compare
     from vizcnn.projection.parts import Part
 
 
-@page_command(out="MODEL-METHOD")
-@images_option
+@page_command(
+    out="MODELS-METHODS-PHOTOS",
+    nets=models_option(("zfnet",)),
+    weights=several_weights_option,
+)
+@photo_list_argument()
 @fitting_options
 @layers_option
-@click.option(
-    "--unit", "units", type=WholeNumber(0), multiple=True, help="Number of a unit; may be repeated."
+@units_option(
+    "Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be repeated.  "
+    "[default: the strongest]"
 )
 @click.option(
     "--top",
@@ -41,7 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many of each layer's strongest units to show, unless --unit is given.",
 )
-@method_option
+@methods_option
 @part_option
 @compare_option(32, none=True)
 @click.option(
@@ -64,11 +75,11 @@ if TYPE_CHECKING:
 def deconv(
     page: Page,
     /,
-    images: tuple[str, ...],
+    photos: tuple[str, ...],
     layers: tuple[str, ...],
-    units: tuple[int, ...],
+    units: "tuple[Unit, ...]",
     top: int,
-    method: str,
+    methods: tuple[str, ...],
     part: "Part",
     compare: "Compare | None",
     position: str,
@@ -84,37 +95,56 @@ def deconv(
     from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
     from vizcnn.pages.page import Repetition
     from vizcnn.photos.samples import find_sample_name
+    from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
     from vizcnn.recording.layers import list_stages, select_layers
 
-    given = images or ("motorcycle",)
-    photos = find_given_photos(page.context, "--image", given)
+    files = find_photos(find_given(photos))
     place = parse_position(position)
-    (net,) = page.load()
-    wanted = layers or (list_stages(net),)
-    settings = DeconvSettings(
-        layers=select_layers(net, wanted),
-        method=method,
-        part=part,
-        compare=compare,
-        units=units or None,
-        top=top,
-        position=place,
-        scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-        **settle_way_back(**way_back),
-        figure_format=page.figure_format,
-        save_arrays=save_arrays,
-    )
-    command = page.quote(images=given, layers=wanted)
 
-    def repeat(photo: Path, name: str, unit: int) -> Repetition:
-        words = (page.folder.name, photo.stem, name.replace("/", "-"), str(unit))
-        alone = page.folder.with_name("-".join(words))
-        typed = find_sample_name(photo) or str(photo)
-        again = page.quote(images=(typed,), layers=(name,), units=(unit,), out=alone)
-        return Repetition(again, write_lines(page, settings, photo, name, unit, place))
+    def make(run: OneRun) -> "Manifest[DeconvResults]":
+        named = any(isinstance(unit, str) for unit in units)
+        wanted = layers or (find_class_layer(run.net) if named else list_stages(run.net),)
+        selected = select_layers(run.net, wanted)
+        numbers = find_units(run.net, selected, units)
+        settings = DeconvSettings(
+            layers=selected,
+            method=run.method,
+            part=part,
+            compare=compare,
+            units=numbers or None,
+            top=top,
+            position=place,
+            scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
+            **settle_way_back(**way_back),
+            figure_format=page.figure_format,
+            save_arrays=save_arrays,
+        )
+        command = run.quote(layers=wanted, units=write_units(numbers))
 
-    manifest = make_deconv_gallery(net, photos, settings, page.folder, command, bar, repeat)
-    count = sum(len(layer.tiles) for photo in manifest.results.photos for layer in photo.layers)
-    summary = f"{len(manifest.photos)} photo(s), {count} projections by {manifest.results.method}"
-    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+        def repeat(photo: "PhotoFile", layer: str, unit: int) -> Repetition:
+            if not isinstance(photo, Path):  # in an archive or a table: no word for it alone
+                return Repetition()
+            typed = find_sample_name(photo) or str(photo)
+            words = (page.folder.name, photo.stem, layer.replace("/", "-"), str(unit))
+            alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
+            again = run.quote(layers=(layer,), units=(str(unit),), **alone)
+            return Repetition(
+                again, write_lines(page, run.net, settings, typed, layer, unit, place)
+            )
+
+        return make_deconv_gallery(run.net, files, settings, run.folder, command, bar, repeat)
+
+    manifest = page.make_each(make, methods)
+    page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])
+
+
+def summarise(manifest: "Manifest[Any]") -> str:
+    """Say how much was made."""
+    from vizcnn.pages.deconv import DeconvResults
+
+    results = manifest.results
+    if not isinstance(results, DeconvResults):
+        return f"{len(results.runs)} runs side by side"
+    count = sum(len(layer.tiles) for photo in results.photos for layer in photo.layers)
+    return f"{len(manifest.photos)} photo(s), {count} projections by {results.method}"

@@ -2,12 +2,14 @@
 
 import click
 
-from vizcnn.cli.options import PositiveNumber, WholeNumber, models_option, several_weights_option
+from vizcnn.cli.options import PositiveNumber, models_option, several_weights_option
 from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.unit_option import Unit, require_numbers, units_option
 
 
 @page_command(
-    out="MODEL-filters",
+    out="MODELS-filters",
+    strict=None,
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
     short_help="Draw and measure the filters of nets.",
@@ -20,13 +22,9 @@ from vizcnn.cli.page_command import Page, page_command
     help="Layer whose filters are drawn, those of deeper layers by input channel; once for all "
     "nets, or once for each.  [default: the first convolution]",
 )
-@click.option(
-    "--unit",
-    "units",
-    type=WholeNumber(0),
-    multiple=True,
-    help="Number of a filter; may be repeated.  [default: all of the first layer, of a "
-    "deeper one the 12 with the largest energy]",
+@units_option(
+    "Number of a filter, list (3,5) or range (10..20) of them; may be repeated.  [default: all of "
+    "the first layer, of a deeper one the 12 with the largest energy]"
 )
 @click.option(
     "--scale",
@@ -63,7 +61,7 @@ def filters(
     page: Page,
     /,
     layers: tuple[str, ...],
-    units: tuple[int, ...],
+    units: tuple[Unit, ...],
     scaling: str,
     part: str,
     order: str,
@@ -79,7 +77,7 @@ def filters(
     page.check_counts("--layer", layers)
     settings = FilterSettings(
         layers=layers,
-        units=units or None,
+        units=require_numbers(units) or None,
         scaling=scaling,  # type: ignore[arg-type]  # click has checked these three
         part=part,  # type: ignore[arg-type]
         order=order,  # type: ignore[arg-type]

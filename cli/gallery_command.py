@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,22 +10,25 @@ from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
     compare_option,
-    data_option,
-    find_data,
     fitting_options,
     layers_option,
-    method_option,
+    methods_option,
+    models_option,
     part_option,
     per_photo_option,
     settle_way_back,
+    several_weights_option,
     way_back_options,
     workers_option,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
+from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar, count_others, say
+from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
 
 if TYPE_CHECKING:
+    from vizcnn.cli.unit_option import Unit
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.pages.layers.site_pages import LayersResults
     from vizcnn.projection.active_units import Compare
@@ -33,19 +36,18 @@ if TYPE_CHECKING:
 
 
 @page_command(
-    out="MODEL-gallery",
-    figures=None,
+    out="MODELS-METHODS-PHOTOS-gallery",
+    nets=models_option(("zfnet",)),
+    weights=several_weights_option,
+    figures=make_figure_options(formats=None),
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
-@data_option
+@photo_set_argument()
 @fitting_options
 @layers_option
-@click.option(
-    "--unit",
-    "units",
-    type=WholeNumber(0),
-    multiple=True,
-    help="Number of a unit; may be repeated.  [default: every unit]",
+@units_option(
+    "Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be repeated.  "
+    "[default: every unit]"
 )
 @click.option(
     "--top",
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     help="How many of the strongest places to show per unit.",
 )
 @per_photo_option
-@method_option
+@methods_option
 @part_option
 @compare_option(3, none=True)
 @click.option(
@@ -88,12 +90,12 @@ if TYPE_CHECKING:
 def gallery(
     page: Page,
     /,
-    data: tuple[str, ...],
+    photos: tuple[str, ...],
     layers: tuple[str, ...],
-    units: tuple[int, ...],
+    units: "tuple[Unit, ...]",
     top: int,
     per_photo: int,
-    method: str,
+    methods: tuple[str, ...],
     part: "Part",
     compare: "Compare | None",
     scaling: str,
@@ -109,56 +111,68 @@ def gallery(
     projected back to pixels. The site has a page for each layer and each unit. After an
     interruption, run the same command again to continue.
     """
-    from vizcnn.mining.photo_sets import FolderPhotos, SamplePatches
+    from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
     from vizcnn.pages.layers.work_folder import INDEX_NAME
     from vizcnn.recording.layers import list_stages, select_layers
 
-    paths = find_data(page.context, data)
+    paths = find_given(photos)
     started = time.monotonic()
-    (net,) = page.load()
-    wanted = layers or (list_stages(net),)
-    settings = TopSettings(
-        layers=select_layers(net, wanted),
-        units=units or None,
-        top=top,
-        per_photo=per_photo,
-        method=method,
-        part=part,
-        compare=compare,
-        scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-        **settle_way_back(**way_back),
-        poster=poster,
-        poster_units=poster_units,
-        seed=page.seed,
-        workers=workers,
-    )
-    photos = FolderPhotos(paths, net.preprocessing) if paths else SamplePatches(net.preprocessing)
+    mined: dict[int, Path] = {}
 
-    def repeat_unit(layer: str, unit: int) -> str:
-        alone = page.folder.with_name(f"{page.folder.name}-{layer.replace('/', '-')}-{unit}")
-        mined = index or page.folder / INDEX_NAME
-        return page.quote(layers=(layer,), units=(unit,), index=mined, out=alone, poster=False)
+    def make(run: OneRun) -> "Manifest[LayersResults]":
+        named = any(isinstance(unit, str) for unit in units)
+        wanted = layers or (find_class_layer(run.net) if named else list_stages(run.net),)
+        selected = select_layers(run.net, wanted)
+        numbers = find_units(run.net, selected, units)
+        settings = TopSettings(
+            layers=selected,
+            units=numbers or None,
+            top=top,
+            per_photo=per_photo,
+            method=run.method,
+            part=part,
+            compare=compare,
+            scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
+            **settle_way_back(**way_back),
+            poster=poster,
+            poster_units=poster_units,
+            seed=page.seed,
+            workers=workers,
+        )
+        # what was mined for one method serves the others of the net
+        file = index or mined.get(id(run.net))
+        mined[id(run.net)] = file or run.folder / INDEX_NAME
 
-    def write_python(layer: str, unit: int, photo: str, position: tuple[int, int] | None) -> str:
-        places = [path if path.name == photo else path / photo for path in paths]
-        file = next((place for place in places if place.is_file()), None)
-        return write_lines(page, settings, file, layer, unit, position or "max") if file else ""
+        def repeat_unit(layer: str, unit: int) -> str:
+            name = f"{run.folder.name}-{layer.replace('/', '-')}-{unit}"
+            alone = {"out": run.folder.with_name(name), "index": mined[id(run.net)]}
+            return run.quote(layers=(layer,), units=(unit,), poster=False, **alone)
 
-    try:
-        manifest = make_top_gallery(
-            net,
-            photos,
+        def write_python(
+            layer: str, unit: int, photo: str, position: tuple[int, int] | None
+        ) -> str:
+            files = [path if path.name == photo else path / photo for path in paths]
+            file = next((str(file) for file in files if file.is_file()), "")
+            asked = (file, layer, unit, position or "max")
+            return write_lines(page, run.net, settings, *asked) if file else ""
+
+        return make_top_gallery(
+            run.net,
+            open_photos(paths, run.net.preprocessing),
             settings,
-            page.folder,
-            index=index,
-            command=page.quote(layers=wanted),
+            run.folder,
+            index=file,
+            command=run.quote(layers=wanted, units=write_units(numbers)),
             unit_command=repeat_unit,
             unit_python=write_python,
             progress=bar,
             notice=lambda line: say(line, err=True),
         )
+
+    try:
+        manifest = page.make_each(make, methods, resumed=True)
     except KeyboardInterrupt:
         say("stopped: run the same command again to continue from here", err=True)
         raise
@@ -166,9 +180,13 @@ def gallery(
     page.report(manifest, summary, [failure.error for failure in manifest.failures])
 
 
-def summarise(manifest: "Manifest[LayersResults]", seconds: float) -> str:
+def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
     """Say in a line per layer what was made."""
+    from vizcnn.pages.layers.site_pages import LayersResults
+
     results = manifest.results
+    if not isinstance(results, LayersResults):
+        return f"{len(results.runs)} runs side by side\n{seconds:.0f} s"
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
     if results.data.left_out:
         lines.append(f"{count_others(results.data.left_out)} left out")

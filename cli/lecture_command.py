@@ -1,53 +1,44 @@
 """``vizcnn lecture``: every figure, table and number of a lecture on CNN architectures."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
-    complete_names_and_files,
+    FORMATS,
+    make_format_option,
     make_seed_option,
     part_option,
-    refuse_empty,
     settle_device,
 )
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.page_command import Page, make_figure_options, page_command
+from vizcnn.cli.photo_arguments import find_given, one_photo_argument
 from vizcnn.cli.reporting import bar, say
-from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
     from vizcnn.lecture.claims import Claim
     from vizcnn.projection.parts import Part
 
 
-def figure_options(command: Any) -> Any:
-    """Declare the formats of figures, and their style."""
-    style = click.option(
-        "--style",
-        type=click.Choice(["slides", "paper"]),
-        default="slides",
-        show_default=True,
-        help="Figures for slides, or half as large for a paper.",
-    )
-    formats = click.option(
-        "--format",
-        "formats",
-        type=click.Choice(["png", "svg", "pdf"]),
-        multiple=True,
-        default=("png", "svg", "pdf"),
-        show_default=True,
-        help="File format of the figures; may be repeated.",
-    )
-    return style(formats(command))
+class LectureWeights(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """One of a few sources of weights, perhaps with the checksum that they have to have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from vizcnn.zoo.pinned_weights import split_pin
+
+        super().convert(split_pin(value)[0], param, ctx)
+        return value
 
 
 @page_command(
     out="lecture",
+    strict=None,
     nets=None,
-    figures=figure_options,
+    figures=make_figure_options(
+        make_format_option("formats", FORMATS), ("slide", "paper"), ("both", "light", "dark")
+    ),
     seed=make_seed_option("everything random: crops, colours, masks, initial weights of trainings"),
     short_help="Make the figures, tables and checked claims of a CNN lecture.",
 )
@@ -71,21 +62,17 @@ def figure_options(command: Any) -> Any:
     is_flag=True,
     help="Print the names of all parts and write nothing; with --only, of some.",
 )
-@click.option(
-    "--image",
-    default="motorcycle",
-    show_default=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help="Photo that the nets look at: a file, or name of a sample photo.",
-)
+@one_photo_argument("Photo that the nets look at: a file", "motorcycle")
 @click.option(
     "--weights",
-    type=click.Choice(["auto", "bundled", "imagenet", "random"]),
-    default="auto",
+    "sources",
+    type=LectureWeights(["auto", "bundled", "imagenet", "random"]),
+    multiple=True,
+    default=("auto",),
     show_default=True,
     help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if "
-    "downloaded, otherwise bundled.",
+    "downloaded, otherwise bundled; SOURCE@sha256:DIGITS takes no others than those of that "
+    "checksum; once for both, or once for each.",
 )
 @part_option
 def lecture(
@@ -94,11 +81,10 @@ def lecture(
     only: tuple[str, ...],
     only_claims: bool,
     only_list: bool,
-    image: str,
-    weights: str,
+    photos: str,
+    sources: tuple[str, ...],
     part: "Part",
     formats: tuple[str, ...],
-    style: str,
 ) -> None:
     """Make every figure and table of a lecture on LeNet, AlexNet, ZFNet, VGG, GoogLeNet, ResNet.
 
@@ -114,21 +100,30 @@ def lecture(
     if only_claims:
         _print_claims(only, page.as_json)
         return
+    from vizcnn.basics.devices import name_device
     from vizcnn.lecture.run import LectureSettings, make_lecture
-    from vizcnn.lecture.studio import Studio
-    from vizcnn.photos.samples import find_sample
+    from vizcnn.lecture.studio import TRAINED, Studio
+    from vizcnn.zoo.pinned_weights import pin_weights
 
-    refuse_empty(page.context, "--image", image)
-    photo = find_sample(image) or Path(image)
-    source = None if weights == "random" else weights
+    (photo,) = find_given((photos,))
+    if len(sources) not in (1, len(TRAINED)):
+        raise click.UsageError(f"{len(sources)} --weights for {len(TRAINED)} nets", page.context)
+    given = dict(zip(TRAINED, sources * len(TRAINED), strict=False))
+    weights = {name: None if source == "random" else source for name, source in given.items()}
     device = settle_device(page.device, page.precision)
-    studio = Studio(photo, device, page.seed, source, bar, part)
+    studio = Studio(photo, device, page.seed, weights, bar, part)
+
+    def repeat() -> str:
+        pinned = [pin_weights(net, given[net.name]) for net in studio.trained] or sources
+        return page.quote(sources=list(dict.fromkeys(pinned)), device=name_device(device))
+
     settings = LectureSettings(
         only=only,
-        formats=tuple(dict.fromkeys(formats)),  # type: ignore[arg-type]  # click has checked them
-        style=style,  # type: ignore[arg-type]
+        formats=formats,  # type: ignore[arg-type]  # click has checked them
+        style="paper" if page.style == "paper" else "slides",
+        themes=("light", "dark") if page.theme == "both" else (page.theme,),  # type: ignore[arg-type]
     )
-    manifest = make_lecture(page.folder, studio, settings, page.quote())
+    manifest = make_lecture(page.folder, studio, settings, repeat)
     made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)
     failures = [f"{failure.source}: {failure.error}" for failure in manifest.failures]
     page.report(manifest, f"figures and tables: {made}", failures, failed="could not be made")

@@ -11,12 +11,11 @@ import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
+    CarefulCommand,
     GivenPath,
     SharingCommand,
     WholeNumber,
-    data_option,
     device_option,
-    find_data,
     fitting_options,
     json_option,
     layers_option,
@@ -25,9 +24,12 @@ from vizcnn.cli.options import (
     per_photo_option,
     precision_option,
     seed_option,
+    strict_option,
     weights_option,
     workers_option,
 )
+from vizcnn.cli.photo_arguments import find_given, photo_set_argument
+from vizcnn.cli.repeating import UNTOLD
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 @click.command(cls=SharingCommand)
 @model_option
 @weights_option
-@data_option
+@photo_set_argument()
 @fitting_options
 @click.option(
     "--out",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 @device_option
 @precision_option
 @seed_option
+@strict_option
 @json_option
 @click.pass_context
 def mine(
@@ -76,7 +79,7 @@ def mine(
     /,
     model: str,
     weights: str,
-    data: tuple[str, ...],
+    photos: tuple[str, ...],
     fit: "Fit | None",
     size: int | None,
     out: Path,
@@ -100,7 +103,7 @@ def mine(
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
-    folders = find_data(context, data)
+    paths = find_given(photos)
     net = load_model(model, weights, device, seed, precision).fit_photos(fit, size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
@@ -109,19 +112,19 @@ def mine(
         workers=workers,
         precision=precision,
     )
-    photos = choose_part(open_photos(folders, net.preprocessing), part)
+    photo_set = choose_part(open_photos(paths, net.preprocessing), part)
     context.with_resource(hold_output(out))
-    run = MiningRun(net, photos, out, settings)
+    run = MiningRun(net, photo_set, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
     rate = (run.index.done - before) / (time.monotonic() - began)
     shown = rate if before < run.index.done else None
     following = _write_next(context, out, part)
-    report_index(run.index, out, as_json, following, shown, list_left_out(photos))
+    report_index(run.index, out, as_json, following, shown, list_left_out(photo_set))
     end_with_failures(context, [why for _, why in run.index.failures])
 
 
-@click.command()
+@click.command(cls=CarefulCommand)
 @click.argument(
     "files",
     nargs=-1,
@@ -135,6 +138,7 @@ def mine(
     type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
+@strict_option
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
@@ -184,7 +188,7 @@ def _write_next(context: click.Context, out: Path, part: str) -> str:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not given or name in ("out", "part", "workers", "as_json"):
+        if not given or name in (*UNTOLD, "out", "part", "workers"):
             continue
         value = context.params[name]
         for item in value if isinstance(value, tuple) else (value,):

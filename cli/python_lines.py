@@ -1,20 +1,20 @@
 """The lines of Python that project a unit of a page, for those who go on from there."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizcnn.cli.page_command import Page
-from vizcnn.photos.samples import find_sample_name
 
 if TYPE_CHECKING:
     from vizcnn.pages.page import MethodSettings
     from vizcnn.projection.targets import Position
+    from vizcnn.zoo.model import ZooModel
 
 
 def write_lines(
     page: Page,
+    net: "ZooModel",
     settings: "MethodSettings",
-    photo: Path,
+    photo: str,
     layer: str,
     unit: int,
     position: "Position",
@@ -23,8 +23,9 @@ def write_lines(
 
     Args:
         page: The command's shared options.
-        settings: Its own.
-        photo: The photo's file.
+        net: The net, one of those that they load.
+        settings: How units are projected.
+        photo: Path or name of the photo.
         layer: Name of the layer.
         unit: Number of the unit.
         position: Where in the feature map.
@@ -32,8 +33,6 @@ def write_lines(
     Returns:
         Lines that run in a fresh Python.
     """
-    sample = find_sample_name(photo)
-    read = f"find_sample({sample!r})" if sample else repr(str(photo))
     ways: dict[str, Any] = {
         "passes_over_normalisation": settings.passes_over_normalisation,
         "unruled": settings.unruled,
@@ -48,19 +47,21 @@ def write_lines(
         wanted["position"] = position
     if settings.part != "whole":
         wanted["compare"] = settings.compare
-    lines = [
-        "import vizcnn",
-        *(["from vizcnn.photos.samples import find_sample"] if sample else []),
-        f"model = {_write_load(page)}",
-        f"projector = vizcnn.Projector(model, {_write(repr(settings.method), **changed)})",
-        f"seen = projector.project(model.read({read}), {_write(repr(layer), **wanted)})",
-    ]
     part = "" if settings.part == "whole" else f".{settings.part}"
-    return "\n".join(lines) + part
+    lines = (
+        "import vizcnn",
+        f"model = {_write_load(page, net)}",
+        f"projector = vizcnn.Projector(model, {_write(settings.method, **changed)})",
+        f"seen = projector.project({_write(photo, layer, **wanted)}){part}",
+    )
+    return "\n".join(lines)
 
 
-def _write_load(page: Page) -> str:
-    (name,), (weights,) = page.models, page.weights
+def _write_load(page: Page, net: "ZooModel") -> str:
+    from vizcnn.zoo.pinned_weights import split_pin
+
+    (number,) = [at for at, (loaded, _) in enumerate(page.loaded) if loaded is net]
+    weights, _ = split_pin(page.loaded[number][1])
     options: dict[str, Any] = {"weights": weights}
     if weights == "auto":
         options = {}
@@ -68,9 +69,9 @@ def _write_load(page: Page) -> str:
         options = {"weights": None, "seed": page.seed}
     fitted = page.fit is not None or page.size is not None
     fit = f".fit_photos({page.fit!r}, {page.size!r})" if fitted else ""
-    return f"vizcnn.load({_write(repr(name), **options)}){fit}"
+    return f"vizcnn.load({_write(page.models[number], **options)}){fit}"
 
 
-def _write(first: str, **options: Any) -> str:
+def _write(*first: str, **options: Any) -> str:
     """Write the arguments of a call."""
-    return ", ".join([first, *(f"{name}={value!r}" for name, value in options.items())])
+    return ", ".join([*map(repr, first), *(f"{name}={value!r}" for name, value in options.items())])

@@ -1,43 +1,39 @@
 """``vizcnn receptive``: what units can see, as a table and as boxes on a photo."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vizcnn.cli.options import complete_names_and_files, find_given_photos, fitting_options
-from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.options import fitting_options, models_option
+from vizcnn.cli.page_command import OneRun, Page, page_command
+from vizcnn.cli.photo_arguments import find_given, one_photo_argument
 from vizcnn.cli.reporting import lay_out
-from vizcnn.photos.samples import SAMPLES
 
 if TYPE_CHECKING:
+    from vizcnn.gallery.manifest import Manifest
+    from vizcnn.pages.receptive import ReceptiveResults
     from vizcnn.receptive import ReceptiveField
-    from vizcnn.zoo.model import ZooModel
 
 HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
 
 
 @page_command(
-    out="MODEL-receptive",
+    out="MODELS-PHOTO-receptive",
+    nets=models_option(("zfnet",)),
+    strict=None,
     weights=click.option(
         "--weights",
-        default="auto",
+        multiple=True,
+        default=("any",),
         show_default=True,
         metavar="SOURCE",
-        help="As for the other commands, so that the net is seen at the size that they show; auto "
-        "takes random ones where there are none. Receptive fields do not depend on weights.",
+        help="As for the other commands, or any: auto, and random ones where none are at hand. "
+        "Receptive fields do not depend on weights, but the size of the input may.",
     ),
     seed=None,
     short_help="Measure and draw receptive fields.",
 )
-@click.option(
-    "--image",
-    default="chelsea",
-    show_default=True,
-    metavar="PHOTO",
-    shell_complete=complete_names_and_files(SAMPLES),
-    help=f"Photo, or name of a sample photo ({', '.join(SAMPLES)}).",
-)
+@one_photo_argument("Photo", "chelsea")
 @fitting_options
 @click.option(
     "--layer",
@@ -53,7 +49,7 @@ HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
     metavar="PLACE",
     help="Unit to draw: ROW,COLUMN in the feature map of the deepest layer, or middle.",
 )
-def receptive(page: Page, /, image: str, layers: tuple[str, ...], position: str) -> None:
+def receptive(page: Page, /, photos: str, layers: tuple[str, ...], position: str) -> None:
     """Measure exactly what the units of a net can see, and draw it on a photo.
 
     For each layer: the size of the receptive field before the edge of the image cuts it, the
@@ -61,38 +57,33 @@ def receptive(page: Page, /, image: str, layers: tuple[str, ...], position: str)
     middle unit sees.
     """
     from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery, parse_unit
+    from vizcnn.photos.stores import find_photos
     from vizcnn.recording.layers import select_layers
 
     unit = parse_unit(position)
-    photos = find_given_photos(page.context, "--image", (image,))
-    if len(photos) > 1:
-        raise click.UsageError(
-            f"--image {image!r} holds {len(photos)} photos: give one", page.context
+    files = find_photos(find_given((photos,)))
+    if len(files) > 1:
+        raise click.UsageError(f"{photos!r} holds {len(files)} photos: give one", page.context)
+
+    def make(run: OneRun) -> "Manifest[ReceptiveResults]":
+        settings = ReceptiveSettings(
+            layers=select_layers(run.net, layers),
+            position=unit,
+            figure_format=page.figure_format,
         )
-    page, net = _load(page)
-    settings = ReceptiveSettings(
-        layers=select_layers(net, layers),
-        position=unit,
-        figure_format=page.figure_format,
-    )
-    command = page.quote(weights=page.weights)
-    manifest = make_receptive_gallery(net, photos[0], page.folder, settings, command)
-    rows = [HEADS, *map(_write_row, manifest.results.layers)]
-    page.report(manifest, "\n".join(lay_out(rows)))
+        return make_receptive_gallery(run.net, files[0], run.folder, settings, run.quote())
+
+    manifest = page.make_each(make)
+    page.report(manifest, summarise(manifest))
 
 
-def _load(page: Page) -> "tuple[Page, ZooModel]":
-    """Load the net; where no trained weights are at hand with random ones, which serve as well."""
-    from vizcnn.basics.errors import MissingWeightsError
+def summarise(manifest: "Manifest[Any]") -> str:
+    """Write the table of a net's layers; of several nets each page has its own."""
+    from vizcnn.pages.receptive import ReceptiveResults
 
-    try:
-        (net,) = page.load()
-    except MissingWeightsError:
-        if page.weights != ("auto",):
-            raise
-        page = replace(page, weights=("random",))
-        (net,) = page.load()
-    return page, net
+    if not isinstance(manifest.results, ReceptiveResults):
+        return f"{len(manifest.results.runs)} nets side by side"
+    return "\n".join(lay_out([HEADS, *map(_write_row, manifest.results.layers)]))
 
 
 def _write_row(layer: "ReceptiveField") -> tuple[str, ...]:

@@ -1,22 +1,32 @@
 """What commands say on standard error: progress, and what could not be used."""
 
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vizcnn.basics.errors import VizcnnError, VizcnnWarning
+from vizcnn.basics.errors import VizcnnError, VizcnnWarning, quote
 from vizcnn.basics.memory import describe_shortage, find_shortage, require_memory_to_start
 from vizcnn.basics.texts import escape_controls
+
+if TYPE_CHECKING:
+    from vizcnn.gallery.manifest import Failure
 
 T = TypeVar("T")
 
 SOME_FAILED = 2
-"""Exit status when some photos could not be used."""
+"""Exit status of a strict command when some photos could not be used."""
+
+STRICT = f"{__name__}.strict"
+"""Under what a command's context holds whether it is strict; one without a choice is."""
+
+NAMED_FAILURES = 3
+"""Unusable photos that a summary names."""
 
 SHOWN_FAILURES = 20
 """Unusable photos that are named, one line each."""
@@ -46,7 +56,7 @@ def bar(
     initial: int = 0,
     delay: float = 0.5,
 ) -> Iterator[T]:
-    """Show on standard error how far an iteration is, on a terminal only.
+    """Show on standard error how far an iteration is; where that is no terminal, a line a minute.
 
     Args:
         items: What is iterated over.
@@ -56,6 +66,8 @@ def bar(
         initial: How many were done before.
         delay: Seconds before the bar appears: what is short shows none.
     """
+    if not sys.stderr.isatty():
+        return _tell_each_minute(items, label, total, unit, initial)
     from tqdm import tqdm  # costs a part of the 0.2 s that --help may take
 
     return iter(
@@ -66,12 +78,37 @@ def bar(
             unit=unit,
             initial=initial,
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
             delay=delay,
             leave=False,
             dynamic_ncols=True,
         )
     )
+
+
+SECONDS_BETWEEN = 60.0
+"""From one line of progress to the next, where no bar can be drawn: in a log, say."""
+
+
+def _tell_each_minute(
+    items: Iterable[T], label: str, total: int | None, unit: str, initial: int
+) -> Iterator[T]:
+    """Give items, and say how far they are when a minute has gone by since the last such line."""
+    # of the command, not of the bar: many short bars are a long run too
+    context = click.get_current_context(silent=True)
+    told = context.meta if context else {}
+    began = told.setdefault(_BEGAN, time.monotonic())
+    for done, item in enumerate(items, initial):
+        now = time.monotonic()
+        if now - told.get(_SAID, began) >= SECONDS_BETWEEN:
+            told[_SAID] = now
+            of = f" of {total} ({done / total:.0%})" if total else ""
+            what = "" if unit == "it" else f"{unit} "
+            say(f"{label}: {what}{done}{of}, {(now - began) / 60:.0f} min", err=True)
+        yield item
+
+
+_BEGAN, _SAID = f"{__name__}.began", f"{__name__}.said"
+"""Under what a command's context holds when it began, and when it last said how far it is."""
 
 
 _NOTES = f"{__name__}.notes"
@@ -184,6 +221,13 @@ def telling_of_memory(context: click.Context) -> Iterator[None]:
         raise VizcnnError(f"{told}; use {', or '.join(ways)}") from None
 
 
+def name_failures(failures: "Sequence[Failure]") -> str:
+    """Name what could not be used, or made; of many the first."""
+    names = [quote(failure.source) for failure in failures]
+    more = f" and {len(names) - NAMED_FAILURES} more" if len(names) > NAMED_FAILURES else ""
+    return ", ".join(names[:NAMED_FAILURES]) + more
+
+
 def list_failures(failures: Sequence[str], what: str = "left out") -> None:
     """Say on standard error which photos could not be used, or what else failed.
 
@@ -198,9 +242,20 @@ def list_failures(failures: Sequence[str], what: str = "left out") -> None:
 
 
 def end_with_failures(
-    context: click.Context, failures: Sequence[str], what: str = "left out"
+    context: click.Context, failures: Sequence[str], what: str = "left out", told: bool = False
 ) -> None:
-    """Say what failed, and end the command with a status of its own if anything did."""
-    list_failures(failures, what)
-    if failures:
+    """Say what failed, and end a command that is strict about it with a status of its own.
+
+    Args:
+        context: The running command's.
+        failures: Why, a line for each.
+        what: What happened to them.
+        told: Whether they were listed already.
+    """
+    if not failures:
+        return
+    if not told:
+        list_failures(failures, what)
+    if context.meta.get(STRICT, True):
         context.exit(SOME_FAILED)
+    say(f"warning: {len(failures)} {what}, named above; the rest is done", err=True)

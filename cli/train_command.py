@@ -12,18 +12,21 @@ import click
 
 from vizcnn.cli.options import (
     LARGEST_SEED,
+    CarefulCommand,
     GivenPath,
     OutFolder,
     PositiveNumber,
     WholeNumber,
     WholeNumbers,
     device_option,
+    strict_option,
 )
+from vizcnn.cli.photo_arguments import photos_argument
 from vizcnn.cli.reporting import (
-    SOME_FAILED,
     bar,
     count_others,
     describe_left_out,
+    end_with_failures,
     list_failures,
     say,
 )
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = Recipe("zfnet")
 DIGITS = "digits"
-"""What ``--data`` calls the digits of scikit-learn."""
+"""What a command calls the digits of scikit-learn."""
 
 
 def _usual(name: str) -> str:
@@ -58,7 +61,7 @@ def _say(value: object) -> str:
     return str(value)
 
 
-@click.command(short_help="Train AlexNet, ZFNet or LeNet-5 on your photos.")
+@click.command(cls=CarefulCommand, short_help="Train AlexNet, ZFNet or LeNet-5 on your photos.")
 @click.option(
     "--model",
     required=True,
@@ -66,12 +69,12 @@ def _say(value: object) -> str:
     help="Net to train: alexnet, alexnet-7x7, zfnet or lenet.",
 )
 @click.option("--variant", metavar="FORM", help="Variant of the net, such as lenet's classic.")
-@click.option(
-    "--data",
-    required=True,
-    type=GivenPath(),
-    help="Folder with train/ and val/, each with a folder of photos per class; or digits: "
+@photos_argument(
+    "Folder with train/ and val/, each with a folder of photos per class; or digits: "
     "scikit-learn's, written to OUT/digits first, unless there is a folder of that name.",
+    one=True,
+    required=True,
+    metavar="FOLDER",
 )
 @click.option(
     "--out",
@@ -150,12 +153,13 @@ def _say(value: object) -> str:
 )
 @click.option("--licence", help="Licence of the photos, for the model card.")
 @click.option("--note", help="A remark for the model card.")
+@strict_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @click.pass_context
 def train(
     context: click.Context,
     /,
-    data: Path,
+    photos: str,
     out: Path,
     device: str,
     threads: int | None,
@@ -182,13 +186,13 @@ def train(
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
     with open_run(out, recipe.model, keep):
-        data, source = _find_data(data, out)
-        photos, validation = open_photos(data, recipe.resize)
+        data, source = _find_data(Path(photos), out)
+        training, validation = open_photos(data, recipe.resize)
         path = out / CHECKPOINT_NAME
-        recipe, begin = _find_start(start, recipe, photos.classes, path)
-        run = TrainingRun(recipe, photos, validation, path, choose_device(device), start=begin)
+        recipe, begin = _find_start(start, recipe, training.classes, path)
+        run = TrainingRun(recipe, training, validation, path, choose_device(device), start=begin)
         run.load_photos(bar)
-        unreadable = photos.unreadable + validation.unreadable
+        unreadable = training.unreadable + validation.unreadable
         list_failures(unreadable)  # now: it may be hours to the end
         told = {"name": data_name, "licence": licence, "note": note}
         source = replace(source, **{name: text for name, text in told.items() if text is not None})
@@ -196,7 +200,7 @@ def train(
         def export(kept: bool) -> "ExportedRun":
             state, device = run.state(), run.device
             return export_run(
-                state, photos, validation, out, source, device, bar, held=True, kept=kept
+                state, training, validation, out, source, device, bar, held=True, kept=kept
             )
 
         due = _plan_kept(keep, run, out)
@@ -208,11 +212,10 @@ def train(
         _run_or_save(run, as_json, keep_net)
         exported = export(kept=False)
     left_out = [
-        f"{half.root.name}/{name}" for half in (photos, validation) for name in half.left_out
+        f"{half.root.name}/{name}" for half in (training, validation) for name in half.left_out
     ]
     _report_export(exported, as_json, unreadable, left_out)
-    if unreadable:
-        context.exit(SOME_FAILED)
+    end_with_failures(context, unreadable, told=True)
 
 
 def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.options import NetName, json_option
+from vizcnn.cli.options import CarefulCommand, NetName, json_option
 from vizcnn.cli.reporting import bar, say
 
 if TYPE_CHECKING:
     from vizcnn.zoo.listing import ModelRow, SourceRow
 
 
-@click.command(short_help="List the nets, their weights and layers.")
+@click.command(cls=CarefulCommand, short_help="List the nets, their weights and layers.")
 @click.argument("names", type=NetName(), nargs=-1, metavar="[NET]...")
 @click.option("--layers", is_flag=True, help="Also list the layers.")
 @json_option
@@ -34,7 +34,7 @@ def weights() -> None:
     """Download ImageNet weights into the cache folder."""
 
 
-@weights.command(short_help="Download the ImageNet weights of nets.")
+@weights.command(cls=CarefulCommand, short_help="Download the ImageNet weights of nets.")
 @click.argument("names", type=NetName(), nargs=-1, required=True, metavar="NET...")
 @click.option(
     "--source", help="Where from: torchvision, onnx-zoo, or a label from `vizcnn models`."
@@ -52,7 +52,7 @@ def fetch(names: tuple[str, ...], source: str | None, as_json: bool) -> None:
         say(f"{name}: {path}")
 
 
-@weights.command(short_help="Print the cache folder.")
+@weights.command(cls=CarefulCommand, short_help="Print the cache folder.")
 @json_option
 def where(as_json: bool) -> None:
     """Print the cache folder (set it with the environment variable VIZCNN_CACHE)."""

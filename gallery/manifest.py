@@ -1,6 +1,6 @@
 """The manifest of a run: one envelope for every command, written as JSON, read back and checked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,10 +12,13 @@ from vizcnn.basics.codec import (
     RelativeFile,
     decode,
     encode,
+    find_files,
     parse,
+    unwritten,
 )
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.files import read_plain_file, write_text
+from vizcnn.photos.framing import Fit
 from vizcnn.zoo.provenance import Provenance
 
 FILE_NAME = "manifest.json"
@@ -35,6 +38,7 @@ class Net:
         input_size: Width and height of what the net sees, in pixels.
         classes: Number of classes that it knows.
         options: What the net was built with.
+        fit: How photos were brought to its input (:data:`vizcnn.photos.framing.Fit`).
         weights: Where its weights come from; without the place on this machine.
     """
 
@@ -43,6 +47,7 @@ class Net:
     input_size: tuple[int, int]
     classes: int
     options: dict[str, Any] = field(default_factory=dict)
+    fit: Fit = "crop"
     weights: Provenance
 
 
@@ -52,7 +57,8 @@ class Photo:
 
     Attributes:
         name: Short name, for titles; in a gallery of layers, its path in the folder of photos.
-        source: Path as it was given; empty in a gallery of layers.
+        source: Path as it was given, of a photo in an archive or table both names; in a gallery
+            of layers only that of an archive or table.
         sha256: Of the photo's file, in hexadecimal; in a gallery of layers, of the pixels that
             the net saw (RGB, 8 bits, row by row).
         image: Image of what the net saw.
@@ -89,6 +95,23 @@ class PageFigure:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What stands for a part of a run on a page beside other runs.
+
+    Attributes:
+        title: What it is of, such as a photo: views of one title stand side by side.
+        files: Pictures of it, in the folder of the run.
+        page: The page that shows more.
+        text: What is to be seen, for those who cannot see it.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    page: str = "index.html"
+    text: str
+
+
 class Results:
     """Base of what a command found: frozen dataclasses, which also say how they are shown."""
 
@@ -97,10 +120,22 @@ class Results:
     static: ClassVar[tuple[str, ...]] = ()
     """Style and script of its own, copied beside the pages."""
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Pictures that stand for the run where there are no figures, the best first."""
+        return tuple(find_files(self))
+
     def render(self, manifest: "Manifest[Any]", environment: Environment) -> dict[str, str]:
         """Render the pages, one or several: HTML by file name, ``index.html`` among them."""
         template = environment.select_template([f"{self.kind}.html", "page.html"])
         return {"index.html": template.render(manifest=manifest, results=self)}
+
+    def list_views(self, manifest: "Manifest[Any]") -> tuple[View, ...]:
+        """List what stands for the run beside others: its figures, unless there is better."""
+        return tuple(
+            View(title=figure.title, files=(figure.file,), text=figure.text)
+            for figure in manifest.figures
+        )
 
 
 R = TypeVar("R", bound=Results)
@@ -121,8 +156,10 @@ class Manifest(Generic[R]):
         nets: The nets, in the order asked for.
         photos: The photos that were looked at.
         failures: What could not be used or made.
+        further: Formats that every figure of the run is written in beside its own.
         figures: The figures, in the page's order.
         results: What was found.
+        folder: Where it lies, so that notebooks show its pictures; of this machine, not written.
     """
 
     schema: int = SCHEMA
@@ -135,8 +172,16 @@ class Manifest(Generic[R]):
     nets: tuple[Net, ...] = ()
     photos: tuple[Photo, ...] = ()
     failures: tuple[Failure, ...] = ()
+    further: tuple[str, ...] = ()
     figures: tuple[PageFigure, ...] = ()
     results: R
+    folder: Path | None = unwritten()
+
+    def _repr_html_(self) -> str:
+        """Describe the run for notebooks, with some of its pictures."""
+        from vizcnn.gallery.cells import write_cell  # which needs this module
+
+        return write_cell(self)
 
 
 def to_json(manifest: Manifest[Any]) -> str:
@@ -200,8 +245,9 @@ def read_manifest(path: Path, results: type[R]) -> Manifest[R]:
     file = path / FILE_NAME if path.is_dir() else path
     content = read_plain_file(file, "manifest", ManifestError, largest=LARGEST_JSON)
     try:
-        return from_json(content.decode("utf-8"), results)
+        manifest = from_json(content.decode("utf-8"), results)
     except UnicodeDecodeError:
         raise ManifestError(f"{quote(file)} is not text: needed is a manifest of vizcnn") from None
     except VizcnnError as error:
         raise ManifestError(f"{quote(file)}: {error}") from None
+    return replace(manifest, folder=file.parent)

@@ -1,10 +1,13 @@
 """Pages from a manifest: HTML that opens from disk, with its own style and script."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from vizcnn.basics.codec import ManifestError, find_files
 from vizcnn.basics.files import write_text
@@ -47,7 +50,7 @@ def write_gallery(manifest: Manifest[Any], folder: Path, progress: Progress = si
             f"{len(missing)} file(s) of the manifest are missing in {str(folder)!r}, "
             f"{missing[0]!r} first: write the images before the pages"
         )
-    pages = manifest.results.render(manifest, make_environment())
+    pages = manifest.results.render(manifest, make_environment(manifest.further))
     write_manifest(manifest, folder)
     for name in STATIC_FILES + manifest.results.static:
         write_text(folder / name, (HERE / "static" / name).read_text(encoding="utf-8"))
@@ -58,8 +61,12 @@ def write_gallery(manifest: Manifest[Any], folder: Path, progress: Progress = si
     return folder / "index.html"
 
 
-def make_environment() -> Environment:
-    """Make the Jinja2 environment of the pages: everything escaped, nothing undefined."""
+def make_environment(further: Sequence[str] = ()) -> Environment:
+    """Make the Jinja2 environment of the pages: everything escaped, nothing undefined.
+
+    Args:
+        further: Formats that figures are there in beside their own.
+    """
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -71,6 +78,7 @@ def make_environment() -> Environment:
         "cell": show_cell,
         "cosine": show_decimal,
         "facts": list_facts,
+        "further": partial(link_further, forms=further),
         "in_words": describe_part,
         "link": link_file,
         "number": show_number,
@@ -123,6 +131,20 @@ def link_file(name: str) -> str:
     """
     # names that are not UTF-8 reach Python with surrogates for their bytes
     return quote(name, safe="/", errors="surrogateescape")
+
+
+def link_further(name: str, forms: Sequence[str]) -> Markup:
+    """Write links to a figure in further formats.
+
+    Example:
+        >>> link_further("a b.png", ["pdf"])
+        Markup(' <a href="a%20b.pdf">PDF</a>')
+    """
+    stem = str(Path(name).with_suffix(""))
+    return Markup("").join(
+        Markup(' <a href="{}">{}</a>').format(link_file(f"{stem}.{form}"), form.upper())
+        for form in forms
+    )
 
 
 def show_setting(value: Any) -> str:

@@ -49,6 +49,8 @@ def list_options(words: Iterable[str]) -> str:
         context = click.Context(command, parent=context, info_name=word)
     rows = []
     for parameter in command.params:
+        if getattr(parameter, "hidden", False):
+            continue
         name, told = parameter.get_help_record(context) or (parameter.make_metavar(context), "")
         if not told:  # an argument
             told = "One or more." if parameter.required else "Any number."

@@ -20,17 +20,17 @@ NARROW = {"deconv": 1300, "own-part": 900}
 
 PICTURES = {
     "deconv": ("vizcnn deconv", "photo-001/summary.png"),
-    "own-part": ("vizcnn deconv --image coffee --layer conv5", "photo-001/conv5/control.png"),
+    "own-part": ("vizcnn deconv coffee --layer conv5", "photo-001/conv5/control.png"),
     "method-deconvnet": (
-        "vizcnn deconv --image chelsea --layer conv4 --top 6",
+        "vizcnn deconv chelsea --layer conv4 --top 6",
         "photo-001/conv4/strip.png",
     ),
     "method-guided": (
-        "vizcnn deconv --image chelsea --layer conv4 --top 6 --method guided",
+        "vizcnn deconv chelsea --layer conv4 --top 6 --method guided",
         "photo-001/conv4/strip.png",
     ),
     "method-gradient": (
-        "vizcnn deconv --image chelsea --layer conv4 --top 6 --method gradient",
+        "vizcnn deconv chelsea --layer conv4 --top 6 --method gradient",
         "photo-001/conv4/strip.png",
     ),
     "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),

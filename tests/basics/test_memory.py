@@ -111,7 +111,7 @@ def test_a_photo_that_finds_no_memory_is_not_called_damaged(small_net, tmp_path,
         raise MemoryError
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
-    told = fail("deconv", "--image", "a.png", "--layer", "conv1")
+    told = fail("deconv", "a.png", "--layer", "conv1")
     assert told.startswith("error: not enough memory")
     assert not (tmp_path / "vizcnn-out").exists()
 
@@ -127,7 +127,7 @@ def test_a_photo_that_finds_no_memory_is_not_called_damaged(small_net, tmp_path,
 )
 def test_training_that_cannot_fit_is_refused_before_it_starts(tmp_path, options, told):
     make_data(tmp_path / "data")
-    arguments = ["--model", "zfnet", "--data", tmp_path / "data", "--out", tmp_path / "out"]
+    arguments = ["--model", "zfnet", tmp_path / "data", "--out", tmp_path / "out"]
     if told is None:
         run("train", *arguments, *options, "--epochs", 1, "--crop", 64, "--hidden", 8)
         return

@@ -30,7 +30,6 @@ class TestCommand:
         done = run(
             "aliasing",
             *self.OPTIONS,
-            "--images",
             str(photos[0].parent),
             "--out",
             str(out),
@@ -44,9 +43,7 @@ class TestCommand:
         assert "--shift-photos 1" in told["manifest"]["command"]
 
     def test_table_for_people(self, tmp_path, photos):
-        done = run(
-            "aliasing", *self.OPTIONS, "--images", str(photos[0]), "--out", str(tmp_path / "o")
-        )
+        done = run("aliasing", *self.OPTIONS, str(photos[0]), "--out", str(tmp_path / "o"))
         lines = done.stdout.splitlines()
         head = next(line for line in lines if line.startswith("measure"))
         rows = lines[lines.index(head) : -1]
@@ -63,11 +60,9 @@ class TestCommand:
         done = run(
             "aliasing",
             *self.OPTIONS,
-            "--images",
             str(folder),
             "--out",
             str(tmp_path / "o"),
-            status=2,
         )
         assert "left out: " in done.stderr and "bad.png" in done.stderr
         assert len(read_manifest(tmp_path / "o", AliasingResults).failures) == 1
@@ -75,8 +70,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("--images", ""), "--images is empty"),
-            (("--images", "missing"), "missing"),
+            (("",), "the name of a photo is empty"),
+            (("missing",), "missing"),
             (("--weights", "auto", "--weights", "auto", "--weights", "auto"), "3 --weights for"),
             (("--shift", "0"), "--shift"),
             (("--shift", "99"), "shifts of 0 to 99 pixels"),

@@ -23,7 +23,7 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.mark.usefixtures("small_net")
 class TestCommand:
-    OPTIONS = ("--layer", "conv2", "--photos", "2", "--compare", "2", "--top", "conv2")
+    OPTIONS = ("--layer", "conv2", "--count", "2", "--compare", "2", "--top", "conv2")
 
     def test_json_gives_all_tables(self, tmp_path, photos):
         out = tmp_path / "out"
@@ -37,7 +37,7 @@ class TestCommand:
             "--method",
             "deconvnet",
         )
-        done = run("check", *two, *self.OPTIONS, "--data", photos, "--out", out, "--json")
+        done = run("check", *two, *self.OPTIONS, photos, "--out", out, "--json")
         told = json.loads(done.stdout)
         assert Path(told["index"]) == out / "index.html"
         tables = told["manifest"]["results"]["tables"]
@@ -50,7 +50,7 @@ class TestCommand:
     def test_numbers_for_people(self, tmp_path, photos):
         done = run(
             *("check", *self.OPTIONS, "--method", "guided"),
-            *("--data", photos, "--out", tmp_path / "o", "--seed", "3"),
+            *(photos, "--out", tmp_path / "o", "--seed", "3"),
         )
         (row, _) = read_manifest(tmp_path / "o", CheckResults).results.tables.sameness
         assert f"Tiny $net conv2 guided: cosine {row.cosine.value:.2f}, pictures " in done.stdout
@@ -64,18 +64,17 @@ class TestCommand:
         (folder / "bad.png").write_bytes(b"no photo")
         done = run(
             "check",
-            *("--layer", "conv2", "--top", "conv2", "--method", "gradient", "--data", folder),
+            *("--layer", "conv2", "--top", "conv2", "--method", "gradient", folder),
             *("--out", tmp_path / "o"),
-            status=2,
         )
         assert "left out: " in done.stderr and "bad.png" in done.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("--data", ""), "--data is empty"),
-            (("--data", "missing"), "no folder 'missing'"),
-            (("--photos", "0"), "not a whole number from 1 to 10000"),
+            (("",), "the name of a photo is empty"),
+            (("missing",), "no folder 'missing'"),
+            (("--count", "0"), "not a whole number from 1 to 10000"),
             (("--compare", "0"), "not a whole number from 1"),
             (("--method", "gradcam"), "'gradcam' is not one of"),
             (("--layer", "conv9"), "no layer 'conv9'"),
@@ -86,7 +85,18 @@ class TestCommand:
         ],
     )
     def test_refuses_in_one_line(self, arguments, words, tmp_path, photos):
-        data = () if "--data" in arguments else ("--data", photos)
+        data = (photos,) if arguments[0].startswith("-") else ()
         out = tmp_path / "out"
         assert words in fail("check", *arguments, *data, "--out", out)
         assert not out.exists()
+
+    @pytest.mark.parametrize("option", ["--photos", "--count"])
+    def test_how_many_photos_by_either_name(self, option, tmp_path, photos):
+        words = ("--layer", "conv2", "--top", "conv2", "--compare", "2", "--method", "gradient")
+        run("check", photos, *words, option, "2", "--out", tmp_path / "o")
+        manifest = read_manifest(tmp_path / "o", CheckResults)
+        assert manifest.settings["photos"] == 2
+        assert "--count 2" in manifest.command and "--photos" not in manifest.command
+
+    def test_two_numbers_of_photos_are_refused(self, photos):
+        assert "2 numbers of photos" in fail("check", photos, "--photos", "2", "--count", "3")

@@ -31,7 +31,7 @@ def test_the_recorded_commands_repeat_the_run_and_one_unit_of_it(tmp_path):
     write_photos(tmp_path / "my photos", 8)
     arguments = ("--top", 2, "--per-photo", 2, "--scale", "shared", "--method", "guided")
     arguments = (*arguments, "--part", "own", "--compare", 3)
-    gallery("--data", "my photos", "--out", "a b", "--poster", "--poster-units", 2, *arguments)
+    gallery("my photos", "--out", "a b", "--poster", "--poster-units", 2, *arguments)
     first = list_files(tmp_path / "a b")
     manifest = read("a b")
     assert manifest.settings["scaling"] == "shared"
@@ -58,16 +58,16 @@ def test_without_data_it_mines_the_photos_of_scikit_image():
     result = gallery("--unit", 3, "--top", 4)
     assert "patches of scikit-image's sample photos" in result.stdout
     assert "conv3: 1 units, 4 projections by deconvnet (computed by windows)" in result.stdout
-    assert "gallery: vizcnn-out/zfnet-gallery/index.html" in result.stdout
+    assert "gallery: vizcnn-out/zfnet-deconvnet-gallery/index.html" in result.stdout
     assert re.search(r"conv3: the \d+ active units make .*; selectivity ", result.stdout)
-    manifest = read("vizcnn-out/zfnet-gallery")
+    manifest = read("vizcnn-out/zfnet-deconvnet-gallery")
     assert manifest.settings["compare"] == 3
     assert manifest.photos[0].name.split("/")[0] in ("astronaut", "chelsea", "coffee", "hubble")
 
 
 def test_json_is_the_manifest_and_the_page(tmp_path):
     write_noise(tmp_path / "photos" / "a.png", 1)
-    result = gallery("--data", "photos", "--out", "out", "--json")
+    result = gallery("photos", "--out", "out", "--json")
     told = json.loads(result.stdout)
     assert told["index"] == "out/index.html"
     assert told["manifest"] == json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -76,7 +76,7 @@ def test_json_is_the_manifest_and_the_page(tmp_path):
 
 def test_without_a_comparison_no_selectivity_is_told(tmp_path):
     write_noise(tmp_path / "photos" / "a.png", 1)
-    result = gallery("--data", "photos", "--out", "out", "--compare", "none")
+    result = gallery("photos", "--out", "out", "--compare", "none")
     assert "selectivity" not in result.stdout
     manifest = read("out")
     assert manifest.settings["compare"] is None and "--compare none" in manifest.command
@@ -87,7 +87,7 @@ def test_without_a_comparison_no_selectivity_is_told(tmp_path):
 def test_unreadable_photos_are_told_and_change_the_status(tmp_path):
     write_photos(tmp_path / "photos", 4)
     (tmp_path / "photos" / "empty.jpg").write_bytes(b"")
-    result = gallery("--data", "photos", "--out", "out", status=2)
+    result = gallery("photos", "--out", "out")
     assert "left out: " in result.stderr
     assert "empty.jpg" in result.stderr
     assert (tmp_path / "out" / "index.html").exists()
@@ -98,7 +98,7 @@ def test_odd_names_of_photos_go_through(tmp_path):
     for name in (b"<script>alert(1)<.png", b"caf\xe9 \xff.png", b"$(rm -rf x) 'q\".png"):
         photo = write_noise(tmp_path / "new.png", len(name))
         photo.rename(tmp_path / "photos" / os.fsdecode(name))
-    gallery("--data", "photos", "--out", "out", "--top", 6)
+    gallery("photos", "--out", "out", "--top", 6)
     assert len(read("out").photos) == 6
     pages = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.html"))
     assert "alert(1)" in pages
@@ -108,21 +108,21 @@ def test_odd_names_of_photos_go_through(tmp_path):
 @pytest.mark.slow
 def test_an_earlier_index_spares_the_mining(tmp_path):
     write_photos(tmp_path / "photos", 8)
-    gallery("--data", "photos", "--out", "out", "--top", 3)
+    gallery("photos", "--out", "out", "--top", 3)
     index = Path("out/strongest.safetensors")
-    gallery("--data", "photos", "--out", "less", "--top", 2, "--index", index)
+    gallery("photos", "--out", "less", "--top", 2, "--index", index)
     assert len(read("less").results.layers[0].units[0].places) == 2
     assert "top: 3, not 4" in fail(
-        "gallery", "--data", "photos", "--layer", "conv3", "--top", 4, "--index", index
+        "gallery", "photos", "--layer", "conv3", "--top", 4, "--index", index
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "nowhere"], "no folder 'nowhere'"),
-        (["--data", ""], "--data is empty"),
-        (["--data", "bare"], "no photos in 'bare'"),
+        (["nowhere"], "no folder 'nowhere'"),
+        ([""], "the name of a photo is empty"),
+        (["bare"], "no photos in 'bare'"),
         (["--layer", "conv9"], "no layer 'conv9'"),
         (["--layer", "conv3", "--unit", 10], "layer conv3: no unit 10; it has units 0..9"),
         (["--top", 0], "'0' is not a whole number"),

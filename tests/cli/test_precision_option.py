@@ -37,7 +37,7 @@ def test_all_of_a_command_computes_as_it_says(tmp_path):
     torch.backends.cudnn.allow_tf32 = True
     hook = register_module_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
     try:
-        run("deconv", "--image", photo, "--layer", "conv1", "--top", 1, "--out", "out")
+        run("deconv", photo, "--layer", "conv1", "--top", 1, "--out", "out")
         assert torch.backends.cudnn.allow_tf32
     finally:
         hook.remove()
@@ -47,7 +47,7 @@ def test_all_of_a_command_computes_as_it_says(tmp_path):
 
 def test_a_page_says_it(tmp_path):
     photo = paint_photo(tmp_path / "photo.png")
-    run("deconv", "--image", photo, "--layer", "conv1", "--top", 1, "--out", "out")
+    run("deconv", photo, "--layer", "conv1", "--top", 1, "--out", "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["settings"]["precision"] == "exact"
     assert "--precision exact" in manifest["command"]
@@ -65,5 +65,5 @@ def test_a_fast_page_would_say_so():
 
 def test_an_index_says_it(tmp_path):
     paint_photo(tmp_path / "photos" / "photo.png")
-    ask = ("mine", "--data", "photos", "--out", "index", "--workers", 0, "--layer", "conv1")
+    ask = ("mine", "photos", "--out", "index", "--workers", 0, "--layer", "conv1")
     assert json.loads(run(*ask, "--precision", "exact", "--json").stdout)["precision"] == "exact"

@@ -123,7 +123,7 @@ def test_what_ends_a_run_leaves_nothing(tmp_path, number):
     before = list_files(tmp_path)
     process = start(
         *"-m vizcnn deconv --model squeezenet1_1 --weights random --layer conv1 --top 1".split(),
-        *("--image", "photos", "--out", "deep/out"),
+        *("photos", "--out", "deep/out"),
         cwd=tmp_path,
         # a shell's background job ignores Ctrl-C, and so would what it starts
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),

@@ -28,8 +28,8 @@ def test_prints_a_table_and_writes_a_gallery():
     assert rows["conv5"] == "10 16 x 16 20 x 20 2 x 2 -9,-9 39.1%"
     assert rows["fc6"] == "11 - 50 x 50 - -9,-9 all"
     assert len({line.rindex(line.split()[-1]) + len(line.split()[-1]) for line in lines[1:-1]}) == 1
-    assert rows["gallery:"] == "vizcnn-out/zfnet-receptive/index.html"
-    manifest = read_manifest(Path("vizcnn-out/zfnet-receptive"), ReceptiveResults)
+    assert rows["gallery:"] == "vizcnn-out/zfnet-chelsea-receptive/index.html"
+    manifest = read_manifest(Path("vizcnn-out/zfnet-chelsea-receptive"), ReceptiveResults)
     assert manifest.photos[0].source == "sample chelsea"
     assert "middle of the image" in manifest.results.place
 
@@ -40,7 +40,7 @@ def test_prints_a_table_and_writes_a_gallery():
     [
         (["--layer", "conv1..conv3,fc6", "--format", "svg"], ["conv1", "conv2", "conv3", "fc6"]),
         (["--layer", "conv2", "--layer", "4", "--position", "3, 9"], ["conv2", "4"]),
-        (["--image", "photo $1.png", "--format", "pdf", "--device", "cpu"], list(LAYERS)),
+        (["photo $1.png", "--format", "pdf", "--device", "cpu"], list(LAYERS)),
     ],
 )
 def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments, layers, tmp_path):
@@ -59,7 +59,7 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
 @pytest.mark.slow
 def test_json_is_the_manifest():
     told = json.loads(run("receptive", "--json", "--layer", "conv5").stdout)
-    assert told["index"] == "vizcnn-out/zfnet-receptive/index.html"
+    assert told["index"] == "vizcnn-out/zfnet-chelsea-receptive/index.html"
     assert told["manifest"]["results"]["layers"][0]["size"] == [20, 20]
     assert told["manifest"]["kind"] == "receptive"
 
@@ -90,10 +90,10 @@ def test_a_net_without_weights_is_measured_with_random_ones(monkeypatch):
         (["--layer", "conv5..conv1"], "is empty; needed: the lower layer first"),
         (["--position", "top"], "position 'top' is not known; needed: middle, or ROW,COLUMN"),
         (["--position", "16,0"], "'conv5' has no unit at (16, 0); needed: row 0..15"),
-        (["--image", "missing.jpg"], "missing.jpg"),
-        (["--image", "chelsae"], "did you mean 'chelsea'"),
-        (["--image", "folder"], "--image 'folder' holds 2 photos: give one"),
-        (["--image", ""], "--image is empty"),
+        (["missing.jpg"], "missing.jpg"),
+        (["chelsae"], "did you mean 'chelsea'"),
+        (["folder"], "'folder' holds 2 photos: give one"),
+        ([""], "the name of a photo is empty"),
         (["--model", "zfent"], "did you mean 'zfnet'"),
         (["--format", "jpg"], "'png', 'svg', 'pdf'"),
         (["--out", "folder"], "holds files that are not vizcnn's"),

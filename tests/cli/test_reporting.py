@@ -4,14 +4,16 @@ import ast
 import io
 import json
 import sys
+import time
 import unicodedata
 import warnings
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.command_line import fail, run
-from tests.support.small_zoo import paint_photo
+from tests.support.small_zoo import list_files, paint_photo
 from vizcnn import cli
 from vizcnn.basics.errors import PhotoWarning
 from vizcnn.basics.texts import escape_controls
@@ -70,9 +72,9 @@ def test_names_of_files_are_harmless_in_errors_and_notes(tmp_path, text):
     common = ["deconv", "--model", "lenet", "--layer", "conv1", "--top", "1"]
     common += ["--out", folder / "out"]
     for image in (folder, folder / f"c{text}d.jpg", folder / f"missing{text}.jpg"):
-        assert is_harmless(fail(*common, "--image", image))
+        assert is_harmless(fail(*common, image))
     paint_photo(folder / "good.png")
-    outcome = run(*common, "--image", folder, status=2)
+    outcome = run(*common, folder)
     assert "left out: " in outcome.stderr
     assert "gallery: " in outcome.stdout
     assert all(is_harmless(line) for line in outcome.output.split("\n"))
@@ -90,3 +92,48 @@ def test_commands_print_through_one_door():
 def is_echo(node: ast.AST) -> bool:
     doors = ("click.echo", "print", "sys.stderr.write", "sys.stdout.write")
     return isinstance(node, ast.Call) and ast.unparse(node.func) in doors
+
+
+def walk(clock, monkeypatch, seconds, **options):
+    """Iterate with a clock that moves on by some seconds an item."""
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    for _ in bar(range(8), label="mine", **options):
+        clock[0] += seconds
+
+
+def test_without_a_terminal_a_line_a_minute_says_how_far_it_is(monkeypatch, capsys):
+    clock = [1000.0]
+    with click.Context(click.Command("mine")):
+        walk(clock, monkeypatch, 25, total=8, unit="photo")
+        told = capsys.readouterr().err.splitlines()
+        assert told == ["mine: photo 3 of 8 (38%), 1 min", "mine: photo 6 of 8 (75%), 2 min"]
+        # short bars add up to a long run; what was done before counts
+        walk(clock, monkeypatch, 1, total=18, unit="photo", initial=10)
+        assert capsys.readouterr().err.splitlines() == []
+        walk(clock, monkeypatch, 9)
+        assert capsys.readouterr().err.splitlines() == ["mine: 1, 4 min"]
+
+
+def test_short_runs_say_nothing_where_there_is_no_terminal(monkeypatch, capsys):
+    walk([0.0], monkeypatch, 1, total=8)
+    assert capsys.readouterr().err == ""
+
+
+def test_one_bad_photo_is_a_warning_and_with_strict_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paint_photo(tmp_path / "photos" / "good.png")
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no photo")
+    words = ("deconv", "photos", "--model", "lenet", "--layer", "conv1", "--top", 1)
+    told = run(*words, "--compare", "none", "--out", "out")
+    assert "left out: 'photos/bad.png'" in told.stdout
+    lines = told.stderr.splitlines()
+    assert lines[0].startswith("left out: ") and len(lines) == 2
+    assert lines[1] == "warning: 1 left out, named above; the rest is done"
+    first = list_files(tmp_path / "out")
+    run(*words, "--compare", "none", "--out", "out", "--strict", status=2)
+    assert list_files(tmp_path / "out") == first
+    words = ("mine", "photos", "--model", "lenet", "--layer", "conv1", "--workers", 0)
+    assert "warning: 1 left out" in run(*words, "--out", "index").stderr
+    run(*words, "--out", "index", "--strict", status=2)
+    assert "warning: 1 left out" in run("merge", "index", "--out", "joined").stderr
+    run("merge", "index", "--out", "joined", "--strict", status=2)

@@ -12,19 +12,19 @@ from vizcnn.pages.layers.work_folder import WORK_NAME
 
 LENET = ("--model", "lenet", "--layer", "conv1")
 FOLDERS = {
-    "deconv": (*LENET, "--top", "1", "--image", "{photo}"),
-    "compare": (*LENET, "--method", "gradient", "--image", "{photo}"),
-    "gallery": (*LENET, "--data", "{photos}", "--workers", "0"),
+    "deconv": (*LENET, "--top", "1", "{photo}"),
+    "compare": (*LENET, "--method", "gradient", "{photo}"),
+    "gallery": (*LENET, "{photos}", "--workers", "0"),
     "filters": LENET,
-    "aliasing": ("--model", "lenet", "--images", "{photo}"),
-    "check": (*LENET, "--data", "{photos}", "--method", "gradient"),
+    "aliasing": ("--model", "lenet", "{photo}"),
+    "check": (*LENET, "{photos}", "--method", "gradient"),
     "receptive": LENET,
     "lecture": ("--only", "overview"),
-    "train": ("--model", "alexnet", "--data", "{data}"),
+    "train": ("--model", "alexnet", "{data}"),
 }
 """Commands whose --out is a folder, with their shortest run."""
 FILES = {
-    "mine": (*LENET, "--data", "{photos}", "--workers", "0"),
+    "mine": (*LENET, "{photos}", "--workers", "0"),
     "merge": ("{index}",),
 }
 """Commands whose --out is a file."""

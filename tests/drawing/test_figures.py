@@ -155,8 +155,8 @@ def test_summary_fills_a_slide_with_tiles_of_a_sensible_size(layers, units):
         assert 0.55 < box.width * width / columns < 1.41
         assert box.x0 > photo.x1
         # tiles stay square
-        assert box.width * width / (columns * 42 + (columns - 1) * 6) == pytest.approx(
-            box.height * height / (2 * 42 + 6)
+        assert box.width * width / (columns * 36 - 1) == pytest.approx(
+            box.height * height / (2 * 36 - 1)
         )
     assert 3.3 < photo.width * width < 5.5
     assert width <= SLIDE_WIDTH + 1e-6
@@ -200,7 +200,7 @@ def test_layer_of_thousands_of_units_draws_the_first_and_says_so():
 def test_long_and_odd_titles_and_captions_stay_on_every_figure(title):
     for figure in (
         draw_layer(make_strip(1), title, LONG_CAPTION),
-        draw_overlay(PHOTO, PHOTO, [(0, 0, 9, 9)], ["1"], title, LONG_CAPTION),
+        draw_overlay(PHOTO, PHOTO, [(0, 0, 9, 9)], ["1"], [title], title, LONG_CAPTION),
     ):
         check_layout(figure)
         captions = [text.get_text() for text in figure.texts if "Zeiler" in text.get_text()]
@@ -214,12 +214,15 @@ def test_overlay_labels_every_box_apart(count, spread):
     corners = (rng.integers(0, spread + 1, (count, 2)) + 40).tolist()
     boxes = [(y, x, y + 60, x + 60) for y, x in corners]
     labels = [str(500 + index) for index in range(count)]
+    notes = [f"unit {label} · 3.1" for label in labels]
     photo = np.zeros((150, 150, 3), dtype=np.float32)
-    figure = draw_overlay(photo, photo, boxes, labels, "ZFNet conv4: a.jpg", CAPTION)
+    figure = draw_overlay(photo, photo, boxes, labels, notes, "ZFNet conv4: a.jpg", CAPTION)
     texts = check_layout(figure)
     assert "receptive fields" in texts and "projections in place" in texts
-    assert all(texts.count(label) == 2 for label in labels)
-    for axes in figure.axes:
+    assert all(texts.count(label) == 3 and f"unit {label} · 3.1" in texts for label in labels)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 2
+    for axes in panels:
         assert axes.get_xlim() == (-0.5, 149.5)
         rectangles = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
         assert len(rectangles) == len(axes.patches)
@@ -230,7 +233,9 @@ def test_overlay_labels_every_box_apart(count, spread):
 @pytest.mark.parametrize("side", [1, 8])
 def test_overlay_of_a_tiny_photo(side):
     photo = np.zeros((side, side, 3), dtype=np.float32)
-    check_layout(draw_overlay(photo, photo, [(0, 0, 1, 1)] * 3, ["1", "2", "3"], "t", CAPTION))
+    check_layout(
+        draw_overlay(photo, photo, [(0, 0, 1, 1)] * 3, ["1", "2", "3"], list("abc"), "t", CAPTION)
+    )
 
 
 def test_labels_of_equal_boxes_are_joined_and_large_boxes_come_first():

@@ -10,9 +10,9 @@ from vizcnn.drawing.tiles import (
     cut_box,
     describe_scaling,
     enlarge,
-    fit_tile,
     lay_out_grid,
     lay_over,
+    pad_tile,
     robust_limit,
     scale_projections,
     scale_signed,
@@ -85,47 +85,13 @@ def test_cut_box_takes_rows_then_columns():
     assert np.array_equal(cut_box(image, (1, 2, 4, 8)), image[1:4, 2:8])
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "side"),
-    [
-        *((1, 1, 21), (7, 7, 21), (7, 5, 21), (5, 7, 21), (11, 11, 21), (20, 3, 21), (21, 21, 21)),
-        *((22, 22, 21), (300, 200, 21), (200, 300, 21), (500, 1, 21), (1, 500, 21), (3, 3, 1)),
-    ],
-)
-def test_fit_tile_is_a_square_of_the_side_within_the_range(height, width, side):
-    tile = fit_tile(noise(height, width), side)
-    assert tile.shape == (side, side, 3)
-    assert tile.dtype == np.float32
-    assert 0 <= tile.min() <= tile.max() <= 1
-
-
-@pytest.mark.parametrize(("side", "times"), [(21, 3), (7, 1), (210, 30)])
-def test_fit_tile_enlarges_by_whole_pixels_and_keeps_their_values(side, times):
-    image = noise(7, 7)
-    tile = fit_tile(image, side)
-    assert np.array_equal(tile[::times, ::times], image)
-    assert np.array_equal(tile[times - 1 :: times, times - 1 :: times], image)
-
-
-def test_fit_tile_fills_the_tile_and_keeps_every_pixel_where_times_is_no_whole_number():
-    image = noise(11, 11)
-    tile = fit_tile(image, 23)
-    assert {tuple(pixel) for pixel in tile.reshape(-1, 3)} == {
-        tuple(pixel) for pixel in image.reshape(-1, 3)
-    }
-
-
-def test_fit_tile_puts_what_is_not_square_into_the_middle_of_grey():
-    tile = fit_tile(plain(2, 6, 1.0), 18)
-    assert np.all(tile[6:12] == 1.0)
-    assert np.all(tile[:6] == GREY) and np.all(tile[12:] == GREY)
-
-
-def test_fit_tile_reduces_smoothly():
-    stripes = np.zeros((80, 80, 3), dtype=np.float32)
-    stripes[:, ::2] = 1.0
-    tile = fit_tile(stripes, 20)
-    assert np.abs(tile[2:-2, 2:-2] - 0.5).max() < 0.02  # nearest neighbours would give 0 or 1
+def test_padding_puts_what_is_not_square_into_the_middle_of_grey():
+    image = noise(2, 6)
+    tile = pad_tile(image, 9)
+    assert tile.shape == (9, 9, 3)
+    assert np.array_equal(tile[3:5, 1:7], image)
+    tile[3:5, 1:7] = GREY
+    assert np.all(tile == GREY)
 
 
 def test_grid_places_each_tile_and_fills_the_rest():

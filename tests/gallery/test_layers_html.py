@@ -81,7 +81,7 @@ def test_front_page_tells_net_weights_accuracy_photos_and_layers(tmp_path):
         "6 units, maps of 16\u00a0×\u00a016",
         "receptive field 20\u00a0×\u00a024\u00a0px",
         "computed by windows",
-        "vizcnn gallery --model zfnet --data 'my photos'",
+        "vizcnn gallery 'my photos' --model zfnet",
     ):
         assert text in page.text, text
     sheets = [image["src"] for image in page.find_all("img")]

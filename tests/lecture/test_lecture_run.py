@@ -1,7 +1,9 @@
 """``vizcnn lecture``: what it writes, what it refuses, what a failing exhibit does."""
 
+import hashlib
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from tests.support.command_line import fail, run
+from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import VizcnnError, WeightsError
 from vizcnn.drawing.style import DARK, LIGHT, PAPER, use_style
 from vizcnn.gallery.manifest import read_manifest
@@ -22,8 +25,9 @@ from vizcnn.lecture.run import (
     make_lecture,
     sort_exhibits,
 )
-from vizcnn.lecture.studio import SECTIONS, Exhibit, Made, Studio, exhibit
+from vizcnn.lecture.studio import SECTIONS, TRAINED, Exhibit, Made, Studio, exhibit
 from vizcnn.photos.samples import find_sample
+from vizcnn.zoo.files import BUNDLE
 
 
 def make_studio():
@@ -258,12 +262,13 @@ def test_captions_are_escaped(tmp_path):
     ("arguments", "told"),
     [
         (("--only", "vgf"), "the lecture has no part 'vgf': did you mean 'vgg'"),
-        (("--image", "no.jpg"), "no.jpg"),
+        (("no.jpg",), "no.jpg"),
         (("--format", "gif"), "'gif' is not one of"),
         (("--style", "poster"), "'poster' is not one of"),
         (("--only", ""), "the lecture has no part ''"),
         (("--weights", "none.pth"), "'none.pth' is not one of 'auto', 'bundled', 'imagenet', 'ra"),
-        (("--image", ""), "--image is empty: give a photo"),
+        (("",), "the name of a photo is empty"),
+        (("--weights", "auto", "--weights", "auto", "--weights", "auto"), "3 --weights for 2 nets"),
         (("--out", ""), "it is empty: give a folder"),
         (("--out", __file__), "is a file; needed: a folder for the results"),
         (("--out", f"{__file__}/new/folder"), f"{__file__!r} is a file; needed: a folder"),
@@ -271,7 +276,8 @@ def test_captions_are_escaped(tmp_path):
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, arguments, told):
-    assert told in fail("lecture", "--out", tmp_path / "out", *arguments)
+    out = () if "--out" in arguments else ("--out", tmp_path / "out")
+    assert told in fail("lecture", *out, *arguments)
     assert not (tmp_path / "out").exists()
 
 
@@ -296,6 +302,22 @@ def test_json_tells_what_was_written(tmp_path):
     assert told["index"] == f"{out}/index.html"
     assert told["manifest"]["kind"] == "lecture"
     assert "--only lenet-pattern" in told["manifest"]["command"]
+
+
+@pytest.mark.slow
+def test_the_command_that_repeats_it_names_weights_and_device(tmp_path):
+    options = ("--only", "alexnet-momentum", "--format", "png", "--device", "cpu")
+    run("lecture", *options, "--out", tmp_path / "out")
+    words = shlex.split(json.loads((tmp_path / "out" / "manifest.json").read_text())["command"])
+    weights = [words[at + 1] for at, word in enumerate(words) if word == "--weights"]
+    nets = [hashlib.sha256((BUNDLE / f"{name}.safetensors").read_bytes()) for name in TRAINED]
+    assert weights == [f"bundled@sha256:{sha256.hexdigest()}" for sha256 in nets]
+    assert words[words.index("--device") + 1] == "cpu"
+    first = list_files(tmp_path / "out")
+    run(*words[1:])
+    assert list_files(tmp_path / "out") == first
+    other = ("--weights", f"bundled@sha256:{'0' * 64}")
+    assert "have the SHA-256" in fail("lecture", *options, *other, "--out", tmp_path / "new")
 
 
 LECTURER = "J. C. Kao’s lecture on CNN architectures (UCLA ECE, winter 2024)"

@@ -254,7 +254,9 @@ def test_lenets_second_layer_is_said_to_be_denser_than_the_papers():
 def test_zfnets_slides_tell_their_maps_from_those_of_the_papers_figure():
     wide, paper = (
         [
-            load("zfnet", weights=None, variant=variant).module.get_submodule(f"features.{layer}").out_channels
+            load("zfnet", weights=None, variant=variant)
+            .module.get_submodule(f"features.{layer}")
+            .out_channels
             for layer in ("conv3", "conv4", "conv5")
         ]
         for variant in ("wide", "paper")

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from tests.support.photo_files import fail, save
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
 from vizcnn.mining.photo_sets import FolderPhotos
-from vizcnn.photos.folders import find_photos, survey_folder
+from vizcnn.photos.folders import survey_folder
 from vizcnn.photos.formats import OTHER_SUFFIXES, PHOTO_FORMATS, PHOTO_SUFFIXES
+from vizcnn.photos.stores import find_photos
 from vizcnn.training.photos import PhotoFolder
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
 from vizcnn.zoo.torchvision_nets import import_torchvision
@@ -20,7 +22,7 @@ SMALL = imagenet_preprocessing(8, 8)
 
 
 def test_find_photos(tmp_path):
-    names = ["b.JPG", "a.jpeg", "notes.txt", ".hidden.jpg", "sub/c.webp", ".git/d.png", "._a.jpg"]
+    names = ["b.JPG", "a.jpeg", "notes.md", ".hidden.jpg", "sub/c.webp", ".git/d.png", "._a.jpg"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -28,7 +30,7 @@ def test_find_photos(tmp_path):
     (tmp_path / "empty").mkdir()
     inside = [tmp_path / "a.jpeg", tmp_path / "b.JPG", tmp_path / "sub" / "c.webp"]
     assert survey_folder(tmp_path).photos == tuple(inside)
-    odd, missing, empty = tmp_path / "notes.txt", tmp_path / "missing.jpg", tmp_path / "empty"
+    odd, missing, empty = tmp_path / "notes.md", tmp_path / "missing.jpg", tmp_path / "empty"
     given = [odd, missing, tmp_path, inside[0], empty]
     assert find_photos(given) == [odd, missing, *inside, empty]
     assert "is a folder" in fail(empty)
@@ -215,14 +217,21 @@ def test_a_folder_whose_names_may_be_read_and_no_more(tmp_path, monkeypatch):
     make_photo(tmp_path / "a.png")
     make_photo(tmp_path / "sub" / "b.png")
     (tmp_path / "sub" / "class").mkdir()
-    look = Path.stat
+    scan = os.scandir
 
-    def refuse(path, **options):
-        if path.parent == tmp_path / "sub":
+    class Closed:
+        def __init__(self, entry):
+            self.name, self.path = entry.name, entry.path
+
+        def stat(self):
             raise PermissionError(13, "Permission denied")
-        return look(path, **options)
 
-    monkeypatch.setattr(Path, "stat", refuse)
+    @contextmanager
+    def refuse(path):
+        with scan(path) as entries:
+            yield map(Closed, entries) if Path(path) == tmp_path / "sub" else entries
+
+    monkeypatch.setattr(os, "scandir", refuse)
     found = survey_folder(tmp_path)
     assert found.left_out == ("sub/class (cannot be read)",)
     assert found.photos == (tmp_path / "a.png", tmp_path / "sub" / "b.png")

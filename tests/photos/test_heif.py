@@ -8,8 +8,8 @@ from PIL import Image
 
 from tests.support.photo_files import fail, paint, read
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.folders import find_photos
 from vizcnn.photos.images import read_photo
+from vizcnn.photos.stores import find_photos
 
 HEIF = pytest.importorskip("pillow_heif", reason="the extra vizcnn[heif] is not installed")
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.support.photo_files import RED, fail, read, save, write_png
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.folders import find_photos
 from vizcnn.photos.images import LARGEST_PHOTO, read_photo
+from vizcnn.photos.stores import find_photos
 
 NAMES = [
     "a b",

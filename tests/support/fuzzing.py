@@ -95,50 +95,47 @@ class Recipe:
 _LENET = "--model lenet --device cpu"
 RECIPES = (
     Recipe(
-        f"deconv {_LENET} --weights net/lenet.safetensors --image photos/a.png --layer conv1 "
+        f"deconv {_LENET} --weights net/lenet.safetensors photos/a.png --layer conv1 "
         "--top 1 --out new",
         ("net/lenet.safetensors", "photos/a.png"),
     ),
+    Recipe(f"deconv {_LENET} photos/b.jpg --layer conv1 --top 1 --out out", ("out/*", "out")),
     Recipe(
-        f"deconv {_LENET} --image photos/b.jpg --layer conv1 --top 1 --out out", ("out/*", "out")
-    ),
-    Recipe(
-        f"deconv {_LENET} --image photos/b.jpg --layer conv1 --top 1 --part own --compare 2 "
-        "--out new",
+        f"deconv {_LENET} photos/b.jpg --layer conv1 --top 1 --part own --compare 2 --out new",
         ("photos/b.jpg",),
     ),
     Recipe(
-        f"compare {_LENET} --weights net/lenet.safetensors --image photos/a.png --layer conv1 "
+        f"compare {_LENET} --weights net/lenet.safetensors photos/a.png --layer conv1 "
         "--method gradient --compare 2 --out out",
         ("net/lenet.safetensors", "photos/a.png", "out/*"),
     ),
     Recipe(
-        f"check {_LENET} --data photos --photos 1 --layer conv1 --top conv2 --method gradient "
+        f"check {_LENET} photos --count 1 --layer conv1 --top conv2 --method gradient "
         "--compare 2 --out out",
         ("photos/*", "photos", "out/*"),
     ),
     Recipe(f"receptive {_LENET} --weights net/lenet.pth --out new", ("net/lenet.pth",)),
     Recipe(f"filters {_LENET} --weights net/lenet.safetensors --out out", ("net/*.safetensors",)),
     Recipe(
-        f"mine {_LENET} --data photos --layer conv1 --out part.safetensors",
+        f"mine {_LENET} photos --layer conv1 --out part.safetensors",
         ("part.safetensors", "photos/*"),
     ),
     Recipe("merge one.safetensors two.safetensors --out new.safetensors", ("*.safetensors",)),
     Recipe(
-        f"gallery {_LENET} --data photos --layer conv1 --index index.safetensors --out new",
+        f"gallery {_LENET} photos --layer conv1 --index index.safetensors --out new",
         ("index.safetensors", "photos/*", "photos"),
     ),
     Recipe(
-        f"gallery {_LENET} --data photos --layer conv1 --part own --compare 2 --out gallery",
+        f"gallery {_LENET} photos --layer conv1 --part own --compare 2 --out gallery",
         ("gallery/.vizcnn*", "gallery/.vizcnn*/*", "gallery/.vizcnn*/*/*", "gallery/*"),
         exact="**/*.webp",
     ),
     Recipe(
-        "train --model lenet --device cpu --data data --epochs 2 --threads 1 --out run",
+        "train --model lenet --device cpu data --epochs 2 --threads 1 --out run",
         ("run/*", "data/*/*/*", "data/*"),
     ),
     Recipe(
-        "train --model lenet --device cpu --data data --epochs 1 --threads 1 "
+        "train --model lenet --device cpu data --epochs 1 --threads 1 "
         "--start net/lenet.safetensors --out new",
         ("net/lenet.safetensors",),
     ),
@@ -175,13 +172,13 @@ def make_corpus(folder: Path) -> None:
             for number in range(3):
                 _paint(folder / "data" / split / kind / f"{number}.png", random_pixels)
     for words in (
-        "train --model lenet --data data --epochs 1 --threads 1 --out net",
-        "train --model lenet --data data --epochs 2 --threads 1 --out run",
-        "deconv --model lenet --image photos/a.png --layer conv1 --top 1 --out out",
-        "mine --model lenet --data photos --layer conv1 --out index.safetensors",
-        "mine --model lenet --data photos --layer conv1 --part 1/2 --out one.safetensors",
-        "mine --model lenet --data photos --layer conv1 --part 2/2 --out two.safetensors",
-        "gallery --model lenet --data photos --layer conv1 --part own --compare 2 --out whole",
+        "train --model lenet data --epochs 1 --threads 1 --out net",
+        "train --model lenet data --epochs 2 --threads 1 --out run",
+        "deconv --model lenet photos/a.png --layer conv1 --top 1 --out out",
+        "mine --model lenet photos --layer conv1 --out index.safetensors",
+        "mine --model lenet photos --layer conv1 --part 1/2 --out one.safetensors",
+        "mine --model lenet photos --layer conv1 --part 2/2 --out two.safetensors",
+        "gallery --model lenet photos --layer conv1 --part own --compare 2 --out whole",
     ):
         outcome = run_case(folder, tuple(words.split()), "corpus", _do_nothing)
         assert outcome.status == 0, outcome
@@ -199,9 +196,7 @@ def _paint(path: Path, pixels: np.random.Generator) -> None:
 
 def _leave_unfinished(folder: Path) -> None:
     """Leave a gallery that was killed while it projected."""
-    words = (
-        f"gallery {_LENET} --data photos --layer conv1 --part own --compare 2 --out gallery".split()
-    )
+    words = f"gallery {_LENET} photos --layer conv1 --part own --compare 2 --out gallery".split()
     process = _fork(folder, tuple(words), folder.parent / "killed")
     end = time.monotonic() + HANG
     while time.monotonic() < end and not list(folder.glob("gallery/.vizcnn*/*/*")):

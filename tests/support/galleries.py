@@ -124,7 +124,7 @@ def make_deconv(
     manifest = Manifest(
         kind="deconv",
         vizcnn="0.1.0",
-        command="vizcnn deconv --model zfnet --image 'a cat.png'",
+        command="vizcnn deconv 'a cat.png' --model zfnet",
         title="ZFNet",
         settings={"top": 4, "shared_scale": False, "layers": ["conv1", "conv2"]},
         versions={"torch": "2.9.1", "python": "3.11"},

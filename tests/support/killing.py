@@ -28,20 +28,20 @@ from vizcnn.training.checkpoint import read_checkpoint
 LENET = ["--model", "lenet", "--weights", "bundled"]
 PHOTOS, CLASSES, PHOTO = "../photos", "../classes", "../photos/part 0/photo 3.png"
 COMMANDS = {
-    "gallery": ["gallery", *LENET, "--data", PHOTOS, "--poster", "--part", "own", "--out", "out"],
-    "mine": ["mine", *LENET, "--data", PHOTOS, "--out", "out.safetensors"],
-    "deconv": ["deconv", *LENET, "--image", PHOTO, "--part", "own", "--out", "out"],
-    "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1 --data".split(),
+    "gallery": ["gallery", *LENET, PHOTOS, "--poster", "--part", "own", "--out", "out"],
+    "mine": ["mine", *LENET, PHOTOS, "--out", "out.safetensors"],
+    "deconv": ["deconv", *LENET, PHOTO, "--part", "own", "--out", "out"],
+    "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1".split(),
     "filters": ["filters", *LENET, "--out", "out"],
-    "aliasing": ["aliasing", *LENET, "--images", PHOTO, "--layer", "conv3", "--out", "out"],
+    "aliasing": ["aliasing", *LENET, PHOTO, "--layer", "conv3", "--out", "out"],
     "receptive": ["receptive", "--model", "lenet", "--out", "out"],
-    "compare": ["compare", *LENET, "--image", PHOTO, "--method", "gradient", "--out", "out"],
-    "check": "check --model lenet --photos 1 --compare 2 --method gradient --out out".split(),
+    "compare": ["compare", *LENET, PHOTO, "--method", "gradient", "--out", "out"],
+    "check": "check --model lenet --count 1 --compare 2 --method gradient --out out".split(),
     "lecture": ["lecture", "--only", "lenet-sizes", "--out", "out"],
 }
 """Arguments of a small run, from a folder beside those of the photos."""
 COMMANDS["train"].append(CLASSES)
-COMMANDS["check"] += ["--data", PHOTOS]
+COMMANDS["check"] += [PHOTOS]
 USUAL = ("gallery", "mine", "deconv", "train")
 """The commands that are killed most."""
 SECONDS = re.compile(rb'"(seconds|hours)": [0-9.e-]+')

@@ -93,7 +93,7 @@ def make_unit(folder: Path, layer: str, unit: int, **changes: Any) -> UnitSheets
         spread=1 - measure_strength(unit, TOP - 1) / measure_strength(unit, 0),
         selectivity=measure_selectivity(unit, TOP // 2),
         places=tuple(make_place(unit, rank) for rank in range(TOP)),
-        command=f"vizcnn gallery --model zfnet --data 'my photos' --layer {layer} --unit {unit}",
+        command=f"vizcnn gallery 'my photos' --model zfnet --layer {layer} --unit {unit}",
         small=f"{home}/{unit}-small.webp",
         large=f"{home}/{unit}-large.webp",
     )
@@ -162,7 +162,7 @@ def make_top_manifest(
     manifest = Manifest(
         kind="gallery",
         vizcnn="0.1.0",
-        command="vizcnn gallery --model zfnet --data 'my photos'",
+        command="vizcnn gallery 'my photos' --model zfnet",
         title="ZFNet",
         settings={"top": TOP, "layers": list(layers)},
         versions={"torch": "2.9.1"},

@@ -46,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(data: Path, out: Path, *arguments: str) -> Any:
     """Run the command with the recipe of the tests: two epochs of three steps."""
-    options = ["--model", "alexnet", "--data", str(data), "--out", str(out), "--device", "cpu"]
+    options = ["--model", "alexnet", str(data), "--out", str(out), "--device", "cpu"]
     options += ["--epochs", "2", "--crop", "64", "--hidden", "16", "--batch", "4", "--seed", "3"]
     return invoke_train([*options, "--threads", "1", *arguments])
 

@@ -189,7 +189,7 @@ def test_command_refuses_the_photos_folder_and_the_root(
     data = make_data(tmp_path / "data")
     monkeypatch.chdir(data)
     before = list_files(data)
-    result = invoke_train(["--model", "alexnet", "--data", str(data), "--out", place])
+    result = invoke_train(["--model", "alexnet", str(data), "--out", place])
     assert isinstance(result.exception, DataError)
     assert "holds files that are not vizcnn's: choose another --out" in str(result.exception)
     assert list_files(data) == before

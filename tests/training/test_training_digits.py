@@ -153,7 +153,7 @@ def call(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str):
-        options = ["--model", "lenet", "--data", "digits", "--out", "run", "--device", "cpu"]
+        options = ["--model", "lenet", "digits", "--out", "run", "--device", "cpu"]
         options += ["--threads", "1", "--epochs", "1", *arguments]
         return invoke_train(options)
 

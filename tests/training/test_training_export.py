@@ -15,8 +15,9 @@ from vizcnn.training.evaluation import measure_accuracy
 from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import read_metadata, read_state
+from vizcnn.zoo.files import read_metadata
 from vizcnn.zoo.preprocessing import imagenet_preprocessing
+from vizcnn.zoo.state_dicts import read_state
 
 SOURCE = DataSource("tiny <b>|", licence="CC0", note="two\nlines")
 

@@ -16,9 +16,10 @@ from vizcnn.training.export import export_run
 from vizcnn.training.net import first_convolution
 from vizcnn.training.recipe import usual_recipe
 from vizcnn.training.start import Start, read_start
-from vizcnn.zoo.files import read_metadata, read_state, save_weights
+from vizcnn.zoo.files import read_metadata, save_weights
 from vizcnn.zoo.lenet import LeNet5
 from vizcnn.zoo.snapshots import read_first_layers
+from vizcnn.zoo.state_dicts import read_state
 
 SOURCE = DataSource("toys")
 CLASSES = ["ant", "bee", "cat"]

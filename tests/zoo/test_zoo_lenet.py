@@ -214,7 +214,7 @@ def write_noise(path: Path) -> Path:
 @pytest.mark.parametrize("method", ["deconvnet", "guided", "gradient"])
 def test_command_shows_the_stages_that_the_net_has(tmp_path: Path, method: str) -> None:
     photo, out = write_noise(tmp_path / "noise.png"), tmp_path / "out"
-    options = ["--model", "lenet", "--weights", "bundled", "--image", str(photo), "--out", str(out)]
+    options = ["--model", "lenet", "--weights", "bundled", str(photo), "--out", str(out)]
     result = CliRunner().invoke(commands, ["deconv", *options, "--method", method])
     assert result.exit_code == 0, result.output
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))

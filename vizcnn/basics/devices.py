@@ -37,6 +37,19 @@ def choose_device(name: str) -> str:
     return name
 
 
+def name_device(name: str) -> str:
+    """Name a device so that it is the same one the next time: ``cuda`` is the current of several.
+
+    Example:
+        >>> name_device("cpu")
+        'cpu'
+    """
+    device = torch.device(name)
+    if str(device) == "cuda":  # torch's types have a number in every device
+        device = torch.device("cuda", torch.cuda.current_device())
+    return str(device)
+
+
 def find_free_device_memory(device: str | torch.device) -> int | None:
     """Give how many bytes are free on a GPU; None for other devices, which do not tell.
 

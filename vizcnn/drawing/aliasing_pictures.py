@@ -1,6 +1,7 @@
 """The lab's pictures: filters, spectra, test patterns through strides, second-layer projections."""
 
 from collections.abc import Sequence
+from math import ceil, floor
 
 import numpy as np
 import torch
@@ -15,12 +16,13 @@ from vizcnn.drawing.filter_grids import (
     scale_filters,
     show_colours,
 )
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.panels import show_panel
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import find_dpi, find_style, plain_style, points, tone
 from vizcnn.drawing.tiles import (
     GREY,
-    fit_tile,
     lay_out_grid,
+    pad_tile,
     robust_limit,
     scale_projections,
     scale_signed,
@@ -64,6 +66,7 @@ def _lay_out_filters(study: NetStudy) -> FilterPanel:
     return FilterPanel(tuple(tiles), name=study.title, notes=(size,))
 
 
+@fit_slide
 def draw_spectra(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw, for each net, what its filters pass and what the stride makes of it.
 
@@ -105,7 +108,7 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
         share = torch.fft.fftshift(power).clamp(min=1e-30) / max(largest, 1e-30)
         extent = (-reach, reach, -reach, reach)
         decibels = 10 * torch.log10(share).numpy()
-        axes.imshow(decibels, cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
+        show_panel(axes, decibels, cmap="viridis", vmin=-DECIBELS, vmax=0, extent=extent)
         if reach > limit:
             axes.add_patch(
                 Rectangle(
@@ -124,6 +127,7 @@ def _draw_spectra_row(sheet: Sheet, study: NetStudy, top: float, side: float) ->
         sheet.write(share, right, top + side + 0.03, 11, ha="right", weight="bold")
 
 
+@fit_slide
 def draw_pattern(studies: Sequence[NetStudy], pattern: str, caption: str) -> Figure:
     """Draw a zone plate or a grating through each net's filters at stride 1, 2 and 4.
 
@@ -159,12 +163,30 @@ def _draw_pattern_row(
     shown += [scale_signed(response, limit) for response in responses]
     for column, panel in enumerate(shown):
         left = MARGIN + NAMES + column * (side + GAP)
-        axes = sheet.add_axes(left, top, side, side)
-        axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="auto")
+        whole = find_whole_side(max(panel.shape), side)
+        axes = sheet.add_axes(left, top, whole, whole)
+        show_panel(axes, panel, vmin=0, vmax=1)
         if column and (1, 2, 4)[column - 1] == study.layer.stride:
             frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, clip_on=False)
             frame.set(color="#e69f00", linewidth=points(3))
             axes.add_patch(frame)
+
+
+def find_whole_side(pixels: int, side: float) -> float:
+    """Give the largest side at which each pixel of a picture takes whole pixels of a PNG.
+
+    At another the lines of a pattern would be of unequal width: one more alias.
+
+    Args:
+        pixels: Of the picture's side.
+        side: Inches that there are.
+
+    Example:
+        >>> find_whole_side(130, 2.7)  # 405 pixels at 150 to an inch
+        2.6
+    """
+    inch = find_dpi() * find_style().scale
+    return max(floor(side * inch / pixels + 1e-9), 1) * pixels / inch
 
 
 def _make_shown_grating() -> Tensor:
@@ -189,6 +211,7 @@ def white_share(study: NetStudy, unit: int, stride: int) -> float:
     return measure_shares(study.grey_power[unit : unit + 1], stride).layer_share
 
 
+@fit_slide
 def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> Figure:
     """Draw the strongest projections of a layer, nine to a unit, the nets side by side."""
     width = _panel_width(len(studies))
@@ -206,11 +229,17 @@ def draw_second_layer(studies: Sequence[NetStudy], layer: str, caption: str) -> 
     return sheet.figure
 
 
-def _lay_out_units(study: NetStudy, side: int = 60) -> Array:
+def _lay_out_units(study: NetStudy) -> Array:
     units = choose_units(study.units)
     rows = max((-(-min(len(unit.patches), 9) // 3) for unit in units), default=3)
+    windows = [patch.projection.shape[-2:] for unit in units for patch in unit.patches[:9]]
+    side = max((max(window) for window in windows), default=1)
     blocks = [_lay_out_nine(study, unit, side, 3 * rows) for unit in units]
-    return lay_out_grid(blocks, 4, gap=10) if blocks else np.full((8, 8, 3), GREY, np.float32)
+    return (
+        lay_out_grid(blocks, 4, gap=ceil(side / 6))
+        if blocks
+        else np.full((8, 8, 3), GREY, np.float32)
+    )
 
 
 def choose_units(units: Sequence[StrongUnit]) -> list[StrongUnit]:
@@ -222,9 +251,9 @@ def choose_units(units: Sequence[StrongUnit]) -> list[StrongUnit]:
 def _lay_out_nine(study: NetStudy, unit: StrongUnit, side: int, places: int) -> Array:
     show = study.model.preprocessing.to_visible
     arrays = [show(patch.projection).permute(1, 2, 0).numpy() for patch in unit.patches[:9]]
-    tiles = [fit_tile(tile, side) for tile in scale_projections(arrays, "unit")]
+    tiles = [pad_tile(tile, side) for tile in scale_projections(arrays, "unit")]
     blank = np.full((side, side, 3), 1.0, dtype=np.float32)
-    return lay_out_grid([*tiles, *[blank] * (places - len(tiles))], 3, gap=2)
+    return lay_out_grid([*tiles, *[blank] * (places - len(tiles))], 3, gap=ceil(side / 30))
 
 
 def _panel_width(count: int) -> float:

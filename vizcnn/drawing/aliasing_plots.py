@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_text
-from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.drawing.net_colours import find_net_colour
+from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_slide, fit_text
+from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.study import BLURS, NetStudy
 
 LEFT, GAP, BELOW = 0.85, 0.75, 0.65
@@ -22,6 +23,7 @@ STYLES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
+@fit_slide
 def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw the alias share of every filter, largest first: by theory and on the photos."""
     with plain_style():
@@ -39,7 +41,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
                 shares = shares.sort(descending=True).values
                 place = np.linspace(0, 1, len(shares))
                 label = f"{study.title}, stride {study.layer.stride}"
-                axes.plot(place, shares, label=label, **_line(index))
+                axes.plot(place, shares, label=label, **_line(study, index))
             axes.set_xlim(0, 1)
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -47,6 +49,7 @@ def draw_shares(studies: Sequence[NetStudy], caption: str) -> Figure:
     return sheet.figure
 
 
+@fit_slide
 def draw_sweep(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw the sweep of gratings: amplitude, and where they are found; a column per net."""
     count = len(studies)
@@ -124,6 +127,7 @@ def _name_panel(axes: Axes, words: str, size: float, room: float) -> None:
     fit_text(axes.set_title(words, fontsize=letter_size(size), **style), room)  # type: ignore[arg-type]
 
 
+@fit_slide
 def draw_shifts(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw how far features and scores are off when the photo moves, a panel per layer."""
     stages = list(dict.fromkeys(name for s in studies for name in s.shifts[None].layers))
@@ -166,9 +170,10 @@ def _plot_shift(axes: Axes, study: NetStudy, name: str, number: int) -> None:
         values = measures.mean_distances[measures.layers.index(name)]
     else:
         return
-    axes.plot(measures.shifts, values.numpy(), label=study.title, **_line(number))
+    axes.plot(measures.shifts, values.numpy(), label=study.title, **_line(study, number))
 
 
+@fit_slide
 def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw what a binomial blur before every subsampling changes, with the same weights."""
     measures = [
@@ -185,7 +190,9 @@ def draw_cure(studies: Sequence[NetStudy], caption: str) -> Figure:
             axes = sheet.add_plot(left, sheet.top + 0.35, width, TALL)
             _name_panel(axes, words, 12, width)
             for index, (study, row) in enumerate(zip(studies, values, strict=True)):
-                axes.plot(range(len(BLURS)), row, label=study.title, **_line(index, marker=True))
+                axes.plot(
+                    range(len(BLURS)), row, label=study.title, **_line(study, index, marker=True)
+                )
             axes.set_xticks(range(len(BLURS)), ["none", "3 taps", "5 taps"])
             axes.set_xlim(-0.3, len(BLURS) - 0.7)
             axes.set_ylim(0, max(axes.get_ylim()[1] * 1.05, 1e-6))
@@ -221,17 +228,19 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+@fit_slide
 def draw_grids(studies: Sequence[NetStudy], caption: str) -> Figure:
     """Draw the distribution of the grid artefact over units."""
     with plain_style():
         title = "The grid in the projections: how many units have how much"
         sheet = Sheet(SLIDE_WIDTH * 0.75, 0.1 + TALL + BELOW, title, caption)
-        width = sheet.width - LEFT - MARGIN - 0.3
+        left = scale_letters(LEFT)
+        width = sheet.width - left - MARGIN - 0.3
         words = "energy at the grid's frequencies over their surroundings (about 1: no grid)"
-        axes = sheet.add_plot(LEFT, sheet.top + 0.1, width, TALL, words, "share of units above")
+        axes = sheet.add_plot(left, sheet.top + 0.1, width, TALL, words, "share of units above")
         for index, study in enumerate(studies):
             if study.grids:
-                axes.ecdf(study.grids, complementary=True, label=study.title, **_line(index))
+                axes.ecdf(study.grids, complementary=True, label=study.title, **_line(study, index))
         axes.axvline(1, color=tone("#444444"), linewidth=points(1), linestyle=(0, (2, 2)))
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -246,9 +255,10 @@ def _say_stride(study: NetStudy) -> str:
     return f"{study.title}, stride {study.layer.stride}"
 
 
-def _line(index: int, marker: bool = False) -> dict[str, Any]:
+def _line(study: NetStudy, index: int, marker: bool = False) -> dict[str, Any]:
+    """Give the look of a net's line; dashes tell nets apart in print, and two of one name."""
     style: dict[str, Any] = {
-        "color": COLOURS[index % len(COLOURS)],
+        "color": find_net_colour(study.model.name),
         "linestyle": STYLES[index % len(STYLES)],
         "linewidth": points(2.2),
     }

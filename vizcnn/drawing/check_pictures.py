@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vizcnn.attribution.occlusion import sum_squares
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
-from vizcnn.drawing.tiles import fit_tile, robust_limit, scale_projections
+from vizcnn.drawing.panels import show_panel
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import find_style, plain_style, points, tone
+from vizcnn.drawing.tiles import robust_limit, scale_projections
 from vizcnn.drawing.words import show_decimal, show_method
 from vizcnn.measures.agreement import correlate, find_magnitudes, find_similarity, rank, stretch
 from vizcnn.measures.cascade import Shown, Switches
@@ -25,8 +26,8 @@ GAP = 0.07
 """Inches between tiles."""
 TILE = 1.3
 """Largest side of a tile in inches."""
-SIDE = 210
-"""Side of a tile in pixels."""
+SLIDE_BODY = 7.0
+"""Inches that the rows of a slide take at most."""
 HEADING = 0.36
 """Inches above tiles for their headings."""
 LABEL = 0.2
@@ -36,6 +37,7 @@ Visible = Callable[[Array], Array]
 """From pictures (..., 3, h, w) to what is shown of them, of the same shape."""
 
 
+@fit_slide
 def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) -> Figure:
     """Draw units of one place: a row for each method, and below it one of their own parts.
 
@@ -47,6 +49,8 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
     """
     columns = len(shown.units)
     tile = min((SLIDE_WIDTH - 2 * MARGIN - NAMES) / (columns + 1) - GAP, TILE)
+    if find_style().wide:  # a slide has no room for more
+        tile = min(tile, SLIDE_BODY / (2 * len(shown.pictures)) - GAP - LABEL)
     step = tile + GAP
     block = 2 * step + LABEL
     row, column = shown.position
@@ -59,8 +63,8 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
         body = HEADING + block * len(shown.pictures)
         sheet = Sheet(SLIDE_WIDTH, body, title, caption, words)
         _head(sheet, "photo", MARGIN + NAMES + tile / 2, tile)
-        photo = fit_tile(_to_image(shown.patch), SIDE)
-        sheet.add_image(photo, MARGIN + NAMES, sheet.top + HEADING, tile, tile)
+        photo = _to_image(shown.patch)
+        sheet.add_tile(photo, MARGIN + NAMES, sheet.top + HEADING, tile)
         for number, unit in enumerate(shown.units):
             left = MARGIN + NAMES + (number + 1) * step
             _head(sheet, f"unit {unit}", left + tile / 2, tile)
@@ -72,13 +76,14 @@ def draw_place(shown: ShownPlace, visible: Visible, title: str, caption: str) ->
                 tiles = _scale(visible(part[method]))
                 for number, picture in enumerate(tiles):
                     left = MARGIN + NAMES + (number + 1) * step
-                    sheet.add_image(picture, left, above, tile, tile)
+                    sheet.add_tile(picture, left, above, tile)
             for number, value in enumerate(shown.selectivity[method]):
                 middle = MARGIN + NAMES + (number + 1) * step + tile / 2
                 _label(sheet, show_decimal(value), middle, top + tile)
     return sheet.figure
 
 
+@fit_slide
 def draw_cascade(
     shown: Shown,
     layers: Sequence[str],
@@ -112,8 +117,8 @@ def draw_cascade(
         "layers shuffled so far, from left to right; below a picture its structural similarity "
         "with the unshuffled net's"
     )
-    photo = fit_tile(_to_image(shown.photo), SIDE)
-    edges = fit_tile(np.repeat(stretch(shown.edges)[:, :, None], 3, axis=2), SIDE)
+    photo = _to_image(shown.photo)
+    edges = np.repeat(stretch(shown.edges)[:, :, None], 3, axis=2)
     with plain_style():
         sheet = Sheet(SLIDE_WIDTH, HEADING + block * len(rows), title, caption, words)
         for number, heading in enumerate(headings):
@@ -123,7 +128,7 @@ def draw_cascade(
             _name_row(sheet, show_method(method), "", top + tile / 2)
             tiles = [photo, *_scale([visible(picture) for picture in pictures]), edges]
             for number, picture in enumerate(tiles):
-                sheet.add_image(picture, MARGIN + NAMES + number * step, top, tile, tile)
+                sheet.add_tile(picture, MARGIN + NAMES + number * step, top, tile)
             first = find_magnitudes(pictures[0])
             for number, picture in enumerate(pictures):
                 value = find_similarity(first, find_magnitudes(picture))
@@ -132,6 +137,7 @@ def draw_cascade(
     return sheet.figure
 
 
+@fit_slide
 def draw_drops(shown: ShownControl, visible: Visible, title: str, caption: str) -> Figure:
     """Draw a photo, where its strongest unit falls, and what two units' pictures foretold.
 
@@ -153,7 +159,7 @@ def draw_drops(shown: ShownControl, visible: Visible, title: str, caption: str) 
         sheet = Sheet(SLIDE_WIDTH, 2 * block + LABEL, title, caption, words)
         first = sheet.top + HEADING
         _head(sheet, "photo", MARGIN + tile / 2, tile)
-        axes = sheet.add_image(fit_tile(_to_image(shown.photo), SIDE), MARGIN, first, tile, tile)
+        axes = sheet.add_tile(_to_image(shown.photo), MARGIN, first, tile)
         _frame(axes, shown)
         _head(sheet, f"unit {shown.unit}: drop", MARGIN + tile / 2, tile, first + tile)
         _add_map(sheet, shown, shown.drops, MARGIN, first + block, tile)
@@ -196,22 +202,21 @@ def _add_map(
         rows[-1] + half + step / 2,
         rows[0] + half - step / 2,
     )
-    axes.imshow(grid, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
+    show_panel(axes, grid, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
     axes.set_xlim(0, size)
     axes.set_ylim(size, 0)
 
 
 def _frame(axes: Axes, shown: ShownControl) -> None:
-    top, left, bottom, right = (value * SIDE / shown.photo.shape[-1] for value in shown.box)
+    top, left, bottom, right = shown.box
     frame = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False)
     frame.set(edgecolor="#e69f00", linewidth=points(2), clip_on=False)
     axes.add_patch(frame)
 
 
 def _scale(pictures: Sequence[Array] | Array) -> list[Array]:
-    """Give pictures (3, h, w) as tiles, each at its own contrast, zero as mid grey."""
-    images = [_to_image(picture) for picture in pictures]
-    return [fit_tile(image, SIDE) for image in scale_projections(images, "unit")]
+    """Give pictures (3, h, w) as images, each at its own contrast, zero as mid grey."""
+    return scale_projections([_to_image(picture) for picture in pictures], "unit")
 
 
 def _to_image(picture: Array) -> Array:

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import plain_style, points, scale_letters, tone
 from vizcnn.drawing.words import show_method
 from vizcnn.measures.bootstrap import Estimate
 from vizcnn.measures.checks import CascadeRow, CheckTables, ControlRow, SamenessRow
@@ -28,6 +28,7 @@ SMALLEST = 1.0
 Row = TypeVar("Row", SamenessRow, CascadeRow, ControlRow)
 
 
+@fit_slide
 def draw_sameness(
     tables: CheckTables, nets: Sequence[str], last: Sequence[str], title: str, caption: str
 ) -> Figure:
@@ -74,6 +75,7 @@ def draw_sameness(
     return sheet.figure
 
 
+@fit_slide
 def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: str) -> Figure:
     """Draw, for each net, what is left of the pictures as layers are shuffled from the top down."""
     words = (
@@ -110,12 +112,14 @@ def draw_curves(tables: CheckTables, nets: Sequence[str], title: str, caption: s
         _share_heights(panels)
         for row, (up, _) in enumerate(measures):
             _name_axis(sheet, up, row, below)
-        middle = LEFT + (SLIDE_WIDTH - LEFT - MARGIN) / 2
+        left = scale_letters(LEFT)
+        middle = left + (SLIDE_WIDTH - left - MARGIN) / 2
         bottom = sheet.top + body + 0.05
         sheet.write("shuffled down to", middle, bottom, PLOT_SIZE, ha="center", va="bottom")
     return sheet.figure
 
 
+@fit_slide
 def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, caption: str) -> Figure:
     """Draw, for each net, how far a unit's drops agree with its own and with another's picture."""
     words = (
@@ -143,20 +147,22 @@ def draw_agreements(tables: CheckTables, nets: Sequence[str], title: str, captio
 
 def _find_room(names: Sequence[Sequence[str]], nets: int) -> float:
     """Give the inches that the names of ticks need: upright where they do not fit side by side."""
-    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (nets - 1)) / nets
-    if all(len(name) * LETTER < width / len(row) for row in names for name in row):
+    width = (SLIDE_WIDTH - scale_letters(LEFT) - MARGIN - BETWEEN * (nets - 1)) / nets
+    if all(len(name) * scale_letters(LETTER) < width / len(row) for row in names for name in row):
         return BELOW
-    return 0.3 + LETTER * min(max(len(name) for row in names for name in row), LONGEST)
+    return 0.3 + scale_letters(LETTER) * min(
+        max(len(name) for row in names for name in row), LONGEST
+    )
 
 
 def _add_panels(
     sheet: Sheet, nets: Sequence[str], rows: int, below: float
 ) -> list[tuple[Axes, int, int]]:
     """Add a column of panels for each net: axes, the net's number, and the row."""
-    width = (SLIDE_WIDTH - LEFT - MARGIN - BETWEEN * (len(nets) - 1)) / len(nets)
+    width = (SLIDE_WIDTH - scale_letters(LEFT) - MARGIN - BETWEEN * (len(nets) - 1)) / len(nets)
     found = []
     for column, name in enumerate(nets):
-        left = LEFT + column * (width + BETWEEN)
+        left = scale_letters(LEFT) + column * (width + BETWEEN)
         top = sheet.top + LEGEND + HEADING
         sheet.write(name, left, top - 0.08, 12, room=width, va="bottom", weight="bold")
         for row in range(rows):
@@ -182,7 +188,7 @@ def _name_axis(sheet: Sheet, words: str, row: int, below: float) -> None:
 
 
 def _write_legend(sheet: Sheet, methods: Sequence[str]) -> None:
-    left = LEFT
+    left = scale_letters(LEFT)
     for index, method in enumerate(methods):
         mark = sheet.add_axes(left, sheet.top + 0.05, 0.16, 0.16)
         mark.set_facecolor(COLOURS[index])
@@ -191,7 +197,7 @@ def _write_legend(sheet: Sheet, methods: Sequence[str]) -> None:
         mark.set_xticks([])
         mark.set_yticks([])
         sheet.write(show_method(method), left + 0.23, sheet.top + 0.04, 11)
-        left += 0.55 + 0.105 * len(method)
+        left += 0.55 + scale_letters(0.105) * len(method)
 
 
 def _list_methods(rows: Sequence[Row]) -> list[str]:

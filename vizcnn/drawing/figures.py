@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.drawing.labels import COLOURS, draw_boxes, join_labels
-from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, tone
-from vizcnn.drawing.tiles import lay_out_grid
+from vizcnn.drawing.labels import COLOURS, colour_boxes, draw_boxes, join_labels
+from vizcnn.drawing.panels import show_panel, show_tile
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import find_style, plain_style, scale_letters, tone
 from vizcnn.photos.pixels import Array, Box
 
 ROW_UNITS = 9
@@ -21,8 +21,8 @@ LAYER_TILE, SUMMARY_BODY = 1.4, 9.2
 """Largest side of a tile, and height that a summary's rows should keep to, in inches."""
 LEAST_TILE = 0.68
 """Smallest side of a tile in inches."""
-TILE_GAP = 6
-"""Pixels between tiles."""
+TILE_GAP = 1 / 36
+"""Share of a tile's place that is the gap beside it."""
 LABEL_SIZE = 8.0
 """Size of the units' labels in a summary, in points."""
 LAYER_COLUMN = 1.25
@@ -31,8 +31,10 @@ PHOTO_SIDES = (3.4, 5.4)
 """Least and largest side of the photo in a summary, in inches."""
 PREDICTION_ROW = 0.25
 """Height of a class in inches."""
-PANEL = 5.6
-"""Side of an overlay's panel in inches."""
+PANEL, LEGEND = 5.3, 2.1
+"""Side of an overlay's panel, and width of its legend, in inches."""
+PANEL_HEAD, PANEL_GAP, NOTE_SIZE = 0.3, 0.2, 11.0
+"""Inches above a panel for its name, and beside it; size of such letters in points."""
 CONTROL_TILE, CONTROL_SIZE = 2.2, 11.0
 """Side of a control's tile in inches, and size of its labels in points."""
 BETWEEN = 1.0
@@ -43,11 +45,11 @@ SIDEWAYS, ROW_GAP = 0.45, 0.06
 
 @dataclass(frozen=True)
 class UnitPair:
-    """A unit's projection and the patch of the photo in its receptive field, as square tiles.
+    """A unit's projection and the patch of the photo in its receptive field.
 
     Attributes:
-        projection: (side, side, 3), 0..1.
-        patch: (side, side, 3), 0..1.
+        projection: (h, w, 3), 0..1, in its own pixels.
+        patch: (h, w, 3), 0..1.
         label: What is written above, in two lines.
         selectivity: What is written below that; empty where nothing was compared.
     """
@@ -84,6 +86,7 @@ class LayerStrip:
         return any(pair.selectivity for pair in self.pairs)
 
 
+@fit_slide
 def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
     """Draw one layer: projections in rows, the patches below each.
 
@@ -117,6 +120,7 @@ def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
     return sheet.figure
 
 
+@fit_slide
 def draw_summary(
     photo: Array,
     predictions: Sequence[tuple[str, float]],
@@ -135,8 +139,11 @@ def draw_summary(
         caption: Method, weights and scaling, below.
 
     Returns:
-        A figure of a slide's width, 13.3 inches; narrower for few units.
+        A figure of a slide's width, 13.3 inches; narrower for few units. In a style for slides
+        a slide, with as many units as are large enough to be seen from afar.
     """
+    if find_style().wide:
+        return _draw_summary_slide(photo, predictions, strips, title, caption)
     columns = min(max(len(strip.pairs) for strip in strips), ROW_UNITS)
     between = 0.25 + LAYER_COLUMN + 0.12
     room = SLIDE_WIDTH - 2 * MARGIN - between
@@ -152,7 +159,7 @@ def draw_summary(
         body = max(row * len(strips) - 0.16, side + below)
         sheet = Sheet(width, body, title, f"{caption} · {rows}")
         shown = sheet.add_axes(MARGIN, sheet.top, side, side)
-        shown.imshow(photo, interpolation="nearest")
+        show_panel(shown, photo)
         _draw_predictions(sheet, predictions, side, sheet.top + side + 0.2)
         for index, strip in enumerate(strips):
             top = sheet.top + index * row
@@ -162,11 +169,13 @@ def draw_summary(
     return sheet.figure
 
 
+@fit_slide
 def draw_overlay(
     photo: Array,
     projection: Array,
     boxes: Sequence[Box],
     labels: Sequence[str],
+    notes: Sequence[str],
     title: str,
     caption: str,
     shown: str = "projection",
@@ -178,33 +187,59 @@ def draw_overlay(
         projection: (S, S, 3), 0..1: all projections in place.
         boxes: Receptive fields in pixels.
         labels: One per box; where many boxes leave a label no place, it is left out.
+        notes: One per box, for the legend.
         title: Heading.
         caption: Method, weights and scaling, below.
         shown: What is shown of each unit.
 
     Returns:
-        A figure of two panels.
+        A figure of two panels and a legend.
     """
     joined = join_labels(boxes, labels)
+    width = 2 * (MARGIN + PANEL) + PANEL_GAP + LEGEND
     with plain_style():
-        sheet = Sheet(2 * PANEL + 2 * MARGIN + 0.2, PANEL + 0.25, title, caption)
+        sheet = Sheet(width, PANEL + PANEL_HEAD, title, caption)
         panels = ((photo, "receptive fields"), (projection, f"{shown}s in place"))
+        top = sheet.top + PANEL_HEAD
         for index, (image, name) in enumerate(panels):
-            left = MARGIN + index * (PANEL + 0.2)
-            sheet.write(name, left, sheet.top, 11)
-            axes = sheet.add_axes(left, sheet.top + 0.25, PANEL, PANEL)
-            axes.imshow(image, interpolation="nearest")
-            draw_boxes(axes, joined, image.shape[0])
+            left = MARGIN + index * (PANEL + PANEL_GAP)
+            sheet.write(name, left, sheet.top, NOTE_SIZE)
+            axes = sheet.add_axes(left, top, PANEL, PANEL)
+            show_panel(axes, image)
+            draw_boxes(axes, joined, max(image.shape[:2]))
+        colours = colour_boxes(joined)
+        left = 2 * (MARGIN + PANEL) + PANEL_GAP
+        _draw_legend(sheet, notes, [colours[box] for box in boxes], left, top)
     return sheet.figure
+
+
+def _draw_legend(
+    sheet: Sheet, notes: Sequence[str], colours: Sequence[str], left: float, top: float
+) -> None:
+    """Name the colours of boxes, from above, as many as have room."""
+    step = 1.45 * LINE * scale_letters(NOTE_SIZE)
+    most = int(PANEL / step)
+    shown = len(notes) if len(notes) <= most else most - 1
+    mark = LINE * scale_letters(NOTE_SIZE) * 0.7
+    for index, (note, colour) in enumerate(zip(notes[:shown], colours, strict=False)):
+        middle = top + (index + 0.5) * step
+        axes = sheet.add_axes(left, middle - mark / 2, mark, mark)
+        axes.add_patch(Rectangle((0, 0), 1, 1, color=colour, linewidth=0))
+        after = left + mark + 0.1
+        room = sheet.width - MARGIN - after
+        sheet.write(note, after, middle, NOTE_SIZE, room=room, va="center")
+    if shown < len(notes):
+        words = f"and {len(notes) - shown} more"
+        sheet.write(words, left, top + (shown + 0.5) * step, NOTE_SIZE, va="center")
 
 
 @dataclass(frozen=True)
 class UnitPictures:
-    """What is shown of a unit, as square tiles.
+    """What is shown of a unit.
 
     Attributes:
         label: Three lines, written above.
-        whole: Its picture, (side, side, 3), 0..1.
+        whole: Its picture, (h, w, 3), 0..1, in its own pixels.
         own: Its own part, of the same size.
     """
 
@@ -213,6 +248,7 @@ class UnitPictures:
     own: Array
 
 
+@fit_slide
 def draw_control(
     patch: Array,
     units: Sequence[UnitPictures],
@@ -223,25 +259,25 @@ def draw_control(
     """Draw two units of one place: whole pictures above, own parts below, cosines between.
 
     Args:
-        patch: The photo there, (side, side, 3), 0..1.
+        patch: The photo there, (h, w, 3), 0..1.
         units: Two of them.
         cosines: Between the whole pictures, and between the own parts.
         title: Heading.
         caption: Method, weights, scaling, and how the second unit was chosen.
     """
     tile, size = CONTROL_TILE, CONTROL_SIZE
-    head = 3 * LINE * size + 0.05
+    head = 3 * LINE * scale_letters(size) + 0.05
     lefts = [MARGIN + tile + SIDEWAYS + (tile + BETWEEN) * number for number in range(2)]
     with plain_style():
         sheet = Sheet(lefts[1] + tile + MARGIN, head + 2 * tile + ROW_GAP, title, caption)
         tops = [sheet.top + head + (tile + ROW_GAP) * row for row in range(2)]
         above: dict[str, Any] = {"ha": "center", "va": "bottom"}
         sheet.write("the photo there", MARGIN + tile / 2, tops[0] - 0.05, size, **above)
-        sheet.add_image(patch, MARGIN, tops[0], tile, tile)
+        sheet.add_tile(patch, MARGIN, tops[0], tile)
         for left, unit in zip(lefts, units, strict=True):
             sheet.write(unit.label, left + tile / 2, tops[0] - 0.05, size, room=tile, **above)
             for top, picture in zip(tops, (unit.whole, unit.own), strict=True):
-                sheet.add_image(picture, left, top, tile, tile)
+                sheet.add_tile(picture, left, top, tile)
         middle: dict[str, Any] = {"ha": "center", "va": "center"}
         for top, name, cosine in zip(tops, ("whole picture", "own part"), cosines, strict=True):
             half, between = top + tile / 2, lefts[0] + tile + BETWEEN / 2
@@ -252,7 +288,7 @@ def draw_control(
 
 def _row_height(tile: float, size: float, lines: int) -> float:
     """Give the height in inches of lines of label (letters in points) and two tiles."""
-    return lines * LINE * size + 0.03 + 2 * tile
+    return lines * LINE * scale_letters(size) + 0.03 + 2 * tile
 
 
 def _choose_tile(room: float, columns: int, rows: int, lines: int) -> float:
@@ -272,13 +308,16 @@ def _draw_row(
     named: str,
 ) -> None:
     """Draw projections above patches, labels above both; ``tile`` includes the gap beside it."""
-    tiles = [pair.projection for pair in pairs] + [pair.patch for pair in pairs]
-    grid = lay_out_grid(tiles, len(pairs), TILE_GAP)
-    scale = tile / (pairs[0].projection.shape[0] + TILE_GAP)
+    gap = tile * TILE_GAP
     labels = _row_height(tile, size, lines) - 2 * tile
-    sheet.add_image(grid, left, top + labels, grid.shape[1] * scale, grid.shape[0] * scale)
+    width, height = len(pairs) * tile - gap, 2 * tile - gap
+    axes = sheet.add_axes(left, top + labels, width, height)
+    axes.set(xlim=(0, width), ylim=(height, 0))
     for index, pair in enumerate(pairs):
-        centre = left + (index + 0.5) * tile - TILE_GAP * scale / 2
+        for row, picture in enumerate((pair.projection, pair.patch)):
+            show_tile(axes, picture, index * tile, row * tile, tile - gap)
+    for index, pair in enumerate(pairs):
+        centre = left + (index + 0.5) * tile - gap / 2
         bottom = top + labels - 0.03
         words = f"{pair.label}\n{named} {pair.selectivity}" if pair.selectivity else pair.label
         sheet.write(words, centre, bottom, size, room=tile * 0.94, ha="center", va="bottom")
@@ -300,13 +339,17 @@ def _name_layer(sheet: Sheet, strip: LayerStrip, right: float, middle: float) ->
 
 
 def _draw_predictions(
-    sheet: Sheet, predictions: Sequence[tuple[str, float]], width: float, top: float
+    sheet: Sheet,
+    predictions: Sequence[tuple[str, float]],
+    width: float,
+    top: float,
+    row: float = PREDICTION_ROW,
 ) -> None:
-    """Draw classes as bars; ``width`` and ``top`` in inches."""
-    names, numbers = width * 0.45, 0.6
+    """Draw classes as bars; ``width``, ``top`` and a row's height in inches."""
+    names, numbers = width * 0.45, 0.6 * scale_letters(1)
     bars = width - names - numbers - 0.1
     for index, (name, share) in enumerate(predictions):
-        middle = top + (index + 0.5) * PREDICTION_ROW
+        middle = top + (index + 0.5) * row
         sheet.write(name, MARGIN + names, middle, 10, room=names, ha="right", va="center")
         axes = sheet.add_axes(MARGIN + names + 0.1, middle - 0.08, bars, 0.16)
         axes.set_xlim(0, 1)
@@ -314,3 +357,101 @@ def _draw_predictions(
         axes.add_patch(Rectangle((0, 0), 1, 1, color=tone("#eeeeee"), linewidth=0))
         axes.add_patch(Rectangle((0, 0), share, 1, color=COLOURS[0], linewidth=0))
         sheet.write(f"{share:.1%}", MARGIN + width, middle, 10, ha="right", va="center")
+
+
+SLIDE_GAP = 0.15
+"""Inches between what stands on a slide's summary."""
+SLIDE_NAMES = 1.7
+"""Width of the layers' names on a slide's summary, in inches."""
+SLIDE_PHOTO = 3.6
+"""Largest side of its photo in inches."""
+SLIDE_PREDICTION = 0.36
+"""Height of a class on it in inches."""
+SLIDE_PAIRS = 5
+"""Most units of a layer on it."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """How layers stand on a slide: columns of layers, units of each, a tile's side in inches."""
+
+    columns: int
+    units: int
+    tile: float
+
+    @property
+    def worth(self) -> float:
+        # somewhat smaller pictures of more units say more
+        return self.units**1.3 * self.tile**2
+
+
+def _draw_summary_slide(
+    photo: Array,
+    predictions: Sequence[tuple[str, float]],
+    strips: Sequence[LayerStrip],
+    title: str,
+    caption: str,
+) -> Figure:
+    """Draw a summary on one slide: each unit's projection beside the photo in the same place."""
+    words = f"{caption} · on the left {strips[0].shown}s, on the right the photo in the same places"
+    with plain_style():
+        body = Sheet(SLIDE_WIDTH, 0.0, title, words).spare
+        sheet = Sheet(SLIDE_WIDTH, body, title, words)
+        side = min(SLIDE_PHOTO, body - 2 * SLIDE_GAP - SLIDE_PREDICTION * len(predictions))
+        show_panel(sheet.add_axes(MARGIN, sheet.top, side, side), photo)
+        below = sheet.top + side + SLIDE_GAP
+        _draw_predictions(sheet, predictions, side, below, SLIDE_PREDICTION)
+        start = MARGIN + side + 2 * SLIDE_GAP
+        room = SLIDE_WIDTH - MARGIN - start
+        grid = _arrange_strips(strips, room, body)
+        rows = -(-len(strips) // grid.columns)
+        for index, strip in enumerate(strips):
+            column, row = divmod(index, rows)
+            left = start + column * (room + SLIDE_GAP) / grid.columns
+            width = (room + SLIDE_GAP) / grid.columns - SLIDE_GAP
+            _draw_slide_strip(sheet, strip, grid, left, sheet.top + row * body / rows, width)
+    return sheet.figure
+
+
+def _arrange_strips(strips: Sequence[LayerStrip], width: float, height: float) -> _Grid:
+    """Choose columns, and units of each layer, with which pictures take the most of the slide."""
+    label = _row_height(0, LABEL_SIZE + 1, 1) + SLIDE_GAP
+    most = min(max(len(strip.pairs) for strip in strips), SLIDE_PAIRS)
+    grids = []
+    for columns in range(1, len(strips) + 1):
+        rows = -(-len(strips) // columns)
+        across = (width + SLIDE_GAP) / columns - SLIDE_GAP - SLIDE_NAMES
+        for units in range(1, most + 1):
+            wide = (across / units - SLIDE_GAP) / 2
+            grids.append(_Grid(columns, units, min(height / rows - label, wide)))
+    return max(
+        grids, key=lambda grid: (round(grid.worth, 6) if grid.tile > 0 else 0, -grid.columns)
+    )
+
+
+def _draw_slide_strip(
+    sheet: Sheet, strip: LayerStrip, grid: _Grid, left: float, top: float, width: float
+) -> None:
+    size = LABEL_SIZE + 1
+    label = _row_height(0, size, 1)
+    right = left + SLIDE_NAMES - SLIDE_GAP
+    place: dict[str, Any] = {"room": SLIDE_NAMES - SLIDE_GAP, "ha": "right"}
+    sheet.write(strip.name, right, top + label, 13, weight="bold", **place)
+    line = LINE * scale_letters(13)
+    notes = [*strip.note.split("\n"), *filter(None, [strip.pictures_short])]
+    fitting = int((grid.tile + SLIDE_GAP - line) / (LINE * scale_letters(LABEL_SIZE)))
+    for number, note in enumerate(notes[: max(fitting, 0)]):
+        below = top + label + line + number * LINE * scale_letters(LABEL_SIZE)
+        sheet.write(note, right, below, LABEL_SIZE, **place)
+    step = (width - SLIDE_NAMES) / grid.units
+    for index, pair in enumerate(strip.pairs[: grid.units]):
+        across = left + SLIDE_NAMES + index * step
+        words = [
+            *pair.label.split("\n"),
+            *filter(None, [pair.selectivity and f"s {pair.selectivity}"]),
+        ]
+        room = step - SLIDE_GAP
+        sheet.write(" · ".join(words), across, top + label - 0.03, size, room=room, va="bottom")
+        for number, picture in enumerate((pair.projection, pair.patch)):
+            here = across + number * (grid.tile + 0.03)
+            sheet.add_tile(picture, here, top + label, grid.tile)

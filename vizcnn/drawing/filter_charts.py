@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vizcnn.drawing.labels import COLOURS
-from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_text, show_plainly
-from vizcnn.drawing.style import letter_size, plain_style, points, tone
+from vizcnn.drawing.net_colours import find_net_colour
+from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide, fit_text, show_plainly
+from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.filter_numbers import (
     LOW_FREQUENCY,
     WHITE_SHARES,
@@ -24,6 +24,7 @@ from vizcnn.measures.filters import HIGH_FREQUENCY
 BAND_COLOURS = ("#cfe0f3", "#7fb0dc", "#1f5a94")
 BAND_INK = ("#000000", "#000000", "#ffffff")
 """Bands from pale to dark, in a colour's own lightness: readable in print and to every eye."""
+LINES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX*<"
 
 BODY = 4.3
@@ -54,10 +55,17 @@ class ChartedNet:
     Attributes:
         name: The net, for the legend.
         numbers: Its filters' measures.
+        model: The net's own name, which decides on its colour.
     """
 
     name: str
     numbers: Sequence[FilterNumbers]
+    model: str
+
+    @property
+    def colour(self) -> str:
+        """Its colour in every figure."""
+        return find_net_colour(self.model)
 
     @property
     def layer(self) -> FilterSummary:
@@ -70,6 +78,7 @@ class ChartedNet:
         return [filter for filter in self.numbers if not filter.dead]
 
 
+@fit_slide
 def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str) -> Figure:
     """Draw where nets have the energy of their filters, and what each filter answers to.
 
@@ -89,7 +98,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
     with plain_style():
         sheet = Sheet(SLIDE_WIDTH, body + 0.45, title, caption)
         _draw_shares(sheet, nets, unit, sheet.top)
-        left = MARGIN + SHARES_WIDTH + 0.85
+        left = beside = MARGIN + SHARES_WIDTH + scale_letters(0.85)
         scatter = sheet.add_axes(left, sheet.top + 0.3, SCATTER_WIDTH, body - 0.3)
         left += SCATTER_WIDTH + 0.25
         histogram = sheet.add_axes(left, sheet.top + 0.3, HISTOGRAM_WIDTH, body - 0.3)
@@ -99,7 +108,7 @@ def draw_numbers(nets: Sequence[ChartedNet], unit: str, title: str, caption: str
         _draw_scatter(scatter, nets, unit)
         _draw_histogram(histogram, nets)
         heading = "live filters by orientation and peak frequency"
-        sheet.write(heading, MARGIN + SHARES_WIDTH + 0.85, sheet.top, 11)
+        sheet.write(heading, beside, sheet.top, 11, room=SCATTER_WIDTH)
         sheet.write("how many", left, sheet.top, 11)
     return sheet.figure
 
@@ -128,7 +137,7 @@ def _draw_shares(sheet: Sheet, nets: Sequence[ChartedNet], unit: str, top: float
         sheet.write(note, left, above + BAR + 0.04, 9, room=width + 0.3, color=tone("#444444"))
         _draw_bar(sheet.add_axes(left, above, width, BAR), shares[index])
         if index < len(nets) > 1:
-            _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), COLOURS[index % 9])
+            _fill(sheet.add_axes(left - STRIPE - 0.03, above, STRIPE, BAR), nets[index].colour)
 
 
 def describe_layer(layer: FilterSummary, unit: str) -> tuple[str, ...]:
@@ -175,10 +184,13 @@ def _name_bands(sheet: Sheet, left: float, top: float, width: float) -> None:
         f"mid {LOW_FREQUENCY:g} to {HIGH_FREQUENCY:g}",
         f"high > {HIGH_FREQUENCY:g}",
     )
-    for limit, colour, place in zip(limits, BAND_COLOURS, (0.0, 0.29, 0.7), strict=True):
-        here = left + place * width
+    places = (0.0, 0.29, 0.7)
+    for limit, colour, place, end in zip(
+        limits, BAND_COLOURS, places, (0.29, 0.7, 1.1), strict=True
+    ):
+        here, room = left + place * width, (end - place) * width - 0.25
         _fill(sheet.add_axes(here, top + 0.03, 0.14, 0.14), colour)
-        sheet.write(limit, here + 0.2, top, 9.5)
+        sheet.write(limit, here + 0.2, top, 9.5, room=room)
 
 
 def _prepare(axes: Axes, highest: float) -> None:
@@ -203,7 +215,7 @@ def _draw_scatter(axes: Axes, nets: Sequence[ChartedNet], unit: str) -> None:
         axes.scatter(
             angle,
             [filter.peak for filter in net.alive],
-            color=COLOURS[index % len(COLOURS)],
+            color=net.colour,
             marker=MARKERS[index % len(MARKERS)],
             clip_on=False,
             s=points(points(30)),  # an area
@@ -243,13 +255,13 @@ def _draw_histogram(axes: Axes, nets: Sequence[ChartedNet]) -> None:
     most = 0.0
     for index, net in enumerate(nets):
         peaks = [filter.peak for filter in net.alive]
-        colour = COLOURS[index % len(COLOURS)]
         counts, _, _ = axes.hist(
             peaks,
             bins=classes.tolist(),
             orientation="horizontal",
             histtype="stepfilled" if len(nets) == 1 else "step",
-            color=colour,
+            color=net.colour,
+            linestyle=LINES[index % len(LINES)],
             linewidth=points(1.8),
             alpha=0.9,
         )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet
+from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, fit_slide
 from vizcnn.drawing.style import plain_style, points, scale_letters, tone
 from vizcnn.drawing.tiles import grid_columns, lay_out_grid
 from vizcnn.measures.filter_numbers import FilterNumbers
@@ -234,6 +234,7 @@ def _fit(panel: FilterPanel, columns: int, room: float, height: float) -> _Grid:
     return _Grid(panel, columns, largest * min(wide, max(high, SMALLEST_TILE / largest), 1.0))
 
 
+@fit_slide
 def draw_filters(
     panels: Sequence[FilterPanel], title: str, caption: str, in_row: int | None = None
 ) -> Figure:

@@ -1,12 +1,13 @@
 """Labels of boxes on a photo: joined where boxes are equal, moved apart where they overlap."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from vizcnn.drawing.sheet import show_plainly
@@ -29,6 +30,8 @@ COLOURS = (
 )
 """Okabe & Ito's palette: told apart by colour-blind eyes."""
 
+LINE_WIDTH, CASING = 2.0, 1.4
+"""Widths in points of a frame's line, and of what sets it off from the photo."""
 LETTERS = 16
 """Letters in a line of a joined label."""
 REACH = 12
@@ -109,6 +112,41 @@ def _overlap(a: Point, a_size: Size, b: Point, b_size: Size) -> bool:
     return all(abs(a[axis] - b[axis]) < (a_size[axis] + b_size[axis]) / 2 for axis in (0, 1))
 
 
+def colour_boxes(joined: Iterable[Box]) -> dict[Box, str]:
+    """Give boxes their colours, in their order."""
+    return {box: COLOURS[index % len(COLOURS)] for index, box in enumerate(joined)}
+
+
+def is_bright(colour: str) -> bool:
+    """Tell whether black is read better than white on a colour."""
+    return float(np.dot(to_rgb(colour), LUMINANCE)) > 0.5
+
+
+def add_frame(axes: Axes, box: Box, colour: str, width: float, casing: float) -> None:
+    """Draw a box on a photo, set off from whatever is there.
+
+    Args:
+        axes: Axes that show the photo.
+        box: Top, left, bottom, right in the photo's pixels, the last two exclusive.
+        colour: Of the line.
+        width: Of the line, in points.
+        casing: Width of what is to be seen of black or white on its sides, in points.
+    """
+    ground = "black" if is_bright(colour) else "white"
+    axes.add_patch(
+        Rectangle(
+            (box[1] - 0.5, box[0] - 0.5),  # pixels' middles have whole coordinates
+            box[3] - box[1],
+            box[2] - box[0],
+            fill=False,
+            edgecolor=colour,
+            linewidth=points(width),
+            zorder=3,
+            path_effects=[withStroke(linewidth=points(width + casing), foreground=ground)],
+        )
+    )
+
+
 def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
     """Draw boxes on a photo and, as near to their middles as they go, their labels.
 
@@ -118,16 +156,13 @@ def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
         size: Side of the photo in pixels.
     """
     axes.autoscale(False)
-    texts = [_write_label(axes, label, k) for k, label in enumerate(joined.values())]
+    colours = colour_boxes(joined)
+    texts = [_write_label(axes, label, colours[box]) for box, label in joined.items()]
     centres = [((box[1] + box[3]) / 2, (box[0] + box[2]) / 2) for box in joined]
     middles = place_apart(centres, [_measure(text, axes, size) for text in texts], (size, size))
     for index, (box, text) in enumerate(zip(joined, texts, strict=True)):
-        colour = COLOURS[index % len(COLOURS)]
-        width, height = box[3] - box[1], box[2] - box[0]
-        corner = (box[1] - 0.5, box[0] - 0.5)  # pixel centres have whole coordinates
-        axes.add_patch(
-            Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=points(1.8))
-        )
+        colour = colours[box]
+        add_frame(axes, box, colour, LINE_WIDTH, CASING)
         middle = middles[index]
         if middle is None:
             text.remove()
@@ -135,12 +170,10 @@ def draw_boxes(axes: Axes, joined: Mapping[Box, str], size: int) -> None:
         text.set_position((middle[0] - 0.5, middle[1] - 0.5))
         if middle != centres[index]:
             line = zip(centres[index], middle, strict=True)
-            axes.plot(*([value - 0.5 for value in pair] for pair in line), color=colour)
+            axes.plot(*([value - 0.5 for value in pair] for pair in line), color=colour, zorder=4)
 
 
-def _write_label(axes: Axes, label: str, index: int) -> Text:
-    colour = COLOURS[index % len(COLOURS)]
-    bright = float(np.dot(to_rgb(colour), LUMINANCE)) > 0.5
+def _write_label(axes: Axes, label: str, colour: str) -> Text:
     return axes.text(
         0,
         0,
@@ -148,9 +181,10 @@ def _write_label(axes: Axes, label: str, index: int) -> Text:
         ha="center",
         va="center",
         fontsize=letter_size(8),
-        color="black" if bright else "white",
+        color="black" if is_bright(colour) else "white",
         bbox={"facecolor": colour, "edgecolor": "none", "pad": points(1.5)},
         parse_math=False,
+        zorder=5,
     )
 
 

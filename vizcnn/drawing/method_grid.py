@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from vizcnn.drawing.sheet import LINE, MARGIN, QUIET, SLIDE_WIDTH, Sheet
-from vizcnn.drawing.style import plain_style, tone
+from vizcnn.drawing.panels import show_panel
+from vizcnn.drawing.sheet import LINE, MARGIN, QUIET, SLIDE_WIDTH, Sheet, fit_slide
+from vizcnn.drawing.style import find_style, plain_style, scale_letters, tone
 from vizcnn.drawing.tiles import GREY, robust_limit, scale_signed
 from vizcnn.photos.pixels import Array
 
@@ -41,9 +42,9 @@ class GridRow:
     """A photo, and what each method says of a unit on it.
 
     Attributes:
-        photo: What the unit sees of the photo, (side, side, 3), 0..1.
+        photo: What the unit sees of the photo, (h, w, 3), 0..1, in its own pixels.
         label: The unit and its value, in two lines.
-        tiles: The pictures, one for each column, (side, side, 3), 0..1.
+        tiles: The pictures, one for each column, (h, w, 3), 0..1.
         ranges: The value at full contrast, below each tile.
     """
 
@@ -90,6 +91,7 @@ def show_map(values: Array) -> tuple[Array, float]:
     return shown, limit
 
 
+@fit_slide
 def draw_method_grid(
     columns: Sequence[GridColumn],
     rows: Sequence[GridRow],
@@ -107,17 +109,18 @@ def draw_method_grid(
         caption: Net, weights, and what the numbers mean.
 
     Returns:
-        A figure of a slide's width; of few photos the columns stand in two bands.
+        A figure of a slide's width; of few photos the columns stand in two bands, but on a slide.
     """
     count = len(columns)
-    half = -(-count // 2) if len(rows) <= FEW_ROWS and count > 6 else count
+    banded = len(rows) <= FEW_ROWS and count > 6 and not find_style().wide
+    half = -(-count // 2) if banded else count
     bands = [range(first, min(first + half, count)) for first in range(0, count, half)]
     room = SLIDE_WIDTH - 2 * MARGIN
     width = min(room / (half + 1), 2.2)
-    head, label, line = 2 * LINE * LETTERS + 0.04, 2 * LINE * LETTERS, LINE * NUMBERS * 1.25
+    head, label, line = _measure_lines()
     band = head + len(rows) * (width - GAP + label + 0.08) + line * len(lines) + 0.1
     between = 0.25
-    scale = LINE * LETTERS + 0.2
+    scale = LINE * scale_letters(LETTERS) + 0.2
     with plain_style():
         body = len(bands) * band + between * (len(bands) - 1) + scale
         sheet = Sheet(SLIDE_WIDTH, body, title, caption)
@@ -126,6 +129,12 @@ def draw_method_grid(
             _draw_band(sheet, [columns[k] for k in places], rows, places, lines, top, width)
         _draw_bar(sheet, sheet.top + body - scale + 0.1)
     return sheet.figure
+
+
+def _measure_lines() -> tuple[float, float, float]:
+    """Give the heights of a column's head, of a tile's label and of a number, in inches."""
+    letters, numbers = LINE * scale_letters(LETTERS), LINE * scale_letters(NUMBERS)
+    return 2 * letters + 0.04, 2 * letters, numbers * 1.25
 
 
 def _draw_band(
@@ -138,7 +147,7 @@ def _draw_band(
     width: float,
 ) -> None:
     tile = width - GAP
-    head, label, line = 2 * LINE * LETTERS + 0.04, 2 * LINE * LETTERS, LINE * NUMBERS * 1.25
+    head, label, line = _measure_lines()
     lefts = [MARGIN + number * width for number in range(len(columns) + 1)]
     for left, name in zip(lefts, ["photo", *(column.title for column in columns)], strict=True):
         middle = left + tile / 2
@@ -149,7 +158,7 @@ def _draw_band(
         images = [row.photo, *(row.tiles[place] for place in places)]
         labels = [row.label, *(row.ranges[place] for place in places)]
         for left, image, text in zip(lefts, images, labels, strict=True):
-            sheet.add_image(image, left, above, tile, tile)
+            sheet.add_tile(image, left, above, tile)
             below = above + tile + 0.03
             sheet.write(text, left + tile / 2, below, LETTERS, room=tile, ha="center")
     below = top + head + len(rows) * (tile + label + 0.08) + 0.04
@@ -169,14 +178,18 @@ def _draw_bar(sheet: Sheet, top: float) -> None:
     ramp = np.linspace(-1, 1, 201, dtype=np.float32)[None]
     left = MARGIN
     for name, room, image in (
-        ("maps", 0.5, colour_map(ramp, 1.0)),
-        ("pictures, each colour", 1.5, np.repeat(scale_signed(ramp, 1.0)[..., None], 3, axis=2)),
+        ("maps", scale_letters(0.5), colour_map(ramp, 1.0)),
+        (
+            "pictures, each colour",
+            scale_letters(1.5),
+            np.repeat(scale_signed(ramp, 1.0)[..., None], 3, axis=2),
+        ),
     ):
         width, height = BAR
         sheet.write(name, left, top + height / 2, LETTERS, va="center")
         left += room
         axes = sheet.add_axes(left, top, width, height)
-        axes.imshow(image, interpolation="nearest", aspect="auto")
+        show_panel(axes, image, aspect="auto")
         for share, text in ((0, "−"), (0.5, "0"), (1, "+")):
             centre = left + share * width
             sheet.write(text, centre, top + height, LETTERS, ha="center")

@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vizcnn.drawing.sheet import MARGIN, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
+from vizcnn.drawing.panels import show_panel
+from vizcnn.drawing.sheet import MARGIN, SLIDE_EXACT, Sheet
+from vizcnn.drawing.style import find_style, plain_style, points, tone, use_style
 from vizcnn.drawing.unit_sheets import Pixels
 
 SLIDE = (10.0, 5.625)
@@ -115,7 +116,11 @@ def draw_poster(
     Returns:
         A figure of the shape of a 16:9 slide.
     """
-    with plain_style():
+    style = find_style()
+    if style.name != "page":  # the same slide at their size
+        style = replace(style, scale=style.scale * SLIDE_EXACT / SLIDE[0])
+    # it has the shape of a slide and letters for one of itself
+    with use_style(replace(style, wide=False, letters=1.0)), plain_style():
         frame = Sheet(SLIDE[0], 0.0, title, caption, subtitle).height
         body = max(SLIDE[1] - frame, 1.0)
         sheet = Sheet(SLIDE[0], body, title, caption, subtitle)
@@ -149,12 +154,11 @@ def _draw_block(sheet: Sheet, canvas: Axes, image: Pixels, label: str, place: Pl
     left, top, width, height = place
     style = {"va": "bottom", "color": tone("#444444")}
     sheet.write(label, left, top - 0.01, LABEL_SIZE, room=width, **style)
-    # blocks are often drawn smaller than they are, where "nearest" would drop rows of pixels
     extent = (left, left + width, top + height, top)
-    canvas.imshow(image, interpolation="auto", aspect="auto", extent=extent)
+    show_panel(canvas, image, aspect="auto", extent=extent)
     # white patches on white ground have no edge of their own
     frame = Rectangle(
         (left, top), width, height, fill=False, color=tone("#bbbbbb"), linewidth=points(0.4)
     )
     canvas.add_patch(frame)
-    canvas.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))  # imshow narrows them
+    canvas.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))  # the picture narrows them

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from vizcnn.drawing.labels import COLOURS, Point
-from vizcnn.drawing.sheet import MARGIN, Sheet
-from vizcnn.drawing.style import plain_style, points, tone
-from vizcnn.photos.pixels import LUMINANCE, Array, Box
+from vizcnn.drawing.labels import COLOURS, Point, add_frame, is_bright
+from vizcnn.drawing.panels import show_panel
+from vizcnn.drawing.sheet import MARGIN, Sheet, fit_slide
+from vizcnn.drawing.style import find_style, plain_style, points, scale_letters, tone
+from vizcnn.photos.pixels import Array, Box
 
 PANEL = 6.0
 """Side of the picture in inches."""
@@ -30,7 +29,7 @@ EDGE, HINT = 0.02, 0.1
 """Shares of it that are shown beyond the outermost box, and at least where one is too large."""
 MOST_BOXES = len(COLOURS)
 """Boxes in a figure: as many as there are colours."""
-LINE_WIDTH, CASING = 2.2, 3.8
+LINE_WIDTH, CASING = 2.2, 1.6
 """Widths in points of a box's line and of what sets it off from the photo."""
 PADDING, HATCH = "#ededed", "#bdbdbd"
 """Colours of what lies outside the image."""
@@ -90,6 +89,7 @@ def _choose_margin(overhangs: Sequence[int], size: int) -> float:
     return max(max(shown, default=0) + EDGE * size, hint)
 
 
+@fit_slide
 def draw_fields(
     photo: Array,
     fields: Sequence[FieldBox],
@@ -111,18 +111,22 @@ def draw_fields(
     """
     size = photo.shape[0]
     view = choose_view([field.box for field in fields], size)
-    height = max(PANEL, LABEL_STEP * len(fields))
+    height = max(PANEL, scale_letters(LABEL_STEP) * len(fields))
+    panel = height if find_style().wide else PANEL
     with plain_style():
-        sheet = Sheet(MARGIN + PANEL + LEADERS + LABELS + MARGIN, height, title, caption)
-        axes = sheet.add_axes(MARGIN, sheet.top, PANEL, PANEL)
+        width = MARGIN + panel + LEADERS + scale_letters(LABELS) + MARGIN
+        sheet = Sheet(width, height, title, caption)
+        axes = sheet.add_axes(MARGIN, sheet.top, panel, panel)
         _show_photo(axes, photo, view)
         for number, field in reversed(list(enumerate(fields))):
-            _draw_box(axes, field.box, COLOURS[number])
+            add_frame(axes, field.box, COLOURS[number], LINE_WIDTH, CASING)
         corners = [_find_corner(field.box, view, led_from) for field in fields]
         # from above; of boxes that end at the picture's edge the outer ones lie further out
         outward = -1 if led_from == "top" else 1
         order = sorted(range(len(fields)), key=lambda k: (corners[k][1], outward * k))
-        _write_labels(sheet, axes, [(fields[k], COLOURS[k], corners[k]) for k in order], view)
+        _write_labels(
+            sheet, axes, [(fields[k], COLOURS[k], corners[k]) for k in order], view, panel
+        )
     return sheet.figure
 
 
@@ -144,38 +148,23 @@ def _show_photo(axes: Axes, photo: Array, view: View) -> None:
     )
     height, width = photo.shape[:2]
     extent = (-edge, width - edge, height - edge, -edge)
-    axes.imshow(photo, interpolation="nearest", extent=extent, zorder=1, aspect="auto")
-
-
-def _draw_box(axes: Axes, box: Box, colour: str) -> None:
-    casing = "black" if _is_bright(colour) else "white"
-    axes.add_patch(
-        Rectangle(
-            (box[1] - 0.5, box[0] - 0.5),
-            box[3] - box[1],
-            box[2] - box[0],
-            fill=False,
-            edgecolor=colour,
-            linewidth=points(LINE_WIDTH),
-            zorder=3,
-            path_effects=[withStroke(linewidth=points(CASING), foreground=casing)],
-        )
-    )
-
-
-def _is_bright(colour: str) -> bool:
-    return float(np.dot(to_rgb(colour), LUMINANCE)) > 0.5
+    show_panel(axes, photo, extent=extent, zorder=1, aspect="auto")
 
 
 def _write_labels(
-    sheet: Sheet, axes: Axes, labels: Sequence[tuple[FieldBox, str, Point]], view: View
+    sheet: Sheet,
+    axes: Axes,
+    labels: Sequence[tuple[FieldBox, str, Point]],
+    view: View,
+    panel: float,
 ) -> None:
     """Write labels in a column, from above, each led to a corner of its box."""
-    inch = view.side / PANEL
+    inch = view.side / panel
     wanted = [(corner[1] - view.top) / inch for _, _, corner in labels]
-    middles = spread_labels(wanted, LABEL_STEP, max(PANEL, LABEL_STEP * len(labels)))
+    step = scale_letters(LABEL_STEP)
+    middles = spread_labels(wanted, step, max(panel, step * len(labels)))
     for (field, colour, (x, y)), middle in zip(labels, middles, strict=True):
-        casing = "black" if _is_bright(colour) else "white"
+        casing = "black" if is_bright(colour) else "white"
         end = view.right + LEADERS * inch, view.top + middle * inch
         axes.plot(
             [x - 0.5, view.right, end[0]],
@@ -186,7 +175,7 @@ def _write_labels(
             clip_on=False,
             path_effects=[withStroke(linewidth=points(2.2), foreground=casing, alpha=0.7)],
         )
-        _write_label(sheet, field, colour, middle)
+        _write_label(sheet, field, colour, middle, panel)
 
 
 def _find_corner(box: Box, view: View, which: Literal["top", "bottom"]) -> Point:
@@ -195,17 +184,25 @@ def _find_corner(box: Box, view: View, which: Literal["top", "bottom"]) -> Point
     return min(max(box[3], view.left), view.right), min(max(y, view.top), end)
 
 
-def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float) -> None:
-    left, top = MARGIN + PANEL + LEADERS + 0.08, sheet.top + middle
-    ink = "black" if _is_bright(colour) else "white"
+def _write_label(sheet: Sheet, field: FieldBox, colour: str, middle: float, panel: float) -> None:
+    left, top = MARGIN + panel + LEADERS + 0.08, sheet.top + middle
+    ink = "black" if is_bright(colour) else "white"
     chip: dict[str, Any] = {"facecolor": colour, "edgecolor": "none", "pad": points(2.2)}
     placed = sheet.write(
-        field.name, left, top, NAME_SIZE, room=0.9, va="center", weight="bold", color=ink, bbox=chip
+        field.name,
+        left,
+        top,
+        NAME_SIZE,
+        room=scale_letters(0.9),
+        va="center",
+        weight="bold",
+        color=ink,
+        bbox=chip,
     )
     extent = placed.get_window_extent()
-    start = left + float(extent.width) / sheet.figure.dpi + 0.13
-    room = MARGIN + PANEL + LEADERS + LABELS - start
-    step = 1.25 * NOTE_SIZE / 72
+    start = left + float(extent.width) / sheet.figure.dpi / find_style().scale + 0.13
+    room = MARGIN + panel + LEADERS + scale_letters(LABELS) - start
+    step = 1.25 * scale_letters(NOTE_SIZE) / 72
     above = top - step * (len(field.notes) - 1) / 2
     for line, note in enumerate(field.notes):
         sheet.write(note, start, above + line * step, NOTE_SIZE, room=room, va="center")

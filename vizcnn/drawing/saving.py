@@ -1,7 +1,10 @@
 """Saving of figures, images and arrays: whole files or none, the same bytes on every run."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -13,8 +16,8 @@ from PIL import Image
 
 from vizcnn.basics.errors import VizcnnError, nearest_names
 from vizcnn.basics.files import replacing
-from vizcnn.basics.output import FIGURE_FORMATS
-from vizcnn.drawing.style import find_style, plain_style
+from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat
+from vizcnn.drawing.style import DPI, find_dpi, plain_style
 
 _METADATA: dict[str, dict[str, Any]] = {
     # dates would make the bytes of every run different
@@ -24,13 +27,37 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
-    """Write a figure as PNG, SVG or PDF, by the ending of its name.
+_FURTHER: ContextVar[tuple[FigureFormat, ...]] = ContextVar("further", default=())
+
+
+@contextmanager
+def saving_further(kinds: Sequence[FigureFormat]) -> Iterator[None]:
+    """Write every figure in further formats too inside the block, beside the one that it names.
+
+    Example:
+        >>> with saving_further(["pdf"]):
+        ...     list_further()
+        ('pdf',)
+    """
+    token = _FURTHER.set(tuple(kinds))
+    try:
+        yield
+    finally:
+        _FURTHER.reset(token)
+
+
+def list_further() -> tuple[FigureFormat, ...]:
+    """Give the further formats that figures are written in at the moment."""
+    return _FURTHER.get()
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
+    """Write a figure as PNG, SVG or PDF, by the ending of its name, and in the further formats.
 
     Args:
         figure: A matplotlib figure.
         path: Where to; ends in .png, .svg or .pdf.
-        dpi: Pixels per inch of a PNG and of images inside the others; the style's if None.
+        dpi: Pixels per inch of a PNG where the style leaves them open.
 
     Raises:
         VizcnnError: If the name has another ending.
@@ -38,9 +65,11 @@ def save_figure(figure: Figure, path: Path, dpi: int | None = None) -> None:
     kind = path.suffix.lstrip(".").lower()
     if kind not in FIGURE_FORMATS:
         raise VizcnnError(f"no figure format {kind!r}: {nearest_names(kind, FIGURE_FORMATS)}")
-    options: Any = {"format": kind, "dpi": dpi or find_style().dpi, "metadata": _METADATA[kind]}
     with plain_style():
-        _write_whole(path, lambda file: figure.savefig(file, **options))
+        for form in dict.fromkeys((kind, *list_further())):
+            options: Any = {"format": form, "metadata": _METADATA[form]}
+            save = partial(figure.savefig, dpi=find_dpi(dpi), **options)
+            _write_whole(path.with_suffix(f".{form}"), save)
 
 
 def save_image(

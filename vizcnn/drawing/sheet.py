@@ -1,19 +1,37 @@
 """A figure laid out in inches from its upper left corner: title, body, caption."""
 
 import textwrap
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ParamSpec
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from vizcnn.drawing.style import find_style, letter_size, points, scale_letters, tone
+from vizcnn.drawing.display import ShownFigure
+from vizcnn.drawing.panels import show_panel, show_tile
+from vizcnn.drawing.style import (
+    find_dpi,
+    find_style,
+    letter_size,
+    points,
+    scale_letters,
+    tone,
+    use_style,
+)
 from vizcnn.photos.pixels import Array
+
+P = ParamSpec("P")
 
 SLIDE_WIDTH = 13.33
 """Width of a slide in inches."""
+SLIDE_SHAPE = 16 / 9
+"""Width of a slide over its height."""
+SLIDE_EXACT = 40 / 3
+"""The width of a slide in its own style, of a whole number of pixels."""
 MARGIN = 0.15
 """Inches that stay free at every edge."""
 
@@ -24,6 +42,24 @@ LINE = 1.3 / 72
 """Inches that a line takes per point of its letters' size."""
 SMALLEST = 0.75
 """Share of their size that letters may shrink to before a text is cut."""
+
+
+def fit_slide(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Make a function that draws on a sheet draw a slide of the usual size, in a style for slides.
+
+    What stands on it decides how large a sheet is; it is drawn again, at another scale.
+    """
+
+    @wraps(draw)
+    def draw_fitted(*args: P.args, **settings: P.kwargs) -> Figure:
+        figure, style = draw(*args, **settings), find_style()
+        width = float(figure.get_size_inches()[0])
+        if not style.wide or abs(width - SLIDE_EXACT) < 1e-3:
+            return figure
+        with use_style(replace(style, scale=style.scale * SLIDE_EXACT / width)):
+            return draw(*args, **settings)
+
+    return draw_fitted
 
 
 class Sheet:
@@ -40,6 +76,7 @@ class Sheet:
         figure: The matplotlib figure.
         top: Where the body begins, in inches from the upper edge.
         title_size: Size of the title's letters in points; so for subtitle and caption.
+        spare: Inches by which the body might be higher, on a sheet of the shape of a slide.
 
     Example:
         >>> sheet = Sheet(6.0, 2.0, "ZFNet: a photo", "random weights")
@@ -53,25 +90,49 @@ class Sheet:
     def __init__(
         self, width: float, body: float, title: str, caption: str, subtitle: str = ""
     ) -> None:
-        self.width = width
         style = find_style()
-        self.figure = Figure(
-            figsize=(style.scale * width, 1.0), dpi=style.dpi, facecolor=tone("white")
+        title = style.name_figure(title)
+        self.width = self._canvas = width
+        self._left = 0.0
+        self.spare = 0.0
+        self.figure = ShownFigure(
+            figsize=(style.scale * width, 1.0), dpi=find_dpi(), facecolor=tone("white")
         )
         FigureCanvasAgg(self.figure)
-        lines = self._wrap(caption, self.caption_size)
-        below = LINE * scale_letters(self.caption_size) * len(lines)
-        heading = LINE * scale_letters(self.title_size)
+        heading = LINE * scale_letters(self.title_size) if title else 0.0
         self.top = MARGIN + heading + 0.1
         self.top += LINE * scale_letters(self.subtitle_size) if subtitle else 0.0
-        self.height = self.top + body + 0.12 + below + MARGIN / 2
-        self.figure.set_size_inches(style.scale * width, style.scale * self.height)
-        room = width - 2 * MARGIN
-        self.write(title, MARGIN, MARGIN, self.title_size, room=room, weight="bold")
+
+        def add_caption() -> tuple[list[str], float]:
+            lines = self._wrap(caption, self.caption_size) if style.captions else []
+            below = LINE * scale_letters(self.caption_size) * len(lines)
+            self.height = self.top + body + 0.12 + below + MARGIN / 2
+            return lines, below
+
+        lines, below = add_caption()
+        if style.wide:
+            self._canvas = max(width, self.height * SLIDE_SHAPE)
+            if self._canvas - SLIDE_WIDTH < 0.01 and width == SLIDE_WIDTH:
+                self._canvas = SLIDE_EXACT
+            lines, below = add_caption()  # which may have become shorter
+            added = self._canvas / SLIDE_SHAPE - self.height
+            self.spare = added
+            self.height += added
+            # the body stands in the middle of what is added
+            self.top += added / 2
+            self._left = (self._canvas - width) / 2
+        self.figure.set_size_inches(style.scale * self._canvas, style.scale * self.height)
+        room = self._canvas - 2 * MARGIN
+        self._write_beside(title, MARGIN, self.title_size, room=room, weight="bold")
         if subtitle:
-            self.write(subtitle, MARGIN, MARGIN + heading, self.subtitle_size, room=room)
+            self._write_beside(subtitle, MARGIN + heading, self.subtitle_size, room=room)
         bottom = self.height - MARGIN / 2 - below
-        self.write("\n".join(lines), MARGIN, bottom, self.caption_size, color=tone(QUIET))
+        self._write_beside("\n".join(lines), bottom, self.caption_size, color=tone(QUIET))
+
+    def _write_beside(self, text: str, top: float, size: float, **style: Any) -> None:
+        """Write a text at the figure's left edge, beside which the body may stand further in."""
+        if text:
+            self.write(text, MARGIN - self._left, top, size, **style)
 
     def write(
         self, text: str, left: float, top: float, size: float, room: float = 0.0, **style: Any
@@ -87,7 +148,7 @@ class Sheet:
             **style: Further properties of matplotlib's text.
         """
         placed = self.figure.text(
-            left / self.width,
+            (left + self._left) / self._canvas,
             1 - top / self.height,
             show_plainly(text),
             **{"va": "top", "fontsize": letter_size(size), "parse_math": False, **style},
@@ -100,7 +161,7 @@ class Sheet:
         """Add axes without frame, placed by their upper left corner in inches."""
         bottom = 1 - (top + height) / self.height
         axes = self.figure.add_axes(
-            (left / self.width, bottom, width / self.width, height / self.height)
+            ((left + self._left) / self._canvas, bottom, width / self._canvas, height / self.height)
         )
         axes.set_axis_off()
         return axes
@@ -108,8 +169,26 @@ class Sheet:
     def add_image(self, image: Array, left: float, top: float, width: float, height: float) -> Axes:
         """Add axes with an image, (h, w, 3), 0..1, stretched to their size."""
         axes = self.add_axes(left, top, width, height)
-        # images are often drawn smaller than they are, where "nearest" would drop rows of pixels
-        axes.imshow(image, interpolation="auto", aspect="auto", vmin=0, vmax=1)
+        show_panel(axes, image, aspect="auto")
+        return axes
+
+    def add_tile(self, image: Array, left: float, top: float, side: float) -> Axes:
+        """Add axes with a picture in the middle of a square, around it mid grey.
+
+        Pixels are their units, and pixels' middles at whole numbers.
+
+        Args:
+            image: (h, w, 3), 0..1 or 8 bits.
+            left: Inches from the left edge.
+            top: Inches from the upper edge.
+            side: Inches.
+        """
+        axes = self.add_axes(left, top, side, side)
+        rows, columns = image.shape[:2]
+        longer = max(rows, columns)
+        left, top = (columns - longer - 1) / 2, (rows - longer - 1) / 2
+        axes.set(xlim=(left, left + longer), ylim=(top + longer, top))
+        show_tile(axes, image, left, top, longer)
         return axes
 
     def add_plot(
@@ -138,7 +217,7 @@ class Sheet:
 
     def _wrap(self, text: str, size: float) -> list[str]:
         probe = self.figure.text(0, 0, "", fontsize=letter_size(size), parse_math=False)
-        room = self.width - 2 * MARGIN
+        room = self._canvas - 2 * MARGIN
         letters = int(room * 72 / (0.45 * scale_letters(size)))
         lines = [show_plainly(text)]
         # the longest first: one that is too wide is enough
@@ -255,10 +334,10 @@ class Slide(Sheet):
             left: Inches from the left edge.
             top: Inches below the title.
             side: Inches.
-            **style: Further arguments of matplotlib's ``imshow``.
+            **style: Further arguments of :func:`~vizcnn.drawing.panels.show_panel`.
         """
         axes = self.add_axes(left, self.top + top, side, side)
-        axes.imshow(image, **{"interpolation": "nearest", "cmap": "gray", **style})
+        show_panel(axes, image, **style)
         return axes
 
     def canvas(self, left: float, top: float, width: float, height: float) -> Axes:

@@ -1,4 +1,4 @@
-"""The style that figures are drawn in: light or dark, for a slide or for a paper.
+"""The style that figures are drawn in: light or dark, for a page, a slide or a paper.
 
 Drawing code asks for its sizes and greys here (:func:`letter_size`, :func:`points`,
 :func:`tone`), so that a figure is drawn for a style from the start:
@@ -8,15 +8,18 @@ Drawing code asks for its sizes and greys here (:func:`letter_size`, :func:`poin
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 import matplotlib.style
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import fontManager
+
+from vizcnn.basics.errors import VizcnnError, nearest_names, quote
 
 DPI = 150
 """Pixels per inch of a slide; letters are hinted for it, so what fits was measured at it too."""
@@ -57,31 +60,111 @@ _SIZES = {
 """Matplotlib's own sizes in points, which a style scales."""
 
 
+StyleName = Literal["page", "slide", "paper"]
+"""What figures are drawn for."""
+Theme = Literal["light", "dark"]
+"""Dark ink on a light ground, or light ink on a dark one."""
+
+
 @dataclass(frozen=True)
 class Style:
     """How figures are drawn.
 
     Attributes:
+        name: What they are drawn for.
         dark: Whether ink is light and the ground dark.
-        scale: Size of a figure, of that for a slide, with all its letters and lines.
+        scale: Size of a figure, of that for a page, with all its letters and lines.
         letters: Factor of the size of letters, over all else.
         narrow: Factor of the same that no layout knows of: small letters come out a little wider.
-        dpi: Pixels per inch of a PNG and of images inside the other formats.
+        wide: Whether a figure has the shape and the size of a slide, 16:9.
+        dpi: Pixels per inch of a PNG; None for what is usual for the figure.
+        title: Heading of figures in place of their own, in which ``{}`` stands for that one; empty
+            for none.
+        captions: Whether there is small print below.
     """
 
+    name: StyleName = "page"
     dark: bool = False
     scale: float = 1.0
     letters: float = 1.0
     narrow: float = 1.0
-    dpi: int = DPI
+    wide: bool = False
+    dpi: int | None = None
+    title: str | None = None
+    captions: bool = True
+
+    @property
+    def theme(self) -> Theme:
+        """Whether ink or ground is dark."""
+        return "dark" if self.dark else "light"
+
+    def name_figure(self, title: str) -> str:
+        """Give the heading of a figure, from its own."""
+        return title if self.title is None else self.title.replace("{}", title)
+
+    def describe(self) -> dict[str, Any]:
+        """Give what can be chosen, for a manifest."""
+        return {
+            "style": self.name,
+            "theme": self.theme,
+            "dpi": self.dpi,
+            "title": self.title,
+            "captions": self.captions,
+        }
 
 
 LIGHT = Style()
-"""Black on white, for a slide; what every figure is drawn in unless another style is entered."""
+"""Black on white, for a page; what every figure is drawn in unless another style is entered."""
 DARK = Style(dark=True)
 """The same on a dark ground."""
-PAPER = Style(scale=0.52, narrow=0.97, dpi=2 * DPI)
+SLIDE = Style("slide", letters=1.3, wide=True)
+"""For a slide: 13.33 by 7.5 inches, letters a third larger."""
+PAPER = Style("paper", scale=0.52, narrow=0.97, dpi=2 * DPI)
 """For a paper: 6.9 inches wide, a page's text."""
+STYLES: Mapping[StyleName, Style] = MappingProxyType(
+    {style.name: style for style in (LIGHT, SLIDE, PAPER)}
+)
+"""Styles by name."""
+
+LEAST_DPI, MOST_DPI = 30, 1200
+"""Pixels per inch that a figure may have: below, letters are blots; above, files of gigabytes."""
+
+
+def make_style(
+    name: StyleName = "page",
+    theme: Theme = "light",
+    dpi: int | None = None,
+    title: str | None = None,
+    captions: bool = True,
+) -> Style:
+    """Choose a style.
+
+    Args:
+        name: What figures are drawn for.
+        theme: Whether ink or ground is dark.
+        dpi: Pixels per inch of a PNG; None for the style's own.
+        title: Heading of figures in place of their own, in which ``{}`` stands for that one; empty
+            for none.
+        captions: Whether there is small print below.
+
+    Raises:
+        VizcnnError: If there is no such style or theme, or pixels are too few or too many.
+
+    Example:
+        >>> with use_style(make_style("slide", "dark", title="{} (our net)")):
+        ...     find_style().name_figure("AlexNet"), tone("#ffffff")
+        ('AlexNet (our net)', '#171717')
+    """
+    for given, known in ((name, get_args(StyleName)), (theme, get_args(Theme))):
+        if given not in known:
+            raise VizcnnError(f"no style {quote(given)}: {nearest_names(str(given), known)}")
+    if dpi is not None and not LEAST_DPI <= dpi <= MOST_DPI:
+        raise VizcnnError(
+            f"figures of {dpi} pixels per inch; needed: from {LEAST_DPI} to {MOST_DPI}"
+        )
+    style = replace(STYLES[name], dark=theme == "dark", title=title, captions=captions)
+    return style if dpi is None else replace(style, dpi=dpi)
+
 
 _STYLE: ContextVar[Style] = ContextVar("style", default=LIGHT)
 
@@ -125,6 +208,15 @@ def larger_letters(factor: float) -> Iterator[None]:
     style = find_style()
     with use_style(replace(style, letters=style.letters * factor)):
         yield
+
+
+def find_dpi(usual: int = DPI) -> int:
+    """Give the pixels per inch of a figure.
+
+    Args:
+        usual: What it has where the style leaves it open.
+    """
+    return find_style().dpi or usual
 
 
 def scale_letters(size: float) -> float:

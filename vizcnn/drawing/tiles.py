@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vizcnn.photos.pixels import LUMINANCE, Array, Box
 
@@ -89,43 +88,25 @@ def cut_box(image: Array, box: Box) -> Array:
     return image[top:bottom, left:right]
 
 
-def fit_tile(image: Array, side: int) -> Array:
-    """Enlarge or reduce an image to a square tile; what it does not fill is mid grey.
-
-    Small images are enlarged without smoothing, so that each pixel stays visible; large ones are
-    reduced smoothly.
+def pad_tile(image: Array, side: int) -> Array:
+    """Set an image into the middle of a square, around it mid grey.
 
     Args:
-        image: (H, W, 3), 0..1.
-        side: Side of the tile in pixels.
+        image: (h, w, 3), 0..1.
+        side: Side of the square in pixels, of the image's longer side at least.
 
     Returns:
         (side, side, 3), 0..1.
 
     Example:
-        >>> fit_tile(np.zeros((7, 5, 3), dtype=np.float32), 21).shape
-        (21, 21, 3)
+        >>> pad_tile(np.zeros((7, 5, 3), dtype=np.float32), 7).shape
+        (7, 7, 3)
     """
     height, width = image.shape[:2]
-    factor = side / max(height, width)
-    size = (max(round(height * factor), 1), max(round(width * factor), 1))
-    resized = _repeat_pixels(image, size) if factor >= 1 else _reduce(image, size)
     tile = np.full((side, side, 3), GREY, dtype=np.float32)
-    top, left = (side - resized.shape[0]) // 2, (side - resized.shape[1]) // 2
-    tile[top : top + resized.shape[0], left : left + resized.shape[1]] = resized
+    top, left = (side - height) // 2, (side - width) // 2
+    tile[top : top + height, left : left + width] = image
     return tile
-
-
-def _repeat_pixels(image: Array, size: tuple[int, int]) -> Array:
-    rows = np.arange(size[0]) * image.shape[0] // size[0]
-    columns = np.arange(size[1]) * image.shape[1] // size[1]
-    repeated: Array = image[rows[:, None], columns]
-    return repeated
-
-
-def _reduce(image: Array, size: tuple[int, int]) -> Array:
-    smaller = Image.fromarray(to_bytes(image)).resize(size[::-1], Image.Resampling.LANCZOS)
-    return np.asarray(smaller, dtype=np.float32) / np.float32(255)
 
 
 def lay_out_grid(

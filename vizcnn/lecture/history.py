@@ -6,9 +6,9 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
-from vizcnn.drawing.style import letter_size, plain_style
+from vizcnn.drawing.style import letter_size, plain_style, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
 from vizcnn.lecture.nets import NETS, count_layers
@@ -47,7 +47,8 @@ def make_depth(studio: Studio) -> Made:
         axes = slide.plot(
             1.0, slide.top + 0.3, slide.width - 1.3 - MARGIN, 4.1, "", "top-5 error (%)"
         )
-        _plot_bars(axes, [item.value for _, _, item in entries])
+        colours = [_find_colour(name) for _, name, _ in entries]
+        _plot_bars(axes, [item.value for _, _, item in entries], colours)
         for place, ((_, _, item), depth) in enumerate(zip(entries, depths, strict=True)):
             layers = f"\n{depth} layers" if depth else "\nshallow"
             axes.text(
@@ -74,8 +75,13 @@ def make_depth(studio: Studio) -> Made:
     return Made(caption, draw, table, text)
 
 
-def _plot_bars(axes: Axes, values: Sequence[float]) -> None:
-    axes.bar(range(len(values)), values, width=0.62, color=COLOURS[0])
+def _find_colour(entry: str) -> str:
+    """Give the colour of an entry's net; grey where there is none."""
+    return find_net_colour(NETS[_NETS[entry]].model) if entry in _NETS else tone("#999999")
+
+
+def _plot_bars(axes: Axes, values: Sequence[float], colours: Sequence[str]) -> None:
+    axes.bar(range(len(values)), values, width=0.62, color=list(colours))
     axes.grid(visible=False, axis="x")
     axes.tick_params(axis="x", length=0)
 
@@ -102,7 +108,8 @@ def make_ensembles(studio: Studio) -> Made:
             "nets averaged",
             "top-5 error (%)",
         )
-        _plot_bars(axes, [item.value for _, item in items])
+        colours = [find_net_colour("alexnet")] * len(items)
+        _plot_bars(axes, [item.value for _, item in items], colours)
         for place, (_, item) in enumerate(items):
             axes.text(
                 place, item.value + 0.3, f"{item.value:g}", fontsize=letter_size(BODY), ha="center"

@@ -11,24 +11,22 @@ from torch import Tensor
 
 from vizcnn.drawing.sheet import MARGIN, QUIET, SMALL, Slide
 from vizcnn.drawing.style import larger_letters, plain_style, tone
-from vizcnn.drawing.tiles import fit_tile
 from vizcnn.drawing.words import (
     describe_part,
     explain_selectivity,
     name_method,
     name_part,
+    show_activation,
     show_decimal,
 )
 from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.pages.aliasing import describe_photos, write_small_print
 from vizcnn.pages.aliasing_story import tell_story
 from vizcnn.pages.deconv import (
-    TILE_SIDE,
     DeconvSettings,
     MeasuredLayer,
     MeasuredPhoto,
     measure,
-    show_activation,
     show_part,
 )
 from vizcnn.pages.filters import (
@@ -204,7 +202,7 @@ class ProjectionRow:
     Attributes:
         name: The layer's name.
         note: What is written below it.
-        left, right: Tiles of the two halves, of the same units.
+        left, right: Pictures of the two halves, (h, w, 3), 0..1, of the same units.
         labels: What is written above the tiles of either half.
     """
 
@@ -226,8 +224,7 @@ def make_row(layer: MeasuredLayer, left: Sequence[Array], right: Sequence[Array]
         )
         for tile in layer.section.tiles
     )
-    tiles = [tuple(fit_tile(image, TILE_SIDE) for image in images) for images in (left, right)]
-    return ProjectionRow(strip.name, strip.note, tiles[0], tiles[1], labels)
+    return ProjectionRow(strip.name, strip.note, tuple(left), tuple(right), labels)
 
 
 def draw_projections(
@@ -260,8 +257,7 @@ def _draw_row(slide: Slide, row: ProjectionRow, top: float, lefts: Sequence[floa
     for place, (*tiles, labels) in enumerate(zip(row.left, row.right, row.labels, strict=True)):
         across = (TILE + GAP) * place
         for left, tile, words in zip(lefts, tiles, labels, strict=True):
-            # tiles are often drawn smaller than they are, where "nearest" would drop pixels
-            slide.picture(tile, left + across, top + LABEL, TILE, interpolation="auto")
+            slide.add_tile(tile, left + across, below, TILE)
             style = {"ha": "center", "va": "bottom"}
             middle = left + across + TILE / 2
             slide.write(words, middle, below - 0.02, SMALL - 2, room=TILE, **style)

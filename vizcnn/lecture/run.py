@@ -21,7 +21,7 @@ from vizcnn.basics.files import write_text
 from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat, write_folder
 from vizcnn.drawing.saving import save_figure
-from vizcnn.drawing.style import LIGHT, PAPER, Style, use_style
+from vizcnn.drawing.style import LIGHT, PAPER, Style, Theme, find_style, use_style
 from vizcnn.drawing.tables import TABLE_FORMATS, Table, write_table
 from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.lecture.claims import list_claims
@@ -79,7 +79,7 @@ EXHIBITS = sort_exhibits(REGISTERED.values())
 """Everything that ``vizcnn lecture`` makes: what this package's modules have registered."""
 
 
-STYLES: Mapping[str, Style] = {"slides": LIGHT, "paper": PAPER}
+_BASES: Mapping[str, Style] = {"slides": LIGHT, "paper": PAPER}
 PAGE_DPI = 96
 """Pixels of a page to an inch, as CSS counts them."""
 MOST_SHOWN = 60
@@ -95,11 +95,13 @@ class LectureSettings:
             commas between them; all when empty.
         formats: Formats of the figures.
         style: ``"slides"``: 13.33 inches wide, large letters. ``"paper"``: half of that.
+        themes: Which ink and ground figures have.
     """
 
     only: tuple[str, ...] = ()
     formats: tuple[FigureFormat, ...] = FIGURE_FORMATS
     style: Literal["slides", "paper"] = "slides"
+    themes: tuple[Theme, ...] = ("light", "dark")
 
 
 def choose_exhibits(
@@ -139,7 +141,7 @@ def make_lecture(
     folder: Path,
     studio: Studio,
     settings: LectureSettings | None = None,
-    command: str = "",
+    command: str | Callable[[], str] = "",
     exhibits: Sequence[Exhibit] = EXHIBITS,
 ) -> Manifest[LectureResults]:
     """Make the lecture's figures, tables, page and manifest.
@@ -150,7 +152,7 @@ def make_lecture(
         folder: Where everything goes; complete or untouched.
         studio: The photo, the device, the seed, the progress.
         settings: What to make.
-        command: The command that repeats the run.
+        command: The command that repeats the run; or a function that writes it, called at the end.
         exhibits: What there is to choose from.
 
     Returns:
@@ -198,7 +200,7 @@ def make_lecture(
             "A lecture on CNN architectures: every figure, every number",
             studio.used,
             {**asdict(settings), "seed": studio.seed, "device": studio.device, "part": studio.part},
-            command,
+            command if isinstance(command, str) else command(),
             [describe_photo(studio.photo)],
             failures,
         )
@@ -281,15 +283,21 @@ class DrawnExhibit:
 def _draw_exhibit(made: Made, name: str, settings: LectureSettings, staging: Path) -> DrawnExhibit:
     """Draw and save an exhibit, light and dark."""
     assert made.draw is not None
-    style = STYLES[settings.style]
-    with use_style(style):
-        figure = _draw(made.draw)
-        captioned = has_text(figure, made.caption)
-        size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
-        light = _save(figure, name, settings, staging)
-    with use_style(replace(style, dark=True)):
-        dark = _save(_draw(made.draw), f"{name}-dark", settings, staging)
-    return DrawnExhibit(light, dark, size, captioned)
+    style, chosen = _BASES[settings.style], find_style()
+    style = replace(
+        style, dpi=chosen.dpi or style.dpi, title=chosen.title, captions=chosen.captions
+    )
+    files: dict[Theme, tuple[str, ...]] = {"light": (), "dark": ()}
+    size: tuple[int, ...] = ()
+    captioned = False
+    for theme, ending in (("light", ""), ("dark", "-dark")):
+        if theme in settings.themes:
+            with use_style(replace(style, dark=theme == "dark")):
+                figure = _draw(made.draw)
+                captioned = has_text(figure, made.caption)
+                size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
+                files[theme] = _save(figure, f"{name}{ending}", settings, staging)
+    return DrawnExhibit(files["light"], files["dark"], size, captioned)
 
 
 def has_text(figure: Figure, text: str) -> bool:

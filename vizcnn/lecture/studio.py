@@ -1,6 +1,6 @@
 """What the lecture is made of: exhibits, each made by a function when it is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from vizcnn.drawing.tables import Table
 from vizcnn.projection.parts import Part
 from vizcnn.zoo import load
 from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
 if TYPE_CHECKING:
     from vizcnn.measures.study import NetStudy
@@ -124,8 +125,8 @@ class Studio:
         photo: The photo that is looked at.
         device: Where nets run.
         seed: Of everything that is drawn at random.
-        weights: Source of the trained nets' weights, as for :func:`vizcnn.load`; None for random
-            ones.
+        weights: Source of the trained nets' weights, as for :func:`vizcnn.load`, perhaps with the
+            checksum that it has to have, for all of them or by name; None for random ones.
         progress: Shows how far long parts are.
         part: Which part of units' projections is shown.
     """
@@ -135,7 +136,7 @@ class Studio:
         photo: Path,
         device: str = "cpu",
         seed: int = 0,
-        weights: str | None = "auto",
+        weights: str | Mapping[str, str | None] | None = "auto",
         progress: Progress = silent,
         part: Part = "whole",
     ) -> None:
@@ -161,7 +162,11 @@ class Studio:
 
     def _read_net(self, name: str) -> ZooModel:
         if name not in self._loaded:
-            net = load(name, weights=self.weights, device=self.device, seed=self.seed)
+            given = self.weights[name] if isinstance(self.weights, Mapping) else self.weights
+            source, digest = split_pin(given) if given else (None, "")
+            net = load(name, weights=source, device=self.device, seed=self.seed)
+            if source and digest:
+                check_pin(net, source, digest)
             self._loaded[name] = net
         return self._loaded[name]
 
@@ -174,6 +179,11 @@ class Studio:
     def zfnet(self) -> ZooModel:
         """ZFNet with trained weights."""
         return self.load("zfnet")
+
+    @property
+    def trained(self) -> tuple[ZooModel, ...]:
+        """The trained nets, in the order of :data:`TRAINED`; none where no exhibit needs them."""
+        return tuple(self._loaded[name] for name in TRAINED if name in self._loaded)
 
     @property
     def used(self) -> tuple[ZooModel, ...]:

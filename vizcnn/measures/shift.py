@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from vizcnn.basics.errors import ImageError, LayerError, ModelError
 from vizcnn.measures.blur import insert_blur
 from vizcnn.photos.images import read_photo
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.receptive import find_boxes
 from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
@@ -26,7 +26,7 @@ _SILENCE = 1e-9
 """Part of the whole map's norm up to which what stays in sight is rounding of the interpolation."""
 
 
-def move_photo(model: ZooModel, photo: Path | Image.Image, shifts: Sequence[int]) -> Tensor:
+def move_photo(model: ZooModel, photo: PhotoFile | Image.Image, shifts: Sequence[int]) -> Tensor:
     """Move a photo to the right under the net's window, over pixels that it really has.
 
     The shorter side is brought to the preprocessing's ``resize``, or to the input size plus the
@@ -223,7 +223,7 @@ class ShiftMeasures:
 
 def measure_shifts(
     model: ZooModel,
-    photos: Sequence[Path | Image.Image],
+    photos: Sequence[PhotoFile | Image.Image],
     shifts: Iterable[int] = SHIFTS,
     layers: Sequence[str] = LAYERS,
     blur: int | None = None,

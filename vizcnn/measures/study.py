@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -35,6 +34,7 @@ from vizcnn.measures.sweep import Sweep, sweep_gratings
 from vizcnn.mining.search import rank_pixels
 from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Box
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Deconvnet
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
@@ -160,8 +160,8 @@ def _try_grid(projection: Tensor, period: int) -> float | None:
 
 
 def read_pixels(
-    model: ZooModel, photos: Sequence[Path | Image.Image], progress: Progress = silent
-) -> tuple[Tensor, list[Path | Image.Image], tuple[str, ...]]:
+    model: ZooModel, photos: Sequence[PhotoFile | Image.Image], progress: Progress = silent
+) -> tuple[Tensor, list[PhotoFile | Image.Image], tuple[str, ...]]:
     """Bring photos to a net's input; those that cannot be read are left out.
 
     Args:
@@ -177,7 +177,7 @@ def read_pixels(
     """
     side = model.input_size
     pixels = torch.empty(len(photos), 3, side, side)
-    kept: list[Path | Image.Image] = []
+    kept: list[PhotoFile | Image.Image] = []
     failures: list[str] = []
     for photo in progress(photos, label=f"read for {model.name}", total=len(photos)):
         try:
@@ -247,7 +247,7 @@ class NetStudy:
     shifts: dict[int | None, ShiftMeasures]
     units: tuple[StrongUnit, ...]
     blurred: int
-    photos: tuple[Path | Image.Image, ...]
+    photos: tuple[PhotoFile | Image.Image, ...]
     failures: tuple[str, ...]
     period: int
 
@@ -297,7 +297,7 @@ class NetStudy:
 
 def study_nets(
     models: Sequence[ZooModel],
-    photos: Sequence[Path | Image.Image],
+    photos: Sequence[PhotoFile | Image.Image],
     settings: LabSettings,
     period: int,
     progress: Progress = silent,
@@ -328,7 +328,7 @@ def study_nets(
 
 def _begin_study(
     model: ZooModel,
-    photos: Sequence[Path | Image.Image],
+    photos: Sequence[PhotoFile | Image.Image],
     settings: LabSettings,
     period: int,
     errands: Errands,

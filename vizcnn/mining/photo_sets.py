@@ -1,18 +1,27 @@
-"""Photos to mine: those of folders, patches of scikit-image's photos, or a part of either."""
+"""Photos to mine: those of files, patches of scikit-image's photos, or a part of either."""
 
 import re
+import warnings
+from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, ImageError, quote
-from vizcnn.photos.folders import survey_folder, warn_left_out
+from vizcnn.basics.errors import DataError, PhotoWarning, quote
+from vizcnn.photos.folders import warn_left_out
+from vizcnn.photos.framing import LEAST_USED
 from vizcnn.photos.images import PhotoReader, read_photo
 from vizcnn.photos.patches import cut_patches, find_samples, list_squares
 from vizcnn.photos.samples import name_photo
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
+from vizcnn.photos.stores import PhotoStore, open_stores
+from vizcnn.photos.tars import TAR_SUFFIX, TarPhotos
 from vizcnn.zoo.preprocessing import Preprocessing
 
 
@@ -54,16 +63,28 @@ def list_left_out(photos: PhotoSet) -> tuple[str, ...]:
     return left_out
 
 
-class FolderPhotos:
-    """The photos of one or more folders, named relative to their folder and sorted by name.
+def find_source(photos: PhotoSet, number: int) -> str:
+    """Name the archive or table that a photo of a set lies in, and the photo in it, for a manifest.
 
-    Names have ``/`` between their parts and are compared code point by code point, so that every
-    machine finds the same order. A path that is no folder stands for itself, by its own name.
-    Links are followed; what looks like a photo and is not read is named in a warning
-    (:func:`~vizcnn.photos.folders.survey_folder`).
+    Empty for photos that are files: where they lie is of this machine, and their names tell them.
+    """
+    place = getattr(photos, "locate", None)
+    found = place(number) if place else None
+    return f"{found.container.name}: {found.member}" if isinstance(found, StoredPhoto) else ""
+
+
+class FolderPhotos:
+    """The photos of folders, lists, tar archives and tables, sorted by name.
+
+    Photos of a folder or archive are named relative to it. Names have ``/`` between their parts and
+    are compared code point by code point, so that every machine finds the same order, and a folder
+    and its archive the same photos. A photo stands for itself, by its own name. Links are followed
+    in folders; what looks like a photo and is not read is named in a warning
+    (:func:`~vizcnn.photos.folders.survey_folder`). Where photos of several archives have one name,
+    the names of all archives stand before those of their photos.
 
     Args:
-        paths: Folders, and perhaps single files.
+        paths: Folders and whatever else :func:`~vizcnn.photos.stores.open_stores` takes.
         preprocessing: The net's, for its geometry.
 
     Attributes:
@@ -71,7 +92,8 @@ class FolderPhotos:
             of folders that cannot be read.
 
     Raises:
-        DataError: If a path does not exist, there is no photo at all, or two have one name.
+        DataError: If a path does not exist, there is no photo at all, two have one name, a file is
+            damaged, or photos shall keep their own sizes.
         ImageError: If a folder may not be read.
 
     Example:
@@ -82,23 +104,38 @@ class FolderPhotos:
     """
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
+        require_one_size(preprocessing)
         self._paths, self._preprocessing = tuple(paths), preprocessing
-        self._reader = PhotoReader()
-        found: dict[str, Path] = {}
-        left_out: list[str] = []
-        for path in paths:
-            for name, file in _find_photos(path, left_out):
-                if name in found:
-                    raise DataError(_explain_clash(name, found[name], file))
-                found[name] = file
-        if not found:
+        self._reader, self._told = PhotoReader(), False
+        given = [open_stores(path) for path in paths]
+        self._stores = [store for stores in given for store in stores]
+        names = _name_photos(self._stores)
+        if not names:
             told = " or ".join(
-                f"{str(path)!r}, {survey_folder(path).explain_none()}" for path in paths
+                f"{str(path)!r}, {stores[0].explain_none()}"
+                for path, stores in zip(paths, given, strict=True)
             )
             raise DataError(f"no photos in {told or 'no folder'}: give a folder that holds some")
-        self.names, self.left_out = tuple(sorted(found)), tuple(left_out)
-        self._files = tuple(found[name] for name in self.names)
-        self.sizes = tuple(_measure(file) for file in self._files)
+        order = sorted(range(len(names)), key=names.__getitem__)
+        self._numbers = array("q", order)
+        self._firsts = [0, *accumulate(len(store.names) for store in self._stores)]
+        for one, other in pairwise(range(len(order))):
+            if names[order[one]] == names[order[other]]:
+                clash = self.locate(one), self.locate(other)
+                raise DataError(_explain_clash(names[order[one]], *clash))
+        self.names = tuple(map(names.__getitem__, order))
+        sizes = [size for store in self._stores for size in store.sizes]
+        self.sizes = tuple(map(sizes.__getitem__, order))
+        for store in self._stores:
+            if store.names:
+                warn_left_out(store.path, store.left_out)
+        self.left_out = tuple(name for store in self._stores for name in store.left_out)
+
+    def locate(self, number: int) -> PhotoFile:
+        """Say where a photo lies."""
+        place = self._numbers[number]
+        store = bisect_right(self._firsts, place) - 1
+        return self._stores[store].locate(place - self._firsts[store])
 
     def read(self, number: int) -> Tensor:
         """Give a photo (3, S, S), RGB, uint8.
@@ -107,39 +144,66 @@ class FolderPhotos:
             ImageError: If it cannot be read; the text names the photo as :attr:`names` does, the
                 same on every machine.
         """
-        path, name = self._files[number], self.names[number]
-        try:
-            photo = self._reader.read(path)
-        except ImageError as error:
-            raise ImageError(str(error).replace(repr(str(path)), repr(name))) from None
+        photo = self._reader.read(self.locate(number), self.names[number])
+        self._tell_of_cut(photo)
         return self._preprocessing.fit(photo)
+
+    def _tell_of_cut(self, photo: Image.Image) -> None:
+        if not self._told and self._preprocessing.frame(photo).share < LEAST_USED:
+            self._told = True
+            warnings.warn(
+                "of some photos less than half is used, the middle: fit pad or squash (--fit) uses "
+                "all of them",
+                PhotoWarning,
+                stacklevel=3,
+            )
 
     def describe(self) -> str:
         """Say in one line what photos they are."""
-        return f"{len(self.names)} photos in " + ", ".join(repr(str(path)) for path in self._paths)
+        shown = [repr(str(path)) for path in self._paths[:SHOWN_PATHS]]
+        if len(self._paths) > SHOWN_PATHS:
+            shown.append(f"{len(self._paths) - SHOWN_PATHS} more")
+        return (
+            f"{len(self.names)} photos in {', '.join(shown)}{_FITTED[self._preprocessing.fitting]}"
+        )
 
 
-def _find_photos(path: Path, left_out: list[str]) -> list[tuple[str, Path]]:
-    if not path.exists():
-        raise DataError(f"no folder {quote(path)}: check the path")
-    if not path.is_dir():
-        return [(path.name, path)]
-    held = survey_folder(path)
-    left_out += held.left_out
-    if held.photos:
-        warn_left_out(path, held.left_out)
-    return [(file.relative_to(path).as_posix(), file) for file in held.photos]
+_FITTED = {"crop": "", "pad": "; padded to squares", "squash": "; squashed to squares"}
+
+SHOWN_PATHS = 20
+"""Folders and files that a set of photos names."""
 
 
-def _measure(file: Path) -> int:
-    """Give a file's bytes; 0 of a link that leads nowhere, which reading then tells."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0
+def require_one_size(preprocessing: Preprocessing) -> None:
+    """Refuse photos of their own sizes where many go through the net together.
+
+    Raises:
+        DataError: If they keep their sizes.
+    """
+    if preprocessing.fitting == "none":
+        raise DataError(
+            "photos that go through the net together need one size, and fit none leaves each its "
+            "own: use fit crop, pad or squash (--fit)"
+        )
 
 
-def _explain_clash(name: str, one: Path, other: Path) -> str:
+def _name_photos(stores: Sequence[PhotoStore]) -> list[str]:
+    """Name all photos; those of archives by archive and name where names are there twice."""
+    names = [name for store in stores for name in store.names]
+    if sum(isinstance(store, TarPhotos) for store in stores) < 2 or len(set(names)) == len(names):
+        return names
+    return [
+        f"{store.path.name.removesuffix(TAR_SUFFIX)}/{name}"
+        if isinstance(store, TarPhotos)
+        else name
+        for store in stores
+        for name in store.names
+    ]
+
+
+def _explain_clash(name: str, one: PhotoFile, other: PhotoFile) -> str:
+    if one == other and isinstance(one, StoredPhoto):
+        return f"{str(one)!r} is there twice: give each archive once, with each photo once"
     if one == other:
         return f"{str(one)!r} is given twice: give it once"
     return (
@@ -162,6 +226,7 @@ class SamplePatches:
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
+        require_one_size(preprocessing)
         patches: dict[str, tuple[Tensor, int]] = {}
         for path in find_samples():
             photo = read_photo(path)
@@ -215,16 +280,21 @@ class PartOfPhotos:
         """
         return self._photos.read(self.part - 1 + number * self.parts)
 
+    def locate(self, number: int) -> PhotoFile | None:
+        """Say where a photo lies; None of a set that does not tell."""
+        place = getattr(self._photos, "locate", None)
+        return place(self.part - 1 + number * self.parts) if place else None
+
     def describe(self) -> str:
         """Say in one line what photos they are."""
         return f"part {self.part}/{self.parts} of {self._photos.describe()}"
 
 
 def open_photos(paths: Sequence[Path], preprocessing: Preprocessing) -> PhotoSet:
-    """Open the photos of folders, or without any :class:`SamplePatches`.
+    """Open the photos of files (:class:`FolderPhotos`), or without any :class:`SamplePatches`.
 
     Raises:
-        DataError: If there are none, or two have one name.
+        DataError: If there are none, two have one name, or a file is damaged.
         ImageError: If a folder may not be read, or scikit-image is not installed.
     """
     return FolderPhotos(paths, preprocessing) if paths else SamplePatches(preprocessing)

@@ -18,6 +18,7 @@ from vizcnn.pages.aliasing_story import Measure, tabulate, tell_story
 from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
 from vizcnn.photos.patches import ZOOM, find_samples, read_samples
 from vizcnn.photos.samples import SAMPLES
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.zoo.model import ZooModel
 
 LEAST_PERIOD = 2
@@ -74,7 +75,7 @@ class AliasingResults(Results):
 def make_aliasing_page(
     models: Sequence[ZooModel],
     folder: Path,
-    photos: Sequence[Path] = (),
+    photos: Sequence[PhotoFile] = (),
     settings: LabSettings | None = None,
     command: str = "",
     progress: Progress = silent,
@@ -102,14 +103,15 @@ def make_aliasing_page(
     settings = settings or LabSettings()
     with write_folder(folder) as staging:
         studies = measure(models, photos, settings, progress)
-        used = [photo for photo in studies[0].photos if isinstance(photo, Path)] or find_samples()
+        read = studies[0].photos
+        used: list[PhotoFile] = [photo for photo in read if not isinstance(photo, Image.Image)]
         run = describe_run(
             describe(studies, samples=not photos),
             f"Aliasing: {', '.join(study.title for study in studies)}",
             [study.model for study in studies],
             settings,
             command,
-            [describe_photo(path) for path in used],
+            [describe_photo(path) for path in used or find_samples()],
             [
                 Failure(source="", error=line)
                 for line in dict.fromkeys(line for study in studies for line in study.failures)
@@ -121,7 +123,7 @@ def make_aliasing_page(
 
 def measure(
     models: Sequence[ZooModel],
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     settings: LabSettings,
     progress: Progress = silent,
 ) -> list[NetStudy]:
@@ -130,7 +132,7 @@ def measure(
     period = find_period(nets)
     for net in nets:
         check_net(net, settings)
-    images: Sequence[Path | Image.Image] = photos or read_samples()
+    images: Sequence[PhotoFile | Image.Image] = photos or read_samples()
     return study_nets(nets, images, settings, period, progress)
 
 

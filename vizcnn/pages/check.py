@@ -33,7 +33,7 @@ from vizcnn.measures.checks import (
     read_drawn,
     tabulate_checks,
 )
-from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
 from vizcnn.pages.aliasing import name_apart
 from vizcnn.pages.page import Drawing, describe_run, write_page
 from vizcnn.photos.pixels import Array
@@ -128,7 +128,11 @@ def make_check_page(
             settings,
             command,
             [
-                Photo(name=sets[0].names[number], sha256=_hash(sets[0].read(number)))
+                Photo(
+                    name=sets[0].names[number],
+                    source=find_source(sets[0], number),
+                    sha256=_hash(sets[0].read(number)),
+                )
                 for number in drawn
             ],
             [Failure(source="", error=line) for line in failures],

@@ -32,7 +32,7 @@ from vizcnn.basics.errors import (
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.method_grid import GridColumn, GridRow, draw_method_grid, show_map
-from vizcnn.drawing.tiles import ROBUST_PERCENTILE, cut_box, enlarge, fit_tile
+from vizcnn.drawing.tiles import ROBUST_PERCENTILE, cut_box, enlarge
 from vizcnn.drawing.words import show_number
 from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.agreement import find_magnitudes, find_similarity
@@ -42,13 +42,17 @@ from vizcnn.pages.page import (
     OutputFile,
     describe_photo,
     describe_run,
+    name_large,
     save_files,
     use_photos,
+    warn_of_cuts,
     write_page,
 )
+from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photos
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
@@ -58,8 +62,6 @@ PHOTO_SIDE = 640
 """Side in pixels that photos are enlarged to, at most, by whole pixels."""
 MOST_ROWS = 12
 """Photos in the figure; all are in the table."""
-TILE_SIDE = 300
-"""Side in pixels of a tile in the figure: 2 inches at 150 pixels each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ class MethodMap:
         completeness_error: Of integrated gradients: by which share the sum of the map misses the
             unit's value minus that for the plain image.
         image: Image of the map in the receptive field.
+        large: The same, enlarged by whole pixels; None where it is large enough.
     """
 
     method: str
@@ -143,6 +146,7 @@ class MethodMap:
     numbers: MethodNumbers
     completeness_error: float | None
     image: RelativeFile
+    large: RelativeFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +166,11 @@ class ComparedPhoto:
             none is.
         maps: What each method says.
         patch: Image of the photo in the receptive field.
+        large_patch: The same enlarged, as the maps.
         width_px: Width of all images in pixels.
         height_px: Their height.
         arrays: File of the raw values.
+        used: What of the photo was used, and how, in words.
     """
 
     unit: int
@@ -178,9 +184,11 @@ class ComparedPhoto:
     stand_in: int | None
     maps: tuple[MethodMap, ...]
     patch: RelativeFile
+    large_patch: RelativeFile | None = None
     width_px: int
     height_px: int
     arrays: RelativeFile | None = None
+    used: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +294,7 @@ class _Target:
 
 def make_compare_page(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     settings: CompareSettings,
     folder: Path,
     command: str = "",
@@ -313,14 +321,17 @@ def make_compare_page(
     used: list[Photo] = []
     failures: list[Failure] = []
     columns = Columns(find_attributions(settings.methods), bool(settings.methods))
+    framings: dict[str, Framing] = {}
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
-
-        def read(path: Path) -> Tensor:
-            return model.read(read_photo(path))
-
         names = name_photos(photos)
+
+        def read(path: PhotoFile) -> Tensor:
+            photo = read_photo(path)
+            framings[names[path]] = model.preprocessing.frame(photo)
+            return model.read(photo)
+
         for path, pixels in use_photos(photos, read, failures, "compare", progress):
             question, value = target.ask(pixels)
             if not found:
@@ -334,7 +345,12 @@ def make_compare_page(
                 question, value, columns, shuffled, settings, f"photo-{len(found) + 1:03d}"
             )
             unit = measured.section.unit
-            measured = replace(measured, section=replace(measured.section, name=target.name(unit)))
+            told = replace(
+                measured.section,
+                name=target.name(unit),
+                used=framings[names[path]].describe(),
+            )
+            measured = replace(measured, section=told)
             if not found:
                 choices = _describe_choices(question, columns, settings, shuffled.names)
                 columns.settled = True
@@ -343,6 +359,7 @@ def make_compare_page(
             used.append(describe_photo(path, measured.image, names[path]))
             if len(rows) < MOST_ROWS:
                 rows.append(measured.to_row(names[path]))
+        warn_of_cuts(framings)
         results = CompareResults(
             layer=target.layer,
             methods=tuple(
@@ -388,9 +405,9 @@ class MeasuredPhoto:
         """List the photo's files: images, and arrays where they were asked for."""
         section = self.section
         yield OutputFile(self.image, enlarge(self.pixels, PHOTO_SIDE))
-        yield OutputFile(section.patch, cut_box(self.pixels, section.box))
+        yield OutputFile(section.patch, cut_box(self.pixels, section.box), section.large_patch)
         for found in section.maps:
-            yield OutputFile(found.image, show_map(self.values[found.method])[0])
+            yield OutputFile(found.image, show_map(self.values[found.method])[0], found.large)
         if section.arrays:
             yield OutputFile(section.arrays, {**self.values, "box": np.array(section.box)})
 
@@ -399,9 +416,9 @@ class MeasuredPhoto:
         section = self.section
         unit = section.name or f"unit {section.unit}"
         return GridRow(
-            fit_tile(cut_box(self.pixels, section.box), TILE_SIDE),
+            cut_box(self.pixels, section.box),
             f"{name}\n{unit}: {show_number(section.activation)}",
-            tuple(fit_tile(show_map(values)[0], TILE_SIDE) for values in self.values.values()),
+            tuple(show_map(values)[0] for values in self.values.values()),
             tuple(
                 f"±{show_number(found.limit)}" if found.limit else "zero everywhere"
                 for found in section.maps
@@ -474,13 +491,15 @@ def measure(
         )
         values[method.name] = shown.transpose(1, 2, 0)
         limit = show_map(values[method.name])[1]
+        image = f"{home}/{method.name}.png"
         maps.append(
             MethodMap(
                 method=method.name,
                 limit=limit,
                 numbers=numbers,
                 completeness_error=missed,
-                image=f"{home}/{method.name}.png",
+                image=image,
+                large=name_large(image, shown.shape[2], shown.shape[1]),
             )
         )
     top, left, bottom, right = question.box
@@ -496,6 +515,7 @@ def measure(
         stand_in=None if shuffled_question is None else int(shuffled_question.units),
         maps=tuple(maps),
         patch=f"{home}/patch.png",
+        large_patch=name_large(f"{home}/patch.png", right - left, bottom - top),
         width_px=right - left,
         height_px=bottom - top,
         arrays=f"{home}/arrays.npz" if settings.save_arrays else None,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -10,10 +11,10 @@ from torch import Tensor
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.output import FigureFormat
 from vizcnn.drawing.figures import UnitPictures, draw_control
-from vizcnn.drawing.tiles import Scaling, describe_scaling, fit_tile, scale_projections
+from vizcnn.drawing.tiles import Scaling, describe_scaling, scale_projections
 from vizcnn.drawing.words import describe_part, explain_selectivity, show_decimal
 from vizcnn.pages.evidence import Evidence, list_evidence
-from vizcnn.pages.page import OutputFile
+from vizcnn.pages.page import OutputFile, name_large
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.parts import find_cosines
 from vizcnn.projection.projection import Projection
@@ -21,9 +22,6 @@ from vizcnn.projection.targets import Position, Targets, strongest, units_at
 
 SCALING: Scaling = "unit"
 """Each picture by its own largest values, or the own parts would be pale beside the wholes."""
-
-TILE_SIDE = 330
-"""Side in pixels of a tile in the figure: 2.2 inches at 150 pixels each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +33,16 @@ class ControlUnit(Evidence):
         name: The class that the unit stands for, in a net's last layer.
         whole: Image of its projection in the receptive field.
         own: Image of its own part there.
+        large_whole, large_own: The same, enlarged by whole pixels; None where they are large
+            enough.
     """
 
     unit: int
     name: str = ""
     whole: RelativeFile
     own: RelativeFile
+    large_whole: RelativeFile | None = None
+    large_own: RelativeFile | None = None
 
     @property
     def title(self) -> str:
@@ -57,6 +59,7 @@ class Control:
         cosine: Between their whole projections, -1..1; None where one is empty.
         own_cosine: Between their own parts; None where one is empty, or no third unit is active.
         patch: Image of the photo's patch that both see.
+        large_patch: The same enlarged, as the units' pictures.
         width_px, height_px: Size of all images in pixels.
         scaling: How values became colours, in words.
         figure: The figure (PNG, SVG or PDF).
@@ -66,6 +69,7 @@ class Control:
     cosine: float | None
     own_cosine: float | None
     patch: RelativeFile
+    large_patch: RelativeFile | None = None
     width_px: int
     height_px: int
     scaling: str
@@ -103,8 +107,8 @@ class MeasuredControl:
         """
         record = self.record
         for unit, whole, own in zip(record.units, self.wholes, self.owns, strict=True):
-            yield OutputFile(unit.whole, whole)
-            yield OutputFile(unit.own, own)
+            yield OutputFile(unit.whole, whole, unit.large_whole)
+            yield OutputFile(unit.own, own, unit.large_own)
         yield OutputFile(record.figure, self._draw_figure(title, caption))
 
     def _draw_figure(self, title: str, caption: str) -> Figure:
@@ -112,8 +116,8 @@ class MeasuredControl:
         pictures = [
             UnitPictures(
                 f"{unit.title}\nactivation {unit.activation:#.3g}\n{unit.label}",
-                fit_tile(whole, TILE_SIDE),
-                fit_tile(own, TILE_SIDE),
+                whole,
+                own,
             )
             for unit, whole, own in zip(record.units, self.wholes, self.owns, strict=True)
         ]
@@ -129,8 +133,7 @@ class MeasuredControl:
             record.scaling,
         ]
         cosines = (show_decimal(record.cosine), show_decimal(record.own_cosine))
-        patch = fit_tile(self.patch, TILE_SIDE)
-        return draw_control(patch, pictures, cosines, title, " · ".join(words))
+        return draw_control(self.patch, pictures, cosines, title, " · ".join(words))
 
 
 def find_other(maps: Tensor, targets: Targets, row: int) -> Targets | None:
@@ -184,8 +187,7 @@ def measure_control(
             activation=float(projection.activations[row]),
             unit=int(projection.units[row]),
             name=classes[int(projection.units[row])] if classes else "",
-            whole=f"{folder}/control-{place}-whole.png",
-            own=f"{folder}/control-{place}-own.png",
+            **_name_pictures(f"{folder}/control-{place}", patch[1]),
             **evidence[row],
         )
         for place, row in zip(("strongest", "other"), rows, strict=True)
@@ -198,6 +200,7 @@ def measure_control(
         cosine=_measure_cosine(*projection.windows[list(rows)]),
         own_cosine=_measure_cosine(*projection.own.windows[list(rows)]) if owns_differ else None,
         patch=file,
+        large_patch=name_large(file, pixels.shape[1], pixels.shape[0]),
         width_px=pixels.shape[1],
         height_px=pixels.shape[0],
         scaling=describe_scaling(SCALING),
@@ -207,6 +210,15 @@ def measure_control(
         tuple(scale_projections(cut(part, rows), SCALING)) for part in (projection, projection.own)
     )
     return MeasuredControl(record, wholes, owns, pixels)
+
+
+def _name_pictures(beginning: str, patch: Array) -> dict[str, Any]:
+    """Name the pictures of a unit, which are as large as the patch."""
+    height, width = patch.shape[:2]
+    files = {kind: f"{beginning}-{kind}.png" for kind in ("whole", "own")}
+    return files | {
+        f"large_{kind}": name_large(file, width, height) for kind, file in files.items()
+    }
 
 
 def _measure_cosine(one: Tensor, other: Tensor) -> float | None:

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vizcnn.basics.codec import RelativeFile
+from vizcnn.basics.codec import RelativeFile, Share
 from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
@@ -22,18 +22,18 @@ from vizcnn.drawing.tiles import (
     cut_box,
     describe_scaling,
     enlarge,
-    fit_tile,
     lay_over,
     scale_projections,
 )
+from vizcnn.drawing.used_part import show_used_part
 from vizcnn.drawing.words import (
     describe_effective_number,
     describe_part,
     explain_selectivity,
     name_part,
-    show_number,
+    show_activation,
 )
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results, View
 from vizcnn.pages.control import (
     Control,
     MeasuredControl,
@@ -47,13 +47,17 @@ from vizcnn.pages.page import (
     Repetition,
     describe_photo,
     describe_run,
+    name_large,
     save_files,
     use_photos,
+    warn_of_cuts,
     write_page,
 )
+from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo, name_photos
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
 from vizcnn.projection.parts import Part
@@ -62,8 +66,6 @@ from vizcnn.projection.targets import Position, choose_targets, join_targets
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.model import ZooModel
 
-TILE_SIDE = 210
-"""Side in pixels of a tile in figures: 1.4 inches at 150 pixels each."""
 PHOTO_SIDE = 640
 """Side in pixels that photos and overlays are enlarged to, at most, by whole pixels."""
 
@@ -116,10 +118,13 @@ class UnitTile(Evidence):
         unit: Number of the feature map, from 0.
         position: Row and column in the feature map; None for a unit without a place.
         box: Receptive field in pixels: top, left, bottom, right, the last two exclusive.
-        projection: Image of the projection, cut to the box.
+        projection: Image of the projection, cut to the box, in its own pixels.
         patch: Image of the photo's patch in the box, of the same size.
         width_px, height_px: Size of both images in pixels.
+        large_projection, large_patch: The same, enlarged by whole pixels; None where they are
+            large enough.
         name: The class that the unit stands for, in a net's last layer.
+        padding: Share of the box that is padding around the photo.
         command: Shell-quoted command that repeats this unit only.
         python: Lines of Python that give this projection.
     """
@@ -131,7 +136,10 @@ class UnitTile(Evidence):
     patch: RelativeFile
     width_px: int
     height_px: int
+    large_projection: RelativeFile | None = None
+    large_patch: RelativeFile | None = None
     name: str = ""
+    padding: Share = 0.0
     command: str = ""
     python: str = ""
 
@@ -219,12 +227,20 @@ class PhotoSection:
 
     Attributes:
         size: Width and height of the original in pixels.
+        input_size: Width and height of what the net saw of it; the net's own when None.
+        used: What of the photo was used, and how, in words.
+        share: Share of its pixels that was used.
+        whole: Image of the whole photo with the used part outlined; None where all is used.
         predictions: Class names and probabilities in 0..1, best first.
         layers: One section per layer, in the net's order.
         figure: The whole photo as one figure (PNG, SVG or PDF).
     """
 
     size: tuple[int, int]
+    input_size: tuple[int, int] | None = None
+    used: str = ""
+    share: Share = 1.0
+    whole: RelativeFile | None = None
     predictions: tuple[tuple[str, float], ...]
     layers: tuple[LayerSection, ...]
     figure: RelativeFile
@@ -247,6 +263,11 @@ class DeconvResults(Results):
     part: Part = "whole"
     photos: tuple[PhotoSection, ...]
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The photos' summaries."""
+        return tuple(photo.figure for photo in self.photos)
+
     def render(self, manifest: Manifest[Any], environment: Environment) -> dict[str, str]:
         """Render one photo as the whole; several as an index of cards and a page each."""
         if len(self.photos) == 1:
@@ -264,6 +285,19 @@ class DeconvResults(Results):
             ),
             **pages,
         }
+
+    def list_views(self, manifest: Manifest[Any]) -> tuple[View, ...]:
+        """List the photos, each by its summary."""
+        several = len(self.photos) > 1
+        return tuple(
+            View(
+                title=photo.name,
+                files=(section.figure,),
+                page=name_page(index) if several else "index.html",
+                text=f"Strongest units of {len(section.layers)} layers, projected by {self.method}",
+            )
+            for index, (photo, section) in enumerate(zip(manifest.photos, self.photos, strict=True))
+        )
 
     def _render_photo(
         self,
@@ -310,16 +344,14 @@ def describe_evidence(tiles: Sequence[UnitTile]) -> str:
     return explain_selectivity(least if least == most else f"{least} to {most}")
 
 
-def show_activation(value: float) -> str:
-    """Write a unit's activation: zero is silence, and what is below zero says so.
-
-    Example:
-        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
-        ['3.00', 'silent', '-2.50, below zero']
-    """
-    if value == 0:
-        return "silent"
-    return show_number(value) + (", below zero" if value < 0 else "")
+def tell_padding(tiles: Sequence[UnitTile]) -> tuple[str, ...]:
+    """Say which units see padding around the photo; nothing where none does."""
+    shares = [tile.padding for tile in tiles if tile.padding > 0]
+    if not shares:
+        return ()
+    few = f"{len(shares)} of these {len(tiles)} units see" if len(tiles) > 1 else "This unit sees"
+    most = f"{max(shares):.0%}".replace("%", " %")
+    return (f"{few} padding around the photo, in up to {most} of the receptive field.",)
 
 
 def name_page(index: int) -> str:
@@ -363,8 +395,8 @@ class MeasuredLayer:
         """Give what a figure needs."""
         pairs = tuple(
             UnitPair(
-                fit_tile(image, TILE_SIDE),
-                fit_tile(patch, TILE_SIDE),
+                image,
+                patch,
                 f"{tile.title}\n{show_activation(tile.activation)}",
                 tile.value,
             )
@@ -402,6 +434,8 @@ class MeasuredPhoto:
         shown: Which part is shown, and the scaling.
         pixels: What the net saw, (S, S, 3), 0..1.
         image: File of that image.
+        framing: Where the photo lies in that.
+        whole: The whole photo with the used part outlined, (H, W, 3), 0..1; None if all is used.
         layers: The layers, in the net's order.
     """
 
@@ -413,6 +447,8 @@ class MeasuredPhoto:
     shown: str
     pixels: Array
     image: str
+    framing: Framing
+    whole: Array | None
     layers: tuple[MeasuredLayer, ...]
 
     def write_caption(self, *evidence: str) -> str:
@@ -422,12 +458,12 @@ class MeasuredPhoto:
 
 def make_deconv_gallery(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     settings: DeconvSettings,
     folder: Path,
     command: str = "",
     progress: Progress = silent,
-    repeat: Callable[[Path, str, int], Repetition] | None = None,
+    repeat: Callable[[PhotoFile, str, int], Repetition] | None = None,
 ) -> Manifest[DeconvResults]:
     """Project each photo's strongest units and write pictures, index.html and manifest.json.
 
@@ -448,6 +484,7 @@ def make_deconv_gallery(
     """
     found: list[PhotoSection] = []
     used: list[Photo] = []
+    framings: dict[str, Framing] = {}
     failures: list[Failure] = []
     projector = settings.attach(model)
     names = name_photos(photos)
@@ -457,16 +494,18 @@ def make_deconv_gallery(
             def draw_aside(photo: MeasuredPhoto, layer: MeasuredLayer) -> None:
                 errands.start(partial(save_files, draw_section(photo, layer), staging))
 
-            def project(path: Path) -> MeasuredPhoto:
+            def project(path: PhotoFile) -> MeasuredPhoto:
                 home = f"photo-{len(found) + 1:03d}"
                 return measure(projector, model, path, settings, home, draw_aside, names[path])
 
             for path, photo in use_photos(photos, project, failures, "project", progress):
                 files = draw_photo(photo)
                 errands.start(partial(save_files, files, staging))
+                framings[photo.name] = photo.framing
                 again = repeat and partial(repeat, path)
                 found.append(_tell_repetitions(photo.section, again))
                 used.append(describe_photo(path, photo.image, photo.name))
+        warn_of_cuts(framings)
         results = DeconvResults(
             method=projector.method.name,
             method_source=describe_method(projector.method),
@@ -500,7 +539,7 @@ def _tell_repetitions(
 def measure(
     projector: Projector,
     model: ZooModel,
-    path: Path,
+    path: PhotoFile,
     settings: DeconvSettings,
     home: str = "",
     see: Callable[[MeasuredPhoto, MeasuredLayer], None] | None = None,
@@ -523,10 +562,15 @@ def measure(
     """
     original = read_photo(path)
     pixels = model.read(original)
+    framing = model.preprocessing.frame(original)
     recording = projector.record(pixels, settings.layers)
     photo = MeasuredPhoto(
         section=PhotoSection(
             size=original.size,
+            input_size=framing.input_size,
+            used=framing.describe(),
+            share=framing.share,
+            whole=f"{home}/whole.png" if framing.is_cut else None,
             predictions=tuple(model.classify(pixels)[0]),
             layers=(),
             figure=f"{home}/summary.{settings.figure_format}",
@@ -539,11 +583,13 @@ def measure(
         shown=f"{describe_part(settings.part)} · {describe_scaling(settings.scaling)}",
         pixels=_to_array(pixels[0]),
         image=f"{home}/photo.png",
+        framing=framing,
+        whole=show_used_part(original, framing) if framing.is_cut else None,
         layers=(),
     )
     layers: list[MeasuredLayer] = []
     for name in settings.layers:
-        layer = _measure_layer(projector, model, recording, photo.pixels, name, settings, home)
+        layer = _measure_layer(projector, model, recording, photo, name, settings, home)
         layers.append(layer)
         if see is not None:
             see(photo, layer)
@@ -555,7 +601,7 @@ def _measure_layer(
     projector: Projector,
     model: ZooModel,
     recording: Recording,
-    photo: Array,
+    photo: MeasuredPhoto,
     layer: str,
     settings: DeconvSettings,
     home: str,
@@ -578,7 +624,7 @@ def _measure_layer(
     classes = model.classes if path == last and shape == (len(model.classes),) else ()
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
     wholes = _show(model, projection.take_part(settings.part))
-    patches = tuple(cut_box(photo, box) for box in boxes[:shown])
+    patches = tuple(cut_box(photo.pixels, box) for box in boxes[:shown])
     height, width = projection.field
     folder = f"{home}/{layer.replace('/', '-')}"
     evidence = list_evidence(projection)
@@ -610,10 +656,8 @@ def _measure_layer(
                 # a silent unit has no place
                 position=place if place[0] >= 0 and len(shape) == 3 and value != 0 else None,
                 box=box,
-                projection=f"{folder}/unit-{unit:04d}-projection.png",
-                patch=f"{folder}/unit-{unit:04d}-patch.png",
-                width_px=patch.shape[1],
-                height_px=patch.shape[0],
+                **_name_pictures(f"{folder}/unit-{unit:04d}", patch),
+                padding=photo.framing.find_padding(box),
                 **told,
             )
             for unit, value, place, box, patch, told in zip(
@@ -634,6 +678,7 @@ def _measure_layer(
         effective_number=None if has_no_place else _find_effective_number(projection, first),
         control=control.record if control else None,
     )
+    section = replace(section, notes=tell_padding(section.tiles))
     return MeasuredLayer(
         section,
         projection,
@@ -645,6 +690,14 @@ def _measure_layer(
         _list_arrays(projection, shown) if settings.save_arrays else None,
         describe_evidence(section.tiles),
     )
+
+
+def _name_pictures(beginning: str, patch: Array) -> dict[str, Any]:
+    """Name the pictures of a tile, and give their size."""
+    height, width = patch.shape[:2]
+    files = {kind: f"{beginning}-{kind}.png" for kind in ("projection", "patch")}
+    large = {f"large_{kind}": name_large(file, width, height) for kind, file in files.items()}
+    return {**files, **large, "width_px": width, "height_px": height}
 
 
 def show_part(
@@ -687,14 +740,15 @@ def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputF
     overlay = lay_over(photo.pixels, layer.whole)
     yield OutputFile(section.overlay, enlarge(overlay, PHOTO_SIDE))
     for tile, image, patch in zip(section.tiles, layer.projections, layer.patches, strict=True):
-        yield OutputFile(tile.projection, image)
-        yield OutputFile(tile.patch, patch)
+        yield OutputFile(tile.projection, image, tile.large_projection)
+        yield OutputFile(tile.patch, patch, tile.large_patch)
     caption = photo.write_caption(layer.evidence)
     yield OutputFile(section.figure, draw_layer(layer.to_strip(), title, caption))
     boxes = [tile.box for tile in section.tiles]
     labels = [tile.name or str(tile.unit) for tile in section.tiles]
+    notes = [f"{tile.title} · {show_activation(tile.activation)}" for tile in section.tiles]
     places = draw_overlay(
-        photo.pixels, overlay, boxes, labels, title, caption, name_part(layer.part)
+        photo.pixels, overlay, boxes, labels, notes, title, caption, name_part(layer.part)
     )
     yield OutputFile(section.places, places)
     if layer.control:
@@ -707,6 +761,8 @@ def draw_section(photo: MeasuredPhoto, layer: MeasuredLayer) -> Iterator[OutputF
 def draw_photo(photo: MeasuredPhoto) -> Iterator[OutputFile]:
     """Draw what shows all layers of a photo: what the net saw, and the summary."""
     yield OutputFile(photo.image, enlarge(photo.pixels, PHOTO_SIDE))
+    if photo.section.whole and photo.whole is not None:
+        yield OutputFile(photo.section.whole, photo.whole)
     title, predictions = f"{photo.title}{photo.part}: {photo.name}", photo.section.predictions
     compared = any(layer.evidence for layer in photo.layers)
     evidence = [explain_selectivity(name="s"), EXPLAINED_PICTURES] if compared else []

@@ -35,7 +35,7 @@ from vizcnn.measures.filter_numbers import (
     summarise_filters,
     take_part,
 )
-from vizcnn.pages.page import Drawing, OutputFile, describe_run, write_page
+from vizcnn.pages.page import Drawing, OutputFile, describe_run, name_large, write_page
 from vizcnn.photos.pixels import Array
 from vizcnn.zoo.model import ZooModel
 
@@ -89,6 +89,7 @@ class FilterTile(FilterNumbers):
         image: The filter as an image, one pixel per weight; of a deeper layer a grid of the
             kernels of its input channels, three pixels per weight.
         width_px, height_px: Size of the image in pixels.
+        large: The image enlarged by whole pixels; None where it is large enough.
         pixels: The image, (h, w, 3), 0..1.
     """
 
@@ -96,6 +97,7 @@ class FilterTile(FilterNumbers):
     image: RelativeFile
     width_px: int
     height_px: int
+    large: RelativeFile | None = None
     pixels: Array = unwritten()
 
 
@@ -308,9 +310,10 @@ def measure_net(
             FilterTile(
                 **asdict(numbers[index]),
                 index=index,
-                image=f"{home}filter-{index:04d}.png",
+                image=(image := f"{home}filter-{index:04d}.png"),
                 width_px=pixels.shape[1],
                 height_px=pixels.shape[0],
+                large=name_large(image, pixels.shape[1], pixels.shape[0]),
                 pixels=pixels,
             )
             for index, pixels in zip(
@@ -431,7 +434,7 @@ def draw(run: Manifest[FilterResults]) -> Iterator[Drawing | OutputFile]:
         draw_measures(nets, run.title),
     )
     for net in nets:
-        yield from (OutputFile(tile.image, tile.pixels) for tile in net.filters)
+        yield from (OutputFile(tile.image, tile.pixels, tile.large) for tile in net.filters)
 
 
 def draw_grid(nets: Sequence[NetFilters], settings: FilterSettings, title: str) -> Figure:
@@ -475,7 +478,7 @@ def draw_measures(nets: Sequence[NetFilters], title: str) -> Figure:
     if all(net.first for net in nets):
         words.append(ZF_FOUND)
     units = " or ".join(dict.fromkeys(net.unit for net in nets))
-    charted = [ChartedNet(net.name, net.numbers) for net in nets]
+    charted = [ChartedNet(net.name, net.numbers, net.model.name) for net in nets]
     return draw_numbers(charted, units, f"{title} in numbers", " · ".join(words))
 
 

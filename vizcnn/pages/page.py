@@ -1,6 +1,7 @@
 """What all pages share: a run described for its manifest, its figures saved, its HTML written."""
 
 import platform
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,17 +15,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vizcnn.basics.errands import Errands
-from vizcnn.basics.errors import ImageError, VizcnnError, quote
+from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
 from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress
 from vizcnn.basics.version import __version__
-from vizcnn.drawing.saving import save_arrays, save_figure, save_image
-from vizcnn.drawing.tiles import to_bytes
+from vizcnn.drawing.saving import list_further, save_arrays, save_figure, save_image
+from vizcnn.drawing.style import find_style
+from vizcnn.drawing.tiles import enlarge, to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
+from vizcnn.photos.framing import LEAST_USED, Framing
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.samples import name_photo, name_source
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
@@ -120,6 +124,27 @@ class Drawing:
     note: str = ""
 
 
+LARGE_SIDE = 480
+"""Side in pixels that pictures of a few pixels are enlarged to for slides, at most."""
+
+
+def name_large(file: str, width: int, height: int) -> str | None:
+    """Name the enlarged copy of a picture; None for one that is large enough.
+
+    Args:
+        file: The picture, in its own pixels.
+        width: Its width in pixels.
+        height: Its height in pixels.
+
+    Example:
+        >>> name_large("conv1/unit-0003-patch.png", 7, 7), name_large("photo.png", 320, 320)
+        ('conv1/unit-0003-patch-large.png', None)
+    """
+    if LARGE_SIDE // max(width, height) < 2:
+        return None
+    return f"{file.removesuffix('.png')}-large.png"
+
+
 @dataclass(frozen=True)
 class OutputFile:
     """A file that the results name.
@@ -128,10 +153,12 @@ class OutputFile:
         name: Its name in the folder.
         contents: A figure, or a function that draws it; an image (h, w, 3), 0..1; or named arrays
             of numbers.
+        large: Name of an enlarged copy of an image.
     """
 
     name: str
     contents: Figure | Callable[[], Figure] | Array | Mapping[str, NDArray[Any]]
+    large: str | None = None
 
 
 def save_files(files: Iterable[OutputFile], folder: Path) -> None:
@@ -145,6 +172,9 @@ def save_files(files: Iterable[OutputFile], folder: Path) -> None:
             save_arrays(file.contents, folder / file.name)
         else:
             save_image(to_bytes(file.contents), folder / file.name)
+            if file.large:
+                large = enlarge(file.contents, LARGE_SIDE)
+                save_image(to_bytes(large), folder / file.large)
 
 
 def describe_run(
@@ -175,11 +205,13 @@ def describe_run(
         settings={
             **(settings if isinstance(settings, dict) else asdict(settings)),
             "precision": find_precision(),
+            "figures": find_style().describe(),
         },
         versions=list_versions(),
         nets=tuple(describe_net(model) for model in models),
         photos=tuple(photos),
         failures=tuple(failures),
+        further=list_further(),
         results=results,
     )
 
@@ -210,7 +242,8 @@ def write_page(
                 figures.append(shown)
                 drawing = OutputFile(name, drawing.figure)
             errands.start(partial(save_files, [drawing], folder))
-    manifest = replace(run, figures=tuple(figures))
+    # the folder is written aside, inside the one where its files will lie
+    manifest = replace(run, figures=tuple(figures), folder=folder.parent)
     write_gallery(manifest, folder)
     return manifest
 
@@ -220,16 +253,16 @@ SHOWN_FAILURES = 3
 
 
 def use_photos(
-    photos: Sequence[Path],
-    use: Callable[[Path], P],
+    photos: Sequence[PhotoFile],
+    use: Callable[[PhotoFile], P],
     failures: list[Failure],
     label: str,
     progress: Progress,
-) -> Iterator[tuple[Path, P]]:
+) -> Iterator[tuple[PhotoFile, P]]:
     """Use photos one by one: the pixels of many would not fit the memory.
 
     Args:
-        photos: Photo files.
+        photos: Where the photos lie.
         use: What is done with each.
         failures: Gets those that cannot be used; the others go through.
         label: What is done, for the progress.
@@ -266,8 +299,27 @@ def _explain_nothing(failures: Sequence[Failure]) -> str:
     )
 
 
-def describe_photo(path: Path, image: str | None = None, name: str = "") -> Photo:
-    """Describe a photo file; by another name than usual where the page has two of that one."""
+def warn_of_cuts(framings: Mapping[str, Framing]) -> None:
+    """Warn of photos of which less than half is used, in one line.
+
+    Args:
+        framings: Where photos lie in the net's input, by their names.
+    """
+    cut = {name: found.share for name, found in framings.items() if found.share < LEAST_USED}
+    if not cut:
+        return
+    worst = min(cut, key=cut.__getitem__)
+    others = f", as of {len(cut) - 1} more" if len(cut) > 1 else ""
+    warnings.warn(
+        f"of {quote(worst)} less than half is used{others}: {framings[worst].describe()}; fit pad "
+        "or squash (--fit) uses all of it",
+        PhotoWarning,
+        stacklevel=3,
+    )
+
+
+def describe_photo(path: PhotoFile, image: str | None = None, name: str = "") -> Photo:
+    """Describe a photo; by another name than usual where the page has two of that one."""
     return Photo(
         name=name or name_photo(path),
         source=name_source(path),
@@ -284,6 +336,7 @@ def describe_net(model: ZooModel) -> Net:
         input_size=(model.input_size, model.input_size),
         classes=len(model.classes),
         options=dict(model.options),
+        fit=model.preprocessing.fitting,
         # where the file lies is of this machine
         weights=replace(model.provenance, location=""),
     )

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from vizcnn.basics.codec import unwritten
-from vizcnn.basics.errors import LayerError, quote
+from vizcnn.basics.errors import ImageError, LayerError, quote
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.drawing.receptive_fields import MOST_BOXES, FieldBox, choose_view, draw_fields
 from vizcnn.gallery.manifest import Manifest, Results
-from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
+from vizcnn.pages.page import Drawing, describe_photo, describe_run, warn_of_cuts, write_page
+from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
+from vizcnn.photos.samples import name_photo
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.receptive.fields import ReceptiveField, find_box, find_centre, measure_fields
 from vizcnn.recording.layers import find_layer, list_stages, select_layers
 from vizcnn.zoo.model import ZooModel
@@ -82,6 +86,7 @@ class ReceptiveResults(Results):
         place: Which units are drawn, in words.
         layers: The layers, by the size of their receptive fields.
         drawn: Those that are drawn, by size; at most one for each colour.
+        used: What of the photo was used, and how, in words.
         photo: The photo as the net sees it, (S, S, 3), 0..1.
     """
 
@@ -89,20 +94,29 @@ class ReceptiveResults(Results):
     place: str
     layers: tuple[ReceptiveField, ...]
     drawn: tuple[DrawnLayer, ...]
+    used: str = ""
     photo: Array = unwritten()
 
 
-def measure(model: ZooModel, photo: Path, settings: ReceptiveSettings) -> ReceptiveResults:
+def measure(model: ZooModel, photo: PhotoFile, settings: ReceptiveSettings) -> ReceptiveResults:
     """Measure the layers and choose the units.
 
     Raises:
         LayerError: If a layer or the position does not exist.
         ImageError: If the photo cannot be read.
     """
+    if model.preprocessing.fitting == "none":
+        raise ImageError(
+            "receptive fields are drawn in the net's square input, and fit none leaves the photo "
+            "its own size: use fit crop, pad or squash (--fit), and give the side (--size)"
+        )
     fields = measure_fields(model, _list_layers(model, settings.layers))
     layers = tuple(sorted(fields, key=lambda field: field.size))
     drawn = _choose_drawn(model, layers, settings.layers)
     place, where = _choose_place(drawn, settings.position)
+    original = read_photo(photo)
+    framing = model.preprocessing.frame(original)
+    warn_of_cuts({name_photo(photo): framing})
     return ReceptiveResults(
         place=where,
         layers=layers,
@@ -115,7 +129,8 @@ def measure(model: ZooModel, photo: Path, settings: ReceptiveSettings) -> Recept
             )
             for field in drawn
         ),
-        photo=show_photo(model, photo),
+        used=framing.describe(),
+        photo=show_photo(model, original),
     )
 
 
@@ -255,8 +270,8 @@ def show_pair(pair: tuple[int, int]) -> str:
     return first if first == second else f"({first}, {second})"
 
 
-def show_photo(model: ZooModel, photo: Path) -> Array:
-    """Read a photo as the net sees it: (S, S, 3), 0..1; grey for a net that sees grey."""
+def show_photo(model: ZooModel, photo: Image.Image) -> Array:
+    """Give a photo as the net sees it: (S, S, 3), 0..1; grey for a net that sees grey."""
     pixels = model.read(photo)
     seen = model.preprocessing.denormalise(model.preprocessing.normalise(pixels)).clamp(0, 1)
     array: Array = seen[0].permute(1, 2, 0).numpy()
@@ -271,7 +286,7 @@ SOURCE = (
 
 def make_receptive_gallery(
     model: ZooModel,
-    photo: Path,
+    photo: PhotoFile,
     folder: Path,
     settings: ReceptiveSettings | None = None,
     command: str = "",

@@ -2,11 +2,14 @@
 
 import errno
 import heapq
+import os
 import stat
 import warnings
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import splitext
 
 from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
 from vizcnn.basics.files import open_plain_file
@@ -30,21 +33,35 @@ class FolderListing:
     """What a folder holds.
 
     Attributes:
-        photos: Files that count as photos, sorted by path.
+        path: The folder.
+        names: Names, within the folder, of files that count as photos, with ``/`` between their
+            parts, in no order: there may be a million.
+        sizes: Bytes of each; 0 of a link that leads nowhere, which reading then tells.
         left_out: Names, within the folder, of files that look like photos but are not read, of
             links that lead nowhere, of folders that cannot be read, and of those that links lead to
             once more.
         others: Names of all other files.
     """
 
-    photos: tuple[Path, ...]
+    path: Path
+    names: Sequence[str]
+    sizes: Sequence[int]
     left_out: tuple[str, ...]
     others: tuple[str, ...]
 
+    @property
+    def photos(self) -> tuple[Path, ...]:
+        """Files that count as photos, sorted by path."""
+        by_path = sorted(self.names, key=lambda name: name.split("/"))
+        return tuple(self.path / name for name in by_path)
+
+    def locate(self, number: int) -> Path:
+        """Give the file of a photo."""
+        return self.path / self.names[number]
+
     def explain_none(self) -> str:
         """Say what there is instead of photos."""
-        names = [*self.left_out, *self.others]
-        return f"only {_count(names)}" if names else "which is empty"
+        return describe_others([*self.left_out, *self.others])
 
 
 def survey_folder(folder: Path) -> FolderListing:
@@ -62,7 +79,8 @@ def survey_folder(folder: Path) -> FolderListing:
     Raises:
         ImageError: If the folder may not be read.
     """
-    photos: list[Path] = []
+    names: list[str] = []
+    sizes = array("q")
     left_out: list[str] = []
     others: list[str] = []
     seen: dict[tuple[int, int], Path] = {}
@@ -76,32 +94,40 @@ def survey_folder(folder: Path) -> FolderListing:
             if links and itself in seen:
                 left_out.append(f"{name} (the folder {seen[itself]} once more)")
                 continue
-            entries = list(place.iterdir())
+            seen[itself] = name
+            inside = "" if place == folder else f"{name.as_posix()}/"
+            for entry in _scan(place):
+                label, held, reason = f"{inside}{entry.name}", None, ""
+                try:
+                    held = entry.stat()
+                except OSError as error:
+                    leads_nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
+                    reason = (
+                        " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
+                    )
+                suffix = splitext(entry.name)[1].lower()
+                if held and stat.S_ISDIR(held.st_mode):
+                    heapq.heappush(waiting, (links + entry.is_symlink(), Path(entry.path)))
+                elif suffix in PHOTO_SUFFIXES:
+                    names.append(label)
+                    sizes.append(held.st_size if held else 0)
+                elif reason or suffix in OTHER_SUFFIXES or _looks_like_photo(Path(entry.path)):
+                    left_out.append(label + reason)
+                else:
+                    others.append(label)
         except OSError as error:
             if place == folder:
                 reason = error.strerror or type(error).__name__
                 raise ImageError(f"the folder {quote(folder)} cannot be read ({reason})") from None
             left_out.append(f"{name} (cannot be read)")
             continue
-        seen[itself] = name
-        for path in entries:
-            if path.name.startswith("."):
-                continue
-            label, mode, reason = str(path.relative_to(folder)), 0, ""
-            try:
-                mode = path.stat().st_mode
-            except OSError as error:
-                leads_nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
-                reason = " (a link that leads nowhere)" if leads_nowhere else " (cannot be read)"
-            if stat.S_ISDIR(mode):
-                heapq.heappush(waiting, (links + path.is_symlink(), path))
-            elif path.suffix.lower() in PHOTO_SUFFIXES:
-                photos.append(path)
-            elif reason or path.suffix.lower() in OTHER_SUFFIXES or _looks_like_photo(path):
-                left_out.append(label + reason)
-            else:
-                others.append(label)
-    return FolderListing(tuple(sorted(photos)), tuple(sorted(left_out)), tuple(sorted(others)))
+    return FolderListing(folder, names, sizes, tuple(sorted(left_out)), tuple(sorted(others)))
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Give what is not hidden in a folder, one by one: there may be a million."""
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
 def _looks_like_photo(path: Path) -> bool:
@@ -116,43 +142,25 @@ def warn_left_out(folder: Path, names: Sequence[str]) -> None:
     """Warn of files that look like photos but are not read: their number and the first names."""
     if names:
         warnings.warn(
-            f"{_count(names)} in {quote(folder)} left out: photos end in {join_or(PHOTO_SUFFIXES)}",
+            f"{_count(names, len(names))} in {quote(folder)} left out: photos end in "
+            f"{join_or(PHOTO_SUFFIXES)}",
             PhotoWarning,
             stacklevel=3,
         )
 
 
-def _count(names: Sequence[str]) -> str:
-    shown = ", ".join(quote(name, LONGEST_NAME) for name in names[:SHOWN_NAMES])
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f"{len(names)} other file{'s' if len(names) > 1 else ''} ({shown}{more})"
-
-
-def find_photos(paths: Iterable[Path]) -> list[Path]:
-    """List the photos that paths stand for.
-
-    A file stands for itself, whatever its name, and so does a path that does not exist or a
-    folder without photos: :func:`~vizcnn.photos.images.read_photo` says what is wrong with it, and
-    the others of a batch still go through. Nothing is listed twice. A :class:`PhotoWarning` tells
-    what of a folder looks like a photo and is not read.
+def describe_others(names: Sequence[str], count: int | None = None) -> str:
+    """Say what there is where no photos are.
 
     Args:
-        paths: Files and folders.
-
-    Returns:
-        The files in the given order, each folder replaced by its photos, sorted by path.
-
-    Example:
-        >>> find_photos([Path("cat.jpg"), Path("cat.jpg")])
-        [PosixPath('cat.jpg')]
+        names: Names of files, at least the first ones.
+        count: How many there are, if not all are named.
     """
-    found: dict[Path, None] = {}
-    for path in paths:
-        expanded: Sequence[Path] = ()
-        if path.is_dir():
-            held = survey_folder(path)
-            expanded = held.photos
-            if expanded:
-                warn_left_out(path, held.left_out)
-        found.update(dict.fromkeys(expanded or [path]))
-    return list(found)
+    count = len(names) if count is None else count
+    return f"only {_count(names, count)}" if count else "which is empty"
+
+
+def _count(names: Sequence[str], count: int) -> str:
+    shown = ", ".join(quote(name, LONGEST_NAME) for name in names[:SHOWN_NAMES])
+    more = f" and {count - SHOWN_NAMES} more" if count > SHOWN_NAMES else ""
+    return f"{count} other file{'s' if count > 1 else ''} ({shown}{more})"

@@ -13,6 +13,10 @@ are brought to the input's, whatever that does to the shapes. ``none``: the phot
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 
+LEAST_USED = 0.5
+"""Share of a photo below which a warning says how little of it is used. The usual crop leaves 57 %
+of a photo of 4 by 3 and 51 % of one of 3 by 2, but a fifth of a panorama."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
@@ -74,7 +78,8 @@ class Framing:
         """
         if self.is_cut:
             percent = self.share * 100
-            return f"the middle {percent:{'.0f' if percent >= 1 else '.1g'}} % of the photo was used"
+            shown = f"{percent:.0f}" if percent >= 1 else f"{percent:.1g}"
+            return f"the middle {shown} % of the photo was used"
         whole = "the whole photo was used"
         if self.inside != (0, 0, self.input_size[1], self.input_size[0]):
             padding = self.find_padding((0, 0, self.input_size[1], self.input_size[0]))

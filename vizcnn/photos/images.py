@@ -1,9 +1,11 @@
 """Photos as users have them: read safely, brought to a net's size."""
 
+import hashlib
 import stat
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from vizcnn.photos.formats import (
     recognise_photo,
 )
 from vizcnn.photos.grey import scale_to_8_bits
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
 
 def check_images(
@@ -79,7 +82,7 @@ _UPRIGHT = {
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
 
-def read_photo(photo: Path | str | Image.Image, largest: int = LARGEST_PHOTO) -> Image.Image:
+def read_photo(photo: PhotoFile | str | Image.Image, largest: int = LARGEST_PHOTO) -> Image.Image:
     """Read a photo in one of :data:`~vizcnn.photos.formats.PHOTO_FORMATS` as upright 8-bit RGB.
 
     EXIF rotation is applied, transparency is laid over white, palettes, greyscale and CMYK are
@@ -88,7 +91,8 @@ def read_photo(photo: Path | str | Image.Image, largest: int = LARGEST_PHOTO) ->
     values do not fill their type, a :class:`PhotoWarning` says what was taken as black and white.
 
     Args:
-        photo: An image file, or a PIL image of any mode: it becomes what its file becomes.
+        photo: An image file, a photo in an archive or table, or a PIL image of any mode: it becomes
+            what its file becomes.
         largest: Pixels above which it is refused before it is decoded.
 
     Returns:
@@ -118,13 +122,17 @@ class PhotoReader:
     def __init__(self) -> None:
         self._told = False
 
-    def read(self, path: Path) -> Image.Image:
+    def read(self, path: PhotoFile, name: str = "") -> Image.Image:
         """Read a photo.
+
+        Args:
+            path: Where it lies.
+            name: What to call it in errors; by default its path.
 
         Raises:
             ImageError: If it cannot be read.
         """
-        image, word = decode_photo(path)
+        image, word = decode_photo(path, name=name)
         if word and not self._told:
             self._told = True
             warnings.warn(f"{word}; others of the set likewise, untold", PhotoWarning, stacklevel=2)
@@ -132,9 +140,14 @@ class PhotoReader:
 
 
 def decode_photo(
-    photo: Path | str | Image.Image, largest: int = LARGEST_PHOTO
+    photo: PhotoFile | str | Image.Image, largest: int = LARGEST_PHOTO, name: str = ""
 ) -> tuple[Image.Image, str]:
     """Do what :func:`read_photo` does, and give its warning instead of raising it.
+
+    Args:
+        photo: As there.
+        largest: As there.
+        name: What to call it in errors; by default its path.
 
     Returns:
         The photo, and what was taken as black and white, empty if nothing had to be guessed.
@@ -143,21 +156,25 @@ def decode_photo(
         ImageError: As there.
     """
     if isinstance(photo, Image.Image):
-        name = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
-    elif isinstance(photo, Path) or (isinstance(photo, str) and photo):
-        name = quote(Path(photo))
+        called = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
+    elif isinstance(photo, Path | StoredPhoto) or (isinstance(photo, str) and photo):
+        called = quote(Path(str(photo)))
     else:
         raise ImageError(
             f"got {type(photo).__name__} ({quote(photo)}); needed: the path of a photo, or a PIL "
             "image (PIL.Image.fromarray makes one of an array)"
         )
+    name = repr(name) if name else called
     try:
         if isinstance(photo, Image.Image):
             with _silence:
                 return _convert(photo, name, largest)
-        path = Path(photo)
-        _require_file(path, name)
-        with _silence, _open(path, name) as image:
+        if isinstance(photo, StoredPhoto):
+            source: Path | BytesIO = _take_out(photo, name)
+        else:
+            source = Path(photo)
+            _require_file(source, name)
+        with _silence, _open(source, name) as image:
             return _convert(image, name, largest)
     except ImageError:
         raise
@@ -180,6 +197,17 @@ def _has_file(image: Image.Image) -> bool:
     return bool(getattr(image, "filename", ""))
 
 
+def _take_out(photo: StoredPhoto, name: str) -> BytesIO:
+    content = photo.read()
+    if not content:
+        raise ImageError(_say_empty(name))
+    return BytesIO(content)
+
+
+def _say_empty(name: str) -> str:
+    return f"{name} is empty (0 bytes): copy the photo again"
+
+
 def _require_file(path: Path, name: str) -> None:
     try:
         facts = path.stat()
@@ -190,7 +218,7 @@ def _require_file(path: Path, name: str) -> None:
         if not stat.S_ISREG(facts.st_mode):  # a pipe would wait for ever, a device never ends
             raise ImageError(f"{name} is not a plain file: give a photo")
         if facts.st_size == 0:
-            raise ImageError(f"{name} is empty (0 bytes): copy the photo again")
+            raise ImageError(_say_empty(name))
         path.open("rb").close()
     except FileNotFoundError:
         if path.is_symlink():
@@ -236,9 +264,13 @@ def _complain_of_size(largest: int) -> str:
     return f"more than {largest // 1_000_000} million pixels: make it smaller first"
 
 
-def _open(path: Path, name: str) -> Image.Image:
-    with path.open("rb") as file:
-        kind = recognise_photo(file.read(SIGNATURE))
+def _open(source: Path | BytesIO, name: str) -> Image.Image:
+    if isinstance(source, BytesIO):
+        beginning = source.getvalue()[:SIGNATURE]
+    else:
+        with source.open("rb") as file:
+            beginning = file.read(SIGNATURE)
+    kind = recognise_photo(beginning)
     if kind == "HEIF":
         try:
             from pillow_heif import HeifImageFile
@@ -246,10 +278,10 @@ def _open(path: Path, name: str) -> Image.Image:
             raise ImageError(
                 f"{name} is HEIF, as phones write it: pip install 'vizcnn[heif]'"
             ) from None
-        opened: Image.Image = HeifImageFile(path)  # turns it upright itself
+        opened: Image.Image = HeifImageFile(source)  # turns it upright itself
         return opened
     try:
-        return Image.open(path, formats=[known for known in PHOTO_FORMATS if known != "HEIF"])
+        return Image.open(source, formats=[known for known in PHOTO_FORMATS if known != "HEIF"])
     except KeyError:  # an older Pillow lacks AVIF, the last of them: it is none of the others
         raise UnidentifiedImageError from None
 
@@ -293,11 +325,13 @@ def centre_square(photo: Image.Image, size: int) -> Tensor:
     return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
 
 
-def photo_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes, as 64 hexadecimal digits.
+def photo_sha256(path: PhotoFile) -> str:
+    """Give the SHA-256 of a photo's bytes, as 64 hexadecimal digits.
 
     Raises:
         ImageError: If the file cannot be read.
     """
+    if isinstance(path, StoredPhoto):
+        return hashlib.sha256(path.read()).hexdigest()
     _require_file(path, repr(str(path)))
     return hash_file(path, "photo", ImageError)

@@ -5,8 +5,10 @@ import importlib.resources
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vizcnn.basics.errors import ImageError, nearest_names
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
 SAMPLES = {
     "astronaut": "astronaut.png",
@@ -54,7 +56,23 @@ def find_sample(name: str) -> Path | None:
     raise ImageError(f"sample {name!r} is not here: pip install scikit-image, or give a photo")
 
 
-def name_photos(paths: Sequence[Path]) -> dict[Path, str]:
+def find_file(photo: Any) -> Any:
+    """Give the file of a sample that is named; anything else is given back as it is.
+
+    Raises:
+        ImageError: As for :func:`find_sample`.
+
+    Example:
+        >>> find_file("coffee").name, find_file("my-photo.jpg")
+        ('coffee.png', 'my-photo.jpg')
+    """
+    try:
+        return (isinstance(photo, str) and find_sample(photo)) or photo
+    except OSError:  # a name that no file can have: who reads it says so
+        return photo
+
+
+def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
     """Name the photos of one page, each in its own way.
 
     Args:
@@ -69,16 +87,16 @@ def name_photos(paths: Sequence[Path]) -> dict[Path, str]:
         ['a/1.jpg', 'b/1.jpg', '2.jpg']
     """
     names = {path: name_photo(path) for path in paths}
-    longest = max((len(path.parts) for path in paths), default=0)
+    longest = max((len(Path(str(path)).parts) for path in paths), default=0)
     for length in range(2, longest + 1):
         count = Counter(names.values())
         for path, name in names.items():
             if count[name] > 1:
-                names[path] = str(Path(*path.parts[-length:]))
+                names[path] = str(Path(*Path(str(path)).parts[-length:]))
     return names
 
 
-def name_photo(path: Path) -> str:
+def name_photo(path: PhotoFile) -> str:
     """Name a photo for titles: a sample by its name, another by its file's.
 
     Example:
@@ -88,14 +106,14 @@ def name_photo(path: Path) -> str:
     return find_sample_name(path) or path.name
 
 
-def name_source(path: Path) -> str:
+def name_source(path: PhotoFile) -> str:
     """Name a photo's source for a manifest; a sample by its name, the same on every machine.
 
     Args:
-        path: A photo file.
+        path: Where the photo lies.
 
     Returns:
-        ``"sample coffee"``, or the path as given.
+        ``"sample coffee"``, or the path as given; of a photo in an archive both names.
 
     Example:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
@@ -105,13 +123,13 @@ def name_source(path: Path) -> str:
     return f"sample {sample}" if sample else str(path)
 
 
-def find_sample_name(path: Path) -> str | None:
+def find_sample_name(path: PhotoFile) -> str | None:
     """Give the name of the sample photo that a file is; None of any other file.
 
     Example:
         >>> find_sample_name(find_sample("coffee"))
         'coffee'
     """
-    if path.parts[-3:-1] != ("skimage", "data"):
+    if isinstance(path, StoredPhoto) or path.parts[-3:-1] != ("skimage", "data"):
         return None
     return next((name for name, file in SAMPLES.items() if file == path.name), None)

@@ -11,11 +11,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import LayerError, VizcnnError, check_number, quote
+from vizcnn.basics.errors import LayerError, VizcnnError, check_number, nearest_names, quote
 
 Position = Literal["max", "all"] | Sequence[int]
 """Where in a feature map: its maximum, the whole map, or (row, column); one number for each
 dimension of the maps, as whole numbers of any kind."""
+
+Units = int | str | Sequence[int | str]
+"""Units as whole numbers of any kind, or by the names of classes; ``"top"``: the strongest."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,16 @@ def strongest(maps: Tensor, count: int = 9, position: Position = "max") -> Targe
     return _make_targets(values, at, order[:, : max(count, 0)], maps, position)
 
 
-def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max") -> Targets:
+def units_at(
+    maps: Tensor, units: Units, position: Position = "max", names: Sequence[str] = ()
+) -> Targets:
     """Take given units of every image.
 
     Args:
         maps: Feature maps (N, C, h, w) or units (N, C).
-        units: Unit number, or several.
+        units: Unit number, or several; where units have names, also these.
         position: ``"max"`` (where each is strongest), (row, column) or ``"all"``.
+        names: Names of the units, if they have any: those of the classes.
 
     Returns:
         The targets, by image, the units in the order given.
@@ -132,13 +138,13 @@ def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max
         LayerError: If a unit or the position lies outside the maps.
     """
     values, at = _look(maps, position)
-    wanted = _list_units(units, values.shape[1])
+    wanted = _list_units(units, values.shape[1], names)
     chosen = torch.tensor(wanted, dtype=torch.int64, device=values.device)
     return _make_targets(values, at, chosen.expand(len(values), -1), maps, position)
 
 
-def _list_units(units: Any, count: int) -> list[int]:
-    """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
+def _list_units(units: Any, count: int, names: Sequence[str] = ()) -> list[int]:
+    """List unit numbers, whatever whole numbers they are: of Python, numpy or torch; or names."""
     units = _to_python(units)
     if isinstance(units, Tensor):  # it has no values that could be read
         raise LayerError(f"got {_describe(units)} as units; needed: whole numbers")
@@ -146,15 +152,47 @@ def _list_units(units: Any, count: int) -> list[int]:
         units, str | bytes | nn.Module | IOBase
     )
     listed = list(units) if several else [units]
-    wanted = [as_number(number) for number in listed]
+    wanted = [
+        find_unit(number, names) if names and isinstance(number, str) else as_number(number)
+        for number in listed
+    ]
     if not wanted and several:
         raise LayerError(f"got {quote(units)}, no unit; needed: units 0..{count - 1}, or 'top'")
     for number, given in zip(wanted, listed, strict=True):
         if number is None or not 0 <= number < count:
+            hint = "; names are those of classes, in a net's last layer"
             raise LayerError(
                 f"unit {quote(given)} does not exist: the layer has units 0..{count - 1}, or 'top'"
+                + (hint if isinstance(given, str) and given.isalpha() else "")
             )
     return [number for number in wanted if number is not None]
+
+
+def find_unit(name: str, names: Sequence[str]) -> int:
+    """Find a unit by its name; capitals do not matter.
+
+    Args:
+        name: What the user wrote.
+        names: The units' names.
+
+    Raises:
+        LayerError: If no unit has it, or several.
+
+    Example:
+        >>> find_unit("Church", ["cat", "church"])
+        1
+        >>> find_unit("crane", ["crane", "crane"])
+        Traceback (most recent call last):
+        vizcnn.basics.errors.LayerError: units 0, 1 are all called 'crane': give a number
+    """
+    for fold in (str, str.casefold):
+        found = [number for number, known in enumerate(names) if fold(known) == fold(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = ", ".join(map(str, found))
+            raise LayerError(f"units {numbers} are all called {quote(name)}: give a number")
+    raise LayerError(f"no unit is called {quote(name)}: {nearest_names(name, names)}")
 
 
 def as_number(value: Any) -> int | None:
@@ -173,12 +211,12 @@ def as_number(value: Any) -> int | None:
 
 
 def choose_targets(
-    maps: Tensor, unit: int | Sequence[int] | Literal["top"], position: Position, count: int
+    maps: Tensor, unit: Units, position: Position, count: int, names: Sequence[str] = ()
 ) -> Targets:
     """Take each image's strongest units for ``"top"``, else the units given."""
     if isinstance(unit, str) and unit == "top":
         return strongest(maps, count, position)
-    return units_at(maps, unit, position)
+    return units_at(maps, unit, position, names)
 
 
 def _look(maps: Tensor, position: Position) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from vizcnn.basics.errors import (
 )
 from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.files import LARGEST_FILE, refuse_packed
+from vizcnn.zoo.state_dicts import LARGEST_FILE, refuse_packed
 
 
 @dataclass

@@ -15,7 +15,8 @@ from vizcnn.training.card import LARGEST_CARD, name_classes
 from vizcnn.training.checkpoint import EpochRecord
 from vizcnn.training.net import net_options
 from vizcnn.training.recipe import Recipe
-from vizcnn.zoo.files import WeightMetadata, check_file, read_metadata, read_state
+from vizcnn.zoo.files import WeightMetadata, read_metadata
+from vizcnn.zoo.state_dicts import check_file, read_state
 
 _TOLD = ("data", "top1", "top5", "epochs")
 """What is taken over from the weight file's own record."""

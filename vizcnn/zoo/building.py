@@ -13,7 +13,8 @@ from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
 from vizcnn.zoo.lenet import Subsampling
-from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.likeness import describe_likeness
+from vizcnn.zoo.model import ZooModel, find_last_layer
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import IMAGENET_CLASSES, Entry, Variant
@@ -111,10 +112,11 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
     if size != preprocessing.input_size:
         preprocessing = preprocessing.at_size(size)
     state = entry.adapt(weights.state)
-    check_state(
-        module, state, f"the weights in {weights.provenance.location!r} are not {entry.name}'s"
-    )
-    module.load_state_dict(state, strict=False, assign=True)
+    location = weights.provenance.location
+    is_foreign = weights.classes is None  # our own files say which net they are of
+    complaint = f"the weights in {location!r} are not {entry.name}'s"
+    check_state(module, state, complaint, location if is_foreign else "")
+    load_weights(module, state)
     count = count_classes(module)
     if weights.classes is not None and len(weights.classes) != count:
         raise WeightsError(
@@ -156,27 +158,44 @@ def number_classes(count: int) -> tuple[str, ...]:
 
 def count_classes(module: nn.Module) -> int:
     """Count a net's logits."""
-    return int(_last_layer(module)[1].weight.shape[0])
+    return int(find_last_layer(module)[1].weight.shape[0])
 
 
 def infer_options(
     entry: Entry, state: Mapping[str, Tensor], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Read the number of classes off the last layer of a state dict, unless it was given."""
-    path, _ = _last_layer(build_module(entry, {}))
+    path, _ = find_last_layer(build_module(entry, {}))
     weight = state.get(f"{path}.weight")
     if weight is None or "classes" in options:
         return options
     return {**options, "classes": int(weight.shape[0])}
 
 
-def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) -> None:
+def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a state dict into a net on the meta device.
+
+    Counts of batches, which evaluation does not need, are zero where there are none, as in files
+    from before torch 0.4.1.
+    """
+    counts = {
+        name: torch.zeros(place.shape, dtype=place.dtype)
+        for name, place in module.state_dict().items()
+        if name.endswith("num_batches_tracked")
+    }
+    module.load_state_dict(counts | dict(state), strict=False, assign=True)
+
+
+def check_state(
+    module: nn.Module, state: Mapping[str, Tensor], complaint: str, location: str = ""
+) -> None:
     """Make sure that a state dict fits a net.
 
     Args:
         module: The net.
         state: Tensors by name.
         complaint: Beginning of the error.
+        location: The file, if the error is to name the net that it looks like.
 
     Raises:
         WeightsError: If a tensor is missing, left over, of another shape, or of whole numbers where
@@ -206,9 +225,11 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], complaint: str) 
         *_summarise("", rounded),
     ]
     if faults:
-        way_out = "give the options that the net was trained with"
         if len(faults) == 1 and rounded:
             way_out = "save the weights as float32, of a quantised net those from before it was"
+        else:
+            likeness = describe_likeness(module, state, location) if location else ""
+            way_out = likeness or "give the options that the net was trained with"
         raise WeightsError(f"{complaint}: {'; '.join(faults)}; {way_out}")
 
 
@@ -216,12 +237,3 @@ def _summarise(what: str, names: list[str]) -> Iterable[str]:
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield f"{what} {shorten(names[0], 160)}{more}".strip()
-
-
-def _last_layer(module: nn.Module) -> tuple[str, nn.Conv2d | nn.Linear]:
-    layers = [
-        (path, part)
-        for path, part in module.named_modules()
-        if isinstance(part, nn.Conv2d | nn.Linear)
-    ]
-    return layers[-1]

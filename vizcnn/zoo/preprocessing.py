@@ -222,6 +222,7 @@ def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
         style: ``"imagenet"``: RGB, ImageNet's mean and standard deviation (torchvision).
             ``"half"``: RGB, -1..1 (GoogLeNet and Inception v3, whose torchvision classes get there
             by ``transform_input``). ``"caffe"``: BGR 0..255 minus the mean colour.
+            ``"lite"``: RGB, (0..255 - 127) / 128 (EfficientNet-Lite).
             ``"caffe2"``: BGR, (0..255 - 128) / 128, the default of Caffe2's trainer.
             ``"grey"``: luminance, -1..1, one channel (LeNet-5).
         input_size: Side of the square input in pixels.
@@ -235,6 +236,8 @@ def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
         return Preprocessing(half, half, 1.0, False, input_size, resize)
     if style == "caffe":
         return caffe_preprocessing(CAFFE_MEAN_BGR, input_size, resize)
+    if style == "lite":
+        return Preprocessing((127.0,) * 3, (128.0,) * 3, 255.0, False, input_size, resize)
     if style == "caffe2":
         return Preprocessing(middle, middle, 255.0, True, input_size, resize)
     return imagenet_preprocessing(input_size, resize)

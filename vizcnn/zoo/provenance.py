@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "file", "random"]
+SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "package", "file", "random"]
 """The places that weights come from."""
 
 IMAGENET = "ImageNet (ILSVRC 2012)"

@@ -20,7 +20,7 @@ from vizcnn.zoo.provenance import IMAGENET, Provenance
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Style = Literal["imagenet", "caffe", "caffe2", "half", "grey"]
+Style = Literal["imagenet", "caffe", "caffe2", "half", "lite", "grey"]
 """How pixels become a net's input; see :func:`vizcnn.zoo.preprocessing.make_preprocessing`."""
 
 IMAGENET_CLASSES = 1000

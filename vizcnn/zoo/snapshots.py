@@ -18,11 +18,10 @@ from vizcnn.zoo.files import (
     BUNDLE,
     FIRST_LAYERS_KEY,
     Name,
-    check_file,
     read_expected_hash,
     read_record,
-    read_state,
 )
+from vizcnn.zoo.state_dicts import check_file, read_state
 
 SNAPSHOTS_SUFFIX = ".first_layers.safetensors"
 """How the name of such a file ends, after the net's."""

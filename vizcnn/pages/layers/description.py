@@ -1,11 +1,12 @@
 """A finished gallery in words and numbers: its manifest."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import median, median_low
 
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
-from vizcnn.mining.photo_sets import list_left_out
+from vizcnn.mining.photo_sets import find_source, list_left_out
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file
 from vizcnn.pages.layers.records import (
@@ -58,11 +59,13 @@ def describe_gallery(
             for number in range(len(job.layers))
         ),
     )
+    names = job.photos.names  # sorted, as those of every set
     settings = asdict(job.settings)
     del settings["workers"]  # it changes nothing in the result
     photos = [
         Photo(
             name=index.photos[photo],
+            source=find_source(job.photos, bisect_left(names, index.photos[photo])),
             sha256=job.ledger.need(name_photo(number)).digest,
             image=name_photo_file(number),
         )

@@ -10,6 +10,7 @@ from vizcnn.basics.files import hash_file
 from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
+from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
@@ -98,7 +99,7 @@ def make_top_gallery(
             work.copy_site(job.ledger, staging)
             (staging / INDEX_NAME).write_bytes(file.read_bytes())
             write_gallery(manifest, staging, progress)
-    return manifest
+    return replace(manifest, folder=folder)
 
 
 def find_strongest(
@@ -215,6 +216,7 @@ def _list_causes(
         "photos": photos.describe(),
         "weights": model.provenance.describe(),
         "device": next(model.module.parameters()).device.type,
+        "figures": find_style().describe(),
         "vizcnn": __version__,
         **list_versions(),
     }

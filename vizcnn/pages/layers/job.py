@@ -220,7 +220,7 @@ def _require_photos(photos: PhotoSet, index: StrongestIndex, shown: Sequence[int
     if missing:
         raise DataError(
             f"{describe_names(missing)} of the index {_are(missing)} not in {photos.describe()}: "
-            "give the folder that was mined (--data), or mine this one"
+            "give the folder that was mined, or mine this one"
         )
     changed = [
         index.photos[number]

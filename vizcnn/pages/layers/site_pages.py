@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from jinja2 import Environment
 
 from vizcnn.basics.codec import ManifestError
-from vizcnn.gallery.manifest import Manifest, Results
+from vizcnn.gallery.manifest import Manifest, Results, View
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
 from vizcnn.pages.layers.wording import name_pictures
 from vizcnn.projection.parts import Part
@@ -63,6 +63,18 @@ class LayersResults(Results):
             pages[f"{layer.folder}/index.html"] = _render_layer(environment, manifest, number)
             pages |= dict(_render_units(environment, manifest, layer))
         return pages
+
+    def list_views(self, manifest: Manifest[Any]) -> tuple[View, ...]:
+        """List the layers, each by a few of its units."""
+        return tuple(
+            View(
+                title=layer.name,
+                files=tuple(unit.small for unit in choose_units(layer) if unit.small),
+                page=f"{layer.folder}/index.html",
+                text=f"{self.pictures} of units of {layer.name} beside their patches",
+            )
+            for layer in self.layers
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Photos of a data set in Python: torchvision's Dataset, Hugging Face's datasets, any sequence."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from vizcnn.basics.errors import DataError, ImageError, VizcnnError, quote
+from vizcnn.basics.memory import find_shortage
+from vizcnn.mining.photo_sets import require_one_size
+from vizcnn.photos.images import read_photo
+from vizcnn.photos.stored import StoredPhoto
+from vizcnn.photos.tables import USUAL_COLUMNS
+from vizcnn.zoo.preprocessing import Preprocessing
+
+MOST_PHOTOS = 1 << 31
+"""Photos of a data set: its length may be any number."""
+
+
+class DatasetPhotos:
+    """The photos of a data set in Python: anything with ``__len__`` and ``__getitem__``.
+
+    An item is a photo, or a tuple that begins with one (photo, label), or a mapping with one under
+    ``image``, as those of Hugging Face. A photo is a PIL image, a path, the bytes of a file, an
+    array (H, W, 3) or a tensor (3, H, W): of whole numbers 0..255 or of 0..1. A data set that
+    crops and normalises by itself is refused: give it without its transforms.
+
+    Photos are named by their numbers, with as many digits as the last one has. Workers get a copy
+    of the data set; where processes are not copied but begun anew, it has to survive pickling.
+
+    Args:
+        dataset: The data set.
+        preprocessing: The net's, for its geometry.
+        name: What to call it in pages and manifests.
+
+    Attributes:
+        names: The numbers of the photos.
+        sizes: Zeros: how many bytes a photo has is not known.
+
+    Raises:
+        DataError: If it is no data set, or empty, or photos shall keep their own sizes.
+
+    Example:
+        >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
+        >>> dataset = [(Image.new("RGB", (40, 30)), 7)] * 12
+        >>> photos = DatasetPhotos(dataset, imagenet_preprocessing(8, 8))
+        >>> photos.names[3], photos.read(3).shape
+        ('03', torch.Size([3, 8, 8]))
+    """
+
+    def __init__(self, dataset: Any, preprocessing: Preprocessing, name: str = "") -> None:
+        require_one_size(preprocessing)
+        if not hasattr(dataset, "__getitem__") or isinstance(dataset, str | bytes | Mapping):
+            raise DataError(
+                f"got {type(dataset).__name__} ({quote(dataset)}) as a data set; needed: something "
+                "with a length and numbered items, such as torchvision's ImageFolder"
+            )
+        try:
+            count = len(dataset)
+        except TypeError:
+            raise DataError(
+                f"got {type(dataset).__name__} as a data set, which has no length: one that "
+                "streams cannot be mined; give one whose items have numbers"
+            ) from None
+        if not 0 < count <= MOST_PHOTOS:
+            raise DataError(f"the data set has {count:,} photos; needed: 1 to {MOST_PHOTOS:,}")
+        self._dataset, self._preprocessing = dataset, preprocessing
+        self._name = name or type(dataset).__name__
+        digits = len(str(count - 1))
+        self.names = tuple(f"{number:0{digits}d}" for number in range(count))
+        self.sizes = (0,) * count
+
+    def read(self, number: int) -> Tensor:
+        """Give a photo (3, S, S), RGB, uint8.
+
+        Raises:
+            ImageError: If the data set cannot give it, or it is none.
+        """
+        name = self.names[number]
+        try:
+            item = self._dataset[number]
+        except Exception as error:
+            if find_shortage(error):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ImageError(f"photo {name} cannot be had ({reason:.200})") from error
+        try:
+            return self._preprocessing.fit(_read_item(item))
+        except VizcnnError as error:
+            raise ImageError(f"photo {name}: {error}") from None
+
+    def describe(self) -> str:
+        """Say in one line what photos they are."""
+        return f"{len(self.names)} photos of {self._name}"
+
+
+def _read_item(item: Any) -> Image.Image:
+    """Find the photo in an item and read it.
+
+    Raises:
+        ImageError: If there is none.
+    """
+    if isinstance(item, tuple | list) and item:
+        item = item[0]
+    if isinstance(item, Mapping):
+        here = [name for name in (*USUAL_COLUMNS, "bytes") if item.get(name) is not None]
+        if not here:
+            raise ImageError(f"an item with {', '.join(map(str, item))}; needed: one with an image")
+        return _read_item(item[here[0]])
+    if isinstance(item, bytes):
+        content = item
+        return read_photo(StoredPhoto(Path("item"), "bytes", lambda: content))
+    if isinstance(item, Tensor):
+        item = item.permute(1, 2, 0).numpy() if item.ndim == 3 else item.numpy()
+    if isinstance(item, np.ndarray):
+        return _read_array(item)
+    return read_photo(item)
+
+
+def _read_array(values: np.ndarray[Any, Any]) -> Image.Image:
+    values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    got = f"{values.dtype} of shape {values.shape}"
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise ImageError(f"got {got}; needed: (H, W, 3) as an array or (3, H, W) as a tensor")
+    if values.dtype.kind == "f":
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise ImageError(
+                f"got {got} with values of {values.min():.3g}..{values.max():.3g}; needed: 0..1: "
+                "give the data set without the transform that normalises"
+            )
+        values = (values * 255 + 0.5).astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise ImageError(f"got {got}; needed: uint8 of 0..255, or floats of 0..1")
+    return read_photo(Image.fromarray(values))
