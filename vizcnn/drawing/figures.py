@@ -382,7 +382,7 @@ class _Grid:
     @property
     def worth(self) -> float:
         # somewhat smaller pictures of more units say more
-        return self.units**1.3 * self.tile**2
+        return float(self.units**1.3) * self.tile**2
 
 
 def _draw_summary_slide(

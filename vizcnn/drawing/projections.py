@@ -22,7 +22,7 @@ from vizcnn.drawing.figures import (
 from vizcnn.drawing.saving import save_figure
 from vizcnn.drawing.sheet import LINE, MARGIN, Sheet
 from vizcnn.drawing.style import plain_style
-from vizcnn.drawing.tiles import describe_scaling, fit_tile, lay_out_grid, scale_projections
+from vizcnn.drawing.tiles import describe_scaling, lay_out_grid, scale_projections
 from vizcnn.drawing.words import (
     describe_part,
     explain_selectivity,
@@ -35,9 +35,6 @@ from vizcnn.projection.methods import METHODS
 from vizcnn.projection.projection import Projection
 
 __all__ = ["draw_projection", "encode_figure", "paint_projection", "save_figure", "show_figure"]
-
-TILE_SIDE = 210
-"""Side in pixels of a tile in a figure: 1.4 inches at 150 pixels each."""
 
 MOST_NAMED = 3
 """Photos that a title names."""
@@ -102,8 +99,7 @@ def draw_projection(projection: Projection) -> Figure:
         label = _label(projection, number)
         if several:
             label = f"{scene.names[image]}: {label}"
-        tiles = (fit_tile(tile, TILE_SIDE), fit_tile(patch, TILE_SIDE))
-        pairs.append(UnitPair(*tiles, label, words))
+        pairs.append(UnitPair(tile, patch, label, words))
     height, width = projection.field
     strip = LayerStrip(
         projection.layer,
@@ -138,7 +134,7 @@ def _write_evidence(projection: Projection) -> list[str]:
 
 def _draw_alone(projection: Projection, title: str, caption: str) -> Figure:
     """Draw pictures without photos, which only their net can read."""
-    tiles = [fit_tile(tile, TILE_SIDE) for tile in _scale(_list_windows(projection))][:MOST_UNITS]
+    tiles = _scale(_list_windows(projection))[:MOST_UNITS]
     if len(tiles) < len(projection):
         caption = f"{caption} · the first {len(tiles)} of {len(projection)} are drawn"
     images = set(projection.images.tolist())
@@ -146,14 +142,13 @@ def _draw_alone(projection: Projection, title: str, caption: str) -> Figure:
     across, height = min(len(tiles), ROW_UNITS), LAYER_TILE + labels
     rows = math.ceil(len(tiles) / ROW_UNITS)
     width = max(2 * MARGIN + across * LAYER_TILE, 6.0)
-    scale = LAYER_TILE / (TILE_SIDE + TILE_GAP)
+    side = LAYER_TILE * (1 - TILE_GAP)
     with plain_style():
         sheet = Sheet(width, rows * height, title, caption)
         for number, tile in enumerate(tiles):
             row, column = divmod(number, ROW_UNITS)
             left, top = MARGIN + column * LAYER_TILE, sheet.top + row * height + labels
-            side = TILE_SIDE * scale
-            sheet.add_image(tile, left, top, side, side)
+            sheet.add_tile(tile, left, top, side)
             words = _label(projection, number)
             if len(images) > 1:
                 words = f"image {int(projection.images[number])}: {words}"
