@@ -20,7 +20,7 @@ def index(tmp_path):
         paint_photo(tmp_path / "photos" / name, seed=number)
     file = tmp_path / "index.safetensors"
     layers = ("--layer", "conv2,fc6", "--top", 2)
-    run("mine", "--data", tmp_path / "photos", "--out", file, "--workers", 0, *layers)
+    run("mine", tmp_path / "photos", "--out", file, "--workers", 0, *layers)
     return file
 
 

@@ -35,7 +35,7 @@ def test_mine_reports(photos):
     )
     assert "tiny, random weights (untrained)" in result.stdout
     assert result.stdout.endswith(
-        "index: index.safetensors\nnext: vizcnn gallery --data photos --index index.safetensors\n"
+        "index: index.safetensors\nnext: vizcnn gallery photos --index index.safetensors\n"
     )
     assert result.stderr == ""
     index = read_index(photos.parent / "index.safetensors")

@@ -28,7 +28,7 @@ def make_page(*options):
 )
 def test_the_lines_give_the_raw_values_of_the_page(tmp_path, options, part):
     photo = paint_photo(tmp_path / "it's a photo.png")
-    (layer,) = make_page("--image", photo.name, "--layer", "conv3", "--top", 2, *options)
+    (layer,) = make_page(photo.name, "--layer", "conv3", "--top", 2, *options)
     with np.load(f"page/{layer['arrays']}") as archive:
         arrays = dict(archive)
     for row, tile in enumerate(layer["tiles"]):
@@ -43,7 +43,7 @@ def test_the_lines_give_the_raw_values_of_the_page(tmp_path, options, part):
 
 def test_the_command_makes_a_page_of_the_unit_alone(tmp_path):
     paint_photo(tmp_path / "a.png")
-    (layer,) = make_page("--image", "a.png", "--layer", "conv3", "--top", 2)
+    (layer,) = make_page("a.png", "--layer", "conv3", "--top", 2)
     tile = layer["tiles"][1]
     words = shlex.split(tile["command"])
     assert words[words.index("--out") + 1] == f"page-a-conv3-{tile['unit']}"
@@ -55,9 +55,9 @@ def test_the_command_makes_a_page_of_the_unit_alone(tmp_path):
 
 
 def test_a_sample_photo_is_named(tmp_path):
-    (layer,) = make_page("--image", "coffee", "--layer", "conv1", "--top", 1)
+    (layer,) = make_page("coffee", "--layer", "conv1", "--top", 1)
     tile = layer["tiles"][0]
-    assert "--image coffee" in tile["command"]
+    assert shlex.split(tile["command"])[:3] == ["vizcnn", "deconv", "coffee"]
     names = {}
     exec(tile["python"], names)
     assert names["seen"].units.tolist() == [tile["unit"]]
