@@ -24,7 +24,7 @@ from vizcnn.zoo.files import BUNDLE
 from vizcnn.zoo.listing import ModelRow, SourceRow, list_models
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"(<!-- made: (.+?) -->)(\n?).*?(<!-- /made -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- made: (\w.*?) -->)(\n?).*?(<!-- /made -->)", re.DOTALL)
 
 
 def renew(text: str) -> str:
