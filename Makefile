@@ -19,7 +19,7 @@ CONSTRAINTS := constraints.txt
 endif
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types check fast fuzz bench docs links clean
+.PHONY: help demo test lint types check fast fuzz bench docs links vision clean
 
 help:  ## say what can be made (the default)
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -74,6 +74,7 @@ ifdef TORCH
 endif
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) $(TORCHES)
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable .
+	@$(MAKE) --no-print-directory vision
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
@@ -83,6 +84,17 @@ $(VENV)/.tested: $(VENV)/.installed
 $(VENV)/.documented: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
 	touch $@
+
+# A CPU build of torch that a machine brings along does not go with PyPI's torchvision, which is built
+# for CUDA. vizcnn does without; for the user's own code the one that fits is asked for, once.
+FITTING = torchvision==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("torchvision"))' | cut -d + -f 1)+cpu
+vision:
+	@$(BIN)/python -c 'import torchvision' 2>/dev/null \
+	|| { $(BIN)/python -c 'import torch; raise SystemExit(torch.version.cuda is not None)' 2>/dev/null \
+	&& $(BIN)/python -m pip install --quiet --no-deps --timeout 10 --retries 1 \
+	   --index-url https://download.pytorch.org/whl/cpu "$(FITTING)" >/dev/null 2>&1 \
+	&& $(BIN)/python -c 'import torchvision' 2>/dev/null; } \
+	|| echo "note: torch and torchvision in $(VENV) are of two builds: vizcnn works, but 'import torchvision' in code of your own does not; install both from https://download.pytorch.org/whl/cpu"
 
 clean:  ## remove what was made, the .venvs too
 	rm -rf .venv .venv-* $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """The manifest of a run: one envelope for every command, written as JSON, read back and checked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,7 +12,9 @@ from vizcnn.basics.codec import (
     RelativeFile,
     decode,
     encode,
+    find_files,
     parse,
+    unwritten,
 )
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.files import read_plain_file, write_text
@@ -118,6 +120,11 @@ class Results:
     static: ClassVar[tuple[str, ...]] = ()
     """Style and script of its own, copied beside the pages."""
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Pictures that stand for the run where there are no figures, the best first."""
+        return tuple(find_files(self))
+
     def render(self, manifest: "Manifest[Any]", environment: Environment) -> dict[str, str]:
         """Render the pages, one or several: HTML by file name, ``index.html`` among them."""
         template = environment.select_template([f"{self.kind}.html", "page.html"])
@@ -152,6 +159,7 @@ class Manifest(Generic[R]):
         further: Formats that every figure of the run is written in beside its own.
         figures: The figures, in the page's order.
         results: What was found.
+        folder: Where it lies, so that notebooks show its pictures; of this machine, not written.
     """
 
     schema: int = SCHEMA
@@ -167,6 +175,13 @@ class Manifest(Generic[R]):
     further: tuple[str, ...] = ()
     figures: tuple[PageFigure, ...] = ()
     results: R
+    folder: Path | None = unwritten()
+
+    def _repr_html_(self) -> str:
+        """Describe the run for notebooks, with some of its pictures."""
+        from vizcnn.gallery.cells import write_cell  # which needs this module
+
+        return write_cell(self)
 
 
 def to_json(manifest: Manifest[Any]) -> str:
@@ -230,8 +245,9 @@ def read_manifest(path: Path, results: type[R]) -> Manifest[R]:
     file = path / FILE_NAME if path.is_dir() else path
     content = read_plain_file(file, "manifest", ManifestError, largest=LARGEST_JSON)
     try:
-        return from_json(content.decode("utf-8"), results)
+        manifest = from_json(content.decode("utf-8"), results)
     except UnicodeDecodeError:
         raise ManifestError(f"{quote(file)} is not text: needed is a manifest of vizcnn") from None
     except VizcnnError as error:
         raise ManifestError(f"{quote(file)}: {error}") from None
+    return replace(manifest, folder=file.parent)

@@ -64,6 +64,12 @@ ASKED: dict[str, Any] = {
 PLACES: dict[str, Any] = {"images": ZEROS, "units": ZEROS, "positions": torch.zeros(1, 2).long()}
 CALLS: dict[str, list[Call]] = {
     "Deconvnet": [Call(vizcnn.Deconvnet, {"model": NET, **WAYS})],
+    "Gradient": [
+        Call(
+            vizcnn.Gradient,
+            {"model": NET, "passes_over_normalisation": True, "gates": "refuse"},
+        )
+    ],
     "GuidedBackprop": [Call(vizcnn.GuidedBackprop, {"model": NET, **WAYS})],
     "Projector": [
         Call(vizcnn.Projector, {"model": NET, "method": "guided", **WAYS, "seed": "one"}),
@@ -110,6 +116,7 @@ CALLS: dict[str, list[Call]] = {
     "Projection": [
         Call(PROJECTION.cut, {"row": 0}),
         Call(PROJECTION.take_part, {"part": "own"}),
+        Call(PROJECTION.__getitem__, {"rows": 0}),
     ],
     "Targets": [Call(TARGETS.take, {"rows": ZEROS})],
     "strongest": [Call(vizcnn.strongest, {"maps": MAPS, "count": 2, "position": "max"})],
@@ -127,11 +134,28 @@ CALLS: dict[str, list[Call]] = {
             vizcnn.load,
             {
                 **{"name": "lenet", "weights": None, "variant": None, "device": "cpu", "seed": 0},
-                **{"classes": 10, "input_size": 32},
+                **{"classes": 10, "input_size": 32, "preprocessing": "std=0.5"},
             },
         ),
         Call(vizcnn.load, {"name": "lenet", "weights": "bundled"}),
         Call(vizcnn.load, {"name": "zfnet", "weights": None, "hidden": 8, "classes": 3}),
+    ],
+    "wrap": [
+        Call(
+            vizcnn.wrap,
+            {
+                **{"module": MODEL.module, "preprocessing": "mean=0.5,size=32", "input_size": 32},
+                **{"classes": list("0123456789"), "name": "mine", "title": "Mine"},
+                **{"layers": dict(MODEL.layers), "provenance": MODEL.provenance},
+            },
+        )
+    ],
+    "Net": [
+        Call(MODEL, {"photos": PIXELS}),
+        Call(
+            MODEL.deconv,
+            {"photos": PIXELS, **ASKED, "layer": "conv1", "position": "max"},
+        ),
     ],
     "ZooModel": [
         Call(MODEL.logits, {"pixels": PIXELS}),
@@ -169,15 +193,18 @@ def describe_given(value: Any) -> list[str]:
     if isinstance(value, nn.Module):
         parts.append("no layer '1'")  # it is a net, but not one with this layer
     if inspect.isgenerator(value):
-        parts.append("got 0")
+        parts += ["got 0", "got int (0)"]
     if value is None:
         parts.append("is not known")
     if isinstance(value, Tensor | np.ndarray):
         parts += [str(tuple(value.shape)), str(value.dtype)]
+        parts += [str(tuple(value.shape))[1:]] if value.ndim == 2 else []  # a grey photo: a batch
         value = None if isinstance(value, Tensor) and _has_no_values(value) else value.tolist()
         parts.append(quote(value))
     if isinstance(value, list | tuple | set | dict):
-        parts += [quote(item) for item in list(value)[:10]]
+        items = list(value)[:10]
+        parts += [quote(item) for item in items]
+        parts += [f"got int ({item[0]})" for item in items if isinstance(item, list)]
     if isinstance(value, str):
         parts.append(value[:20] if value.isprintable() and value else repr(value)[:8])
     return parts

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizcnn.basics.renaming import follow_renaming
 from vizcnn.basics.version import __version__
+from vizcnn.projection.artist import Artist, introduce_artist
 
 if not (Path(__path__[0]) / "cli").is_dir():
     # a checkout without its two links, which only tools need: cli/ and gallery/ lie beside vizcnn/
@@ -21,9 +22,11 @@ if not (Path(__path__[0]) / "cli").is_dir():
 
 _HOMES = {
     "Deconvnet": "vizcnn.projection.deconvnet",
+    "Gradient": "vizcnn.projection.deconvnet",
     "GuidedBackprop": "vizcnn.projection.deconvnet",
     "METHODS": "vizcnn.projection.methods",
     "Method": "vizcnn.projection.methods",
+    "Net": "vizcnn.projection.loaded",
     "Projector": "vizcnn.projection.deconvnet",
     "Projection": "vizcnn.projection.projection",
     "Targets": "vizcnn.projection.targets",
@@ -34,18 +37,23 @@ _HOMES = {
     "VizcnnError": "vizcnn.basics.errors",
     "ZooModel": "vizcnn.zoo.model",
     "find_layer": "vizcnn.recording.layers",
-    "load": "vizcnn.zoo",
+    "load": "vizcnn.projection.loaded",
     "measure_fields": "vizcnn.receptive",
     "places": "vizcnn.projection.targets",
     "project": "vizcnn.projection.projection",
     "record": "vizcnn.recording.recording",
     "strongest": "vizcnn.projection.targets",
     "units_at": "vizcnn.projection.targets",
+    "wrap": "vizcnn.projection.loaded",
 }
+
+_ROOMS = {"callbacks"}
+"""Rooms whose names users write: ``vizcnn.callbacks.Watch``."""
 
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
-    from vizcnn.projection.deconvnet import Deconvnet, GuidedBackprop, Projector
+    from vizcnn.projection.deconvnet import Deconvnet, Gradient, GuidedBackprop, Projector
+    from vizcnn.projection.loaded import Net, load, wrap
     from vizcnn.projection.methods import METHODS, Method
     from vizcnn.projection.projection import Projection, project
     from vizcnn.projection.rules import RULES
@@ -53,7 +61,6 @@ if TYPE_CHECKING:
     from vizcnn.receptive import ReceptiveField, measure_fields
     from vizcnn.recording.layers import find_layer
     from vizcnn.recording.recording import Recording, record
-    from vizcnn.zoo import load
     from vizcnn.zoo.model import ZooModel
     from vizcnn.zoo.provenance import Provenance
 
@@ -61,8 +68,10 @@ __all__ = [
     "METHODS",
     "RULES",
     "Deconvnet",
+    "Gradient",
     "GuidedBackprop",
     "Method",
+    "Net",
     "Projection",
     "Projector",
     "Provenance",
@@ -80,11 +89,23 @@ __all__ = [
     "record",
     "strongest",
     "units_at",
+    "wrap",
 ]
+
+
+def _find_artist() -> Artist:
+    from vizcnn.drawing import projections
+
+    return projections
+
+
+introduce_artist(_find_artist)  # here, above all rooms: projections lie below what draws them
 
 
 def __getattr__(name: str) -> Any:
     name = follow_renaming(name)
+    if name in _ROOMS:
+        return importlib.import_module(f"vizcnn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'vizcnn' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,66 +1,66 @@
-"""Notebooks as pages: every cell is run, and what it prints and draws stands below it.
+"""Notebooks as pages: every cell is run by Jupyter's own kernel, and its output stands below it.
 
 They are run when the manual is built (under a minute for the three), so that what is shown is what
-the code gives; the notebooks themselves are kept without outputs.
+the code gives; the notebooks themselves are kept without outputs. A copy with them lies beside the
+page.
 """
 
-import ast
-import io
-import json
-from contextlib import redirect_stdout
+import base64
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
+import nbformat
+from nbclient import NotebookClient
 
-RESOLUTION = 100
-"""Dots per inch of the figures."""
+ROOT = Path(__file__).parents[2]
+
+LONGEST = 600
+"""Seconds that a cell may take."""
 
 
-def run_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
-    """Run a notebook from start to end.
+def run_notebook(path: Path) -> Any:
+    """Run a notebook from start to end, as a reader does.
 
     Returns:
-        The page as Markdown, and its pictures (PNG) by file name.
+        The notebook with its outputs, a ``NotebookNode``.
+
+    Raises:
+        CellExecutionError: If a cell fails.
     """
-    parts: list[str] = []
-    pictures: dict[str, bytes] = {}
-    names: dict[str, Any] = {"__name__": "__main__"}
-    with mpl.rc_context():
-        for cell in json.loads(path.read_text("utf-8"))["cells"]:
-            source = "".join(cell["source"])
-            if cell["cell_type"] != "code":
-                parts.append(source)
-                continue
-            parts.append(f"```python\n{source}\n```")
-            printed, value = _run_cell(source, names, f"{path.name} {cell['id']}")
-            if isinstance(value, Figure):
-                name = f"{path.stem}-{cell['id']}.png"
-                pictures[name] = _save_figure(value)
-                parts.append(f"![Figure of the cell above]({name})")
-            elif value is not None:
-                printed += f"{value!r}\n"
-            if printed:
-                parts.append(f"```text\n{printed.rstrip()}\n```")
-    return "\n\n".join(parts) + "\n", pictures
+    notebook = nbformat.read(path, as_version=4)
+    # at the root: what is imported is this checkout
+    place = {"metadata": {"path": str(ROOT)}}
+    return NotebookClient(
+        notebook, timeout=LONGEST, kernel_name="python3", resources=place
+    ).execute()
 
 
-def _run_cell(source: str, names: dict[str, Any], where: str) -> tuple[str, Any]:
-    """Run a cell; gives what it printed, and the value of its last line if that is one."""
-    body = ast.parse(source).body
-    last = body[-1] if body else None
-    printed, value = io.StringIO(), None
-    with redirect_stdout(printed):
-        if isinstance(last, ast.Expr):
-            exec(compile(ast.Module(body[:-1], []), where, "exec"), names)
-            value = eval(compile(ast.Expression(last.value), where, "eval"), names)
-        else:
-            exec(compile(ast.Module(body, []), where, "exec"), names)
-    return printed.getvalue(), value
+def write_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
+    """Write a notebook that was run as a page.
 
+    Args:
+        notebook: With outputs.
+        name: What the names of its pictures begin with, and that of its copy is.
 
-def _save_figure(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=RESOLUTION)
-    return file.getvalue()
+    Returns:
+        The page as Markdown, and the files beside it by name: pictures (PNG) and the copy.
+    """
+    parts = [f"[This notebook with its outputs]({name}.ipynb), to open in Jupyter"]
+    files = {f"{name}.ipynb": nbformat.writes(notebook).encode()}
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for number, output in enumerate(cell.outputs):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if "image/png" in data:
+                picture = f"{name}-{cell.id}-{number}.png"
+                files[picture] = base64.b64decode(data["image/png"])
+                parts.append(f"![Figure of the cell above]({picture})")
+            elif "text/html" in data:
+                parts.append(data["text/html"])
+            else:
+                parts.append(f"```text\n{data['text/plain'].rstrip()}\n```")
+    # the heading first
+    return "\n\n".join([parts[1], parts[0], *parts[2:]]) + "\n", files

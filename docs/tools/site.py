@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # mkdocs looks beside this file only
 
-from docs.tools.notebooks import run_notebook  # noqa: E402
+from docs.tools.notebooks import run_notebook, write_page  # noqa: E402
 from docs.tools.rooms import list_rooms  # noqa: E402
 
 TEXTS = {
@@ -36,10 +36,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         page = f"api/{room}.md"
         files.append(File.generated(config, page, content=f"# vizcnn.{room}\n\n::: vizcnn.{room}"))
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        text, pictures = run_notebook(path) if config.extra["notebooks"] else ("# Not run\n", {})
+        text, beside = "# Not run\n", dict[str, bytes]()
+        if config.extra["notebooks"]:
+            text, beside = write_page(run_notebook(path), path.stem)
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
-        for name, picture in pictures.items():
-            files.append(File.generated(config, f"notebooks/{name}", content=picture))
+        for name, content in beside.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
     return files
 
 

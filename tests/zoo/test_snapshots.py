@@ -17,8 +17,9 @@ from vizcnn.training.card import DataSource
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.training.export import export_run
 from vizcnn.zoo.catalogue import find_entry
-from vizcnn.zoo.files import FIRST_LAYERS_KEY, find_bundled, read_state
+from vizcnn.zoo.files import FIRST_LAYERS_KEY, find_bundled
 from vizcnn.zoo.snapshots import choose_epochs, read_first_layers, save_first_layers
+from vizcnn.zoo.state_dicts import read_state
 
 SOURCE = DataSource("toys")
 EPOCHS = 6

@@ -45,7 +45,7 @@ def name_device(name: str) -> str:
         'cpu'
     """
     device = torch.device(name)
-    if device.type == "cuda" and device.index is None:
+    if str(device) == "cuda":  # torch's types have a number in every device
         device = torch.device("cuda", torch.cuda.current_device())
     return str(device)
 

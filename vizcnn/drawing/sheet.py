@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
+from vizcnn.drawing.display import ShownFigure
 from vizcnn.drawing.panels import show_panel, show_tile
 from vizcnn.drawing.style import (
     find_dpi,
@@ -95,7 +96,7 @@ class Sheet:
         self.width = self._canvas = width
         self._left = 0.0
         self.spare = 0.0
-        self.figure = Figure(
+        self.figure = ShownFigure(
             figsize=(style.scale * width, 1.0), dpi=find_dpi(), facecolor=tone("white")
         )
         FigureCanvasAgg(self.figure)

@@ -21,6 +21,18 @@ def show_number(value: float) -> str:
     return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
 
 
+def show_activation(value: float) -> str:
+    """Write a unit's activation: zero is silence, and what is below zero says so.
+
+    Example:
+        >>> [show_activation(value) for value in (3.0, 0.0, -2.5)]
+        ['3.00', 'silent', '-2.50, below zero']
+    """
+    if value == 0:
+        return "silent"
+    return show_number(value) + (", below zero" if value < 0 else "")
+
+
 Better = Literal["less", "more"]
 """Whether a finer stride should give less or more of a measure."""
 

@@ -4,7 +4,7 @@ import math
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -63,6 +63,17 @@ class Comparison:
     def selectivity(self) -> Tensor:
         """1 - cos²(P, C), (R,): 0 is the common picture, 1 has nothing of it; nan if not known."""
         return measure_selectivity(self.cosines)
+
+    def take(self, rows: Tensor) -> "Comparison":
+        """Give that of some of the projections, by the numbers of their rows."""
+        return replace(
+            self,
+            places=self.places[rows.to(self.places.device)],
+            cosines=self.cosines[rows.to(self.cosines.device)],
+            active=self.active[rows.to(self.active.device)],
+            compared=self.compared[rows.to(self.compared.device)],
+            effective_number=self.effective_number[rows.to(self.effective_number.device)],
+        )
 
 
 def check_compare(compare: object) -> Compare:

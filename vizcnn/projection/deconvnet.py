@@ -1,22 +1,24 @@
 """Deconvnet, guided backprop and gradient as modules that attach to any net."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, ModelError, VizcnnError, check_kind
+from vizcnn.basics.errors import ImageError, ModelError, VizcnnError, check_kind, quote
 from vizcnn.basics.memory import describe_shortage, find_shortage
+from vizcnn.photos.arrays import Photo, list_photos, name_photos
 from vizcnn.photos.images import check_images
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
 from vizcnn.projection.projection import Projection, project
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.targets import Position, Targets, choose_targets, places
+from vizcnn.projection.scene import Scene
+from vizcnn.projection.targets import Position, Targets, Units, choose_targets, places
 from vizcnn.recording.arithmetic import (
     Precision,
     check_precision,
@@ -32,7 +34,7 @@ from vizcnn.recording.layers import (
 )
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
-from vizcnn.zoo.model import ZooModel, find_module
+from vizcnn.zoo.model import ZooModel, find_class, find_module
 
 USUAL_SIZE = 224
 """Input size in pixels that is assumed of a net that does not say its own."""
@@ -116,9 +118,9 @@ class Projector(nn.Module):
 
     def project(
         self,
-        images: Tensor,
+        images: Photo | Iterable[Photo],
         layer: Layer,
-        unit: int | Sequence[int] | Literal["top"] = "top",
+        unit: Units = "top",
         position: Position = "max",
         count: int = 9,
         compare: Compare | None = None,
@@ -126,10 +128,13 @@ class Projector(nn.Module):
         """Project units of a layer back to pixels.
 
         Args:
-            images: (N, 3, H, W). For a net of the zoo, RGB pixels 0..1 (see
-                :meth:`~vizcnn.zoo.model.ZooModel.read`); for another module, its own input.
+            images: Of a net of the zoo photos in any form: files, names of samples, PIL images,
+                arrays, pixels (N, 3, H, W) of 0..1, and lists of these (see
+                :meth:`~vizcnn.zoo.model.ZooModel.to_pixels`). Of another module its own input, a
+                float tensor (N, C, H, W).
             layer: A canonical name (``conv5``: rectified maps) or a module path.
-            unit: Unit number, several, or ``"top"`` for each image's strongest.
+            unit: Unit number, several, or ``"top"`` for each image's strongest; in a zoo net's last
+                layer also names of classes.
             position: ``"max"``, (row, column) in the feature map, or ``"all"``.
             count: How many units ``"top"`` takes.
             compare: ``"all"`` compares each projection with those of the other active units of its
@@ -140,7 +145,7 @@ class Projector(nn.Module):
             0..1, by the chain rule through its preprocessing.
 
         Raises:
-            ImageError: If the images have another shape or type.
+            ImageError: If a photo cannot be read or made out, or has another shape or type.
             LayerError: If the layer, a unit or the position does not exist.
             UnsupportedOperationError: If an operation on the way has no rule.
 
@@ -152,12 +157,47 @@ class Projector(nn.Module):
             >>> torch.allclose(found.own.pixels + found.common.pixels, found.pixels, atol=1e-6)
             True
         """
-        recording = self.record(images, [layer])
-        return self.project_recording(recording, layer, unit, position, count, compare)
+        model = self.model
+        if not isinstance(model, ZooModel):
+            recording = self.record(images, [layer])
+            return self.project_recording(recording, layer, unit, position, count, compare)
+        # once: an iterator gives its photos only once
+        photos = images if isinstance(images, Tensor) else list_photos(images)
+        pixels = model.to_pixels(photos)
+        recording = self.record(pixels, [layer])
+        found = self.project_recording(recording, layer, unit, position, count, compare)
+        scene = Scene(
+            pixels,
+            name_photos(list_photos(photos)),
+            model.title,
+            model.provenance.describe(),
+            self._name_units(recording, self.find_path(layer)),
+            model.preprocessing,
+        )
+        return replace(found, scene=scene)
 
     forward = project
 
-    def record(self, images: Tensor, layers: Sequence[Layer] | None = None) -> Recording:
+    def _name_units(self, recording: Recording, path: str) -> tuple[str, ...]:
+        """Give the names of a layer's units: of the classes where it is the last, else none."""
+        model = self.model
+        if not isinstance(model, ZooModel) or path != model.class_path:
+            return ()
+        count = recording.find_output(path).shape[1]
+        return model.classes if count == len(model.classes) else ()
+
+    def _number_units(self, recording: Recording, path: str, unit: Any) -> Any:
+        """Give the numbers of classes that are named; what is no name stays for others to check."""
+        model = self.model
+        if not isinstance(model, ZooModel) or not self._name_units(recording, path):
+            return unit
+        if isinstance(unit, list | tuple):
+            return [find_class(model, one) if isinstance(one, str) else one for one in unit]
+        return find_class(model, unit) if isinstance(unit, str) and unit != "top" else unit
+
+    def record(
+        self, images: Photo | Iterable[Photo], layers: Sequence[Layer] | None = None
+    ) -> Recording:
         """Record the forward pass of images, for several layers at once.
 
         Args:
@@ -184,15 +224,16 @@ class Projector(nn.Module):
         self,
         recording: Recording,
         layer: Layer,
-        unit: int | Sequence[int] | Literal["top"] = "top",
+        unit: Units = "top",
         position: Position = "max",
         count: int = 9,
         compare: Compare | None = None,
     ) -> Projection:
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
         check_kind("recording", recording, Recording, "what record gave")
-        maps = recording.find_output(self.find_path(layer))
-        targets = choose_targets(maps, unit, position, count)
+        path = self.find_path(layer)
+        numbers = self._number_units(recording, path, unit)
+        targets = choose_targets(recording.find_output(path), numbers, position, count)
         return self.project_targets(recording, layer, targets, compare)
 
     def project_places(
@@ -241,7 +282,7 @@ class Projector(nn.Module):
             return self.model.preprocessing.to_pixel_gradient(projected)
         return projected
 
-    def mirror(self, images: Tensor, layer: Layer) -> nn.Sequential:
+    def mirror(self, images: Photo | Iterable[Photo], layer: Layer) -> nn.Sequential:
         """Build the explicit mirrored net (unpool, rectify, filter) with the switches of images.
 
         Args:
@@ -259,7 +300,15 @@ class Projector(nn.Module):
         path = self.find_path(layer)  # once: another net's path may be a canonical name as well
         return mirror(recording, path, need_rule(self.method))
 
-    def _prepare(self, images: Tensor) -> Tensor:
+    def _prepare(self, images: Photo | Iterable[Photo]) -> Tensor:
+        if isinstance(self.model, ZooModel):
+            images = self.model.to_pixels(images)
+        elif not isinstance(images, Tensor):
+            raise ImageError(
+                f"got {type(images).__name__} ({quote(images)}) for a plain torch module; needed: "
+                "images as a float tensor (N, 3, H, W), as it takes them; photos go to a net that "
+                "vizcnn.load gave"
+            )
         kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}
         check_images(images, isinstance(self.model, ZooModel), taken or (3, 4, 5))
@@ -382,3 +431,26 @@ class GuidedBackprop(Projector):
         gates: Gates = "refuse",
     ) -> None:
         super().__init__(model, "guided", passes_over_normalisation, unruled, gates)
+
+
+class Gradient(Projector):
+    """The plain gradient of a unit: saliency of Simonyan et al. (arXiv 1312.6034).
+
+    Args:
+        model: A net of the zoo, or any torch module that takes a batch of images.
+        passes_over_normalisation: True skips contrast normalisation, as the deconvnet does.
+        gates: ``"hold"`` takes gates as fixed at their values.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        >>> Gradient(net).project(torch.rand(1, 3, 8, 8), "1", unit=0).seed
+        'one'
+    """
+
+    def __init__(
+        self,
+        model: ZooModel | nn.Module,
+        passes_over_normalisation: bool = False,
+        gates: Gates = "refuse",
+    ) -> None:
+        super().__init__(model, "gradient", passes_over_normalisation, gates=gates)

@@ -1,25 +1,34 @@
 """Units projected back to pixels: a recording, targets and a method -> projections."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Any, Literal, ParamSpec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from vizcnn.basics.errors import ModelError, VizcnnError, check_number, quote
+from vizcnn.basics.errors import ModelError, VizcnnError, check_kind, check_number, quote
 from vizcnn.projection.active_units import Compare, Comparison, check_compare, compare_with_active
+from vizcnn.projection.artist import find_artist
 from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
+from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Projection:
     """Units projected back to pixels; every tensor has one row per unit and image.
 
@@ -49,6 +58,15 @@ class Projection:
         part: Which part of the pictures the windows hold.
         comparison: What they have in common with the other active units of their places; None
             unless that was asked for.
+        scene: The photos and the net that they are of, for pictures; None where photos were not
+            what was projected.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+        >>> from vizcnn.projection.deconvnet import Deconvnet
+        >>> found = Deconvnet(net).project(torch.rand(1, 3, 8, 8), "1", count=2)
+        >>> [one.array.shape for one in found], found[:1].units.shape
+        ([(3, 3, 3), (3, 3, 3)], torch.Size([1]))
     """
 
     windows: Tensor
@@ -66,9 +84,105 @@ class Projection:
     computed: Literal["windows", "full image"]
     part: Part = "whole"
     comparison: Comparison | None = None
+    scene: Scene | None = None
 
     def __len__(self) -> int:
         return len(self.units)
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> "Projection":
+        """Give one projection, or some of them, as a projection of its own.
+
+        Args:
+            rows: Number of a row, counted from the end if it is below zero; a slice; or several
+                numbers.
+
+        Raises:
+            VizcnnError: If there is no such row.
+        """
+        if isinstance(rows, slice):
+            numbers = list(range(len(self)))[rows]
+        else:
+            one = isinstance(rows, str | bytes) or getattr(rows, "ndim", 1) != 1
+            given = [rows] if one or not isinstance(rows, Sequence | Tensor) else list(rows)
+            numbers = [check_number("row", row, -len(self), len(self) - 1) for row in given]
+        chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
+
+        def take(values: Tensor) -> Tensor:
+            return values[chosen.to(values.device)]
+
+        return replace(
+            self,
+            windows=take(self.windows),
+            corners=take(self.corners),
+            images=take(self.images),
+            units=take(self.units),
+            activations=take(self.activations),
+            positions=take(self.positions),
+            boxes=take(self.boxes),
+            comparison=self.comparison and self.comparison.take(chosen),
+        )
+
+    def __iter__(self) -> Iterator["Projection"]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Say in a line what was projected; the fields hold the numbers."""
+        units = ", ".join(map(str, self.units[:9].tolist())) + (", ..." if len(self) > 9 else "")
+        net = f"{self.scene.net} " if self.scene else ""
+        return f"Projection of {net}{self.layer} by {self.method}: {len(self)} of units {units}"
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """The bare pictures as an array (H, W, 3) of 0..1; several in a grid.
+
+        Each picture is the unit's window, scaled by its own contrast with zero as mid grey, as on
+        the pages. A single one is ``projection[0].array``; the values themselves are in
+        :attr:`windows`.
+
+        Raises:
+            VizcnnError: If the net's inputs are no pictures.
+        """
+        return find_artist().paint_projection(self)
+
+    def to_pil(self) -> Image.Image:
+        """Give the bare pictures as a PIL image, a pixel for each pixel of :attr:`array`.
+
+        Raises:
+            VizcnnError: As for :attr:`array`.
+        """
+        return Image.fromarray((self.array * 255 + 0.5).astype(np.uint8))
+
+    def figure(self) -> "Figure":
+        """Draw the pictures with their units, activations and, of photos, the patches below.
+
+        Returns:
+            A matplotlib figure, which notebooks show by itself.
+
+        Raises:
+            VizcnnError: As for :attr:`array`.
+        """
+        return find_artist().draw_projection(self)
+
+    def save(self, path: Path | str) -> None:
+        """Write the :meth:`figure` as PNG, SVG or PDF, by the ending of the name.
+
+        For the bare pictures: ``projection.to_pil().save(path)``.
+
+        Raises:
+            VizcnnError: If the name has another ending, or the file cannot be written.
+        """
+        check_kind("a file", path, Path | str, "a path that ends in .png, .svg or .pdf")
+        artist = find_artist()
+        artist.save_figure(artist.draw_projection(self), Path(path))
+
+    def show(self) -> None:
+        """Show the :meth:`figure`: below a notebook's cell, elsewhere in a window."""
+        artist = find_artist()
+        artist.show_figure(artist.draw_projection(self))
+
+    def _repr_png_(self) -> bytes:
+        artist = find_artist()
+        return artist.encode_figure(artist.draw_projection(self))
 
     @cached_property
     def pixels(self) -> Tensor:

@@ -17,6 +17,9 @@ Position = Literal["max", "all"] | Sequence[int]
 """Where in a feature map: its maximum, the whole map, or (row, column); one number for each
 dimension of the maps, as whole numbers of any kind."""
 
+Units = int | str | Sequence[int | str]
+"""Units as whole numbers of any kind, or by the names of classes; ``"top"``: the strongest."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -151,8 +154,10 @@ def _list_units(units: Any, count: int) -> list[int]:
         raise LayerError(f"got {quote(units)}, no unit; needed: units 0..{count - 1}, or 'top'")
     for number, given in zip(wanted, listed, strict=True):
         if number is None or not 0 <= number < count:
+            hint = "; names are those of classes, in a net's last layer"
             raise LayerError(
                 f"unit {quote(given)} does not exist: the layer has units 0..{count - 1}, or 'top'"
+                + (hint if isinstance(given, str) and given.isalpha() else "")
             )
     return [number for number in wanted if number is not None]
 

@@ -1,27 +1,31 @@
 """A net together with all that is needed to use it and to say what it is."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
+from html import escape
+from typing import Any, Self
 
+import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import (
     ImageError,
+    LayerError,
     ModelError,
     check_kind,
-    check_number,
+    nearest_names,
     quote,
     shorten,
 )
 from vizcnn.basics.memory import find_shortage
+from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, to_photo
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
-from vizcnn.photos.stored import PhotoFile
+from vizcnn.photos.samples import find_file
+from vizcnn.zoo.classification import Classification, check_logits
+from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -56,34 +60,56 @@ class ZooModel:
         """Side of the square input in pixels."""
         return self.preprocessing.input_size
 
+    @property
+    def class_path(self) -> str | None:
+        """Module path of the layer whose units are the classes: the last; None if none is named."""
+        paths = list(self.layers.values())
+        return paths[-1] if paths else None
+
     def read(
-        self, photo: PhotoFile | Image.Image | str, fit: Fit | None = None, size: int | None = None
+        self, photo: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
     ) -> Tensor:
-        """Bring a photo to the net's size: shorter side to ``resize``, middle square cut out.
+        """Read photos, and bring them to the net's size: resized, the middle square cut out.
+
+        These are pixels, and not yet what ``module`` takes: call the net itself, ``model(photo)``,
+        or give ``module`` what ``model.preprocessing.normalise`` makes of them.
 
         Args:
-            photo: A file, or a PIL image of any mode: the two are read alike (upright, over white,
-                of all depths; :func:`~vizcnn.photos.images.read_photo`).
+            photo: One or several: files, names of samples (``"coffee"``), PIL images of any mode
+                (read as files are: upright, over white, of all depths;
+                :func:`~vizcnn.photos.images.read_photo`), arrays (H, W, 3) and tensors (3, H, W) of
+                0..255 or 0..1, also in batches (:func:`~vizcnn.photos.arrays.read_values`). Arrays
+                and tensors that have the input's size are taken as they are.
             fit: ``"crop"``, ``"pad"``, ``"squash"`` or ``"none"``
                 (:data:`~vizcnn.photos.framing.Fit`); the net's own way when None.
             size: Side of the input in pixels; the net's own when None.
 
         Returns:
-            Pixels (1, 3, S, S), float32, RGB 0..1, on the CPU; (1, 3, H, W) with fit ``"none"``.
+            Pixels (N, 3, S, S), float32, RGB 0..1, on the CPU; (N, 3, H, W) with fit ``"none"``.
 
         Raises:
-            ImageError: If the file cannot be read, or there is no such fit or size.
+            ImageError: If a file cannot be read, an array is no photo, photos that keep their own
+                sizes differ in them, or there is no such fit or size.
 
         Example:
             >>> import vizcnn
+            >>> from PIL import Image
             >>> model = vizcnn.load("lenet", weights=None)
             >>> model.read(Image.new("RGB", (30, 20)), fit="none").shape
             torch.Size([1, 3, 20, 30])
         """
         preprocessing = self.preprocessing.fit_otherwise(fit, size)
-        return preprocessing.fit(read_photo(photo))[None].to(torch.float32).div(255)
+        pixels = [_read_pixels(one, preprocessing) for one in list_photos(photo)]
+        sizes = sorted({tuple(some.shape[2:]) for some in pixels})
+        if len(sizes) > 1:
+            told = " and ".join(f"{width} x {height}" for height, width in sizes[:2])
+            raise ImageError(
+                f"photos of {told} px that keep their own sizes make no batch: read them one by "
+                "one, or with fit crop, pad or squash"
+            )
+        return torch.cat(pixels)
 
-    def fit_photos(self, fit: Fit | None = None, size: int | None = None) -> "ZooModel":
+    def fit_photos(self, fit: Fit | None = None, size: int | None = None) -> Self:
         """Give the net with another way to bring photos to its input, in all that uses it.
 
         Args:
@@ -129,6 +155,46 @@ class ZooModel:
                 "bring every photo"
             ) from None
 
+    def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
+        """Give the pixels that the net is to look at.
+
+        Args:
+            photos: As for :meth:`read`. A floating-point tensor is pixels already, of any size.
+
+        Returns:
+            (N, 3, H, W), RGB 0..1.
+
+        Raises:
+            ImageError: As for :meth:`read`.
+        """
+        if isinstance(photos, Tensor) and photos.is_floating_point():
+            return read_values(photos)
+        return self.read(photos)
+
+    def __call__(self, photos: Photo | Iterable[Photo]) -> Classification:
+        """Say what is in photos.
+
+        Args:
+            photos: As for :meth:`to_pixels`.
+
+        Returns:
+            The logits, and the likeliest classes: it prints as a table.
+
+        Raises:
+            ImageError: If a photo cannot be read or made out, or the net does not take its size.
+            ModelError: If a logit is not finite.
+
+        Example:
+            >>> from vizcnn.zoo import load
+            >>> load("lenet")("coffee").logits.shape
+            torch.Size([1, 10])
+        """
+        listed = list_photos(photos)
+        pixels = self.to_pixels(photos if isinstance(photos, Tensor) else listed)
+        logits = self.logits(pixels)
+        check_logits(logits, self.name)
+        return Classification(logits, self.classes, name_photos(listed))
+
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
         """Run the net on pixels.
@@ -146,7 +212,8 @@ class ZooModel:
         like = next(self.module.parameters())
         inputs = self.preprocessing.normalise(pixels.to(like.device, like.dtype))
         try:
-            logits: Tensor = self.module(inputs)
+            with evaluating_for_a_pass(self.module):  # of a user's net in the midst of its training
+                logits: Tensor = self.module(inputs)
         except RuntimeError as error:
             if find_shortage(error):
                 raise
@@ -176,24 +243,13 @@ class ZooModel:
             VizcnnError: If the count is no number.
             ModelError: If a logit is not finite.
         """
-        count = check_number("count", count, 0, sys.maxsize)
         logits = self.logits(pixels)
-        if not logits.isfinite().all():
-            kind = str(logits.dtype).removeprefix("torch.")
-            raise ModelError(
-                f"the last layer of {self.name} puts out values that are not finite: its weights "
-                f"are too large for {kind}, or damaged"
-            )
-        probabilities = logits.softmax(dim=1)
-        values, indices = probabilities.topk(min(count, len(self.classes)), dim=1)
-        return [
-            [(self.classes[index], value) for index, value in zip(row, shares, strict=True)]
-            for row, shares in zip(indices.tolist(), values.tolist(), strict=True)
-        ]
+        check_logits(logits, self.name)
+        return Classification(logits, self.classes, name_photos([pixels])).top(count)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> "ZooModel":
+    ) -> Self:
         """Give the net on another device or in another floating-point type.
 
         Returns:
@@ -225,6 +281,69 @@ class ZooModel:
                 f"device {quote(device)} cannot be used ({shorten(reason, 200)}); needed: cpu or, "
                 "with a GPU, cuda"
             ) from error
+
+    def __repr__(self) -> str:
+        """Name the net in a line; ``module`` shows its layers."""
+        kind = "grey" if self.preprocessing.grey else "RGB"
+        return (
+            f"{self.title} ({self.name}): {self.input_size} x {self.input_size} {kind} pixels, "
+            f"{len(self.classes)} classes, {self.provenance.describe()}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Describe the net in notebooks: weights, input, classes and the names of its layers."""
+        some, count = ", ".join(self.classes[:5]), len(self.classes)
+        facts = {
+            "name": self.name,
+            "weights": self.provenance.describe(),
+            "licence": self.provenance.licence,
+            "input": f"{self.input_size} × {self.input_size} px"
+            + (", grey" if self.preprocessing.grey else ""),
+            "classes": f"{count}: {some}" + (", …" if count > 5 else ""),
+            "layers": ", ".join(self.layers) or "by module path",
+            "parameters": f"{sum(value.numel() for value in self.module.parameters()):,}",
+        }
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>"
+            for name, fact in facts.items()
+        )
+        return f"<table><caption>{escape(self.title)}</caption>{rows}</table>"
+
+
+def _read_pixels(photo: Photo, preprocessing: Preprocessing) -> Tensor:
+    if isinstance(photo, np.ndarray | Tensor):
+        pixels = read_values(photo).detach().to("cpu", torch.float32)
+        side = preprocessing.input_size
+        if preprocessing.fitting == "none" or pixels.shape[2:] == (side, side):
+            return pixels
+        return torch.cat([_read_pixels(to_photo(one), preprocessing) for one in pixels])
+    return preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
+
+
+def find_class(model: ZooModel, name: str) -> int:
+    """Find the number of a class: by its name, or by the number itself.
+
+    Raises:
+        LayerError: If there is no such class, or there are several of the name.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> find_class(load("lenet", weights=None), "7")
+        7
+    """
+    lower = [known.lower() for known in model.classes]
+    numbers = [number for number, known in enumerate(lower) if known == name.lower()]
+    if len(numbers) > 1:
+        raise LayerError(
+            f"{len(numbers)} classes are named {quote(name)}: give the number, one of "
+            f"{', '.join(map(str, numbers))}"
+        )
+    if numbers:
+        return numbers[0]
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
+        return int(name)
+    near = nearest_names(name.lower(), lower)
+    raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
 
 
 def find_module(model: ZooModel | nn.Module) -> nn.Module:
