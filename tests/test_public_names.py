@@ -134,11 +134,21 @@ CALLS: dict[str, list[Call]] = {
             vizcnn.load,
             {
                 **{"name": "lenet", "weights": None, "variant": None, "device": "cpu", "seed": 0},
-                **{"classes": 10, "input_size": 32},
+                **{"classes": 10, "input_size": 32, "preprocessing": "std=0.5"},
             },
         ),
         Call(vizcnn.load, {"name": "lenet", "weights": "bundled"}),
         Call(vizcnn.load, {"name": "zfnet", "weights": None, "hidden": 8, "classes": 3}),
+    ],
+    "wrap": [
+        Call(
+            vizcnn.wrap,
+            {
+                **{"module": MODEL.module, "preprocessing": "mean=0.5,size=32", "input_size": 32},
+                **{"classes": list("0123456789"), "name": "mine", "title": "Mine"},
+                **{"layers": dict(MODEL.layers), "provenance": MODEL.provenance},
+            },
+        )
     ],
     "Net": [
         Call(MODEL, {"photos": PIXELS}),

@@ -25,6 +25,7 @@ from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.photos.samples import find_file
 from vizcnn.zoo.classification import Classification, check_logits
+from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -211,7 +212,8 @@ class ZooModel:
         like = next(self.module.parameters())
         inputs = self.preprocessing.normalise(pixels.to(like.device, like.dtype))
         try:
-            logits: Tensor = self.module(inputs)
+            with evaluating_for_a_pass(self.module):  # of a user's net in the midst of its training
+                logits: Tensor = self.module(inputs)
         except RuntimeError as error:
             if find_shortage(error):
                 raise
