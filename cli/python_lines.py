@@ -58,14 +58,13 @@ def write_lines(
 
 
 def _write_load(page: Page, net: "ZooModel") -> str:
-    from vizcnn.zoo.pinned_weights import split_pin
+    from vizcnn.zoo.pinned_weights import pin_weights, split_pin
 
     (number,) = [at for at, (loaded, _) in enumerate(page.loaded) if loaded is net]
-    weights, _ = split_pin(page.loaded[number][1])
+    # by their name, so that a run and its repeat say the same
+    weights, _ = split_pin(pin_weights(net, page.loaded[number][1]))
     options: dict[str, Any] = {"weights": weights}
-    if weights == "auto":
-        options = {}
-    elif weights in ("random", "none"):
+    if weights == "random":
         options = {"weights": None, "seed": page.seed}
     fitted = page.fit is not None or page.size is not None
     fit = f".fit_photos({page.fit!r}, {page.size!r})" if fitted else ""
