@@ -1,5 +1,6 @@
 """One set of photos in a folder, an archive, shards, a list or Python objects: one index."""
 
+import multiprocessing
 import shutil
 import subprocess
 import tarfile
@@ -14,6 +15,7 @@ from tests.support.small_zoo import draw_noise, make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
 from vizcnn.mining.dataset_photos import DatasetPhotos
 from vizcnn.mining.index import read_index
+from vizcnn.mining.lots import read_lots
 from vizcnn.mining.photo_sets import (
     FolderPhotos,
     SamplePatches,
@@ -205,6 +207,37 @@ def test_what_is_no_data_set_is_refused():
     ):
         with pytest.raises(DataError, match=told):
             DatasetPhotos(wrong, MODEL.preprocessing)
+
+
+def test_rows_of_a_table_are_mined_by_workers(tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    from pyarrow import parquet
+
+    for number in range(40):
+        paint_photo(tmp_path / "photos" / f"{number:02d}.png", seed=number)
+    contents = [path.read_bytes() for path in sorted((tmp_path / "photos").iterdir())]
+    rows = pa.table({"image": [{"bytes": content, "path": None} for content in contents]})
+    parquet.write_table(rows, tmp_path / "a.parquet", row_group_size=7)
+    table = FolderPhotos([tmp_path / "a.parquet"], MODEL.preprocessing)
+    files = FolderPhotos([tmp_path / "photos"], MODEL.preprocessing)
+    assert torch.equal(table.read(0), files.read(0))  # which opens the table before it is copied
+    mine_bytes(MODEL, table, tmp_path / "a", LAYERS, workers=2)
+    mine_bytes(MODEL, files, tmp_path / "b", LAYERS)
+    one, other = read_index(tmp_path / "a"), read_index(tmp_path / "b")
+    assert torch.equal(one.digests, other.digests)
+    assert torch.equal(one.layers["conv3"].photos, other.layers["conv3"].photos)
+    assert find_source(table, 8) == "a.parquet: a/0000008"
+
+
+def test_a_set_that_cannot_be_sent_to_workers_is_refused_with_the_way_out():
+    former = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        photos = DatasetPhotos(Rows([lambda: 0]), MODEL.preprocessing)
+        with pytest.raises(DataError, match=r"cannot be sent to .*\(workers=0\)"):
+            read_lots(photos, 0, 32, workers=1, pin=False)
+    finally:
+        multiprocessing.set_start_method(former, force=True)
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
+from vizcnn.photos.arrow_tables import TablePhotos
 from vizcnn.photos.images import photo_sha256, read_photo
 from vizcnn.photos.samples import name_photo, name_source
 from vizcnn.photos.stored import StoredPhoto
 from vizcnn.photos.stores import expand_braces, find_photos, open_stores
-from vizcnn.photos.tables import TablePhotos
 from vizcnn.photos.tars import TarPhotos
 
 

@@ -154,19 +154,25 @@ def draw_summary(
     row = _row_height(tile, LABEL_SIZE, lines) + 0.16
     below = 0.2 + PREDICTION_ROW * len(predictions)
     width = max(start + columns * tile + MARGIN, 9.0)
+    down = side * find_flatness(photo)
     rows = f"upper rows: {strips[0].shown}s, lower rows: the photo in the same places"
     with plain_style():
-        body = max(row * len(strips) - 0.16, side + below)
+        body = max(row * len(strips) - 0.16, down + below)
         sheet = Sheet(width, body, title, f"{caption} · {rows}")
-        shown = sheet.add_axes(MARGIN, sheet.top, side, side)
-        show_panel(shown, photo)
-        _draw_predictions(sheet, predictions, side, sheet.top + side + 0.2)
+        show_panel(sheet.add_axes(MARGIN, sheet.top, side, down), photo)
+        _draw_predictions(sheet, predictions, side, sheet.top + down + 0.2)
         for index, strip in enumerate(strips):
             top = sheet.top + index * row
             _draw_row(sheet, strip.pairs[:ROW_UNITS], start, top, tile, LABEL_SIZE, lines, "s")
             middle = top + _row_height(tile, LABEL_SIZE, lines) - tile
             _name_layer(sheet, strip, start - 0.12, middle)
     return sheet.figure
+
+
+def find_flatness(photo: Array) -> float:
+    """Give the height of the panel of a photo for a width of 1: 1 unless it is wider than high."""
+    height, width = photo.shape[:2]
+    return float(min(height / width, 1.0))
 
 
 @fit_slide
@@ -198,27 +204,34 @@ def draw_overlay(
     joined = join_labels(boxes, labels)
     width = 2 * (MARGIN + PANEL) + PANEL_GAP + LEGEND
     with plain_style():
-        sheet = Sheet(width, PANEL + PANEL_HEAD, title, caption)
+        down = PANEL * find_flatness(photo)
+        body = max(down, PANEL / 2)  # the legend has to have room
+        sheet = Sheet(width, body + PANEL_HEAD, title, caption)
         panels = ((photo, "receptive fields"), (projection, f"{shown}s in place"))
         top = sheet.top + PANEL_HEAD
         for index, (image, name) in enumerate(panels):
             left = MARGIN + index * (PANEL + PANEL_GAP)
             sheet.write(name, left, sheet.top, NOTE_SIZE)
-            axes = sheet.add_axes(left, top, PANEL, PANEL)
+            axes = sheet.add_axes(left, top, PANEL, down)
             show_panel(axes, image)
             draw_boxes(axes, joined, max(image.shape[:2]))
         colours = colour_boxes(joined)
         left = 2 * (MARGIN + PANEL) + PANEL_GAP
-        _draw_legend(sheet, notes, [colours[box] for box in boxes], left, top)
+        _draw_legend(sheet, notes, [colours[box] for box in boxes], left, top, body)
     return sheet.figure
 
 
 def _draw_legend(
-    sheet: Sheet, notes: Sequence[str], colours: Sequence[str], left: float, top: float
+    sheet: Sheet,
+    notes: Sequence[str],
+    colours: Sequence[str],
+    left: float,
+    top: float,
+    height: float,
 ) -> None:
     """Name the colours of boxes, from above, as many as have room."""
     step = 1.45 * LINE * scale_letters(NOTE_SIZE)
-    most = int(PANEL / step)
+    most = int(height / step)
     shown = len(notes) if len(notes) <= most else most - 1
     mark = LINE * scale_letters(NOTE_SIZE) * 0.7
     for index, (note, colour) in enumerate(zip(notes[:shown], colours, strict=False)):
@@ -398,8 +411,9 @@ def _draw_summary_slide(
         body = Sheet(SLIDE_WIDTH, 0.0, title, words).spare
         sheet = Sheet(SLIDE_WIDTH, body, title, words)
         side = min(SLIDE_PHOTO, body - 2 * SLIDE_GAP - SLIDE_PREDICTION * len(predictions))
-        show_panel(sheet.add_axes(MARGIN, sheet.top, side, side), photo)
-        below = sheet.top + side + SLIDE_GAP
+        down = side * find_flatness(photo)
+        show_panel(sheet.add_axes(MARGIN, sheet.top, side, down), photo)
+        below = sheet.top + down + SLIDE_GAP
         _draw_predictions(sheet, predictions, side, below, SLIDE_PREDICTION)
         start = MARGIN + side + 2 * SLIDE_GAP
         room = SLIDE_WIDTH - MARGIN - start

@@ -11,9 +11,10 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError, ImageError, VizcnnError, quote
 from vizcnn.basics.memory import find_shortage
 from vizcnn.mining.photo_sets import require_one_size
+from vizcnn.photos.arrays import read_values, to_photo
+from vizcnn.photos.arrow_tables import USUAL_COLUMNS
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.stored import StoredPhoto
-from vizcnn.photos.tables import USUAL_COLUMNS
 from vizcnn.zoo.preprocessing import Preprocessing
 
 MOST_PHOTOS = 1 << 31
@@ -113,25 +114,9 @@ def _read_item(item: Any) -> Image.Image:
     if isinstance(item, bytes):
         content = item
         return read_photo(StoredPhoto(Path("item"), "bytes", lambda: content))
-    if isinstance(item, Tensor):
-        item = item.permute(1, 2, 0).numpy() if item.ndim == 3 else item.numpy()
-    if isinstance(item, np.ndarray):
-        return _read_array(item)
+    if isinstance(item, np.ndarray | Tensor):
+        pixels = read_values(item)
+        if len(pixels) != 1:
+            raise ImageError(f"got {len(pixels)} photos in one item; needed: one")
+        return to_photo(pixels[0])
     return read_photo(item)
-
-
-def _read_array(values: np.ndarray[Any, Any]) -> Image.Image:
-    values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
-    got = f"{values.dtype} of shape {values.shape}"
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
-        raise ImageError(f"got {got}; needed: (H, W, 3) as an array or (3, H, W) as a tensor")
-    if values.dtype.kind == "f":
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise ImageError(
-                f"got {got} with values of {values.min():.3g}..{values.max():.3g}; needed: 0..1: "
-                "give the data set without the transform that normalises"
-            )
-        values = (values * 255 + 0.5).astype(np.uint8)
-    if values.dtype != np.uint8:
-        raise ImageError(f"got {got}; needed: uint8 of 0..255, or floats of 0..1")
-    return read_photo(Image.fromarray(values))

@@ -218,6 +218,13 @@ class _Workers:
                 f"({error.strerror or type(error).__name__}): run again with fewer --workers, or "
                 "with --workers 0, which reads in the same process"
             ) from None
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            # where processes begin anew the photos are pickled for them, and a data set may not be
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"the photos cannot be sent to processes that read them ({reason:.200}): define "
+                "their data set in a module, or read in the same process (workers=0)"
+            ) from None
 
     def receive_all(self) -> Generator[tuple[_Facts, Tensor], None, None]:
         """Take lots from the workers in turn, the next being received meanwhile."""

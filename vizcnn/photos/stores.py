@@ -11,10 +11,10 @@ from typing import Protocol
 
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import open_plain_file, read_plain_file
+from vizcnn.photos.arrow_tables import TABLE_SUFFIXES, TablePhotos
 from vizcnn.photos.folders import FolderListing, survey_folder, warn_left_out
 from vizcnn.photos.formats import SIGNATURE, recognise_photo
 from vizcnn.photos.stored import PhotoFile
-from vizcnn.photos.tables import TABLE_SUFFIXES, TablePhotos
 from vizcnn.photos.tars import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarPhotos, refuse_compressed
 
 LIST_SUFFIX = ".txt"
