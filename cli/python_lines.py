@@ -64,9 +64,7 @@ def _write_load(page: Page, net: "ZooModel") -> str:
     # as the command that repeats the run names them, so that a repeated run writes the same
     weights, _ = split_pin(pin_weights(net, page.loaded[number][1]))
     options: dict[str, Any] = {"weights": weights}
-    if weights == "auto":
-        options = {}
-    elif weights in ("random", "none"):
+    if weights == "random":
         options = {"weights": None, "seed": page.seed}
     words = page.words[number]
     said = {"variant": words.variant, "preprocessing": words.preprocessing}
