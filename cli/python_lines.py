@@ -67,7 +67,7 @@ def _write_load(page: Page, net: "ZooModel") -> str:
     if weights == "random":
         options = {"weights": None, "seed": page.seed}
     words = page.words[number]
-    said = {"variant": words.variant, "preprocessing": words.preprocessing}
+    said: dict[str, Any] = {"variant": words.variant, "preprocessing": words.preprocessing}
     said |= {"classes": words.classes and str(words.classes)}
     options |= {name: value for name, value in said.items() if value is not None}
     fitted = page.fit is not None or page.size is not None
