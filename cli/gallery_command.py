@@ -155,8 +155,9 @@ def gallery(
         ) -> str:
             files = [path if path.name == photo else path / photo for path in paths]
             file = next((str(file) for file in files if file.is_file()), "")
-            asked = (file, layer, unit, position or "max")
-            return write_lines(page, run.net, settings, *asked) if file else ""
+            if not file:
+                return ""
+            return write_lines(page, run.net, settings, file, layer, unit, position or "max")
 
         return make_top_gallery(
             run.net,

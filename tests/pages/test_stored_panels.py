@@ -11,6 +11,7 @@ from tests.pages.test_aliasing_page import SETTINGS as LAB
 from tests.pages.test_aliasing_page import make_net
 from tests.support.small_zoo import SIZE, make_model, paint_photo
 from tests.support.stored_panels import StoredPanel, cut_panel, read_panels
+from vizcnn.basics.output import FigureFormat
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.saving import saving_further
 from vizcnn.drawing.style import PAPER, use_style
@@ -25,7 +26,7 @@ from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery
 pytestmark = pytest.mark.slow
 
 MODEL = make_model()
-KINDS = ("svg", "pdf", "png")
+KINDS: tuple[FigureFormat, ...] = ("svg", "pdf", "png")
 
 
 def load(path: Path) -> np.ndarray:
@@ -145,6 +146,11 @@ def test_pixels_are_square_but_on_a_scale_of_colours(folders, name):
                 assert across == pytest.approx(down, rel=1e-3), figure
 
 
+def is_cut_from(photo: np.ndarray, pixels: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(photo, pixels.shape)
+    return bool((windows == pixels).all(axis=(-3, -2, -1)).any())
+
+
 def find(panels: list[StoredPanel], wanted: np.ndarray) -> bool:
     return any(np.array_equal(panel.pixels, wanted) for panel in panels)
 
@@ -210,7 +216,7 @@ def test_the_checks_show_the_photo_and_pictures_pixel_by_pixel(folders, photo, k
     folder = folders["make_check"]
     for name in ("cascade-recomputed", "control"):
         panels = read_panels(folder / f"{name}.{kind}")
-        assert find(panels, seen_pixels(photo))
+        assert any(is_cut_from(seen_pixels(photo), panel.pixels) for panel in panels)
         assert all(panel.pixels.shape[0] <= SIZE for panel in panels)
     place = read_panels(folder / f"place.{kind}")
     shapes = {panel.pixels.shape for panel in place}
