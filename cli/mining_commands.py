@@ -20,9 +20,11 @@ from vizcnn.cli.options import (
     layers_option,
     load_model,
     model_option,
+    net_options,
     per_photo_option,
     precision_option,
     seed_option,
+    spread_over_nets,
     strict_option,
     weights_option,
     workers_option,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 @click.command(cls=SharingCommand)
 @model_option
 @weights_option
+@net_options
 @photo_set_argument()
 @fitting_options
 @click.option(
@@ -77,6 +80,9 @@ def mine(
     /,
     model: str,
     weights: str,
+    variants: tuple[str, ...],
+    preprocessings: tuple[str, ...],
+    class_lists: tuple[Path, ...],
     photos: tuple[str, ...],
     fit: "Fit | None",
     size: int | None,
@@ -102,7 +108,14 @@ def mine(
     from vizcnn.recording.layers import list_stages, select_layers
 
     paths = find_given(photos)
-    net = load_model(model, weights, device, seed, precision).fit_photos(fit, size)
+    said = {
+        "--weights": (weights,),
+        "--variant": variants,
+        "--preprocess": preprocessings,
+        "--classes": class_lists,
+    }
+    (words,) = spread_over_nets(context, [model], said)
+    net = load_model(model, words, device, seed, precision).fit_photos(fit, size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,

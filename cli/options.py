@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -160,15 +161,15 @@ LARGEST_SIZE = 16384
 
 
 class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A net of the catalogue; completes in the shell, suggests the nearest name."""
+    """A net: a name in the catalogue, which completes in the shell, or a spec of another."""
 
     name = "net"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from vizcnn.zoo.catalogue import check_name
+        from vizcnn.zoo.specs import check_net
 
         try:
-            return check_name(value)
+            return check_net(value)
         except VizcnnError as error:
             self.fail(str(error), param, ctx)
 
@@ -177,12 +178,58 @@ class NetName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     ) -> list[CompletionItem]:
         from vizcnn.zoo.catalogue import CATALOGUE
 
-        return [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
+        names = [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete.lower())]
+        return names or [CompletionItem(incomplete, type="file")]
 
+
+NET_HELP = (
+    "name in the catalogue, torchvision:NAME[:WEIGHTS], timm:NAME, hub:OWNER/NAME[@REVISION], "
+    "file.py:factory or package.module:factory (whose code is run), or a .pt2 file"
+)
+"""What names a net."""
 
 model_option = click.option(
-    "--model", type=NetName(), default="zfnet", show_default=True, help="Name of the net."
+    "--model",
+    type=NetName(),
+    default="zfnet",
+    show_default=True,
+    metavar="NET",
+    help=f"Net: {NET_HELP}.",
 )
+
+
+def net_options(command: Command) -> Command:
+    """Declare what is said of nets beside their weights; :meth:`Page.load` heeds it."""
+    for option in (
+        click.option(
+            "--classes",
+            "class_lists",
+            multiple=True,
+            type=GivenPath(dir_okay=False),
+            metavar="FILE",
+            help="Text file with the names of the classes, a line each; once for all nets, or once "
+            "for each.  [default: those of the weights]",
+        ),
+        click.option(
+            "--preprocess",
+            "preprocessings",
+            multiple=True,
+            metavar="SETTINGS",
+            help="How pixels become the net's input, such as "
+            "mean=104,117,123,std=1,size=224,order=bgr,range=255: what is left out stays as it is; "
+            "once for all nets, or once for each.  [default: the net's own]",
+        ),
+        click.option(
+            "--variant",
+            "variants",
+            multiple=True,
+            metavar="FORM",
+            help="Form of the net, of those that `vizcnn models NET` lists; once for all nets, or "
+            "once for each.  [default: that of the weights]",
+        ),
+    ):
+        command = option(command)  # the last that is declared stands first
+    return command
 
 
 Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -444,7 +491,8 @@ def models_option(default: tuple[str, ...]) -> Callable[[Command], Command]:
         multiple=True,
         default=default,
         show_default=True,
-        help="Name of a net; may be repeated, to compare nets side by side.",
+        metavar="NET",
+        help=f"Net: {NET_HELP}. May be repeated, to compare nets side by side.",
     )
 
 
@@ -519,8 +567,62 @@ def settle_device(device: str, precision: "Precision") -> str:
     return chosen
 
 
+@dataclass(frozen=True)
+class NetWords:
+    """What is said of one net beside its name.
+
+    Attributes:
+        weights: Where its weights come from.
+        variant: Its form; that of the weights when None.
+        preprocessing: How pixels become its input; its own when None.
+        classes: List of the names of its classes; those of the weights when None.
+    """
+
+    weights: str = "auto"
+    variant: str | None = None
+    preprocessing: str | None = None
+    classes: Path | None = None
+
+
+def spread_over_nets(
+    context: click.Context, nets: Sequence[str], given: Mapping[str, Sequence[Any]]
+) -> list[NetWords]:
+    """Give each net what was said of it: once for all nets, or once for each.
+
+    Args:
+        context: The running command's.
+        nets: Names of nets.
+        given: What was said, by option: ``--weights``, ``--variant``, ``--preprocess``,
+            ``--classes``.
+
+    Raises:
+        click.UsageError: If an option was given neither once nor as often as there are nets.
+    """
+    rows = []
+    for number in range(len(nets)):
+        said: list[Any] = []
+        for flag, values in given.items():
+            check_count(context, flag, values, len(nets))
+            said.append(values[number if len(values) > 1 else 0] if values else None)
+        rows.append(NetWords(*said))
+    return rows
+
+
+def check_count(context: click.Context, flag: str, given: Sequence[Any], nets: int) -> None:
+    """Make sure that an option was given once, or once for each net.
+
+    Raises:
+        click.UsageError: If it was not.
+    """
+    if len(given) > 1 and len(given) != nets:
+        raise click.UsageError(
+            f"{len(given)} {flag} for {nets} --model: give one for all nets, or one for each",
+            context,
+        )
+
+
 def load_model(
-    name: str, weights: str, device: str, seed: int, precision: "Precision"
+    name: str, words: NetWords, device: str, seed: int, precision: "Precision"
 ) -> "ZooModel":
     """Load a net as the options say.
 
@@ -530,9 +632,16 @@ def load_model(
     import vizcnn
     from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
-    source, digest = split_pin(weights)
-    wanted = None if source in ("random", "none") else source
-    net = vizcnn.load(name, weights=wanted, device=settle_device(device, precision), seed=seed)
+    source, digest = split_pin(words.weights)
+    net = vizcnn.load(
+        name,
+        weights=None if source in ("random", "none") else source,
+        variant=words.variant,
+        preprocessing=words.preprocessing,
+        classes=words.classes,
+        device=settle_device(device, precision),
+        seed=seed,
+    )
     if digest:
         check_pin(net, source, digest)
     return net

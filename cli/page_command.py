@@ -13,23 +13,28 @@ import click
 from vizcnn.cli.default_folders import OUT, name_folder, refuse_others, shorten_photos, shorten_word
 from vizcnn.cli.options import (
     FORMATS,
+    NetWords,
     SharingCommand,
     WholeNumber,
+    check_count,
     device_option,
     force_option,
     format_option,
     json_option,
     load_model,
     model_option,
+    net_options,
     open_option,
     out_option,
     precision_option,
     seed_option,
+    spread_over_nets,
     strict_option,
     weights_option,
 )
 from vizcnn.cli.repeating import quote_command
 from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
+from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
@@ -74,7 +79,7 @@ class Page:
     Attributes:
         context: The running command's.
         models: Names of nets.
-        weights: Where their weights come from: one source for all, or one for each.
+        words: What is said of each.
         device: Where to compute.
         precision: How precisely.
         folder: Where the page goes.
@@ -91,7 +96,7 @@ class Page:
 
     context: click.Context
     models: tuple[str, ...]
-    weights: tuple[str, ...]
+    words: tuple[NetWords, ...]
     device: str
     precision: "Precision"
     folder: Path
@@ -106,20 +111,14 @@ class Page:
     loaded: "list[tuple[ZooModel, str]]" = field(default_factory=list)
 
     def load(self) -> "list[ZooModel]":
-        """Load the nets.
-
-        Raises:
-            click.UsageError: If there are neither one ``--weights`` nor as many as nets.
-        """
-        self.check_counts("--weights", self.weights)
-        sources = self.weights * len(self.models) if len(self.weights) == 1 else self.weights
+        """Load the nets."""
         nets = [
-            load_model(name, source, self.device, self.seed, self.precision).fit_photos(
+            load_model(name, words, self.device, self.seed, self.precision).fit_photos(
                 self.fit, self.size
             )
-            for name, source in zip(self.models, sources, strict=True)
+            for name, words in zip(self.models, self.words, strict=True)
         ]
-        self.loaded[:] = zip(nets, sources, strict=True)
+        self.loaded[:] = zip(nets, (words.weights for words in self.words), strict=True)
         return nets
 
     def check_counts(self, flag: str, given: tuple[str, ...]) -> None:
@@ -128,12 +127,7 @@ class Page:
         Raises:
             click.UsageError: If it was not.
         """
-        if len(given) > 1 and len(given) != len(self.models):
-            raise click.UsageError(
-                f"{len(given)} {flag} for {len(self.models)} --model: give one for all nets, or "
-                "one for each",
-                self.context,
-            )
+        check_count(self.context, flag, given, len(self.models))
 
     def quote(self, **settled: Any) -> str:
         """Write the command that repeats the run to the byte, with every option in full.
@@ -177,7 +171,7 @@ class Page:
         plans: list[Plan] = []
         for number, (net, named) in enumerate(zip(nets, name_nets(nets), strict=True)):
             for method in methods:
-                name = "-".join(filter(None, [shorten_word(self.models[number]), method]))
+                name = "-".join(filter(None, [shorten_word(slug_net(self.models[number])), method]))
                 same = sum(plan.name == name for plan in plans)
                 name = f"{name}-{same + 1}" if same else name
                 quote = partial(self._quote_run, number, method, self.folder / name)
@@ -193,7 +187,13 @@ class Page:
         from vizcnn.zoo.pinned_weights import pin_weights
 
         net, source = self.loaded[number]
+        said = {
+            name: values[number] if len(values) > 1 else values
+            for name in ("variants", "preprocessings", "class_lists")
+            if (values := self.context.params[name])
+        }
         alone = {
+            **said,
             "models": self.models[number],
             "weights": pin_weights(net, source),
             "device": next(net.module.parameters()).device,
@@ -355,7 +355,8 @@ def page_command(
         strict: Declares ``--strict``; None for a command that ends if anything cannot be used.
         **settings: For :func:`click.command`.
     """
-    before = [weights, nets] if nets else []  # as decorators, of which the last comes first
+    # as decorators, of which the last comes first
+    before = [net_options, weights, nets] if nets else []
     after = [
         device_option,
         precision_option,
@@ -376,11 +377,17 @@ def page_command(
                 context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             sources = given.pop("weights") if nets else ()
+            said = {
+                "--weights": (sources,) if isinstance(sources, str) else sources,
+                "--variant": given.pop("variants", ()),
+                "--preprocess": given.pop("preprocessings", ()),
+                "--classes": given.pop("class_lists", ()),
+            }
             folder, force = given.pop("out"), given.pop("force")
             if folder is None:
                 photos = given.get("photos") or ()
                 chosen = {
-                    "MODEL": [shorten_word(name) for name in names],
+                    "MODEL": [shorten_word(slug_net(name)) for name in names],
                     "METHOD": given.get("methods", ()),
                     "PHOTO": shorten_photos([photos] if isinstance(photos, str) else photos),
                 }
@@ -390,7 +397,7 @@ def page_command(
             page = Page(
                 context,
                 models=names,
-                weights=(sources,) if isinstance(sources, str) else sources,
+                words=tuple(spread_over_nets(context, names, said)),
                 device=given.pop("device"),
                 precision=given.pop("precision"),
                 folder=folder,

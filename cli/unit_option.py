@@ -78,8 +78,8 @@ def find_units(net: "ZooModel", layers: Iterable[str], units: Sequence[Unit]) ->
     Raises:
         LayerError: If there is no such class, or a name is given for a layer of other units.
     """
-    from vizcnn.attribution.question import find_class
     from vizcnn.recording.layers import find_layer
+    from vizcnn.zoo.model import find_class
 
     names = [unit for unit in units if isinstance(unit, str)]
     for layer in layers if names else ():

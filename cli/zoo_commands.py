@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 @click.option("--layers", is_flag=True, help="Also list the layers.")
 @json_option
 def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
-    """List the nets with their weights and accuracies; with NET, also its layers."""
+    """List the nets with their weights and accuracies; with NET, also its layers.
+
+    NET is a name in the catalogue or the spec of any other net, as for --model. Its layers are
+    listed by their canonical names, and all of them as torchvision's feature extraction names them;
+    --layer takes both.
+    """
     from vizcnn.zoo.listing import list_models
 
     rows = list_models(layers=layers or as_json or bool(names), names=names)
@@ -63,13 +68,20 @@ def where(as_json: bool) -> None:
 
 
 def _describe(row: "ModelRow") -> list[str]:
-    lines = [f"{row.name:<20} {row.title}, {row.input_size} px, {row.paper}"]
+    told = (row.title, f"{row.input_size} px", row.paper)
+    lines = [f"{row.name:<20} {', '.join(filter(None, told))}"]
     lines += [
         f"  {'*' if source.cached else ' '} {_describe_source(source)}" for source in row.sources
     ]
     if len(row.variants) > 1:
         lines.append(f"    variants: {', '.join(row.variants)}")
     lines += [f"    {name:<16} {path}" for name, path in row.layers.items()]
+    leaves = [node for node in row.nodes if node.is_leaf]
+    if leaves:
+        lines.append("    every layer, in the order of the forward pass:")
+    for node in leaves:
+        shape = " × ".join(map(str, node.shape))
+        lines.append(f"      {node.name:<32} {node.kind:<20} {shape}")
     return lines
 
 

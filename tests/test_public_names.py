@@ -120,9 +120,7 @@ CALLS: dict[str, list[Call]] = {
     ],
     "Targets": [Call(TARGETS.take, {"rows": ZEROS})],
     "strongest": [Call(vizcnn.strongest, {"maps": MAPS, "count": 2, "position": "max"})],
-    "units_at": [
-        Call(vizcnn.units_at, {"maps": MAPS, "units": 0, "position": "max", "names": "abcd"})
-    ],
+    "units_at": [Call(vizcnn.units_at, {"maps": MAPS, "units": 0, "position": "max"})],
     "places": [Call(vizcnn.places, {"maps": MAPS, **PLACES})],
     "find_layer": [Call(vizcnn.find_layer, {"model": NET, "name": "1"})],
     "measure_fields": [
@@ -136,11 +134,21 @@ CALLS: dict[str, list[Call]] = {
             vizcnn.load,
             {
                 **{"name": "lenet", "weights": None, "variant": None, "device": "cpu", "seed": 0},
-                **{"classes": 10, "input_size": 32},
+                **{"classes": 10, "input_size": 32, "preprocessing": "std=0.5"},
             },
         ),
         Call(vizcnn.load, {"name": "lenet", "weights": "bundled"}),
         Call(vizcnn.load, {"name": "zfnet", "weights": None, "hidden": 8, "classes": 3}),
+    ],
+    "wrap": [
+        Call(
+            vizcnn.wrap,
+            {
+                **{"module": MODEL.module, "preprocessing": "mean=0.5,size=32", "input_size": 32},
+                **{"classes": list("0123456789"), "name": "mine", "title": "Mine"},
+                **{"layers": dict(MODEL.layers), "provenance": MODEL.provenance},
+            },
+        )
     ],
     "Net": [
         Call(MODEL, {"photos": PIXELS}),
@@ -153,7 +161,7 @@ CALLS: dict[str, list[Call]] = {
         Call(MODEL.logits, {"pixels": PIXELS}),
         Call(MODEL.classify, {"pixels": PIXELS, "count": 2}),
         Call(MODEL.to, {"device": "cpu", "dtype": torch.float32}),
-        Call(MODEL.read, {"photos": Image.new("RGB", (40, 40))}),
+        Call(MODEL.read, {"photo": Image.new("RGB", (40, 40))}),
     ],
     "Provenance": [Call(MODEL.provenance.describe, {}), Call(MODEL.provenance.to_record, {})],
 }

@@ -44,6 +44,7 @@ _HOMES = {
     "record": "vizcnn.recording.recording",
     "strongest": "vizcnn.projection.targets",
     "units_at": "vizcnn.projection.targets",
+    "wrap": "vizcnn.projection.loaded",
 }
 
 _ROOMS = {"callbacks"}
@@ -52,7 +53,7 @@ _ROOMS = {"callbacks"}
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
     from vizcnn.projection.deconvnet import Deconvnet, Gradient, GuidedBackprop, Projector
-    from vizcnn.projection.loaded import Net, load
+    from vizcnn.projection.loaded import Net, load, wrap
     from vizcnn.projection.methods import METHODS, Method
     from vizcnn.projection.projection import Projection, project
     from vizcnn.projection.rules import RULES
@@ -88,6 +89,7 @@ __all__ = [
     "record",
     "strongest",
     "units_at",
+    "wrap",
 ]
 
 

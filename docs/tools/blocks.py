@@ -67,7 +67,7 @@ def list_nets() -> str:
             f"{row.input_size} px",
             ", ".join(row.variants) if len(row.variants) > 1 else "",
             _describe_sources(row, ("torchvision", "onnx-zoo")),
-            _describe_sources(row, ("bundled", "ndf")),
+            _describe_sources(row, ("bundled", "ndf", "package")),
         )
         for row in list_models()
     ]

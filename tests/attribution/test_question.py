@@ -14,10 +14,10 @@ from vizcnn.attribution.attributions import ATTRIBUTIONS, find_attributions
 from vizcnn.attribution.question import (
     AttributionSettings,
     ask,
-    find_class,
     find_class_layer,
 )
 from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
+from vizcnn.zoo.model import find_class
 
 PHOTO = make_photo()
 

@@ -39,8 +39,10 @@ def test_no_other_command_has_some():
 @pytest.mark.parametrize("name", ["deconv", "receptive", "filters"])
 def test_they_are_heeded_recorded_and_repeated(name, tmp_path):
     photo = paint_photo(tmp_path / "a.png")
-    given = () if name == "filters" else ("--image", photo)
-    run(name, *given, *CHOSEN, "--out", "one")
+    given = {"deconv": ("--layer", "conv1", "--top", "2", photo), "receptive": (photo,)}.get(
+        name, ()
+    )
+    run(name, *CHOSEN, "--out", "one", *given)
     manifest = read_manifest(Path("one"))
     assert manifest["settings"]["figures"] == {
         **{"style": "slide", "theme": "dark", "dpi": 60, "title": "{}!", "captions": False}

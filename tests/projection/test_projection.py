@@ -387,9 +387,9 @@ def test_repr_never_runs_the_net():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:, :1], r"shape \(2, 1, 128, 128\); needed: images as a float tensor"),
+        (lambda x: x[:, :2], r"shape \(2, 2, 128, 128\); needed: a photo of 1, 3 or 4 channels"),
         (lambda x: x * torch.nan, "not finite"),
-        (lambda x: x * 255, r"got values .*; needed: RGB pixels of 0\.\.1"),
+        (lambda x: x - 0.5, r"with values of .*, no pixels of 0\.\.1 or 0\.\.255"),
         (lambda x: x[..., :64, :64], r"cannot take images of shape \(2, 3, 64, 64\)"),
     ],
 )

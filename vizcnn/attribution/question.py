@@ -11,7 +11,6 @@ from vizcnn.basics.errors import (
     ModelError,
     VizcnnError,
     check_number,
-    nearest_names,
     quote,
 )
 from vizcnn.photos.pixels import Box
@@ -207,32 +206,6 @@ def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
             f"no module of {model.title} puts out its classes: name a layer with --layer"
         )
     return (named or found)[0]
-
-
-def find_class(model: ZooModel, name: str) -> int:
-    """Find the number of a class: by its name, or by the number itself.
-
-    Raises:
-        LayerError: If there is no such class, or there are several of the name.
-
-    Example:
-        >>> import vizcnn
-        >>> find_class(vizcnn.load("lenet", weights=None), "7")
-        7
-    """
-    lower = [known.lower() for known in model.classes]
-    numbers = [number for number, known in enumerate(lower) if known == name.lower()]
-    if len(numbers) > 1:
-        raise LayerError(
-            f"{len(numbers)} classes are named {quote(name)}: give the number, one of "
-            f"{', '.join(map(str, numbers))}"
-        )
-    if numbers:
-        return numbers[0]
-    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
-        return int(name)
-    near = nearest_names(name.lower(), lower)
-    raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
 
 
 def find_fill(model: ZooModel, fill: Fill) -> Tensor:

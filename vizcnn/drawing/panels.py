@@ -146,5 +146,7 @@ def colour_pixels(
     low = float(values.min()) if vmin is None else vmin
     high = float(values.max()) if vmax is None else vmax
     share = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+    if cmap == "gray":  # exactly, not as one of a map's 256 steps
+        return to_bytes(np.repeat(share[..., None], 3, axis=2))
     coloured: NDArray[np.uint8] = colormaps[cmap](share, bytes=True)[..., :3]
     return coloured

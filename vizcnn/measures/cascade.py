@@ -97,7 +97,7 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         nonlocal over
         if over:
             return
-        if call.call == 1:
+        if call.call == 1 and not call.is_function:
             own = model.module.get_submodule(call.path).parameters(recurse=False)
             waiting.extend(names[id(parameter)] for parameter in own)
         if call in ends and waiting:
@@ -105,7 +105,8 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
             waiting.clear()
         over = call == _settle(path)
 
-    parts = [name for name, _ in model.module.named_modules()]
+    functions = [end.path for end in ends if end.is_function]
+    parts = [*(name for name, _ in model.module.named_modules()), *functions]
     grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
     with evaluating(model.module), watch(model.module, parts, see):
         model.logits(grey)

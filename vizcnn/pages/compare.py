@@ -20,7 +20,6 @@ from vizcnn.attribution.question import (
     AttributionSettings,
     Question,
     ask,
-    find_class,
     find_class_layer,
 )
 from vizcnn.basics.codec import RelativeFile
@@ -56,7 +55,7 @@ from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer
-from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.model import ZooModel, find_class
 
 PHOTO_SIDE = 640
 """Side in pixels that photos are enlarged to, at most, by whole pixels."""

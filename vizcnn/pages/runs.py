@@ -135,6 +135,7 @@ def _write_index(
             for plan, run in zip(plans, runs, strict=True)
         ),
     )
-    index = describe_run(results, titles, models, settings, command, (), failures)
+    title = ": ".join(filter(None, [titles, ", ".join(settings.get("methods", ()))]))
+    index = describe_run(results, title, models, settings, command, (), failures)
     write_gallery(index, folder)
     return index

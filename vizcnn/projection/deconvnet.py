@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ from vizcnn.recording.layers import (
 )
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
-from vizcnn.zoo.model import ZooModel, find_module
+from vizcnn.zoo.model import ZooModel, find_class, find_module
 
 USUAL_SIZE = 224
 """Input size in pixels that is assumed of a net that does not say its own."""
@@ -185,6 +186,15 @@ class Projector(nn.Module):
         count = recording.find_output(path).shape[1]
         return model.classes if count == len(model.classes) else ()
 
+    def _number_units(self, recording: Recording, path: str, unit: Any) -> Any:
+        """Give the numbers of classes that are named; what is no name stays for others to check."""
+        model = self.model
+        if not isinstance(model, ZooModel) or not self._name_units(recording, path):
+            return unit
+        if isinstance(unit, list | tuple):
+            return [find_class(model, one) if isinstance(one, str) else one for one in unit]
+        return find_class(model, unit) if isinstance(unit, str) and unit != "top" else unit
+
     def record(
         self, images: Photo | Iterable[Photo], layers: Sequence[Layer] | None = None
     ) -> Recording:
@@ -222,8 +232,8 @@ class Projector(nn.Module):
         """Project units of a recorded pass; arguments and result as in :meth:`project`."""
         check_kind("recording", recording, Recording, "what record gave")
         path = self.find_path(layer)
-        names = self._name_units(recording, path)
-        targets = choose_targets(recording.find_output(path), unit, position, count, names)
+        numbers = self._number_units(recording, path, unit)
+        targets = choose_targets(recording.find_output(path), numbers, position, count)
         return self.project_targets(recording, layer, targets, compare)
 
     def project_places(
@@ -296,8 +306,8 @@ class Projector(nn.Module):
         elif not isinstance(images, Tensor):
             raise ImageError(
                 f"got {type(images).__name__} ({quote(images)}) for a plain torch module; needed: "
-                "its own input as a float tensor (N, 3, H, W); photos go to a net that vizcnn.load "
-                "gave"
+                "images as a float tensor (N, 3, H, W), as it takes them; photos go to a net that "
+                "vizcnn.load gave"
             )
         kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}

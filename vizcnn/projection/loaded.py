@@ -15,13 +15,13 @@ from vizcnn.projection.deconvnet import Deconvnet
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position, Units
 from vizcnn.recording.layers import Layer
-from vizcnn.zoo import loading
+from vizcnn.zoo import loading, wrapping
 from vizcnn.zoo.model import ZooModel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Net(ZooModel):
-    """A net that classifies photos and projects its units; what :func:`vizcnn.load` gives.
+    """A net that classifies photos and projects its units: what load and wrap give.
 
     Attributes are those of :class:`~vizcnn.zoo.model.ZooModel`; every function of vizcnn takes it.
 
@@ -89,3 +89,4 @@ def _give_nets(make: Callable[Arguments, ZooModel]) -> Callable[Arguments, Net]:
 
 
 load = _give_nets(loading.load)
+wrap = _give_nets(wrapping.wrap)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import LayerError, VizcnnError, check_number, nearest_names, quote
+from vizcnn.basics.errors import LayerError, VizcnnError, check_number, quote
 
 Position = Literal["max", "all"] | Sequence[int]
 """Where in a feature map: its maximum, the whole map, or (row, column); one number for each
@@ -120,16 +120,13 @@ def strongest(maps: Tensor, count: int = 9, position: Position = "max") -> Targe
     return _make_targets(values, at, order[:, : max(count, 0)], maps, position)
 
 
-def units_at(
-    maps: Tensor, units: Units, position: Position = "max", names: Sequence[str] = ()
-) -> Targets:
+def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max") -> Targets:
     """Take given units of every image.
 
     Args:
         maps: Feature maps (N, C, h, w) or units (N, C).
-        units: Unit number, or several; where units have names, also these.
+        units: Unit number, or several.
         position: ``"max"`` (where each is strongest), (row, column) or ``"all"``.
-        names: Names of the units, if they have any: those of the classes.
 
     Returns:
         The targets, by image, the units in the order given.
@@ -138,13 +135,13 @@ def units_at(
         LayerError: If a unit or the position lies outside the maps.
     """
     values, at = _look(maps, position)
-    wanted = _list_units(units, values.shape[1], names)
+    wanted = _list_units(units, values.shape[1])
     chosen = torch.tensor(wanted, dtype=torch.int64, device=values.device)
     return _make_targets(values, at, chosen.expand(len(values), -1), maps, position)
 
 
-def _list_units(units: Any, count: int, names: Sequence[str] = ()) -> list[int]:
-    """List unit numbers, whatever whole numbers they are: of Python, numpy or torch; or names."""
+def _list_units(units: Any, count: int) -> list[int]:
+    """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
     units = _to_python(units)
     if isinstance(units, Tensor):  # it has no values that could be read
         raise LayerError(f"got {_describe(units)} as units; needed: whole numbers")
@@ -152,10 +149,7 @@ def _list_units(units: Any, count: int, names: Sequence[str] = ()) -> list[int]:
         units, str | bytes | nn.Module | IOBase
     )
     listed = list(units) if several else [units]
-    wanted = [
-        find_unit(number, names) if names and isinstance(number, str) else as_number(number)
-        for number in listed
-    ]
+    wanted = [as_number(number) for number in listed]
     if not wanted and several:
         raise LayerError(f"got {quote(units)}, no unit; needed: units 0..{count - 1}, or 'top'")
     for number, given in zip(wanted, listed, strict=True):
@@ -166,33 +160,6 @@ def _list_units(units: Any, count: int, names: Sequence[str] = ()) -> list[int]:
                 + (hint if isinstance(given, str) and given.isalpha() else "")
             )
     return [number for number in wanted if number is not None]
-
-
-def find_unit(name: str, names: Sequence[str]) -> int:
-    """Find a unit by its name; capitals do not matter.
-
-    Args:
-        name: What the user wrote.
-        names: The units' names.
-
-    Raises:
-        LayerError: If no unit has it, or several.
-
-    Example:
-        >>> find_unit("Church", ["cat", "church"])
-        1
-        >>> find_unit("crane", ["crane", "crane"])
-        Traceback (most recent call last):
-        vizcnn.basics.errors.LayerError: units 0, 1 are all called 'crane': give a number
-    """
-    for fold in (str, str.casefold):
-        found = [number for number, known in enumerate(names) if fold(known) == fold(name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            numbers = ", ".join(map(str, found))
-            raise LayerError(f"units {numbers} are all called {quote(name)}: give a number")
-    raise LayerError(f"no unit is called {quote(name)}: {nearest_names(name, names)}")
 
 
 def as_number(value: Any) -> int | None:
@@ -211,12 +178,12 @@ def as_number(value: Any) -> int | None:
 
 
 def choose_targets(
-    maps: Tensor, unit: Units, position: Position, count: int, names: Sequence[str] = ()
+    maps: Tensor, unit: int | Sequence[int] | Literal["top"], position: Position, count: int
 ) -> Targets:
     """Take each image's strongest units for ``"top"``, else the units given."""
     if isinstance(unit, str) and unit == "top":
         return strongest(maps, count, position)
-    return units_at(maps, unit, position, names)
+    return units_at(maps, unit, position)
 
 
 def _look(maps: Tensor, position: Position) -> tuple[Tensor, Tensor]:

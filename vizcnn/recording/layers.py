@@ -1,4 +1,4 @@
-"""From the name of a layer to the module that it stands for."""
+"""From the name of a layer to the module, or the call of a function, that it stands for."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -8,23 +8,30 @@ from torch import nn
 
 from vizcnn.basics.errors import LayerError, check_kind, nearest_names, quote
 from vizcnn.zoo.catalogue import name_layers
+from vizcnn.zoo.functions import FUNCTIONS, MARK, join_path
 from vizcnn.zoo.model import ZooModel, find_module
 
 _STAGES = range(1, 6)
-"""conv1..conv5."""
+"""Numbers of stages: conv1..conv5, or stage1..stage5 (see :mod:`vizcnn.zoo.naming`)."""
 
 
 @dataclass(frozen=True)
 class LayerReference:
-    """A module of a net, and which of its calls in one forward pass.
+    """A module of a net, or a function that it calls, and which of the calls in one forward pass.
 
     Attributes:
-        path: Module path, as :meth:`torch.nn.Module.named_modules` gives it.
+        path: Module path, as :meth:`torch.nn.Module.named_modules` gives it; of a function that of
+            the module that calls it, its name and ``()``: ``"layer1.0.relu()"``.
         call: Number of the call, from 1; None where the module is called only once.
     """
 
     path: str
     call: int | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function and no module."""
+        return self.path.endswith(MARK)
 
     def __str__(self) -> str:
         return self.path if self.call is None else f"{self.path}#{self.call}"
@@ -81,8 +88,10 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
     convolution, as in every net. A module path with the number of a call is always taken as it is:
     ``"conv1#1"`` is the module ``conv1`` itself, ``"relu#2"`` the second use of the module ``relu``
     in one pass. Last come the names of nodes as torchvision's feature extraction and torch.fx
-    write them: ``"layer1.0.relu_1"`` and ``"layer1_0_relu_1"`` are ``"layer1.0.relu#2"``. Names of
-    functions (``"add"``, ``"flatten"``) stand for no module.
+    write them: ``"layer1.0.relu_1"`` and ``"layer1_0_relu_1"`` are ``"layer1.0.relu#2"``. Where no
+    module is called so, it is the function that ``layer1.0`` calls: ``"layer1.0.relu()#2"``.
+    Whether it does is only seen when the net runs. Case makes no difference where it tells no two
+    layers apart.
 
     Args:
         model: A zoo object or any torch module; torchvision's nets have canonical names too.
@@ -90,7 +99,7 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
             an :class:`~torch.nn.Sequential`.
 
     Returns:
-        Module path, with ``#number`` if the name had it.
+        Module path, with ``#number`` if the name had it; of a function its path, always with it.
 
     Raises:
         LayerError: If there is no such layer, or a node's name may mean several.
@@ -103,9 +112,7 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         'features.relu5'
     """
     module = find_module(model)
-    canonical: dict[str, str] = (
-        dict(model.layers) if isinstance(model, ZooModel) else name_layers(module)
-    )
+    canonical = _list_canonical(model)
     if isinstance(name, nn.Module):
         found: list[str] = [p for p, part in module.named_modules() if part is name and p]
         if not found:
@@ -127,8 +134,31 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
     if nodes:
         meant = ", ".join(f"'{node}'" for node in nodes)
         raise LayerError(f"layer {quote(name)} may mean {meant}: name one of them")
-    near = nearest_names(reference.path, [*canonical, *paths])
-    raise LayerError(f"no layer {quote(name)}: {near}")
+    function = _find_function(name, paths)
+    if function is not None:
+        return str(function)
+    known = (*canonical, *paths)
+    folded = [other for other in known if other.lower() == reference.path.lower()]
+    if len(folded) == 1:
+        return find_layer(model, name.replace(reference.path, folded[0], 1))
+    raise LayerError(f"no layer {quote(name)}: {nearest_names(reference.path, known)}")
+
+
+def _find_function(name: str, paths: Collection[str]) -> LayerReference | None:
+    """Read the name of a function's call: ``path.relu``, ``path.relu_1``, ``path.relu()#2``."""
+    reference = parse_reference(name)
+    parent, _, called = reference.path.removesuffix(MARK).rpartition(".")
+    number = reference.call or 1
+    numbered = re.fullmatch(r"(.+)_([1-9][0-9]{0,8})", called)
+    if called not in FUNCTIONS and numbered and reference.call is None:
+        called, number = numbered[1], int(numbered[2]) + 1
+    if called not in FUNCTIONS or (parent and parent not in paths):
+        return None
+    return LayerReference(join_path(parent, called), number)
+
+
+def _list_canonical(model: ZooModel | nn.Module) -> dict[str, str]:
+    return dict(model.layers) if isinstance(model, ZooModel) else name_layers(model)
 
 
 def _find_nodes(name: str, paths: Collection[str]) -> list[LayerReference]:
@@ -167,13 +197,23 @@ def select_layers(model: ZooModel | nn.Module, wanted: Iterable[str]) -> tuple[s
     """
     names = [name.strip() for part in wanted for name in part.split(",") if name.strip()]
     expanded = [name for part in names for name in _expand_range(part)]
-    for name in expanded:
-        find_layer(model, name)
-    return tuple(dict.fromkeys(expanded))
+    return tuple(dict.fromkeys(_spell(model, name) for name in expanded))
+
+
+def _spell(model: ZooModel | nn.Module, name: str) -> str:
+    """Give a layer's name as the net spells it; it may have been given in another case."""
+    path = find_layer(model, name)
+    canonical = _list_canonical(model)
+    if name in canonical or path == name:
+        return name
+    fitting = [known for known in (*canonical, path) if known.lower() == name.lower()]
+    return fitting[0] if fitting else name
 
 
 def list_stages(model: ZooModel | nn.Module) -> str:
     """Give the range of stages that a net has: ``conv1..conv5`` in most, less in LeNet-5.
+
+    Of a net that nobody has named they are ``stage1..`` where it has a part called conv1.
 
     Raises:
         LayerError: If no canonical names are known for the net.
@@ -183,8 +223,9 @@ def list_stages(model: ZooModel | nn.Module) -> str:
         >>> list_stages(LeNet5())
         'conv1..conv3'
     """
-    canonical = model.layers if isinstance(model, ZooModel) else name_layers(model)
-    stages = [name for name in (f"conv{number}" for number in _STAGES) if name in canonical]
+    canonical = _list_canonical(model)
+    named = [f"{word}{number}" for word in ("conv", "stage") for number in _STAGES]
+    stages = [name for name in named if name in canonical]
     if not stages:
         raise LayerError("the net's layers have no canonical names: name a layer by module path")
     return f"{stages[0]}..{stages[-1]}"

@@ -62,7 +62,8 @@ class Recording:
         """Give the output of a layer.
 
         Args:
-            layer: A module path; ``"path#2"`` is the second call of a module used twice.
+            layer: A module path; ``"path#2"`` is the second call of a module used twice. Or the
+                path of a function that was to be kept.
 
         Returns:
             The output with its graph, (N, C, H, W) or (N, C).
@@ -89,6 +90,13 @@ class Recording:
             raise LayerError(
                 f"layer {path!r} exists but was not called in this forward pass (or in another "
                 "thread): name one that is, or a module inside it"
+            )
+        if path not in self.outputs and reference.is_function:
+            parent, _, name = path.rpartition(".")
+            raise LayerError(
+                f"{name} was not called in {quote(parent) if parent else 'the net itself'} in this "
+                "forward pass, or was not to be kept: name a layer that `vizcnn models` lists, and "
+                "keep it by name when you record"
             )
         if path not in self.outputs:
             raise LayerError(f"no layer {quote(layer)}: {nearest_names(path, self.outputs)}")
@@ -134,7 +142,8 @@ def record(
 
     Args:
         model: Any torch module that takes one batch of images.
-        layers: Module paths whose outputs to keep; all when None.
+        layers: Module paths whose outputs to keep, and paths of functions (``"layer1.0.relu()"``);
+            all modules when None.
         stops: Whether to end the forward pass, by raising
             :class:`~vizcnn.recording.watch.AllRecorded` in it, once all of ``layers`` are recorded;
             ``"path#2"`` is waited for until its second call. Only for layers that are known not to
@@ -181,11 +190,12 @@ def record(
                 _leaf_hook(recording, dependence), with_kwargs=True
             ).remove
         )
-        stack.enter_context(watch(model, wanted, keep, stops=stops and layers is not None))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(dependence)
         stack.enter_context(Recorder(recording.calls, recording.way, dependence))
+        # inside the recorder, which puts its own in the place of functions that are watched
+        stack.enter_context(watch(model, wanted, keep, stops=stops and layers is not None))
         yield recording
 
 
@@ -252,9 +262,10 @@ def _choose_layers(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
     if layers is None:
         return paths or [""]
     wanted: list[Any] = list_layers(layers)
-    for path in (parse_reference(layer).path for layer in wanted):
-        if path not in paths:
-            raise LayerError(f"no layer {quote(path)}: {nearest_names(path, paths)}")
+    for reference in map(parse_reference, wanted):
+        if not reference.is_function and reference.path not in paths:
+            near = nearest_names(reference.path, paths)
+            raise LayerError(f"no layer {quote(reference.path)}: {near}")
     return wanted
 
 

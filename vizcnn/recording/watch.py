@@ -11,6 +11,7 @@ from torch import nn
 
 from vizcnn.basics.sharing import keep_over_fork
 from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.zoo.functions import FunctionCalls
 
 See = Callable[[LayerReference, tuple[Any, ...], Any], Any]
 """Takes which call of which module it was, its arguments and what it put out; what this gives back,
@@ -41,6 +42,7 @@ def watch(
     Args:
         module: The net.
         layers: Module paths, ``""`` for the net itself; ``"path#2"`` watches all calls as well.
+            Paths of functions are watched, too (``"layer1.0.relu()"``).
         see: Shown each call; the calls of a module are counted from 1 in every pass.
         enter: Told the path before each call.
         stops: Whether to end a pass, by raising :class:`AllRecorded` in it, when each layer was
@@ -67,29 +69,66 @@ def watch(
         calls.clear()
         missing.update(awaited)
 
+    def take(call: LayerReference, args: tuple[Any, ...], output: Any) -> Any:
+        changed = see(call, args, output)
+        missing.discard(call)
+        if stops and not missing:
+            raise AllRecorded
+        return changed
+
     def leave_call(path: str) -> Callable[..., Any]:
         def hook(part: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             if threading.get_ident() != ours:
                 return None
             calls[path] += 1
-            call = LayerReference(path, calls[path])
-            changed = see(call, args, output)
-            missing.discard(call)
-            if stops and not missing:
-                raise AllRecorded
-            return changed
+            return take(LayerReference(path, calls[path]), args, output)
 
         return hook
 
     with ExitStack() as stack:
         stack.callback(module.register_forward_pre_hook(begin).remove)
-        for path in dict.fromkeys(layer.path for layer in references):
+        functions = frozenset(layer.path for layer in references if layer.is_function)
+        if functions:
+            stack.enter_context(_watch_functions(module, functions, take, ours))
+        for path in dict.fromkeys(layer.path for layer in references if not layer.is_function):
             part = module.get_submodule(path)
             if enter is not None:
                 before = partial(_call_with, enter, path, ours)
                 stack.callback(part.register_forward_pre_hook(before).remove)
             stack.callback(part.register_forward_hook(leave_call(path)).remove)
         yield
+
+
+@contextmanager
+def _watch_functions(
+    module: nn.Module, paths: frozenset[str], take: See, thread: int
+) -> Iterator[None]:
+    """Show calls of functions; for that the innermost module at work has to be known."""
+
+    def see(path: str, number: int, args: tuple[Any, ...], output: Any) -> Any:
+        return take(LayerReference(path, number), args, output)
+
+    functions = FunctionCalls(see, paths)
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_pre_hook(_run_in(thread, functions.begin)).remove)
+        for path, part in module.named_modules():
+            if path:
+                enter = _run_in(thread, partial(functions.enter, path))
+                leave = _run_in(thread, functions.leave)
+                stack.callback(part.register_forward_pre_hook(enter).remove)
+                stack.callback(part.register_forward_hook(leave).remove)
+        stack.enter_context(functions)
+        yield
+
+
+def _run_in(thread: int, function: Callable[[], None]) -> Callable[..., None]:
+    """Make a hook that a thread's own calls run, and those of others do not."""
+
+    def hook(*_: Any) -> None:
+        if threading.get_ident() == thread:
+            function()
+
+    return hook
 
 
 def _call_with(enter: Callable[[str], None], path: str, thread: int, *_: Any) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vizcnn.zoo.loading import load
     from vizcnn.zoo.model import ZooModel
     from vizcnn.zoo.provenance import Provenance
+    from vizcnn.zoo.wrapping import wrap
 
 _HOMES = {
     "MODEL_NAMES": "catalogue",
@@ -23,9 +24,10 @@ _HOMES = {
     "fetch_weights": "fetch",
     "list_models": "listing",
     "load": "loading",
+    "wrap": "wrapping",
 }
 
-__all__ = ["MODEL_NAMES", "Provenance", "ZooModel", "fetch_weights", "list_models", "load"]
+__all__ = ["MODEL_NAMES", "Provenance", "ZooModel", "fetch_weights", "list_models", "load", "wrap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """Nets as torch modules: without weights, with random ones, or with those of a file."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from vizcnn.zoo.files import Weights
 from vizcnn.zoo.lenet import Subsampling
 from vizcnn.zoo.likeness import describe_likeness
 from vizcnn.zoo.model import ZooModel, find_last_layer
-from vizcnn.zoo.preprocessing import variant_preprocessing
+from vizcnn.zoo.naming import look_at
+from vizcnn.zoo.preprocessing import Preprocessing, variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import IMAGENET_CLASSES, Entry, Variant
 from vizcnn.zoo.torchvision_nets import imagenet_classes
@@ -88,6 +90,14 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from a seed; its own state is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def count_bytes(module: nn.Module) -> int:
     """Count the bytes of a net's weights, wherever they are."""
     return sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
@@ -117,7 +127,7 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
     complaint = f"the weights in {location!r} are not {entry.name}'s"
     check_state(module, state, complaint, location if is_foreign else "")
     load_weights(module, state)
-    count = count_classes(module)
+    count = _count_outputs(entry, module, preprocessing)
     if weights.classes is not None and len(weights.classes) != count:
         raise WeightsError(
             f"{quote(weights.provenance.location)} names {len(weights.classes)} classes, its net "
@@ -128,7 +138,7 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
         title=entry.title,
         module=module,
         preprocessing=preprocessing,
-        layers=name_layers(module),
+        layers=name_layers(module) or entry.layers(module),
         classes=weights.classes
         or (imagenet_classes() if count == IMAGENET_CLASSES else number_classes(count)),
         provenance=weights.provenance,
@@ -138,14 +148,19 @@ def assemble(entry: Entry, weights: Weights) -> ZooModel:
 
 def assemble_random(entry: Entry, variant: Variant, options: dict[str, Any], seed: int) -> ZooModel:
     """Build a net with random weights, whose classes are numbered."""
-    module = fill_randomly(build_module(entry, options), seed)
+    if entry.whole:
+        with seeded(seed):
+            module = build_module(entry, options)
+    else:
+        module = fill_randomly(build_module(entry, options), seed)
+    preprocessing = variant_preprocessing(variant, options)
     return ZooModel(
         name=entry.name,
         title=entry.title,
         module=module,
-        preprocessing=variant_preprocessing(variant, options),
-        layers=name_layers(module),
-        classes=number_classes(count_classes(module)),
+        preprocessing=preprocessing,
+        layers=name_layers(module) or entry.layers(module),
+        classes=number_classes(_count_outputs(entry, module, preprocessing)),
         provenance=Provenance("random", data="none", licence="none", note=f"seed {seed}"),
         options=options,
     )
@@ -156,8 +171,15 @@ def number_classes(count: int) -> tuple[str, ...]:
     return tuple(f"class {number}" for number in range(count))
 
 
+def _count_outputs(entry: Entry, module: nn.Module, preprocessing: Preprocessing) -> int:
+    """Count a net's logits, by a run where the last layer need not be the last listed."""
+    if entry.whole:
+        return look_at(module, preprocessing).output[0]
+    return count_classes(module)
+
+
 def count_classes(module: nn.Module) -> int:
-    """Count a net's logits."""
+    """Count the logits of a net of the catalogue."""
     return int(find_last_layer(module)[1].weight.shape[0])
 
 
@@ -183,7 +205,11 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, place in module.state_dict().items()
         if name.endswith("num_batches_tracked")
     }
-    module.load_state_dict(counts | dict(state), strict=False, assign=True)
+    # some parts ask of what version their tensors are, and files of plain tensors do not say
+    values = module.state_dict()
+    values.update(counts)
+    values.update(state)
+    module.load_state_dict(values, strict=False, assign=True)
 
 
 def check_state(

@@ -69,7 +69,7 @@ def check_name(name: str) -> str:
     """Make sure that there is a net of a name, without importing it.
 
     Returns:
-        The name.
+        The name as the catalogue spells it: case makes no difference.
 
     Raises:
         ModelError: If there is no such net.
@@ -78,10 +78,14 @@ def check_name(name: str) -> str:
         >>> check_name("vgg-16")
         Traceback (most recent call last):
         ModelError: no net 'vgg-16': did you mean 'vgg16' or 'vgg19' or 'vgg13'?
+        >>> check_name("ZFNet")
+        'zfnet'
     """
-    if name not in CATALOGUE:
-        raise ModelError(f"no net {quote(name)}: {nearest_names(name, CATALOGUE)}")
-    return name
+    if name in CATALOGUE:
+        return name
+    if name.lower() in CATALOGUE:
+        return name.lower()
+    raise ModelError(f"no net {quote(name)}: {nearest_names(name.lower(), CATALOGUE)}")
 
 
 def find_entry(name: str) -> Entry:

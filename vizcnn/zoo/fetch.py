@@ -24,9 +24,10 @@ from vizcnn.zoo.cache import (
     is_lfs_pointer,
     record_hash,
 )
-from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import find_bundled
 from vizcnn.zoo.registry import LARGEST, Entry, WeightSource
+from vizcnn.zoo.specs import find_net, parse_spec
+from vizcnn.zoo.timm_nets import HubFile, fetch_config
 
 CHUNK = 1 << 20
 """Bytes per step of the progress."""
@@ -66,7 +67,7 @@ def fetch_weights(
     """Fetch the ImageNet weights of a net into the cache folder.
 
     Args:
-        name: Name in the catalogue.
+        name: Name in the catalogue, or the spec of a net of torchvision, timm or the hub.
         source: ``"torchvision"``, ``"onnx-zoo"`` or a label such as ``"IMAGENET1K_V1"``; by default
             the preferred one.
         progress: Shows the download.
@@ -79,7 +80,10 @@ def fetch_weights(
         ModelError: If there is no such net.
         WeightsError: If there is no such source, or the download fails.
     """
-    return fetch_entry(find_entry(name), source, progress, opener)
+    spec = parse_spec(name)
+    if spec is not None and spec.kind == "hub":
+        fetch_config(spec)
+    return fetch_entry(find_net(name), source, progress, opener)
 
 
 def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Opener) -> Path:
@@ -90,6 +94,8 @@ def fetch_entry(entry: Entry, source: str | None, progress: Progress, opener: Op
             f"the weights of {entry.name} are an ONNX file, which the package onnx reads: "
             "pip install 'vizcnn[onnx]' first"
         )
+    if isinstance(chosen, HubFile):
+        return chosen.download()
     present = chosen.find()
     path = cache_folder() / chosen.file
     if present is None:

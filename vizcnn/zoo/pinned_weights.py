@@ -70,5 +70,5 @@ def pin_weights(net: "ZooModel", given: str) -> str:
     if told.source == "random":
         return "random"
     if source == "auto" and net.name in CATALOGUE:
-        source = told.source if told.source in ("bundled", "ndf") else "imagenet"
+        source = told.source if told.source in ("bundled", "ndf", "package") else "imagenet"
     return f"{source}{PIN}{told.sha256}" if told.sha256 else source

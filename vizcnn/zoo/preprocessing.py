@@ -250,4 +250,7 @@ def make_preprocessing(style: Style, input_size: int) -> Preprocessing:
 
 def variant_preprocessing(variant: Variant, options: Mapping[str, Any]) -> Preprocessing:
     """Make the preprocessing of a net's form, for the input size that its options tell."""
+    if variant.preprocessing is not None:
+        told = Preprocessing.from_dict(dict(variant.preprocessing))
+        return told.at_size(options.get("input_size", variant.input_size))
     return make_preprocessing(variant.style, options.get("input_size", variant.input_size))

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SourceKind = Literal["bundled", "torchvision", "onnx-zoo", "ndf", "package", "file", "random"]
+SourceKind = Literal[
+    "bundled", "torchvision", "onnx-zoo", "ndf", "package", "hub", "file", "code", "random"
+]
 """The places that weights come from."""
 
 IMAGENET = "ImageNet (ILSVRC 2012)"
@@ -53,6 +55,8 @@ class Provenance:
         """
         if self.source == "random":
             return "random weights (untrained)"
+        if self.source == "code":
+            return f"weights as {self.data} makes them"
         caption = f"{self.source} weights: {self.data}"
         if self.top1 is None:
             return caption

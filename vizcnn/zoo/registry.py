@@ -44,12 +44,14 @@ class Variant:
         options: Arguments of the net's class.
         input_size: Side of the square input in pixels.
         style: Preprocessing.
+        preprocessing: Its settings by name, where no style says them.
     """
 
     title: str
     options: Mapping[str, Any]
     input_size: int
     style: Style = "imagenet"
+    preprocessing: Mapping[str, Any] | None = None
 
 
 LARGEST = 4 << 30
@@ -69,6 +71,7 @@ class WeightSource:
         size: Bytes; for torchvision's None, as only a rounded figure is known.
         resize: Side that the shorter side is brought to; None for the usual one.
         limit: Bytes that it has at the most, where ``size`` is None.
+        classes: Name of each logit; empty for the usual ones.
     """
 
     label: str
@@ -79,6 +82,7 @@ class WeightSource:
     size: int | None = None
     resize: int | None = None
     limit: int = LARGEST
+    classes: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -146,6 +150,8 @@ class Entry:
         adapt: Brings the names in others' weight files to those of the module.
         trained_as: Options that ``vizcnn train`` adds for small inputs; None if it cannot train
             the net.
+        whole: Whether ``make`` gives the net its values too: random ones, as its own class draws
+            them from torch's generator.
     """
 
     name: str
@@ -158,6 +164,7 @@ class Entry:
     weights: Callable[[], Sequence[WeightSource]] = field(default=tuple, repr=False)
     adapt: Callable[[Mapping[str, "Tensor"]], dict[str, "Tensor"]] = field(default=dict, repr=False)
     trained_as: Mapping[str, Any] | None = field(default=None, repr=False)
+    whole: bool = False
 
     @property
     def default_variant(self) -> str:

@@ -187,7 +187,7 @@ def _build(
 def _list_weights(builder: str, more: tuple[WeightSource, ...]) -> tuple[WeightSource, ...]:
     members = import_torchvision().models.get_model_weights(builder)
     ordered = [members.DEFAULT, *(member for member in members if member != members.DEFAULT)]
-    return (*(_read_member(member) for member in ordered if _is_classifier(member)), *more)
+    return (*(read_member(member) for member in ordered if _is_classifier(member)), *more)
 
 
 def _is_classifier(member: Any) -> bool:
@@ -211,7 +211,8 @@ _PUBLISHED = (
 have published them, in agreement; those of the other files are kept when they are fetched."""
 
 
-def _read_member(member: Any) -> WeightSource:
+def read_member(member: Any) -> WeightSource:
+    """Describe a member of one of torchvision's enumerations of weights."""
     accuracies = member.meta["_metrics"]["ImageNet-1K"]
     digits = member.url.rsplit("-", 1)[1].removesuffix(".pth")
     size = member.meta.get("_file_size")  # in MiB, rounded; releases before 0.15 do not tell it
