@@ -9,7 +9,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.reporting import bar
+from vizcnn.cli.reporting import bar, lay_out
 
 
 @page_command(
@@ -78,11 +78,16 @@ def aliasing(
     )
     nets = page.load()
     manifest = make_aliasing_page(nets, page.folder, files, settings, page.quote(), bar)
-    rows = (
-        f"{row.name}: {', '.join(_write(value, row.form) for value in row.values)}"
+    heads = ("measure", *(net.title for net in manifest.nets))
+    rows = [
+        (row.name, *(_write(value, row.form) for value in row.values))
         for row in manifest.results.table
+    ]
+    page.report(
+        manifest,
+        "\n".join(lay_out([heads, *rows])),
+        [failure.error for failure in manifest.failures],
     )
-    page.report(manifest, "\n".join(rows), [failure.error for failure in manifest.failures])
 
 
 def _write(value: float | None, form: str) -> str:

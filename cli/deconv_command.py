@@ -1,5 +1,6 @@
 """``vizcnn deconv``: photos -> a gallery of projections."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
+from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar
 from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from vizcnn.cli.unit_option import Unit
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.pages.deconv import DeconvResults
+    from vizcnn.photos.stored import PhotoFile
     from vizcnn.projection.active_units import Compare
     from vizcnn.projection.parts import Part
 
@@ -90,6 +93,8 @@ def deconv(
     its receptive field.
     """
     from vizcnn.pages.deconv import DeconvSettings, make_deconv_gallery
+    from vizcnn.pages.page import Repetition
+    from vizcnn.photos.samples import find_sample_name
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
     from vizcnn.recording.layers import list_stages, select_layers
@@ -116,7 +121,19 @@ def deconv(
             save_arrays=save_arrays,
         )
         command = run.quote(layers=wanted, units=write_units(numbers))
-        return make_deconv_gallery(run.net, files, settings, run.folder, command, bar)
+
+        def repeat(photo: "PhotoFile", layer: str, unit: int) -> Repetition:
+            if not isinstance(photo, Path):  # in an archive or a table: no word for it alone
+                return Repetition()
+            typed = find_sample_name(photo) or str(photo)
+            words = (page.folder.name, photo.stem, layer.replace("/", "-"), str(unit))
+            alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
+            again = run.quote(layers=(layer,), units=(str(unit),), **alone)
+            return Repetition(
+                again, write_lines(page, run.net, settings, typed, layer, unit, place)
+            )
+
+        return make_deconv_gallery(run.net, files, settings, run.folder, command, bar, repeat)
 
     manifest = page.make_each(make, methods)
     page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])

@@ -23,6 +23,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
+from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar, count_others, say
 from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
 
@@ -149,6 +150,15 @@ def gallery(
             alone = {"out": run.folder.with_name(name), "index": mined[id(run.net)]}
             return run.quote(layers=(layer,), units=(unit,), poster=False, **alone)
 
+        def write_python(
+            layer: str, unit: int, photo: str, position: tuple[int, int] | None
+        ) -> str:
+            files = [path if path.name == photo else path / photo for path in paths]
+            file = next((str(file) for file in files if file.is_file()), "")
+            if not file:
+                return ""
+            return write_lines(page, run.net, settings, file, layer, unit, position or "max")
+
         return make_top_gallery(
             run.net,
             open_photos(paths, run.net.preprocessing),
@@ -157,6 +167,7 @@ def gallery(
             index=file,
             command=run.quote(layers=wanted, units=write_units(numbers)),
             unit_command=repeat_unit,
+            unit_python=write_python,
             progress=bar,
             notice=lambda line: say(line, err=True),
         )

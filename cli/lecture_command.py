@@ -56,6 +56,12 @@ class LectureWeights(click.Choice):  # type: ignore[type-arg, unused-ignore]
     help="Print the lecture's numeric claims with their verdicts and write nothing; with --only, "
     "those of some sections.",
 )
+@click.option(
+    "--list",
+    "only_list",
+    is_flag=True,
+    help="Print the names of all parts and write nothing; with --only, of some.",
+)
 @one_photo_argument("Photo that the nets look at: a file", "motorcycle")
 @click.option(
     "--weights",
@@ -74,6 +80,7 @@ def lecture(
     /,
     only: tuple[str, ...],
     only_claims: bool,
+    only_list: bool,
     photos: str,
     sources: tuple[str, ...],
     part: "Part",
@@ -85,8 +92,12 @@ def lecture(
     lecture and checks its numeric claims one by one. A lecture that is in the folder already is
     replaced: give parts of it (--only) a folder of their own.
     """
+    if only_claims or only_list:
+        _refuse_idle_options(page.context, "--list" if only_list else "--claims")
+    if only_list:
+        _print_parts(only, page.as_json)
+        return
     if only_claims:
-        _refuse_idle_options(page.context)
         _print_claims(only, page.as_json)
         return
     from vizcnn.basics.devices import name_device
@@ -118,31 +129,50 @@ def lecture(
     page.report(manifest, f"figures and tables: {made}", failures, failed="could not be made")
 
 
-def _refuse_idle_options(context: click.Context) -> None:
-    """Refuse options that claims do not depend on, rather than pass them over."""
+def _refuse_idle_options(context: click.Context, flag: str) -> None:
+    """Refuse options that what is printed does not depend on, rather than pass them over."""
     idle = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in ("only", "only_claims", "as_json")
+        if parameter.opts[0] not in ("--only", "--json", flag)
         and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
     if idle:
-        raise click.UsageError(f"--claims only prints: leave {', '.join(idle)} out", context)
+        raise click.UsageError(f"{flag} only prints: leave {', '.join(idle)} out", context)
+
+
+def _print_parts(only: tuple[str, ...], as_json: bool) -> None:
+    """Print the names of parts: as JSON, or sections with their exhibits below."""
+    from vizcnn.lecture.run import choose_exhibits
+    from vizcnn.lecture.studio import SECTIONS
+
+    chosen = choose_exhibits(only)
+    if as_json:
+        names = ("name", "section", "title")
+        say(json.dumps([{name: getattr(part, name) for name in names} for part in chosen]))
+        return
+    width = max(len(part.name) for part in chosen)
+    for section in dict.fromkeys(part.section for part in chosen):
+        say(f"{section}: {SECTIONS[section]}")
+        inside = [part for part in chosen if part.section == section]
+        say(*(f"  {part.name:<{width}}  {part.title}" for part in inside))
 
 
 def _print_claims(only: tuple[str, ...], as_json: bool) -> None:
     """Print claims: as JSON, or a line each with what does not hold told below."""
     from dataclasses import asdict
 
-    from vizcnn.lecture.claims import choose_claims, say_verdicts
+    from vizcnn.lecture.claims import LECTURE, choose_claims, say_verdicts
 
     claims = choose_claims(only)
     if as_json:
-        say(json.dumps([asdict(claim) for claim in claims], ensure_ascii=False))
+        told = [{**asdict(claim), "lecture": LECTURE} for claim in claims]
+        say(json.dumps(told, ensure_ascii=False))
         return
+    say(f"{LECTURE}: its numeric claims, computed anew", "")
     for claim in claims:
         say(*_write_claim(claim).splitlines())
-    say("", say_verdicts(claims))
+    say("", f"{LECTURE}: {say_verdicts(claims)}")
 
 
 def _write_claim(claim: "Claim") -> str:

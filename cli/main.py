@@ -13,6 +13,7 @@ from vizcnn.cli.compare_command import compare
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
+from vizcnn.cli.index_command import index
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
@@ -75,6 +76,6 @@ def commands() -> None:
 
 for command in (
     *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
-    *(mine, merge, models, weights, train),
+    *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

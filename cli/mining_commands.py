@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     CarefulCommand,
@@ -30,6 +31,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
+from vizcnn.cli.repeating import UNTOLD
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
@@ -130,7 +132,8 @@ def mine(
     _run_or_save(run)
     rate = (run.index.done - before) / (time.monotonic() - began)
     shown = rate if before < run.index.done else None
-    report_index(run.index, out, as_json, shown, list_left_out(photo_set))
+    following = _write_next(context, out, part)
+    report_index(run.index, out, as_json, following, shown, list_left_out(photo_set))
     end_with_failures(context, [why for _, why in run.index.failures])
 
 
@@ -165,7 +168,7 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     if out.exists():
         read_index(out)  # nothing else is written over
     write_index(index, out)
-    report_index(index, out, as_json)
+    report_index(index, out, as_json, shlex.join(["vizcnn", "index", str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
 
@@ -188,10 +191,30 @@ def _run_or_save(run: "MiningRun") -> None:
         say(f"already complete: {count} photos", err=True)
 
 
+def _write_next(context: click.Context, out: Path, part: str) -> str:
+    """Write the command that goes on from an index: a gallery of it, with the same choices."""
+    if part != "1/1":
+        return shlex.join(
+            ["vizcnn", "merge", str(out), "OTHER-PARTS...", "--out", "all.safetensors"]
+        )
+    words = ["vizcnn", "gallery"]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not given or name in (*UNTOLD, "out", "part", "workers"):
+            continue
+        value = context.params[name]
+        for item in value if isinstance(value, tuple) else (value,):
+            is_option = isinstance(parameter, click.Option)
+            words += [parameter.opts[0], str(item)] if is_option else [str(item)]
+    return shlex.join([*words, "--index", str(out)])
+
+
 def report_index(
     index: "StrongestIndex",
     file: Path,
     as_json: bool,
+    following: str,
     rate: float | None = None,
     left_out: Sequence[str] = (),
 ) -> None:
@@ -201,6 +224,7 @@ def report_index(
         index: What was written.
         file: Where it is.
         as_json: Whether to say it as JSON.
+        following: What to type next.
         rate: Photos per second, if some were mined.
         left_out: What was found beside the photos and is not read.
     """
@@ -214,6 +238,7 @@ def report_index(
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
             **describe_left_out(left_out),
+            "next": following,
         }
         say(json.dumps(facts))
         return
@@ -228,3 +253,4 @@ def report_index(
     if left_out:
         say(f"{count_others(len(left_out))} left out")
     say(f"index: {click.format_filename(file)}")
+    say(f"next: {following}")

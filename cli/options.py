@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.errors import MissingWeightsError, VizcnnError, quote
 from vizcnn.cli.reporting import STRICT
 from vizcnn.photos.framing import FITS
 from vizcnn.projection.methods import METHODS
@@ -633,15 +634,23 @@ def load_model(
     from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
     source, digest = split_pin(words.weights)
-    net = vizcnn.load(
+    load = partial(
+        vizcnn.load,
         name,
-        weights=None if source in ("random", "none") else source,
         variant=words.variant,
         preprocessing=words.preprocessing,
         classes=words.classes,
         device=settle_device(device, precision),
         seed=seed,
     )
+    try:
+        net = load(
+            weights=None if source in ("random", "none") else "auto" if source == "any" else source
+        )
+    except MissingWeightsError:
+        if source != "any":
+            raise
+        net = load(weights=None)
     if digest:
         check_pin(net, source, digest)
     return net

@@ -7,6 +7,7 @@ import click
 from vizcnn.cli.options import fitting_options, models_option
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, one_photo_argument
+from vizcnn.cli.reporting import lay_out
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -23,11 +24,11 @@ HEADS = ("layer", "maps", "map size", "field", "stride", "offset", "seen")
     weights=click.option(
         "--weights",
         multiple=True,
-        default=("random",),
+        default=("any",),
         show_default=True,
         metavar="SOURCE",
-        help="As for the other commands: receptive fields do not depend on weights, but some files "
-        "hold another variant of the net.",
+        help="As for the other commands, or any: auto, and random ones where none are at hand. "
+        "Receptive fields do not depend on weights, but the size of the input may.",
     ),
     seed=None,
     short_help="Measure and draw receptive fields.",
@@ -82,20 +83,7 @@ def summarise(manifest: "Manifest[Any]") -> str:
 
     if not isinstance(manifest.results, ReceptiveResults):
         return f"{len(manifest.results.runs)} nets side by side"
-    return "\n".join(lay_out_table(manifest.results.layers))
-
-
-def lay_out_table(layers: "tuple[ReceptiveField, ...]") -> list[str]:
-    """Lay layers out as lines of text in columns."""
-    rows = [HEADS, *map(_write_row, layers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return "\n".join(lay_out([HEADS, *map(_write_row, manifest.results.layers)]))
 
 
 def _write_row(layer: "ReceptiveField") -> tuple[str, ...]:

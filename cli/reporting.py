@@ -132,6 +132,25 @@ def describe_left_out(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def lay_out(rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
+    """Lay a table out as lines of text in columns.
+
+    Args:
+        rows: The head first; as many cells each.
+        left: Heads of the columns that are set flush left, beside the first; the others, which
+            hold numbers, are set flush right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    flush = [place == 0 or head in left for place, head in enumerate(rows[0])]
+    return [
+        "  ".join(
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, flush, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def count_others(count: int) -> str:
     """Say how much was found beside the photos and is not read."""
     return f"{count} other file(s) or folder(s)"
@@ -169,6 +188,7 @@ SMALLER: Mapping[str, str] = {
     "receptive": "fewer layers (--layer), a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",
+    "index": "fewer layers (--layer) or units (--unit)",
     "train": "a smaller --batch or --crop, fewer or smaller photos",
 }
 """What makes each command take less memory."""

@@ -1,7 +1,8 @@
 """Blocks of the manual that are made from the code: ``python -m docs.tools.blocks`` renews them.
 
-A block stands between ``<!-- made: WHAT -->`` and ``<!-- /made -->``. Blocks are committed, so
-that the manual can be read without building it; a test asks whether they are up to date.
+A block stands between ``<!-- made: WHAT -->`` and ``<!-- /made -->``, on lines of its own or within
+one. Blocks are committed, so that the manual can be read without building it; a test asks whether
+they are up to date. What takes minutes to measure is read from what ``docs.tools.numbers`` kept.
 """
 
 import ast
@@ -16,17 +17,21 @@ from pathlib import Path
 import click
 
 import vizcnn
+from docs.tools.numbers import read_numbers
 from vizcnn.cli.main import commands
+from vizcnn.lecture.claims import list_claims
 from vizcnn.zoo.files import BUNDLE
 from vizcnn.zoo.listing import ModelRow, SourceRow, list_models
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"(<!-- made: (.+?) -->\n).*?(<!-- /made -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- made: (\w.*?) -->)(\n?).*?(<!-- /made -->)", re.DOTALL)
 
 
 def renew(text: str) -> str:
     """Make every block of a page anew."""
-    return BLOCK.sub(lambda found: f"{found[1]}{_make(found[2])}\n{found[3]}", text)
+    return BLOCK.sub(
+        lambda found: f"{found[1]}{found[3]}{_make(found[2])}{found[3]}{found[4]}", text
+    )
 
 
 def list_pages() -> list[Path]:
@@ -108,16 +113,97 @@ def list_names() -> str:
     return _write_table(("name", "what it is"), rows)
 
 
+def list_aliasing() -> str:
+    """Write the aliasing lab's measures of the bundled nets as a table."""
+    found = read_numbers("aliasing")
+    forms = {
+        **dict.fromkeys(("top-1", "alias share, theory", "alias share, photos"), "{:.1%}"),
+        "dead filters": "{:.0f}",
+        "distance, conv1": "{:.2f}",
+        "consistency": "{:.1%}",
+        "grid artefact": "{:.2f}",
+    }
+    rows = [
+        (name, *(form.format(value).replace("%", " %") for value in found[name]))
+        for name, form in forms.items()
+    ]
+    return _write_table(("", *found["nets"]), rows)
+
+
+def list_checks() -> str:
+    """Write what ``vizcnn check`` found on ZFNet's validation photos as a table."""
+    found = read_numbers("check-natural144")
+    methods = ("deconvnet", "guided", "gradient", "gradient-x-input")
+    active = f"effective number of pictures, conv5 ({found['conv5/active']:.0f} active units)"
+    shuffled = "down to {}/{} switches/{{}}/similarity"
+    keys = {
+        "cosine with another unit, conv2": "conv2/{}/cosine",
+        "… conv3": "conv3/{}/cosine",
+        "… conv5": "conv5/{}/cosine",
+        "cosine of the predicted class with the second": "fc8/{}/cosine",
+        active: "conv5/{}/effective",
+        "similarity with fc8 down to conv5 shuffled": shuffled.format("conv5", "recomputed"),
+        "… with the trained net's switches": shuffled.format("conv5", "trained"),
+        "similarity with all layers shuffled": shuffled.format("conv1", "recomputed"),
+        "… with the trained net's switches ": shuffled.format("conv1", "trained"),
+        "agreement with the drop, own picture, conv5": "conv5/{}/own",
+        "… another unit's picture": "conv5/{}/other",
+        "… own minus another's, photo by photo": "conv5/{}/gap",
+    }
+    rows = [
+        (name, *(_write_number(found[key.format(method)]) for method in methods))
+        for name, key in keys.items()
+    ]
+    return _write_table(("", *methods[:3], "gradient × input"), rows)
+
+
+def write_speed() -> str:
+    """Write one row of the page on speed as the README's table."""
+    page = (ROOT / "docs" / "speed.md").read_text("utf-8")
+    (row,) = re.findall(
+        r"^\| vgg16 conv3_3 \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE
+    )
+    units, ours, theirs = row
+    heads = ("all units of a layer, one photo, 2 CPU threads", "vizcnn")
+    cells = (f"VGG-16 conv3_3, {units} units", f"{float(ours):.2f} s", f"{float(theirs):.0f} s")
+    return _write_table((*heads, "loop of Captum's `NeuronDeconvolution`"), [cells])
+
+
+def write_number(name: str, key: str) -> str:
+    """Write one of the numbers that ``docs.tools.numbers`` kept."""
+    return _write_number(read_numbers(name)[key])
+
+
+def count_claims(verdict: str = "") -> str:
+    """Count the lecture's claims, or those of a verdict."""
+    return str(sum(verdict in ("", claim.verdict) for claim in list_claims()))
+
+
+def _write_number(value: float) -> str:
+    """Write a share with two digits behind the point, a count of pictures with fewer."""
+    digits = 2 if abs(value) < 1.005 else 1 if value < 10 else 0
+    return f"{value + 0.0:.{digits}f}"
+
+
 MAKERS = {
     "nets": list_nets,
     "bundled": list_bundled,
     "names": list_names,
+    "aliasing": list_aliasing,
+    "checks": list_checks,
+    "speed": write_speed,
 }
 
 
 def _make(what: str) -> str:
-    kind, *words = what.split()
-    return list_options(words) if kind == "options" else MAKERS[kind]()
+    kind, _, rest = what.partition(" ")
+    if kind == "options":
+        return list_options(rest.split())
+    if kind == "claims":
+        return count_claims(rest)
+    if kind == "number":
+        return write_number(*rest.split(" ", 1))
+    return MAKERS[kind]()
 
 
 def _describe_sources(row: ModelRow, kinds: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 // Runs from disk, before the body is there: the theme first, so that the page never flashes.
 const root = document.documentElement;
+root.classList.add("js"); // what needs the script is shown with it only
 const find = (selector, within = document) => within.querySelector(selector);
 const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
 
@@ -29,17 +30,30 @@ function switchTheme() {
   showTheme();
 }
 
-async function copyCommand() {
-  const command = find("#command");
-  getSelection().selectAllChildren(command);
-  let copied = false;
+async function copySelected(text) {
   try {
-    await navigator.clipboard.writeText(command.textContent);
-    copied = true;
+    await navigator.clipboard.writeText(text);
+    return true;
   } catch {
-    copied = document.execCommand("copy"); // older browsers give pages from disk no clipboard
+    return document.execCommand("copy"); // older browsers give pages from disk no clipboard
   }
-  find(".command .status").textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+}
+async function copyCommand(button) {
+  const block = button.closest(".command");
+  const code = find("code", block);
+  getSelection().selectAllChildren(code);
+  const copied = await copySelected(code.textContent);
+  find(".status", block).textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+}
+// A unit's command and Python line stand nowhere: the text is shown while it is selected.
+async function copyOfUnit(button) {
+  const text = shown.dataset[button.dataset.what];
+  const code = find("#unit-text");
+  code.textContent = text;
+  code.hidden = false;
+  getSelection().selectAllChildren(code);
+  const copied = await copySelected(text);
+  find("#unit-status").textContent = copied ? "Copied" : "Selected: press Ctrl+C";
 }
 
 // Receptive field: a frame in percent of the photo, so it fits at any size.
@@ -82,6 +96,7 @@ function showUnit(tile) {
     if (place) place.textContent = text; // a run without a comparison has no selectivity
   }
   shown = tile;
+  showActions(tile);
   if (!dialog.open) {
     dialog.showModal();
     find("h2", dialog).focus(); // rather than a button, which Enter would press
@@ -95,6 +110,17 @@ function showUnit(tile) {
   frame(find(".seen", dialog), tile);
   find("[data-action=previous]").disabled = !neighbour(-1);
   find("[data-action=next]").disabled = !neighbour(1);
+}
+// What can be taken along of a unit: its command, its Python line, its two pictures.
+function showActions(tile) {
+  for (const button of findAll("[data-action=copyOfUnit]")) {
+    button.hidden = !tile.dataset[button.dataset.what];
+  }
+  find("#unit-text").hidden = true;
+  find("#unit-status").textContent = "";
+  findAll("img", tile).forEach((source, index) => {
+    find(["#unit-save-projection", "#unit-save-patch"][index]).href = source.getAttribute("src");
+  });
 }
 function neighbour(step) {
   const tiles = findAll(".tile");
@@ -154,9 +180,47 @@ function sortTable(button) {
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
 }
 
+// Search: an item stays if its words hold all that is looked for; so does a group with such an item.
+function searchItems() {
+  const words = find("#filter").value.toLowerCase().split(/\s+/);
+  const items = findAll("[data-words]");
+  for (const item of items) {
+    const has = item.dataset.words.toLowerCase();
+    item.hidden = !words.every((word) => has.includes(word));
+  }
+  // an entry of the contents goes with its item
+  for (const entry of findAll("[data-entry]")) entry.hidden = document.getElementById(entry.dataset.entry).hidden;
+  const searching = words.some(Boolean);
+  for (const group of findAll("[data-group]")) {
+    group.hidden = !find("[data-words]:not([hidden]), [data-entry]:not([hidden])", group);
+    if (searching && group.matches("details")) group.open = true;
+  }
+  const left = items.filter((item) => !item.hidden).length;
+  const total = find("#found").dataset.total;
+  find("#found").textContent = searching ? `${left} of ${total}` : total;
+  find(".nothing").hidden = left > 0;
+}
+function clearItems() {
+  find("#filter").value = "";
+  searchItems();
+  find("#filter").focus();
+}
+function prepareSearch() {
+  const search = find("#filter");
+  if (!search) return;
+  search.addEventListener("input", searchItems);
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") clearItems();
+  });
+  find(".controls").addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("pageshow", searchItems); // Back brings what was looked for
+}
+
 const ACTIONS = {
   theme: switchTheme,
   copy: copyCommand,
+  copyOfUnit,
+  clearItems,
   keys: () => find("#keys").showModal(),
   close: () => find("#unit").close(),
   previous: () => stepUnit(-1),
@@ -173,7 +237,11 @@ function pressKey(event) {
     return;
   }
   if (find("dialog[open]")) return;
-  if (arrow && event.target.id !== "command") moveFocus(event);
+  if (arrow && !event.target.closest("code")) moveFocus(event);
+  else if (event.key === "/" && find("#filter")) {
+    event.preventDefault(); // else it would be typed
+    find("#filter").select();
+  }
   else if (event.key === "?") ACTIONS.keys();
   else if (event.key === "t") switchTheme();
   else if (event.key === "n") find("a[rel=next]")?.click();
@@ -186,6 +254,7 @@ function prepare() {
   // Back may bring a page as it was left, before the theme was switched on another
   addEventListener("pageshow", () => { takeTheme(); showTheme(); });
   document.addEventListener("keydown", pressKey);
+  prepareSearch();
   document.addEventListener("click", (event) => {
     const action = event.target.closest("[data-action]");
     const tile = event.target.closest(".tile");

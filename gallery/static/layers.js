@@ -4,7 +4,6 @@
 // gallery.js and uses its root, find and findAll. The view is kept in the page's fragment, so that
 // Back, a reload and a link sent to someone lead to the same one; pages from disk allow that too.
 
-root.classList.add("js");
 const STATE = ["q", "sort", "unit"];
 function readState() {
   const given = new URLSearchParams(location.hash.slice(1));
@@ -192,7 +191,7 @@ function lightPlace(event) {
 }
 function pressOnUnit(event) {
   const rel = { ArrowLeft: "prev", ArrowRight: "next", u: "up", Escape: "up", Backspace: "up" }[event.key];
-  if (!rel || event.target.id === "command") return;
+  if (!rel || event.target.closest("code")) return;
   event.preventDefault();
   find(`a[rel=${rel}]`)?.click();
 }

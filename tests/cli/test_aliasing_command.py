@@ -44,8 +44,14 @@ class TestCommand:
 
     def test_table_for_people(self, tmp_path, photos):
         done = run("aliasing", *self.OPTIONS, str(photos[0]), "--out", str(tmp_path / "o"))
-        assert "stride: 1\n" in done.stdout
-        assert "grid artefact: -\n" in done.stdout
+        lines = done.stdout.splitlines()
+        head = next(line for line in lines if line.startswith("measure"))
+        rows = lines[lines.index(head) : -1]
+        assert head.split() == ["measure", "Tiny", "$net"]
+        cells = dict(line.rsplit(maxsplit=1) for line in rows)
+        assert (cells["stride"], cells["grid artefact"]) == ("1", "-")
+        assert cells["alias share, photos"] == "0.0%"
+        assert len({len(line) for line in rows}) == 1, "the numbers stand flush right"
 
     def test_lists_photos_that_cannot_be_read(self, tmp_path, photos):
         folder = tmp_path / "mixed"

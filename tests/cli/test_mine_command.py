@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shlex
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,11 +34,30 @@ def test_mine_reports(photos):
         r"^7 photo\(s\), 52 units of 5 layer\(s\), [\d.]+ photos/s$", result.stdout, re.M
     )
     assert "tiny, random weights (untrained)" in result.stdout
-    assert result.stdout.endswith("index: index.safetensors\n")
+    assert result.stdout.endswith(
+        "index: index.safetensors\nnext: vizcnn gallery photos --index index.safetensors\n"
+    )
     assert result.stderr == ""
     index = read_index(photos.parent / "index.safetensors")
     assert list(index.layers) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
     assert index.identity.top == 9
+
+
+def test_the_next_command_makes_a_gallery_of_the_index(photos):
+    """As it is typed in a shell, with the choices that decide whether the index fits."""
+    chosen = ("--layer", "conv2", "--top", 2, "--per-photo", 2, "--seed", 3)
+    told = mine(*chosen, out="it's an index").stdout.splitlines()[-1]
+    words = shlex.split(told.removeprefix("next: "))
+    assert words[:2] == ["vizcnn", "gallery"]
+    result = run(*words[1:], "--workers", 0, "--out", "site", "--compare", "none")
+    assert "mined anew" not in result.stderr
+    assert Path("site/conv2/index.html").is_file()
+    part = mine(*chosen, "--part", "1/2", out="part").stdout.splitlines()[-1]
+    assert part == "next: vizcnn merge part OTHER-PARTS... --out all.safetensors"
+    facts = json.loads(mine(*chosen, "--json", out="it's an index").stdout)
+    assert shlex.split(facts["next"]) == words
+    merged = run("merge", "part", "--out", "all").stdout.splitlines()
+    assert merged[-1] == "next: vizcnn index all"
 
 
 def test_a_complete_index_is_left(photos):

@@ -10,6 +10,7 @@ import pytest
 import vizcnn
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import LAYERS, list_files, paint_photo
+from vizcnn.basics.errors import MissingWeightsError
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.pages.receptive import ReceptiveResults
 
@@ -64,15 +65,22 @@ def test_json_is_the_manifest():
 
 
 @pytest.mark.slow
-def test_weights_are_random_unless_asked_for(monkeypatch):
+def test_a_net_without_weights_is_measured_with_random_ones(monkeypatch):
     asked = []
     load = vizcnn.load
-    monkeypatch.setattr(
-        vizcnn, "load", lambda name, **options: asked.append(options["weights"]) or load(name)
-    )
-    run("receptive")
-    run("receptive", "--weights", "bundled")
-    assert asked == [None, "bundled"]
+
+    def load_or_not(name, **options):
+        asked.append(options["weights"])
+        if options["weights"] == "auto":
+            raise MissingWeightsError("no weights are at hand")
+        return load(name)
+
+    monkeypatch.setattr(vizcnn, "load", load_or_not)
+    told = json.loads(run("receptive", "--layer", "conv5", "--json").stdout)
+    assert asked == ["auto", None]
+    assert "--weights random" in told["manifest"]["command"]
+    run("receptive", "--layer", "conv5", "--weights", "bundled")
+    assert asked[2:] == ["bundled"]
 
 
 @pytest.mark.parametrize(

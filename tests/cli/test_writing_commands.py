@@ -45,7 +45,7 @@ def fill(arguments, places):
 
 
 def test_no_command_that_writes_is_missing_here():
-    printing = {"models"}
+    printing = {"models", "index"}
     fetching = {"weights"}  # into the cache: tests/zoo/test_zoo_fetch.py
     assert {*FOLDERS, *FILES, *printing, *fetching} == set(commands.commands)
 

@@ -1,14 +1,16 @@
 """The pages in a real browser: keys, requests, widths."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Browser
 from tests.support.galleries import make_aliasing, make_deconv, make_filters
-from vizcnn.gallery.manifest import Failure
+from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.gallery.site import write_gallery
+from vizcnn.pages.deconv import DeconvResults
 
 FOCUSED = "return document.activeElement.id"
 TITLE = """const dialog = document.querySelector('#unit');
@@ -28,6 +30,17 @@ def sort_by(page: Browser, head: str) -> list[str]:
     return page.run(SECOND_COLUMN)
 
 
+def make_album(folder: Path) -> Manifest[DeconvResults]:
+    """Photos of two folders, two of them of one name."""
+    manifest = make_deconv(folder, "a/1.png", "2.png", "b/1.png")
+    sources = ("photos/a/1.png", "photos/a/2.png", "photos/b/1.png")
+    photos = tuple(
+        replace(photo, source=source)
+        for photo, source in zip(manifest.photos, sources, strict=True)
+    )
+    return replace(manifest, photos=photos)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("a gallery #1")
@@ -35,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     failures = (Failure(source="x" * 300, error="a very long name"),)
     names = ("<script>alert(1)</script>" * 4, "b" * 200, "c.png")
     write_gallery(make_deconv(base / "many", *names, failures=failures), base / "many")
+    write_gallery(make_album(base / "album"), base / "album")
     (base / "filters").mkdir()
     write_gallery(make_filters(base / "filters"), base / "filters")
     (base / "nets").mkdir()
@@ -166,6 +180,63 @@ def test_copy_button_says_what_it_did(page):
     assert page.run("return getSelection().toString()").startswith("vizcnn deconv --model zfnet")
 
 
+def test_a_units_command_and_python_are_copied_and_its_pictures_saved(page):
+    page.press("right", "right", "enter")
+    for what, text in (
+        ("command", "vizcnn deconv --unit 1"),
+        ("python", "import vizcnn\nunit = 1  # <b>"),
+    ):
+        page.run(f"document.querySelector('[data-what={what}]').click()")
+        assert page.run("return document.querySelector('#unit-text').textContent") == text
+        assert page.run("return getSelection().toString()") == text
+    saved = page.run(
+        "return [...document.querySelectorAll('#unit a[download]')]"
+        ".map(link => link.getAttribute('href'))"
+    )
+    assert saved == ["p0/conv1-1-projection.png", "p0/conv1-1-patch.png"]
+    page.press("right")
+    assert page.run("return document.querySelector('#unit-text').hidden")
+    assert page.run("return document.querySelector('#unit-status').textContent") == ""
+    page.press("escape")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1366])
+def test_the_menu_of_layers_stays_in_sight(page, width):
+    """On a projector of 768 pixels, wide or high, the way to a layer is there without scrolling."""
+    page.resize(width, 768)
+    page.run("document.documentElement.style.scrollBehavior = 'auto'")
+    page.press("2")
+    page.wait_for_frame()
+    menu = page.run("return document.querySelector('.menu').getBoundingClientRect().toJSON()")
+    assert menu["top"] == 0 and menu["right"] <= width and menu["bottom"] < 120
+    title = page.run("return document.querySelector('#layer-2-title').getBoundingClientRect().top")
+    assert menu["bottom"] <= title < 400
+
+
+def test_photos_are_found_by_name_folder_and_class(page, folder):
+    page.open(folder / "album" / "index.html")
+    found = """return [...document.querySelectorAll('.card:not([hidden]) h3')]
+        .filter(title => title.offsetParent).map(title => title.textContent)"""
+    heads = """return [...document.querySelectorAll('.folder-title')]
+        .filter(title => title.offsetParent).map(title => title.firstChild.textContent)"""
+    assert page.run(found) == ["a/1.png", "2.png", "b/1.png"]
+    assert page.run(heads) == ["photos/a", "photos/b"]
+    page.press("/")
+    for typed, names, folders in (
+        ("1.PNG", ["a/1.png", "b/1.png"], ["photos/a", "photos/b"]),
+        ("photos/b", ["b/1.png"], ["photos/b"]),
+        ("cat 2", ["2.png"], ["photos/a"]),
+        ("zebra", [], []),
+    ):
+        page.press("escape", typed)
+        assert (page.run(found), page.run(heads)) == (names, folders), typed
+        said = page.run("return document.querySelector('#found').textContent")
+        assert said == f"{len(names)} of 3 photos"
+        assert page.run("return document.querySelector('.nothing').hidden") == bool(names)
+    page.run("document.querySelector('[data-action=clearItems]').click()")
+    assert len(page.run(found)) == 3
+
+
 def test_n_and_p_turn_the_pages_of_photos(page, folder):
     page.open(folder / "many" / "photo-001.html")
     page.press("n")
@@ -200,6 +271,7 @@ def test_tables_of_several_nets_sort_apart(page, folder):
         "one/index.html",
         "many/index.html",
         "many/photo-002.html",
+        "album/index.html",
         "filters/index.html",
         "nets/index.html",
         "aliasing/index.html",

@@ -68,3 +68,61 @@ def test_on_a_phone_a_claim_is_a_card_with_its_heads(page):
         "Verdict: ",
         "How: ",
     ]
+
+
+def list_shown(page: Browser, selector: str) -> list[str]:
+    return page.run(
+        f"return [...document.querySelectorAll('{selector}')]"
+        ".filter(item => item.offsetParent).map(item => item.id || item.textContent)"
+    )
+
+
+def test_the_menu_leads_to_every_exhibit(page):
+    page.resize(1366, 800)
+    page.run("document.querySelectorAll('.contents details').forEach(part => part.open = true)")
+    links = page.run(
+        "return [...document.querySelectorAll('.contents a')].map(a => a.hash.slice(1))"
+    )
+    assert links == list_shown(page, ".exhibit")
+    assert len(links) == 5
+
+
+def test_search_finds_exhibits_by_title_caption_and_claim(page):
+    page.resize(1366, 800)
+    page.run("scrollTo(0, 0)")
+    page.press("/")
+    for typed, found in (
+        ("VGG-patterns", ["vgg-patterns"]),
+        ("table i connects", ["lenet-layers"]),  # its caption, which stands in the figure
+        ("adds all elems", []),
+        ("multiplies them by trainable", ["claims-table"]),
+        ("zebra", []),
+    ):
+        page.press("escape", typed)
+        assert list_shown(page, ".exhibit") == found, typed
+        assert len(list_shown(page, ".contents li")) == len(found)
+        assert page.run("return document.querySelector('#found').textContent") == (
+            f"{len(found)} of 5 parts"
+        )
+    page.press("escape")
+    assert len(list_shown(page, ".exhibit")) == 5
+
+
+def test_a_caption_is_read_once(page):
+    """Below a figure that holds it, the text is there for search and for screen readers only."""
+    heights = page.run(
+        "return Object.fromEntries([...document.querySelectorAll('.exhibit')].map(part => "
+        "[part.id, part.querySelector(':scope > p').getBoundingClientRect().height]))"
+    )
+    assert {name: height > 2 for name, height in heights.items()} == {
+        "lenet-layers": False,
+        "vgg-patterns": False,
+        "claims-table": True,
+        "claims-slips": False,
+        "claims-table-slips": False,
+    }
+
+
+def test_the_page_says_whose_lecture_it_is(page):
+    head = page.run("return document.querySelector('header').textContent")
+    assert "J. C. Kao’s lecture on CNN architectures (UCLA ECE, winter 2024)" in head

@@ -318,3 +318,41 @@ def test_the_command_that_repeats_it_names_weights_and_device(tmp_path):
     assert list_files(tmp_path / "out") == first
     other = ("--weights", f"bundled@sha256:{'0' * 64}")
     assert "have the SHA-256" in fail("lecture", *options, *other, "--out", tmp_path / "new")
+
+
+LECTURER = "J. C. Kao’s lecture on CNN architectures (UCLA ECE, winter 2024)"
+
+
+def test_what_does_not_hold_is_said_to_be_the_lectures(tmp_path):
+    """In what is printed, in the manifest, in the folder's README, and on the slides of slips."""
+    lines = run("lecture", "--claims", "--only", "lenet").output.splitlines()
+    assert lines[0].startswith(LECTURER) and lines[-1].startswith(f"{LECTURER}: 16 claims: ")
+    raw = json.loads(run("lecture", "--claims", "--only", "lenet", "--json").output)
+    assert {claim["lecture"] for claim in raw} == {LECTURER}
+    manifest = make(tmp_path / "out", "claims")
+    assert json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["results"][
+        "lecture"
+    ] == (LECTURER)
+    readme = (tmp_path / "out/README.md").read_text("utf-8")
+    (slips,) = [line for line in readme.splitlines() if "do not hold" in line]
+    assert f"numeric claims are those of {LECTURER}" in readme
+    assert re.search(r"(\d+) do not hold", slips)[1] == str(
+        sum(claim.verdict == "does not hold" for claim in manifest.results.claims)
+    )
+    captions = [exhibit.caption for exhibit in manifest.results.exhibits]
+    assert all(LECTURER in caption for caption in captions)
+    assert all(exhibit.captioned == bool(exhibit.figures) for exhibit in manifest.results.exhibits)
+
+
+def test_all_parts_are_listed_with_the_names_that_only_takes():
+    lines = run("lecture", "--list").output.splitlines()
+    sections = [line.split(":")[0] for line in lines if not line.startswith(" ")]
+    assert sections == list(SECTIONS)
+    names = [line.split()[0] for line in lines if line.startswith(" ")]
+    assert names == [exhibit.name for exhibit in EXHIBITS]
+    some = json.loads(run("lecture", "--list", "--only", "vgg-m*", "--json").output)
+    assert some == [
+        {"name": "vgg-memory", "section": "vgg", "title": "VGG-16: memory and parameters"}
+    ]
+    assert "--list only prints: leave --style out" in fail("lecture", "--list", "--style", "paper")
+    assert "leave --claims out" in fail("lecture", "--list", "--claims")

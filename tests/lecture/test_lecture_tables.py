@@ -24,6 +24,7 @@ from vizcnn.lecture.claims import list_claims
 from vizcnn.lecture.net_tables import make_googlenet_table, make_layer_table, make_memory_table
 from vizcnn.lecture.nets import NETS
 from vizcnn.lecture.published import read_published
+from vizcnn.lecture.run import choose_exhibits
 from vizcnn.lecture.sizes import (
     ALEXNET_INPUT,
     ALEXNET_POOLS,
@@ -32,6 +33,9 @@ from vizcnn.lecture.sizes import (
     find_size,
     run_size,
 )
+from vizcnn.lecture.studio import Studio
+from vizcnn.photos.samples import find_sample
+from vizcnn.zoo import load
 
 TABLE = Table(
     "50 % of a_b & c|d",
@@ -223,3 +227,57 @@ def test_every_published_figure_has_a_source():
         told.figure("alexnet-2")
     with pytest.raises(VizcnnError, match="no published table 'vgg'"):
         told.table("vgg")
+
+
+def make_exhibit(name):
+    (chosen,) = choose_exhibits([name])
+    return chosen.make(Studio(find_sample("motorcycle")))
+
+
+PAPERS_TABLE = (  # LeCun et al. 1998, Table I: the maps of S2 that each map of C3 sees
+    *("012", "123", "234", "345", "450", "501"),
+    *("0123", "1234", "2345", "3450", "4501", "5012", "0134", "1245", "0235", "012345"),
+)
+
+
+def test_lenets_second_layer_is_said_to_be_denser_than_the_papers():
+    pairs = sum(map(len, PAPERS_TABLE))
+    conv2 = load("lenet", weights=None, variant="classic").module.features.conv2
+    assert conv2.weight.shape[:2] == (16, 6)
+    ours, papers = conv2.weight.numel() + 16, pairs * 25 + 16
+    for name in ("lenet-architecture", "lenet-layers"):
+        caption = make_exhibit(name).caption
+        assert f"96 pairs, {ours:,} parameters" in caption
+        assert f"connects {pairs} of them, {papers:,} parameters" in caption
+
+
+def test_zfnets_slides_tell_their_maps_from_those_of_the_papers_figure():
+    wide, paper = (
+        [
+            load("zfnet", weights=None, variant=variant)
+            .module.get_submodule(f"features.{layer}")
+            .out_channels
+            for layer in ("conv3", "conv4", "conv5")
+        ]
+        for variant in ("wide", "paper")
+    )
+    for name in ("zfnet-architecture", "zfnet-layers", "zfnet-differences"):
+        caption = make_exhibit(name).caption
+        assert f"section 5.1, as in the lecture: {', '.join(map(str, wide))} maps" in caption
+        assert f"Figure 3 has AlexNet’s {', '.join(map(str, paper))}." in caption
+
+
+def test_lenets_table_has_no_dropout_and_alexnets_has_two():
+    kinds = {
+        name: [row[1] for row in make_layer_table(name).rows].count("dropout")
+        for name in ("lenet", "alexnet")
+    }
+    assert kinds == {"lenet": 0, "alexnet": 2}
+
+
+def test_a_year_is_no_number_of_things():
+    table = make_exhibit("depth").table
+    years = [row[0] for row in table.rows]
+    assert years == ["2010", "2011", "2012", "2013", "2014", "2014", "2015"]
+    text = write_table(table, "md")
+    assert "2,0" not in text and "| 2012 | AlexNet | 8 |" in text

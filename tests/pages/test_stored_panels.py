@@ -11,6 +11,7 @@ from tests.pages.test_aliasing_page import SETTINGS as LAB
 from tests.pages.test_aliasing_page import make_net
 from tests.support.small_zoo import SIZE, make_model, paint_photo
 from tests.support.stored_panels import StoredPanel, cut_panel, read_panels
+from vizcnn.basics.output import FigureFormat
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.saving import saving_further
 from vizcnn.drawing.style import PAPER, use_style
@@ -25,7 +26,7 @@ from vizcnn.pages.receptive import ReceptiveSettings, make_receptive_gallery
 pytestmark = pytest.mark.slow
 
 MODEL = make_model()
-KINDS = ("svg", "pdf", "png")
+KINDS: tuple[FigureFormat, ...] = ("svg", "pdf", "png")
 
 
 def load(path: Path) -> np.ndarray:

@@ -53,6 +53,8 @@ def make_tile(folder: Path, key: str, unit: int, compared: bool = False) -> Unit
         selectivity=0.08 + 0.3 * unit if compared else None,
         compared=33 if compared else None,
         active=51 if compared else None,
+        command=f"vizcnn deconv --unit {unit}",
+        python=f"import vizcnn\nunit = {unit}  # <b>",
     )
 
 

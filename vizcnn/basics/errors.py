@@ -41,6 +41,10 @@ class WeightsError(VizcnnError):
     """Weights that are missing, damaged, of another net, or unsafe to read."""
 
 
+class MissingWeightsError(WeightsError):
+    """Weights that are not at hand, of a net that can be had without them."""
+
+
 class UnsupportedOperationError(ModelError):
     """An operation of the net has no rule for the asked projection."""
 

@@ -401,8 +401,8 @@ def make_architecture(studio: Studio, name: str) -> Made:
     pattern = "" if branches else f": {derive_pattern(rows)}"
     caption = (
         f"{count_layers(name)} layers with weights on the longest way, {count_parameters(name):,} "
-        f"parameters{pattern}. Sizes from running the net."
-    )
+        f"parameters{pattern}. Sizes from running the net. {net.note}"
+    ).strip()
     draw = partial(draw_architecture, name, caption)
     return Made(caption, draw, text=f"The feature maps of {net.title} as boxes, to scale")
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
-from vizcnn.lecture.claims import Claim, count_verdicts, list_claims, say_verdicts
+from vizcnn.lecture.claims import LECTURE, Claim, count_verdicts, list_claims, say_verdicts
 from vizcnn.lecture.studio import SECTIONS, Made, Studio, exhibit
 
 
@@ -13,7 +13,7 @@ def make_claims(studio: Studio) -> Made:
     """Make the table of all claims, for the page and for files."""
     claims = list_claims()
     table = make_claims_table(claims, "The lecture’s numeric claims")
-    return Made(f"{say_verdicts(claims)}.", table=table)
+    return Made(f"{LECTURE}: {say_verdicts(claims)}.", table=table)
 
 
 @exhibit("claims-slips", "claims", "What does not hold", in_tables=False)
@@ -24,8 +24,8 @@ def make_slips(studio: Studio, in_tables: bool) -> Made:
     table = make_slips_table(claims, in_tables)
     slips = count_verdicts(claims)["does not hold"]
     caption = (
-        f"{len(table.rows)} of the {slips} that do not hold; {say_verdicts(claims)}. Why is told "
-        "in the table of all claims."
+        f"{len(table.rows)} of the {slips} that do not hold, of {LECTURE}; "
+        f"{say_verdicts(claims)}. Why is told in the table of all claims."
     )
     return Made(caption, partial(draw_table, table, caption), table)
 

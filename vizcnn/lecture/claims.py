@@ -1,4 +1,4 @@
-"""The lecture's numeric claims: read from ``claims.csv``, computed anew, and judged.
+"""The numeric claims of :data:`LECTURE`: read from ``claims.csv``, computed anew, and judged.
 
 A row of the file is a claim. Its columns:
 
@@ -29,6 +29,9 @@ from vizcnn.basics.errors import VizcnnError
 from vizcnn.drawing.tables import show_cell
 from vizcnn.lecture.claim_measures import MEASURES, NAMED
 from vizcnn.lecture.studio import split_names
+
+LECTURE = "J. C. Kao’s lecture on CNN architectures (UCLA ECE, winter 2024)"
+"""Whose figures are made and whose claims are checked here."""
 
 Verdict = Literal["holds", "holds when rounded", "does not hold", "cited"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "holds when rounded", "does not hold", "cited")

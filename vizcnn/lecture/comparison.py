@@ -151,9 +151,10 @@ def make_difference_table(first: str, second: str, only_chosen: bool = False) ->
 def make_differences(studio: Studio, first: str, second: str) -> Made:
     """Draw a table of the differences between two nets."""
     table = make_difference_table(first, second)
+    notes = " ".join(find_net(name).note for name in (first, second))
     caption = (
         f"Parameters: {find_net(first).title} {count_parameters(first):,}, "
-        f"{find_net(second).title} {count_parameters(second):,}."
-    )
+        f"{find_net(second).title} {count_parameters(second):,}. {notes}"
+    ).strip()
     shown = make_difference_table(first, second, only_chosen=True)
     return Made(caption, partial(draw_table, shown, caption), table)

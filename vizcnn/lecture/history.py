@@ -65,7 +65,7 @@ def make_depth(studio: Studio) -> Made:
         return slide.figure
 
     rows = tuple(
-        (year, name, depth, item.value, told.cite(item), item.note or None)
+        (str(year), name, depth, item.value, told.cite(item), item.note or None)
         for (year, name, item), depth in zip(entries, depths, strict=True)
     )
     first, last = entries[0][2].value, entries[-1][2].value

@@ -19,7 +19,8 @@ from vizcnn.drawing.words import (
     show_activation,
     show_decimal,
 )
-from vizcnn.lecture.studio import PHOTOS, Made, Studio, exhibit
+from vizcnn.lecture.studio import Made, Studio, exhibit
+from vizcnn.pages.aliasing import describe_photos, write_small_print
 from vizcnn.pages.aliasing_story import tell_story
 from vizcnn.pages.deconv import (
     DeconvSettings,
@@ -177,10 +178,10 @@ def make_chapter(studio: Studio, name: str) -> Made:
     """Include a picture of the aliasing lab, with its caption."""
     story = tell_story(studio.studies, GRID_LAYER)
     chapter = next(chapter for chapter in story if chapter.name == name)
-    nets = [f"{study.title}: {study.model.provenance.describe()}" for study in studio.studies]
-    photos = f"{PHOTOS} photos (patches of scikit-image’s samples); vizcnn aliasing takes more"
+    photos = describe_photos(len(studio.studies[0].photos), samples=True)
+    small_print = write_small_print(studio.studies, photos)
     letters = larger_letters(1.0 if name in NARROW else LARGER)
-    draw = letters(partial(chapter.draw, " · ".join([*nets, photos])))
+    draw = letters(partial(chapter.draw, small_print))
     return Made(chapter.caption, draw, text=chapter.text)
 
 

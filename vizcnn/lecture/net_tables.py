@@ -472,7 +472,7 @@ def make_layers(studio: Studio, name: str) -> Made:
     """Draw a net's layer table; the files hold every operation."""
     shown = make_slide_table(name)
     operations = len(trace_net(name))
-    caption = f"The files list all {operations} operations."
+    caption = f"The files list all {operations} operations. {find_net(name).note}".strip()
     return Made(caption, partial(draw_table, shown, caption), make_layer_table(name), shown.title)
 
 

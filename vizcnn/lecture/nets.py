@@ -25,6 +25,7 @@ class LectureNet:
         model: Name in the zoo's catalogue.
         variant: Its form there; None for the usual one.
         options: What the form is changed by.
+        note: What one should know who has the paper in mind; a sentence or more.
     """
 
     title: str
@@ -32,16 +33,26 @@ class LectureNet:
     model: str
     variant: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
+
+_LENET_NOTE = (
+    "conv2, the paper’s C3, sees all 6 maps of pool1 in each of its 16, as in lectures: 96 pairs, "
+    "2,416 parameters. The paper’s Table I connects 60 of them, 1,516 parameters."
+)
+_ZFNET_NOTE = (
+    "Shown is the larger net of the paper’s section 5.1, as in the lecture: 512, 1024, 512 maps in "
+    "conv3, conv4, conv5. The net of the paper’s Figure 3 has AlexNet’s 384, 384, 256."
+)
 
 _VGG = (("a", "vgg11"), ("b", "vgg13"), ("c", "vgg16-c"), ("d", "vgg16"), ("e", "vgg19"))
 
 NETS: Mapping[str, LectureNet] = MappingProxyType(
     {
-        "lenet": LectureNet("LeNet-5", "lenet", "lenet", "classic"),
+        "lenet": LectureNet("LeNet-5", "lenet", "lenet", "classic", note=_LENET_NOTE),
         "alexnet": LectureNet("AlexNet", "alexnet", "alexnet", "paper"),
         "alexnet-towers": LectureNet("AlexNet, two towers", "alexnet", "alexnet", "towers"),
-        "zfnet": LectureNet("ZFNet", "zfnet", "zfnet", "wide"),
+        "zfnet": LectureNet("ZFNet", "zfnet", "zfnet", "wide", note=_ZFNET_NOTE),
         **{
             f"vgg-{letter}": LectureNet(f"VGG {letter.upper()}", "vgg", model)
             for letter, model in _VGG

@@ -6,7 +6,7 @@ from typing import ClassVar
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.drawing.tables import Table
 from vizcnn.gallery.manifest import Results
-from vizcnn.lecture.claims import Claim
+from vizcnn.lecture.claims import LECTURE, Claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class LectureExhibit:
         title: Heading.
         caption: What is to be seen, with the numbers of this run.
         text: What the figure shows, for those who cannot see it.
+        captioned: Whether the caption stands in the figure itself.
         figures: The light figure, a file a format.
         dark: The dark one.
         size: Width and height of the figure in 96ths of an inch, a page's pixels; empty without
@@ -30,6 +31,7 @@ class LectureExhibit:
     title: str
     caption: str
     text: str = ""
+    captioned: bool = False
     figures: tuple[RelativeFile, ...] = ()
     dark: tuple[RelativeFile, ...] = ()
     size: tuple[int, ...] = ()
@@ -57,6 +59,7 @@ class LectureResults(Results):
     """The parts of the lecture.
 
     Attributes:
+        lecture: Whose lecture it is.
         style: ``"slides"`` or ``"paper"``.
         sections: The parts of the lecture, in order.
         claims: Its claims; empty where they were not asked for.
@@ -64,6 +67,7 @@ class LectureResults(Results):
 
     kind: ClassVar[str] = "lecture"
     static: ClassVar[tuple[str, ...]] = ("lecture.css",)
+    lecture: str = LECTURE
     style: str
     sections: tuple[LectureSection, ...]
     claims: tuple[Claim, ...] = ()

@@ -13,6 +13,7 @@ from pkgutil import iter_modules
 from typing import Literal
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import VizcnnError, nearest_names
@@ -24,12 +25,14 @@ from vizcnn.drawing.style import LIGHT, PAPER, Style, Theme, find_style, use_sty
 from vizcnn.drawing.tables import TABLE_FORMATS, Table, write_table
 from vizcnn.gallery.manifest import Failure, Manifest
 from vizcnn.lecture.claims import list_claims
+from vizcnn.lecture.readme import write_readme
 from vizcnn.lecture.results import LectureExhibit, LectureResults, LectureSection
 from vizcnn.lecture.studio import (
     REGISTERED,
     SECTIONS,
     TRAINED,
     Exhibit,
+    Made,
     Studio,
     split_names,
 )
@@ -201,6 +204,7 @@ def make_lecture(
             [describe_photo(studio.photo)],
             failures,
         )
+        write_text(staging / "README.md", write_readme(run))
         return write_page(run, (), staging)
 
 
@@ -238,19 +242,20 @@ def _begin_exhibit(
     drawn = (
         None
         if made.draw is None
-        else errands.start(partial(_draw_exhibit, made.draw, exhibit.name, settings, staging))
+        else errands.start(partial(_draw_exhibit, made, exhibit.name, settings, staging))
     )
 
     def finish() -> LectureExhibit:
-        light, dark, size = drawn.result() if drawn else ((), (), ())
+        figures = drawn.result() if drawn else DrawnExhibit()
         return LectureExhibit(
             name=exhibit.name,
             title=exhibit.title,
             caption=made.caption,
             text=made.text or exhibit.title,
-            figures=light,
-            dark=dark,
-            size=size,
+            captioned=figures.captioned,
+            figures=figures.light,
+            dark=figures.dark,
+            size=figures.size,
             tables=tables,
             # a table that is too long for the page is a file only
             shown=(table,) if table and len(table.rows) <= MOST_SHOWN else (),
@@ -259,23 +264,46 @@ def _begin_exhibit(
     return finish
 
 
-def _draw_exhibit(
-    draw: Callable[[], Figure], name: str, settings: LectureSettings, staging: Path
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
-    """Draw and save an exhibit, light and dark; give its files, and its size on the page."""
+@dataclass(frozen=True)
+class DrawnExhibit:
+    """The figures of an exhibit.
+
+    Attributes:
+        light, dark: Their files.
+        size: Width and height on the page.
+        captioned: Whether the caption stands in them.
+    """
+
+    light: tuple[str, ...] = ()
+    dark: tuple[str, ...] = ()
+    size: tuple[int, ...] = ()
+    captioned: bool = False
+
+
+def _draw_exhibit(made: Made, name: str, settings: LectureSettings, staging: Path) -> DrawnExhibit:
+    """Draw and save an exhibit, light and dark."""
+    assert made.draw is not None
     style, chosen = _BASES[settings.style], find_style()
     style = replace(
         style, dpi=chosen.dpi or style.dpi, title=chosen.title, captions=chosen.captions
     )
     files: dict[Theme, tuple[str, ...]] = {"light": (), "dark": ()}
     size: tuple[int, ...] = ()
+    captioned = False
     for theme, ending in (("light", ""), ("dark", "-dark")):
         if theme in settings.themes:
             with use_style(replace(style, dark=theme == "dark")):
-                figure = _draw(draw)
+                figure = _draw(made.draw)
+                captioned = has_text(figure, made.caption)
                 size = tuple(round(inches * PAGE_DPI) for inches in figure.get_size_inches())
                 files[theme] = _save(figure, f"{name}{ending}", settings, staging)
-    return files["light"], files["dark"], size
+    return DrawnExhibit(files["light"], files["dark"], size, captioned)
+
+
+def has_text(figure: Figure, text: str) -> bool:
+    """Tell whether a text stands in a figure, however its lines are broken."""
+    drawn = ("".join(found.get_text().split()) for found in figure.findobj(Text))
+    return any("".join(text.split()) in words for words in drawn)
 
 
 def _draw(draw: Callable[[], Figure]) -> Figure:

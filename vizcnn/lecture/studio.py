@@ -33,8 +33,6 @@ SECTIONS = {
 """Parts of the lecture, in its order."""
 
 
-PHOTOS = 4
-"""Photos in the aliasing lab; more take minutes."""
 TRAINED = ("alexnet", "zfnet")
 """Nets of the zoo that are shown with trained weights, in the parts of the same names."""
 
@@ -194,15 +192,11 @@ class Studio:
 
     @cached_property
     def studies(self) -> "tuple[NetStudy, ...]":
-        """AlexNet and ZFNet in the aliasing lab, on a few patches of the sample photos."""
-        from vizcnn.measures.study import LabSettings, study_nets
-        from vizcnn.pages.aliasing import find_period
-        from vizcnn.photos.patches import read_samples
+        """AlexNet and ZFNet in the aliasing lab, with the numbers of ``vizcnn aliasing``."""
+        from vizcnn.measures.study import LabSettings
+        from vizcnn.pages.aliasing import measure
 
-        nets = (self.alexnet, self.zfnet)
-        settings = LabSettings(units=16, most_photos=PHOTOS, shifts=4)
-        period, photos = find_period(nets), read_samples()
-        return tuple(study_nets(nets, photos, settings, period, self.progress))
+        return tuple(measure((self.alexnet, self.zfnet), (), LabSettings(), self.progress))
 
     def generator(self) -> torch.Generator:
         """A source of random numbers that always begins alike."""

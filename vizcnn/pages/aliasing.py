@@ -200,9 +200,14 @@ def draw(
     studies: Sequence[NetStudy], settings: LabSettings, photos: str, progress: Progress = silent
 ) -> Iterator[Drawing]:
     """Draw the story, chapter by chapter."""
-    weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
-    small_print = " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])
+    small_print = write_small_print(studies, photos)
     chapters = tell_story(studies, settings.layer)
     for chapter in progress(chapters, label="draw", total=len(chapters), unit="figure"):
         figure = partial(chapter.draw, small_print)
         yield Drawing(chapter.name, chapter.title, chapter.text, figure, chapter.caption)
+
+
+def write_small_print(studies: Sequence[NetStudy], photos: str) -> str:
+    """Write below a figure whose weights and which photos it shows."""
+    weights = (f"{study.title}: {study.model.provenance.describe()}" for study in studies)
+    return " · ".join([*dict.fromkeys(weights), f"photos: {photos}"])

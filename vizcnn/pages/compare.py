@@ -50,7 +50,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
-from vizcnn.photos.samples import name_photo
+from vizcnn.photos.samples import name_photos
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
@@ -324,10 +324,11 @@ def make_compare_page(
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
+        names = name_photos(photos)
 
         def read(path: PhotoFile) -> Tensor:
             photo = read_photo(path)
-            framings[name_photo(path)] = model.preprocessing.frame(photo)
+            framings[names[path]] = model.preprocessing.frame(photo)
             return model.read(photo)
 
         for path, pixels in use_photos(photos, read, failures, "compare", progress):
@@ -346,7 +347,7 @@ def make_compare_page(
             told = replace(
                 measured.section,
                 name=target.name(unit),
-                used=framings[name_photo(path)].describe(),
+                used=framings[names[path]].describe(),
             )
             measured = replace(measured, section=told)
             if not found:
@@ -354,9 +355,9 @@ def make_compare_page(
                 columns.settled = True
             save_files(measured.list_files(), staging)
             found.append(measured.section)
-            used.append(describe_photo(path, measured.image))
+            used.append(describe_photo(path, measured.image, names[path]))
             if len(rows) < MOST_ROWS:
-                rows.append(measured.to_row(name_photo(path)))
+                rows.append(measured.to_row(names[path]))
         warn_of_cuts(framings)
         results = CompareResults(
             layer=target.layer,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,6 +44,7 @@ from vizcnn.pages.evidence import Evidence, list_evidence
 from vizcnn.pages.page import (
     MethodSettings,
     OutputFile,
+    Repetition,
     describe_photo,
     describe_run,
     name_large,
@@ -55,7 +56,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
-from vizcnn.photos.samples import name_photo
+from vizcnn.photos.samples import name_photo, name_photos
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
@@ -124,6 +125,8 @@ class UnitTile(Evidence):
             large enough.
         name: The class that the unit stands for, in a net's last layer.
         padding: Share of the box that is padding around the photo.
+        command: Shell-quoted command that repeats this unit only.
+        python: Lines of Python that give this projection.
     """
 
     unit: int
@@ -137,6 +140,8 @@ class UnitTile(Evidence):
     large_patch: RelativeFile | None = None
     name: str = ""
     padding: Share = 0.0
+    command: str = ""
+    python: str = ""
 
     @property
     def title(self) -> str:
@@ -273,8 +278,11 @@ class DeconvResults(Results):
             for index, link in enumerate(links)
         }
         index = environment.get_template("photos.html")
+        folders = group_by_folder(manifest.photos)
         return {
-            "index.html": index.render(manifest=manifest, results=self, links=links),
+            "index.html": index.render(
+                manifest=manifest, results=self, links=links, folders=folders
+            ),
             **pages,
         }
 
@@ -309,6 +317,20 @@ class DeconvResults(Results):
             next=links[index + 1] if index + 1 < len(links) else None,
             scalings=list(dict.fromkeys(layer.scaling for layer in section.layers)),
         )
+
+
+def group_by_folder(photos: Sequence[Photo]) -> dict[str, list[int]]:
+    """Give the numbers of photos by the folder that they come from, in order.
+
+    Example:
+        >>> photos = [Photo(name=name, source=name, sha256="") for name in ("a/1.jpg", "b/1.jpg")]
+        >>> group_by_folder([*photos, Photo(name="coffee", source="sample coffee", sha256="")])
+        {'a': [0], 'b': [1], '.': [2]}
+    """
+    folders: dict[str, list[int]] = {}
+    for number, photo in enumerate(photos):
+        folders.setdefault(str(Path(photo.source).parent), []).append(number)
+    return folders
 
 
 def describe_evidence(tiles: Sequence[UnitTile]) -> str:
@@ -441,6 +463,7 @@ def make_deconv_gallery(
     folder: Path,
     command: str = "",
     progress: Progress = silent,
+    repeat: Callable[[PhotoFile, str, int], Repetition] | None = None,
 ) -> Manifest[DeconvResults]:
     """Project each photo's strongest units and write pictures, index.html and manifest.json.
 
@@ -451,6 +474,7 @@ def make_deconv_gallery(
         folder: Where the gallery goes; complete or untouched.
         command: The command that repeats the run.
         progress: Shows how far it is.
+        repeat: Says how a unit is repeated: of a photo, a layer by its name, by its number.
 
     Returns:
         What was written, as in manifest.json.
@@ -463,6 +487,7 @@ def make_deconv_gallery(
     framings: dict[str, Framing] = {}
     failures: list[Failure] = []
     projector = settings.attach(model)
+    names = name_photos(photos)
     with write_folder(folder) as staging:
         with Errands() as errands:
 
@@ -471,14 +496,15 @@ def make_deconv_gallery(
 
             def project(path: PhotoFile) -> MeasuredPhoto:
                 home = f"photo-{len(found) + 1:03d}"
-                return measure(projector, model, path, settings, home, draw_aside)
+                return measure(projector, model, path, settings, home, draw_aside, names[path])
 
             for path, photo in use_photos(photos, project, failures, "project", progress):
                 files = draw_photo(photo)
                 errands.start(partial(save_files, files, staging))
                 framings[photo.name] = photo.framing
-                found.append(photo.section)
-                used.append(describe_photo(path, photo.image))
+                again = repeat and partial(repeat, path)
+                found.append(_tell_repetitions(photo.section, again))
+                used.append(describe_photo(path, photo.image, photo.name))
         warn_of_cuts(framings)
         results = DeconvResults(
             method=projector.method.name,
@@ -490,6 +516,26 @@ def make_deconv_gallery(
         return write_page(run, (), staging, settings.figure_format)
 
 
+def _tell_repetitions(
+    section: PhotoSection, repeat: Callable[[str, int], Repetition] | None
+) -> PhotoSection:
+    """Say of each unit how it is repeated, where that is known."""
+    if repeat is None:
+        return section
+    return replace(
+        section,
+        layers=tuple(
+            replace(
+                layer,
+                tiles=tuple(
+                    replace(tile, **asdict(repeat(layer.name, tile.unit))) for tile in layer.tiles
+                ),
+            )
+            for layer in section.layers
+        ),
+    )
+
+
 def measure(
     projector: Projector,
     model: ZooModel,
@@ -497,6 +543,7 @@ def measure(
     settings: DeconvSettings,
     home: str = "",
     see: Callable[[MeasuredPhoto, MeasuredLayer], None] | None = None,
+    name: str = "",
 ) -> MeasuredPhoto:
     """Project a photo's units.
 
@@ -507,6 +554,7 @@ def measure(
         settings: What to project and how to show it.
         home: Folder of the photo's files.
         see: Shown each layer as soon as it is measured, with the photo as far as it is by then.
+        name: What the photo is called; as :func:`~vizcnn.photos.samples.name_photo` says if empty.
 
     Raises:
         ImageError: If the photo cannot be read.
@@ -527,7 +575,7 @@ def measure(
             layers=(),
             figure=f"{home}/summary.{settings.figure_format}",
         ),
-        name=name_photo(path),
+        name=name or name_photo(path),
         title=model.title,
         way=f"{projector.method.name} ({describe_method(projector.method)}) · {model.title}, "
         f"{model.provenance.describe()}",

@@ -93,6 +93,19 @@ class MethodSettings:
 
 
 @dataclass(frozen=True)
+class Repetition:
+    """How a part of a run is repeated; empty where that is not known.
+
+    Attributes:
+        command: Shell-quoted command.
+        python: The same in lines of Python.
+    """
+
+    command: str = ""
+    python: str = ""
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure of a page.
 
@@ -305,10 +318,13 @@ def warn_of_cuts(framings: Mapping[str, Framing]) -> None:
     )
 
 
-def describe_photo(path: PhotoFile, image: str | None = None) -> Photo:
-    """Describe a photo."""
+def describe_photo(path: PhotoFile, image: str | None = None, name: str = "") -> Photo:
+    """Describe a photo; by another name than usual where the page has two of that one."""
     return Photo(
-        name=name_photo(path), source=name_source(path), sha256=photo_sha256(path), image=image
+        name=name or name_photo(path),
+        source=name_source(path),
+        sha256=photo_sha256(path),
+        image=image,
     )
 
 

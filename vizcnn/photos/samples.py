@@ -2,6 +2,8 @@
 
 import difflib
 import importlib.resources
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,30 @@ def find_file(photo: Any) -> Any:
         return photo
 
 
+def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
+    """Name the photos of one page, each in its own way.
+
+    Args:
+        paths: Photo files.
+
+    Returns:
+        By path what :func:`name_photo` says, or, where several are named alike, as much of the path
+        before it as tells them apart.
+
+    Example:
+        >>> list(name_photos([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
+        ['a/1.jpg', 'b/1.jpg', '2.jpg']
+    """
+    names = {path: name_photo(path) for path in paths}
+    longest = max((len(Path(str(path)).parts) for path in paths), default=0)
+    for length in range(2, longest + 1):
+        count = Counter(names.values())
+        for path, name in names.items():
+            if count[name] > 1:
+                names[path] = str(Path(*Path(str(path)).parts[-length:]))
+    return names
+
+
 def name_photo(path: PhotoFile) -> str:
     """Name a photo for titles: a sample by its name, another by its file's.
 
@@ -77,7 +103,7 @@ def name_photo(path: PhotoFile) -> str:
         >>> name_photo(find_sample("coffee")), name_photo(Path("holiday/beach.jpg"))
         ('coffee', 'beach.jpg')
     """
-    return _sample_of(path) or path.name
+    return find_sample_name(path) or path.name
 
 
 def name_source(path: PhotoFile) -> str:
@@ -93,11 +119,17 @@ def name_source(path: PhotoFile) -> str:
         >>> name_source(find_sample("coffee")), name_source(Path("my photo.jpg"))
         ('sample coffee', 'my photo.jpg')
     """
-    sample = _sample_of(path)
+    sample = find_sample_name(path)
     return f"sample {sample}" if sample else str(path)
 
 
-def _sample_of(path: PhotoFile) -> str | None:
+def find_sample_name(path: PhotoFile) -> str | None:
+    """Give the name of the sample photo that a file is; None of any other file.
+
+    Example:
+        >>> find_sample_name(find_sample("coffee"))
+        'coffee'
+    """
     if isinstance(path, StoredPhoto) or path.parts[-3:-1] != ("skimage", "data"):
         return None
     return next((name for name, file in SAMPLES.items() if file == path.name), None)

@@ -90,7 +90,7 @@ class LeNet5(nn.Module):
         input_size: Side of the square input in pixels; fixes the size of fc4.
         form: ``"modern"``: ReLU and max pooling, which the deconvnet has rules for.
             ``"classic"``: sigmoids and :class:`Subsampling`; only plain gradients go back.
-        dropout: Dropout before fc5 while training (the paper has none).
+        dropout: Dropout before fc5 while training; 0, as in the paper, for none.
 
     Raises:
         ValueError: If there is no such form.
@@ -134,7 +134,7 @@ class LeNet5(nn.Module):
                     "flatten": nn.Flatten(),
                     "fc4": nn.Linear(width, 84),
                     f"{name}4": activation(),
-                    "drop4": nn.Dropout(dropout),
+                    **({"drop4": nn.Dropout(dropout)} if dropout else {}),
                     "fc5": nn.Linear(84, classes),
                 }
             )

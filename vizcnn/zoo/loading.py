@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from vizcnn.basics.errors import (
+    MissingWeightsError,
     ModelError,
     WeightsError,
     check_kind,
@@ -152,7 +153,7 @@ def _read_weights(
     if weights == "bundled" or here:
         return _finish(read_bundled(entry, bundle), variant, options)
     if wanted or weights in _KEYWORDS:
-        raise WeightsError(_say_how_to_get(entry, str(weights), variant, wanted))
+        raise MissingWeightsError(_say_how_to_get(entry, str(weights), variant, wanted))
     return _read_user_file(entry, Path(weights), variant, options)
 
 

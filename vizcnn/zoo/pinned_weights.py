@@ -69,6 +69,6 @@ def pin_weights(net: "ZooModel", given: str) -> str:
     told = net.provenance
     if told.source == "random":
         return "random"
-    if source == "auto" and net.name in CATALOGUE:
+    if source in ("auto", "any") and net.name in CATALOGUE:
         source = told.source if told.source in ("bundled", "ndf", "package") else "imagenet"
     return f"{source}{PIN}{told.sha256}" if told.sha256 else source

@@ -28,13 +28,20 @@ UnitCommand = Callable[[str, int], str]
 """Gives the command that repeats one unit of a layer."""
 
 
-def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manifest[LayersResults]:
+UnitPython = Callable[[str, int, str, tuple[int, int] | None], str]
+"""Gives lines of Python for a unit of a layer, in a photo by its name, at a place if it has one."""
+
+
+def describe_gallery(
+    job: Job, command: str, unit_command: UnitCommand, unit_python: UnitPython
+) -> Manifest[LayersResults]:
     """Describe what was made.
 
     Args:
         job: The gallery; all its files are written.
         command: The command that repeats the run.
         unit_command: Gives the command that repeats one unit of a layer.
+        unit_python: Gives the lines of Python for one unit.
     """
     method, index = job.projector.method, job.index
     left_out = list_left_out(job.photos)
@@ -50,7 +57,7 @@ def describe_gallery(job: Job, command: str, unit_command: UnitCommand) -> Manif
             left_out_names=left_out[:SHOWN_NAMES],
         ),
         layers=tuple(
-            _describe_layer(job, number, unit_command, framings)
+            _describe_layer(job, number, unit_command, unit_python, framings)
             for number in range(len(job.layers))
         ),
     )
@@ -80,12 +87,16 @@ def _frame_padded(job: Job) -> list[Framing | None]:
 
 
 def _describe_layer(
-    job: Job, number: int, unit_command: UnitCommand, framings: Sequence[Framing | None]
+    job: Job,
+    number: int,
+    unit_command: UnitCommand,
+    unit_python: UnitPython,
+    framings: Sequence[Framing | None],
 ) -> LayerSheets:
     plan = job.layers[number]
     small, large = plan_forms(job, number)
     units = tuple(
-        _describe_unit(job, number, row, unit_command(plan.name, unit), framings)
+        _describe_unit(job, number, row, unit_command(plan.name, unit), unit_python, framings)
         for row, unit in enumerate(plan.units)
     )
     return LayerSheets(
@@ -111,7 +122,12 @@ def _describe_layer(
 
 
 def _describe_unit(
-    job: Job, layer: int, row: int, command: str, framings: Sequence[Framing | None]
+    job: Job,
+    layer: int,
+    row: int,
+    command: str,
+    unit_python: UnitPython,
+    framings: Sequence[Framing | None],
 ) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
@@ -121,6 +137,11 @@ def _describe_unit(
         for framing in (framings[place.photo],)
     )
     small, large = name_sheets(job, layer, unit) if places else (None, None)
+    python = ""
+    if places:
+        best = places[0]
+        photo = job.index.photos[job.shown[best.photo]]
+        python = unit_python(plan.name, unit, photo, best.position)
     return UnitSheets(
         unit=unit,
         name=plan.classes[unit] if plan.classes else "",
@@ -128,6 +149,7 @@ def _describe_unit(
         selectivity=find_median(places),
         places=places,
         command=command,
+        python=python,
         small=small,
         large=large,
     )

@@ -17,7 +17,7 @@ from vizcnn.mining.identity import describe_identity, list_differences, list_pho
 from vizcnn.mining.index import StrongestIndex, read_index
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.pages.layers.description import UnitCommand, describe_gallery
+from vizcnn.pages.layers.description import UnitCommand, UnitPython, describe_gallery
 from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, refuse_unreadable, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import cut_portions
@@ -38,6 +38,7 @@ def make_top_gallery(
     index: Path | None = None,
     command: str = "",
     unit_command: UnitCommand = lambda layer, unit: "",
+    unit_python: UnitPython = lambda layer, unit, photo, position: "",
     progress: Progress = silent,
     notice: Notice = lambda line: None,
     room: Room = ROOM,
@@ -55,6 +56,7 @@ def make_top_gallery(
         index: A complete index of these photos, which spares the mining.
         command: The command that repeats the run.
         unit_command: Gives the command that repeats one unit of a layer.
+        unit_python: Gives lines of Python that project a unit at a place of a photo.
         progress: Shows how far it is.
         notice: Is told what of a former run cannot be used.
         room: How much it may take at a time.
@@ -92,7 +94,7 @@ def make_top_gallery(
             projector, model, photos, found, settings, layers, work, begin, notice, room
         )
         _draw(job, progress)
-        manifest = describe_gallery(job, command, unit_command)
+        manifest = describe_gallery(job, command, unit_command, unit_python)
         with write_folder(folder, held=True) as staging:
             work.copy_site(job.ledger, staging)
             (staging / INDEX_NAME).write_bytes(file.read_bytes())

@@ -72,6 +72,7 @@ class UnitSheets:
         selectivity: Median of its places' selectivities; None where there is none.
         places: Strongest first; none for a unit that is silent on every photo.
         command: Shell-quoted command that repeats this unit only.
+        python: Lines of Python that project its strongest place; empty where its photo is no file.
         small: Sheet for the layer's page; None for a silent unit.
         large: Sheet for the unit's page; None for a silent unit.
         arrays: File of the raw values.
@@ -86,6 +87,7 @@ class UnitSheets:
     small: RelativeFile | None
     large: RelativeFile | None
     arrays: RelativeFile | None = None
+    python: str = ""
 
     @property
     def value(self) -> str:
