@@ -155,7 +155,7 @@ def gallery(
         ) -> str:
             files = [path if path.name == photo else path / photo for path in paths]
             file = next((str(file) for file in files if file.is_file()), "")
-            if not file:
+            if not file:  # in an archive or a table
                 return ""
             return write_lines(page, run.net, settings, file, layer, unit, position or "max")
 
