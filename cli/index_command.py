@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.options import GivenPath, WholeNumber, json_option
+from vizcnn.cli.options import CarefulCommand, GivenPath, WholeNumber, json_option
 from vizcnn.cli.reporting import lay_out, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
 
 
-@click.command(short_help="Print an index of strongest places as a table or CSV.")
+@click.command(
+    cls=CarefulCommand, short_help="Print an index of strongest places as a table or CSV."
+)
 @click.argument("file", metavar="INDEX", type=GivenPath(dir_okay=False))
 @click.option(
     "--layer",
