@@ -61,11 +61,15 @@ def _write_load(page: Page, net: "ZooModel") -> str:
     from vizcnn.zoo.pinned_weights import pin_weights, split_pin
 
     (number,) = [at for at, (loaded, _) in enumerate(page.loaded) if loaded is net]
-    # by their name, so that a run and its repeat say the same
+    # as the command that repeats the run names them, so that a repeated run writes the same
     weights, _ = split_pin(pin_weights(net, page.loaded[number][1]))
     options: dict[str, Any] = {"weights": weights}
     if weights == "random":
         options = {"weights": None, "seed": page.seed}
+    words = page.words[number]
+    said: dict[str, Any] = {"variant": words.variant, "preprocessing": words.preprocessing}
+    said |= {"classes": words.classes and str(words.classes)}
+    options |= {name: value for name, value in said.items() if value is not None}
     fitted = page.fit is not None or page.size is not None
     fit = f".fit_photos({page.fit!r}, {page.size!r})" if fitted else ""
     return f"vizcnn.load({_write(page.models[number], **options)}){fit}"

@@ -144,6 +144,22 @@ def test_a_net_of_vizcnn_is_shown_photos(tmp_path):
     assert manifest.nets[0].model == "lenet"
 
 
+def test_a_wrapped_net_in_training_is_shown_files_and_left_alone(tmp_path):
+    net = nn.Sequential(build_net(), nn.Flatten(), nn.Linear(5 * 4 * 4, 3)).train()
+    wrapped = vizcnn.wrap(net, preprocessing="mean=0.5,std=0.5,size=16", name="mine")
+    state = copy.deepcopy(net.state_dict())
+    watch = Watch(["conv1"], ["coffee", "rocket"], folder=tmp_path, units=1, net=wrapped)
+    watch(net, 0)
+    assert net.training
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in state.items())
+    with torch.no_grad():
+        net.get_parameter("0.0.weight").mul_(-1)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "step-000000").iterdir()}
+    after = {picture.path.name: picture.path.read_bytes() for picture in watch(net, 1)}
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in before)  # of the weights as they are now
+
+
 def test_weights_that_grew_without_bound_stop_no_training(tmp_path):
     net = build_net()
     net.get_parameter("0.weight").data.fill_(torch.nan)

@@ -105,3 +105,20 @@ def test_weights_of_packages_are_pinned_too(name, package):
     check_pin(again, source, digest)
     assert len(digest) == 64 and source != "auto"
     assert again.provenance == net.provenance
+
+
+def test_a_net_of_ones_own_is_pinned_to_its_code(tmp_path):
+    code = "from torch import nn\n\n\ndef zfnet():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), "
+    code += "nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))\n"
+    (tmp_path / "mine.py").write_text(code)
+    paint_photo(tmp_path / "a.png")
+    words = ("deconv", "a.png", "--model", "mine.py:zfnet", "--layer", "1", "--compare", "none")
+    run(*words, "--out", "out")
+    words = read_command()
+    sha256 = hashlib.sha256(code.encode()).hexdigest()
+    assert find(words, "--weights") == [f"auto@sha256:{sha256}"]
+    first = list_files(tmp_path / "out")
+    run(*words[1:])
+    assert list_files(tmp_path / "out") == first
+    (tmp_path / "mine.py").write_text(f"{code}# changed\n")
+    assert "have the SHA-256" in run(*words[1:], status=2).stderr

@@ -138,7 +138,7 @@ def test_several_nets_stand_side_by_side(tmp_path):
     assert [net.path for net in manifest.results.nets] == ["0", "3"]
     assert manifest.title == "Tiny $net and Other: filters of conv1 and conv2"
     files = find_files(manifest)
-    assert len(files) == 2 + 12 + 10 == len(set(files))
+    assert len(files) == 2 + 2 * (12 + 10) == len(set(files))
     assert all((tmp_path / "out" / name).is_file() for name in files)
 
 

@@ -25,6 +25,7 @@ from vizcnn.drawing.receptive_fields import (
     spread_labels,
 )
 from vizcnn.drawing.sheet import SLIDE_WIDTH
+from vizcnn.drawing.tiles import to_bytes
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
 from vizcnn.pages.receptive import (
     ReceptiveResults,
@@ -240,7 +241,7 @@ def test_boxes_lie_where_the_pixels_are():
     framed = [patch for patch in axes.patches if isinstance(patch, Rectangle) and not patch.fill]
     drawn = {(patch.get_y() + 0.5, patch.get_x() + 0.5, patch.get_height()) for patch in framed}
     assert drawn == {(box.box[0], box.box[1], box.box[2] - box.box[0]) for box in boxes}
-    np.testing.assert_array_equal(axes.images[0].get_array(), PHOTO)
+    np.testing.assert_array_equal(axes.images[0].get_array(), to_bytes(PHOTO))
     assert axes.images[0].get_extent() == [-0.5, 63.5, 63.5, -0.5]
 
 

@@ -146,6 +146,11 @@ def test_pixels_are_square_but_on_a_scale_of_colours(folders, name):
                 assert across == pytest.approx(down, rel=1e-3), figure
 
 
+def is_cut_from(photo: np.ndarray, pixels: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(photo, pixels.shape)
+    return bool((windows == pixels).all(axis=(-3, -2, -1)).any())
+
+
 def find(panels: list[StoredPanel], wanted: np.ndarray) -> bool:
     return any(np.array_equal(panel.pixels, wanted) for panel in panels)
 
@@ -211,7 +216,7 @@ def test_the_checks_show_the_photo_and_pictures_pixel_by_pixel(folders, photo, k
     folder = folders["make_check"]
     for name in ("cascade-recomputed", "control"):
         panels = read_panels(folder / f"{name}.{kind}")
-        assert find(panels, seen_pixels(photo))
+        assert any(is_cut_from(seen_pixels(photo), panel.pixels) for panel in panels)
         assert all(panel.pixels.shape[0] <= SIZE for panel in panels)
     place = read_panels(folder / f"place.{kind}")
     shapes = {panel.pixels.shape for panel in place}

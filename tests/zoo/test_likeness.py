@@ -53,11 +53,12 @@ def test_torchvisions_other_nets_are_known(tmp_path: Path) -> None:
     with torch.device("meta"):
         state = models.get_model("mnasnet0_5", weights=None, num_classes=3).state_dict()
     torch.save(
-        {f"module.{name}": torch.zeros(value.shape) for name, value in state.items()},
+        {f"module.{name}": torch.zeros_like(value, device="cpu") for name, value in state.items()},
         tmp_path / "net.pth",
     )
     with pytest.raises(WeightsError, match="--model torchvision:mnasnet0_5 --weights"):
         load("resnet18", tmp_path / "net.pth")
+    assert len(load("torchvision:mnasnet0_5", tmp_path / "net.pth").classes) == 3
 
 
 def test_what_is_like_no_net_is_like_none() -> None:

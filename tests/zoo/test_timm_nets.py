@@ -1,5 +1,6 @@
 """Nets of timm and of the hub: timm's own settings, the hub's cache as the test lays it out."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,11 @@ def lay_out(hub: Path, repository: str, **told: object) -> torch.nn.Module:
         **told,
     }
     (snapshot / "config.json").write_text(json.dumps(config))
-    save_file(net.state_dict(), snapshot / "model.safetensors")
+    save_file(net.state_dict(), snapshot / "plain")
+    digest = hashlib.sha256((snapshot / "plain").read_bytes()).hexdigest()
+    (home / "blobs").mkdir()
+    (snapshot / "plain").rename(home / "blobs" / digest)
+    (snapshot / "model.safetensors").symlink_to(home / "blobs" / digest)
     return net
 
 
@@ -68,6 +73,16 @@ def test_a_net_of_the_cache_is_what_timm_builds_of_it(hub: Path, spec: str) -> N
     assert (told.source, told.licence, len(told.sha256 or "")) == ("hub", "cc-by-4.0", 64)
     assert told.data == "me/tiny" + (f" at {spec.split('@')[1]}" if "@" in spec else "")
     assert fetch_weights(spec) == Path(told.location)  # what is there is not asked for
+
+
+def test_a_damaged_file_of_the_cache_is_refused(hub: Path) -> None:
+    lay_out(hub, "me/tiny")
+    (blob,) = (hub / "models--me--tiny" / "blobs").iterdir()
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+    with pytest.raises(WeightsError, match="it is damaged or another file"):
+        vizcnn.load("hub:me/tiny")
 
 
 def test_what_is_not_in_the_cache_names_the_command_that_fetches_it(hub: Path) -> None:

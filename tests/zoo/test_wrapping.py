@@ -64,6 +64,10 @@ STAGES: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
         lambda: Own(2),
         {"stage1": "relu()#1", "stage2": "relu()#2", "head": "head"},
     ),
+    "the same with a stage2 too": (
+        lambda: Taken(),
+        {"level1": "relu()#1", "level2": "relu()#2", "head": "head"},
+    ),
 }
 
 
@@ -72,10 +76,18 @@ def test_layers_that_nobody_named_are_named_by_their_maps(case: str) -> None:
     make, wanted = STAGES[case]
     model = vizcnn.wrap(make(), input_size=64)
     assert dict(list(model.layers.items())[: len(wanted)]) == wanted
-    stages = [name for name in model.layers if name.startswith(("conv", "stage"))]
+    stages = [name for name in model.layers if name.startswith(("conv", "stage", "level"))]
     assert list_stages(model) == f"{stages[0]}..{stages[-1]}"
     (shape,) = model.logits(torch.rand(1, 3, 64, 64)).shape[1:]
     assert len(model.classes) == shape == 2
+
+
+class Taken(Own):
+    """Parts of it have the usual names of stages: these stay theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.stage2 = nn.Identity()
 
 
 class Branches(nn.Module):

@@ -103,7 +103,7 @@ def draw_projection(projection: Projection) -> Figure:
     height, width = projection.field
     strip = LayerStrip(
         projection.layer,
-        f"sees {height} × {width} px",
+        f"{projection.method}\nsees {height} × {width} px",
         tuple(pairs),
         shown=name_part(projection.part),
     )

@@ -307,7 +307,7 @@ class Projector(nn.Module):
             raise ImageError(
                 f"got {type(images).__name__} ({quote(images)}) for a plain torch module; needed: "
                 "images as a float tensor (N, 3, H, W), as it takes them; photos go to a net that "
-                "vizcnn.load gave"
+                "vizcnn.load or vizcnn.wrap gave"
             )
         kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}

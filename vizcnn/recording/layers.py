@@ -10,6 +10,7 @@ from vizcnn.basics.errors import LayerError, check_kind, nearest_names, quote
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.functions import FUNCTIONS, MARK, join_path
 from vizcnn.zoo.model import ZooModel, find_module
+from vizcnn.zoo.naming import STAGE_WORDS
 
 _STAGES = range(1, 6)
 """Numbers of stages: conv1..conv5, or stage1..stage5 (see :mod:`vizcnn.zoo.naming`)."""
@@ -224,7 +225,7 @@ def list_stages(model: ZooModel | nn.Module) -> str:
         'conv1..conv3'
     """
     canonical = _list_canonical(model)
-    named = [f"{word}{number}" for word in ("conv", "stage") for number in _STAGES]
+    named = [f"{word}{number}" for word in STAGE_WORDS for number in _STAGES]
     stages = [name for name in named if name in canonical]
     if not stages:
         raise LayerError("the net's layers have no canonical names: name a layer by module path")

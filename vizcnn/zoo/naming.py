@@ -25,6 +25,9 @@ from vizcnn.zoo.preprocessing import Preprocessing
 MOST_STAGES = 5
 """Stages that are named."""
 
+STAGE_WORDS = ("conv", "stage", "level")
+"""What stages are called, before their numbers: the first of these that no part of the net is."""
+
 _JOINING = ("cat", "concat", "concatenate")
 _SQUASHING = frozenset(("sigmoid", "sigmoid_", "tanh", "tanh_"))
 
@@ -253,8 +256,9 @@ def name_traced(module: nn.Module, seen: Pass) -> dict[str, str]:
     """
     own = {path for path, _ in module.named_modules()}
     stages = seen.stages[-MOST_STAGES:]
-    taken = any(f"conv{number}" in own for number in range(1, MOST_STAGES + 1))
-    word = "stage" if taken else "conv"
+    numbers = range(1, MOST_STAGES + 1)
+    free = [word for word in STAGE_WORDS if not own & {f"{word}{number}" for number in numbers}]
+    word = free[0] if free else STAGE_WORDS[0]
     names = {f"{word}{number}": path for number, path in enumerate(stages, start=1)}
     if seen.last:
         told = next(node.name for node in seen.nodes if node.path == seen.last)

@@ -4,13 +4,21 @@ import re
 from typing import TYPE_CHECKING
 
 from vizcnn.basics.errors import WeightsError, quote
-from vizcnn.zoo.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from vizcnn.zoo.model import ZooModel
 
 PIN = "@sha256:"
 """Stands between a source of weights and the checksum that their file has to have."""
+
+SOURCES = {
+    "bundled": "bundled",
+    "ndf": "ndf",
+    "package": "package",
+    "torchvision": "imagenet",
+    "onnx-zoo": "imagenet",
+}
+"""What asks for weights of each origin; a net of one's own has its weights by ``auto`` only."""
 
 
 def split_pin(weights: str) -> tuple[str, str]:
@@ -69,6 +77,6 @@ def pin_weights(net: "ZooModel", given: str) -> str:
     told = net.provenance
     if told.source == "random":
         return "random"
-    if source in ("auto", "any") and net.name in CATALOGUE:
-        source = told.source if told.source in ("bundled", "ndf", "package") else "imagenet"
+    if source in ("auto", "any"):
+        source = SOURCES.get(told.source, "auto")
     return f"{source}{PIN}{told.sha256}" if told.sha256 else source

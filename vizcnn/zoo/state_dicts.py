@@ -374,6 +374,7 @@ _HELD = (
     "argparse.Namespace",
     *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")),
     *(f"datetime.{name}" for name in ("date", "datetime", "timedelta")),
+    "mmengine.logging.history_buffer.HistoryBuffer",
     *("numpy.dtype", "numpy.ndarray"),
     *(
         f"numpy.{core}.multiarray.{name}"
@@ -392,6 +393,10 @@ _HELD = (
         f"{home}.{kind}Path"
         for home in ("pathlib", "pathlib._local")
         for kind in ("Posix", "PurePosix", "PureWindows", "Windows")
+    ),
+    *(
+        f"pytorch_lightning.callbacks.{name}"
+        for name in ("early_stopping.EarlyStopping", "model_checkpoint.ModelCheckpoint")
     ),
     "typing.Any",
 )

@@ -7,6 +7,7 @@ fetched by ``vizcnn weights fetch`` alone.
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -129,7 +130,9 @@ def make_timm_entry(spec: "Spec") -> Entry:
     timm = _import("timm")
     name = spec.source
     base = name.partition(".")[0]
-    config = None if not timm.is_model(base) else timm.models.get_pretrained_cfg(name)
+    config = None
+    with contextlib.suppress(RuntimeError):  # a tag that it does not have
+        config = timm.models.get_pretrained_cfg(name) if timm.is_model(base) else None
     if not timm.is_model(base) or (config is None and "." in name):
         known = timm.list_models() if not timm.is_model(base) else timm.list_pretrained(f"{base}*")
         raise ModelError(f"timm has no net {quote(name)}: {nearest_names(name, known)}")
@@ -236,7 +239,7 @@ def _describe_weights(repository: str, revision: str | None, told: Mapping[str, 
         label="hub",
         variant="timm",
         url=f"https://huggingface.co/{repository}/resolve/{revision or 'main'}/{_FILE}",
-        sha256="",
+        sha256=_find_digest(find_cached(repository, revision, _FILE)),
         origin=Provenance(
             "hub",
             data=f"{repository}{at}",
@@ -247,6 +250,12 @@ def _describe_weights(repository: str, revision: str | None, told: Mapping[str, 
         repository=repository,
         revision=revision,
     )
+
+
+def _find_digest(path: Path | None) -> str:
+    """Give the checksum that a file of the hub's cache is to have: its blob is named after it."""
+    digits = "" if path is None else path.resolve().name
+    return digits if re.fullmatch("[0-9a-f]{64}", digits) else ""
 
 
 def _list_classes(told: Mapping[str, Any]) -> Iterator[str]:
