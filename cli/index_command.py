@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vizcnn.cli.options import GivenPath, WholeNumber, json_option
+from vizcnn.cli.options import CarefulCommand, GivenPath, json_option
 from vizcnn.cli.reporting import lay_out, say
+from vizcnn.cli.unit_option import Unit, require_numbers, units_option
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
 
 
-@click.command(short_help="Print an index of strongest places as a table or CSV.")
+@click.command(
+    cls=CarefulCommand, short_help="Print an index of strongest places as a table or CSV."
+)
 @click.argument("file", metavar="INDEX", type=GivenPath(dir_okay=False))
 @click.option(
     "--layer",
@@ -25,12 +28,8 @@ HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
     multiple=True,
     help="Layer, or list of layers (conv1,conv3); may be repeated.  [default: all of the index]",
 )
-@click.option(
-    "--unit",
-    "units",
-    type=WholeNumber(0),
-    multiple=True,
-    help="Number of a unit; may be repeated.  [default: every unit]",
+@units_option(
+    "Number of a unit, list (3,5) or range (10..20) of them; may be repeated.  [default: every unit]"
 )
 @click.option(
     "--format",
@@ -45,7 +44,7 @@ HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
 def index(
     file: Path,
     layers: tuple[str, ...],
-    units: tuple[int, ...],
+    units: tuple[Unit, ...],
     form: str,
     as_csv: bool,
     as_json: bool,
@@ -60,7 +59,7 @@ def index(
 
     found = read_index(file)
     names = [name.strip() for text in layers for name in text.split(",")]
-    places = list(list_ranked_places(found, names, units))
+    places = list(list_ranked_places(found, names, require_numbers(units)))
     if as_json:
         say(json.dumps(_describe(found, places)))
     elif as_csv or form == "csv":

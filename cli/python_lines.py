@@ -60,7 +60,7 @@ def write_lines(
 def _write_load(page: Page, net: "ZooModel") -> str:
     from vizcnn.zoo.pinned_weights import pin_weights, split_pin
 
-    (number,) = [at for at, (loaded, _) in enumerate(page.loaded) if loaded is net]
+    number = next(at for at, (loaded, _) in enumerate(page.loaded) if loaded is net)
     # as the command that repeats the run names them, so that a repeated run writes the same
     weights, _ = split_pin(pin_weights(net, page.loaded[number][1]))
     options: dict[str, Any] = {"weights": weights}

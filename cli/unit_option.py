@@ -129,5 +129,5 @@ def require_numbers(units: Sequence[Unit]) -> tuple[int, ...]:
     """
     for unit in units:
         if isinstance(unit, str):
-            raise LayerError(f"no filter {quote(unit)}: filters have numbers only")
+            raise LayerError(f"unit {quote(unit)} has no name here: give its number")
     return tuple(int(unit) for unit in units)

@@ -93,4 +93,6 @@ def test_filters_by_number(tmp_path):
     run("filters", "--model", "lenet", "--unit", "1..3", "--out", "out")
     (net,) = read_manifest(Path("out"), FilterResults).results.nets
     assert "3" in net.shown
-    assert "filters have numbers only" in fail("filters", "--model", "lenet", "--unit", "cat")
+    assert "has no name here: give its number" in fail(
+        "filters", "--model", "lenet", "--unit", "cat"
+    )
