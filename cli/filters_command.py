@@ -85,5 +85,9 @@ def filters(
         figure_format=page.figure_format,
     )
     manifest = make_filter_gallery(page.load(), page.folder, settings, page.quote())
-    shown = ", ".join(f"{net.shown} of {net.layer}" for net in manifest.results.nets)
-    page.report(manifest, shown)
+    several = len(manifest.nets) > 1
+    shown = [
+        f"{net.name}: {net.shown} of {net.layer}" if several else f"{net.shown} of {net.layer}"
+        for net in manifest.results.nets
+    ]
+    page.report(manifest, ("; " if several else ", ").join(shown))

@@ -39,8 +39,10 @@ def test_options_reach_the_gallery_and_the_recorded_command_repeats_it(arguments
 def test_several_nets_name_the_folder_and_are_all_reported():
     result = run("filters", "--model", "alexnet", "--model", "vgg16", "--weights", "random")
     nets = [line for line in result.stdout.splitlines() if "random weights (untrained)" in line]
-    assert [net.split(", ")[1] for net in nets] == ["1", "2"]  # both are the small net
-    assert "all 12 filters of the first layer" in result.stdout
+    titles = [net.rpartition(", random")[0] for net in nets]
+    assert [title.split(", ")[1] for title in titles] == ["1", "2"]  # both are the small net
+    shown = [f"{title}: all 12 filters of the first layer" for title in titles]
+    assert "; ".join(shown) in result.stdout.splitlines()
     manifest = read_manifest(Path("vizcnn-out/alexnet-vgg16-filters"), FilterResults)
     assert len(manifest.nets) == 2
 

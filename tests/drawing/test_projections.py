@@ -184,3 +184,13 @@ def test_photos_of_a_unit_are_not_torn_apart_by_those_of_the_next():
     seen = model.deconv(["coffee", "astronaut", "chelsea", "rocket"], "conv2", unit=[0, 1, 2])
     by_unit = seen[seen.units.argsort(stable=True).tolist()]
     assert [len(row.images) for row in by_unit.figure().axes] == [2 * 8, 2 * 4]
+
+
+def test_captions_keep_to_the_margins_in_a_notebook():
+    seen = vizcnn.load("zfnet").deconv("coffee", "conv5", count=5)
+    with Image.open(BytesIO(seen.figure()._repr_png_())) as shown:
+        pixels = np.asarray(shown.convert("L"))
+    caption = pixels[int(0.85 * len(pixels)) :]
+    inked = np.flatnonzero((caption < 200).any(axis=0))
+    assert inked[0] >= 10
+    assert pixels.shape[1] - inked[-1] >= 10  # a tenth of an inch at 100 to the inch

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import vizcnn
 from tests.support.small_zoo import SIZE, list_files, make_model, paint_photo
 from vizcnn.basics.codec import find_files
 from vizcnn.basics.errors import LayerError, VizcnnError
@@ -118,6 +119,13 @@ def test_shared_scale_keeps_the_ratio_of_units(tmp_path, photo):
     assert all(contrast["unit"][index] >= 127 for index in active)
     assert max(contrast["shared"]) >= 127
     assert min(contrast["shared"][index] for index in active) < 120
+
+
+def test_of_a_grey_net_the_page_says_that_it_sees_no_colour(tmp_path, photo):
+    model, settings = vizcnn.load("lenet"), DeconvSettings(layers=("conv1",), top=1)
+    made = make_deconv_gallery(model, [photo], settings, tmp_path / "grey", "vizcnn deconv")
+    assert made.results.photos[0].used.endswith("used; the net sees the luminance alone")
+    assert "the net sees the luminance alone" in (tmp_path / "grey" / "index.html").read_text()
 
 
 def test_units_are_taken_in_order_and_once(tmp_path, photo):

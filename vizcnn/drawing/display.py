@@ -3,6 +3,7 @@
 import sys
 from io import BytesIO
 
+import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,7 +28,8 @@ def encode_figure(figure: Figure) -> bytes:
         b'PNG'
     """
     file = BytesIO()
-    with plain_style():
+    # what fits was measured at another resolution: letters are as wide there if none is hinted
+    with plain_style(), matplotlib.rc_context({"text.hinting": "no_hinting"}):
         figure.savefig(file, format="png", dpi=NOTEBOOK_DPI, metadata={"Software": "vizcnn"})
     return file.getvalue()
 

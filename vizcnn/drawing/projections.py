@@ -77,7 +77,7 @@ def draw_projection(projection: Projection) -> Figure:
         projection.method + (f" ({method.source})" if method else ""),
         describe_part(projection.part),
         describe_scaling("unit"),
-        explain_selectivity("the number below") if any(evidence) else "",
+        explain_selectivity() if any(evidence) else "",
     ]
     scene = projection.scene
     if scene is None:

@@ -321,6 +321,7 @@ def make_compare_page(
     failures: list[Failure] = []
     columns = Columns(find_attributions(settings.methods), bool(settings.methods))
     framings: dict[str, Framing] = {}
+    uses: dict[str, str] = {}
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
@@ -329,6 +330,7 @@ def make_compare_page(
         def read(path: PhotoFile) -> Tensor:
             photo = read_photo(path)
             framings[names[path]] = model.preprocessing.frame(photo)
+            uses[names[path]] = model.preprocessing.describe_use(photo)
             return model.read(photo)
 
         for path, pixels in use_photos(photos, read, failures, "compare", progress):
@@ -347,7 +349,7 @@ def make_compare_page(
             told = replace(
                 measured.section,
                 name=target.name(unit),
-                used=framings[names[path]].describe(),
+                used=uses[names[path]],
             )
             measured = replace(measured, section=told)
             if not found:

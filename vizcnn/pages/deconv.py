@@ -568,7 +568,7 @@ def measure(
         section=PhotoSection(
             size=original.size,
             input_size=framing.input_size,
-            used=framing.describe(),
+            used=model.preprocessing.describe_use(original),
             share=framing.share,
             whole=f"{home}/whole.png" if framing.is_cut else None,
             predictions=tuple(model.classify(pixels)[0]),

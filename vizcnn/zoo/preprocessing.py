@@ -83,6 +83,19 @@ class Preprocessing:
         size = photo.size if isinstance(photo, Image.Image) else photo
         return frame_photo(self.fitting, size, self.input_size, self.resize)
 
+    def describe_use(self, photo: Image.Image | tuple[int, int]) -> str:
+        """Say in words what of a photo the net sees, and how.
+
+        Args:
+            photo: The photo, or its width and height.
+
+        Example:
+            >>> make_preprocessing("grey", 32).describe_use((400, 100))
+            'the middle 19 % of the photo was used; the net sees the luminance alone'
+        """
+        used = self.frame(photo).describe()
+        return f"{used}; the net sees the luminance alone" if self.grey else used
+
     def fit(self, photo: Image.Image) -> Tensor:
         """Bring a photo to the net's size, as :attr:`fitting` says.
 
