@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 import vizcnn
-from vizcnn.drawing.display import ShownFigure, show_figure
+from vizcnn.drawing.display import ShownFigure, encode_figure, show_figure
 from vizcnn.photos.samples import find_sample
 
 
@@ -188,7 +188,7 @@ def test_photos_of_a_unit_are_not_torn_apart_by_those_of_the_next():
 
 def test_captions_keep_to_the_margins_in_a_notebook():
     seen = vizcnn.load("zfnet").deconv("coffee", "conv5", count=5)
-    with Image.open(BytesIO(seen.figure()._repr_png_())) as shown:
+    with Image.open(BytesIO(encode_figure(seen.figure()))) as shown:
         pixels = np.asarray(shown.convert("L"))
     caption = pixels[int(0.85 * len(pixels)) :]
     inked = np.flatnonzero((caption < 200).any(axis=0))
