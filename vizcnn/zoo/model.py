@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, Self
 
@@ -44,6 +44,8 @@ class ZooModel:
         classes: Name of each logit.
         provenance: Where the weights come from.
         options: What the module was built with.
+        nodes: Paths of nodes whose names do not tell them: where a net calls a function and a
+            module of its name, ``relu_1`` may be the second call of either.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ZooModel:
     classes: tuple[str, ...]
     provenance: Provenance
     options: dict[str, Any]
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input_size(self) -> int:
