@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("small_net")
 @pytest.fixture
 def shards(tmp_path):
     """The folder photos, and two shards of it."""
+    (tmp_path / "wide").mkdir()
     for number in range(6):
         paint_photo(tmp_path / "photos" / f"{number % 2}" / f"{number}.png", seed=number)
     files = sorted((tmp_path / "photos").rglob("*.png"))
@@ -120,6 +121,25 @@ def test_what_makes_no_batch_is_refused_by_name(shards):
     assert "32 x 32 px" in fail("deconv", "photos", "--size", 40)
     assert "leave one out" in fail("deconv", "photos", "--size", 40, "--fit", "none")
     assert "is compressed" in fail("mine", make_empty(shards / "a.tar.gz"), "--out", "x")
+
+
+@pytest.mark.slow
+def test_a_gallery_says_which_places_see_padding(shards):
+    for number in range(4):
+        draw_noise(64, 32).save(shards / "wide" / f"{number}.png")
+    options = ("--layer", "conv2", "--top", 4, "--compare", "none", "--workers", 0)
+    run("gallery", "wide", "--fit", "pad", "--out", "out", *options)
+    padded = np.ones((32, 32))
+    padded[8:24] = 0
+    shares = []
+    for unit in read_manifest(shards / "out")["results"]["layers"][0]["units"]:
+        for place in unit["places"]:
+            top, left, bottom, right = place["box"]
+            shares.append(padded[top:bottom, left:right].mean())
+            assert place["padding"] == pytest.approx(shares[-1])
+    assert sum(share > 0 for share in shares) > 0
+    pages = "".join(path.read_text() for path in (shards / "out" / "conv2").glob("unit-*.html"))
+    assert pages.count("% padding</span>") == sum(share > 0 for share in shares)
 
 
 def make_empty(path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.patches import Rectangle
 
 from tests.drawing.test_figures import LONG_CAPTION, check_layout
@@ -131,7 +132,7 @@ def test_a_cascade_goes_from_the_photo_to_its_edges(layers):
     assert len(figure.axes) == len(CHECKED_METHODS) * (len(layers) + 3)
     assert "photo" in texts and "edges" in texts and "1.00" in texts
     first = np.asarray(figure.axes[0].images[0].get_array())
-    assert np.abs(first[105, 105] - photo[:, 15, 15]).max() < 1e-6
+    assert np.abs(first[15, 15] / 255 - photo[:, 15, 15]).max() < 0.51 / 255
 
 
 def test_a_control_sets_the_drop_beside_what_was_foretold():
@@ -150,6 +151,7 @@ def test_a_control_sets_the_drop_beside_what_was_foretold():
     texts = check_layout(figure)
     assert "unit 3" in texts and "unit 12" in texts
     (image,) = figure.axes[1].images
-    assert np.asarray(image.get_array()).ravel() == pytest.approx(drops)
-    low, high = image.get_clim()
-    assert low is not None and high is not None and low == -high
+    limit = np.percentile(np.abs(drops), 99.5)
+    wanted = colormaps["RdBu_r"](np.clip(drops / limit, -1, 1) / 2 + 0.5, bytes=True)[:, :3]
+    shown_colours = np.asarray(image.get_array()).reshape(-1, 3).astype(int)
+    assert np.abs(shown_colours - wanted).max() <= 3  # a step of the map, of single precision

@@ -95,7 +95,7 @@ def test_a_slide_has_its_shape_and_all_texts_have_their_places(name, theme):
         assert figure.get_size_inches() == pytest.approx((40 / 3, 7.5), abs=1e-3)
         assert figure.get_facecolor()[0] == pytest.approx(1 if theme == "light" else 23 / 255)
         if name != "summary of 13":
-            assert min(text.get_fontsize() for text in list_texts(figure)) >= SMALL * 0.75
+            assert min(float(text.get_fontsize()) for text in list_texts(figure)) >= SMALL * 0.75
 
 
 @pytest.mark.parametrize("name", ["summary of 5", "layer of 9", "nested frames", "methods"])
@@ -103,11 +103,11 @@ def test_a_slides_letters_are_larger_than_a_pages(name):
     sizes = []
     for style in ("page", "slide"):
         with use_style(make_style(style)):
-            texts = list_texts(FIGURES[name]())
-            width = texts[0].get_figure().get_size_inches()[0]
+            figure = FIGURES[name]()
+            texts, width = list_texts(figure), figure.get_size_inches()[0]
             # on a slide of 13.33 inches
             sizes.append(
-                np.median([text.get_fontsize() for text in texts]) * 40 / 3 / max(width, 13)
+                np.median([float(text.get_fontsize()) for text in texts]) * 40 / 3 / max(width, 13)
             )
     assert sizes[1] > 1.1 * sizes[0]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.support.photo_files import BLUE, GREEN, RED, WHITE, paint, read, save, write_png
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.images import centre_square, photo_sha256, read_photo
+from vizcnn.photos.images import centre_square, measure_photo, photo_sha256, read_photo
 
 
 def make_palette(transparent: bytes | int | None = None) -> tuple[Image.Image, dict]:
@@ -236,3 +236,15 @@ def test_what_is_no_photo_at_all_is_refused_in_one_line(tmp_path):
         read_photo(opened)
     with pytest.raises(ImageError, match="the image has 20 x 20 = more than 0 million"):
         read_photo(Image.new("RGB", (20, 20)), largest=300)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_photo_is_that_of_the_upright_one(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = save(paint(24, 12), tmp_path / "a.jpg", exif=exif)
+    assert measure_photo(path) == read_photo(path).size
+    (tmp_path / "b.jpg").write_bytes(b"no photo")
+    for name in ("b.jpg", "gone.jpg"):
+        with pytest.raises(ImageError):
+            measure_photo(tmp_path / name)

@@ -40,6 +40,8 @@ def parse_command(line: str) -> click.Context:
     command: click.Command = commands
     context = None
     words = shlex.split(line, comments=True)
+    if ">" in words:  # where the shell puts what is printed
+        words = words[: words.index(">")]
     while True:
         context = command.make_context(words[0], words[1:], parent=context)
         if not isinstance(command, click.Group):

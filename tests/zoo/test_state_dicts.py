@@ -121,6 +121,10 @@ def test_copies_that_no_rule_tells_apart_are_refused(net: nn.Module, tmp_path: P
     torch.save({"student": state, "teacher": shift(state)}, tmp_path / "net.pth")
     with pytest.raises(WeightsError, match="several times, under 'student' and 'teacher': save"):
         load("lenet", tmp_path / "net.pth")
+    endless = {name: torch.zeros(1).expand(10**12) for name in state}
+    torch.save({"student": endless, "teacher": dict(endless)}, tmp_path / "endless.pth")
+    with pytest.raises(WeightsError, match="several times"):  # and is not compared
+        load("lenet", tmp_path / "endless.pth")
     torch.save({"student": state, "teacher": dict(state)}, tmp_path / "equal.pth")
     assert_equal(find_state(tmp_path / "equal.pth", state).tensors, state)
 

@@ -205,7 +205,7 @@ def draw_overlay(
     width = 2 * (MARGIN + PANEL) + PANEL_GAP + LEGEND
     with plain_style():
         down = PANEL * find_flatness(photo)
-        body = max(down, PANEL / 2)  # the legend has to have room
+        body = max(down, min(PANEL / 2, len(notes) * _find_legend_step()))
         sheet = Sheet(width, body + PANEL_HEAD, title, caption)
         panels = ((photo, "receptive fields"), (projection, f"{shown}s in place"))
         top = sheet.top + PANEL_HEAD
@@ -221,6 +221,10 @@ def draw_overlay(
     return sheet.figure
 
 
+def _find_legend_step() -> float:
+    return 1.45 * LINE * scale_letters(NOTE_SIZE)
+
+
 def _draw_legend(
     sheet: Sheet,
     notes: Sequence[str],
@@ -230,8 +234,8 @@ def _draw_legend(
     height: float,
 ) -> None:
     """Name the colours of boxes, from above, as many as have room."""
-    step = 1.45 * LINE * scale_letters(NOTE_SIZE)
-    most = int(height / step)
+    step = _find_legend_step()
+    most = int(height / step + 1e-9)
     shown = len(notes) if len(notes) <= most else most - 1
     mark = LINE * scale_letters(NOTE_SIZE) * 0.7
     for index, (note, colour) in enumerate(zip(notes[:shown], colours, strict=False)):

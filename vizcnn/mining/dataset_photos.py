@@ -13,6 +13,7 @@ from vizcnn.basics.memory import find_shortage
 from vizcnn.mining.photo_sets import require_one_size
 from vizcnn.photos.arrays import read_values, to_photo
 from vizcnn.photos.arrow_tables import USUAL_COLUMNS
+from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.stored import StoredPhoto
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -80,6 +81,17 @@ class DatasetPhotos:
         Raises:
             ImageError: If the data set cannot give it, or it is none.
         """
+        return self._preprocessing.fit(self._get(number))
+
+    def frame(self, number: int) -> Framing:
+        """Tell where a photo lies in the net's input.
+
+        Raises:
+            ImageError: As for :meth:`read`.
+        """
+        return self._preprocessing.frame(self._get(number))
+
+    def _get(self, number: int) -> Image.Image:
         name = self.names[number]
         try:
             item = self._dataset[number]
@@ -89,7 +101,7 @@ class DatasetPhotos:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"photo {name} cannot be had ({reason:.200})") from error
         try:
-            return self._preprocessing.fit(_read_item(item))
+            return _read_item(item)
         except VizcnnError as error:
             raise ImageError(f"photo {name}: {error}") from None
 

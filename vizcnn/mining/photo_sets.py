@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vizcnn.basics.errors import DataError, PhotoWarning, quote
 from vizcnn.photos.folders import warn_left_out
-from vizcnn.photos.framing import LEAST_USED
-from vizcnn.photos.images import PhotoReader, read_photo
+from vizcnn.photos.framing import LEAST_USED, Framing
+from vizcnn.photos.images import PhotoReader, measure_photo, read_photo
 from vizcnn.photos.patches import cut_patches, find_samples, list_squares
 from vizcnn.photos.samples import name_photo
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
@@ -71,6 +71,16 @@ def find_source(photos: PhotoSet, number: int) -> str:
     place = getattr(photos, "locate", None)
     found = place(number) if place else None
     return f"{found.container.name}: {found.member}" if isinstance(found, StoredPhoto) else ""
+
+
+def find_framing(photos: PhotoSet, number: int) -> Framing | None:
+    """Tell where a photo of a set lies in the net's input; None where the set does not know.
+
+    Raises:
+        ImageError: If it cannot be read any more.
+    """
+    frame = getattr(photos, "frame", None)
+    return frame(number) if frame else None
 
 
 class FolderPhotos:
@@ -136,6 +146,14 @@ class FolderPhotos:
         place = self._numbers[number]
         store = bisect_right(self._firsts, place) - 1
         return self._stores[store].locate(place - self._firsts[store])
+
+    def frame(self, number: int) -> Framing:
+        """Tell where a photo lies in the net's input.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        return self._preprocessing.frame(measure_photo(self.locate(number)))
 
     def read(self, number: int) -> Tensor:
         """Give a photo (3, S, S), RGB, uint8.

@@ -81,6 +81,8 @@ _UPRIGHT = {
 }
 """What undoes each value of EXIF's orientation tag; 1 is upright."""
 
+_SIDEWAYS = [_UPRIGHT[tag] for tag in (5, 6, 7, 8)]
+
 
 def read_photo(photo: PhotoFile | str | Image.Image, largest: int = LARGEST_PHOTO) -> Image.Image:
     """Read a photo in one of :data:`~vizcnn.photos.formats.PHOTO_FORMATS` as upright 8-bit RGB.
@@ -288,12 +290,16 @@ def _open(source: Path | BytesIO, name: str) -> Image.Image:
 
 def _turn_upright(image: Image.Image, stored: Image.Image) -> Image.Image:
     # ImageOps.exif_transpose also writes the other EXIF tags anew, and fails on odd ones
+    method = _find_turn(stored)
+    return image if method is None else image.transpose(method)
+
+
+def _find_turn(stored: Image.Image) -> Image.Transpose | None:
     try:
         orientation = stored.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF that cannot be parsed says nothing
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
@@ -304,6 +310,26 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, coloured).convert("RGB"), ""
     return image.convert("RGB"), ""
+
+
+def measure_photo(photo: PhotoFile) -> tuple[int, int]:
+    """Give the width and height of a photo as :func:`read_photo` gives it, without decoding it.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    name = quote(Path(str(photo)))
+    try:
+        source = _take_out(photo, name) if isinstance(photo, StoredPhoto) else photo
+        with _silence, _open(source, name) as image:
+            turned = _find_turn(image) in _SIDEWAYS
+            return image.size[::-1] if turned else image.size
+    except ImageError:
+        raise
+    except Exception as error:  # as of decoders
+        if find_shortage(error) or is_of_the_process(error):
+            raise
+        raise ImageError(f"{name} cannot be read ({_one_line(error)}): copy it again") from error
 
 
 def centre_square(photo: Image.Image, size: int) -> Tensor:

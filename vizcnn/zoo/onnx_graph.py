@@ -424,7 +424,7 @@ def _find_normalisations(graph: Any, constants: _Constants) -> dict[str, _Normal
 
     ``x / (k + alpha * average(x * x))^beta``, with reshaping and padding around the average.
     """
-    makers = {node.output[0]: node for node in graph.node}
+    makers = _list_makers(graph)
     found = {}
     for node in graph.node:
         if node.op_type == "Div" and node.input[1] in makers:
@@ -432,6 +432,22 @@ def _find_normalisations(graph: Any, constants: _Constants) -> dict[str, _Normal
             if normalisation is not None:
                 found[node.output[0]] = normalisation
     return found
+
+
+def _list_makers(graph: Any) -> dict[str, Any]:
+    """Give the nodes of a graph by the names of what they make.
+
+    Raises:
+        ValueError: If one needs what a later one makes: whoever followed it back might never end.
+    """
+    makers: dict[str, Any] = {}
+    made = {name for node in graph.node for name in node.output}
+    for node in graph.node:
+        late = [name for name in node.input if name in made and name not in makers]
+        if late:
+            raise ValueError(f"{quote(late[0])} is needed before it is made")
+        makers |= dict.fromkeys(node.output, node)
+    return makers
 
 
 def _read_division(
@@ -505,7 +521,7 @@ def _read_choice(node: Any) -> str:
     sources = set()
     for graph in _attributes(node).values():
         (value,) = graph.output
-        makers = {part.output[0]: part for part in graph.node}
+        makers = _list_makers(graph)
         name = value.name
         while name in makers:
             if makers[name].op_type not in ("Identity", "Squeeze"):

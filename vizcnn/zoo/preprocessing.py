@@ -74,9 +74,14 @@ class Preprocessing:
         red, green, blue = (zero.flatten() * 255).round().int().tolist()
         return red, green, blue
 
-    def frame(self, photo: Image.Image) -> Framing:
-        """Tell where a photo lies in the net's input once :meth:`fit` has brought it there."""
-        return frame_photo(self.fitting, photo.size, self.input_size, self.resize)
+    def frame(self, photo: Image.Image | tuple[int, int]) -> Framing:
+        """Tell where a photo lies in the net's input once :meth:`fit` has brought it there.
+
+        Args:
+            photo: The photo, or its width and height.
+        """
+        size = photo.size if isinstance(photo, Image.Image) else photo
+        return frame_photo(self.fitting, size, self.input_size, self.resize)
 
     def fit(self, photo: Image.Image) -> Tensor:
         """Bring a photo to the net's size, as :attr:`fitting` says.

@@ -145,22 +145,24 @@ def find_state(path: Path, needed: Collection[str] = (), adapt: Adapt = dict) ->
         for keys, tensors in _list_places(_read_content(path), path)
         for copy in _find_copies(keys, tensors, required, adapt, path)
     ]
-    chosen, note = _choose(sorted(copies, key=lambda copy: copy.rank), required, path)
     largest = path.stat().st_size
+    chosen, note = _choose(sorted(copies, key=lambda copy: copy.rank), required, path, largest)
     values = {
         name: _read_values(name, value, path, largest) for name, value in chosen.tensors.items()
     }
     return StateDict(values, note)
 
 
-def _choose(copies: list[_Copy], required: frozenset[str], path: Path) -> tuple[_Copy, str]:
+def _choose(
+    copies: list[_Copy], required: frozenset[str], path: Path, largest: int
+) -> tuple[_Copy, str]:
     """Choose among copies, which come in their order; says how."""
     whole = [copy for copy in copies if required <= copy.tensors.keys()]
     if not whole or not required:  # of equals, max gives the first
         return max(copies, key=lambda copy: len(required & copy.tensors.keys())), ""
     chosen, *others = whole
     for other in others:
-        if other.rank == chosen.rank and not _is_equal(chosen, other, required):
+        if other.rank == chosen.rank and not _is_equal(chosen, other, required, largest):
             raise WeightsError(
                 f"{quote(path)} holds the net several times, under {quote(chosen.title)} and "
                 f"{quote(other.title)}: save one of them alone"
@@ -180,10 +182,13 @@ def _choose(copies: list[_Copy], required: frozenset[str], path: Path) -> tuple[
     return chosen, "; ".join(notes)
 
 
-def _is_equal(one: _Copy, other: _Copy, names: frozenset[str]) -> bool:
+def _is_equal(one: _Copy, other: _Copy, names: frozenset[str], largest: int) -> bool:
     pairs = [(one.tensors[name], other.tensors[name]) for name in names]
     return all(
-        first.shape == second.shape and first.dtype == second.dtype and torch.equal(first, second)
+        first.shape == second.shape
+        and first.dtype == second.dtype
+        and not (_find_fault(first, largest) or _find_fault(second, largest))
+        and torch.equal(first, second)
         for first, second in pairs
     )
 
@@ -289,21 +294,26 @@ _PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types of numbers that become float32."""
 
 
+def _find_fault(value: Tensor, largest: int) -> str:
+    """Say what keeps a tensor from being a net's weights, whatever its values; empty if nothing."""
+    if value.is_quantized:
+        return f"quantised ({value.dtype}): save the weights of the net before it was quantised"
+    if value.layout != torch.strided:
+        return "sparse: save value.to_dense()"
+    if value.is_meta:
+        return "without values (on the meta device): save the weights once they are loaded"
+    if value.is_complex():
+        return f"complex ({value.dtype}): nets here compute with real numbers"
+    if value.is_floating_point() and value.dtype not in _PLAIN:
+        return f"of {value.dtype}, whose scale is kept elsewhere: save the weights as float32"
+    if value.numel() * value.element_size() > largest:  # a view that repeats its values
+        return f"larger than its file ({value.numel():,} values): save value.contiguous()"
+    return ""
+
+
 def _read_values(name: str, value: Tensor, path: Path, largest: int) -> Tensor:
     """Bring a tensor to float32, or leave its integers; see :func:`find_state`."""
-    fault = ""
-    if value.is_quantized:
-        fault = f"quantised ({value.dtype}): save the weights of the net before it was quantised"
-    elif value.layout != torch.strided:
-        fault = "sparse: save value.to_dense()"
-    elif value.is_meta:
-        fault = "without values (on the meta device): save the weights once they are loaded"
-    elif value.is_complex():
-        fault = f"complex ({value.dtype}): nets here compute with real numbers"
-    elif value.is_floating_point() and value.dtype not in _PLAIN:
-        fault = f"of {value.dtype}, whose scale is kept elsewhere: save the weights as float32"
-    elif value.numel() * value.element_size() > largest:  # a view that repeats its values
-        fault = f"larger than its file ({value.numel():,} values): save value.contiguous()"
+    fault = _find_fault(value, largest)
     if not fault and value.is_floating_point():
         read = value.detach().float()
         if read.isfinite().all():

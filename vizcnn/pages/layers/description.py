@@ -2,11 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median, median_low
 
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
-from vizcnn.mining.photo_sets import find_source, list_left_out
+from vizcnn.mining.photo_sets import find_framing, find_source, list_left_out
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file
 from vizcnn.pages.layers.records import (
@@ -21,6 +21,7 @@ from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
 from vizcnn.photos.folders import SHOWN_NAMES
+from vizcnn.photos.framing import Framing
 from vizcnn.projection.methods import describe_method
 
 UnitCommand = Callable[[str, int], str]
@@ -44,6 +45,7 @@ def describe_gallery(
     """
     method, index = job.projector.method, job.index
     left_out = list_left_out(job.photos)
+    framings = _frame_padded(job)
     results = LayersResults(
         method=method.name,
         part=job.settings.part,
@@ -55,7 +57,7 @@ def describe_gallery(
             left_out_names=left_out[:SHOWN_NAMES],
         ),
         layers=tuple(
-            _describe_layer(job, number, unit_command, unit_python)
+            _describe_layer(job, number, unit_command, unit_python, framings)
             for number in range(len(job.layers))
         ),
     )
@@ -75,13 +77,26 @@ def describe_gallery(
     return describe_run(results, job.model.title, [job.model], settings, command, photos, failures)
 
 
+def _frame_padded(job: Job) -> list[Framing | None]:
+    """Tell where shown photos lie in the net's input, if there is padding around them."""
+    if job.model.preprocessing.fitting != "pad":
+        return [None] * len(job.shown)
+    names = job.photos.names
+    numbers = (bisect_left(names, job.index.photos[photo]) for photo in job.shown)
+    return [find_framing(job.photos, number) for number in numbers]
+
+
 def _describe_layer(
-    job: Job, number: int, unit_command: UnitCommand, unit_python: UnitPython
+    job: Job,
+    number: int,
+    unit_command: UnitCommand,
+    unit_python: UnitPython,
+    framings: Sequence[Framing | None],
 ) -> LayerSheets:
     plan = job.layers[number]
     small, large = plan_forms(job, number)
     units = tuple(
-        _describe_unit(job, number, row, unit_command(plan.name, unit), unit_python)
+        _describe_unit(job, number, row, unit_command(plan.name, unit), unit_python, framings)
         for row, unit in enumerate(plan.units)
     )
     return LayerSheets(
@@ -107,11 +122,20 @@ def _describe_layer(
 
 
 def _describe_unit(
-    job: Job, layer: int, row: int, command: str, unit_python: UnitPython
+    job: Job,
+    layer: int,
+    row: int,
+    command: str,
+    unit_python: UnitPython,
+    framings: Sequence[Framing | None],
 ) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
-    places = list_places(job, layer, row)
+    places = tuple(
+        replace(place, padding=framing.find_padding(place.box)) if framing else place
+        for place in list_places(job, layer, row)
+        for framing in (framings[place.photo],)
+    )
     small, large = name_sheets(job, layer, unit) if places else (None, None)
     python = ""
     if places:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from vizcnn.basics.codec import RelativeFile, RelativeFolder
+from vizcnn.basics.codec import RelativeFile, RelativeFolder, Share
 from vizcnn.drawing.words import (
     describe_effective_number,
     describe_selectivity,
@@ -26,6 +26,7 @@ class Place(Evidence):
         box: Receptive field in pixels of the input, cut at its edges: top, left, bottom, right,
             the last two exclusive.
         corner: Top and left of the window that the sheets show, in pixels of the input.
+        padding: Share of the box that is padding around the photo.
     """
 
     photo: int
@@ -33,6 +34,7 @@ class Place(Evidence):
     position: tuple[int, int] | None
     box: tuple[int, int, int, int]
     corner: tuple[int, int]
+    padding: Share = 0.0
 
 
 def find_median(places: Sequence[Evidence]) -> float | None:
