@@ -25,7 +25,7 @@ from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_comm
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.python_lines import write_lines
 from vizcnn.cli.reporting import bar, count_others, say
-from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
+from vizcnn.cli.unit_option import choose_units, units_option
 
 if TYPE_CHECKING:
     from vizcnn.cli.unit_option import Unit
@@ -115,20 +115,16 @@ def gallery(
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
     from vizcnn.pages.layers.work_folder import INDEX_NAME
-    from vizcnn.recording.layers import list_stages, select_layers
 
     paths = find_given(photos)
     started = time.monotonic()
     mined: dict[int, Path] = {}
 
     def make(run: OneRun) -> "Manifest[LayersResults]":
-        named = any(isinstance(unit, str) for unit in units)
-        wanted = layers or (find_class_layer(run.net) if named else list_stages(run.net),)
-        selected = select_layers(run.net, wanted)
-        numbers = find_units(run.net, selected, units)
+        chosen = choose_units(run.net, layers, units)
         settings = TopSettings(
-            layers=selected,
-            units=numbers or None,
+            layers=chosen.layers,
+            units=chosen.units or None,
             top=top,
             per_photo=per_photo,
             method=run.method,
@@ -165,7 +161,7 @@ def gallery(
             settings,
             run.folder,
             index=file,
-            command=run.quote(layers=wanted, units=write_units(numbers)),
+            command=run.quote(**chosen.given),
             unit_command=repeat_unit,
             unit_python=write_python,
             progress=bar,

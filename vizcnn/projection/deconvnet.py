@@ -180,11 +180,9 @@ class Projector(nn.Module):
 
     def _name_units(self, recording: Recording, path: str) -> tuple[str, ...]:
         """Give the names of a layer's units: of the classes where it is the last, else none."""
-        model = self.model
-        if not isinstance(model, ZooModel) or path != model.class_path:
+        if not isinstance(self.model, ZooModel):
             return ()
-        count = recording.find_output(path).shape[1]
-        return model.classes if count == len(model.classes) else ()
+        return self.model.name_units(path, recording.find_output(path).shape[1])
 
     def _number_units(self, recording: Recording, path: str, unit: Any) -> Any:
         """Give the numbers of classes that are named; what is no name stays for others to check."""
