@@ -180,7 +180,7 @@ def test_a_step_looked_at_anew_is_no_failure_any_more(tmp_path):
 )
 def test_units_are_numbers_of_any_kind(units, tmp_path):
     assert Watch(["2"], PHOTOS[:1], folder=tmp_path, units=units).units == [1, 3]
-    assert Watch(["2"], PHOTOS[:1], folder=tmp_path, units=np.int64(3)).units == 3
+    assert Watch(["2"], PHOTOS[:1], folder=tmp_path, units=torch.tensor(3)).units == 3
 
 
 def test_a_folder_of_others_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jinja2 import Environment
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import (
@@ -161,7 +162,7 @@ class Watch:
         every: int = 1,
         folder: Path | str = "watched",
         *,
-        units: int | Sequence[int] = 4,
+        units: int | Sequence[int] | NDArray[Any] | Tensor = 4,
         method: str | Rule | ProjectionMethod = "deconvnet",
         net: ZooModel | nn.Module | None = None,
         to: Receiver | Iterable[Receiver] = (),
@@ -225,11 +226,9 @@ class Watch:
         title = net.title if isinstance(net, ZooModel) else type(net).__name__
         projector = Projector(net, self.method)
         layers = [name_layer(layer, projector.find_path(layer)) for layer in self.layers]
-        results, figures, failures = (
-            WatchResults(layers=tuple(layers), steps=(), pictures=()),
-            (),
-            (),
-        )
+        results = WatchResults(layers=tuple(layers), steps=(), pictures=())
+        figures: tuple[PageFigure, ...] = ()
+        failures: tuple[Failure, ...] = ()
         if (self.folder / FILE_NAME).is_file():
             former = read_manifest(self.folder, WatchResults)
             both = tuple(dict.fromkeys([*former.results.layers, *layers]))
