@@ -157,3 +157,12 @@ def test_a_net_that_gives_several_things_is_refused() -> None:
 
     with pytest.raises(ModelError, match="puts out a tuple, not one tensor"):
         trace_pass(Pair(), torch.zeros(1, 3, 8, 8))
+
+
+def test_what_is_told_is_laid_over_what_a_net_of_timm_says_of_itself() -> None:
+    net = chain(conv(3), nn.ReLU())
+    told = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 64, 64)}
+    net.pretrained_cfg = {**told, "crop_pct": 0.8}  # type: ignore[assignment]
+    own, half = (vizcnn.wrap(net, preprocessing=said).preprocessing for said in (None, "size=32"))
+    assert (own.mean, own.std, own.input_size, own.resize) == (told["mean"], told["std"], 64, 80)
+    assert (half.mean, half.std, half.input_size, half.resize) == (own.mean, own.std, 32, 40)

@@ -93,7 +93,8 @@ def load(
         options["classes"] = classes
     spec = parse_spec(name)
     if spec is not None and spec.kind in ("code", "exported"):
-        model = load_made(spec, weights, variant, seed, options)
+        model = load_made(spec, weights, variant, seed, options, preprocessing)
+        preprocessing = None  # what it was made with
     else:
         entry = find_net(name)
         form = entry.find_variant(variant)

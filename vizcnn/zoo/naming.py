@@ -172,7 +172,8 @@ def _run(module: nn.Module, inputs: Tensor) -> Any:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"the net does not run on an image of {inputs.shape[-1]} x {inputs.shape[-2]} px with "
-            f"{inputs.shape[1]} channel(s) ({reason}): give the input size that it takes"
+            f"{inputs.shape[1]} channel(s) ({reason}): give the input size that it takes "
+            "(preprocessing='size=..', --preprocess size=..)"
         ) from error
 
 

@@ -99,14 +99,14 @@ def _settle(
         input_size = check_number("input_size", input_size, 1, LARGEST_SIDE, ModelError)
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     style: Style = "grey" if first is not None and first.in_channels == 1 else "imagenet"
-    base = make_preprocessing(style, input_size or USUAL_SIZE)
+    settled = make_preprocessing(style, input_size or USUAL_SIZE)
     own: Any = getattr(module, "pretrained_cfg", None)  # timm's nets carry theirs
-    if isinstance(own, dict) and {"mean", "std", "input_size"} <= own.keys() and told is None:
+    if isinstance(own, dict) and {"mean", "std", "input_size"} <= own.keys():
         from vizcnn.zoo.timm_nets import read_preprocessing
 
         settled = read_preprocessing(own)
-    else:
-        settled = base if told is None else settle_preprocessing(told, base)
+    if told is not None:
+        settled = settle_preprocessing(told, settled)
     if input_size is not None and settled.input_size != input_size:
         settled = settled.at_size(input_size)
     return settled
