@@ -20,7 +20,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.python_lines import write_lines
+from vizcnn.cli.repeating import quote_python
 from vizcnn.cli.reporting import bar
 from vizcnn.cli.unit_option import choose_units, units_option
 
@@ -126,13 +126,13 @@ def deconv(
             alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
             again = run.quote(layers=(layer,), units=(str(unit),), **alone)
             return Repetition(
-                again, write_lines(page, run.net, settings, typed, layer, unit, place)
+                again, quote_python(page, run.net, settings, typed, layer, unit, place)
             )
 
         return make_deconv_gallery(run.net, files, settings, run.folder, command, bar, repeat)
 
     manifest = page.make_each(make, methods)
-    page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])
+    page.report(manifest, summarise(manifest))
 
 
 def summarise(manifest: "Manifest[Any]") -> str:

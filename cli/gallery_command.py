@@ -23,7 +23,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
-from vizcnn.cli.python_lines import write_lines
+from vizcnn.cli.repeating import quote_python
 from vizcnn.cli.reporting import bar, count_others, say
 from vizcnn.cli.unit_option import choose_units, units_option
 
@@ -153,7 +153,7 @@ def gallery(
             file = next((str(file) for file in files if file.is_file()), "")
             if not file:  # in an archive or a table
                 return ""
-            return write_lines(page, run.net, settings, file, layer, unit, position or "max")
+            return quote_python(page, run.net, settings, file, layer, unit, position or "max")
 
         return make_top_gallery(
             run.net,
@@ -174,7 +174,7 @@ def gallery(
         say("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
-    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+    page.report(manifest, summary)
 
 
 def summarise(manifest: "Manifest[Any]", seconds: float) -> str:

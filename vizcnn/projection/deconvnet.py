@@ -35,9 +35,7 @@ from vizcnn.recording.layers import (
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
 from vizcnn.zoo.model import ZooModel, find_class, find_module
-
-USUAL_SIZE = 224
-"""Input size in pixels that is assumed of a net that does not say its own."""
+from vizcnn.zoo.preprocessing import USUAL_SIZE
 
 
 class Projector(nn.Module):
