@@ -620,8 +620,7 @@ def _measure_layer(
     except LayerError as error:
         raise LayerError(f"layer {layer}: {error}") from None
     shape = tuple(maps.shape[1:])
-    last = list(model.layers.values())[-1]
-    classes = model.classes if path == last and shape == (len(model.classes),) else ()
+    classes = model.name_units(path, shape[0]) if len(shape) == 1 else ()
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
     wholes = _show(model, projection.take_part(settings.part))
     patches = tuple(cut_box(photo.pixels, box) for box in boxes[:shown])

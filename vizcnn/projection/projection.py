@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Projection:
     """Units projected back to pixels; every tensor has one row per unit and image.
 
@@ -89,22 +89,25 @@ class Projection:
     def __len__(self) -> int:
         return len(self.units)
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> "Projection":
+    def __getitem__(
+        self, rows: int | slice | Sequence[int] | Sequence[bool] | Tensor | NDArray[Any]
+    ) -> "Projection":
         """Give one projection, or some of them, as a projection of its own.
 
         Args:
-            rows: Number of a row, counted from the end if it is below zero; a slice; or several
-                numbers.
+            rows: Number of a row, counted from the end if it is below zero; a slice; several
+                numbers; or a mask that says of each row whether it is wanted, such as
+                ``found.activations > 1``.
 
         Raises:
-            VizcnnError: If there is no such row.
+            VizcnnError: If there is no such row, or the mask is of another length.
         """
         if isinstance(rows, slice):
             numbers = list(range(len(self)))[rows]
         else:
-            one = isinstance(rows, str | bytes) or getattr(rows, "ndim", 1) != 1
-            given = [rows] if one or not isinstance(rows, Sequence | Tensor) else list(rows)
-            numbers = [check_number("row", row, -len(self), len(self) - 1) for row in given]
+            given: Any = rows.tolist() if isinstance(rows, np.ndarray | Tensor) else rows
+            listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+            numbers = self._number_rows(list(given) if listed else [given], listed)
         chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
 
         def take(values: Tensor) -> Tensor:
@@ -121,6 +124,16 @@ class Projection:
             boxes=take(self.boxes),
             comparison=self.comparison and self.comparison.take(chosen),
         )
+
+    def _number_rows(self, given: list[Any], listed: bool) -> list[int]:
+        if listed and given and all(isinstance(one, bool | np.bool_) for one in given):
+            if len(given) != len(self):
+                raise VizcnnError(
+                    f"got a mask of length {len(given)}; needed: one of {len(self)}, as many as "
+                    "there are projections"
+                )
+            return [row for row, wanted in enumerate(given) if wanted]
+        return [check_number("row", row, -len(self), len(self) - 1) for row in given]
 
     def __iter__(self) -> Iterator["Projection"]:
         return (self[row] for row in range(len(self)))

@@ -9,7 +9,7 @@ from vizcnn.zoo.catalogue import CATALOGUE, name_layers
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
 from vizcnn.zoo.made import load_made
 from vizcnn.zoo.naming import Node, look_at
-from vizcnn.zoo.offline import PACKAGES
+from vizcnn.zoo.packages import PACKAGES
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
 from vizcnn.zoo.registry import Entry

@@ -7,24 +7,21 @@ from torch import nn
 
 from vizcnn.basics.codec import LARGEST_SIDE
 from vizcnn.basics.errors import ModelError, check_kind, check_number, quote
-from vizcnn.zoo.adjusting import Classes, Told, settle_classes, settle_preprocessing
+from vizcnn.zoo.adjusting import Classes, PreprocessingLike, settle_classes, settle_preprocessing
 from vizcnn.zoo.building import number_classes
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.naming import look_at, name_mixed, name_traced
-from vizcnn.zoo.preprocessing import Preprocessing, make_preprocessing
+from vizcnn.zoo.preprocessing import USUAL_SIZE, Preprocessing, make_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Style
 from vizcnn.zoo.specs import make_slug
-
-USUAL_SIZE = 224
-"""Input size in pixels of a net that nobody says another of."""
 
 
 def wrap(
     module: nn.Module,
     *,
-    preprocessing: Told | None = None,
+    preprocessing: PreprocessingLike | None = None,
     classes: Classes | None = None,
     input_size: int | None = None,
     name: str | None = None,
@@ -80,13 +77,8 @@ def wrap(
     settled = _settle(module, preprocessing, input_size)
     called = type(module).__name__ if name is None else name
     seen = look_at(module, settled)
-    names = None if classes is None else settle_classes(classes)
     count = seen.output[0]
-    if names is not None and len(names) != count:
-        raise ModelError(
-            f"{len(names)} names of classes were given, and {called} puts out {count}: give one "
-            "for each"
-        )
+    names = None if classes is None else settle_classes(classes, count, called)
     return ZooModel(
         name=make_slug(called),
         title=title or called,
@@ -100,7 +92,9 @@ def wrap(
     )
 
 
-def _settle(module: nn.Module, told: Told | None, input_size: int | None) -> Preprocessing:
+def _settle(
+    module: nn.Module, told: PreprocessingLike | None, input_size: int | None
+) -> Preprocessing:
     """Settle the preprocessing, by what the module says of itself where nobody else does."""
     if input_size is not None:
         input_size = check_number("input_size", input_size, 1, LARGEST_SIDE, ModelError)
