@@ -238,7 +238,7 @@ def test_what_is_no_photo_at_all_is_refused_in_one_line(tmp_path):
     for thing in things:
         with pytest.raises(ImageError, match=r"^got \w+ .*; needed: the path of a photo, or a PIL"):
             read_photo(thing)
-    with pytest.raises(ImageError, match="the image has 0 x 5 pixels: there is none"):
+    with pytest.raises(ImageError, match="the image has 0 x 5 pixels: there is nothing in it"):
         read_photo(Image.new("RGB", (0, 5)))
     path = save(paint(), tmp_path / "cut.png")
     path.write_bytes(path.read_bytes()[:120])
