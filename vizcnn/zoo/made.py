@@ -24,7 +24,7 @@ from vizcnn.basics.errors import (
     shorten,
 )
 from vizcnn.basics.files import hash_file, open_plain_file
-from vizcnn.zoo.adjusting import Told, adjust
+from vizcnn.zoo.adjusting import PreprocessingLike, adjust
 from vizcnn.zoo.building import check_state, seeded
 from vizcnn.zoo.exported import read_program
 from vizcnn.zoo.model import ZooModel
@@ -40,7 +40,7 @@ def load_made(
     variant: str | None,
     seed: int,
     options: dict[str, Any],
-    preprocessing: Told | None = None,
+    preprocessing: PreprocessingLike | None = None,
 ) -> ZooModel:
     """Load a net that a factory makes, or that a ``.pt2`` file holds.
 
@@ -74,7 +74,7 @@ def load_made(
     return model if weights == "auto" else _put_in(model, weights)
 
 
-def _load_exported(spec: Spec, options: dict[str, Any], told: Told | None) -> ZooModel:
+def _load_exported(spec: Spec, options: dict[str, Any], told: PreprocessingLike | None) -> ZooModel:
     path = Path(spec.source)
     size = options.pop("input_size", None)
     if options:
@@ -93,7 +93,9 @@ def _load_exported(spec: Spec, options: dict[str, Any], told: Told | None) -> Zo
     return adjust(model, told)
 
 
-def _load_from_code(spec: Spec, options: dict[str, Any], preprocessing: Told | None) -> ZooModel:
+def _load_from_code(
+    spec: Spec, options: dict[str, Any], preprocessing: PreprocessingLike | None
+) -> ZooModel:
     with _finding_modules(spec):
         home = _import(spec)
         file = Path(getattr(home, "__file__", "") or spec.source)
