@@ -20,12 +20,33 @@ from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
+from vizcnn.zoo.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a picture of a projection needs beside it: the photos, and the net that saw them.
+
+    Attributes:
+        photos: What the net saw, (N, 3, H, W), RGB 0..1.
+        names: What each photo is called, (N,).
+        net: Title of the net.
+        weights: Where its weights come from, in a line.
+        units: Names of the layer's units, where they have any: those of the classes.
+        preprocessing: From pixels to the net's input.
+    """
+
+    photos: Tensor
+    names: tuple[str, ...]
+    net: str
+    weights: str
+    units: tuple[str, ...]
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
