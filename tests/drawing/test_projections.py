@@ -71,6 +71,16 @@ def test_the_figure_says_what_it_shows(found):
         assert value > 0
 
 
+def test_pictures_of_whole_maps_say_so():
+    net = vizcnn.load("lenet")
+    of_one, of_all = (
+        " ".join(list_words(net.deconv("coffee", "conv2", position=place, count=2).figure()))
+        for place in ("max", "all")
+    )
+    assert "whole maps, each place sees 14 × 14 px" in of_all
+    assert "whole maps" not in of_one and "sees 14 × 14 px" in of_one
+
+
 def test_classes_go_by_their_names():
     net = vizcnn.load("zfnet", weights="bundled")
     name = net("coffee").names[0]

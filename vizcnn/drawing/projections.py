@@ -102,9 +102,11 @@ def draw_projection(projection: Projection) -> Figure:
             label = f"{scene.names[image]}: {label}"
         pairs.append(UnitPair(tile, patch, label, words))
     height, width = projection.field
+    whole = bool((projection.positions < 0).any())  # of position="all"
+    seen = f"{'whole maps, each place ' if whole else ''}sees {height} × {width} px"
     strip = LayerStrip(
         projection.layer,
-        f"{projection.method}\nsees {height} × {width} px",
+        f"{projection.method}\n{seen}",
         tuple(pairs),
         shown=name_part(projection.part),
         in_row=_fill_row(projection),
