@@ -194,12 +194,20 @@ def _settle(settings: dict[str, Any], base: Preprocessing, told: object) -> Prep
             raise ModelError(f"order {quote(order)} is not known; needed: rgb, bgr or grey")
         if order:
             changes |= {"bgr": order == "bgr", "grey": order.startswith("gr")}
+            if base.bgr != changes["bgr"]:  # mean and std that are not told stay with their colours
+                base = replace(base, mean=base.mean[::-1], std=base.std[::-1])
         channels = 1 if changes.get("grey", base.grey) else 3
         for name in ("mean", "std"):
             values = _read_numbers(name, settings.get(name, getattr(base, name)))
             changes[name] = values * channels if len(values) == 1 else values
         if "range" in settings:
             (changes["scale"],) = _read_numbers("range", settings["range"], single=True)
+            left_out = [name for name in ("mean", "std") if name not in settings]
+            if changes["scale"] != base.scale and left_out:
+                raise ModelError(
+                    f"range={changes['scale']:g} was given without {' and '.join(left_out)}, which "
+                    f"are of the range 0..{base.scale:g}: give both, such as mean=0,std=1"
+                )
         if "resize" in settings:
             changes["resize"] = _read_side("resize", settings["resize"])
         return Preprocessing.from_dict({**base.to_dict(), **changes})

@@ -240,6 +240,27 @@ def look_at(module: nn.Module, preprocessing: Preprocessing) -> Pass:
     return seen
 
 
+def name_mixed(seen: Pass) -> dict[str, str]:
+    """Give the paths of nodes that a module and a function of one name share the numbers of.
+
+    torchvision and torch.fx count both together: in a net with a part ``relu`` that calls
+    ``F.relu`` as well, ``relu_1`` may be the second call of the one or the first of the other.
+
+    Args:
+        seen: What :func:`trace_pass` gave.
+
+    Returns:
+        Paths by names of nodes, as torchvision writes them and as torch.fx does.
+    """
+    homes = {node.path.partition("#")[0] for node in seen.nodes}
+    mixed = [
+        node
+        for node in seen.nodes
+        if {(base := node.path.partition("#")[0].removesuffix(MARK)), base + MARK} <= homes
+    ]
+    return {name: node.path for node in mixed for name in (node.name.replace(".", "_"), node.name)}
+
+
 def name_traced(module: nn.Module, seen: Pass) -> dict[str, str]:
     """Name the layers of a net by what was seen of it.
 

@@ -11,7 +11,7 @@ from vizcnn.zoo.adjusting import Classes, PreprocessingLike, settle_classes, set
 from vizcnn.zoo.building import number_classes
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import look_at, name_traced
+from vizcnn.zoo.naming import look_at, name_mixed, name_traced
 from vizcnn.zoo.preprocessing import USUAL_SIZE, Preprocessing, make_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Style
@@ -88,6 +88,7 @@ def wrap(
         classes=names or number_classes(count),
         provenance=provenance or Provenance("code", data=called),
         options={},
+        nodes=name_mixed(seen),
     )
 
 
