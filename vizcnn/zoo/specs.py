@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vizcnn.basics.errors import ModelError, check_kind, quote
+from vizcnn.zoo.cache import SUFFIXES
 from vizcnn.zoo.catalogue import check_name, find_entry
 from vizcnn.zoo.registry import Entry
 
@@ -24,8 +25,6 @@ FORMS = {
     "exported": "a .pt2 file of torch.export.save",
 }
 """How each kind of spec is written."""
-
-_WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def parse_spec(text: str) -> Spec | None:
         return Spec(text, "hub", name, revision)
     if text.endswith(".pt2"):
         return Spec(text, "exported", text)
-    if text.endswith(_WEIGHT_FILES):
+    if text.endswith((*SUFFIXES, ".tar")):
         raise ModelError(
             f"{quote(text)} is a file of weights, and does not say of what net: name the net, and "
             "give the file as its weights (--weights)"

@@ -31,10 +31,8 @@ from torch import Tensor
 from vizcnn.basics.errors import WeightsError, quote, shorten
 from vizcnn.basics.files import open_plain_file
 from vizcnn.basics.sharing import ProcessContext
-from vizcnn.zoo.cache import is_lfs_pointer
+from vizcnn.zoo.cache import SUFFIXES, is_lfs_pointer
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".onnx")
-"""Kinds of weight files that can be read."""
 LARGEST_FILE = 1 << 34
 """Bytes of the largest weight file that is read: thirty times that of VGG-19."""
 
@@ -125,7 +123,7 @@ def find_state(path: Path, needed: Collection[str] = (), adapt: Adapt = dict) ->
     they are: only a count of batches may be one. All others are refused by name.
 
     Args:
-        path: One of :data:`SUFFIXES`, but no ``.onnx`` file.
+        path: One of :data:`~vizcnn.zoo.cache.SUFFIXES`, but no ``.onnx`` file.
         needed: Names in the net's own state dict, which tell where in the file its tensors lie;
             without any, all tensors of the file's usual place are given.
         adapt: Brings names that others use to those of the net.
