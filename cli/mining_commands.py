@@ -31,7 +31,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
-from vizcnn.cli.repeating import UNTOLD
+from vizcnn.cli.repeating import quote_command
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
@@ -197,17 +197,14 @@ def _write_next(context: click.Context, out: Path, part: str) -> str:
         return shlex.join(
             ["vizcnn", "merge", str(out), "OTHER-PARTS...", "--out", "all.safetensors"]
         )
-    words = ["vizcnn", "gallery"]
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not given or name in (*UNTOLD, "out", "part", "workers"):
-            continue
-        value = context.params[name]
-        for item in value if isinstance(value, tuple) else (value,):
-            is_option = isinstance(parameter, click.Option)
-            words += [parameter.opts[0], str(item)] if is_option else [str(item)]
-    return shlex.join([*words, "--index", str(out)])
+    given = {
+        name: value
+        for name, value in context.params.items()
+        # photos may be named by an option, too
+        if name == "photos" or context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    chosen = {name: given[name] for name in given if name not in ("out", "part", "workers")}
+    return quote_command(context, chosen, "gallery", ("--index", str(out)))
 
 
 def report_index(

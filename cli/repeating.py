@@ -1,7 +1,7 @@
 """What repeats a run to the byte, or a unit of it: a command in full, and lines of Python."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,12 +18,16 @@ UNTOLD = ("as_json", "opens", "force", "strict", "help")
 """Parameters that change what a run says or may replace, and not what it makes."""
 
 
-def quote_command(context: click.Context, values: Mapping[str, Any]) -> str:
+def quote_command(
+    context: click.Context, values: Mapping[str, Any], name: str = "", also: Sequence[str] = ()
+) -> str:
     """Write a command line with every option in full.
 
     Args:
         context: The running command's.
         values: Values by the names of parameters; those that are missing are left out.
+        name: Another command that has these parameters, too.
+        also: Further words, after the other options.
 
     Returns:
         A shell-quoted command line, photos first.
@@ -44,11 +48,12 @@ def quote_command(context: click.Context, values: Mapping[str, Any]) -> str:
             arguments += items
         else:
             options += [word for item in items for word in (parameter.opts[0], item)]
+    options += also
     if any(item.startswith("-") for item in arguments):  # they would be taken for options
         words = [*options, "--", *arguments]
     else:
         words = [*arguments, *options]
-    return shlex.join(["vizcnn", str(context.command.name), *words])
+    return shlex.join(["vizcnn", name or str(context.command.name), *words])
 
 
 def quote_python(

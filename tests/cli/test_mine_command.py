@@ -43,6 +43,19 @@ def test_mine_reports(photos):
     assert index.identity.top == 9
 
 
+@pytest.mark.parametrize(
+    "named", [("photos",), ("--photos", "photos"), ("--data", "photos"), ("--", "-photos")]
+)
+def test_the_next_command_names_the_photos_as_they_were_named(photos, named):
+    Path("-photos").symlink_to("photos")
+    result = run("mine", "--top", 1, "--out", "i", "--workers", 0, *named)
+    words = shlex.split(result.stdout.splitlines()[-1].removeprefix("next: "))
+    if named[-1] == "-photos":
+        assert words == ["vizcnn", "gallery", "--top", "1", "--index", "i", "--", "-photos"]
+    else:
+        assert words == ["vizcnn", "gallery", "photos", "--top", "1", "--index", "i"]
+
+
 def test_the_next_command_makes_a_gallery_of_the_index(photos):
     """As it is typed in a shell, with the choices that decide whether the index fits."""
     chosen = ("--layer", "conv2", "--top", 2, "--per-photo", 2, "--seed", 3)
