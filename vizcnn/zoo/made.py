@@ -28,13 +28,11 @@ from vizcnn.zoo.adjusting import PreprocessingLike, adjust
 from vizcnn.zoo.building import check_state, seeded
 from vizcnn.zoo.exported import read_program
 from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.pinned_weights import SOURCES
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.specs import Spec
 from vizcnn.zoo.state_dicts import check_file, find_state
 from vizcnn.zoo.wrapping import wrap
-
-SOURCES = ("bundled", "imagenet", "package", "ndf")
-"""Sources of weights that only nets of the catalogue have."""
 
 
 def load_made(
@@ -75,9 +73,9 @@ def load_made(
         if weights is None:
             return _randomise(model, seed)
     # a factory may have loaded them by such a name, and pages write down whence they came
-    if weights in ("auto", model.provenance.source):
+    if weights in ("auto", SOURCES.get(model.provenance.source)):
         return model
-    if weights in SOURCES:
+    if weights in SOURCES.values():
         raise WeightsError(
             f"{quote(spec.text)} comes with its own weights: leave {quote(weights)} out, or give a "
             "file of weights"
