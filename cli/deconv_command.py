@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vizcnn.cli.default_folders import tell_photos_apart
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
@@ -99,6 +100,7 @@ def deconv(
     from vizcnn.projection.targets import parse_position
 
     files = find_photos(find_given(photos))
+    told_apart = tell_photos_apart(files)
     place = parse_position(position)
 
     def make(run: OneRun) -> "Manifest[DeconvResults]":
@@ -122,7 +124,8 @@ def deconv(
             if not isinstance(photo, Path):  # in an archive or a table: no word for it alone
                 return Repetition()
             typed = find_sample_name(photo) or str(photo)
-            words = (page.folder.name, photo.stem, layer.replace("/", "-"), str(unit))
+            names = (page.folder.name, run.name, told_apart[photo], layer.replace("/", "-"))
+            words = (*filter(None, names), str(unit))
             alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
             again = run.quote(layers=(layer,), units=(str(unit),), **alone)
             return Repetition(

@@ -216,8 +216,8 @@ def net_options(command: Command) -> Command:
             "preprocessings",
             multiple=True,
             metavar="SETTINGS",
-            help="How pixels become the net's input, such as "
-            "mean=104,117,123,std=1,size=224,order=bgr,range=255: what is left out stays as it is; "
+            help="How pixels become the net's input: mean, std, size, resize, order and range, "
+            "such as mean=0.5,std=0.5,order=bgr; what is left out stays as it is; "
             "once for all nets, or once for each.  [default: the net's own]",
         ),
         click.option(

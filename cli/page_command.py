@@ -57,12 +57,14 @@ class OneRun:
         method: The method; empty for a command without a choice.
         quote: As :meth:`Page.quote`, for this run alone.
         folder: Where the page goes for now.
+        name: What tells it from the other runs of the command; empty of one alone.
     """
 
     net: "ZooModel"
     method: str
     quote: Callable[..., str]
     folder: Path
+    name: str = ""
 
 
 def _make_in(
@@ -175,7 +177,7 @@ class Page:
                 same = sum(plan.name == name for plan in plans)
                 name = f"{name}-{same + 1}" if same else name
                 quote = partial(self._quote_run, number, method, self.folder / name)
-                begin = partial(OneRun, net, method, quote)
+                begin = partial(OneRun, net, method, quote, name=name)
                 title = ", ".join(filter(None, [named.title, method]))
                 plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
         chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}

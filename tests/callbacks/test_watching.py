@@ -224,6 +224,14 @@ def test_weights_that_grew_without_bound_stop_no_training(tmp_path):
     assert "not finite" in read_manifest(tmp_path, WatchResults).failures[0].error
 
 
+def test_a_net_that_the_method_cannot_treat_is_refused_at_once(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 5), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.ReLU()).train()
+    with pytest.raises(vizcnn.VizcnnError, match="no rule for silu"):
+        Watch(["3"], PHOTOS[:1], folder=tmp_path)(net)
+    assert not list(tmp_path.iterdir()) and net.training
+    assert Watch(["3"], PHOTOS[:1], folder=tmp_path, method="gradient")(net)
+
+
 def test_wrong_arguments_are_told(tmp_path):
     for arguments, told in (
         ({"layers": []}, "no layer is named"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from tests.drawing.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
@@ -55,7 +56,7 @@ def test_gaps_of_a_grid_are_the_ground_of_the_figure(style, ground):
     (image,) = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
     assert (image[7, :, :3] == ground).all()  # between two rows
     assert (image[-1, -1, :3] == ground).all()  # where no filter is
-    assert round(255 * figure.get_facecolor()[0]) == ground
+    assert round(255 * to_rgb(figure.get_facecolor())[0]) == ground
 
 
 @pytest.mark.slow

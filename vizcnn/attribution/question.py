@@ -208,7 +208,7 @@ def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
         path for path, put_out in outputs.items() if len(put_out) == 1 and are_logits(*put_out)
     ]
     named = [names[path] for path in found if path in names]
-    last = parse_reference([*model.layers.values()][-1] if model.layers else "")
+    last = parse_reference(list(model.layers.values())[-1] if model.layers else "")
     if not found and last.is_function:
         called = projector.record(pixels, [names[str(last)]]).find_output(str(last))
         found = [names[str(last)]] if are_logits(called) else []

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vizcnn.basics.errors import (
     ModelError,
+    UnsupportedOperationError,
     VizcnnError,
     as_number,
     check_kind,
@@ -48,9 +49,8 @@ from vizcnn.photos.images import check_images
 from vizcnn.photos.patches import spread
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import ProjectionMethod
-from vizcnn.projection.projection import Projection
+from vizcnn.projection.projection import Projection, Scene
 from vizcnn.projection.rules import Rule
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Targets, units_at
 from vizcnn.recording.layers import Layer, list_layers, name_layer
 from vizcnn.recording.watch import evaluating
@@ -202,6 +202,8 @@ class Watch:
 
         Raises:
             VizcnnError: If there is no net, no such layer or unit, or the folder is another's.
+            UnsupportedOperationError: If an operation of the net has no rule. Values that are not
+                finite are a warning: the training goes on.
         """
         number = self._calls if step is None else check_number("step", step, 0, 2**62)
         self._calls += 1
@@ -216,6 +218,8 @@ class Watch:
             with evaluating(find_module(looked_at)), torch.enable_grad():
                 drawn = self._look(looked_at)
             failures: tuple[Failure, ...] = ()
+        except UnsupportedOperationError:  # of the net itself: no later step has pictures either
+            raise
         except ModelError as error:  # of weights that grew without bound: the training's affair
             warnings.warn(f"{_name(number)}: {error}", stacklevel=2)
             drawn, failures = [], (Failure(source=_name(number), error=str(error)),)

@@ -56,7 +56,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
-from vizcnn.photos.samples import name_photo, name_photos
+from vizcnn.photos.samples import name_distinctly, name_photo
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
@@ -487,7 +487,7 @@ def make_deconv_gallery(
     framings: dict[str, Framing] = {}
     failures: list[Failure] = []
     projector = settings.attach(model)
-    names = name_photos(photos)
+    names = name_distinctly(photos)
     with write_folder(folder) as staging:
         with Errands() as errands:
 

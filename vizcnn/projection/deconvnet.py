@@ -15,9 +15,8 @@ from vizcnn.photos.images import check_images
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
-from vizcnn.projection.projection import Projection, project
+from vizcnn.projection.projection import Projection, Scene, project
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Position, Targets, Units, choose_targets, places
 from vizcnn.recording.arithmetic import (
     Precision,

@@ -169,11 +169,7 @@ class ZooModel:
         try:
             self.logits(black)
         except ImageError as error:
-            side = self.input_size
-            raise ModelError(
-                f"{self.title}: {error}, {side} x {side} px, to which fit crop, pad and squash "
-                "bring every photo"
-            ) from None
+            raise ModelError(f"{self.title}: {error}") from None
 
     def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
         """Give the pixels that the net is to look at.
@@ -244,9 +240,12 @@ class ZooModel:
         reason = (str(error).splitlines() or [""])[0]
         told = f"the net cannot take images of shape {tuple(pixels.shape)} ({reason})"
         joined = any(isinstance(part, nn.Linear) for part in self.module.modules())
-        if joined and "shapes cannot be multiplied" in reason:
-            return f"{told}: its fully connected layers need its input size"
-        return f"{told}: bring them to its input size"
+        whose = "its fully connected layers need" if "shapes cannot be multiplied" in reason else ""
+        return (
+            f"{told}: {whose if joined and whose else 'it needs'} its input size, "
+            f"{self.input_size} x {self.input_size} px, to which model.read and fit crop, pad and "
+            "squash bring every photo"
+        )
 
     def classify(self, pixels: Tensor, count: int = 5) -> list[list[tuple[str, float]]]:
         """Name what the net sees.
