@@ -90,7 +90,7 @@ def test_weights_of_a_file_are_put_in_or_refused_by_name(file: Path, tmp_path: P
         ("{file}:number", "is a int; needed: a function or class"),
         ("{folder}/gone.py:make", "no file of code"),
         ("{folder}/broken.py:make", "running it raised SyntaxError"),
-        ("no_such_package.nets:make", "importing it raised ModuleNotFoundError"),
+        ("no_such_package.nets:make", "no package 'no_such_package' is installed"),
     ],
 )
 def test_mistakes_are_one_line(file: Path, spec: str, told: str) -> None:
@@ -103,3 +103,31 @@ def test_mistakes_are_one_line(file: Path, spec: str, told: str) -> None:
 def test_there_are_no_variants_of_ones_own(file: Path) -> None:
     with pytest.raises(ModelError, match="has no variants"):
         vizcnn.load(f"{file}:make", variant="paper")
+
+
+@pytest.mark.parametrize("package", ["torchvison", "torchvison.models", "tests.nowhere"])
+def test_a_package_that_is_not_there_is_told_with_what_a_spec_may_be(package: str) -> None:
+    missing = "tests.nowhere" if package == "tests.nowhere" else "torchvison"
+    with pytest.raises(ModelError, match=rf"no package '{missing}' .*needed: torchvision:NAME"):
+        vizcnn.load(f"{package}:resnet18")
+
+
+@pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.VizcnnWarning")
+def test_weights_that_do_not_fit_say_what_can_be_done_about_it(file: Path, tmp_path: Path) -> None:
+    save_file(own_net.make(7).state_dict(), tmp_path / "seven.safetensors")
+    with pytest.raises(WeightsError, match=r":make' has to be the net .* as many classes"):
+        vizcnn.load(f"{file}:make", tmp_path / "seven.safetensors")
+    with pytest.raises(WeightsError, match=r":make' comes with its own weights: leave 'imagenet'"):
+        vizcnn.load(f"{file}:make", "imagenet")
+
+
+@pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.VizcnnWarning")
+def test_weights_that_a_factory_loaded_may_be_named_as_pages_do(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import vizcnn\n\n\ndef make():\n    return vizcnn.load('lenet', 'bundled')\n"
+    )
+    spec = f"{tmp_path / 'net.py'}:make"
+    model = vizcnn.load(spec, "bundled")
+    wanted = vizcnn.load("lenet", "bundled")
+    assert model.provenance.sha256 == wanted.provenance.sha256
+    assert all(map(torch.equal, model.module.parameters(), wanted.module.parameters()))

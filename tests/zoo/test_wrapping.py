@@ -137,6 +137,12 @@ def test_a_grey_net_gets_the_luminance() -> None:
         (lambda: chain(conv(3)), {"input_size": 0}, "got 0 as input_size"),
         (lambda: chain(conv(3)), {"layers": ["conv1"]}, "as layers; needed: paths by name"),
         (lambda: chain(conv(3)), {"preprocessing": "size=x"}, "size 'x' is not a number"),
+        (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, "Sequential has no parameters"),
+        (
+            lambda: torch.jit.script(chain(conv(3))),
+            {},
+            "TorchScript program .* wrap the module that it was made from",
+        ),
     ],
 )
 def test_what_is_no_net_is_told_with_the_way_out(

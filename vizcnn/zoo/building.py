@@ -213,7 +213,11 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def check_state(
-    module: nn.Module, state: Mapping[str, Tensor], complaint: str, location: str = ""
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    complaint: str,
+    location: str = "",
+    advice: str = "give the options that the net was trained with",
 ) -> None:
     """Make sure that a state dict fits a net.
 
@@ -222,6 +226,7 @@ def check_state(
         state: Tensors by name.
         complaint: Beginning of the error.
         location: The file, if the error is to name the net that it looks like.
+        advice: What to do if it looks like none.
 
     Raises:
         WeightsError: If a tensor is missing, left over, of another shape, or of whole numbers where
@@ -255,7 +260,7 @@ def check_state(
             way_out = "save the weights as float32, of a quantised net those from before it was"
         else:
             likeness = describe_likeness(module, state, location) if location else ""
-            way_out = likeness or "give the options that the net was trained with"
+            way_out = likeness or advice
         raise WeightsError(f"{complaint}: {'; '.join(faults)}; {way_out}")
 
 

@@ -28,6 +28,7 @@ from vizcnn.zoo.adjusting import PreprocessingLike, adjust
 from vizcnn.zoo.building import check_state, seeded
 from vizcnn.zoo.exported import read_program
 from vizcnn.zoo.model import ZooModel
+from vizcnn.zoo.pinned_weights import SOURCES
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.specs import Spec
 from vizcnn.zoo.state_dicts import check_file, find_state
@@ -71,7 +72,15 @@ def load_made(
             model = _load_from_code(spec, options, preprocessing)
         if weights is None:
             return _randomise(model, seed)
-    return model if weights == "auto" else _put_in(model, weights)
+    # a factory may have loaded them by such a name, and pages write down whence they came
+    if weights in ("auto", SOURCES.get(model.provenance.source)):
+        return model
+    if weights in SOURCES.values():
+        raise WeightsError(
+            f"{quote(spec.text)} comes with its own weights: leave {quote(weights)} out, or give a "
+            "file of weights"
+        )
+    return _put_in(model, weights, spec)
 
 
 def _load_exported(spec: Spec, options: dict[str, Any], told: PreprocessingLike | None) -> ZooModel:
@@ -144,6 +153,13 @@ def _import(spec: Spec) -> ModuleType:
         try:
             return importlib.import_module(spec.source)
         except Exception as error:
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing and f"{spec.source}.".startswith(f"{missing}."):
+                raise ModelError(
+                    f"{quote(spec.text)}: no package {quote(missing)} is installed or a folder "
+                    "here; needed: torchvision:NAME, timm:NAME, hub:OWNER/NAME, or a package or "
+                    "file of yours and what makes the net in it"
+                ) from error
             raise ModelError(_explain(spec, "importing it", error)) from error
     path = Path(spec.source)
     open_plain_file(path, "file of code", ModelError).close()
@@ -210,7 +226,7 @@ def _randomise(model: ZooModel, seed: int) -> ZooModel:
     return replace(model, provenance=origin)
 
 
-def _put_in(model: ZooModel, weights: str | Path) -> ZooModel:
+def _put_in(model: ZooModel, weights: str | Path, spec: Spec) -> ZooModel:
     path = Path(weights)
     check_file(path)
     if path.suffix == ".onnx":
@@ -220,7 +236,8 @@ def _put_in(model: ZooModel, weights: str | Path) -> ZooModel:
         )
     found = find_state(path, model.module.state_dict())
     complaint = f"the weights in {quote(path)} are not {model.name}'s"
-    check_state(model.module, found.tensors, complaint, str(path))
+    advice = f"{quote(spec.text)} has to be the net that was trained, with as many classes"
+    check_state(model.module, found.tensors, complaint, str(path), advice)
     values = model.module.state_dict()  # with the versions of its parts, which files do not tell
     values.update(found.tensors)
     model.module.load_state_dict(values, strict=False)

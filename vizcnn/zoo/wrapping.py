@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from vizcnn.basics.codec import LARGEST_SIDE
@@ -70,6 +71,13 @@ def wrap(
             f"got {type(module).__name__} as a net ({quote(module)}); needed: a torch module (of "
             "an exported program its .module())"
         )
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ModelError(
+            "a TorchScript program shows none of its calls: wrap the module that it was made from, "
+            "or export that with torch.export"
+        )
+    if next(module.parameters(), None) is None:
+        raise ModelError(f"the {type(module).__name__} has no parameters: it is no net to look at")
     for what, value in (("name", name), ("title", title)):
         check_kind(what, value, str | None, "a text, or None", ModelError)
     check_kind("layers", layers, Mapping | None, "paths by name, or None", ModelError)
