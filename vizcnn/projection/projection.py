@@ -21,7 +21,7 @@ from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
 from vizcnn.projection.scene import Scene
-from vizcnn.projection.targets import Position, Targets, choose_targets
+from vizcnn.projection.targets import Position, Targets, choose_targets, to_python
 from vizcnn.recording.recording import Recording
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Projection:
         if isinstance(rows, slice):
             numbers = list(range(len(self)))[rows]
         else:
-            given: Any = rows.tolist() if isinstance(rows, np.ndarray | Tensor) else rows
+            given = to_python(rows)
             listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
             numbers = self._number_rows(list(given) if listed else [given], listed)
         chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
@@ -129,8 +129,8 @@ class Projection:
         if listed and given and all(isinstance(one, bool | np.bool_) for one in given):
             if len(given) != len(self):
                 raise VizcnnError(
-                    f"got a mask of length {len(given)}; needed: one of {len(self)}, as many as "
-                    "there are projections"
+                    f"got {quote(given)} as rows, a mask of length {len(given)}; needed: one of "
+                    f"{len(self)}, as many as there are projections"
                 )
             return [row for row, wanted in enumerate(given) if wanted]
         return [check_number("row", row, -len(self), len(self) - 1) for row in given]
