@@ -4,14 +4,18 @@ import json
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.files import read_plain_file
+
+if TYPE_CHECKING:
+    from vizcnn.photos.stored import PhotoFile
 
 OUT = Path("vizcnn-out")
 """Folder of all results that have none of their own."""
@@ -29,7 +33,7 @@ def name_folder(pattern: str, chosen: Mapping[str, Sequence[str]]) -> str:
         chosen: Names by these words.
 
     Example:
-        >>> name_folder("MODEL-PHOTOS-check", {"MODEL": ["zfnet"], "PHOTO": ["my trip/a.jpg"]})
+        >>> name_folder("MODEL-PHOTOS-check", {"MODEL": ["zfnet"], "PHOTO": ["a"]})
         'zfnet-a-check'
     """
     words = [
@@ -53,6 +57,26 @@ def shorten_photos(names: Sequence[str]) -> list[str]:
     path = Path(os.path.normpath(Path.cwd() / names[0]))  # a folder may be given as "."
     word = shorten_word(path.stem if path.suffix.lower() in PHOTO_SUFFIXES else path.name)
     return [word if len(names) == 1 else f"{word}-and-{len(names) - 1}-more"]
+
+
+def tell_photos_apart(photos: "Sequence[PhotoFile]") -> "dict[PhotoFile, str]":
+    """Give each photo of a run a word of its own that is fit for a folder's name.
+
+    Example:
+        >>> list(tell_photos_apart([Path("a/1.jpg"), Path("b/1.jpg"), Path("x y?.jpg")]).values())
+        ['a_1', 'b_1', 'x_y']
+    """
+    from vizcnn.photos.samples import name_distinctly
+
+    words = {
+        photo: shorten_word(os.path.splitext(name)[0])  # noqa: PTH122  # "." has no suffix for Path
+        for photo, name in name_distinctly(photos).items()
+    }
+    count = Counter(words.values())
+    return {
+        photo: word if count[word] == 1 else f"{word}-photo-{number}"
+        for number, (photo, word) in enumerate(words.items(), 1)
+    }
 
 
 def shorten_word(text: str) -> str:
@@ -89,7 +113,10 @@ def refuse_others(context: click.Context, folder: Path, pattern: str) -> None:
         )
     for name, what in {"photos": "photos", "models": "nets", "methods": "methods"}.items():
         counts = name == "photos" or name.removesuffix("s").upper() in pattern
-        if counts and former.get(name) != context.params.get(name):
+        told, now = former.get(name), context.params.get(name)
+        if name == "photos":
+            told, now = map(_locate, (told, now))
+        if counts and told != now:
             told = former.get(name) or ()
             names = [told] if isinstance(told, str) else [str(word) for word in told]
             raise VizcnnError(
@@ -97,6 +124,12 @@ def refuse_others(context: click.Context, folder: Path, pattern: str) -> None:
                 f"({quote(', '.join(names) or 'the sample photos')}): give this run a folder of "
                 "its own with --out, or replace them with --force"
             )
+
+
+def _locate(photos: str | Sequence[str] | None) -> set[str]:
+    """Say where photos lie, in whatever words and order they are named."""
+    names = [photos] if isinstance(photos, str) else photos or ()
+    return {os.path.abspath(name) for name in names}  # noqa: PTH100  # follows no links
 
 
 def _read_former(context: click.Context, folder: Path) -> dict[str, Any] | None:

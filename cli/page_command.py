@@ -57,12 +57,14 @@ class OneRun:
         method: The method; empty for a command without a choice.
         quote: As :meth:`Page.quote`, for this run alone.
         folder: Where the page goes for now.
+        name: What tells it from the other runs of the command; empty of one alone.
     """
 
     net: "ZooModel"
     method: str
     quote: Callable[..., str]
     folder: Path
+    name: str = ""
 
 
 def _make_in(
@@ -175,7 +177,7 @@ class Page:
                 same = sum(plan.name == name for plan in plans)
                 name = f"{name}-{same + 1}" if same else name
                 quote = partial(self._quote_run, number, method, self.folder / name)
-                begin = partial(OneRun, net, method, quote)
+                begin = partial(OneRun, net, method, quote, name=name)
                 title = ", ".join(filter(None, [named.title, method]))
                 plans.append(Plan(name, title, named, partial(_make_in, make, begin)))
         chosen = {"nets": list(self.models), "methods": [name for name in methods if name]}
@@ -206,21 +208,25 @@ class Page:
         self,
         manifest: "Manifest[Any]",
         summary: str,
-        failures: Sequence[str] = (),
         failed: str = "left out",
+        named: bool = False,
     ) -> None:
         """Say what was made and where it is, and end with a status of its own if not all was.
 
         Args:
             manifest: What was written.
             summary: What it holds, in lines for a person.
-            failures: Why something is missing, a line each.
-            failed: What happened to that.
+            failed: What happened to what is missing.
+            named: Whether what is missing has to be named beside the error, which does not do so.
         """
         from vizcnn.gallery.manifest import to_json
         from vizcnn.pages.runs import RunsResults
 
         index = self.folder / "index.html"
+        failures = [
+            f"{failure.source}: {failure.error}" if named else failure.error
+            for failure in manifest.failures
+        ]
         if self.as_json:
             told = {
                 "index": str(index),
@@ -295,16 +301,16 @@ def make_figure_options(
         click.option(
             "--title",
             "figure_title",
-            help="Heading of the figures in place of their own, for which {} stands in it; empty "
-            "for none.",
+            help="Heading of the figures in place of their own, which {} stands for; empty for "
+            "none.",
         ),
         click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
     ]
 
     def declare(command: Any) -> Any:
-        for option in reversed(declared):
-            command = option(command)
-        return formats(command) if formats else command
+        for option in filter(None, (formats, *declared)):
+            option(command)
+        return command
 
     return declare
 

@@ -1,5 +1,7 @@
 """Where results go without ``--out``: named after what they show, never over another photo's."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,42 @@ def test_another_photo_of_the_name_is_not_replaced(tmp_path):
     manifest = read_manifest(out, DeconvResults)
     assert manifest.photos[0].source == "a/beach.png"
     assert "--force" not in manifest.command
+
+
+def test_the_same_photos_by_other_words_are_no_others(tmp_path):
+    for name in ("a", "b"):
+        paint_photo(tmp_path / name / "beach.png")
+    run("deconv", "a/beach.png", "b/beach.png", *QUICK)
+    again = run("deconv", "./b/beach.png", tmp_path / "a" / "beach.png", *QUICK)
+    assert f"gallery: {OUT / 'zfnet-deconvnet-beach-and-1-more'}" in again.stdout
+    assert "other photos" in fail("deconv", "b/beach.png", "c/beach.png", *QUICK)
+
+
+def test_commands_of_single_units_never_write_over_each_other(tmp_path):
+    long = "x" * 60
+    names = (
+        "a/beach.png",
+        "b/beach.png",
+        "coffee",
+        "two*? {x}.png",
+        f"{long}1.png",
+        f"{long}2.png",
+    )
+    for seed, name in enumerate(names):
+        if name != "coffee":
+            paint_photo(tmp_path / name, seed=seed)
+    methods = ("--method", "deconvnet", "--method", "guided")
+    run("deconv", *names, *methods, *QUICK[:2], "--unit", 1, "--compare", "none", "--out", "page")
+    outs = []
+    for method in ("deconvnet", "guided"):
+        manifest = read_manifest(tmp_path / "page" / f"zfnet-{method}", DeconvResults)
+        assert len(manifest.results.photos) == len(names)
+        for photo in manifest.results.photos:
+            words = shlex.split(photo.layers[0].tiles[0].command)
+            outs.append(words[words.index("--out") + 1])
+    assert len(set(outs)) == len(outs) == 2 * len(names)
+    assert all(re.fullmatch(r"[\w.-]+", out) and len(out) < 100 for out in outs)
+    assert "page-zfnet-guided-a_beach-conv1-1" in outs
 
 
 def test_nets_and_methods_have_folders_of_their_own(tmp_path):

@@ -228,7 +228,7 @@ def test_a_pil_image_becomes_what_its_file_becomes(tmp_path, name, image, option
 @pytest.mark.parametrize("mode", ["La", "RGBa"])
 def test_colours_multiplied_by_their_opacity_are_laid_over_white(mode):
     plain = Image.new(mode.upper(), (4, 4), (100,) * (len(mode) - 1) + (51,))
-    red, green, blue = np.asarray(read_photo(plain.convert(mode)))[1, 1].tolist()
+    red, green, blue = np.asarray(read_photo(plain.convert(mode)))[1, 1].astype(float)
     # 100 at a fifth of opacity, four fifths of white; Pillow stores 8 bits of the product
     assert red == green == blue and abs(red - (0.2 * 100 + 0.8 * 255)) <= 2
 

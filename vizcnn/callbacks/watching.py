@@ -49,9 +49,8 @@ from vizcnn.photos.images import check_images
 from vizcnn.photos.patches import spread
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import ProjectionMethod
-from vizcnn.projection.projection import Projection
+from vizcnn.projection.projection import Projection, Scene
 from vizcnn.projection.rules import Rule
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Targets, units_at
 from vizcnn.recording.layers import Layer, list_layers, name_layer
 from vizcnn.recording.watch import evaluating

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -109,8 +110,20 @@ def draw_projection(projection: Projection) -> Figure:
         f"{projection.method}\n{seen}",
         tuple(pairs),
         shown=name_part(projection.part),
+        in_row=_fill_row(projection),
     )
     return draw_layer(strip, title, " · ".join(filter(None, told)))
+
+
+def _fill_row(projection: Projection) -> int:
+    """Give how many stand in a row, so that all of one photo, or of one unit, are in one."""
+    groups = [
+        {len(list(run)) for _, run in groupby(numbers.tolist())}
+        for numbers in (projection.images, projection.units)
+    ]
+    sizes = [group.pop() for group in groups if len(group) == 1]
+    size = max((size for size in sizes if size <= ROW_UNITS), default=1)
+    return ROW_UNITS // size * size
 
 
 def _label(projection: Projection, row: int) -> str:

@@ -72,7 +72,7 @@ def find_file(photo: Any) -> Any:
         return photo
 
 
-def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
+def name_distinctly(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
     """Name the photos of one page, each in its own way.
 
     Args:
@@ -83,7 +83,7 @@ def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
         before it as tells them apart.
 
     Example:
-        >>> list(name_photos([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
+        >>> list(name_distinctly([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
         ['a/1.jpg', 'b/1.jpg', '2.jpg']
     """
     names = {path: name_photo(path) for path in paths}

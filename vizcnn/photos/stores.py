@@ -168,7 +168,7 @@ def _expand(path: Path) -> list[Path]:
     found: list[Path] = []
     for name in expand_braces(text):
         if re.search("[*?]", name):
-            found += map(Path, sorted(glob.glob(name)))  # noqa: PTH207  # of absolute paths, too  # noqa: PTH207  # of absolute paths, too
+            found += map(Path, sorted(glob.glob(name)))  # noqa: PTH207  # of absolute paths, too
         elif Path(name).exists():
             found.append(Path(name))
         else:

@@ -20,12 +20,33 @@ from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.scene import Scene
-from vizcnn.projection.targets import Position, Targets, choose_targets, to_python
+from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
+from vizcnn.zoo.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a picture of a projection needs beside it: the photos, and the net that saw them.
+
+    Attributes:
+        photos: What the net saw, (N, 3, H, W), RGB 0..1.
+        names: What each photo is called, (N,).
+        net: Title of the net.
+        weights: Where its weights come from, in a line.
+        units: Names of the layer's units, where they have any: those of the classes.
+        preprocessing: From pixels to the net's input.
+    """
+
+    photos: Tensor
+    names: tuple[str, ...]
+    net: str
+    weights: str
+    units: tuple[str, ...]
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,9 +126,7 @@ class Projection:
         if isinstance(rows, slice):
             numbers = list(range(len(self)))[rows]
         else:
-            given = to_python(rows)
-            listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-            numbers = self._number_rows(list(given) if listed else [given], listed)
+            numbers = self._number_rows(rows)
         chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
 
         def take(values: Tensor) -> Tensor:
@@ -125,11 +144,16 @@ class Projection:
             comparison=self.comparison and self.comparison.take(chosen),
         )
 
-    def _number_rows(self, given: list[Any], listed: bool) -> list[int]:
-        if listed and given and all(isinstance(one, bool | np.bool_) for one in given):
+    def _number_rows(self, rows: Any) -> list[int]:
+        if isinstance(rows, Tensor) and (rows.is_meta or rows.layout != torch.strided):
+            raise VizcnnError(f"got {quote(rows)} as row; needed: a dense tensor, with values")
+        given = rows.tolist() if isinstance(rows, np.ndarray | Tensor) else rows
+        if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+            return [check_number("row", given, -len(self), len(self) - 1)]
+        if given and all(isinstance(one, bool | np.bool_) for one in given):
             if len(given) != len(self):
                 raise VizcnnError(
-                    f"got {quote(given)} as rows, a mask of length {len(given)}; needed: one of "
+                    f"got {quote(rows)}, a mask of length {len(given)}; needed: one of "
                     f"{len(self)}, as many as there are projections"
                 )
             return [row for row, wanted in enumerate(given) if wanted]

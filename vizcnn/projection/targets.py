@@ -141,7 +141,7 @@ def units_at(maps: Tensor, units: int | Sequence[int], position: Position = "max
 
 def _list_units(units: Any, count: int) -> list[int]:
     """List unit numbers, whatever whole numbers they are: of Python, numpy or torch."""
-    units = to_python(units)
+    units = _to_python(units)
     if isinstance(units, Tensor):  # it has no values that could be read
         raise LayerError(f"got {_describe(units)} as units; needed: whole numbers")
     several = isinstance(units, Iterable) and not isinstance(
@@ -260,13 +260,8 @@ def places(maps: Tensor, images: Tensor, units: Tensor, positions: Tensor) -> Ta
     return Targets(indices[:, 0], indices[:, 1], indices[:, 2:], values, values.abs())
 
 
-def to_python(value: Any) -> Any:
-    """Give what numpy and torch hold as Python's own numbers and lists.
-
-    Example:
-        >>> to_python(torch.tensor([3, 1])), to_python("top")
-        ([3, 1], 'top')
-    """
+def _to_python(value: Any) -> Any:
+    """Give what numpy and torch hold as Python's own numbers and lists."""
     try:
         return value.tolist() if hasattr(value, "tolist") else value
     except Exception:  # without values, say
@@ -308,7 +303,7 @@ def _describe(value: Any) -> str:
 
 
 def _check_position(position: Any, size: tuple[int, ...]) -> list[int]:
-    given, position = position, to_python(position)
+    given, position = position, _to_python(position)
     if isinstance(position, Sequence) and not isinstance(position, str | bytes):
         numbers = [as_number(value) for value in position]
         ends = zip(numbers, size, strict=False)
