@@ -179,6 +179,7 @@ def name_case(value: object) -> str:
 
 def test_every_public_name_is_here():
     assert {*CALLS, *NO_CALLS} == {*vizcnn.__all__}
+    assert {*vizcnn.__all__, "callbacks"} == {*dir(vizcnn)}  # what a notebook completes
     for name, calls in CALLS.items():
         public = getattr(vizcnn, name)
         if inspect.isfunction(public) and name != "record":

@@ -115,11 +115,22 @@ def test_what_is_no_picture_is_refused(layer, shape):
     found = vizcnn.Deconvnet(nn.Sequential(layer, nn.ReLU())).project(torch.rand(shape), "1")
     with pytest.raises(vizcnn.VizcnnError, match=r"make no picture.*their values are in \.windows"):
         _ = found.array
+    assert found._repr_png_() is None
 
 
 def test_nothing_makes_no_picture(found):
     with pytest.raises(vizcnn.VizcnnError, match="no projection to draw"):
         found[:0].figure()
+    assert found[:0]._repr_png_() is None  # in a notebook the line of text, and no traceback
+
+
+def test_photos_of_unlike_many_pictures_share_a_grid():
+    net = vizcnn.load("lenet")
+    found = net.deconv(["coffee", "rocket"], "conv1", count=3)[[0, 1, 2, 3]]
+    height, width = found.windows.shape[2:]
+    assert found.array.shape == (2 * height + 1, 2 * width + 1, 3)
+    apart = net.deconv(["coffee", "rocket"], "conv1", count=3)[[0, 1, 3, 4, 5]]
+    assert apart.array.shape == (2 * height + 1, 3 * width + 2, 3)
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

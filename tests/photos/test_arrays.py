@@ -72,6 +72,7 @@ WRONG = {
     "text": (np.array([["a"]]), "uint8"),
     "not finite": (np.full((5, 7, 3), np.nan), "not finite"),
     "five channels": (np.zeros((5, 7, 5)), "1, 3 or 4 channels"),
+    "a batch of grey ones": (np.zeros((5, 8, 7)), r"of grey ones \(N, H, W, 1\)"),
     "one dimension": (np.zeros(3), "1, 3 or 4 channels"),
     "nothing": (np.zeros((0, 7, 3)), "nothing in it"),
     "a tensor without values": (torch.zeros(3, 5, 7, device="meta"), "needed: pixels"),

@@ -1,5 +1,6 @@
 """A net is called with photos in any form, and says what is in them."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,10 @@ def test_what_is_no_photo_is_refused(net):
         net(["coffee", Path("nowhere.jpg")])
     with pytest.raises(ImageError, match=r"denormalise.*vizcnn.Deconvnet\(model.module\)"):
         net(net.preprocessing.normalise(net.read("coffee")).expand(-1, 3, -1, -1))
-    with pytest.raises(ImageError, match="needed: the path of a photo"):
+    with pytest.raises(ImageError, match=r"got int \(7\); needed: .* an array or a tensor"):
         net(7)
+    with pytest.raises(ImageError, match=r"PIL\.Image\.open makes one of an open file"):
+        net(BytesIO(b"a photo"))
 
 
 def test_logits_that_are_not_finite_are_refused():

@@ -49,14 +49,15 @@ def paint_projection(projection: Projection) -> Array:
 
     Returns:
         (H, W, 3), 0..1, zero as mid grey, each picture at its own contrast; a pixel for each of
-        the net's. Of several photos each has a row.
+        the net's. Of several photos with as many pictures each has a row.
 
     Raises:
         VizcnnError: If it is no picture: of signals, of volumes, or of other channels than colours.
     """
     tiles = _scale(_list_windows(projection))
-    photos = len(projection.images.unique())
-    columns = len(tiles) // photos if photos > 1 else math.ceil(math.sqrt(len(tiles)))
+    _, counts = projection.images.unique_consecutive(return_counts=True)
+    in_rows = len(counts) > 1 and len(counts.unique()) == 1
+    columns = int(counts[0]) if in_rows else math.ceil(math.sqrt(len(tiles)))
     return tiles[0] if len(tiles) == 1 else lay_out_grid(tiles, max(columns, 1))
 
 
@@ -194,6 +195,6 @@ def _to_colours(projection: Projection, values: Tensor) -> Tensor:
 
 def _scale(values: Sequence[Tensor]) -> list[Array]:
     if not values:
-        raise VizcnnError("there is no projection to draw: no unit was asked for")
+        raise VizcnnError("there is no projection to draw: no unit was asked for, or none is left")
     arrays = [value.detach().permute(1, 2, 0).float().cpu().numpy() for value in values]
     return scale_projections(arrays, "unit")

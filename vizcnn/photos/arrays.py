@@ -99,7 +99,7 @@ def read_values(values: NDArray[Any] | Tensor) -> Tensor:
     possible. Grey is spread over three channels, transparency laid over white.
 
     Args:
-        values: (H, W), (H, W, C), (C, H, W) or a batch of these, of 1, 3 or 4 channels.
+        values: (H, W), (H, W, C), (C, H, W) or a batch of the latter two, of 1, 3 or 4 channels.
 
     Returns:
         Pixels (N, 3, H, W), RGB 0..1, of the values' type and device (whole numbers as float32).
@@ -149,7 +149,7 @@ def _lay_out(values: Tensor, channels_last: bool, got: str) -> Tensor:
                 return batch.permute(0, 3, 1, 2) if last else batch
     raise ImageError(
         f"got {got}; needed: a photo of 1, 3 or 4 channels, (H, W, 3) as an array or (3, H, W) as "
-        "a tensor, or a batch of such"
+        "a tensor, or a batch of such, of grey ones (N, H, W, 1)"
     )
 
 

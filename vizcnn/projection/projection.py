@@ -217,9 +217,12 @@ class Projection:
         artist = find_artist()
         artist.show_figure(artist.draw_projection(self))
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         artist = find_artist()
-        return artist.encode_figure(artist.draw_projection(self))
+        try:
+            return artist.encode_figure(artist.draw_projection(self))
+        except VizcnnError:  # none is left, or it is of signals: a notebook shows the line of text
+            return None
 
     @cached_property
     def pixels(self) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from vizcnn.basics.errors import (
@@ -24,6 +25,7 @@ from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, t
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.photos.samples import find_file
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.zoo.classification import Classification, check_logits
 from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
@@ -336,6 +338,12 @@ def _read_pixels(photo: Photo, preprocessing: Preprocessing) -> Tensor:
         if preprocessing.fitting == "none" or pixels.shape[2:] == (side, side):
             return pixels
         return torch.cat([_read_pixels(to_photo(one), preprocessing) for one in pixels])
+    if not isinstance(photo, PhotoFile | str | Image.Image):
+        raise ImageError(
+            f"got {type(photo).__name__} ({quote(photo)}); needed: the path of a photo, the name "
+            "of a sample, a PIL image (PIL.Image.open makes one of an open file), an array "
+            "or a tensor"
+        )
     return preprocessing.fit(read_photo(find_file(photo)))[None].to(torch.float32).div(255)
 
 
