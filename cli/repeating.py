@@ -1,7 +1,7 @@
 """The command that repeats a run to the byte, with every option in full."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -38,8 +38,18 @@ def quote_command(context: click.Context, values: Mapping[str, Any]) -> str:
             arguments += items
         else:
             options += [word for item in items for word in (parameter.opts[0], item)]
-    if any(item.startswith("-") for item in arguments):  # they would be taken for options
-        words = [*options, "--", *arguments]
-    else:
-        words = [*arguments, *options]
-    return shlex.join(["vizcnn", str(context.command.name), *words])
+    return join_command(str(context.command.name), arguments, options)
+
+
+def join_command(name: str, arguments: Sequence[str], options: Sequence[str] = ()) -> str:
+    """Write a command line, arguments first unless they would be taken for options.
+
+    Example:
+        >>> join_command("deconv", ["a b.jpg"], ["--top", "1"])
+        "vizcnn deconv 'a b.jpg' --top 1"
+        >>> join_command("deconv", ["-1.jpg"], ["--top", "1"])
+        'vizcnn deconv --top 1 -- -1.jpg'
+    """
+    if any(argument.startswith("-") for argument in arguments):
+        return shlex.join(["vizcnn", name, *options, "--", *arguments])
+    return shlex.join(["vizcnn", name, *arguments, *options])
