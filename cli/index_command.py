@@ -29,7 +29,8 @@ HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
     help="Layer, or list of layers (conv1,conv3); may be repeated.  [default: all of the index]",
 )
 @units_option(
-    "Number of a unit, list (3,5) or range (10..20) of them; may be repeated.  [default: every unit]"
+    "Number of a unit, list (3,5) or range (10..20) of them; may be repeated.  "
+    "[default: every unit]"
 )
 @click.option(
     "--format",
