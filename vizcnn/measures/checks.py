@@ -134,7 +134,7 @@ def check_pictures(
 
 def draw_photos(
     photos: PhotoSet, count: int, seed: int, progress: Progress = silent
-) -> tuple[list[int], list[str]]:
+) -> tuple[list[int], list[tuple[str, str]]]:
     """Draw photos that can be read.
 
     Args:

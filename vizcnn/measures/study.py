@@ -162,7 +162,7 @@ def _try_grid(projection: Tensor, period: int) -> float | None:
 
 def read_pixels(
     model: ZooModel, photos: Sequence[PhotoFile | Image.Image], progress: Progress = silent
-) -> tuple[Tensor, list[PhotoFile | Image.Image], tuple[str, ...]]:
+) -> tuple[Tensor, list[PhotoFile | Image.Image], tuple[tuple[str, str], ...]]:
     """Bring photos to a net's input; those that cannot be read are left out.
 
     Args:
