@@ -83,11 +83,7 @@ def aliasing(
         (row.name, *(_write(value, row.form) for value in row.values))
         for row in manifest.results.table
     ]
-    page.report(
-        manifest,
-        "\n".join(lay_out([heads, *rows])),
-        [failure.error for failure in manifest.failures],
-    )
+    page.report(manifest, "\n".join(lay_out([heads, *rows])))
 
 
 def _write(value: float | None, form: str) -> str:

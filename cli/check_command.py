@@ -120,7 +120,7 @@ def check(
     )
     manifest = make_check_page(page.load(), page.folder, paths, settings, page.quote(), bar)
     summary = summarise(manifest.results, [net.title for net in manifest.nets])
-    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+    page.report(manifest, summary)
 
 
 def summarise(results: "CheckResults", titles: list[str]) -> str:

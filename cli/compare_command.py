@@ -149,7 +149,7 @@ def compare(
         return make_compare_page(run.net, files, settings, run.folder, run.quote(), bar)
 
     manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])
+    page.report(manifest, summarise(manifest))
 
 
 def summarise(manifest: "Manifest[Any]") -> str:

@@ -21,9 +21,9 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.python_lines import write_lines
+from vizcnn.cli.repeating import quote_python
 from vizcnn.cli.reporting import bar
-from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
+from vizcnn.cli.unit_option import choose_units, units_option
 
 if TYPE_CHECKING:
     from vizcnn.cli.unit_option import Unit
@@ -98,23 +98,19 @@ def deconv(
     from vizcnn.photos.samples import find_sample_name
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.targets import parse_position
-    from vizcnn.recording.layers import list_stages, select_layers
 
     files = find_photos(find_given(photos))
     told_apart = tell_photos_apart(files)
     place = parse_position(position)
 
     def make(run: OneRun) -> "Manifest[DeconvResults]":
-        named = any(isinstance(unit, str) for unit in units)
-        wanted = layers or (find_class_layer(run.net) if named else list_stages(run.net),)
-        selected = select_layers(run.net, wanted)
-        numbers = find_units(run.net, selected, units)
+        chosen = choose_units(run.net, layers, units)
         settings = DeconvSettings(
-            layers=selected,
+            layers=chosen.layers,
             method=run.method,
             part=part,
             compare=compare,
-            units=numbers or None,
+            units=chosen.units or None,
             top=top,
             position=place,
             scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
@@ -122,7 +118,7 @@ def deconv(
             figure_format=page.figure_format,
             save_arrays=save_arrays,
         )
-        command = run.quote(layers=wanted, units=write_units(numbers))
+        command = run.quote(**chosen.given)
 
         def repeat(photo: "PhotoFile", layer: str, unit: int) -> Repetition:
             if not isinstance(photo, Path):  # in an archive or a table: no word for it alone
@@ -133,13 +129,13 @@ def deconv(
             alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
             again = run.quote(layers=(layer,), units=(str(unit),), **alone)
             return Repetition(
-                again, write_lines(page, run.net, settings, typed, layer, unit, place)
+                again, quote_python(page, run.net, settings, typed, layer, unit, place)
             )
 
         return make_deconv_gallery(run.net, files, settings, run.folder, command, bar, repeat)
 
     manifest = page.make_each(make, methods)
-    page.report(manifest, summarise(manifest), [failure.error for failure in manifest.failures])
+    page.report(manifest, summarise(manifest))
 
 
 def summarise(manifest: "Manifest[Any]") -> str:

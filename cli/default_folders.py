@@ -66,11 +66,11 @@ def tell_photos_apart(photos: "Sequence[PhotoFile]") -> "dict[PhotoFile, str]":
         >>> list(tell_photos_apart([Path("a/1.jpg"), Path("b/1.jpg"), Path("x y?.jpg")]).values())
         ['a_1', 'b_1', 'x_y']
     """
-    from vizcnn.photos.samples import name_photos
+    from vizcnn.photos.samples import name_distinctly
 
     words = {
         photo: shorten_word(os.path.splitext(name)[0])  # noqa: PTH122  # "." has no suffix for Path
-        for photo, name in name_photos(photos).items()
+        for photo, name in name_distinctly(photos).items()
     }
     count = Counter(words.values())
     return {

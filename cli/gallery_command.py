@@ -23,9 +23,9 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
-from vizcnn.cli.python_lines import write_lines
+from vizcnn.cli.repeating import quote_python
 from vizcnn.cli.reporting import bar, count_others, say
-from vizcnn.cli.unit_option import find_class_layer, find_units, units_option, write_units
+from vizcnn.cli.unit_option import choose_units, units_option
 
 if TYPE_CHECKING:
     from vizcnn.cli.unit_option import Unit
@@ -115,20 +115,16 @@ def gallery(
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
     from vizcnn.pages.layers.work_folder import INDEX_NAME
-    from vizcnn.recording.layers import list_stages, select_layers
 
     paths = find_given(photos)
     started = time.monotonic()
     mined: dict[int, Path] = {}
 
     def make(run: OneRun) -> "Manifest[LayersResults]":
-        named = any(isinstance(unit, str) for unit in units)
-        wanted = layers or (find_class_layer(run.net) if named else list_stages(run.net),)
-        selected = select_layers(run.net, wanted)
-        numbers = find_units(run.net, selected, units)
+        chosen = choose_units(run.net, layers, units)
         settings = TopSettings(
-            layers=selected,
-            units=numbers or None,
+            layers=chosen.layers,
+            units=chosen.units or None,
             top=top,
             per_photo=per_photo,
             method=run.method,
@@ -157,7 +153,7 @@ def gallery(
             file = next((str(file) for file in files if file.is_file()), "")
             if not file:  # in an archive or a table
                 return ""
-            return write_lines(page, run.net, settings, file, layer, unit, position or "max")
+            return quote_python(page, run.net, settings, file, layer, unit, position or "max")
 
         return make_top_gallery(
             run.net,
@@ -165,7 +161,7 @@ def gallery(
             settings,
             run.folder,
             index=file,
-            command=run.quote(layers=wanted, units=write_units(numbers)),
+            command=run.quote(**chosen.given),
             unit_command=repeat_unit,
             unit_python=write_python,
             progress=bar,
@@ -178,7 +174,7 @@ def gallery(
         say("stopped: run the same command again to continue from here", err=True)
         raise
     summary = summarise(manifest, time.monotonic() - started)
-    page.report(manifest, summary, [failure.error for failure in manifest.failures])
+    page.report(manifest, summary)
 
 
 def summarise(manifest: "Manifest[Any]", seconds: float) -> str:

@@ -71,7 +71,7 @@ class LectureWeights(click.Choice):  # type: ignore[type-arg, unused-ignore]
     default=("auto",),
     show_default=True,
     help="Weights of AlexNet and ZFNet where they are shown at work: auto is ImageNet if "
-    "downloaded, otherwise bundled; SOURCE@sha256:DIGITS takes no others than those of that "
+    "downloaded, otherwise bundled; SOURCE@sha256:DIGITS takes only those with that "
     "checksum; once for both, or once for each.",
 )
 @part_option
@@ -125,8 +125,7 @@ def lecture(
     )
     manifest = make_lecture(page.folder, studio, settings, repeat)
     made = ", ".join(f"{len(part.exhibits)} {part.title}" for part in manifest.results.sections)
-    failures = [f"{failure.source}: {failure.error}" for failure in manifest.failures]
-    page.report(manifest, f"figures and tables: {made}", failures, failed="could not be made")
+    page.report(manifest, f"figures and tables: {made}", failed="could not be made", named=True)
 
 
 def _refuse_idle_options(context: click.Context, flag: str) -> None:

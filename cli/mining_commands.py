@@ -100,7 +100,7 @@ def mine(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find the photos and places where each unit responds most strongly.
+    """Find the strongest places of every unit over many photos.
 
     This takes one pass over any number of photos. After an interruption, run the same command
     again to continue; the index becomes the same to the last byte.
@@ -158,7 +158,7 @@ def mine(
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Join indexes of different photos, as several machines have mined them.
+    """Join indexes that several machines mined of different photos.
 
     The joint index is the same, to the last byte, as that of one run over all the photos.
     """

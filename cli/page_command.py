@@ -208,21 +208,25 @@ class Page:
         self,
         manifest: "Manifest[Any]",
         summary: str,
-        failures: Sequence[str] = (),
         failed: str = "left out",
+        named: bool = False,
     ) -> None:
         """Say what was made and where it is, and end with a status of its own if not all was.
 
         Args:
             manifest: What was written.
             summary: What it holds, in lines for a person.
-            failures: Why something is missing, a line each.
-            failed: What happened to that.
+            failed: What happened to what is missing.
+            named: Whether what is missing has to be named beside the error, which does not do so.
         """
         from vizcnn.gallery.manifest import to_json
         from vizcnn.pages.runs import RunsResults
 
         index = self.folder / "index.html"
+        failures = [
+            f"{failure.source}: {failure.error}" if named else failure.error
+            for failure in manifest.failures
+        ]
         if self.as_json:
             told = {
                 "index": str(index),
@@ -297,16 +301,16 @@ def make_figure_options(
         click.option(
             "--title",
             "figure_title",
-            help="Heading of the figures in place of their own, for which {} stands in it; empty "
-            "for none.",
+            help="Heading of the figures in place of their own, which {} stands for; empty for "
+            "none.",
         ),
         click.option("--no-caption", is_flag=True, help="Leave out the small print of figures."),
     ]
 
     def declare(command: Any) -> Any:
-        for option in reversed(declared):
-            command = option(command)
-        return formats(command) if formats else command
+        for option in filter(None, (formats, *declared)):
+            option(command)
+        return command
 
     return declare
 

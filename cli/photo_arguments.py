@@ -171,6 +171,6 @@ def find_given(names: tuple[str, ...]) -> list[Path]:
     Raises:
         ImageError: If a name is nearly a sample's, or scikit-image is not installed.
     """
-    from vizcnn.photos.samples import find_sample
+    from vizcnn.photos.samples import find_file
 
-    return [find_sample(name) or Path(name) for name in names]
+    return [Path(find_file(name)) for name in names]

@@ -1,12 +1,18 @@
-"""The command that repeats a run to the byte, with every option in full."""
+"""What repeats a run to the byte, or a unit of it: a command in full, and lines of Python."""
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.cli.options import CompareCount
+
+if TYPE_CHECKING:
+    from vizcnn.cli.page_command import Page
+    from vizcnn.pages.page import MethodSettings
+    from vizcnn.projection.targets import Position
+    from vizcnn.zoo.model import ZooModel
 
 UNTOLD = ("as_json", "opens", "force", "strict", "help")
 """Parameters that change what a run says or may replace, and not what it makes."""
@@ -53,3 +59,73 @@ def join_command(name: str, arguments: Sequence[str], options: Sequence[str] = (
     if any(argument.startswith("-") for argument in arguments):
         return shlex.join(["vizcnn", name, *options, "--", *arguments])
     return shlex.join(["vizcnn", name, *arguments, *options])
+
+
+def quote_python(
+    page: "Page",
+    net: "ZooModel",
+    settings: "MethodSettings",
+    photo: str,
+    layer: str,
+    unit: int,
+    position: "Position",
+) -> str:
+    """Write what projects a unit of a photo in Python, with the choices of the command.
+
+    Args:
+        page: The command's shared options.
+        net: The net, one of those that they load.
+        settings: How units are projected.
+        photo: Path or name of the photo.
+        layer: Name of the layer.
+        unit: Number of the unit.
+        position: Where in the feature map.
+
+    Returns:
+        Lines that run in a fresh Python.
+    """
+    ways: dict[str, Any] = {
+        "passes_over_normalisation": settings.passes_over_normalisation,
+        "unruled": settings.unruled,
+        "gates": settings.gates,
+        "seed": settings.start,
+        "precision": page.precision,
+    }
+    unsaid = (None, "refuse", "exact")
+    changed = {name: value for name, value in ways.items() if value not in unsaid}
+    wanted: dict[str, Any] = {"unit": unit}
+    if position != "max":
+        wanted["position"] = position
+    if settings.part != "whole":
+        wanted["compare"] = settings.compare
+    part = "" if settings.part == "whole" else f".{settings.part}"
+    lines = (
+        "import vizcnn",
+        f"model = {_write_load(page, net)}",
+        f"projector = vizcnn.Projector(model, {_write(settings.method, **changed)})",
+        f"seen = projector.project({_write(photo, layer, **wanted)}){part}",
+    )
+    return "\n".join(lines)
+
+
+def _write_load(page: "Page", net: "ZooModel") -> str:
+    from vizcnn.zoo.pinned_weights import pin_weights, split_pin
+
+    number = next(at for at, (loaded, _) in enumerate(page.loaded) if loaded is net)
+    # as the command that repeats the run names them, so that a repeated run writes the same
+    weights, _ = split_pin(pin_weights(net, page.loaded[number][1]))
+    options: dict[str, Any] = {"weights": weights}
+    if weights == "random":
+        options = {"weights": None, "seed": page.seed}
+    words = page.words[number]
+    said: dict[str, Any] = {"variant": words.variant, "preprocessing": words.preprocessing}
+    said |= {"classes": words.classes and str(words.classes)}
+    options |= {name: value for name, value in said.items() if value is not None}
+    fitted = page.fit is not None or page.size is not None
+    fit = f".fit_photos({page.fit!r}, {page.size!r})" if fitted else ""
+    return f"vizcnn.load({_write(page.models[number], **options)}){fit}"
+
+
+def _write(*first: str, **options: Any) -> str:
+    """Write the arguments of a call."""
+    return ", ".join([*map(repr, first), *(f"{name}={value!r}" for name, value in options.items())])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,6 +68,45 @@ def units_option(words: str) -> Callable[[Command], Command]:
     )
 
 
+@dataclass(frozen=True)
+class ChosenUnits:
+    """Which units of which layers a command is about.
+
+    Attributes:
+        wanted: The layers, as a command line takes them.
+        layers: Their names.
+        units: Numbers of units; empty where none were asked for.
+    """
+
+    wanted: tuple[str, ...]
+    layers: tuple[str, ...]
+    units: tuple[int, ...]
+
+    @property
+    def given(self) -> dict[str, tuple[str, ...]]:
+        """The options that choose them, for the command that repeats the run."""
+        return {"layers": self.wanted, "units": write_units(self.units)}
+
+
+def choose_units(net: "ZooModel", layers: tuple[str, ...], units: Sequence[Unit]) -> ChosenUnits:
+    """Choose layers and units as the options say; by default the stages, or the classes' layer.
+
+    Args:
+        net: The net.
+        layers: What was given as ``--layer``.
+        units: What was given as ``--unit``.
+
+    Raises:
+        LayerError: If a layer or a class does not exist, or a name is given for other units.
+    """
+    from vizcnn.recording.layers import list_stages, select_layers
+
+    named = any(isinstance(unit, str) for unit in units)
+    wanted = layers or (net.find_class_layer() if named else list_stages(net),)
+    selected = select_layers(net, wanted)
+    return ChosenUnits(wanted, selected, find_units(net, selected, units))
+
+
 def find_units(net: "ZooModel", layers: Iterable[str], units: Sequence[Unit]) -> tuple[int, ...]:
     """Give the numbers of units; names of classes are found among the net's.
 
@@ -83,7 +123,7 @@ def find_units(net: "ZooModel", layers: Iterable[str], units: Sequence[Unit]) ->
 
     names = [unit for unit in units if isinstance(unit, str)]
     for layer in layers if names else ():
-        classes = find_class_layer(net)
+        classes = net.find_class_layer()
         if find_layer(net, layer) != find_layer(net, classes):
             raise LayerError(
                 f"layer {quote(layer)} has no unit {quote(names[0])}, as its units are no classes: "
@@ -91,17 +131,6 @@ def find_units(net: "ZooModel", layers: Iterable[str], units: Sequence[Unit]) ->
             )
     numbers = [find_class(net, unit) if isinstance(unit, str) else unit for unit in units]
     return tuple(dict.fromkeys(numbers))
-
-
-def find_class_layer(net: "ZooModel") -> str:
-    """Give the name of a net's last layer, whose units are the classes.
-
-    Raises:
-        LayerError: If the net's layers have no names.
-    """
-    if not net.layers:
-        raise LayerError(f"the layers of {net.title} have no names: give units by their numbers")
-    return list(net.layers)[-1]
 
 
 def write_units(units: Sequence[int]) -> tuple[str, ...]:

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 @click.command(cls=CarefulCommand, short_help="List the nets, their weights and layers.")
 @click.argument("names", type=NetName(), nargs=-1, metavar="[NET]...")
 @click.option("--layers", is_flag=True, help="Also list the layers.")
+@click.option(
+    "--preprocess",
+    "preprocessing",
+    metavar="SETTINGS",
+    help="As for the other commands; a net of your own that takes images of one size is run at the "
+    "size that it says, such as size=32.  [default: the net's own]",
+)
 @json_option
-def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
+def models(names: tuple[str, ...], layers: bool, preprocessing: str | None, as_json: bool) -> None:
     """List the nets with their weights and accuracies; with NET, also its layers.
 
     NET is a name in the catalogue or the spec of any other net, as for --model. Its layers are
@@ -25,7 +32,11 @@ def models(names: tuple[str, ...], layers: bool, as_json: bool) -> None:
     """
     from vizcnn.zoo.listing import list_models
 
-    rows = list_models(layers=layers or as_json or bool(names), names=names)
+    if preprocessing is not None and not names:
+        raise click.UsageError("--preprocess is of a net: name it")
+    rows = list_models(
+        layers=layers or as_json or bool(names), names=names, preprocessing=preprocessing
+    )
     if as_json:
         say(*json.dumps([row.to_dict() for row in rows], indent=2).splitlines())
         return

@@ -26,7 +26,7 @@ _HOMES = {
     "GuidedBackprop": "vizcnn.projection.deconvnet",
     "METHODS": "vizcnn.projection.methods",
     "Method": "vizcnn.projection.methods",
-    "Net": "vizcnn.projection.loaded",
+    "Net": "vizcnn.projection.projecting_net",
     "Projector": "vizcnn.projection.deconvnet",
     "Projection": "vizcnn.projection.projection",
     "Targets": "vizcnn.projection.targets",
@@ -37,14 +37,14 @@ _HOMES = {
     "VizcnnError": "vizcnn.basics.errors",
     "ZooModel": "vizcnn.zoo.model",
     "find_layer": "vizcnn.recording.layers",
-    "load": "vizcnn.projection.loaded",
+    "load": "vizcnn.projection.projecting_net",
     "measure_fields": "vizcnn.receptive",
     "places": "vizcnn.projection.targets",
     "project": "vizcnn.projection.projection",
     "record": "vizcnn.recording.recording",
     "strongest": "vizcnn.projection.targets",
     "units_at": "vizcnn.projection.targets",
-    "wrap": "vizcnn.projection.loaded",
+    "wrap": "vizcnn.projection.projecting_net",
 }
 
 _ROOMS = {"callbacks"}
@@ -53,8 +53,8 @@ _ROOMS = {"callbacks"}
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
     from vizcnn.projection.deconvnet import Deconvnet, Gradient, GuidedBackprop, Projector
-    from vizcnn.projection.loaded import Net, load, wrap
     from vizcnn.projection.methods import METHODS, Method
+    from vizcnn.projection.projecting_net import Net, load, wrap
     from vizcnn.projection.projection import Projection, project
     from vizcnn.projection.rules import RULES
     from vizcnn.projection.targets import Targets, places, strongest, units_at

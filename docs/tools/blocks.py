@@ -53,7 +53,8 @@ def list_options(words: Iterable[str]) -> str:
             continue
         name, told = parameter.get_help_record(context) or (parameter.make_metavar(context), "")
         if not told:  # an argument
-            told = "One or more." if parameter.required else "Any number."
+            several = "One or more." if parameter.required else "Any number."
+            told = several if parameter.nargs == -1 else "One."
         told, *extras = re.split(r"\s+\[(?=default|required|\S*x[<>])", told)
         given = [re.sub(r"(; )?\S*x[<>]\S*$|\]$", "", extra.removesuffix("]")) for extra in extras]
         given = [extra.removeprefix("default: ").strip("()") for extra in given]

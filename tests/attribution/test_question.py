@@ -133,3 +133,17 @@ def test_every_method_has_its_shape_and_leaves_the_net_alone(name, layer):
     # one unit alone is the same as in company
     alone = ATTRIBUTIONS[name].attribute(question)
     assert torch.allclose(alone, maps[:1], rtol=1e-4, atol=1e-6 * float(maps.abs().max()))
+
+
+def test_classes_that_a_function_puts_out_are_found():
+    class Averaging(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).mean((2, 3))
+
+    net = Averaging(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1)).eval()
+    model = vizcnn.wrap(net, input_size=PHOTO.shape[-1])
+    assert find_class_layer(model, PHOTO) == "mean"
+    question, value = ask(model, PHOTO, "mean")
+    scores = net(model.preprocessing.normalise(PHOTO))[0]
+    assert question.units.item() == scores.argmax().item()
+    assert value == pytest.approx(scores.max().item(), rel=1e-5)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 import vizcnn
-from vizcnn.callbacks import Watch, for_lightning, to_tensorboard, to_wandb
+from vizcnn.callbacks import Picture, Watch, for_lightning, to_tensorboard, to_wandb
 
 pytestmark = pytest.mark.slow
 
@@ -45,20 +45,63 @@ def test_what_is_no_writer_is_refused():
         to_tensorboard("runs")
 
 
-def test_wandb_gets_images_and_their_step(tmp_path, monkeypatch):
-    logged: list[dict] = []
-    run = SimpleNamespace(log=logged.append)
-    wandb = ModuleType("wandb")
-    wandb.Image = lambda path, caption: (path, caption)  # type: ignore[attr-defined]
-    wandb.run = None  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "wandb", wandb)
+class Run:
+    """Rows as W&B keeps them: a step may not fall, one that is given stays open."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.dropped: list[dict[str, Any]] = []
+
+    def log(self, data: dict[str, Any], step: int | None = None) -> None:
+        if step is not None and step < self.step:
+            self.dropped.append(data)
+            return
+        self.step = self.step if step is None else step
+        self.rows.setdefault(self.step, {}).update(data)
+        self.step += step is None
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    module: Any = ModuleType("wandb")
+    module.Image = lambda path, caption: (path, caption)
+    module.run = None
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_wandb_gets_images_and_their_step(tmp_path, wandb):
     with pytest.raises(vizcnn.VizcnnError, match="no run of wandb is active"):
         to_wandb()
-    wandb.run = run  # type: ignore[attr-defined]
-    pictures = Watch(["1"], PHOTOS, folder=tmp_path, to=[to_wandb()])(NET, 5)
-    assert logged == [
-        {f"vizcnn/{p.name}": (str(p.path), "step 5"), "vizcnn/step": 5} for p in pictures
-    ]
+    wandb.run = Run()
+    pictures = Watch(["1"], PHOTOS, folder=tmp_path, to=to_wandb())(NET, 5)
+    shown = {f"vizcnn/{p.name}": (str(p.path), "step 5") for p in pictures}
+    assert wandb.run.rows == {0: {**shown, "vizcnn/step": 5}}
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["its own steps", "no steps"])
+def test_wandb_loses_nothing_that_the_training_logs(given, tmp_path, wandb):
+    run = wandb.run = Run()
+    send = to_wandb(run)
+    for epoch in range(4):
+        run.log({"loss": epoch}, step=10 * epoch if given else None)
+        for name in ("1-units", "filters"):
+            send(Picture(name, tmp_path / f"{epoch}.png", epoch))
+    assert not run.dropped
+    assert [row["loss"] for row in run.rows.values() if "loss" in row] == [0, 1, 2, 3]
+    shown = [row["vizcnn/filters"][1] for row in run.rows.values() if "vizcnn/filters" in row]
+    assert shown == [f"step {epoch}" for epoch in range(4)]
+
+
+def test_pictures_alone_make_a_row_a_step(tmp_path, wandb):
+    run = wandb.run = Run()
+    send = to_wandb()
+    for epoch in range(3):
+        for name in ("1-units", "filters"):
+            send(Picture(name, tmp_path / f"{epoch}.png", epoch))
+    assert [run.rows[row]["vizcnn/step"] for row in sorted(run.rows)] == [0, 1, 2]
+    assert all(len(row) == 3 for row in run.rows.values())
 
 
 def test_lightning_calls_after_each_epoch_in_the_first_process(tmp_path, monkeypatch):

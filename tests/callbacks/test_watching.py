@@ -1,6 +1,7 @@
 """A watch looks at nets in training, writes what it sees, and leaves them as they were."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -128,6 +129,60 @@ def test_a_folder_is_continued_and_a_step_written_anew(tmp_path):
         assert manifest.figures[picture.figure].file.startswith(f"step-{picture.step:06d}/")
 
 
+def test_pictures_that_were_removed_stop_no_training(tmp_path):
+    net, folder = build_net(), tmp_path / "seen"
+    watch = Watch(["2"], PHOTOS[:1], folder=folder)
+    for step in (0, 1):
+        watch(net, step)
+    shutil.rmtree(folder / "step-000000")
+    watch(net, 2)
+    manifest = read_manifest(folder, WatchResults)
+    assert manifest.results.steps == (1, 2)
+    assert [picture.step for picture in manifest.results.pictures] == [1, 1, 1, 2, 2, 2]
+    shutil.rmtree(folder)
+    watch(net, 3)
+    manifest = read_manifest(folder, WatchResults)
+    assert manifest.results.steps == (3,)
+    assert all((folder / figure.file).is_file() for figure in manifest.figures)
+
+
+def test_a_training_killed_at_its_first_pictures_is_resumed(tmp_path):
+    net = build_net()
+
+    watch = Watch(["2"], PHOTOS[:1], folder=tmp_path)
+    with pytest.raises(vizcnn.VizcnnError):  # opened, and nothing to look at
+        watch(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.ReLU()), 0)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "step-000001" / "2-top9.png").mkdir(parents=True)
+    with pytest.raises(vizcnn.VizcnnError, match="cannot be written"):
+        watch(net, 1)
+    assert not (tmp_path / "index.html").exists()
+    Watch(["6"], PHOTOS[:1], folder=tmp_path, units=np.array([2]))(net, 2)
+    manifest = read_manifest(tmp_path, WatchResults)
+    assert manifest.results.steps == (2,)
+    assert manifest.settings["layers"] == ["6"] and manifest.settings["units"] == [2]
+    assert manifest.results.layers == ("2", "6")
+
+
+def test_a_step_looked_at_anew_is_no_failure_any_more(tmp_path):
+    net, broken = build_net(), build_net()
+    broken.get_parameter("0.weight").data.fill_(torch.nan)
+    watch = Watch(["2"], PHOTOS[:1], folder=tmp_path)
+    with pytest.warns(UserWarning, match="not finite"):
+        watch(broken, 4)
+    watch(net, 4)
+    manifest = read_manifest(tmp_path, WatchResults)
+    assert manifest.failures == () and manifest.results.steps == (4,)
+
+
+@pytest.mark.parametrize(
+    "units", [[1, 3], (1, 3), np.array([1, 3]), torch.tensor([1, 3]), range(1, 4, 2)]
+)
+def test_units_are_numbers_of_any_kind(units, tmp_path):
+    assert Watch(["2"], PHOTOS[:1], folder=tmp_path, units=units).units == [1, 3]
+    assert Watch(["2"], PHOTOS[:1], folder=tmp_path, units=torch.tensor(3)).units == 3
+
+
 def test_a_folder_of_others_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(vizcnn.VizcnnError, match="not vizcnn's"):
@@ -169,6 +224,14 @@ def test_weights_that_grew_without_bound_stop_no_training(tmp_path):
     assert "not finite" in read_manifest(tmp_path, WatchResults).failures[0].error
 
 
+def test_a_net_that_the_method_cannot_treat_is_refused_at_once(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 5), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.ReLU()).train()
+    with pytest.raises(vizcnn.VizcnnError, match="no rule for silu"):
+        Watch(["3"], PHOTOS[:1], folder=tmp_path)(net)
+    assert not list(tmp_path.iterdir()) and net.training
+    assert Watch(["3"], PHOTOS[:1], folder=tmp_path, method="gradient")(net)
+
+
 def test_wrong_arguments_are_told(tmp_path):
     for arguments, told in (
         ({"layers": []}, "no layer is named"),
@@ -176,6 +239,11 @@ def test_wrong_arguments_are_told(tmp_path):
         ({"every": 0}, "as every; needed: a whole number"),
         ({"photos": []}, "no photo"),
         ({"folder": None}, "as folder; needed"),
+        ({"units": "top"}, "as units; needed: how many, or a list"),
+        ({"units": 0}, "as units; needed: a whole number, 1 to"),
+        ({"units": []}, "got no unit"),
+        ({"units": [1.5]}, "got 1.5 as unit; needed: a whole number"),
+        ({"to": ["a"]}, "got 'a' in to; needed: functions"),
     ):
         given = {"layers": ["2"], "photos": PHOTOS, "folder": tmp_path, **arguments}
         with pytest.raises(vizcnn.VizcnnError, match=told):

@@ -68,6 +68,15 @@ def test_an_index_names_the_net_and_goes_on(home, tmp_path):
     assert "already complete: 3 photos" in again.stderr
 
 
+def test_models_runs_a_net_of_one_size_at_the_size_that_is_told(home):
+    told = run("models", f"{home}/net.py:make_fixed", "--preprocess", "size=48").stdout
+    rows = [line.split() for line in told.splitlines()]
+    assert ["1", "ReLU", "2", "×", "22", "×", "22"] in rows
+    assert "48 px" in told
+    assert "size=.." in run("models", f"{home}/net.py:make_fixed", status=2).stderr
+    assert "name it" in fail("models", "--preprocess", "size=48")
+
+
 def test_models_lists_the_layers_of_a_spec(home):
     told = run("models", f"{home}/net.py:make").stdout
     rows = [line.split() for line in told.splitlines()]

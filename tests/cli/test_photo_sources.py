@@ -79,7 +79,7 @@ def test_the_page_shows_what_was_cut(shards):
     draw_noise(400, 100).save(shards / "wide.png")
     result = deconv("wide.png", "--out", "out", "--compare", "none")
     assert result.stderr == (
-        "note: of 'wide.png' less than half is used: the middle 25 % of the photo was used; fit "
+        "note: of 'wide.png' less than 40 % is used: the middle 25 % of the photo was used; fit "
         "pad or squash (--fit) uses all of it\n"
     )
     (section,) = read_manifest(shards / "out")["results"]["photos"]

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from tests.drawing.test_figures import CAPTION, LONG_CAPTION, check_layout, flat, list_image_boxes
 from vizcnn.drawing.filter_charts import ChartedNet, describe_layer, draw_numbers
 from vizcnn.drawing.filter_grids import FilterPanel, draw_filters
 from vizcnn.drawing.sheet import SLIDE_WIDTH
+from vizcnn.drawing.style import DARK, LIGHT, use_style
 from vizcnn.drawing.tiles import grid_columns
 from vizcnn.measures.filter_numbers import number_filters, summarise_filters
 
@@ -45,6 +47,16 @@ def test_plain_grid_is_one_image_of_square_weights_on_a_slide(count, size):
     assert box.width * width / image.shape[1] == pytest.approx(box.height * height / image.shape[0])
     shown = image[:: size[0] + 1, :: size[1] + 1, 0].flatten()[:count]
     np.testing.assert_allclose(shown / 255, np.arange(count) / count, atol=0.51 / 255)
+
+
+@pytest.mark.parametrize(("style", "ground"), [(LIGHT, 255), (DARK, 0x17)])
+def test_gaps_of_a_grid_are_the_ground_of_the_figure(style, ground):
+    with use_style(style):
+        figure = draw_filters([make_panel(97)], "ZFNet: the filters", CAPTION)
+    (image,) = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    assert (image[7, :, :3] == ground).all()  # between two rows
+    assert (image[-1, -1, :3] == ground).all()  # where no filter is
+    assert round(255 * to_rgb(figure.get_facecolor())[0]) == ground
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from vizcnn.drawing.filter_grids import (
     show_colours,
     sort_filters,
 )
+from vizcnn.drawing.style import DARK, use_style
 from vizcnn.measures.filter_numbers import number_filters, split_parts, take_part
 
 
@@ -124,6 +125,13 @@ def test_block_holds_every_channel_in_rows():
         range(6)
     )
     assert (block[2 * ZOOM] == 1).all()  # the gap
+
+
+def test_gaps_of_a_block_are_the_ground_of_the_style():
+    with use_style(DARK):
+        (block,) = show_channels(torch.ones(1, 6, 2, 2))
+    gap = np.full((3 * (2 * ZOOM + 1) - 1, 3), 0x17 / 255)
+    assert block[2 * ZOOM] == pytest.approx(gap, abs=1 / 510)
 
 
 def test_block_of_points_is_a_table_without_gaps():

@@ -71,6 +71,16 @@ def test_the_figure_says_what_it_shows(found):
         assert value > 0
 
 
+def test_pictures_of_whole_maps_say_so():
+    net = vizcnn.load("lenet")
+    of_one, of_all = (
+        " ".join(list_words(net.deconv("coffee", "conv2", position=place, count=2).figure()))
+        for place in ("max", "all")
+    )
+    assert "whole maps, each place sees 14 × 14 px" in of_all
+    assert "whole maps" not in of_one and "sees 14 × 14 px" in of_one
+
+
 def test_classes_go_by_their_names():
     net = vizcnn.load("zfnet", weights="bundled")
     name = net("coffee").names[0]
@@ -168,3 +178,19 @@ def test_photos_stand_below_in_the_units_boxes(found):
         for picture in wanted:
             same = [one for one in stored if one.shape == picture.shape]
             assert any(np.allclose(one / 255, picture, atol=0.51 / 255) for one in same), row
+
+
+@pytest.mark.parametrize(("count", "across"), [(1, 3), (2, 6), (4, 8), (5, 5), (9, 9), (12, 9)])
+def test_units_of_a_photo_are_not_torn_apart_by_those_of_the_next(count, across):
+    model = vizcnn.load("lenet")
+    seen = model.deconv(["coffee", "astronaut", "chelsea"], "conv2", unit=list(range(count)))
+    pictures = [len(row.images) for row in seen.figure().axes]
+    assert pictures[0] == 2 * across  # each projection, and the patch below it
+    assert sum(pictures) == 2 * 3 * count
+
+
+def test_photos_of_a_unit_are_not_torn_apart_by_those_of_the_next():
+    model = vizcnn.load("lenet")
+    seen = model.deconv(["coffee", "astronaut", "chelsea", "rocket"], "conv2", unit=[0, 1, 2])
+    by_unit = seen[seen.units.argsort(stable=True).tolist()]
+    assert [len(row.images) for row in by_unit.figure().axes] == [2 * 8, 2 * 4]

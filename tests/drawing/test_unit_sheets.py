@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
 from tests.support.small_zoo import list_files
+from tests.support.stored_panels import read_panels
 from vizcnn.drawing.poster import (
     MANY_UNITS,
     POSTER_DPI,
@@ -16,6 +17,7 @@ from vizcnn.drawing.poster import (
     draw_poster,
 )
 from vizcnn.drawing.saving import save_figure, save_image
+from vizcnn.drawing.style import make_style, use_style
 from vizcnn.drawing.tiles import robust_limit
 from vizcnn.drawing.unit_sheets import (
     BLANK,
@@ -175,3 +177,19 @@ def test_units_of_a_poster_are_drawn_by_the_seed():
     assert len(choose_units(units, (7, 7), seed=0)) == MANY_UNITS
     assert choose_units([3, 1, 2], (59, 59), seed=0) == [1, 2, 3]
     assert len(choose_units(units, (59, 59), seed=0, count=5)) == 5
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+@pytest.mark.parametrize("style", ["page", "slide", "paper"])
+def test_a_poster_stores_its_blocks_as_they_are_in_every_style(tmp_path, kind, style):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 2, 40, 40, 3), dtype=np.uint8)
+    blocks = [PosterBlock(str(unit), *pair) for unit, pair in enumerate(pixels)]
+    with use_style(make_style(style)):
+        figure = draw_poster(blocks, "title", "subtitle", "caption")
+        save_figure(figure, tmp_path / f"a.{kind}", POSTER_DPI)
+    width = {"page": 10.0, "slide": 40 / 3, "paper": 0.52 * 40 / 3}[style]
+    assert figure.get_size_inches() == pytest.approx((width, width * 9 / 16), rel=1e-3)
+    panels = read_panels(tmp_path / f"a.{kind}")
+    wanted = [*pixels[:, 0], *pixels[:, 1]]
+    assert len(panels) == len(wanted)
+    assert all(np.array_equal(a.pixels, b) for a, b in zip(panels, wanted, strict=True))

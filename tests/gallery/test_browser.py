@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.browser import Browser
 from tests.support.galleries import make_aliasing, make_deconv, make_filters
@@ -49,6 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ("<script>alert(1)</script>" * 4, "b" * 200, "c.png")
     write_gallery(make_deconv(base / "many", *names, failures=failures), base / "many")
     write_gallery(make_album(base / "album"), base / "album")
+    write_gallery(make_deconv(base / "large", "cat.png"), base / "large")
     (base / "filters").mkdir()
     write_gallery(make_filters(base / "filters"), base / "filters")
     (base / "nets").mkdir()
@@ -255,6 +257,30 @@ def test_filters_without_a_value_come_last_both_ways(page, folder):
     page.open(folder / "filters" / "index.html")
     assert sort_by(page, "Orientation") == ["2", "0", "3", "1", "4 dead"]
     assert sort_by(page, "Orientation") == ["0", "3", "2", "1", "4 dead"]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1366])
+def test_large_pictures_keep_to_their_halves_of_the_view(page, folder, width):
+    pictures = [
+        *(folder / "large").rglob("*-projection.png"),
+        *(folder / "large").rglob("*-patch.png"),
+    ]
+    assert pictures
+    for picture in pictures:
+        with Image.open(picture) as opened:
+            enlarged = opened.resize((600, 600))
+        enlarged.save(picture)
+    page.resize(width, 900)
+    page.open(folder / "large" / "index.html")
+    page.press("right", "enter")
+    shown, *halves = page.run(
+        """const dialog = document.querySelector('#unit');
+        const halves = dialog.querySelectorAll('.large figure');
+        return [dialog, ...halves].map(part => [part.scrollWidth, part.clientWidth])"""
+    )
+    assert shown[0] == shown[1]
+    assert len(halves) == 2
+    assert halves[0] == halves[1]
 
 
 def test_tables_of_several_nets_sort_apart(page, folder):

@@ -3,12 +3,13 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Browser
-from tests.support.galleries import change_results, make_deconv, make_layer
+from tests.support.galleries import change_results, make_deconv, make_layer, make_tile
 from vizcnn.gallery.site import write_gallery
 from vizcnn.lecture import LectureSettings, Studio, make_lecture
 from vizcnn.photos.samples import find_sample
@@ -52,7 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = make_deconv(base / "photo", "cat.png")
     (section,) = manifest.results.photos
     layers = tuple(make_layer(base / "photo", "p0", f"conv{number}") for number in range(1, 9))
-    photos = (type(section)(**{**vars(section), "layers": layers}),)
+    compared = tuple(make_tile(base / "photo", "p0/conv", unit, compared=True) for unit in range(4))
+    layers = tuple(replace(layer, tiles=compared, effective_number=1.2) for layer in layers)
+    photos = (replace(section, layers=layers),)
     write_gallery(change_results(manifest, photos=photos), base / "photo")
     photo = find_sample("motorcycle")
     settings = LectureSettings(only=("lenet", "claims-slips"), formats=("png",))
@@ -66,3 +69,14 @@ def test_a_heading_is_printed_with_what_it_is_of(browser, folder, name, theme):
     browser.prefer(prefers_color_scheme=theme)
     browser.open(folder / name / "index.html")
     assert find_orphans(browser) == []
+
+
+def test_the_first_words_of_a_layer_are_printed_with_its_first_units(browser, folder):
+    browser.open(folder / "photo" / "index.html")
+    for height in (9.0, 9.7, 10.4, 11.1, 11.8):
+        text = ["".join(sheet) for sheet in print_page(browser, height)]
+        for number in range(1, 9):
+            (sheet,) = [sheet for sheet in text if f"features.conv{number}" in sheet]
+            words = sheet.split(f"features.conv{number}")[1].split("features.")[0]
+            assert "column0" in words  # the end of the sentence
+            assert "unit0at" in words

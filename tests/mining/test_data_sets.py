@@ -144,7 +144,7 @@ def test_photos_of_which_little_is_used_are_told_of_once(tmp_path):
     for number in range(3):
         draw_noise(200, 40).save(tmp_path / f"{number}.png")
     photos = FolderPhotos([tmp_path], MODEL.preprocessing)
-    with pytest.warns(PhotoWarning, match="less than half is used") as caught:
+    with pytest.warns(PhotoWarning, match="less than 40 % is used") as caught:
         for number in range(3):
             photos.read(number)
     assert len(caught) == 1

@@ -225,11 +225,21 @@ def test_a_pil_image_becomes_what_its_file_becomes(tmp_path, name, image, option
     assert read_photo(expected) == expected  # nothing is turned a second time
 
 
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_colours_multiplied_by_their_opacity_are_laid_over_white(mode):
+    plain = Image.new(mode.upper(), (4, 4), (100,) * (len(mode) - 1) + (51,))
+    red, green, blue = np.asarray(read_photo(plain.convert(mode)))[1, 1].astype(float)
+    # 100 at a fifth of opacity, four fifths of white; Pillow stores 8 bits of the product
+    assert red == green == blue and abs(red - (0.2 * 100 + 0.8 * 255)) <= 2
+
+
 def test_what_is_no_photo_at_all_is_refused_in_one_line(tmp_path):
     things: list[Any] = [np.zeros((2, 2, 3)), 3, None]
     for thing in things:
         with pytest.raises(ImageError, match=r"^got \w+ .*; needed: the path of a photo, or a PIL"):
             read_photo(thing)
+    with pytest.raises(ImageError, match="the image has 0 x 5 pixels: there is nothing in it"):
+        read_photo(Image.new("RGB", (0, 5)))
     path = save(paint(), tmp_path / "cut.png")
     path.write_bytes(path.read_bytes()[:120])
     with Image.open(path) as opened, pytest.raises(ImageError, match="cut off, damaged"):

@@ -9,7 +9,7 @@ import skimage.data
 
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.photos.images import read_photo
-from vizcnn.photos.samples import SAMPLES, find_sample, name_photos, name_source
+from vizcnn.photos.samples import SAMPLES, find_sample, name_distinctly, name_source
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -43,7 +43,7 @@ def test_a_missing_scikit_image_is_told(monkeypatch):
 
 def test_photos_of_one_name_are_told_apart_by_their_folders():
     paths = [Path(name) for name in ("a/x/1.jpg", "b/x/1.jpg", "b/y/1.jpg", "2.jpg", "/c/2.jpg")]
-    assert list(name_photos(paths).values()) == [
+    assert list(name_distinctly(paths).values()) == [
         "a/x/1.jpg",
         "b/x/1.jpg",
         "y/1.jpg",
@@ -51,4 +51,6 @@ def test_photos_of_one_name_are_told_apart_by_their_folders():
         "c/2.jpg",
     ]
     # the very name of another's folder and file
-    assert len(set(name_photos([Path("1.jpg"), Path("a/1.jpg"), Path("b/a/1.jpg")]).values())) == 3
+    assert (
+        len(set(name_distinctly([Path("1.jpg"), Path("a/1.jpg"), Path("b/a/1.jpg")]).values())) == 3
+    )

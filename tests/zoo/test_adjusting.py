@@ -25,6 +25,9 @@ PIXELS = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
         ("mean=0.5,std=0.25", (0.5,) * 3, (0.25,) * 3, 1, False),
         ({"mean": [0.1, 0.2, 0.3], "std": 2}, (0.1, 0.2, 0.3), (2,) * 3, 1, False),
         ("std=0.5", (0.485, 0.456, 0.406), (0.5,) * 3, 1, False),
+        ("order=bgr", (0.406, 0.456, 0.485), (0.225, 0.224, 0.229), 1, True),
+        ("order=bgr,std=1,2,3", (0.406, 0.456, 0.485), (1, 2, 3), 1, True),
+        ("caffe,order=rgb", (123, 117, 104), (1, 1, 1), 255, False),
         ("Order=RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1, False),
     ],
 )
@@ -74,6 +77,11 @@ def test_sizes_and_styles_come_before_what_is_told_beside_them() -> None:
         ("size=0", "size 0 is no number of pixels"),
         ("order=rbg", "order 'rbg' is not known; needed: rgb, bgr or grey"),
         ("order=grey", "3 channels in mean"),
+        (
+            "range=255",
+            "range=255 was given without mean and std, which are of the range 0..1: give both",
+        ),
+        ("caffe,range=1,mean=0.5", "without std, which are of the range 0..255"),
         (7, "got 7 as preprocessing"),
     ],
 )

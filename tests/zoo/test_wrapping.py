@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import vizcnn
 from tests.support.own_net import Own
@@ -157,3 +158,45 @@ def test_a_net_that_gives_several_things_is_refused() -> None:
 
     with pytest.raises(ModelError, match="puts out a tuple, not one tensor"):
         trace_pass(Pair(), torch.zeros(1, 3, 8, 8))
+
+
+def test_what_is_told_is_laid_over_what_a_net_of_timm_says_of_itself() -> None:
+    net = chain(conv(3), nn.ReLU())
+    told = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 64, 64)}
+    net.pretrained_cfg = {**told, "crop_pct": 0.8}  # type: ignore[assignment]
+    own, half = (vizcnn.wrap(net, preprocessing=said).preprocessing for said in (None, "size=32"))
+    assert (own.mean, own.std, own.input_size, own.resize) == (told["mean"], told["std"], 64, 80)
+    assert (half.mean, half.std, half.input_size, half.resize) == (own.mean, own.std, 32, 40)
+
+
+class Mixed(nn.Module):
+    """A module ``relu`` that is used twice, with ``F.relu`` between, and no linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.third = conv(3), conv(4), conv(4)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.second(self.relu(self.first(x))))
+        return self.relu(self.third(x)).mean((2, 3))
+
+
+def test_nodes_of_a_function_and_a_module_of_one_name_are_those_of_torch_fx() -> None:
+    net, pixels = Mixed().eval(), torch.rand(1, 3, 16, 16)
+    traced = torch.fx.symbolic_trace(net)
+    values: dict[str, Tensor] = {}
+
+    class Keep(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            values[n.name] = super().run_node(n)
+            return values[n.name]
+
+    model = vizcnn.wrap(net, input_size=16)
+    Keep(traced).run(model.preprocessing.normalise(pixels))
+    projector = vizcnn.Gradient(model)
+    for name in ("relu", "relu_1", "relu_2"):
+        recording = projector.record(pixels, [name])
+        assert torch.equal(recording.find_output(projector.find_path(name)), values[name])
+    assert not torch.equal(values["relu_1"], values["relu_2"])

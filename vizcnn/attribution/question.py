@@ -19,6 +19,7 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import Gates, Unruled
 from vizcnn.projection.targets import Position, choose_targets
 from vizcnn.receptive.boxes import find_boxes
+from vizcnn.recording.layers import parse_reference
 from vizcnn.zoo.model import ZooModel
 
 Fill = Literal["mean", "grey", "black", "white"]
@@ -174,12 +175,14 @@ def ask(
 def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
     """Find the layer whose units are the classes: the first that puts out the net's own output.
 
+    Of a net whose own output no module puts out it is the function that does, if that has a name.
+
     Args:
         model: A net of the zoo.
         pixels: A photo as the net sees it, (1, 3, S, S).
 
     Raises:
-        LayerError: If no module puts them out.
+        LayerError: If nothing that can be addressed puts them out.
 
     Example:
         >>> import vizcnn
@@ -187,20 +190,28 @@ def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
         'fc5'
     """
     logits = model.logits(pixels).flatten()
-    recording = Projector(model, "gradient").record(pixels)
+
+    def are_logits(output: object) -> bool:
+        return (
+            isinstance(output, Tensor)
+            and output.ndim in (2, 4)
+            and output.numel() == logits.numel()
+            and torch.allclose(
+                output.detach().flatten(), logits, rtol=1e-4, atol=1e-6, equal_nan=True
+            )
+        )
+
+    projector = Projector(model, "gradient")
+    outputs = projector.record(pixels).outputs
     names = {path: name for name, path in model.layers.items()}
     found = [
-        path
-        for path, outputs in recording.outputs.items()
-        if len(outputs) == 1
-        and isinstance(outputs[0], Tensor)
-        and outputs[0].ndim in (2, 4)
-        and outputs[0].numel() == logits.numel()
-        and torch.allclose(
-            outputs[0].detach().flatten(), logits, rtol=1e-4, atol=1e-6, equal_nan=True
-        )
+        path for path, put_out in outputs.items() if len(put_out) == 1 and are_logits(*put_out)
     ]
     named = [names[path] for path in found if path in names]
+    last = parse_reference(list(model.layers.values())[-1] if model.layers else "")
+    if not found and last.is_function:
+        called = projector.record(pixels, [names[str(last)]]).find_output(str(last))
+        found = [names[str(last)]] if are_logits(called) else []
     if not found:
         raise LayerError(
             f"no module of {model.title} puts out its classes: name a layer with --layer"

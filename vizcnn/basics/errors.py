@@ -141,6 +141,20 @@ def check_kind(
         raise error(f"got {quote(value)} as {name}; needed: {needed}")
 
 
+def as_number(value: Any) -> int | None:
+    """Give a whole number of Python, numpy or torch as Python's; None for anything else.
+
+    Example:
+        >>> as_number(3), as_number(True), as_number(3.0)
+        (3, None, None)
+    """
+    truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+    try:
+        return None if truth else operator.index(value)
+    except Exception:  # what has no index says so in many ways
+        return None
+
+
 def check_number(
     name: str, value: Any, least: int, most: int, error: type[VizcnnError] = VizcnnError
 ) -> int:
@@ -153,10 +167,7 @@ def check_number(
         >>> check_number("count", 3, 0, 9)
         3
     """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except Exception:  # what has no index says so in many ways
-        number = None
+    number = as_number(value)
     if number is None or not least <= number <= most:
         raise error(f"got {quote(value)} as {name}; needed: a whole number, {least} to {most}")
     return number

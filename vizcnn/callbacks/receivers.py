@@ -59,10 +59,18 @@ def to_wandb(run: Any = None, prefix: str = "vizcnn") -> "Receiver":
     if run is None:
         raise VizcnnError("no run of wandb is active; needed: wandb.init(...) first, or its run")
 
+    last: dict[str, int] = {}
+
     def send(picture: "Picture") -> None:
-        # not step=: it would have to grow with the calls that the training itself makes
+        # Pictures join the row that the training writes. A row of their own would put W&B's count
+        # ahead of the training's, which then loses what it logs with step=. Only where nothing was
+        # logged since the watch's last step do they begin one, or they would replace those.
+        row = run.step
+        if last and last["step"] != picture.step and last["row"] == row:
+            row += 1
+        last.update(step=picture.step, row=row)
         shown = wandb.Image(str(picture.path), caption=f"step {picture.step}")
-        run.log({f"{prefix}/{picture.name}": shown, f"{prefix}/step": picture.step})
+        run.log({f"{prefix}/{picture.name}": shown, f"{prefix}/step": picture.step}, step=row)
 
     return send
 

@@ -6,12 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jinja2 import Environment
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import ModelError, VizcnnError, check_kind, check_number
+from vizcnn.basics.errors import (
+    ModelError,
+    UnsupportedOperationError,
+    VizcnnError,
+    as_number,
+    check_kind,
+    check_number,
+    quote,
+)
 from vizcnn.basics.output import refuse_foreign
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.filter_grids import (
@@ -30,6 +40,7 @@ from vizcnn.gallery.manifest import (
     PageFigure,
     Results,
     read_manifest,
+    write_manifest,
 )
 from vizcnn.gallery.site import write_gallery
 from vizcnn.pages.page import describe_net, list_versions
@@ -38,9 +49,8 @@ from vizcnn.photos.images import check_images
 from vizcnn.photos.patches import spread
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import ProjectionMethod
-from vizcnn.projection.projection import Projection
+from vizcnn.projection.projection import Projection, Scene
 from vizcnn.projection.rules import Rule
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Targets, units_at
 from vizcnn.recording.layers import Layer, list_layers, name_layer
 from vizcnn.recording.watch import evaluating
@@ -141,7 +151,8 @@ class Watch:
         to: What takes each picture beside: see :func:`~vizcnn.callbacks.to_tensorboard`.
 
     Raises:
-        VizcnnError: If ``every`` is no number, or there is no layer.
+        VizcnnError: If ``every`` is no number, ``units`` are none, ``to`` has what is no function,
+            or there is no layer.
     """
 
     def __init__(
@@ -151,10 +162,10 @@ class Watch:
         every: int = 1,
         folder: Path | str = "watched",
         *,
-        units: int | Sequence[int] = 4,
+        units: int | Sequence[int] | NDArray[Any] | Tensor = 4,
         method: str | Rule | ProjectionMethod = "deconvnet",
         net: ZooModel | nn.Module | None = None,
-        to: Iterable[Receiver] = (),
+        to: Receiver | Iterable[Receiver] = (),
     ) -> None:
         check_kind("folder", folder, Path | str, "the path of a folder")
         self.layers = list_layers(layers)
@@ -163,10 +174,16 @@ class Watch:
         self.photos = photos if isinstance(photos, Tensor) else list_photos(photos)
         self.every = check_number("every", every, 1, 2**31)
         self.folder = Path(folder)
-        self.units = units
+        self.units = _settle_units(units)
         self.method = method
         self.net = net
-        self.receivers = tuple(to)
+        self.receivers = (to,) if callable(to) else tuple(to)
+        for receiver in self.receivers:
+            if not callable(receiver):
+                raise VizcnnError(
+                    f"got {quote(receiver)} in to; needed: functions that take a picture, such as "
+                    "vizcnn.callbacks.to_tensorboard(writer)"
+                )
         self._calls = 0
         self._pixels: Tensor | None = None
         self._manifest: Manifest[WatchResults] | None = None
@@ -185,6 +202,8 @@ class Watch:
 
         Raises:
             VizcnnError: If there is no net, no such layer or unit, or the folder is another's.
+            UnsupportedOperationError: If an operation of the net has no rule. Values that are not
+                finite are a warning: the training goes on.
         """
         number = self._calls if step is None else check_number("step", step, 0, 2**62)
         self._calls += 1
@@ -199,19 +218,28 @@ class Watch:
             with evaluating(find_module(looked_at)), torch.enable_grad():
                 drawn = self._look(looked_at)
             failures: tuple[Failure, ...] = ()
+        except UnsupportedOperationError:  # of the net itself: no later step has pictures either
+            raise
         except ModelError as error:  # of weights that grew without bound: the training's affair
-            warnings.warn(f"step {number}: {error}", stacklevel=2)
-            drawn, failures = [], (Failure(source=f"step {number}", error=str(error)),)
+            warnings.warn(f"{_name(number)}: {error}", stacklevel=2)
+            drawn, failures = [], (Failure(source=_name(number), error=str(error)),)
         return self._write(drawn, failures, number)
 
     def _open(self, net: ZooModel | nn.Module) -> Manifest[WatchResults]:
         """Begin the manifest, or go on with that of the folder."""
-        if (self.folder / FILE_NAME).is_file():
-            return read_manifest(self.folder, WatchResults)
-        refuse_foreign(self.folder)
         title = net.title if isinstance(net, ZooModel) else type(net).__name__
         projector = Projector(net, self.method)
         layers = [name_layer(layer, projector.find_path(layer)) for layer in self.layers]
+        results = WatchResults(layers=tuple(layers), steps=(), pictures=())
+        figures: tuple[PageFigure, ...] = ()
+        failures: tuple[Failure, ...] = ()
+        if (self.folder / FILE_NAME).is_file():
+            former = read_manifest(self.folder, WatchResults)
+            both = tuple(dict.fromkeys([*former.results.layers, *layers]))
+            results = replace(former.results, layers=both)
+            figures, failures = former.figures, former.failures
+        else:
+            refuse_foreign(self.folder)
         return Manifest(
             kind=WatchResults.kind,
             vizcnn=__version__,
@@ -220,12 +248,14 @@ class Watch:
             settings={
                 "layers": layers,
                 "every": self.every,
-                "units": self.units if isinstance(self.units, int) else list(self.units),
+                "units": self.units,
                 "method": projector.method.name,
             },
             versions=list_versions(),
             nets=(describe_net(net),) if isinstance(net, ZooModel) else (),
-            results=WatchResults(layers=tuple(layers), steps=(), pictures=()),
+            results=results,
+            figures=figures,
+            failures=failures,
         )
 
     def _look(self, net: ZooModel | nn.Module) -> list[tuple[str, str, Figure]]:
@@ -290,7 +320,18 @@ class Watch:
     ) -> list[Picture]:
         assert self._manifest is not None
         manifest, home = self._manifest, f"step-{step:06d}"
-        kept = [picture for picture in manifest.results.pictures if picture.step != step]
+        former = manifest.results.pictures
+        kept = [
+            picture
+            for picture in former
+            if picture.step != step
+            # pictures may be removed, or all of the folder, while a training goes on
+            and (self.folder / manifest.figures[picture.figure].file).is_file()
+        ]
+        lost = {picture.step for picture in former} - {picture.step for picture in kept}
+        if not (self.folder / FILE_NAME).is_file():  # first: by it a killed training's is known
+            none = replace(manifest.results, steps=(), pictures=())
+            write_manifest(replace(manifest, results=none, figures=()), self.folder)
         figures = [manifest.figures[picture.figure] for picture in kept]
         entries = [replace(picture, figure=number) for number, picture in enumerate(kept)]
         written = []
@@ -301,20 +342,37 @@ class Watch:
             told = f"{title}, step {step}"
             figures.append(PageFigure(title=told, file=file, text=told))
             written.append(Picture(name, self.folder / file, step))
-        steps = tuple(sorted({*manifest.results.steps, step}))
+        steps = tuple(sorted({*manifest.results.steps} - lost | {step}))
         pictures = tuple(sorted(entries, key=lambda picture: picture.step))
         results = replace(manifest.results, steps=steps, pictures=pictures)
         self._manifest = replace(
             manifest,
             results=results,
             figures=tuple(figures),
-            failures=(*manifest.failures, *failures),
+            failures=(*(f for f in manifest.failures if f.source != _name(step)), *failures),
         )
         write_gallery(self._manifest, self.folder)
         for picture in written:
             for receive in self.receivers:
                 receive(picture)
         return written
+
+
+def _name(step: int) -> str:
+    return f"step {step}"
+
+
+def _settle_units(units: Any) -> int | list[int]:
+    """Give how many units, or their numbers, as Python's own."""
+    given = units.tolist() if isinstance(units, np.ndarray | Tensor) else units
+    if as_number(given) is not None:
+        return check_number("units", given, 1, 2**31)
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise VizcnnError(f"got {quote(units)} as units; needed: how many, or a list of numbers")
+    listed = [check_number("unit", one, 0, 2**31) for one in given]
+    if not listed:
+        raise VizcnnError("got no unit as units; needed: how many, or a list of numbers")
+    return listed
 
 
 def _read(net: ZooModel | nn.Module, photos: Any) -> Tensor:

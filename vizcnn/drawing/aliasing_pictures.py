@@ -18,7 +18,14 @@ from vizcnn.drawing.filter_grids import (
 )
 from vizcnn.drawing.panels import show_panel
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import find_dpi, find_style, plain_style, points, tone
+from vizcnn.drawing.style import (
+    find_dpi,
+    find_style,
+    ground_level,
+    plain_style,
+    points,
+    tone,
+)
 from vizcnn.drawing.tiles import (
     GREY,
     lay_out_grid,
@@ -236,7 +243,7 @@ def _lay_out_units(study: NetStudy) -> Array:
     side = max((max(window) for window in windows), default=1)
     blocks = [_lay_out_nine(study, unit, side, 3 * rows) for unit in units]
     return (
-        lay_out_grid(blocks, 4, gap=ceil(side / 6))
+        lay_out_grid(blocks, 4, gap=ceil(side / 6), background=ground_level())
         if blocks
         else np.full((8, 8, 3), GREY, np.float32)
     )
@@ -252,8 +259,10 @@ def _lay_out_nine(study: NetStudy, unit: StrongUnit, side: int, places: int) -> 
     show = study.model.preprocessing.to_visible
     arrays = [show(patch.projection).permute(1, 2, 0).numpy() for patch in unit.patches[:9]]
     tiles = [pad_tile(tile, side) for tile in scale_projections(arrays, "unit")]
-    blank = np.full((side, side, 3), 1.0, dtype=np.float32)
-    return lay_out_grid([*tiles, *[blank] * (places - len(tiles))], 3, gap=ceil(side / 30))
+    ground = ground_level()
+    blank = np.full((side, side, 3), ground, dtype=np.float32)
+    tiles += [blank] * (places - len(tiles))
+    return lay_out_grid(tiles, 3, gap=ceil(side / 30), background=ground)
 
 
 def _panel_width(count: int) -> float:

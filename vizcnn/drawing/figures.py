@@ -71,6 +71,7 @@ class LayerStrip:
         pictures: How many different pictures the active units of a place make, in a clause.
         pictures_short: The same in a few letters, for a summary.
         shown: What is shown of each unit.
+        in_row: Units in a row where a layer is drawn by itself, :data:`ROW_UNITS` at most.
     """
 
     name: str
@@ -79,6 +80,7 @@ class LayerStrip:
     pictures: str = ""
     pictures_short: str = ""
     shown: str = "projection"
+    in_row: int = ROW_UNITS
 
     @property
     def is_compared(self) -> bool:
@@ -99,7 +101,7 @@ def draw_layer(strip: LayerStrip, title: str, caption: str) -> Figure:
         A figure for a slide's full width.
     """
     pairs = strip.pairs[:MOST_UNITS]
-    rows = [pairs[first : first + ROW_UNITS] for first in range(0, len(pairs), ROW_UNITS)]
+    rows = [pairs[first : first + strip.in_row] for first in range(0, len(pairs), strip.in_row)]
     if len(pairs) < len(strip.pairs):
         caption = f"{caption} · the first {len(pairs)} of {len(strip.pairs)} units are drawn"
     left = MARGIN + 0.2

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from vizcnn.drawing.sheet import LINE, MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import plain_style, points, scale_letters, tone
+from vizcnn.drawing.style import ground_level, plain_style, points, scale_letters, tone
 from vizcnn.drawing.tiles import grid_columns, lay_out_grid
 from vizcnn.measures.filter_numbers import FilterNumbers
 from vizcnn.photos.pixels import Array
@@ -114,7 +114,8 @@ def show_channels(shown: Tensor) -> list[Array]:
 
     Returns:
         A grey image (H, W, 3) per filter; the channels in rows, three pixels per weight and one
-        of white between kernels. Kernels of 1 x 1 touch: the block is then a table of weights.
+        of the style's ground between kernels. Kernels of 1 x 1 touch: the block is then a table
+        of weights.
 
     Example:
         >>> show_channels(torch.zeros(2, 96, 5, 5))[0].shape  # 12 columns and 8 rows
@@ -124,7 +125,7 @@ def show_channels(shown: Tensor) -> list[Array]:
     gap = 1 if max(shown.shape[2:]) > 1 else 0
     large = shown.repeat_interleave(ZOOM, dim=2).repeat_interleave(ZOOM, dim=3)
     images: Array = np.repeat(large.numpy()[..., None], 3, axis=4)
-    return [lay_out_grid(list(kernels), columns, gap) for kernels in images]
+    return [lay_out_grid(list(kernels), columns, gap, ground_level()) for kernels in images]
 
 
 BODY_HEIGHT = 6.7
@@ -284,7 +285,8 @@ def _draw_head(sheet: Sheet, panel: FilterPanel, left: float, top: float, room: 
 def _draw_grid(sheet: Sheet, grid: _Grid, left: float, top: float) -> None:
     panel = grid.panel
     if not panel.labels and not panel.blocks:
-        _show(sheet, lay_out_grid(panel.tiles, grid.columns), left, top, grid.width)
+        image = lay_out_grid(panel.tiles, grid.columns, background=ground_level())
+        _show(sheet, image, left, top, grid.width)
         return
     for index, image in enumerate(panel.tiles):
         row, column = divmod(index, grid.columns)

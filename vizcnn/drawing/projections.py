@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -101,13 +102,27 @@ def draw_projection(projection: Projection) -> Figure:
             label = f"{scene.names[image]}: {label}"
         pairs.append(UnitPair(tile, patch, label, words))
     height, width = projection.field
+    whole = bool((projection.positions < 0).any())  # of position="all"
+    seen = f"{'whole maps, each place ' if whole else ''}sees {height} × {width} px"
     strip = LayerStrip(
         projection.layer,
-        f"{projection.method}\nsees {height} × {width} px",
+        f"{projection.method}\n{seen}",
         tuple(pairs),
         shown=name_part(projection.part),
+        in_row=_fill_row(projection),
     )
     return draw_layer(strip, title, " · ".join(filter(None, told)))
+
+
+def _fill_row(projection: Projection) -> int:
+    """Give how many stand in a row, so that all of one photo, or of one unit, are in one."""
+    groups = [
+        {len(list(run)) for _, run in groupby(numbers.tolist())}
+        for numbers in (projection.images, projection.units)
+    ]
+    sizes = [group.pop() for group in groups if len(group) == 1]
+    size = max((size for size in sizes if size <= ROW_UNITS), default=1)
+    return ROW_UNITS // size * size
 
 
 def _label(projection: Projection, row: int) -> str:

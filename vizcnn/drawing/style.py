@@ -252,6 +252,16 @@ def tone(colour: str) -> str:
     return f"#{level:02x}{level:02x}{level:02x}"
 
 
+def ground_level() -> float:
+    """Give the grey level of the style's ground, 0..1, for gaps inside of pictures.
+
+    Example:
+        >>> ground_level()
+        1.0
+    """
+    return to_rgb(tone("#ffffff"))[0]
+
+
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Draw and save alike on every machine, whatever the user's matplotlibrc says."""

@@ -189,7 +189,7 @@ class Cascade:
         """
         self._set(0)
         recording = self._methods.record(pixels, [self.top])
-        if self.top != list(self.model.layers)[-1]:
+        if self.top != self.model.find_class_layer():
             return self._methods.aim(recording, self.top)
         classes = choose_classes(self.model, pixels, 1)[:, 0]
         return self._methods.aim(recording, self.top, classes)

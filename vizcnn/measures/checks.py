@@ -95,7 +95,7 @@ def plan_layers(model: ZooModel, settings: CheckSettings) -> tuple[str, ...]:
     MethodSet(model, settings.methods)
     wanted = select_layers(model, settings.layers or [list_stages(model)])
     if not settings.layers:  # in a net of convolutions only the classes are one of them
-        wanted = tuple(name for name in wanted if name != list(model.layers)[-1]) or wanted
+        wanted = tuple(name for name in wanted if name != model.find_class_layer()) or wanted
     grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
     with torch.no_grad():
         layers = tuple(read_layers(model, grey, wanted))  # in the order of their calls
@@ -107,7 +107,7 @@ def plan_layers(model: ZooModel, settings: CheckSettings) -> tuple[str, ...]:
 
 def find_top(model: ZooModel, settings: CheckSettings) -> str:
     """Name the layer that the cascade begins with."""
-    return list(model.layers)[-1] if settings.top is None else settings.top
+    return model.find_class_layer() if settings.top is None else settings.top
 
 
 def check_pictures(

@@ -128,7 +128,7 @@ def study_sameness(
         LayerError: If there is no such layer, or it has no feature maps.
         UnsupportedOperationError: If a method has no rule for an operation on the way.
     """
-    attached, last = MethodSet(model, methods), list(model.layers)[-1]
+    attached, last = MethodSet(model, methods), model.find_class_layer()
     chunks = pixels.split(AT_ONCE)
     rows: dict[tuple[str, str], list[_Row]] = {}
     shown: list[ShownPlace] = []
@@ -173,7 +173,7 @@ def check_layers(model: ZooModel, layers: Sequence[str], methods: Sequence[str])
             f"{model.title} names no layers, and the last that a net names stands for its classes: "
             "give ZooModel.layers that one at least"
         )
-    last = list(model.layers)[-1]
+    last = model.find_class_layer()
     attached = MethodSet(model, methods)
     grey = torch.full((1, 3, model.input_size, model.input_size), 0.5)
     classes = model.logits(grey).shape[1]

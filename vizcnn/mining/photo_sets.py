@@ -172,7 +172,7 @@ class FolderPhotos:
         if not self._told and self._preprocessing.frame(photo).share < LEAST_USED:
             self._told = True
             warnings.warn(
-                "of some photos less than half is used, the middle: fit pad or squash (--fit) uses "
+                "of some photos less than 40 % is used, the middle: fit pad or squash (--fit) uses "
                 "all of them",
                 PhotoWarning,
                 stacklevel=3,

@@ -50,7 +50,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array
-from vizcnn.photos.samples import name_photos
+from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
@@ -324,7 +324,7 @@ def make_compare_page(
     versions = _load_captum(columns)
     target = _Target(model, settings)
     with write_folder(folder) as staging:
-        names = name_photos(photos)
+        names = name_distinctly(photos)
 
         def read(path: PhotoFile) -> Tensor:
             photo = read_photo(path)

@@ -56,7 +56,7 @@ from vizcnn.pages.page import (
 from vizcnn.photos.framing import Framing
 from vizcnn.photos.images import read_photo
 from vizcnn.photos.pixels import Array, Box
-from vizcnn.photos.samples import name_photo, name_photos
+from vizcnn.photos.samples import name_distinctly, name_photo
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import describe_method
@@ -487,7 +487,7 @@ def make_deconv_gallery(
     framings: dict[str, Framing] = {}
     failures: list[Failure] = []
     projector = settings.attach(model)
-    names = name_photos(photos)
+    names = name_distinctly(photos)
     with write_folder(folder) as staging:
         with Errands() as errands:
 
@@ -620,8 +620,7 @@ def _measure_layer(
     except LayerError as error:
         raise LayerError(f"layer {layer}: {error}") from None
     shape = tuple(maps.shape[1:])
-    last = list(model.layers.values())[-1]
-    classes = model.classes if path == last and shape == (len(model.classes),) else ()
+    classes = model.name_units(path, shape[0]) if len(shape) == 1 else ()
     boxes: list[Box] = [(box[0], box[1], box[2], box[3]) for box in projection.boxes.tolist()]
     wholes = _show(model, projection.take_part(settings.part))
     patches = tuple(cut_box(photo.pixels, box) for box in boxes[:shown])

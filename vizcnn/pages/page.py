@@ -300,7 +300,7 @@ def _explain_nothing(failures: Sequence[Failure]) -> str:
 
 
 def warn_of_cuts(framings: Mapping[str, Framing]) -> None:
-    """Warn of photos of which less than half is used, in one line.
+    """Warn of photos of which less than 40 % is used, in one line.
 
     Args:
         framings: Where photos lie in the net's input, by their names.
@@ -311,7 +311,7 @@ def warn_of_cuts(framings: Mapping[str, Framing]) -> None:
     worst = min(cut, key=cut.__getitem__)
     others = f", as of {len(cut) - 1} more" if len(cut) > 1 else ""
     warnings.warn(
-        f"of {quote(worst)} less than half is used{others}: {framings[worst].describe()}; fit pad "
+        f"of {quote(worst)} less than 40 % is used{others}: {framings[worst].describe()}; fit pad "
         "or squash (--fit) uses all of it",
         PhotoWarning,
         stacklevel=3,

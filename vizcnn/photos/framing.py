@@ -13,9 +13,9 @@ are brought to the input's, whatever that does to the shapes. ``none``: the phot
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 
-LEAST_USED = 0.5
+LEAST_USED = 0.4
 """Share of a photo below which a warning says how little of it is used. The usual crop leaves 57 %
-of a photo of 4 by 3 and 51 % of one of 3 by 2, but a fifth of a panorama."""
+of a photo of 4 by 3, 51 % of one of 3 by 2, 43 % of one of 16 by 9, but a fifth of a panorama."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -255,6 +255,10 @@ def _convert(image: Image.Image, name: str, largest: int) -> tuple[Image.Image, 
         raise ImageError(
             f"{name} has {image.width} x {image.height} = {_complain_of_size(largest)}"
         )
+    if not image.width or not image.height:
+        raise ImageError(
+            f"{name} has {image.width} x {image.height} pixels: there is nothing in it"
+        )
     image.load()
     rgb, word = _to_rgb(image)
     upright = _turn_upright(rgb, image)
@@ -306,7 +310,8 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode.startswith(("I", "F")):
         return scale_to_8_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        coloured = image.convert("RGBA")
+        # Pillow has no way from La but to LA
+        coloured = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, coloured).convert("RGB"), ""
     return image.convert("RGB"), ""

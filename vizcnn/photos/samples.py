@@ -70,7 +70,7 @@ def find_file(photo: Any) -> Any:
     return (isinstance(photo, str) and find_sample(photo)) or photo
 
 
-def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
+def name_distinctly(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
     """Name the photos of one page, each in its own way.
 
     Args:
@@ -81,7 +81,7 @@ def name_photos(paths: Sequence[PhotoFile]) -> dict[PhotoFile, str]:
         before it as tells them apart.
 
     Example:
-        >>> list(name_photos([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
+        >>> list(name_distinctly([Path("a/1.jpg"), Path("b/1.jpg"), Path("b/2.jpg")]).values())
         ['a/1.jpg', 'b/1.jpg', '2.jpg']
     """
     names = {path: name_photo(path) for path in paths}

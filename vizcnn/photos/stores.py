@@ -169,7 +169,7 @@ def _expand(path: Path) -> list[Path]:
     found: list[Path] = []
     for name in expand_braces(text):
         if re.search("[*?]", name):
-            found += map(Path, sorted(glob.glob(name.replace("[", "[[]"))))  # noqa: PTH207  # of absolute paths, too
+            found += _match(name)
         elif _exists(Path(name)):
             found.append(Path(name))
         else:
@@ -177,6 +177,12 @@ def _expand(path: Path) -> list[Path]:
     if not found:
         raise DataError(f"no file has a name like {quote(text)}: check the pattern")
     return found
+
+
+def _match(pattern: str) -> list[Path]:
+    """List the files that a pattern of * and ? stands for; brackets are letters."""
+    found = glob.glob(pattern.replace("[", "[[]"))  # noqa: PTH207  # of absolute paths, too
+    return [Path(name) for name in sorted(found)]
 
 
 def _exists(path: Path) -> bool:

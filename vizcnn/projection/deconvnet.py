@@ -15,9 +15,8 @@ from vizcnn.photos.images import check_images
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import Gates, ProjectionMethod, Unruled, find_method, need_rule
 from vizcnn.projection.mirror import mirror
-from vizcnn.projection.projection import Projection, project
+from vizcnn.projection.projection import Projection, Scene, project
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Position, Targets, Units, choose_targets, places
 from vizcnn.recording.arithmetic import (
     Precision,
@@ -35,9 +34,7 @@ from vizcnn.recording.layers import (
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import AllRecorded
 from vizcnn.zoo.model import ZooModel, find_class, find_module
-
-USUAL_SIZE = 224
-"""Input size in pixels that is assumed of a net that does not say its own."""
+from vizcnn.zoo.preprocessing import USUAL_SIZE
 
 
 class Projector(nn.Module):
@@ -180,11 +177,9 @@ class Projector(nn.Module):
 
     def _name_units(self, recording: Recording, path: str) -> tuple[str, ...]:
         """Give the names of a layer's units: of the classes where it is the last, else none."""
-        model = self.model
-        if not isinstance(model, ZooModel) or path != model.class_path:
+        if not isinstance(self.model, ZooModel):
             return ()
-        count = recording.find_output(path).shape[1]
-        return model.classes if count == len(model.classes) else ()
+        return self.model.name_units(path, recording.find_output(path).shape[1])
 
     def _number_units(self, recording: Recording, path: str, unit: Any) -> Any:
         """Give the numbers of classes that are named; what is no name stays for others to check."""

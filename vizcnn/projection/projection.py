@@ -20,15 +20,36 @@ from vizcnn.projection.full_image import Finish
 from vizcnn.projection.methods import ProjectionMethod, Unruled, find_method
 from vizcnn.projection.parts import PARTS, Part, find_common_part
 from vizcnn.projection.rules import Rule, Seed
-from vizcnn.projection.scene import Scene
 from vizcnn.projection.targets import Position, Targets, choose_targets
 from vizcnn.recording.recording import Recording
+from vizcnn.zoo.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a picture of a projection needs beside it: the photos, and the net that saw them.
+
+    Attributes:
+        photos: What the net saw, (N, 3, H, W), RGB 0..1.
+        names: What each photo is called, (N,).
+        net: Title of the net.
+        weights: Where its weights come from, in a line.
+        units: Names of the layer's units, where they have any: those of the classes.
+        preprocessing: From pixels to the net's input.
+    """
+
+    photos: Tensor
+    names: tuple[str, ...]
+    net: str
+    weights: str
+    units: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Projection:
     """Units projected back to pixels; every tensor has one row per unit and image.
 
@@ -89,22 +110,23 @@ class Projection:
     def __len__(self) -> int:
         return len(self.units)
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> "Projection":
+    def __getitem__(
+        self, rows: int | slice | Sequence[int] | Sequence[bool] | Tensor | NDArray[Any]
+    ) -> "Projection":
         """Give one projection, or some of them, as a projection of its own.
 
         Args:
-            rows: Number of a row, counted from the end if it is below zero; a slice; or several
-                numbers.
+            rows: Number of a row, counted from the end if it is below zero; a slice; several
+                numbers; or a mask that says of each row whether it is wanted, such as
+                ``found.activations > 1``.
 
         Raises:
-            VizcnnError: If there is no such row.
+            VizcnnError: If there is no such row, or the mask is of another length.
         """
         if isinstance(rows, slice):
             numbers = list(range(len(self)))[rows]
         else:
-            one = isinstance(rows, str | bytes) or getattr(rows, "ndim", 1) != 1
-            given = [rows] if one or not isinstance(rows, Sequence | Tensor) else list(rows)
-            numbers = [check_number("row", row, -len(self), len(self) - 1) for row in given]
+            numbers = self._number_rows(rows)
         chosen = torch.tensor([n % len(self) for n in numbers], dtype=torch.int64)
 
         def take(values: Tensor) -> Tensor:
@@ -121,6 +143,21 @@ class Projection:
             boxes=take(self.boxes),
             comparison=self.comparison and self.comparison.take(chosen),
         )
+
+    def _number_rows(self, rows: Any) -> list[int]:
+        if isinstance(rows, Tensor) and (rows.is_meta or rows.layout != torch.strided):
+            raise VizcnnError(f"got {quote(rows)} as row; needed: a dense tensor, with values")
+        given = rows.tolist() if isinstance(rows, np.ndarray | Tensor) else rows
+        if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+            return [check_number("row", given, -len(self), len(self) - 1)]
+        if given and all(isinstance(one, bool | np.bool_) for one in given):
+            if len(given) != len(self):
+                raise VizcnnError(
+                    f"got {quote(rows)}, a mask of length {len(given)}; needed: one of "
+                    f"{len(self)}, as many as there are projections"
+                )
+            return [row for row, wanted in enumerate(given) if wanted]
+        return [check_number("row", row, -len(self), len(self) - 1) for row in given]
 
     def __iter__(self) -> Iterator["Projection"]:
         return (self[row] for row in range(len(self)))

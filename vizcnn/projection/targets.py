@@ -1,6 +1,5 @@
 """Which units of which images, at which places of a layer, are to be projected."""
 
-import operator
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vizcnn.basics.errors import LayerError, VizcnnError, check_number, quote
+from vizcnn.basics.errors import LayerError, VizcnnError, as_number, check_number, quote
 
 Position = Literal["max", "all"] | Sequence[int]
 """Where in a feature map: its maximum, the whole map, or (row, column); one number for each
@@ -160,21 +159,6 @@ def _list_units(units: Any, count: int) -> list[int]:
                 + (hint if isinstance(given, str) and given.isalpha() else "")
             )
     return [number for number in wanted if number is not None]
-
-
-def as_number(value: Any) -> int | None:
-    """Give a whole number of Python, numpy or torch as Python's; None for anything else.
-
-    Example:
-        >>> as_number(torch.tensor(3)), as_number(True), as_number(3.0)
-        (3, None, None)
-    """
-    if isinstance(value, bool) or (isinstance(value, Tensor) and value.dtype == torch.bool):
-        return None
-    try:
-        return operator.index(value)
-    except Exception:  # what has no index says so in many ways
-        return None
 
 
 def choose_targets(

@@ -125,6 +125,8 @@ def find_layer(model: ZooModel | nn.Module, name: Layer) -> str:
         raise LayerError(f"got {quote(name)} as a layer; needed: a name, or a module")
     if name in canonical:
         return str(canonical[name])
+    if isinstance(model, ZooModel) and name in model.nodes:
+        return model.nodes[name]
     paths = [known for known, _ in module.named_modules() if known]
     reference = parse_reference(name)
     if reference.path in paths:

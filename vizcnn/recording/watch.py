@@ -12,6 +12,7 @@ from torch import nn
 from vizcnn.basics.sharing import keep_over_fork
 from vizcnn.recording.layers import LayerReference, parse_reference
 from vizcnn.zoo.functions import FunctionCalls
+from vizcnn.zoo.naming import evaluating_for_a_pass
 
 See = Callable[[LayerReference, tuple[Any, ...], Any], Any]
 """Takes which call of which module it was, its arguments and what it put out; what this gives back,
@@ -178,12 +179,5 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
     The net is held (:func:`hold`) meanwhile: its flags and hooks are one for all threads.
     """
-    with hold(module):
-        training = [part for part in module.modules() if part.training]
-        try:
-            for part in training:
-                part.training = False
-            yield
-        finally:
-            for part in training:
-                part.training = True
+    with hold(module), evaluating_for_a_pass(module):
+        yield

@@ -18,7 +18,7 @@ from vizcnn.basics.errors import (
 )
 from vizcnn.basics.files import open_plain_file, replacing
 from vizcnn.training.recipe import Recipe, complete_settings
-from vizcnn.zoo.state_dicts import LARGEST_FILE, refuse_packed
+from vizcnn.zoo.state_dicts import LARGEST_FILE, check_archive
 
 
 @dataclass
@@ -82,7 +82,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         vizcnn.basics.errors.WeightsError: no checkpoint 'missing.pt': check the path
     """
     with open_plain_file(path, "checkpoint", WeightsError, LARGEST_FILE) as file:
-        refuse_packed(path, file)
+        check_archive(path, file)
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
             return _check_content(content)

@@ -12,7 +12,7 @@ from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.preprocessing import Preprocessing, make_preprocessing
 from vizcnn.zoo.registry import Style
 
-Told = Preprocessing | str | Mapping[str, Any] | Any
+PreprocessingLike = Preprocessing | str | Mapping[str, Any] | Any
 """What preprocessing may be given as: the thing itself, a text, settings by name, a preset."""
 
 STYLES: tuple[str, ...] = get_args(Style)
@@ -29,7 +29,7 @@ Classes = Sequence[str] | str | Path
 
 
 def adjust(
-    model: ZooModel, preprocessing: Told | None = None, classes: Classes | None = None
+    model: ZooModel, preprocessing: PreprocessingLike | None = None, classes: Classes | None = None
 ) -> ZooModel:
     """Give a net with another preprocessing or other names of classes.
 
@@ -59,21 +59,22 @@ def adjust(
             )
         model = replace(model, preprocessing=settled)
     if classes is not None:
-        names = settle_classes(classes)
-        if len(names) != len(model.classes):
-            raise ModelError(
-                f"{len(names)} names of classes were given, and {model.name} puts out "
-                f"{len(model.classes)}: give one for each"
-            )
+        names = settle_classes(classes, len(model.classes), model.name)
         model = replace(model, classes=names)
     return model
 
 
-def settle_classes(classes: Any) -> tuple[str, ...]:
+def settle_classes(classes: Any, count: int, net: str) -> tuple[str, ...]:
     """Give names of classes, read from their file if that was given.
 
+    Args:
+        classes: The names, or the file.
+        count: How many classes there are.
+        net: The net, for the error.
+
     Raises:
-        ModelError: If they are no names, or the file cannot be read or is empty.
+        ModelError: If they are no names, not as many as there are classes, or the file cannot be
+            read or is empty.
     """
     if isinstance(classes, str | Path) and classes != "":
         names: tuple[Any, ...] = read_classes(Path(classes))
@@ -84,6 +85,11 @@ def settle_classes(classes: Any) -> tuple[str, ...]:
     if not names or not all(isinstance(name, str) for name in names):
         raise ModelError(
             f"got {quote(classes)} as classes; needed: a list of names, or a file of them"
+        )
+    if len(names) != count:
+        raise ModelError(
+            f"{len(names)} names of classes were given, and {net} puts out {count}: give one for "
+            "each"
         )
     return names
 
@@ -104,7 +110,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def settle_preprocessing(told: Told, base: Preprocessing) -> Preprocessing:
+def settle_preprocessing(told: PreprocessingLike, base: Preprocessing) -> Preprocessing:
     """Read a preprocessing in any form that it may be given in.
 
     Args:
@@ -188,12 +194,20 @@ def _settle(settings: dict[str, Any], base: Preprocessing, told: object) -> Prep
             raise ModelError(f"order {quote(order)} is not known; needed: rgb, bgr or grey")
         if order:
             changes |= {"bgr": order == "bgr", "grey": order.startswith("gr")}
+            if base.bgr != changes["bgr"]:  # mean and std that are not told stay with their colours
+                base = replace(base, mean=base.mean[::-1], std=base.std[::-1])
         channels = 1 if changes.get("grey", base.grey) else 3
         for name in ("mean", "std"):
             values = _read_numbers(name, settings.get(name, getattr(base, name)))
             changes[name] = values * channels if len(values) == 1 else values
         if "range" in settings:
             (changes["scale"],) = _read_numbers("range", settings["range"], single=True)
+            left_out = [name for name in ("mean", "std") if name not in settings]
+            if changes["scale"] != base.scale and left_out:
+                raise ModelError(
+                    f"range={changes['scale']:g} was given without {' and '.join(left_out)}, which "
+                    f"are of the range 0..{base.scale:g}: give both, such as mean=0,std=1"
+                )
         if "resize" in settings:
             changes["resize"] = _read_side("resize", settings["resize"])
         return Preprocessing.from_dict({**base.to_dict(), **changes})

@@ -1,4 +1,4 @@
-"""What a net says of photos: logits, and the likeliest classes with their shares."""
+"""What a net says of photos: logits, and the likeliest classes with their probabilities."""
 
 import sys
 from collections.abc import Iterator
@@ -32,12 +32,12 @@ class Classification:
     photos: tuple[str, ...]
 
     @property
-    def shares(self) -> Tensor:
+    def probabilities(self) -> Tensor:
         """The softmax of the logits, (N, classes)."""
         return self.logits.softmax(dim=1)
 
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
-        """List the likeliest classes of each photo with their shares, the likeliest first.
+        """List the likeliest classes of each photo with their probabilities, the likeliest first.
 
         Args:
             count: How many classes per photo.
@@ -46,10 +46,10 @@ class Classification:
             VizcnnError: If the count is no number.
         """
         count = check_number("count", count, 0, sys.maxsize)
-        values, indices = self.shares.topk(min(count, len(self.classes)), dim=1)
+        values, indices = self.probabilities.topk(min(count, len(self.classes)), dim=1)
         return [
-            [(self.classes[index], value) for index, value in zip(row, shares, strict=True)]
-            for row, shares in zip(indices.tolist(), values.tolist(), strict=True)
+            [(self.classes[index], value) for index, value in zip(row, shown, strict=True)]
+            for row, shown in zip(indices.tolist(), values.tolist(), strict=True)
         ]
 
     @property

@@ -20,7 +20,7 @@ from torch import nn
 
 from vizcnn.basics.errors import ModelError, quote, shorten
 from vizcnn.basics.files import open_plain_file
-from vizcnn.zoo.state_dicts import LARGEST_FILE, refuse_packed
+from vizcnn.zoo.state_dicts import LARGEST_FILE, check_archive
 
 _NAME = re.compile(r"[\w.+\-]*", re.ASCII)
 _TARGET = re.compile(
@@ -75,7 +75,7 @@ def read_program(path: Path) -> Program:
     """
     with open_plain_file(path, "exported net", ModelError, LARGEST_FILE) as file:
         try:
-            refuse_packed(path, file)
+            check_archive(path, file)
             with zipfile.ZipFile(file) as archive:
                 _refuse_unsafe(path, archive)
         except (zipfile.BadZipFile, ValueError, KeyError, UnicodeDecodeError) as error:

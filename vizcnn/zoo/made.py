@@ -24,6 +24,7 @@ from vizcnn.basics.errors import (
     shorten,
 )
 from vizcnn.basics.files import hash_file, open_plain_file
+from vizcnn.zoo.adjusting import PreprocessingLike, adjust
 from vizcnn.zoo.building import check_state, seeded
 from vizcnn.zoo.exported import read_program
 from vizcnn.zoo.model import ZooModel
@@ -39,6 +40,7 @@ def load_made(
     variant: str | None,
     seed: int,
     options: dict[str, Any],
+    preprocessing: PreprocessingLike | None = None,
 ) -> ZooModel:
     """Load a net that a factory makes, or that a ``.pt2`` file holds.
 
@@ -49,6 +51,8 @@ def load_made(
         variant: There is none: what else is to be said goes into the factory.
         seed: Of random weights; a factory that draws its own is called with this seed as well.
         options: Arguments of the factory; of a ``.pt2`` file the input size alone.
+        preprocessing: As in :func:`~vizcnn.zoo.adjusting.settle_preprocessing`; the net is first
+            run at the size that it says, since it may run at no other.
 
     Raises:
         ModelError: If there is no such file or factory, what it makes is no net, or there are
@@ -62,31 +66,36 @@ def load_made(
         )
     with seeded(seed):
         if spec.kind == "exported":
-            model = _load_exported(spec, options)
+            model = _load_exported(spec, options, preprocessing)
         else:
-            model = _load_from_code(spec, options)
+            model = _load_from_code(spec, options, preprocessing)
         if weights is None:
             return _randomise(model, seed)
     return model if weights == "auto" else _put_in(model, weights)
 
 
-def _load_exported(spec: Spec, options: dict[str, Any]) -> ZooModel:
+def _load_exported(spec: Spec, options: dict[str, Any], told: PreprocessingLike | None) -> ZooModel:
     path = Path(spec.source)
     size = options.pop("input_size", None)
     if options:
         raise ModelError(f"{quote(path)} takes no {', '.join(map(quote, options))}: it is as it is")
     sha256 = hash_file(path, "exported net", ModelError)
     program = read_program(path)
-    return wrap(
+    size = size or program.input_size
+    model = wrap(
         program.module,
+        preprocessing=None if size else told,
         name=spec.slug,
         title=path.stem,
-        input_size=size or program.input_size,
+        input_size=size,
         provenance=Provenance("file", data=path.name, sha256=sha256, location=str(path)),
     )
+    return adjust(model, told)
 
 
-def _load_from_code(spec: Spec, options: dict[str, Any]) -> ZooModel:
+def _load_from_code(
+    spec: Spec, options: dict[str, Any], preprocessing: PreprocessingLike | None
+) -> ZooModel:
     with _finding_modules(spec):
         home = _import(spec)
         file = Path(getattr(home, "__file__", "") or spec.source)
@@ -101,14 +110,20 @@ def _load_from_code(spec: Spec, options: dict[str, Any]) -> ZooModel:
     told = {"factory": spec.text, "code_sha256": sha256}
     if isinstance(made, ZooModel):
         kept = origin if made.provenance.source == "code" else made.provenance
-        return replace(made, provenance=kept, options={**made.options, **told})
+        model = replace(made, provenance=kept, options={**made.options, **told})
+        return adjust(model, preprocessing)
     if not isinstance(made, nn.Module):
         raise ModelError(
             f"{spec.text} made a {type(made).__name__}; needed: a torch module, or what "
             "vizcnn.wrap gives"
         )
-    own_name = spec.slug
-    model = wrap(made.eval(), name=own_name, title=spec.text, provenance=origin)
+    model = wrap(
+        made.eval(),
+        preprocessing=preprocessing,
+        name=spec.slug,
+        title=spec.text,
+        provenance=origin,
+    )
     return replace(model, options=told)
 
 

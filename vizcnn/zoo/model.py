@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, Self
 
@@ -44,6 +44,8 @@ class ZooModel:
         classes: Name of each logit.
         provenance: Where the weights come from.
         options: What the module was built with.
+        nodes: Paths of nodes whose names do not tell them: where a net calls a function and a
+            module of its name, ``relu_1`` may be the second call of either.
     """
 
     name: str
@@ -54,17 +56,35 @@ class ZooModel:
     classes: tuple[str, ...]
     provenance: Provenance
     options: dict[str, Any]
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input_size(self) -> int:
         """Side of the square input in pixels."""
         return self.preprocessing.input_size
 
-    @property
-    def class_path(self) -> str | None:
-        """Module path of the layer whose units are the classes: the last; None if none is named."""
-        paths = list(self.layers.values())
-        return paths[-1] if paths else None
+    def find_class_layer(self) -> str:
+        """Give the name of the layer whose units are the classes: the last.
+
+        Raises:
+            LayerError: If the net's layers have no names.
+        """
+        if not self.layers:
+            raise LayerError(
+                f"the layers of {self.title} have no names: give units by their numbers, and the "
+                "layer by its module path"
+            )
+        return list(self.layers)[-1]
+
+    def name_units(self, path: str, count: int) -> tuple[str, ...]:
+        """Give the names of a layer's units: of the classes where it is the last, else none.
+
+        Args:
+            path: The layer's module path.
+            count: How many units it has.
+        """
+        is_last = bool(self.layers) and path == self.layers[self.find_class_layer()]
+        return self.classes if is_last and count == len(self.classes) else ()
 
     def read(
         self, photo: Photo | Iterable[Photo], fit: Fit | None = None, size: int | None = None
@@ -149,11 +169,7 @@ class ZooModel:
         try:
             self.logits(black)
         except ImageError as error:
-            side = self.input_size
-            raise ModelError(
-                f"{self.title}: {error}, {side} x {side} px, to which fit crop, pad and squash "
-                "bring every photo"
-            ) from None
+            raise ModelError(f"{self.title}: {error}") from None
 
     def to_pixels(self, photos: Photo | Iterable[Photo]) -> Tensor:
         """Give the pixels that the net is to look at.
@@ -224,9 +240,12 @@ class ZooModel:
         reason = (str(error).splitlines() or [""])[0]
         told = f"the net cannot take images of shape {tuple(pixels.shape)} ({reason})"
         joined = any(isinstance(part, nn.Linear) for part in self.module.modules())
-        if joined and "shapes cannot be multiplied" in reason:
-            return f"{told}: its fully connected layers need its input size"
-        return f"{told}: bring them to its input size"
+        whose = "its fully connected layers need" if "shapes cannot be multiplied" in reason else ""
+        return (
+            f"{told}: {whose if joined and whose else 'it needs'} its input size, "
+            f"{self.input_size} x {self.input_size} px, to which model.read and fit crop, pad and "
+            "squash bring every photo"
+        )
 
     def classify(self, pixels: Tensor, count: int = 5) -> list[list[tuple[str, float]]]:
         """Name what the net sees.

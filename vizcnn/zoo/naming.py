@@ -172,7 +172,8 @@ def _run(module: nn.Module, inputs: Tensor) -> Any:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"the net does not run on an image of {inputs.shape[-1]} x {inputs.shape[-2]} px with "
-            f"{inputs.shape[1]} channel(s) ({reason}): give the input size that it takes"
+            f"{inputs.shape[1]} channel(s) ({reason}): give the input size that it takes "
+            "(preprocessing='size=..', --preprocess size=..)"
         ) from error
 
 
@@ -237,6 +238,27 @@ def look_at(module: nn.Module, preprocessing: Preprocessing) -> Pass:
             "vizcnn.Projector takes it as it is; for pages, give a module that ends in scores"
         )
     return seen
+
+
+def name_mixed(seen: Pass) -> dict[str, str]:
+    """Give the paths of nodes that a module and a function of one name share the numbers of.
+
+    torchvision and torch.fx count both together: in a net with a part ``relu`` that calls
+    ``F.relu`` as well, ``relu_1`` may be the second call of the one or the first of the other.
+
+    Args:
+        seen: What :func:`trace_pass` gave.
+
+    Returns:
+        Paths by names of nodes, as torchvision writes them and as torch.fx does.
+    """
+    homes = {node.path.partition("#")[0] for node in seen.nodes}
+    mixed = [
+        node
+        for node in seen.nodes
+        if {(base := node.path.partition("#")[0].removesuffix(MARK)), base + MARK} <= homes
+    ]
+    return {name: node.path for node in mixed for name in (node.name.replace(".", "_"), node.name)}
 
 
 def name_traced(module: nn.Module, seen: Pass) -> dict[str, str]:

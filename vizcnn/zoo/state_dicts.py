@@ -16,6 +16,7 @@ import os
 import re
 import warnings
 import zipfile
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -447,7 +448,7 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
             open_plain_file(path, "weight file", WeightsError, LARGEST_FILE) as file,
         ):
             _refuse_program(path, file)
-            refuse_packed(path, file)
+            check_archive(path, file)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
@@ -473,8 +474,8 @@ def _refuse_program(path: Path, file: BinaryIO) -> None:
     file.seek(0)
 
 
-def refuse_packed(path: Path, file: BinaryIO) -> None:
-    """Make sure that a file of tensors takes no more memory than it has bytes.
+def check_archive(path: Path, file: BinaryIO) -> None:
+    """Make sure that a file of tensors takes no more memory than it has bytes, and is whole.
 
     Files of :func:`torch.save` are zip archives whose entries are stored as they are; packed ones
     may grow a thousandfold when they are read.
@@ -484,7 +485,7 @@ def refuse_packed(path: Path, file: BinaryIO) -> None:
         file: The open file; it is at its beginning again afterwards.
 
     Raises:
-        WeightsError: If its entries are larger than itself, or cannot be told.
+        WeightsError: If its entries are larger than itself, cannot be told, or are damaged.
     """
     is_archive = file.read(4) == b"PK\x03\x04"  # how torch tells
     file.seek(0)
@@ -502,6 +503,31 @@ def refuse_packed(path: Path, file: BinaryIO) -> None:
             f"{quote(path)} has {size:,} bytes and {unpacked:,} unpacked: write it with "
             "torch.save, which packs nothing"
         )
+    damaged = _find_damaged(file)
+    file.seek(0)
+    if damaged:
+        raise WeightsError(
+            f"{quote(path)} is damaged: the checksum of {quote(damaged)} in it is another; copy it "
+            "again"
+        )
+
+
+def _find_damaged(file: BinaryIO) -> str:
+    """Name the first entry of an archive whose bytes are not those of its checksum, if any.
+
+    torch.load does not look. A checksum of 0 is none: torch writes it where it was told to compute
+    none (``torch.serialization.set_crc32_options``).
+    """
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            try:
+                if entry.CRC:
+                    with archive.open(entry) as stored:
+                        while stored.read(1 << 20):
+                            pass
+            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError):
+                return entry.filename
+    return ""
 
 
 def _explain_refusal(path: Path, error: Exception) -> str:

@@ -7,24 +7,21 @@ from torch import nn
 
 from vizcnn.basics.codec import LARGEST_SIDE
 from vizcnn.basics.errors import ModelError, check_kind, check_number, quote
-from vizcnn.zoo.adjusting import Classes, Told, settle_classes, settle_preprocessing
+from vizcnn.zoo.adjusting import Classes, PreprocessingLike, settle_classes, settle_preprocessing
 from vizcnn.zoo.building import number_classes
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.naming import look_at, name_traced
-from vizcnn.zoo.preprocessing import Preprocessing, make_preprocessing
+from vizcnn.zoo.naming import look_at, name_mixed, name_traced
+from vizcnn.zoo.preprocessing import USUAL_SIZE, Preprocessing, make_preprocessing
 from vizcnn.zoo.provenance import Provenance
 from vizcnn.zoo.registry import Style
 from vizcnn.zoo.specs import make_slug
-
-USUAL_SIZE = 224
-"""Input size in pixels of a net that nobody says another of."""
 
 
 def wrap(
     module: nn.Module,
     *,
-    preprocessing: Told | None = None,
+    preprocessing: PreprocessingLike | None = None,
     classes: Classes | None = None,
     input_size: int | None = None,
     name: str | None = None,
@@ -80,13 +77,8 @@ def wrap(
     settled = _settle(module, preprocessing, input_size)
     called = type(module).__name__ if name is None else name
     seen = look_at(module, settled)
-    names = None if classes is None else settle_classes(classes)
     count = seen.output[0]
-    if names is not None and len(names) != count:
-        raise ModelError(
-            f"{len(names)} names of classes were given, and {called} puts out {count}: give one "
-            "for each"
-        )
+    names = None if classes is None else settle_classes(classes, count, called)
     return ZooModel(
         name=make_slug(called),
         title=title or called,
@@ -96,23 +88,26 @@ def wrap(
         classes=names or number_classes(count),
         provenance=provenance or Provenance("code", data=called),
         options={},
+        nodes=name_mixed(seen),
     )
 
 
-def _settle(module: nn.Module, told: Told | None, input_size: int | None) -> Preprocessing:
+def _settle(
+    module: nn.Module, told: PreprocessingLike | None, input_size: int | None
+) -> Preprocessing:
     """Settle the preprocessing, by what the module says of itself where nobody else does."""
     if input_size is not None:
         input_size = check_number("input_size", input_size, 1, LARGEST_SIDE, ModelError)
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     style: Style = "grey" if first is not None and first.in_channels == 1 else "imagenet"
-    base = make_preprocessing(style, input_size or USUAL_SIZE)
+    settled = make_preprocessing(style, input_size or USUAL_SIZE)
     own: Any = getattr(module, "pretrained_cfg", None)  # timm's nets carry theirs
-    if isinstance(own, dict) and {"mean", "std", "input_size"} <= own.keys() and told is None:
+    if isinstance(own, dict) and {"mean", "std", "input_size"} <= own.keys():
         from vizcnn.zoo.timm_nets import read_preprocessing
 
         settled = read_preprocessing(own)
-    else:
-        settled = base if told is None else settle_preprocessing(told, base)
+    if told is not None:
+        settled = settle_preprocessing(told, settled)
     if input_size is not None and settled.input_size != input_size:
         settled = settled.at_size(input_size)
     return settled

@@ -92,7 +92,6 @@ def _plan_layer(
     projection = projector.project_places(
         recording, layer, first, first, torch.zeros(1, 2, dtype=torch.int64)
     )
-    last = list(model.layers.values())[-1]
     return LayerPlan(
         name=layer,
         path=path,
@@ -104,7 +103,7 @@ def _plan_layer(
         stride=_find_stride(recording, path, shape),
         window=_find_window(recording, path, shape, (model.input_size, model.input_size)),
         computed=projection.computed,
-        classes=model.classes if path == last and shape == (len(model.classes),) else (),
+        classes=model.name_units(path, shape[0]) if len(shape) == 1 else (),
     )
 
 

@@ -126,8 +126,22 @@ def test_projections_are_indexed_and_iterated():
         assert torch.equal(one.boxes[0], found.boxes[row])
     assert found[-1].units.tolist() == [0]
     assert found[[0, 2]].units.tolist() == found[torch.tensor([0, 2])].units.tolist() == [5, 0]
+    assert found[np.array([2, -1])].units.tolist() == [0, 0]
     wrong: Any
-    for wrong in (6, -7, "a", 1.5, [9]):
+    for wrong in (6, -7, "a", 1.5, [9], True, torch.tensor(True), np.bool_(True), [[0]], [0, True]):
         with pytest.raises(vizcnn.VizcnnError, match="as row; needed: a whole number, -6 to 5"):
             found[wrong]
     assert repr(found) == "Projection of 1 by deconvnet: 6 of units 5, 1, 0, 5, 1, 0"
+    assert found == found and found[0] not in list(found)  # as objects: tensors have no one answer
+
+
+def test_a_mask_takes_the_rows_that_it_names():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
+    found = vizcnn.Deconvnet(plain).project(torch.rand(1, 3, 9, 9), "1", count=4)
+    wanted = found.activations > found.activations[2]  # the strongest come first
+    for mask in (wanted, wanted.numpy(), wanted.tolist(), list(wanted.numpy())):
+        assert torch.equal(found[mask].windows, found.windows[:2])
+    assert len(found[found.activations < 0]) == 0
+    with pytest.raises(vizcnn.VizcnnError, match="mask of length 3; needed: one of 4"):
+        found[[True, False, True]]

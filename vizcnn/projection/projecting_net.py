@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from functools import wraps
 from typing import ParamSpec, Self
 
-from vizcnn.basics.errors import LayerError
 from vizcnn.photos.arrays import Photo
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.deconvnet import Deconvnet
@@ -66,13 +65,8 @@ class Net(ZooModel):
             LayerError: If the layer, a unit or the position does not exist.
             UnsupportedOperationError: If an operation on the way has no rule.
         """
-        layer = self._find_classes() if layer is None else layer
+        layer = self.find_class_layer() if layer is None else layer
         return Deconvnet(self).project(photos, layer, unit, position, count, compare)
-
-    def _find_classes(self) -> Layer:
-        if not self.layers:
-            raise LayerError("no layer of this net has a name: give the module path of one")
-        return list(self.layers)[-1]
 
 
 Arguments = ParamSpec("Arguments")
