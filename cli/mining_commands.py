@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from vizcnn.basics.errors import VizcnnError
 from vizcnn.cli.options import (
     CarefulCommand,
     GivenPath,
@@ -31,7 +32,7 @@ from vizcnn.cli.options import (
     workers_option,
 )
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
-from vizcnn.cli.repeating import quote_command
+from vizcnn.cli.repeating import UNTOLD, join_command
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def mine(
     run = MiningRun(net, photo_set, out, settings)
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
+    if part == "1/1":  # a part of which nothing can be read is one of the whole's
+        _refuse_useless(run.index, out)
     rate = (run.index.done - before) / (time.monotonic() - began)
     shown = rate if before < run.index.done else None
     following = _write_next(context, out, part)
@@ -168,7 +171,7 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     if out.exists():
         read_index(out)  # nothing else is written over
     write_index(index, out)
-    report_index(index, out, as_json, shlex.join(["vizcnn", "index", str(out)]))
+    report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
 
@@ -191,20 +194,32 @@ def _run_or_save(run: "MiningRun") -> None:
         say(f"already complete: {count} photos", err=True)
 
 
+def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
+    from vizcnn.mining.index import refuse_unreadable
+
+    try:
+        refuse_unreadable(index)
+    except VizcnnError:
+        file.unlink()  # nothing of it is of use when the photos can be read
+        raise
+
+
 def _write_next(context: click.Context, out: Path, part: str) -> str:
     """Write the command that goes on from an index: a gallery of it, with the same choices."""
     if part != "1/1":
-        return shlex.join(
-            ["vizcnn", "merge", str(out), "OTHER-PARTS...", "--out", "all.safetensors"]
-        )
-    given = {
-        name: value
-        for name, value in context.params.items()
-        # photos may be named by an option, too
-        if name == "photos" or context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    chosen = {name: given[name] for name in given if name not in ("out", "part", "workers")}
-    return quote_command(context, chosen, "gallery", ("--index", str(out)))
+        return join_command("merge", [str(out), "OTHER-PARTS..."], ["--out", "all.safetensors"])
+    options: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not given or name not in context.params:  # such as photos that an option names
+            continue
+        if name in (*UNTOLD, "photos", "out", "part", "workers"):
+            continue
+        value = context.params[name]
+        for item in value if isinstance(value, tuple) else (value,):
+            options += [parameter.opts[0], str(item)]
+    return join_command("gallery", context.params["photos"], [*options, "--index", str(out)])
 
 
 def report_index(

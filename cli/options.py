@@ -42,7 +42,11 @@ class CarefulCommand(click.Command):
             click.UsageError: If an option is given several times and takes one value.
         """
         if not ctx.resilient_parsing:
-            _, _, given = self.make_parser(ctx).parse_args(list(args))
+            try:
+                _, _, given = self.make_parser(ctx).parse_args(list(args))
+            except click.NoSuchOption as error:
+                _explain_dash(ctx, args)
+                raise error
             for option in given:
                 if isinstance(option, click.Option) and not option.multiple:
                     self._refuse_repeated(ctx, option, given.count(option))
@@ -54,6 +58,21 @@ class CarefulCommand(click.Command):
             raise click.UsageError(
                 f"{option.opts[0]} is given {times} times and takes one value: give it once, or "
                 f"run {context.command_path} once for each",
+                context,
+            )
+
+
+def _explain_dash(context: click.Context, words: Sequence[str]) -> None:
+    """Tell of files whose names were taken for options.
+
+    Raises:
+        click.UsageError: If there is one.
+    """
+    for word in words:
+        if word.startswith("-") and os.path.exists(word):  # noqa: PTH110  # which raises nothing
+            raise click.UsageError(
+                f"{quote(word)} begins with a dash and was taken for options: give it as "
+                f"{quote(f'./{word}')}",
                 context,
             )
 

@@ -18,16 +18,12 @@ UNTOLD = ("as_json", "opens", "force", "strict", "help")
 """Parameters that change what a run says or may replace, and not what it makes."""
 
 
-def quote_command(
-    context: click.Context, values: Mapping[str, Any], name: str = "", also: Sequence[str] = ()
-) -> str:
+def quote_command(context: click.Context, values: Mapping[str, Any]) -> str:
     """Write a command line with every option in full.
 
     Args:
         context: The running command's.
         values: Values by the names of parameters; those that are missing are left out.
-        name: Another command that has these parameters, too.
-        also: Further words, after the other options.
 
     Returns:
         A shell-quoted command line, photos first.
@@ -48,12 +44,21 @@ def quote_command(
             arguments += items
         else:
             options += [word for item in items for word in (parameter.opts[0], item)]
-    options += also
-    if any(item.startswith("-") for item in arguments):  # they would be taken for options
-        words = [*options, "--", *arguments]
-    else:
-        words = [*arguments, *options]
-    return shlex.join(["vizcnn", name or str(context.command.name), *words])
+    return join_command(str(context.command.name), arguments, options)
+
+
+def join_command(name: str, arguments: Sequence[str], options: Sequence[str] = ()) -> str:
+    """Write a command line, arguments first unless they would be taken for options.
+
+    Example:
+        >>> join_command("deconv", ["a b.jpg"], ["--top", "1"])
+        "vizcnn deconv 'a b.jpg' --top 1"
+        >>> join_command("deconv", ["-1.jpg"], ["--top", "1"])
+        'vizcnn deconv --top 1 -- -1.jpg'
+    """
+    if any(argument.startswith("-") for argument in arguments):
+        return shlex.join(["vizcnn", name, *options, "--", *arguments])
+    return shlex.join(["vizcnn", name, *arguments, *options])
 
 
 def quote_python(

@@ -43,17 +43,25 @@ def test_mine_reports(photos):
     assert index.identity.top == 9
 
 
-@pytest.mark.parametrize(
-    "named", [("photos",), ("--photos", "photos"), ("--data", "photos"), ("--", "-photos")]
-)
-def test_the_next_command_names_the_photos_as_they_were_named(photos, named):
-    Path("-photos").symlink_to("photos")
-    result = run("mine", "--top", 1, "--out", "i", "--workers", 0, *named)
-    words = shlex.split(result.stdout.splitlines()[-1].removeprefix("next: "))
-    if named[-1] == "-photos":
-        assert words == ["vizcnn", "gallery", "--top", "1", "--index", "i", "--", "-photos"]
-    else:
-        assert words == ["vizcnn", "gallery", "photos", "--top", "1", "--index", "i"]
+def test_the_next_command_names_the_photos_however_they_were_given(photos):
+    (photos.parent / "-1.png").write_bytes((photos / "1.png").read_bytes())
+    chosen = ("--layer", "conv1", "--workers", 0, "--out")
+    told = run("mine", "--photos", "photos", *chosen, "a").stdout.splitlines()[-1]
+    assert told == "next: vizcnn gallery photos --layer conv1 --index a"
+    told = run("mine", "--images", "-1.png", *chosen, "b").stdout.splitlines()[-1]
+    assert told == "next: vizcnn gallery --layer conv1 --index b -- -1.png"
+    merged = run("merge", "a", "b", "--out", "-c").stdout.splitlines()[-1]
+    assert merged == "next: vizcnn index -- -c"
+
+
+def test_photos_of_which_none_can_be_read_are_an_error_and_leave_no_index(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no photo")
+    told = fail("mine", "photos", "--out", "index", "--workers", 0)
+    assert "none of 1 photos can be read: 'bad.png' is not an image" in told
+    assert not (tmp_path / "index").exists()
+    part = run("mine", "photos", "--out", "part", "--workers", 0, "--part", "1/1", status=2)
+    assert not (tmp_path / "part").exists() and "none of 1" in part.stderr
 
 
 def test_the_next_command_makes_a_gallery_of_the_index(photos):

@@ -46,6 +46,13 @@ def test_a_bad_photo_is_one_line(tmp_path, name, words):
     assert not (tmp_path / "vizcnn-out").exists()
 
 
+def test_a_name_that_begins_with_a_dash_is_told_the_way(tmp_path):
+    paint_photo(tmp_path / "-day.png")
+    told = fail("deconv", "-day.png")
+    assert "'-day.png' begins with a dash" in told and "give it as './-day.png'" in told
+    assert "No such option" in fail("deconv", "-night.png")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",

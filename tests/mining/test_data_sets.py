@@ -56,6 +56,20 @@ def pack(folder, path, kind):
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="needs tar")
 @pytest.mark.filterwarnings("ignore::vizcnn.basics.errors.PhotoWarning")
+def test_shards_of_one_name_in_different_folders(tmp_path, folder):
+    """Told apart by their folders, by path or as the folder that holds both."""
+    for home in ("a", "b"):
+        (tmp_path / "sets" / home).mkdir(parents=True)
+        with tarfile.open(tmp_path / "sets" / home / "train.tar", "w") as archive:
+            archive.add(folder / "class 0" / "0.png", "0.png")
+    wanted = ("a/train/0.png", "b/train/0.png")
+    shards = [tmp_path / "sets" / home / "train.tar" for home in ("a", "b")]
+    for paths in (shards, shards[::-1], [tmp_path / "sets"]):
+        assert FolderPhotos(paths, MODEL.preprocessing).names == wanted
+    with pytest.raises(DataError, match="is there twice"):
+        FolderPhotos([shards[0], shards[0]], MODEL.preprocessing)
+
+
 def test_an_archive_of_a_folder_gives_the_index_of_the_folder(tmp_path, folder):
     photos = FolderPhotos([folder], MODEL.preprocessing)
     wanted = mine_bytes(MODEL, photos, tmp_path / "index", LAYERS)

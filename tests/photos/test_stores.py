@@ -88,8 +88,9 @@ def test_names_are_relative_to_the_folder_that_was_packed(tmp_path):
         (("cat/a.png", "cat/b.png"), ("cat/a.png", "cat/b.png")),
         (("photos/a.png", "b.png"), ("photos/a.png", "b.png")),
     ):
-        path = write_tar(tmp_path / "photos.tar", dict.fromkeys(members, b"x"))
-        assert TarPhotos(path).names == wanted
+        for name in ("photos.tar", "photos.TAR"):
+            path = write_tar(tmp_path / name, dict.fromkeys(members, b"x"))
+            assert TarPhotos(path).names == wanted
 
 
 def test_damaged_archives_are_refused(tmp_path):
@@ -155,6 +156,13 @@ def test_compressed_archives_are_refused_with_the_way_out(tmp_path, name):
         open_stores(tmp_path / name)
 
 
+@pytest.mark.parametrize("kind", ["w:gz", "w:bz2", "w:xz"])
+def test_compressed_archives_are_known_without_their_names(tmp_path, kind):
+    write_tar(tmp_path / "a.tar", {"a.png": encode()}, kind)
+    with pytest.raises(DataError, match=r"a.tar' is compressed.*: unpack it"):
+        open_stores(tmp_path / "a.tar")
+
+
 def test_lists_name_photos_a_line_each(tmp_path):
     names = ["b.png", "sub/a.png", " odd name .png", os.fsdecode(b"\xff\xfe.png"), "gone.png"]
     for number, name in enumerate(names[:-1]):
@@ -191,6 +199,24 @@ def test_patterns_stand_for_files(tmp_path):
     ):
         with pytest.raises(DataError, match=told):
             open_stores(tmp_path / pattern)
+
+
+def test_brackets_in_a_pattern_are_letters(tmp_path):
+    """Only braces, * and ? are promised; folders such as "trip [2024]" are common."""
+    for number in range(2):
+        write_tar(tmp_path / "trip [12]" / f"s-{number}.tar", {"1.png": encode()})
+        write_tar(tmp_path / "trip 1" / f"s-{number}.tar", {"1.png": encode()})
+    stores = open_stores(tmp_path / "trip [12]" / "s-*.tar")
+    assert [store.path for store in stores] == [
+        tmp_path / "trip [12]" / f"s-{number}.tar" for number in range(2)
+    ]
+
+
+def test_names_that_no_file_can_have_are_photos_that_are_missing(tmp_path):
+    names = [Path("x" * 300), Path("y" * 300 + ".png"), tmp_path / "good.png"]
+    assert find_photos(names) == names
+    with pytest.raises(DataError, match="check the path"):
+        open_stores(names[0])
 
 
 def test_braces():

@@ -134,7 +134,7 @@ def check_pictures(
 
 def draw_photos(
     photos: PhotoSet, count: int, seed: int, progress: Progress = silent
-) -> tuple[list[int], list[str]]:
+) -> tuple[list[int], list[tuple[str, str]]]:
     """Draw photos that can be read.
 
     Args:
@@ -144,25 +144,26 @@ def draw_photos(
         progress: Shows how far it is.
 
     Returns:
-        Their numbers, sorted; and why others that were drawn were left out, a line each.
+        Their numbers, sorted; and others that were drawn by name, with why they were left out.
 
     Raises:
         ImageError: If none can be read.
     """
     order = np.random.default_rng(seed).permutation(len(photos.names)).tolist()
     drawn: list[int] = []
-    failures: list[str] = []
+    failures: list[tuple[str, str]] = []
     wanted = min(count, len(order))
     for number in progress(order, label="read", total=wanted, unit="photo"):
         try:
             photos.read(number)
             drawn.append(number)
         except ImageError as error:
-            failures.append(str(error))
+            failures.append((photos.names[number], str(error)))
         if len(drawn) == count:
             break
     if not drawn:
-        raise ImageError(f"none of {len(order)} photos can be read: {'; '.join(failures[:3])}")
+        told = "; ".join(error for _, error in failures[:3])
+        raise ImageError(f"none of {len(order)} photos can be read: {told}")
     return sorted(drawn), failures
 
 

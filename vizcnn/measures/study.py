@@ -34,6 +34,7 @@ from vizcnn.measures.sweep import Sweep, sweep_gratings
 from vizcnn.mining.search import rank_pixels
 from vizcnn.photos.patches import spread
 from vizcnn.photos.pixels import Box
+from vizcnn.photos.samples import name_source
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Deconvnet
 from vizcnn.recording.layers import list_stages, select_layers
@@ -161,7 +162,7 @@ def _try_grid(projection: Tensor, period: int) -> float | None:
 
 def read_pixels(
     model: ZooModel, photos: Sequence[PhotoFile | Image.Image], progress: Progress = silent
-) -> tuple[Tensor, list[PhotoFile | Image.Image], tuple[str, ...]]:
+) -> tuple[Tensor, list[PhotoFile | Image.Image], tuple[tuple[str, str], ...]]:
     """Bring photos to a net's input; those that cannot be read are left out.
 
     Args:
@@ -170,7 +171,8 @@ def read_pixels(
         progress: Shows how far it is.
 
     Returns:
-        Pixels (N, 3, S, S), RGB 0..1; the N photos; and why the others were left out, a line each.
+        Pixels (N, 3, S, S), RGB 0..1; the N photos; and the others by name, with why they were left
+        out.
 
     Raises:
         ImageError: If none can be read.
@@ -178,15 +180,17 @@ def read_pixels(
     side = model.input_size
     pixels = torch.empty(len(photos), 3, side, side)
     kept: list[PhotoFile | Image.Image] = []
-    failures: list[str] = []
+    failures: list[tuple[str, str]] = []
     for photo in progress(photos, label=f"read for {model.name}", total=len(photos)):
         try:
             pixels[len(kept)] = model.read(photo)[0]
             kept.append(photo)
         except ImageError as error:
-            failures.append(str(error))
+            source = "" if isinstance(photo, Image.Image) else name_source(photo)
+            failures.append((source, str(error)))
     if not kept:
-        raise ImageError(f"none of {len(photos)} photos can be read: {'; '.join(failures[:3])}")
+        told = "; ".join(error for _, error in failures[:3])
+        raise ImageError(f"none of {len(photos)} photos can be read: {told}")
     return pixels[: len(kept)], kept, tuple(failures)
 
 
@@ -234,7 +238,7 @@ class NetStudy:
         units: Strongest projections of the second layer.
         blurred: Subsamplings that a blur could be put before; others are not modules of their own.
         photos: The photos that could be read.
-        failures: Why others were left out, a line each.
+        failures: Names of others, and why they were left out.
         period: Period in pixels of the grid that projections were searched for.
     """
 
@@ -248,7 +252,7 @@ class NetStudy:
     units: tuple[StrongUnit, ...]
     blurred: int
     photos: tuple[PhotoFile | Image.Image, ...]
-    failures: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
     period: int
 
     @property

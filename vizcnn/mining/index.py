@@ -21,6 +21,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
+NAMED_FAILURES = 3
+"""Photos whose errors are told when not a single one can be read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
@@ -172,6 +175,17 @@ class Record:
     done: Count
     failures: tuple[tuple[str, str], ...]
     map_sizes: tuple[tuple[Side, Side] | None, ...]
+
+
+def refuse_unreadable(index: StrongestIndex) -> None:
+    """Refuse an index of photos of which not one could be read.
+
+    Raises:
+        DataError: If it is one.
+    """
+    if len(index.failures) == len(index.photos):
+        told = "; ".join(error for _, error in index.failures[:NAMED_FAILURES])
+        raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
 
 
 def write_index(index: StrongestIndex, file: Path) -> None:

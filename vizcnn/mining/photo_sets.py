@@ -4,6 +4,7 @@ import re
 import warnings
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from vizcnn.photos.patches import cut_patches, find_samples, list_squares
 from vizcnn.photos.samples import name_photo
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
 from vizcnn.photos.stores import PhotoStore, open_stores
-from vizcnn.photos.tars import TAR_SUFFIX, TarPhotos
+from vizcnn.photos.tars import TarPhotos, strip_suffix
 from vizcnn.zoo.preprocessing import Preprocessing
 
 
@@ -91,7 +92,8 @@ class FolderPhotos:
     and its archive the same photos. A photo stands for itself, by its own name. Links are followed
     in folders; what looks like a photo and is not read is named in a warning
     (:func:`~vizcnn.photos.folders.survey_folder`). Where photos of several archives have one name,
-    the names of all archives stand before those of their photos.
+    the names of all archives stand before those of their photos,
+    and those of their folders before the names that two archives have.
 
     Args:
         paths: Folders and whatever else :func:`~vizcnn.photos.stores.open_stores` takes.
@@ -210,13 +212,24 @@ def _name_photos(stores: Sequence[PhotoStore]) -> list[str]:
     names = [name for store in stores for name in store.names]
     if sum(isinstance(store, TarPhotos) for store in stores) < 2 or len(set(names)) == len(names):
         return names
+    labels = _name_archives([store.path for store in stores if isinstance(store, TarPhotos)])
     return [
-        f"{store.path.name.removesuffix(TAR_SUFFIX)}/{name}"
-        if isinstance(store, TarPhotos)
-        else name
+        f"{labels[store.path]}/{name}" if isinstance(store, TarPhotos) else name
         for store in stores
         for name in store.names
     ]
+
+
+def _name_archives(paths: Sequence[Path]) -> dict[Path, str]:
+    """Name archives without their endings, those of one name with the folders that differ."""
+    labels = {path: strip_suffix(path) for path in paths}
+    for length in range(1, max(len(path.parts) for path in paths)):
+        count = Counter(labels.values())
+        for path, label in labels.items():
+            if count[label] > 1:
+                folders = path.parent.parts[-length:]
+                labels[path] = "/".join((*folders, strip_suffix(path)))
+    return labels
 
 
 def _explain_clash(name: str, one: PhotoFile, other: PhotoFile) -> str:

@@ -113,8 +113,10 @@ def make_aliasing_page(
             command,
             [describe_photo(path) for path in used or find_samples()],
             [
-                Failure(source="", error=line)
-                for line in dict.fromkeys(line for study in studies for line in study.failures)
+                Failure(source=source, error=error)
+                for source, error in dict.fromkeys(
+                    failure for study in studies for failure in study.failures
+                )
             ],
         )
         drawings = draw(studies, settings, run.results.photos, progress)

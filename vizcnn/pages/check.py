@@ -135,7 +135,7 @@ def make_check_page(
                 )
                 for number in drawn
             ],
-            [Failure(source="", error=line) for line in failures],
+            [Failure(source=source, error=error) for source, error in failures],
         )
         return write_page(run, draw(checks, run.results, progress), staging, settings.figure_format)
 

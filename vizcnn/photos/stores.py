@@ -1,6 +1,7 @@
 """Photos where they lie: in folders, lists, tar archives and tables, each listed in one way."""
 
 import glob
+import os
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -160,7 +161,7 @@ def _is_photo(path: Path) -> bool:
 
 def _expand(path: Path) -> list[Path]:
     """List the files that a path stands for, in order."""
-    if path.exists():
+    if _exists(path):
         return [path]
     text = str(path)
     if not _is_pattern(text):
@@ -168,14 +169,25 @@ def _expand(path: Path) -> list[Path]:
     found: list[Path] = []
     for name in expand_braces(text):
         if re.search("[*?]", name):
-            found += map(Path, sorted(glob.glob(name)))  # noqa: PTH207  # of absolute paths, too
-        elif Path(name).exists():
+            found += _match(name)
+        elif _exists(Path(name)):
             found.append(Path(name))
         else:
             raise DataError(f"no file {quote(Path(name))}, for which {quote(text)} stands as well")
     if not found:
         raise DataError(f"no file has a name like {quote(text)}: check the pattern")
     return found
+
+
+def _match(pattern: str) -> list[Path]:
+    """List the files that a pattern of * and ? stands for; brackets are letters."""
+    found = glob.glob(pattern.replace("[", "[[]"))  # noqa: PTH207  # of absolute paths, too
+    return [Path(name) for name in sorted(found)]
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is something; not of a name that is too long, or may not be looked at."""
+    return os.path.exists(path)  # noqa: PTH110  # which raises nothing
 
 
 def _is_pattern(text: str) -> bool:
@@ -241,7 +253,7 @@ def find_photos(paths: Iterable[Path]) -> list[PhotoFile]:
 
 
 def _find_photos(path: Path) -> Iterator[PhotoFile]:
-    if not path.exists() and not _is_pattern(str(path)):
+    if not _exists(path) and not _is_pattern(str(path)):
         yield path
         return
     for store in open_stores(path):

@@ -18,6 +18,9 @@ TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 """How archives end in which nothing is found without unpacking all that lies before it."""
 
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""How files of gzip, bzip2, xz and Zstandard begin, whatever their names."""
+
 _BLOCK = 512
 _LARGEST_HEADER = 1 << 20
 """Bytes of what an archive may say of a member beside its 512 bytes: a long name, attributes."""
@@ -54,6 +57,9 @@ class TarPhotos:
         refuse_compressed(path)
         try:
             with open_plain_file(path, "archive", DataError) as file:
+                if file.read(_BLOCK).startswith(_COMPRESSED):
+                    raise _refuse_compressed(path)
+                file.seek(0)
                 self._list(file)
         except (tarfile.TarError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -106,11 +112,21 @@ class TarPhotos:
                 if len(self._others) < SHOWN_NAMES:
                     self._others.append(name)
         _require_end(file, archive.offset)
-        home = f"{self.path.name.removesuffix(TAR_SUFFIX)}/"
+        home = f"{strip_suffix(self.path)}/"
         if names and all(name.startswith(home) for name in names):
             names = [name.removeprefix(home) for name in names]
             left_out = [name.removeprefix(home) for name in left_out]
         self.names, self.left_out = tuple(names), tuple(sorted(left_out))
+
+
+def strip_suffix(path: Path) -> str:
+    """Name an archive without its ending.
+
+    Example:
+        >>> strip_suffix(Path("a/train.tar")), strip_suffix(Path("PHOTOS.TAR"))
+        ('train', 'PHOTOS')
+    """
+    return path.name[: -len(TAR_SUFFIX)] if path.name.lower().endswith(TAR_SUFFIX) else path.name
 
 
 class _Headers:
@@ -158,7 +174,11 @@ def refuse_compressed(path: Path) -> None:
         DataError: If it is.
     """
     if path.name.lower().endswith(COMPRESSED_SUFFIXES):
-        raise DataError(
-            f"{quote(path)} is compressed, so that no photo of it can be found by itself: unpack "
-            "it, or make a plain .tar of it"
-        )
+        raise _refuse_compressed(path)
+
+
+def _refuse_compressed(path: Path) -> DataError:
+    return DataError(
+        f"{quote(path)} is compressed, so that no photo of it can be found by itself: unpack it, "
+        "or make a plain .tar of it"
+    )

@@ -14,11 +14,11 @@ from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
-from vizcnn.mining.index import StrongestIndex, read_index
+from vizcnn.mining.index import StrongestIndex, read_index, refuse_unreadable
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.description import UnitCommand, UnitPython, describe_gallery
-from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, refuse_unreadable, settle_job
+from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import cut_portions
 from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, project_portion

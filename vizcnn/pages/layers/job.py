@@ -192,17 +192,6 @@ def settle_job(
     )
 
 
-def refuse_unreadable(index: StrongestIndex) -> None:
-    """Refuse an index of photos of which not one could be read.
-
-    Raises:
-        DataError: If it is one.
-    """
-    if len(index.failures) == len(index.photos):
-        told = "; ".join(error for _, error in index.failures[:MOST_NAMED])
-        raise DataError(f"none of {len(index.photos)} photos can be read: {told}")
-
-
 def _require_maps(index: StrongestIndex, layers: Sequence[LayerPlan]) -> None:
     for layer in layers:
         held = index.layers[layer.name]
