@@ -16,7 +16,7 @@ from vizcnn.recording.arithmetic import find_precision, use_precision
 
 pytestmark = pytest.mark.usefixtures("small_net")
 
-NETLESS = {"merge", "models", "weights", "train"}
+NETLESS = {"index", "merge", "models", "weights", "train"}
 """Commands that compute nothing with a trained net; training has a recipe of its own."""
 
 

@@ -5,7 +5,6 @@ import tracemalloc
 
 import pytest
 import torch
-from torch.nn.parameter import is_lazy
 
 from tests.support.mining_runs import NoisePhotos
 from tests.support.small_zoo import make_model
@@ -17,9 +16,10 @@ COUNT, EARLY, LATE = 1600, 767, 1503
 
 
 def count_tensor_bytes():
-    # by its type: to ask some objects of torch what they are is to be warned of them
-    objects = [value for value in gc.get_objects() if issubclass(type(value), torch.Tensor)]
-    tensors = [value for value in objects if not is_lazy(value)]  # of other tests: no memory yet
+    # by its very type: to ask some objects of torch what they are is to be warned of them, and what
+    # traces of other tests leave behind (lazy and fake tensors) is no memory
+    objects = gc.get_objects()
+    tensors = [value for value in objects if type(value) in (torch.Tensor, torch.nn.Parameter)]
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage() for value in tensors}
     return len(tensors), sum(storage.nbytes() for storage in storages.values())
 
