@@ -75,7 +75,7 @@ def take_former_count(context: click.Context, parameter: click.Parameter, count:
 @click.option(
     "--method",
     "methods",
-    type=click.Choice(CHECKED_METHODS),
+    type=click.Choice(CHECKED_METHODS, case_sensitive=False),
     multiple=True,
     default=CHECKED_METHODS,
     show_default=True,

@@ -111,7 +111,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 )
 @click.option(
     "--fill",
-    type=click.Choice(["mean", "grey", "black", "white"]),
+    type=click.Choice(["mean", "grey", "black", "white"], case_sensitive=False),
     default="mean",
     show_default=True,
     help="Colour of hidden squares, and of the image that integrated gradients start from; mean is "

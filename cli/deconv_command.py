@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 @click.option(
     "--scale",
     "scaling",
-    type=click.Choice(["unit", "shared"]),
+    type=click.Choice(["unit", "shared"], case_sensitive=False),
     default="unit",
     show_default=True,
     help="Contrast: stretched for each unit, or shared by all units of a layer.",

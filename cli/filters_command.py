@@ -29,7 +29,7 @@ from vizcnn.cli.unit_option import Unit, require_numbers, units_option
 @click.option(
     "--scale",
     "scaling",
-    type=click.Choice(["unit", "shared", "zf"]),
+    type=click.Choice(["unit", "shared", "zf"], case_sensitive=False),
     default="unit",
     show_default=True,
     help="Contrast: stretched for each filter, shared by all with zero as grey, or from the "
@@ -37,7 +37,7 @@ from vizcnn.cli.unit_option import Unit, require_numbers, units_option
 )
 @click.option(
     "--part",
-    type=click.Choice(["all", "luminance", "colour"]),
+    type=click.Choice(["all", "luminance", "colour"], case_sensitive=False),
     default="all",
     show_default=True,
     help="Part of each filter to draw: all, what responds to grey images, or the rest.",
@@ -45,7 +45,7 @@ from vizcnn.cli.unit_option import Unit, require_numbers, units_option
 @click.option(
     "--sort",
     "order",
-    type=click.Choice(["index", "orientation", "frequency", "energy"]),
+    type=click.Choice(["index", "orientation", "frequency", "energy"], case_sensitive=False),
     default="index",
     show_default=True,
     help="Order of the filters.",

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--scale",
     "scaling",
-    type=click.Choice(["unit", "shared"]),
+    type=click.Choice(["unit", "shared"], case_sensitive=False),
     default="unit",
     show_default=True,
     help="Contrast: stretched for each projection, or shared by all places of a unit.",

@@ -35,7 +35,7 @@ HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "csv"]),
+    type=click.Choice(["table", "csv"], case_sensitive=False),
     default="table",
     show_default=True,
     help="How to print it: for people, or for spreadsheets and programs.",

@@ -295,7 +295,7 @@ device_option = click.option(
 )
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["exact", "fast"]),
+    type=click.Choice(["exact", "fast"], case_sensitive=False),
     default="exact",
     show_default=True,
     help="Arithmetic of the net: exact is float32, fast rounds to TF32, which only a GPU has.",
@@ -373,7 +373,7 @@ layers_option = click.option(
 methods_option = click.option(
     "--method",
     "methods",
-    type=click.Choice(list(METHODS)),
+    type=click.Choice(list(METHODS), case_sensitive=False),
     multiple=True,
     default=("deconvnet",),
     show_default=True,
@@ -382,7 +382,7 @@ methods_option = click.option(
 )
 normalisation_option = click.option(
     "--normalisation",
-    type=click.Choice(["auto", "pass", "gradient"]),
+    type=click.Choice(["auto", "pass", "gradient"], case_sensitive=False),
     default="auto",
     show_default=True,
     help="Contrast normalisation on the way back: pass it unchanged, or apply its true gradient; "
@@ -390,7 +390,7 @@ normalisation_option = click.option(
 )
 unruled_option = click.option(
     "--unruled",
-    type=click.Choice(["refuse", "rectify", "gradient"]),
+    type=click.Choice(["refuse", "rectify", "gradient"], case_sensitive=False),
     default="refuse",
     show_default=True,
     help="Activations that the method has no rule for: refuse them, apply the rule's own "
@@ -398,14 +398,14 @@ unruled_option = click.option(
 )
 gates_option = click.option(
     "--gates",
-    type=click.Choice(["refuse", "hold"]),
+    type=click.Choice(["refuse", "hold"], case_sensitive=False),
     default="refuse",
     show_default=True,
     help="Gates, as in squeeze-and-excitation: refuse them, or hold them at their values.",
 )
 start_option = click.option(
     "--start",
-    type=click.Choice(["auto", "activation", "one"]),
+    type=click.Choice(["auto", "activation", "one"], case_sensitive=False),
     default="auto",
     show_default=True,
     help="What the way back starts with at a unit: the size of its activation, or 1; auto is 1 for "
@@ -415,7 +415,7 @@ start_option = click.option(
 
 part_option = click.option(
     "--part",
-    type=click.Choice(["whole", "own", "common"]),
+    type=click.Choice(["whole", "own", "common"], case_sensitive=False),
     default="whole",
     show_default=True,
     help="Which part of each projection to show: all of it, what it does not share with the other "
@@ -465,7 +465,7 @@ def fitting_options(command: Command) -> Command:
     )
     fit = click.option(
         "--fit",
-        type=click.Choice(FITS),
+        type=click.Choice(FITS, case_sensitive=False),
         help="How a photo is brought to the net's input: crop (its middle), pad (all of it, with "
         "margins in the net's mean colour), squash (all of it, distorted), or none (its own size, "
         "for nets that take any).  [default: the net's own, usually crop]",

@@ -288,7 +288,7 @@ def make_figure_options(
         ),
         click.option(
             "--theme",
-            type=click.Choice(themes),
+            type=click.Choice(themes, case_sensitive=False),
             default=themes[0],
             show_default=True,
             help="Ground of the figures.",

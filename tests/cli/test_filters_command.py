@@ -74,3 +74,12 @@ def test_default_is_the_first_layer_of_zfnet_alone():
 def test_mistakes_are_one_line_that_helps(arguments, words, tmp_path):
     assert words in fail("filters", *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_and_words_are_taken_in_any_case_and_told_as_they_are():
+    words = ("--model", "ZFnet", "--layer", "CONV2", "--scale", "Shared", "--unit", 3)
+    result = run("filters", "--out", "out", *words)
+    assert "CONV2" not in result.stdout and "as asked for of conv2" in result.stdout
+    manifest = read_manifest(Path("out"), FilterResults)
+    assert manifest.settings["scaling"] == "shared"
+    assert manifest.results.nets[0].layer == "conv2"

@@ -19,6 +19,13 @@ def test_samples_are_photos_and_named_the_same_on_every_machine(name):
     assert name_source(path) == f"sample {name}"
 
 
+def test_samples_are_found_in_any_case(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_sample("Chelsea") == find_sample("chelsea") is not None
+    Path("Chelsea").touch()
+    assert find_sample("Chelsea") is None and find_sample("chelsea") is not None
+
+
 def test_samples_give_way_to_files_and_mistyped_ones_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(VizcnnError, match="did you mean 'coffee'"):

@@ -413,6 +413,9 @@ def _draw_summary_slide(
 ) -> Figure:
     """Draw a summary on one slide: each unit's projection beside the photo in the same place."""
     words = f"{caption} · on the left {strips[0].shown}s, on the right the photo in the same places"
+    most = max(len(strip.pairs) for strip in strips)
+    if most > 1:
+        words += f", of a layer's {most} units as many as the slide holds"
     with plain_style():
         body = Sheet(SLIDE_WIDTH, 0.0, title, words).spare
         sheet = Sheet(SLIDE_WIDTH, body, title, words)

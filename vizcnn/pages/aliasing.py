@@ -19,6 +19,7 @@ from vizcnn.pages.page import Drawing, describe_photo, describe_run, write_page
 from vizcnn.photos.patches import ZOOM, find_samples, read_samples
 from vizcnn.photos.samples import SAMPLES
 from vizcnn.photos.stored import PhotoFile
+from vizcnn.recording.layers import spell_layer
 from vizcnn.zoo.model import ZooModel
 
 LEAST_PERIOD = 2
@@ -203,7 +204,7 @@ def draw(
 ) -> Iterator[Drawing]:
     """Draw the story, chapter by chapter."""
     small_print = write_small_print(studies, photos)
-    chapters = tell_story(studies, settings.layer)
+    chapters = tell_story(studies, spell_layer(studies[0].model, settings.layer))
     for chapter in progress(chapters, label="draw", total=len(chapters), unit="figure"):
         figure = partial(chapter.draw, small_print)
         yield Drawing(chapter.name, chapter.title, chapter.text, figure, chapter.caption)

@@ -54,7 +54,7 @@ from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.active_units import Compare, check_compare
 from vizcnn.projection.targets import Position
-from vizcnn.recording.layers import find_layer
+from vizcnn.recording.layers import find_layer, spell_layer
 from vizcnn.zoo.model import ZooModel, find_class
 
 PHOTO_SIDE = 640
@@ -269,7 +269,9 @@ class _Target:
     @property
     def layer(self) -> str:
         """The units' layer, known after the first photo."""
-        return self.settings.layer or self.classes or ""
+        if self.settings.layer:
+            return spell_layer(self.model, self.settings.layer)
+        return self.classes or ""
 
     def ask(self, pixels: Tensor) -> tuple[Question, float]:
         """Ask about a photo's unit; gives the unit's value too."""

@@ -37,6 +37,7 @@ from vizcnn.measures.filter_numbers import (
 )
 from vizcnn.pages.page import Drawing, OutputFile, describe_run, name_large, write_page
 from vizcnn.photos.pixels import Array
+from vizcnn.recording.layers import spell_layer
 from vizcnn.zoo.model import ZooModel
 
 DEAD = "†"
@@ -254,7 +255,11 @@ def measure(models: Sequence[ZooModel], settings: FilterSettings) -> FilterResul
         raise VizcnnError(
             f"{len(layers)} layers for {len(models)} net(s); needed: one for all, or one for each"
         )
-    wanted = layers * len(models) if len(layers) == 1 else layers
+    asked = layers * len(models) if len(layers) == 1 else layers
+    wanted = [
+        None if layer is None else spell_layer(model, layer)
+        for model, layer in zip(models, asked, strict=True)
+    ]
     names = _name_apart(models, wanted)
     return FilterResults(
         scaling=SCALING_WORDS[settings.scaling],

@@ -27,7 +27,7 @@ def find_sample(name: str) -> Path | None:
     """Find the file of a sample photo.
 
     Args:
-        name: A key of :data:`SAMPLES`.
+        name: A key of :data:`SAMPLES`, in any case.
 
     Returns:
         Its path, or None if the name is not a sample's, or a file of that name exists here.
@@ -44,9 +44,10 @@ def find_sample(name: str) -> Path | None:
     """
     if os.path.exists(name):  # noqa: PTH110  # no error of a name that no file can have
         return None
+    given, name = name, name.lower()
     if name not in SAMPLES:
         if difflib.get_close_matches(name, SAMPLES):
-            raise ImageError(f"no photo or sample {name!r}: {nearest_names(name, SAMPLES)}")
+            raise ImageError(f"no photo or sample {given!r}: {nearest_names(name, SAMPLES)}")
         return None
     try:
         path = Path(str(importlib.resources.files("skimage.data") / SAMPLES[name]))

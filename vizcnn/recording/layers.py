@@ -200,11 +200,20 @@ def select_layers(model: ZooModel | nn.Module, wanted: Iterable[str]) -> tuple[s
     """
     names = [name.strip() for part in wanted for name in part.split(",") if name.strip()]
     expanded = [name for part in names for name in _expand_range(part)]
-    return tuple(dict.fromkeys(_spell(model, name) for name in expanded))
+    return tuple(dict.fromkeys(spell_layer(model, name) for name in expanded))
 
 
-def _spell(model: ZooModel | nn.Module, name: str) -> str:
-    """Give a layer's name as the net spells it; it may have been given in another case."""
+def spell_layer(model: ZooModel | nn.Module, name: str) -> str:
+    """Give a layer's name as the net spells it; it may have been given in another case.
+
+    Raises:
+        LayerError: If there is no such layer.
+
+    Example:
+        >>> from vizcnn.zoo.zfnet import ZFNet
+        >>> spell_layer(ZFNet(hidden=8), "Conv5")
+        'conv5'
+    """
     path = find_layer(model, name)
     canonical = _list_canonical(model)
     if name in canonical or path == name:
