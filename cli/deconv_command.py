@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vizcnn.basics.texts import name_files
 from vizcnn.cli.default_folders import tell_photos_apart
 from vizcnn.cli.options import (
     WholeNumber,
@@ -124,7 +125,7 @@ def deconv(
             if not isinstance(photo, Path):  # in an archive or a table: no word for it alone
                 return Repetition()
             typed = find_sample_name(photo) or str(photo)
-            names = (page.folder.name, run.name, told_apart[photo], layer.replace("/", "-"))
+            names = (page.folder.name, run.name, told_apart[photo], *name_files([layer]))
             words = (*filter(None, names), str(unit))
             alone = {"out": page.folder.with_name("-".join(words)), "photos": (typed,)}
             again = run.quote(layers=(layer,), units=(str(unit),), **alone)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vizcnn.basics.texts import name_files
 from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
@@ -142,7 +143,7 @@ def gallery(
         mined[id(run.net)] = file or run.folder / INDEX_NAME
 
         def repeat_unit(layer: str, unit: int) -> str:
-            name = f"{run.folder.name}-{layer.replace('/', '-')}-{unit}"
+            name = f"{run.folder.name}-{name_files([layer])[0]}-{unit}"
             alone = {"out": run.folder.with_name(name), "index": mined[id(run.net)]}
             return run.quote(layers=(layer,), units=(unit,), poster=False, **alone)
 

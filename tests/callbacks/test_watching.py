@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from string import ascii_letters, digits
 
 import numpy as np
 import pytest
@@ -89,6 +90,17 @@ def test_the_folder_has_each_step_and_a_page(tmp_path):
     page = (tmp_path / "index.html").read_text("utf-8")
     assert page.count("<img") == 10
     assert page.index("step 2") < page.index("step 0")
+
+
+def test_layers_have_files_that_no_disk_takes_for_one(tmp_path):
+    net = build_net()
+    net.add_module("Act", nn.ReLU())
+    net.add_module("act", nn.ReLU())
+    written = Watch(["Act", "act", "act#1"], PHOTOS[:2], folder=tmp_path, units=1)(net)
+    names = [picture.path.name for picture in written]
+    assert len({name.casefold() for name in names}) == len(names) == 7
+    assert all(set(name) <= set(ascii_letters + digits + "-.") for name in names)
+    assert all(picture.path.is_file() for picture in written)
 
 
 def test_the_nine_strongest_photos_are_those_of_a_plain_pass(tmp_path):

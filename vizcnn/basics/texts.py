@@ -1,6 +1,8 @@
 """Texts of strangers: names of files, and what stands in them, made harmless to show."""
 
+import re
 import unicodedata
+from collections.abc import Iterable
 
 
 def escape_controls(text: str) -> str:
@@ -23,3 +25,26 @@ def _escape(character: str) -> str:
         return character
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def name_files(layers: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Name a file or folder for each layer: safe on every disk, and no two alike even without case.
+
+    Args:
+        layers: Names of layers.
+        taken: Names in small letters that none may get.
+
+    Example:
+        >>> name_files(["conv5", "features.3", "inception4a.branch1#2", "Conv5", "../x", "Жук"])
+        ['conv5', 'features.3', 'inception4a.branch1-2', 'Conv5-2', 'x', 'layer']
+    """
+    named: list[str] = []
+    used = set(taken)
+    for layer in layers:
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", layer).strip("-._")[:60].rstrip("-._") or "layer"
+        name, number = base, 2
+        while name.casefold() in used:
+            name, number = f"{base}-{number}", number + 1
+        used.add(name.casefold())
+        named.append(name)
+    return named

@@ -23,6 +23,7 @@ from vizcnn.basics.errors import (
     quote,
 )
 from vizcnn.basics.output import refuse_foreign
+from vizcnn.basics.texts import name_files
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.filter_grids import (
     SCALING_WORDS,
@@ -335,8 +336,9 @@ class Watch:
         figures = [manifest.figures[picture.figure] for picture in kept]
         entries = [replace(picture, figure=number) for number, picture in enumerate(kept)]
         written = []
-        for name, title, figure in drawn:
-            file = f"{home}/{name.replace('/', '-')}.png"
+        words = name_files(name for name, _, _ in drawn)
+        for (name, title, figure), word in zip(drawn, words, strict=True):
+            file = f"{home}/{word}.png"
             save_figure(figure, self.folder / file)
             entries.append(WatchedPicture(name=name, title=title, step=step, figure=len(figures)))
             told = f"{title}, step {step}"

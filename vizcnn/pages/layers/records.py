@@ -1,11 +1,11 @@
 """Records of a gallery of layers: each unit's strongest places over a folder of photos."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from vizcnn.basics.codec import RelativeFile, RelativeFolder, Share
+from vizcnn.basics.texts import name_files
 from vizcnn.drawing.words import (
     describe_effective_number,
     describe_selectivity,
@@ -253,19 +253,5 @@ TAKEN = ("photos", "posters")
 
 
 def name_folders(layers: Iterable[str]) -> list[str]:
-    """Name a folder for each layer: safe on every disk, and no two alike even without case.
-
-    Example:
-        >>> name_folders(["conv5", "features.3", "inception4a.branch1#2", "Conv5", "../x", "Жук"])
-        ['conv5', 'features.3', 'inception4a.branch1-2', 'Conv5-2', 'x', 'layer']
-    """
-    named: list[str] = []
-    taken = set(TAKEN)
-    for layer in layers:
-        base = re.sub(r"[^A-Za-z0-9._-]+", "-", layer).strip("-._")[:60].rstrip("-._") or "layer"
-        folder, number = base, 2
-        while folder.casefold() in taken:
-            folder, number = f"{base}-{number}", number + 1
-        taken.add(folder.casefold())
-        named.append(folder)
-    return named
+    """Name a folder of the gallery for each layer, as :func:`vizcnn.basics.texts.name_files`."""
+    return name_files(layers, TAKEN)
