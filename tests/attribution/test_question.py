@@ -14,7 +14,7 @@ from vizcnn.attribution.attributions import ATTRIBUTIONS, find_attributions
 from vizcnn.attribution.question import (
     AttributionSettings,
     ask,
-    find_class_layer,
+    search_class_layer,
 )
 from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
 from vizcnn.zoo.model import find_class
@@ -51,10 +51,10 @@ def test_a_silent_unit_is_not_in_the_company():
 
 
 def test_the_classes_are_found_where_the_layers_name_none():
-    assert find_class_layer(make_plain(), PHOTO) == "fc"
+    assert search_class_layer(make_plain(), PHOTO) == "fc"
     squeezenet = vizcnn.load("squeezenet1_1", weights=None, seed=1)
     photo = make_photo(224)
-    layer = find_class_layer(squeezenet, photo)
+    layer = search_class_layer(squeezenet, photo)
     question, value = ask(squeezenet, photo, layer)
     logits = squeezenet.logits(photo)[0]
     assert question.units.item() == logits.argmax().item()
@@ -67,7 +67,7 @@ def test_a_net_that_puts_out_no_numbers_is_told_so():
     with torch.no_grad():
         model.module.get_parameter("head.weight").fill_(torch.nan)
     with pytest.raises(ModelError, match="'fc' puts out values that are not finite"):
-        ask(model, PHOTO, find_class_layer(model, PHOTO))
+        ask(model, PHOTO, search_class_layer(model, PHOTO))
 
 
 def test_of_classes_of_one_name_the_number_is_needed():
@@ -142,7 +142,7 @@ def test_classes_that_a_function_puts_out_are_found():
 
     net = Averaging(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1)).eval()
     model = vizcnn.wrap(net, input_size=PHOTO.shape[-1])
-    assert find_class_layer(model, PHOTO) == "mean"
+    assert search_class_layer(model, PHOTO) == "mean"
     question, value = ask(model, PHOTO, "mean")
     scores = net(model.preprocessing.normalise(PHOTO))[0]
     assert question.units.item() == scores.argmax().item()

@@ -172,7 +172,7 @@ def ask(
     return question, value
 
 
-def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
+def search_class_layer(model: ZooModel, pixels: Tensor) -> str:
     """Find the layer whose units are the classes: the first that puts out the net's own output.
 
     Of a net whose own output no module puts out it is the function that does, if that has a name.
@@ -186,7 +186,7 @@ def find_class_layer(model: ZooModel, pixels: Tensor) -> str:
 
     Example:
         >>> import vizcnn
-        >>> find_class_layer(vizcnn.load("lenet", weights=None), torch.rand(1, 3, 32, 32))
+        >>> search_class_layer(vizcnn.load("lenet", weights=None), torch.rand(1, 3, 32, 32))
         'fc5'
     """
     logits = model.logits(pixels).flatten()

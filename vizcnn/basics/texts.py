@@ -1,4 +1,4 @@
-"""Texts of strangers: names of files, and what stands in them, made harmless to show."""
+"""Texts: those of strangers made harmless to show, names made fit for files, shares written out."""
 
 import re
 import unicodedata
@@ -48,3 +48,13 @@ def name_files(layers: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
         used.add(name.casefold())
         named.append(name)
     return named
+
+
+def write_percent(share: float, digits: int = 1) -> str:
+    """Write a share in 0..1 as a percentage, with so many digits after the point.
+
+    Example:
+        >>> write_percent(0.7281), write_percent(0.5, 0)
+        ('72.8 %', '50 %')
+    """
+    return f"{share:.{digits}%}".replace("%", " %")

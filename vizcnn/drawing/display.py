@@ -7,6 +7,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vizcnn.drawing.saving import METADATA
 from vizcnn.drawing.style import plain_style
 
 NOTEBOOK_DPI = 100
@@ -30,7 +31,7 @@ def encode_figure(figure: Figure) -> bytes:
     file = BytesIO()
     # what fits was measured at another resolution: letters are as wide there if none is hinted
     with plain_style(), matplotlib.rc_context({"text.hinting": "no_hinting"}):
-        figure.savefig(file, format="png", dpi=NOTEBOOK_DPI, metadata={"Software": "vizcnn"})
+        figure.savefig(file, format="png", dpi=NOTEBOOK_DPI, metadata=METADATA["png"])
     return file.getvalue()
 
 

@@ -19,12 +19,13 @@ from vizcnn.basics.files import replacing
 from vizcnn.basics.output import FIGURE_FORMATS, FigureFormat
 from vizcnn.drawing.style import DPI, find_dpi, plain_style
 
-_METADATA: dict[str, dict[str, Any]] = {
+METADATA: dict[str, dict[str, Any]] = {
     # dates would make the bytes of every run different
     "png": {"Software": "vizcnn"},
     "svg": {"Date": None, "Creator": "vizcnn"},
     "pdf": {"CreationDate": None, "Creator": "vizcnn", "Producer": None},
 }
+"""What figures say of themselves, by format."""
 
 
 _FURTHER: ContextVar[tuple[FigureFormat, ...]] = ContextVar("further", default=())
@@ -67,7 +68,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
         raise VizcnnError(f"no figure format {kind!r}: {nearest_names(kind, FIGURE_FORMATS)}")
     with plain_style():
         for form in dict.fromkeys((kind, *list_further())):
-            options: Any = {"format": form, "metadata": _METADATA[form]}
+            options: Any = {"format": form, "metadata": METADATA[form]}
             save = partial(figure.savefig, dpi=find_dpi(dpi), **options)
             _write_whole(path.with_suffix(f".{form}"), save)
 

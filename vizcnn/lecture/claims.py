@@ -26,6 +26,7 @@ from string import Formatter
 from typing import Any, Literal
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.tables import show_cell
 from vizcnn.lecture.claim_measures import MEASURES, NAMED
 from vizcnn.lecture.studio import split_names
@@ -198,11 +199,11 @@ def describe_miss(claimed: str, value: float, kibi: bool = False) -> str:
     if parsed is None:
         return ""
     off = parsed[0] - float(value)
-    share = f" ({abs(off / value):.1%})".replace("%", " %") if value else ""
+    share = f" ({write_percent(abs(off / value))})" if value else ""
     also = ""
     if kibi:
         actual = value * 1000 / 1024
-        also = f"; with K = 1024 by {abs(parsed[0] - actual) / actual:.1%}".replace("%", " %")
+        also = f"; with K = 1024 by {write_percent(abs(parsed[0] - actual) / actual)}"
     return f"Off by {_show(abs(off))}{share}{also}."
 
 

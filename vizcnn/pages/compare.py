@@ -20,7 +20,7 @@ from vizcnn.attribution.question import (
     AttributionSettings,
     Question,
     ask,
-    find_class_layer,
+    search_class_layer,
 )
 from vizcnn.basics.codec import RelativeFile
 from vizcnn.basics.errors import (
@@ -278,7 +278,7 @@ class _Target:
         settings, unit = self.settings, self.settings.unit
         if self.classes is None:
             try:
-                self.classes = find_class_layer(self.model, pixels)
+                self.classes = search_class_layer(self.model, pixels)
             except LayerError:
                 if settings.layer is None:
                     raise

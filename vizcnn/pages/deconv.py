@@ -16,6 +16,7 @@ from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import LayerError
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.figures import LayerStrip, UnitPair, draw_layer, draw_overlay, draw_summary
 from vizcnn.drawing.tiles import (
     Scaling,
@@ -350,7 +351,7 @@ def tell_padding(tiles: Sequence[UnitTile]) -> tuple[str, ...]:
     if not shares:
         return ()
     few = f"{len(shares)} of these {len(tiles)} units see" if len(tiles) > 1 else "This unit sees"
-    most = f"{max(shares):.0%}".replace("%", " %")
+    most = write_percent(max(shares), 0)
     return (f"{few} padding around the photo, in up to {most} of the receptive field.",)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vizcnn.basics.texts import write_percent
+
 Fit = Literal["crop", "pad", "squash", "none"]
 """How a photo is brought to a net's input.
 
@@ -83,7 +85,7 @@ class Framing:
         whole = "the whole photo was used"
         if self.inside != (0, 0, self.input_size[1], self.input_size[0]):
             padding = self.find_padding((0, 0, self.input_size[1], self.input_size[0]))
-            return f"{whole}; {padding:.0%} of the input is padding".replace("%", " %")
+            return f"{whole}; {write_percent(padding, 0)} of the input is padding"
         if self.fit == "squash" and round(self.stretch, 2) != 1:
             narrower, side = min(self.stretch, 1 / self.stretch), "width"
             if self.stretch > 1:
