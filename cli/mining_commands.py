@@ -5,7 +5,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -26,8 +26,8 @@ from vizcnn.cli.options import (
     per_photo_option,
     precision_option,
     seed_option,
-    spread_over_nets,
     strict_option,
+    take_words,
     weights_option,
     workers_option,
 )
@@ -82,10 +82,6 @@ def mine(
     context: click.Context,
     /,
     model: str,
-    weights: str,
-    variants: tuple[str, ...],
-    preprocessings: tuple[str, ...],
-    class_lists: tuple[Path, ...],
     photos: tuple[str, ...],
     fit: "Fit | None",
     size: int | None,
@@ -99,6 +95,7 @@ def mine(
     precision: "Precision",
     seed: int,
     as_json: bool,
+    **said: Any,
 ) -> None:
     """Find the strongest places of every unit over many photos.
 
@@ -111,13 +108,7 @@ def mine(
     from vizcnn.recording.layers import list_stages, select_layers
 
     paths = find_given(photos)
-    said = {
-        "--weights": (weights,),
-        "--variant": variants,
-        "--preprocess": preprocessings,
-        "--classes": class_lists,
-    }
-    (words,) = spread_over_nets(context, [model], said)
+    (words,) = take_words(context, [model], said)
     net = load_model(model, words, device, seed, precision).fit_photos(fit, size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),

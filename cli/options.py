@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -604,27 +604,34 @@ class NetWords:
     classes: Path | None = None
 
 
-def spread_over_nets(
-    context: click.Context, nets: Sequence[str], given: Mapping[str, Sequence[Any]]
+def take_words(
+    context: click.Context, nets: Sequence[str], given: dict[str, Any]
 ) -> list[NetWords]:
-    """Give each net what was said of it: once for all nets, or once for each.
+    """Take out what was said of nets, and give each its own: once for all nets, or once for each.
 
     Args:
         context: The running command's.
         nets: Names of nets.
-        given: What was said, by option: ``--weights``, ``--variant``, ``--preprocess``,
-            ``--classes``.
+        given: Values of a command's parameters; those of ``--weights`` and :func:`net_options` are
+            taken out.
 
     Raises:
         click.UsageError: If an option was given neither once nor as often as there are nets.
     """
+    sources = given.pop("weights", ())
+    said = {
+        "--weights": (sources,) if isinstance(sources, str) else sources,
+        "--variant": given.pop("variants", ()),
+        "--preprocess": given.pop("preprocessings", ()),
+        "--classes": given.pop("class_lists", ()),
+    }
     rows = []
     for number in range(len(nets)):
-        said: list[Any] = []
-        for flag, values in given.items():
+        row: list[Any] = []
+        for flag, values in said.items():
             check_count(context, flag, values, len(nets))
-            said.append(values[number if len(values) > 1 else 0] if values else None)
-        rows.append(NetWords(*said))
+            row.append(values[number if len(values) > 1 else 0] if values else None)
+        rows.append(NetWords(*row))
     return rows
 
 

@@ -28,8 +28,8 @@ from vizcnn.cli.options import (
     out_option,
     precision_option,
     seed_option,
-    spread_over_nets,
     strict_option,
+    take_words,
     weights_option,
 )
 from vizcnn.cli.repeating import quote_command
@@ -382,13 +382,7 @@ def page_command(
             if figures:
                 context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
-            sources = given.pop("weights") if nets else ()
-            said = {
-                "--weights": (sources,) if isinstance(sources, str) else sources,
-                "--variant": given.pop("variants", ()),
-                "--preprocess": given.pop("preprocessings", ()),
-                "--classes": given.pop("class_lists", ()),
-            }
+            words = take_words(context, names, given) if nets else []
             folder, force = given.pop("out"), given.pop("force")
             if folder is None:
                 photos = given.get("photos") or ()
@@ -403,7 +397,7 @@ def page_command(
             page = Page(
                 context,
                 models=names,
-                words=tuple(spread_over_nets(context, names, said)),
+                words=tuple(words),
                 device=given.pop("device"),
                 precision=given.pop("precision"),
                 folder=folder,
