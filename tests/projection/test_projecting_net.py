@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import vizcnn
+from tests.support.operations import CountOperations
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.photos.samples import find_sample
 
@@ -145,3 +146,17 @@ def test_a_mask_takes_the_rows_that_it_names():
     assert len(found[found.activations < 0]) == 0
     with pytest.raises(vizcnn.VizcnnError, match="mask of length 3; needed: one of 4"):
         found[[True, False, True]]
+
+
+@pytest.mark.parametrize("what", ["record", "project"])
+def test_pixels_are_looked_at_once(what):
+    """For their least and their largest: each look waits for the device that they are on."""
+    net = vizcnn.load("lenet")
+    pixels = torch.rand(2, 3, net.input_size, net.input_size)
+    projector = vizcnn.Deconvnet(net)
+    with CountOperations() as counted:
+        if what == "record":
+            projector.record(pixels, ["conv1"])
+        else:
+            projector.project(pixels, "conv1", 0)
+    assert (counted.names["min"], counted.names["max"]) == (1, 1)

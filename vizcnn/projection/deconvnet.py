@@ -161,7 +161,7 @@ class Projector(nn.Module):
         # once: an iterator gives its photos only once
         photos = images if isinstance(images, Tensor) else list_photos(images)
         pixels = model.to_pixels(photos)
-        recording = self.record(pixels, [layer])
+        recording = self._record(pixels, [layer])
         found = self.project_recording(recording, layer, unit, position, count, compare)
         scene = Scene(
             pixels,
@@ -202,6 +202,10 @@ class Projector(nn.Module):
         Returns:
             A recording for :meth:`project_recording`.
         """
+        return self._record(self._take_images(images), layers)
+
+    def _record(self, images: Tensor, layers: Sequence[Layer] | None) -> Recording:
+        """Record images that were checked; each look at them waits for the device that has them."""
         inputs = self._prepare(images)
         wanted = None if layers is None else list_layers(layers)
         paths = None if wanted is None else [self.find_path(layer) for layer in wanted]
@@ -295,10 +299,11 @@ class Projector(nn.Module):
         path = self.find_path(layer)  # once: another net's path may be a canonical name as well
         return mirror(recording, path, need_rule(self.method))
 
-    def _prepare(self, images: Photo | Iterable[Photo]) -> Tensor:
+    def _take_images(self, images: Photo | Iterable[Photo]) -> Tensor:
+        """Give the images of a plain module as they are, if it can take them; else pixels."""
         if isinstance(self.model, ZooModel):
-            images = self.model.to_pixels(images)
-        elif not isinstance(images, Tensor):
+            return self.model.to_pixels(images)
+        if not isinstance(images, Tensor):
             raise ImageError(
                 f"got {type(images).__name__} ({quote(images)}) for a plain torch module; needed: "
                 "images as a float tensor (N, 3, H, W), as it takes them; photos go to a net that "
@@ -306,7 +311,10 @@ class Projector(nn.Module):
             )
         kinds: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
         taken = {kinds[type(part)] for part in self.net.modules() if type(part) in kinds}
-        check_images(images, isinstance(self.model, ZooModel), taken or (3, 4, 5))
+        check_images(images, False, taken or (3, 4, 5))
+        return images
+
+    def _prepare(self, images: Tensor) -> Tensor:
         if any(value.is_meta for value in (*self.net.parameters(), *self.net.buffers())):
             raise ModelError("the net is on the meta device, without values: load its weights")
         own = next((p for p in self.net.parameters() if p.is_floating_point()), None)
