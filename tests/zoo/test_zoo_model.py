@@ -11,7 +11,8 @@ from torch import nn
 
 import vizcnn
 from vizcnn.basics.errors import ImageError, WeightsError
-from vizcnn.zoo.model import ZooModel
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
+from vizcnn.zoo.model import ZooModel, find_true_class
 from vizcnn.zoo.preprocessing import (
     Preprocessing,
     caffe_preprocessing,
@@ -202,3 +203,24 @@ def test_pixels_of_another_size_are_refused_with_the_way_to_the_nets():
     with pytest.raises(ImageError, match=r"need its input size, 32 x 32 px, to which model\.read"):
         net(torch.rand(3, 40, 50))
     assert net(net.read(torch.rand(3, 40, 50))).logits.shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("photo", "number"),
+    [
+        ("val/n03394916_french_horn/1.jpg", 0),
+        ("French Horn/1.jpg", 0),
+        ("french_horn/deeper/1.jpg", None),
+        ("caltech_sea_horse/1.jpg", 1),
+        ("sea_horse/1.jpg", 1),
+        ("twice/1.jpg", None),
+        ("1.jpg", None),
+        (Path("a/sea horse/1.jpg"), 1),
+        (StoredPhoto(Path("french horn/train.tar"), "sea_horse/1.jpg", bytes), 1),
+    ],
+)
+def test_the_folder_of_a_photo_names_its_class(photo: PhotoFile | str, number: int | None) -> None:
+    model = replace(
+        vizcnn.load("lenet", weights=None), classes=("french horn", "sea horse", *["twice"] * 8)
+    )
+    assert find_true_class(model, photo) == number

@@ -24,6 +24,7 @@ from vizcnn.drawing.style import find_style
 from vizcnn.drawing.tiles import enlarge, to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
+from vizcnn.mining.identity import hash_module
 from vizcnn.photos.framing import LEAST_USED, Framing
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
@@ -214,6 +215,36 @@ def describe_run(
         further=list_further(),
         results=results,
     )
+
+
+def describe_causes(
+    models: Sequence[ZooModel], photos: Iterable[PhotoFile], settings: Any, **more: Any
+) -> dict[str, Any]:
+    """Describe all that a run's numbers depend on, for :func:`vizcnn.basics.kept_parts.keep_parts`.
+
+    Args:
+        models: The nets.
+        photos: Photo files; of a data set give its description in ``more`` instead.
+        settings: Every setting, as a dataclass.
+        **more: What else there is, as plain values.
+    """
+    return {
+        "vizcnn": __version__,
+        "settings": {type(settings).__name__: asdict(settings)},
+        "precision": find_precision(),
+        "versions": list_versions(),
+        "nets": [
+            {
+                "name": model.name,
+                "sha256": hash_module(model.module),
+                "preprocessing": model.preprocessing.to_dict(),
+                "device": str(next(model.module.parameters()).device),
+            }
+            for model in models
+        ],
+        "photos": [photo_sha256(photo) for photo in photos],
+        **more,
+    }
 
 
 def write_page(

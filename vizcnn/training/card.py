@@ -1,7 +1,6 @@
 """The model card: what a net was trained on, how, and how good it is, as JSON and Markdown."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from vizcnn.drawing.tables import escape_markdown
 from vizcnn.measures.filters import DEAD_SHARE, HIGH_FREQUENCY, FilterMeasures
 from vizcnn.training.evaluation import Accuracy
 from vizcnn.training.recipe import complete_settings
+from vizcnn.zoo.classification import read_class_folder
 
 _CURVE = ("epoch", "loss", "val top-1", "val top-5", "seconds")
 """Head of the table of a learning curve."""
@@ -132,7 +132,7 @@ def name_classes(folders: Sequence[str]) -> tuple[str, ...]:
         >>> name_classes(["n03394916_french_horn", "caltech_sea_horse"])
         ('french horn', 'sea horse')
     """
-    names = tuple(re.sub(r"^(n\d{8}|caltech)_", "", name).replace("_", " ") for name in folders)
+    names = tuple(map(read_class_folder, folders))
     return names if len(set(names)) == len(names) else tuple(folders)
 
 

@@ -1,5 +1,6 @@
 """What a net says of photos: logits, and the likeliest classes with their probabilities."""
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -107,3 +108,17 @@ def check_logits(logits: Tensor, net: str) -> None:
             f"the last layer of {net} puts out values that are not finite: its weights are too "
             f"large for {kind}, or damaged"
         )
+
+
+def read_class_folder(folder: str) -> str:
+    """Give the class that a folder of photos is named after, in words.
+
+    Args:
+        folder: Its name, such as ``n03394916_french_horn`` (a WordNet number first, as in ImageNet)
+            or ``caltech_sea_horse``.
+
+    Example:
+        >>> read_class_folder("n03394916_french_horn"), read_class_folder("caltech_sea_horse")
+        ('french horn', 'sea horse')
+    """
+    return re.sub(r"^(n\d{8}|caltech)_", "", folder).replace("_", " ")

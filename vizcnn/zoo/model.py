@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from html import escape
+from pathlib import PurePath
 from typing import Any, Self
 
 import numpy as np
@@ -25,8 +26,8 @@ from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, t
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
 from vizcnn.photos.samples import find_file
-from vizcnn.photos.stored import PhotoFile
-from vizcnn.zoo.classification import Classification, check_logits
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
+from vizcnn.zoo.classification import Classification, check_logits, read_class_folder
 from vizcnn.zoo.naming import evaluating_for_a_pass
 from vizcnn.zoo.preprocessing import Preprocessing
 from vizcnn.zoo.provenance import Provenance
@@ -371,6 +372,29 @@ def find_class(model: ZooModel, name: str) -> int:
         return int(name)
     near = nearest_names(name.lower(), lower)
     raise LayerError(f"no class {quote(name)}, nor is it a number 0..{len(lower) - 1}: {near}")
+
+
+def find_true_class(model: ZooModel, photo: PhotoFile | str) -> int | None:
+    """Find the number of the class that a photo's folder names, as in a data set of class folders.
+
+    Args:
+        model: A net of the zoo.
+        photo: A photo file, or its path in a data set.
+
+    Returns:
+        The number; None where the folder names no class of the net, or more than one.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> model = load("lenet", weights="bundled")
+        >>> find_true_class(model, "digits/test/7/12.png"), find_true_class(model, "holiday/7.png")
+        (7, None)
+    """
+    folder = PurePath(photo.member if isinstance(photo, StoredPhoto) else photo).parent.name
+    names = {name.casefold() for name in (folder, folder.replace("_", " "))}
+    names.add(read_class_folder(folder).casefold())
+    found = [number for number, name in enumerate(model.classes) if name.casefold() in names]
+    return found[0] if len(found) == 1 else None
 
 
 def find_module(model: ZooModel | nn.Module) -> nn.Module:
