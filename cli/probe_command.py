@@ -111,10 +111,9 @@ TRAINED_CLASSES = ("refuse", "leave-out", "mark")
     help="Rows and columns that feature maps are averaged down to at most.",
 )
 @click.option(
-    "--baseline/--no-baseline",
-    default=True,
-    show_default=True,
-    help="Whether to probe the same net with random weights beside.",
+    "--no-baseline",
+    is_flag=True,
+    help="Leave out the same net with random weights, which is probed beside.",
 )
 def probe(
     page: Page,
@@ -122,6 +121,7 @@ def probe(
     photos: tuple[str, ...],
     layers: tuple[str, ...],
     training_photos: "tuple[Path, ...]",
+    no_baseline: bool,
     **chosen: Any,
 ) -> None:
     """Measure what each layer of a net knows of classes that it was not trained on.
@@ -140,6 +140,7 @@ def probe(
     def make(run: OneRun) -> "Manifest[ProbeResults]":
         settings = ProbeSettings(
             layers=select_layers(run.net, layers),
+            baseline=not no_baseline,
             seed=page.seed,
             figure_format=page.figure_format,
             **chosen,

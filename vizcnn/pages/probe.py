@@ -317,10 +317,9 @@ def _tell_layers(results: ProbeResults, most: int) -> str:
     """Say which layer is the best, and what of that is not training."""
     told = []
     for classifier in dict.fromkeys(row.classifier for row in results.rows):
-        mine = [
-            row for row in results.rows if (row.classifier, row.per_class) == (classifier, most)
-        ]
-        best = max((row for row in mine if row.trained), key=lambda row: row.accuracy)
+        what = (classifier, most)
+        mine = [row for row in results.rows if (row.classifier, row.per_class) == what]
+        best = max((row for row in mine if not row.untrained), key=lambda row: row.accuracy)
         words = f"{NAMES[classifier]}: {percent(best.accuracy)} on {best.layer}, the best"
         beside = [row for row in mine if row.untrained]
         if beside:
