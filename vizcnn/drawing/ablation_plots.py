@@ -31,11 +31,13 @@ class SeedErrors:
     Attributes:
         training: On the training photos.
         validation: On the validation photos.
-        printed: What a paper prints of its own photos, 0..1; None where it prints nothing.
+        printed_training: What a paper prints of its own training photos, 0..1; None for nothing.
+        printed: What it prints of its validation photos.
     """
 
     training: Sequence[float]
     validation: Sequence[float]
+    printed_training: float | None = None
     printed: float | None = None
 
 
@@ -101,15 +103,17 @@ def _plot_errors(axes: Axes, place: float, errors: SeedErrors) -> None:
         axes.plot(shown, [at] * len(shown), "o", color=colour, clip_on=False, **look)
     if errors.printed is not None:
         _mark_printed(axes, 100 * errors.printed, place - 0.1)
+    if errors.printed_training is not None:
+        _mark_printed(axes, 100 * errors.printed_training, place + 0.17, TRAINED)
 
 
 def _line(width: float) -> dict[str, Any]:
     return {"linewidth": points(width), "solid_capstyle": "round"}
 
 
-def _mark_printed(axes: Axes, value: float, place: float) -> None:
+def _mark_printed(axes: Axes, value: float, place: float, colour: str = PRINTED) -> None:
     look: dict[str, Any] = {"markersize": points(7.5), "markeredgewidth": points(1.6)}
-    axes.plot([value], [place], "D", color=PRINTED, markerfacecolor="none", **look)
+    axes.plot([value], [place], "D", color=tone(colour), markerfacecolor="none", **look)
 
 
 def _write_legend(sheet: Sheet, left: float, printed: bool) -> None:

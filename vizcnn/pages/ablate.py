@@ -17,17 +17,19 @@ from vizcnn.drawing.ablation_plots import (
     draw_errors,
 )
 from vizcnn.gallery.manifest import Failure, Manifest, Results
+from vizcnn.measures.published import read_published
 from vizcnn.measures.seed_bands import Difference, SeedBand, compare_seeds, measure_band
 from vizcnn.pages.page import Drawing, describe_run, write_page
 from vizcnn.training.ablation_runs import AblationRun, name_weights, train_rows
 from vizcnn.training.ablations import (
+    TABLE_3,
     WHOLE,
     Ablation,
     Printed,
     ablation_recipe,
     choose_rows,
+    find_printed,
     make_own,
-    read_paper_table,
 )
 from vizcnn.training.card import DataSource
 from vizcnn.training.digits import DIGITS, find_photos
@@ -39,6 +41,11 @@ from vizcnn.training.run_folder import name_list
 RUNS = "runs"
 """Folder of the trainings beside the page."""
 MOST_SEEDS = 1000
+SCALE = (
+    "ImageNet 2012 (1.3 million training photos, 1,000 classes), 224 px, 4,096 units in fc6 and fc7, "
+    "one run each"
+)
+"""What the paper's numbers were measured on (its sections 3 and 5.1)."""
 FEW_CLASSES = 5
 """With as many classes or fewer, a net's five likeliest are all of them."""
 
@@ -269,7 +276,7 @@ def describe(
         source: Where they come from.
     """
     training, validation = photos
-    table, whole = read_paper_table(), [run.top1 for run in runs[WHOLE]]
+    whole = [run.top1 for run in runs[WHOLE]]
     described = tuple(
         AblatedRow(
             name=row.name,
@@ -288,11 +295,11 @@ def describe(
             change=None
             if row.name == WHOLE
             else compare_seeds([run.top1 for run in runs[row.name]], whole),
-            printed=table.find(recipe.model, row.name),
+            printed=find_printed(recipe.model, row.name),
         )
         for row in rows
     )
-    printed = any(row.printed for row in described)
+    printed, published = any(row.printed for row in described), read_published()
     return AblateResults(
         model=recipe.model,
         title=find_trained(recipe.model).title,
@@ -304,8 +311,8 @@ def describe(
         recipe=recipe.to_dict(),
         seeds=tuple(run.seed for run in runs[WHOLE]),
         rows=described,
-        source=table.source if printed else "",
-        scale=table.scale if printed else "",
+        source=published.cite(published.table(TABLE_3)) if printed else "",
+        scale=SCALE if printed else "",
         differences=_say_differences(recipe, training, validation) if printed else "",
     )
 
@@ -369,13 +376,13 @@ def _prepare(row: AblatedRow, results: AblateResults) -> ErrorRow:
     top1 = SeedErrors(
         [run.train_top1 for run in row.runs],
         [run.top1 for run in row.runs],
+        row.printed.train_top1 / 100 if row.printed else None,
         row.printed.top1 / 100 if row.printed else None,
     )
-    known = row.printed is not None and row.printed.top5 is not None
     top5 = SeedErrors(
         [run.train_top5 for run in row.runs],
         [run.top5 for run in row.runs],
-        (row.printed.top5 or 0) / 100 if row.printed and known else None,
+        printed=row.printed.top5 / 100 if row.printed else None,
     )
     errors = {"top-1": top1, **({"top-5": top5} if results.classes > FEW_CLASSES else {})}
     change = row.printed.change / 100 if row.printed else None

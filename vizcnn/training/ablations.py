@@ -7,11 +7,9 @@ widths.
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 
-from vizcnn.basics.codec import Finite, Text, check, parse
 from vizcnn.basics.errors import DataError, ModelError, nearest_names, quote
+from vizcnn.measures.published import read_published
 from vizcnn.training.net import find_trained
 from vizcnn.training.recipe import Recipe, usual_recipe
 from vizcnn.zoo.catalogue import CATALOGUE
@@ -20,8 +18,21 @@ from vizcnn.zoo.zfnet import WIDE_MAPS
 
 WHOLE = "whole"
 """The row that all others are compared with: the net as it is."""
-TABLE_3 = "zeiler_fergus_table_3.json"
-"""What the paper prints."""
+TABLE_3 = "zfnet-ablation"
+"""The paper's Table 3 in the file of published tables."""
+_PRINTED_NETS = {"alexnet": "Krizhevsky et al., replicated", "zfnet": "ZFNet as in Figure 3"}
+_PRINTED_ROWS = {
+    WHOLE: "none",
+    "no-3-4": "without layers 3, 4",
+    "no-7": "without layer 7",
+    "no-6-7": "without layers 6, 7",
+    "no-3-4-6-7": "without layers 3, 4, 6, 7",
+    "half-6-7": "layers 6, 7 of 2048 units",
+    "double-6-7": "layers 6, 7 of 8192 units",
+    "wide-3-5": "layers 3, 4, 5 of 512, 1024, 512 maps",
+    "wide-3-5-double-6-7": "layers 6, 7 of 8192 units, layers 3, 4, 5 of 512, 1024, 512 maps",
+}
+"""Nets and changes as the paper's table names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,75 +237,47 @@ def choose_rows(
 
 @dataclass(frozen=True, kw_only=True)
 class Printed:
-    """What the paper prints of a row; errors in percent on ImageNet's validation photos.
+    """What the paper prints of a row: errors in percent on ImageNet 2012.
 
     Attributes:
         model: The net that it is of: ``"alexnet"`` is the paper's own training of that net.
-        top1: Top-1 error.
-        top5: Top-5 error; None where it is not known here.
+        train_top1: Top-1 error on the training photos.
+        top1: Top-1 error on the validation photos.
+        top5: Top-5 error on the validation photos.
         change: Top-1 error minus that of the whole net of the same kind, in points.
     """
 
     model: str
+    train_top1: float
     top1: float
-    top5: float | None
+    top5: float
     change: float
 
 
-@dataclass(frozen=True)
-class _PaperRow:
-    model: str
-    row: str
-    top1: Finite
-    top5: Finite | None
+def find_printed(model: str, row: str) -> Printed | None:
+    """Find what the paper's Table 3 prints of a row.
 
+    The paper took layers away from its AlexNet alone: of a ZFNet without layers the row of that net
+    is given, which says so.
 
-@dataclass(frozen=True)
-class PaperTable:
-    """The paper's table.
+    Args:
+        model: Name of the net.
+        row: Name of the row, as :func:`list_rows` has it.
 
-    Attributes:
-        source: Where it stands.
-        scale: What it was measured on, at which scale.
-        rows: Its rows.
-    """
-
-    source: Text
-    scale: Text
-    rows: tuple[_PaperRow, ...]
-
-    def find(self, model: str, row: str) -> Printed | None:
-        """Find what is printed of a row.
-
-        The paper took layers away from its AlexNet alone: of a ZFNet without layers the row of
-        that net is given, which says so.
-
-        Args:
-            model: Name of the net.
-            row: Name of the row, as :func:`list_rows` has it.
-
-        Example:
-            >>> read_paper_table().find("zfnet", "no-7")
-            Printed(model='alexnet', top1=40.0, top5=18.4, change=-0.5)
-            >>> read_paper_table().find("lenet", "no-3") is None
-            True
-        """
-        for net in {"zfnet": ("zfnet", "alexnet"), "alexnet": ("alexnet",)}.get(model, ()):
-            own = {printed.row: printed for printed in self.rows if printed.model == net}
-            if row in own:
-                found = own[row]
-                change = round(found.top1 - own[WHOLE].top1, 1)
-                return Printed(model=net, top1=found.top1, top5=found.top5, change=change)
-        return None
-
-
-@cache
-def read_paper_table() -> PaperTable:
-    """Read the data file of Table 3.
+    Returns:
+        The numbers; None where none are printed of that net or row.
 
     Example:
-        >>> read_paper_table().source[:20]
-        'Zeiler & Fergus 2013'
+        >>> find_printed("zfnet", "no-7")
+        Printed(model='alexnet', train_top1=27.4, top1=40.0, top5=18.4, change=-0.5)
+        >>> find_printed("lenet", "no-3") is None
+        True
     """
-    text = files("vizcnn.training").joinpath(TABLE_3).read_text("utf-8")
-    return check(PaperTable, parse(text), TABLE_3)
+    rows = read_published().table(TABLE_3).rows
+    for net in {"zfnet": ("zfnet", "alexnet"), "alexnet": ("alexnet",)}.get(model, ()):
+        own = {change: errors for name, change, *errors in rows if name == _PRINTED_NETS[net]}
+        if row in _PRINTED_ROWS and _PRINTED_ROWS[row] in own:
+            train, top1, top5 = (float(error) for error in own[_PRINTED_ROWS[row]] if error)
+            change = round(top1 - float(own[_PRINTED_ROWS[WHOLE]][1] or 0), 1)
+            return Printed(model=net, train_top1=train, top1=top1, top5=top5, change=change)
+    return None
