@@ -18,6 +18,7 @@ FOLDERS = {
     "filters": LENET,
     "aliasing": ("--model", "lenet", "{photo}"),
     "check": (*LENET, "{photos}", "--method", "gradient"),
+    "evolve": ("--layer", "conv1", "--unit", "0", "{photos}", "--workers", "0"),
     "receptive": LENET,
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
