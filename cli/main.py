@@ -11,6 +11,7 @@ from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
 from vizcnn.cli.deconv_command import deconv
+from vizcnn.cli.evolve_command import evolve
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
@@ -76,7 +77,8 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive, probe),
+    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    *(evolve, probe),
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

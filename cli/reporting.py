@@ -182,6 +182,7 @@ SMALLER: Mapping[str, str] = {
     "check": "fewer layers (--layer) or methods (--method), a smaller --compare, a smaller net",
     "compare": "fewer methods (--method), a smaller --compare, a smaller net",
     "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
+    "evolve": "fewer units (--count, --unit) or layers (--layer), fewer --workers, a smaller net",
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
     "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
     "lecture": "fewer parts at a time (--only)",

@@ -17,13 +17,7 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
-    "aliasing",
-    "check",
-    "compare",
-    "deconv",
-    "filters",
-    "gallery",
-    "lecture",
+    *("aliasing", "check", "compare", "deconv", "evolve", "filters", "gallery", "lecture"),
     "probe",
     "receptive",
 )
