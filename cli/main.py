@@ -14,6 +14,7 @@ from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
+from vizcnn.cli.invariance_command import invariance
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.receptive_command import receptive
@@ -76,6 +77,7 @@ def commands() -> None:
 
 for command in (
     *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    *(invariance,),
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)
