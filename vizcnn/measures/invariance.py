@@ -372,7 +372,8 @@ def _divide(errors: Floats, spread: Floats, where: Mask) -> float:
 def find_grid(field: ReceptiveField) -> Matrix | None:
     """Give the matrix (3, 3) from a unit's column and row to the middle of its field in pixels.
 
-    Units at the edges may have other middles: with circular padding they see both sides.
+    Above an operation of unknown geometry, such as circular padding, units are taken to be evenly
+    spread over the input.
 
     Returns:
         The matrix; None where most units are not evenly spaced, or there is one row or column only.
@@ -383,21 +384,25 @@ def find_grid(field: ReceptiveField) -> Matrix | None:
         >>> find_grid(field).tolist()
         [[2.0, 0.0, 2.0], [0.0, 2.0, 2.0], [0.0, 0.0, 1.0]]
     """
-    down, across = _find_axis(field.rows), _find_axis(field.columns)
+    height, width = field.input_size
+    down = _find_axis(field.rows, height, field.exact)
+    across = _find_axis(field.columns, width, field.exact)
     if down is None or across is None:
         return None
     return np.array([[across[0], 0, across[1]], [0, down[0], down[1]], [0, 0, 1.0]])
 
 
-def _find_axis(spans: Sequence[Span]) -> tuple[float, float] | None:
+def _find_axis(spans: Sequence[Span], size: int, exact: bool) -> tuple[float, float] | None:
     """Give the distance of neighbouring units, and the place of the first, in pixels."""
-    centres = np.array([find_centre(span) for span in spans])
-    if len(centres) < 2:
+    if len(spans) < 2:
         return None
+    centres = np.array([find_centre(span) for span in spans])
     steps = np.diff(centres)
     step, middle = float(np.median(steps)), len(centres) // 2
-    even = (steps == step).mean() > 0.5 and step > 0
-    return (step, float(centres[middle] - middle * step)) if even else None
+    if step > 0 and (steps == step).mean() > 0.5:
+        return step, float(centres[middle] - middle * step)
+    step = size / len(spans)
+    return None if exact else (step, (step - 1) / 2)
 
 
 def _find_sight(
