@@ -15,6 +15,7 @@ from vizcnn.cli.evolve_command import evolve
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
+from vizcnn.cli.invariance_command import invariance
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.probe_command import probe
@@ -78,7 +79,9 @@ def commands() -> None:
 
 for command in (
     *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
-    *(evolve, probe),
+    evolve,
+    invariance,
+    probe,
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

@@ -17,7 +17,15 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
-    *("aliasing", "check", "compare", "deconv", "evolve", "filters", "gallery", "lecture"),
+    "aliasing",
+    "check",
+    "compare",
+    "deconv",
+    "evolve",
+    "filters",
+    "gallery",
+    "invariance",
+    "lecture",
     "probe",
     "receptive",
 )
