@@ -19,8 +19,10 @@ FOLDERS = {
     "filters": LENET,
     "aliasing": ("--model", "lenet", "{photo}"),
     "check": (*LENET, "{photos}", "--method", "gradient"),
+    "evolve": ("--layer", "conv1", "--unit", "0", "{photos}", "--workers", "0"),
     "receptive": LENET,
     "probe": (*LENET, "{classes}", "--per-class", "1", "--folds", "1", "--no-baseline"),
+    "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
 }
