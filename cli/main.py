@@ -23,6 +23,7 @@ from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
+from vizcnn.cli.zeiler_fergus_command import zeiler_fergus
 from vizcnn.cli.zoo_commands import models, weights
 
 
@@ -82,6 +83,7 @@ for command in (
     evolve,
     invariance,
     probe,
+    zeiler_fergus,
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

@@ -188,6 +188,7 @@ SMALLER: Mapping[str, str] = {
     "lecture": "fewer parts at a time (--only)",
     "invariance": "fewer layers (--layer), a smaller net",
     "receptive": "fewer layers (--layer), a smaller net",
+    "zeiler-fergus": "fewer items at a time (--only), a smaller net",
     "probe": "fewer --per-class or --places, fewer layers (--layer), a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",
