@@ -43,6 +43,7 @@ PICTURES = {
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
+    "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,6 +90,48 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
         elif isinstance(part, nn.BatchNorm2d | Subsampling):
             part.reset_parameters()
     return module
+
+
+def untrain(model: ZooModel, seed: int) -> ZooModel:
+    """Give a net with random weights in the place of its own; all else stays as it is.
+
+    Convolutions and linear layers get He et al.'s (arXiv 1502.01852) and zero biases, as
+    :func:`fill_randomly` gives them; every other part what it resets itself to.
+
+    Args:
+        model: The net; it is not changed.
+        seed: Equal seeds give equal weights; torch's own random state is not touched.
+
+    Raises:
+        ModelError: If a part has weights of its own that it cannot reset.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> untrained = untrain(load("lenet"), seed=0)
+        >>> untrained.provenance.describe(), untrained.input_size
+        ('random weights (untrained)', 32)
+    """
+    module = deepcopy(model.module)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad(), seeded(seed):
+        for path, part in module.named_modules():
+            own = [name for name, _ in part.named_parameters(recurse=False)]
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                drawn = torch.empty(part.weight.shape)
+                nn.init.kaiming_uniform_(drawn, nonlinearity="relu", generator=generator)
+                part.weight.copy_(drawn)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+            elif callable(reset := getattr(part, "reset_parameters", None)):
+                reset()
+            elif own:
+                name = ".".join(filter(None, [path, own[0]]))
+                raise ModelError(
+                    f"{model.title} cannot be made an untrained net: its {quote(name)} is no part "
+                    "that torch can draw anew"
+                )
+    provenance = Provenance("random", data="none", licence="none", note=f"seed {seed}")
+    return replace(model, module=module, provenance=provenance)
 
 
 @contextmanager
