@@ -45,6 +45,7 @@ PICTURES = {
     "receptive": ("vizcnn receptive", "fields.png"),
     "invariance": ("vizcnn invariance", "distances.png"),
     "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
+    "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }
