@@ -16,6 +16,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
+from vizcnn.cli.occlude_command import occlude
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
@@ -75,7 +76,7 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    *(deconv, gallery, check, compare, occlude, filters, aliasing, lecture, receptive),
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)
