@@ -12,10 +12,10 @@ from vizcnn.basics.output import FigureFormat
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.saving import save_figure
 from vizcnn.drawing.tables import Cell, Table
-from vizcnn.drawing.words import percent, show_decimal
+from vizcnn.drawing.words import percent, show_decimal, show_number
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.measures.published import read_published
-from vizcnn.photos.samples import SAMPLES, find_sample
+from vizcnn.photos.samples import SAMPLES, find_sample, name_photo
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.photos.stores import find_photos
 from vizcnn.zoo.model import ZooModel
@@ -181,6 +181,25 @@ def take_page(manifest: Manifest[Any], folder: str, title: str, most: int = 2) -
     }
 
 
+def make_attachment(paper: Paper, folder: Path) -> MadeItem:
+    """Make Figure 1: a deconvnet attached to a layer, with the numbers of one window."""
+    from vizcnn.pages.attached import make_attached_figure
+
+    (photo,) = paper.choose_photos(1)
+    found = make_attached_figure(paper.net, photo)
+    file = f"attached.{paper.figure_format}"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_figure(found.draw(), folder / file)
+    pair = found.pair
+    return MadeItem(
+        ours=f"Pooling window at its maximum {show_number(pair.maximum)}, switch at row "
+        f"{pair.switch[0]}, column {pair.switch[1]}; {show_number(pair.sent)} goes back to it.",
+        differs=f"The paper’s drawing has no numbers; these are of {name_photo(photo)}. "
+        f"{paper.say_weights()}.",
+        figures=(ItemFigure(file=file, title=found.title, text=found.text),),
+    )
+
+
 def make_architecture(paper: Paper, folder: Path) -> MadeItem:
     """Make Figure 3: the architecture to scale."""
     from vizcnn.lecture.architecture import draw_architecture
@@ -193,8 +212,14 @@ def make_architecture(paper: Paper, folder: Path) -> MadeItem:
     )
     table = make_layer_table("zfnet")
     text = "ZFNet’s layers as boxes to scale"
+    sizes = {
+        str(row[0]).rpartition(".")[2]: row[table.columns.index("output")] for row in table.rows
+    }
+    told = ", ".join(
+        f"{name} {sizes[name]}" for name in ("input", "conv1", "pool1", "conv4", "pool5")
+    )
     return MadeItem(
-        ours="The same stages; conv3, conv4 and conv5 have 512, 1024 and 512 maps.",
+        ours=f"{told}.",
         differs="The net here is the larger one of section 5.1; Figure 3 has 384, 384, 256 maps.",
         figures=(ItemFigure(file=file, title="ZFNet to scale", text=text),),
         tables=(table,),
@@ -294,6 +319,82 @@ def make_invariances(paper: Paper, folder: Path) -> MadeItem:
         differs=f"{paper.say_weights()}; {paper.say_photos()}. The paper’s distances have no unit, "
         "and what came in at its borders it does not say.",
         **take_page(manifest, "", "Invariance and equivariance"),
+    )
+
+
+def make_occlusions(paper: Paper, folder: Path) -> MadeItem:
+    """Make Figure 7: a grey square over three photos."""
+    from vizcnn.pages.layers.work_folder import INDEX_NAME
+    from vizcnn.pages.occlude import OccludeSettings, make_occlude_gallery
+
+    photos = paper.choose_photos(FIGURE_7)
+    # the units' other photos, where Figure 2 has looked through a folder of them
+    index = folder.parent / "figure-2" / INDEX_NAME
+    mined = bool(paper.photos) and index.is_file()
+    manifest = make_occlude_gallery(
+        paper.net,
+        photos,
+        folder,
+        OccludeSettings(figure_format=paper.figure_format),
+        paper.quote("figure-7"),
+        index if mined else None,
+        paper.photos if mined else (),
+        paper.progress,
+    )
+    told = [
+        f"{photo.name}: {found.class_name} {percent(found.probability.whole)}, at worst "
+        f"{percent(found.probability.whole - found.probability.drop)}"
+        for photo, found in zip(manifest.photos, manifest.results.photos, strict=True)
+    ]
+    chosen = manifest.results.photos[0]
+    return MadeItem(
+        ours=f"Probability of the class whole and where hiding hurts most: {'; '.join(told)}.",
+        differs=f"{paper.say_weights()}; {paper.say_photos()}. The paper tells neither side nor "
+        f"step of its square; here {chosen.side} and {chosen.stride} px in the first photo.",
+        **take_page(manifest, "", "Squares hidden", most=3),
+    )
+
+
+def make_correspondences(paper: Paper, folder: Path) -> MadeItem:
+    """Make Figure 8 and Table 1: the same part hidden in several photos."""
+    from vizcnn.pages.correspond import CorrespondSettings, make_correspond_gallery
+    from vizcnn.photos.part_boxes import SHIPPED, read_parts
+
+    manifest = make_correspond_gallery(
+        paper.net,
+        read_parts(SHIPPED),
+        folder,
+        CorrespondSettings(seed=paper.seed, figure_format=paper.figure_format),
+        paper.quote("table-1"),
+        paper.progress,
+    )
+    results = manifest.results
+    low, high = results.layers[0], results.layers[-1]
+    scores = {(score.part, score.layer): score for score in results.scores}
+    printed = {str(row[0]): row for row in read_published().table("zfnet-correspondence").rows}
+
+    def write(part: str, layer: str) -> str:
+        found = scores[part, layer]
+        return (
+            f"{found.mean:.3f} ± {found.deviation:.3f}, squares {found.squares:.3f} ± "
+            f"{found.squares_deviation:.3f}"
+        )
+
+    rows: list[tuple[Cell, ...]] = []
+    for part in results.parts:
+        told = printed.get(part.replace("_", " "), (None,) * 5)
+        rows.append((part, told[1], write(part, low), told[3], write(part, high)))
+    squares = printed["random"]
+    rows.append(("random squares", squares[1], None, squares[3], None))
+    columns = ("hidden", "printed, layer 5", f"ours, {low}", "printed, layer 7", f"ours, {high}")
+    lower = [part for part in results.parts if scores[part, low].mean < scores[part, low].squares]
+    return MadeItem(
+        ours=f"In {low} the signs agree better than those of random squares for {len(lower)} of "
+        f"{len(results.parts)} parts ({', '.join(lower) or 'none'}).",
+        differs=f"{paper.say_weights()}; other photos and parts than the paper’s five dogs. Zero is "
+        "a third sign here, and random squares have each part’s own area.",
+        tables=(Table("Hamming distance of signs, a share of the features", columns, tuple(rows)),),
+        **take_page(manifest, "", "Parts hidden", most=2),
     )
 
 
@@ -506,6 +607,11 @@ def find_items(only: Sequence[str]) -> tuple[PaperItem, ...]:
     return tuple(item for item in PAPER_ITEMS if not wanted or item.name in chosen)
 
 
+def _print_correspondences() -> str:
+    rows = read_published().table("zfnet-correspondence").rows
+    return "; ".join(f"{row[0]} {row[1]} (layer 5), {row[3]} (layer 7)" for row in rows)
+
+
 def _print_errors() -> str:
     told = {row[0]: row for row in read_published().table("zfnet-errors").rows}
     one, all_nets = told["1 net as in Figure 3"], told["6 nets, (a) and (b)"]
@@ -536,6 +642,14 @@ def _print_probes() -> str:
 
 
 PAPER_ITEMS: tuple[PaperItem, ...] = (
+    PaperItem(
+        "figure-1",
+        ("Figure 1",),
+        "A deconvnet layer attached to a layer of the net; unpooling with switches",
+        "A drawing; colours stand for the switches",
+        "section 2.1",
+        make_attachment,
+    ),
     PaperItem(
         "figure-2",
         ("Figure 2",),
@@ -578,6 +692,23 @@ PAPER_ITEMS: tuple[PaperItem, ...] = (
         "More distinctive and fewer dead filters with 7 × 7 and stride 2; no aliasing in layer 2",
         "section 4.1",
         make_filters,
+    ),
+    PaperItem(
+        "figure-7",
+        ("Figure 7",),
+        "A grey square over the photo: map, projection, probability, most probable class",
+        "The probability of the right class drops where the object is hidden, the map where its "
+        "projection is",
+        "section 4.2",
+        make_occlusions,
+    ),
+    PaperItem(
+        "figure-8",
+        ("Figure 8", "Table 1"),
+        "The same part hidden in five photos: whether features change alike",
+        _print_correspondences(),
+        "section 4.3",
+        make_correspondences,
     ),
     PaperItem(
         "table-2",
