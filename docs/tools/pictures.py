@@ -45,6 +45,7 @@ PICTURES = {
     "receptive": ("vizcnn receptive", "fields.png"),
     "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
+    "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }
 """By name: the command without its --out, and the file of its folder that is shown."""
