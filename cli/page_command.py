@@ -388,12 +388,13 @@ def page_command(
                 context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
             names = list_nets(names, given) if list_nets else names
+            named = names or tuple(filter(None, [given.get("model")]))
             words = take_words(context, names, given) if nets else []
             folder, force = given.pop("out"), given.pop("force")
             if folder is None:
                 photos = given.get("photos") or ()
                 chosen = {
-                    "MODEL": [shorten_word(slug_net(name)) for name in names],
+                    "MODEL": [shorten_word(slug_net(name)) for name in named],
                     "METHOD": given.get("methods", ()),
                     "PHOTO": shorten_photos([photos] if isinstance(photos, str) else photos),
                 }
