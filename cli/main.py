@@ -10,6 +10,7 @@ from vizcnn.basics.errors import VizcnnError, advise, nearest_names
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
+from vizcnn.cli.correspond_command import correspond
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
@@ -77,7 +78,7 @@ def commands() -> None:
 
 for command in (
     *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
-    *(invariance,),
+    *(invariance, correspond),
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

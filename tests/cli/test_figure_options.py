@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("small_net")
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
     *("aliasing", "check", "compare", "deconv", "filters", "gallery", "lecture", "receptive"),
-    "invariance",
+    *("correspond", "invariance"),
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 

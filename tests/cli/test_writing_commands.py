@@ -19,6 +19,7 @@ FOLDERS = {
     "aliasing": ("--model", "lenet", "{photo}"),
     "check": (*LENET, "{photos}", "--method", "gradient"),
     "receptive": LENET,
+    "correspond": (*LENET, "--draws", "1"),
     "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
