@@ -10,6 +10,7 @@ from vizcnn.basics.errors import VizcnnError, advise, nearest_names
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
+from vizcnn.cli.correspond_command import correspond
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.evolve_command import evolve
 from vizcnn.cli.filters_command import filters
@@ -83,6 +84,7 @@ for command in (
     *(deconv, gallery, check, compare, occlude, filters, aliasing, lecture, receptive),
     evolve,
     invariance,
+    correspond,
     probe,
     zeiler_fergus,
     *(mine, merge, index, models, weights, train),

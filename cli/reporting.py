@@ -186,6 +186,7 @@ SMALLER: Mapping[str, str] = {
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
     "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
     "lecture": "fewer parts at a time (--only)",
+    "correspond": "fewer layers (--layer), fewer --draws, a smaller net",
     "invariance": "fewer layers (--layer), a smaller net",
     "receptive": "fewer layers (--layer), a smaller net",
     "zeiler-fergus": "fewer items at a time (--only), a smaller net",

@@ -43,6 +43,8 @@ PICTURES = {
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
+    "correspond": ("vizcnn correspond", "hidden.png"),
+    "correspond-scores": ("vizcnn correspond", "scores.png"),
     "invariance": ("vizcnn invariance", "distances.png"),
     "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
     "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
