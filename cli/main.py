@@ -17,6 +17,7 @@ from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
+from vizcnn.cli.probe_command import probe
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
@@ -76,7 +77,7 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, filters, aliasing, evolve, lecture, receptive),
+    *(deconv, gallery, check, compare, filters, aliasing, evolve, lecture, receptive, probe),
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

@@ -61,14 +61,14 @@ class PhotosArgument(click.Argument):
         what = (self.metavar or "PHOTOS").lower()
         if "" in names:
             raise click.UsageError(f"the name of a {what.removesuffix('s')} is empty", context)
-        if not self._one:
-            return names
-        if len(names) > 1:
-            raise click.UsageError(f"{len(names)} {what}s are named: give one", context)
         if self._required and not names:
             raise click.MissingParameter(
                 param_type="argument", param_hint=self.make_metavar(context), ctx=context
             )
+        if not self._one:
+            return names
+        if len(names) > 1:
+            raise click.UsageError(f"{len(names)} {what}s are named: give one", context)
         return names[0] if names else None
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:

@@ -187,6 +187,7 @@ SMALLER: Mapping[str, str] = {
     "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
     "lecture": "fewer parts at a time (--only)",
     "receptive": "fewer layers (--layer), a smaller net",
+    "probe": "fewer --per-class or --places, fewer layers (--layer), a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",
     "index": "fewer layers (--layer) or units (--unit)",

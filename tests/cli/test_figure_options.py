@@ -17,7 +17,15 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
-    *("aliasing", "check", "compare", "deconv", "evolve", "filters", "gallery", "lecture"),
+    "aliasing",
+    "check",
+    "compare",
+    "deconv",
+    "evolve",
+    "filters",
+    "gallery",
+    "lecture",
+    "probe",
     "receptive",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")

@@ -100,7 +100,7 @@ def test_a_layer_is_summed_up_without_its_dead_units():
     assert course.activations == tuple(np.median(np.array(activations), axis=0))
     assert course.last_change == 1  # of 1, 0 (never) and 10
     assert course.half_life == 1  # of 1, 1 and 2
-    between = [find_cosine(last[a], last[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    between = [find_cosine(last[a], last[b]) or 0.0 for a, b in ((0, 1), (0, 2), (1, 2))]
     assert course.between_units == sorted(between)[1]
 
 

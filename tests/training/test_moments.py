@@ -140,7 +140,7 @@ def test_first_layers_are_those_that_come_with_the_package(name):
             part for part in moment.load().module.modules() if isinstance(part, torch.nn.Conv2d)
         )
         assert torch.equal(first.weight, stored[f"epoch-{moment.epoch:03d}"].float())
-        assert not first.bias.any()
+        assert first.bias is not None and not first.bias.any()
     net = run.moments[0].load()
     run.require_layers(net, ["conv1", "features.relu1"])
     with pytest.raises(LayerError, match=f"conv2 needs whole nets: train one .* --model {name} "):

@@ -13,7 +13,6 @@ from vizcnn.basics.errors import ModelError, WeightsError, nearest_names, quote,
 from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
-from vizcnn.zoo.lenet import Subsampling
 from vizcnn.zoo.likeness import describe_likeness
 from vizcnn.zoo.model import ZooModel, find_last_layer
 from vizcnn.zoo.naming import look_at
@@ -79,15 +78,37 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
         for name, place in module.state_dict().items()
     }
     module.load_state_dict(places, assign=True)
-    generator = torch.Generator().manual_seed(seed)
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d | Subsampling):
-            part.reset_parameters()
+    draw_weights(module, seed)
     return module
+
+
+def draw_weights(module: nn.Module, seed: int) -> int:
+    """Draw a net's weights anew, in place: He et al. 2015 (arXiv 1502.01852), zero biases.
+
+    Statistics of batch normalisation are those that it begins with; other layers draw their weights
+    as they do when they are made.
+
+    Args:
+        module: A net on the CPU.
+        seed: Equal seeds give equal weights; torch's own random state is not touched.
+
+    Returns:
+        How many parameters no layer knows how to draw: they stay as they are.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    left = 0
+    with seeded(seed), torch.no_grad():
+        for part in module.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+            elif callable(reset):
+                reset()
+            else:
+                left += len(list(part.parameters(recurse=False)))
+    return left
 
 
 @contextmanager
