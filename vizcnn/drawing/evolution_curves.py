@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
+from vizcnn.drawing.style import find_style, letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.evolution import CONVERGED, LayerCourse
 
 LEFT, BETWEEN, BELOW = 0.75, 0.95, 0.55
 """Inches for the first vertical axis, between panels, and for the horizontal axis."""
-HEIGHT, LEGEND = 3.0, 0.35
-"""Inches of a panel, and of the names of the layers above."""
+HEIGHT, SLIDE_HEIGHT, LEGEND = 3.0, 4.3, 0.35
+"""Inches of a panel, of one on a slide, and of the names of the layers above."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 """So that layers are told apart without colours too."""
 
@@ -39,8 +39,9 @@ def draw_courses(
     left, between = LEFT * scale_letters(1.0), BETWEEN * scale_letters(1.0)
     below = BELOW * scale_letters(1.0)
     width = (SLIDE_WIDTH - MARGIN - left - 2 * between) / 3
+    height = SLIDE_HEIGHT if find_style().wide else HEIGHT
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEIGHT + below, title, caption, words)
+        sheet = Sheet(SLIDE_WIDTH, LEGEND + height + below, title, caption, words)
         ups = (
             "cosine with the last picture",
             "share that shows its last photo",
@@ -51,7 +52,7 @@ def draw_courses(
                 left + number * (width + between),
                 sheet.top + LEGEND,
                 width,
-                HEIGHT,
+                height,
                 "epoch" if number == 1 else "",
                 up,
             )
