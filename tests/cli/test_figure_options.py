@@ -28,6 +28,7 @@ DRAWING = (
     "lecture",
     "probe",
     "receptive",
+    "correspond",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 
