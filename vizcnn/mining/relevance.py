@@ -33,13 +33,31 @@ RelevancePass = Callable[[Tensor, Tensor, See], None]
 """Runs a net on inputs and back from a logit of each; shows each wanted layer."""
 
 
+def find_classes(model: ZooModel, photos: PhotoSet) -> Callable[[int], int]:
+    """Make the function that gives the class of a photo of a set by the photo's number.
+
+    It looks at the folder in the photo's name; of one that has none, at the path to it. It gives
+    :data:`UNCLASSED` where the folder names no class of the net.
+    """
+    find = cache(lambda folder: find_true_class(model, str(folder / "photo")))
+    places = getattr(photos, "locate", None)
+
+    def find_of(number: int) -> int:
+        path = PurePath(photos.names[number])
+        if len(path.parts) < 2 and places and isinstance(place := places(number), PurePath):
+            path = place
+        found = find(path.parent)
+        return UNCLASSED if found is None else found
+
+    return find_of
+
+
 def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
     """Give the number of each photo's class, by the folder that it lies in.
 
     Args:
         model: A net of the zoo.
-        photos: The photos. Their names say where they lie; of one that has no folder in its name,
-            the path to it.
+        photos: The photos.
 
     Returns:
         (photos,), :data:`UNCLASSED` where the folder names no class of the net.
@@ -47,18 +65,8 @@ def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
     Raises:
         DataError: If not a single one has a class, in the whole set that this may be a part of.
     """
-    find = cache(lambda folder: find_true_class(model, str(folder / "photo")))
-    places = getattr(photos, "locate", None)
-
-    def find_of(number: int, name: str) -> int:
-        path = PurePath(name)
-        if len(path.parts) < 2 and places and isinstance(place := places(number), PurePath):
-            path = place
-        found = find(path.parent)
-        return UNCLASSED if found is None else found
-
-    found = [find_of(number, name) for number, name in enumerate(photos.names)]
-    classes = np.array(found, np.int32)
+    find = find_classes(model, photos)
+    classes = np.array([find(number) for number in range(len(photos.names))], np.int32)
     if (classes == UNCLASSED).all() and not isinstance(photos, PartOfPhotos):
         some = ", ".join(map(quote, model.classes[:SHOWN_CLASSES]))
         raise DataError(
