@@ -72,6 +72,19 @@ def if_given(default: Any = None) -> Any:
 
     Args:
         default: What the field holds in a record that does not say.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Note:
+        ...     text: str
+        ...     colour: str = if_given("")
+        >>> print(encode(Note("a")), end="")
+        {
+          "text": "a"
+        }
+        >>> decode(Note, encode(Note("a", "red"))), decode(Note, encode(Note("a"))).colour
+        (Note(text='a', colour='red'), '')
     """
     return field(default=default, metadata={"unless": default})
 

@@ -78,7 +78,9 @@ def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
 
 
 @contextmanager
-def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[RelevancePass]:
+def watch_relevance(
+    module: nn.Module, layers: Mapping[str, str], classes: int
+) -> Iterator[RelevancePass]:
     """Watch layers of a net through many passes forwards, and back from one logit of each photo.
 
     The relevance of a value is the value times the gradient of that logit with respect to it: what
@@ -90,6 +92,7 @@ def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Re
     Args:
         module: The net; it puts out logits, (N, classes).
         layers: Names, and module paths, checked by :func:`~vizcnn.mining.passes.measure_layers`.
+        classes: How many logits it has to put out, at least.
 
     Yields:
         The function that runs the net; it takes inputs, the number of a class for each, or
@@ -107,12 +110,12 @@ def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Re
             edge = get_gradient_edge(output) if output.requires_grad else None
             seen[call] = output.detach().clone(), edge
 
-    def run(inputs: Tensor, classes: Tensor, see: See) -> None:
+    def run(inputs: Tensor, own: Tensor, see: See) -> None:
         seen.clear()
         with torch.enable_grad():
             # a net whose weights are frozen has a graph only for that; it may be written over
             logits = module(inputs.detach().requires_grad_().clone())
-            value = _add_logits(logits, classes)
+            value = _add_logits(logits, own, classes)
         missing = [name for call, called in names.items() if call not in seen for name in called]
         if missing:
             raise LayerError(f"layer {min(missing)!r} was not reached in a forward pass")
@@ -146,7 +149,7 @@ def show_outputs(back: RelevancePass) -> Forward:
     return forward
 
 
-def _add_logits(logits: Any, classes: Tensor) -> Tensor:
+def _add_logits(logits: Any, own: Tensor, classes: int) -> Tensor:
     """Add up the logits of the photos' classes; the gradient of each photo is that of its own.
 
     Raises:
@@ -157,11 +160,10 @@ def _add_logits(logits: Any, classes: Tensor) -> Tensor:
             "the net puts out no logits, (N, classes), that depend on the photo: relevance needs "
             "the logit of a photo's class"
         )
-    if int(classes.max()) >= logits.shape[1]:
+    if logits.shape[1] < classes:
         raise ModelError(
-            f"the net puts out {logits.shape[1]} logits, and has a class of number "
-            f"{int(classes.max())}: its list of classes is not that of its logits"
+            f"the net puts out {logits.shape[1]} logits for {classes} classes: give the list of "
+            "its own (--classes)"
         )
-    has_class = classes != UNCLASSED
-    own = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]
-    return (own * has_class).sum()
+    found = logits.gather(1, own.clamp(min=0)[:, None])[:, 0]
+    return (found * (own != UNCLASSED)).sum()
