@@ -81,10 +81,11 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, occlude, filters, aliasing, lecture, receptive),
+    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    correspond,
     evolve,
     invariance,
-    correspond,
+    occlude,
     probe,
     zeiler_fergus,
     *(mine, merge, index, models, weights, train),

@@ -20,6 +20,7 @@ DRAWING = (
     "aliasing",
     "check",
     "compare",
+    "correspond",
     "deconv",
     "evolve",
     "filters",
@@ -28,7 +29,6 @@ DRAWING = (
     "lecture",
     "probe",
     "receptive",
-    "correspond",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 
