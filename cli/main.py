@@ -19,8 +19,8 @@ from vizcnn.cli.index_command import index
 from vizcnn.cli.invariance_command import invariance
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
-from vizcnn.cli.probe_command import probe
 from vizcnn.cli.occlude_command import occlude
+from vizcnn.cli.probe_command import probe
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
