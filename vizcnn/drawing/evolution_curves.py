@@ -14,6 +14,8 @@ LEFT, BETWEEN, BELOW = 0.75, 0.95, 0.55
 """Inches for the first vertical axis, between panels, and for the horizontal axis."""
 HEIGHT, SLIDE_HEIGHT, LEGEND = 3.0, 4.3, 0.35
 """Inches of a panel, of one on a slide, and of the names of the layers above."""
+MOST_TICKS = 12
+"""Epochs that are named on an axis, at most."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 """So that layers are told apart without colours too."""
 
@@ -95,7 +97,8 @@ def _colour(number: int) -> str:
 
 def _name_epochs(axes: Axes, epochs: Sequence[int]) -> None:
     """Set kept epochs apart evenly, as the columns of the blocks; most are early ones."""
-    axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
+    every = -(-len(epochs) // MOST_TICKS)
+    axes.set_xticks(range(0, len(epochs), every), [str(epoch) for epoch in epochs[::every]])
     axes.set_xlim(-0.3, len(epochs) - 0.7)
 
 
