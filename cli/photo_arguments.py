@@ -92,7 +92,11 @@ def keep_named(
 
 
 def photos_argument(
-    told: str, *, keep: Callable[..., Any] = keep_named, **settings: Any
+    told: str,
+    *,
+    keep: Callable[..., Any] = keep_named,
+    cls: type[PhotosArgument] = PhotosArgument,
+    **settings: Any,
 ) -> Callable[[Command], Command]:
     """Declare the photos of a command, which gets them as ``photos``.
 
@@ -102,6 +106,7 @@ def photos_argument(
     Args:
         told: What they may be, for the help.
         keep: Keeps what an option names.
+        cls: What the words are.
         **settings: For :class:`PhotosArgument`.
     """
     named = {
@@ -119,7 +124,7 @@ def photos_argument(
         ),
         click.argument(
             "photos",
-            cls=PhotosArgument,
+            cls=cls,
             told=told,
             shell_complete=complete_names_and_files(SAMPLES),
             **settings,

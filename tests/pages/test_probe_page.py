@@ -20,8 +20,8 @@ from vizcnn.gallery.manifest import read_manifest
 from vizcnn.measures.pooled_features import list_probed_layers, read_features
 from vizcnn.measures.probe_photos import ProbeSettings, find_trained_class, list_classes
 from vizcnn.pages.probe import ProbeResults, make_probe_gallery
+from vizcnn.zoo.building import untrain
 from vizcnn.zoo.provenance import Provenance
-from vizcnn.zoo.untrained import untrain
 
 MODEL = replace(make_model(), provenance=Provenance("code", data="a test"))
 SETTINGS = ProbeSettings(layers=("conv1", "fc7"), per_class=(2, 4), folds=2)

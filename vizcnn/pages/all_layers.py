@@ -112,7 +112,7 @@ def make_all_layers_page(
     Raises:
         ModelError: If there is no net or too many, one cannot be seen into, or no net subsamples.
         LayerError: If a net takes another way for another photo.
-        ImageError: If no photo can be read.
+        VizcnnError: If no photo can be read.
     """
     settings = settings or AllLayersSettings()
     plans = [_plan(model) for model in name_apart(models, MOST_NETS)]

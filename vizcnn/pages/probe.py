@@ -32,8 +32,8 @@ from vizcnn.measures.published import read_published
 from vizcnn.mining.photo_sets import FolderPhotos, find_source
 from vizcnn.pages.page import Drawing, describe_causes, describe_run, write_page
 from vizcnn.photos.pixels import Array
+from vizcnn.zoo.building import untrain
 from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.untrained import untrain
 
 ReadPairs = Callable[[], Sequence[PairOfPhotos]]
 """Gives photos that were removed, beside what they are like."""
