@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
@@ -73,6 +74,8 @@ def draw_courses(
         if any(value > 0 for course in courses for value in course.activations):
             panels[2].set_yscale("log")
             panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            # of less than a decade, where there is hardly a power of ten
+            panels[2].yaxis.set_minor_formatter(LogFormatter())
         for axes in panels:
             _name_epochs(axes, epochs)
         _write_legend(sheet, layers, left)
