@@ -10,10 +10,18 @@ from PIL import Image
 
 from tests.support.small_zoo import list_files, make_model
 from vizcnn.basics.errors import ImageError, LayerError, VizcnnError, WeightsError
+from vizcnn.drawing.evolution_blocks import EvolutionCell, EvolutionRow, draw_block
+from vizcnn.drawing.style import make_style, use_style
 from vizcnn.drawing.tiles import scale_projections, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.photo_sets import PartOfPhotos
-from vizcnn.pages.evolve import EvolveResults, EvolveSettings, make_evolve_gallery, measure
+from vizcnn.pages.evolve import (
+    EvolveResults,
+    EvolveSettings,
+    choose_evolved_units,
+    make_evolve_gallery,
+    measure,
+)
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.projection.deconvnet import Projector
@@ -169,21 +177,30 @@ def test_the_page_and_the_manifest_say_all(page):
     assert list(folder.glob(".*.part")) == []
 
 
-def test_units_are_drawn_by_the_seed_for_each_layer_anew(tmp_path):
-    def draw(seed):
-        settings = EvolveSettings(layers=("conv2", "conv3"), count=5, compare=None, seed=seed)
-        made = make_evolve_gallery(
-            replace(SOME, moments=SOME.moments[1:]),
-            PHOTOS,
-            tmp_path / str(seed),
-            replace(settings, workers=0),
-        )
-        return [tuple(unit.unit for unit in layer.units) for layer in made.results.layers]
+def test_units_are_drawn_by_the_seed_for_each_layer_anew():
+    def draw(layer, seed):
+        return choose_evolved_units(layer, 120, EvolveSettings(count=9, seed=seed))
 
-    first, second = draw(0), draw(1)
-    assert first == draw(0) != second
-    assert [len(set(units)) for units in first] == [5, 5]
-    assert first[0] != first[1]
+    assert draw("conv2", 0) == draw("conv2", 0)
+    assert len({draw("conv2", 0), draw("conv2", 1), draw("conv3", 0)}) == 3
+    assert len(set(draw("conv2", 0))) == 9
+    assert set(range(120)) > set(draw("conv2", 0))
+
+
+@pytest.mark.parametrize(("epochs", "units"), [(2, 1), (9, 30), (30, 3)])
+@pytest.mark.parametrize("style", ["page", "slide"])
+def test_blocks_of_any_size_can_be_drawn(epochs, units, style):
+    tile = np.full((3, 3, 3), 0.5, dtype=np.float32)
+    cells = [
+        EvolutionCell(tile, tile if at % 2 else None, at % 2 == 1, "1.00") for at in range(epochs)
+    ]
+    rows = [EvolutionRow(f"unit {unit}", "", tuple(cells)) for unit in range(units)]
+    with use_style(make_style(style)):
+        figure = draw_block(rows, range(epochs), "title", "words", "caption")
+    width, height = figure.get_size_inches()
+    assert width / height == pytest.approx(16 / 9) if style == "slide" else width >= 13
+    frames = [patch for patch in figure.axes[0].patches if not patch.get_fill()]
+    assert len(frames) == units * (epochs // 2)
 
 
 class CountedPhotos:

@@ -22,8 +22,8 @@ MOST_BETWEEN = 0.5
 """The latter at most, where there are few epochs."""
 HEADING, LABEL = 0.3, 0.23
 """Inches for an epoch's number above, and for a cell's numbers below it."""
-TILE = 0.9
-"""Largest side of a tile in inches."""
+TILE, SMALLEST = 0.9, 0.45
+"""Largest and smallest side of a tile in inches."""
 SLIDE_BODY = 6.2
 """Inches that the rows of a slide take at most."""
 CHANGED = COLOURS[5]
@@ -76,15 +76,17 @@ def draw_block(
         caption: What the figure depends on, below.
     """
     columns = len(epochs)
-    room = (SLIDE_WIDTH - 2 * MARGIN - NAMES - BETWEEN * (columns - 1)) / columns
+    least = 2 * MARGIN + NAMES + columns * (2 * SMALLEST + GAP + BETWEEN) - BETWEEN
+    width = max(SLIDE_WIDTH, least)  # of many epochs the figure is wider
+    room = (width - 2 * MARGIN - NAMES - BETWEEN * (columns - 1)) / columns
     tile = min((room - GAP) / 2, TILE)
     label = LABEL * min(scale_letters(1.0), 1.3)
     if find_style().wide:  # a slide has no room for more
-        tile = min(tile, (SLIDE_BODY - HEADING) / len(rows) - label)
+        tile = max(min(tile, (SLIDE_BODY - HEADING) / len(rows) - label), SMALLEST)
     step, block = min(room + BETWEEN, 2 * tile + GAP + MOST_BETWEEN), tile + label
     left = MARGIN + NAMES
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, HEADING + block * len(rows), title, caption, words)
+        sheet = Sheet(width, HEADING + block * len(rows), title, caption, words)
         top = sheet.top + HEADING
         for column, epoch in enumerate(epochs):
             head = f"epoch {epoch}" if column == 0 else f"{epoch}"
@@ -96,9 +98,9 @@ def draw_block(
             sheet.write(row.name, MARGIN, middle, 11, va="bottom", weight="bold", room=room)
             sheet.write(row.note, MARGIN, middle + 0.03, 9, color=tone("#444444"), room=room)
         # one pair of axes, with inches for units: one for each tile would take seconds
-        width, height = step * columns, block * len(rows)
-        axes = sheet.add_axes(left, top, width, height)
-        axes.set(xlim=(0, width), ylim=(height, 0))
+        across, down = step * columns, block * len(rows)
+        axes = sheet.add_axes(left, top, across, down)
+        axes.set(xlim=(0, across), ylim=(down, 0))
         for number, row in enumerate(rows):
             for column, cell in enumerate(row.cells):
                 across, down = column * step, number * block

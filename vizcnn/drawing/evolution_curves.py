@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
@@ -14,6 +15,8 @@ LEFT, BETWEEN, BELOW = 0.75, 0.95, 0.55
 """Inches for the first vertical axis, between panels, and for the horizontal axis."""
 HEIGHT, SLIDE_HEIGHT, LEGEND = 3.0, 4.3, 0.35
 """Inches of a panel, of one on a slide, and of the names of the layers above."""
+MOST_TICKS = 12
+"""Epochs that are named on an axis, at most."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 """So that layers are told apart without colours too."""
 
@@ -71,6 +74,8 @@ def draw_courses(
         if any(value > 0 for course in courses for value in course.activations):
             panels[2].set_yscale("log")
             panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            # of less than a decade, where there is hardly a power of ten
+            panels[2].yaxis.set_minor_formatter(LogFormatter())
         for axes in panels:
             _name_epochs(axes, epochs)
         _write_legend(sheet, layers, left)
@@ -95,7 +100,8 @@ def _colour(number: int) -> str:
 
 def _name_epochs(axes: Axes, epochs: Sequence[int]) -> None:
     """Set kept epochs apart evenly, as the columns of the blocks; most are early ones."""
-    axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
+    every = -(-len(epochs) // MOST_TICKS)
+    axes.set_xticks(range(0, len(epochs), every), [str(epoch) for epoch in epochs[::every]])
     axes.set_xlim(-0.3, len(epochs) - 0.7)
 
 
