@@ -42,7 +42,7 @@ RUNS = "runs"
 """Folder of the trainings beside the page."""
 MOST_SEEDS = 1000
 SCALE = (
-    "ImageNet 2012 (1.3 million training photos, 1,000 classes), 224 px, 4,096 units in fc6 and fc7, "
+    "ImageNet 2012 (1.3 million training photos, 1,000 classes), 224 px, 4,096 units in fc6, fc7, "
     "one run each"
 )
 """What the paper's numbers were measured on (its sections 3 and 5.1)."""
@@ -223,6 +223,8 @@ def make_ablate_gallery(
         },
     )
     rows = choose_rows(recipe, settings.rows, settings.list_own())
+    for row in rows:
+        _count_parameters(row.change(recipe, settings.seed), 1)  # complains before anything is made
     seeds = range(settings.seed, settings.seed + settings.seeds)
     with open_folder(folder, own=_holds_runs(folder)):
         data, source = find_photos(photos, folder)

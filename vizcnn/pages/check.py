@@ -131,7 +131,7 @@ def make_check_page(
                 Photo(
                     name=sets[0].names[number],
                     source=find_source(sets[0], number),
-                    sha256=_hash(sets[0].read(number)),
+                    sha256=hash_pixels(sets[0].read(number)),
                 )
                 for number in drawn
             ],
@@ -189,7 +189,7 @@ def describe(
     )
 
 
-def _hash(photo: Tensor) -> str:
+def hash_pixels(photo: Tensor) -> str:
     """Compute the SHA-256 of what a net saw: (3, S, S), uint8; RGB, row by row."""
     return hashlib.sha256(photo.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
 
