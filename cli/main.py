@@ -12,11 +12,14 @@ from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
 from vizcnn.cli.deconv_command import deconv
+from vizcnn.cli.evolve_command import evolve
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
+from vizcnn.cli.invariance_command import invariance
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
+from vizcnn.cli.probe_command import probe
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
@@ -76,7 +79,11 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive, ablate),
+    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    ablate,
+    evolve,
+    invariance,
+    probe,
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

@@ -43,6 +43,9 @@ PICTURES = {
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
+    "invariance": ("vizcnn invariance", "distances.png"),
+    "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
+    "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }

@@ -42,8 +42,8 @@ RUNS = "runs"
 """Folder of the trainings beside the page."""
 MOST_SEEDS = 1000
 SCALE = (
-    "ImageNet 2012 (1.3 million training photos, 1,000 classes), 224 px, 4,096 units in fc6, fc7, "
-    "one run each"
+    "ImageNet 2012 (1.3 million training photos, 1,000 classes), 224 px, 4,096 units in fc6 and "
+    "fc7, one run each"
 )
 """What the paper's numbers were measured on (its sections 3 and 5.1)."""
 FEW_CLASSES = 5

@@ -21,7 +21,7 @@ from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
 from vizcnn.measures.checks import draw_photos
 from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_by
 from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.check import hash_pixels
+from vizcnn.pages.check import hash_seen
 from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
@@ -211,7 +211,7 @@ def make_ablate_units_gallery(
         Photo(
             name=data.names[number],
             source=find_source(data, number),
-            sha256=hash_pixels(image),
+            sha256=hash_seen(image),
         )
         for number, image in zip(drawn, pixels, strict=True)
     ]

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +82,7 @@ def write_digits(folder: Path) -> None:
             part = "val" if held_out else "train"
             home = staging / part / str(digit)
             home.mkdir(parents=True, exist_ok=True)
-            values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
-            enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            ImageOps.expand(enlarged, FRAME).save(home / f"{number:04d}.png")
+            draw_digit(image).save(home / f"{number:04d}.png")
 
 
 def find_photos(data: Path, out: Path) -> tuple[Path, DataSource]:
@@ -109,3 +108,21 @@ def find_photos(data: Path, out: Path) -> tuple[Path, DataSource]:
     if not folder.exists():
         write_digits(folder)
     return folder, DIGITS_SOURCE
+
+
+def draw_digit(image: NDArray[Any]) -> Image.Image:
+    """Enlarge one of scikit-learn's images, and frame it.
+
+    Args:
+        image: (8, 8), 0..16.
+
+    Returns:
+        8-bit grey, white on black, a side of :data:`SIDE` and twice :data:`FRAME`.
+
+    Example:
+        >>> draw_digit(np.zeros((8, 8))).size
+        (36, 36)
+    """
+    values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
+    enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return ImageOps.expand(enlarged, FRAME)
