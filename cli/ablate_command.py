@@ -206,7 +206,8 @@ def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -
         figure_format=page.figure_format,
     )
     manifest = make_ablate_gallery(
-        *(page.models[0], Path(photos[0]), page.folder, settings, page.quote()),
+        *(page.models[0], Path(photos[0]), page.folder, settings),
+        page.quote(**dict.fromkeys(OF_UNITS)),
         device=settle_device(page.device, page.precision),
         progress=bar,
         report=lambda line: say(line, err=True),
@@ -269,7 +270,8 @@ def _ablate_units(
             save_arrays=given["save_arrays"],
             figure_format=page.figure_format,
         )
-        command = run.quote(layers=chosen, units=write_units(numbers))
+        settled = {**dict.fromkeys(OF_LAYERS), "layers": chosen, "units": write_units(numbers)}
+        command = run.quote(**settled)
         return make_ablate_units_gallery(run.net, paths, run.folder, settings, command, bar)
 
     manifest = page.make_each(make, resumed=True)

@@ -46,6 +46,8 @@ PICTURES = {
     "invariance": ("vizcnn invariance", "distances.png"),
     "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
     "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
+    "ablate": ("vizcnn ablate digits --model lenet --epochs 8", "errors.png"),
+    "ablate-units": ("vizcnn ablate --layer fc7", "classes.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }

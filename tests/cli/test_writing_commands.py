@@ -23,6 +23,7 @@ FOLDERS = {
     "receptive": LENET,
     "probe": (*LENET, "{classes}", "--per-class", "1", "--folds", "1", "--no-baseline"),
     "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
+    "ablate": (*LENET, "{photo}", "--unit", "0"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
 }

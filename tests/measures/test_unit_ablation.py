@@ -21,17 +21,24 @@ def wrap(net: nn.Module, classes: int = 4) -> ZooModel:
     return replace(make_model(), module=net.eval(), layers={}, classes=names, options={})
 
 
+def list_parts(model: ZooModel) -> nn.Sequential:
+    assert isinstance(model.module, nn.Sequential)
+    return model.module
+
+
 class Planted(nn.Module):
     """Unit k of the one layer answers to channel k alone, and only class k listens to it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.relu, self.head = nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Linear(3, 3)
+        self.conv, self.relu, self.head = (
+            nn.Conv2d(3, 3, 1, bias=False),
+            nn.ReLU(),
+            nn.Linear(3, 3, bias=False),
+        )
         with torch.no_grad():
             self.conv.weight.copy_(torch.eye(3)[:, :, None, None])
-            self.conv.bias.zero_()
             self.head.weight.copy_(2 * torch.eye(3))
-            self.head.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.relu(self.conv(x)).mean(dim=(2, 3)))
@@ -57,7 +64,8 @@ def test_without_a_planted_unit_exactly_its_class_is_gone():
 def test_the_changes_of_a_linear_layers_units_add_up_to_its_logits():
     model = make_model()  # fc6 is followed by a linear layer alone
     found = ablate_units(model, PHOTOS, "fc6")
-    head = model.module[-1]
+    head = list_parts(model)[-1]
+    assert isinstance(head, nn.Linear)
     logits = model.logits(PHOTOS).double()
     expected = (head.bias.double() - logits).mean(dim=0).detach().numpy()
     assert found.logit.sum(axis=0) == pytest.approx(expected, abs=1e-5)
@@ -119,7 +127,7 @@ def test_all_numbers_are_those_of_whole_passes(by, layer, units):
         ]
         assert found.accuracy[row] == pytest.approx(np.mean(hits))
         for number in range(4):
-            of_class = [place for place, label in enumerate(own) if label == number]
+            of_class = [place for place, label in enumerate(labels) if label == number]
             if not of_class:
                 assert np.isnan(found.own_logit[row, number])
                 continue
@@ -130,7 +138,7 @@ def test_all_numbers_are_those_of_whole_passes(by, layer, units):
 
 def test_statistics_are_numpys():
     model = make_model()
-    maps = model.module[:5](model.preprocessing.normalise(PHOTOS)).detach().double().numpy()
+    maps = list_parts(model)[:5](model.preprocessing.normalise(PHOTOS)).detach().double().numpy()
     found = ablate_units(model, PHOTOS, "conv2", [1, 4])
     for row, unit in enumerate((1, 4)):
         values = maps[:, unit]
@@ -141,7 +149,12 @@ def test_statistics_are_numpys():
 
 
 def test_without_a_known_class_there_is_no_accuracy():
-    found = ablate_units(make_model(), PHOTOS, "conv5", [0])
+    model = make_model()
+    found = ablate_units(model, PHOTOS, "conv5", [0])
+    # the likeliest class stands for the true one
+    guesses = model.logits(PHOTOS).argmax(dim=1).tolist()
+    assert found.labels.tolist() == guesses
+    assert found.class_photos.tolist() == [guesses.count(number) for number in range(4)]
     assert np.isnan(found.accuracy).all() and np.isnan(found.own_accuracy).all()
     assert found.right.all() and not found.is_known.any()
     assert found.changed[0] >= 0
@@ -178,6 +191,8 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(VizcnnError, match="no photo is given"):
         ablate_units(model, PHOTOS[:0], "conv5")
     with torch.no_grad():
-        model.module[-1].bias.fill_(float("inf"))
+        head = list_parts(model)[-1]
+        assert isinstance(head, nn.Linear)
+        head.bias.fill_(float("inf"))
     with pytest.raises(ModelError, match="not finite"):
         ablate_units(model, PHOTOS, "conv5", [0])

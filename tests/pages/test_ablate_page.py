@@ -152,7 +152,7 @@ def test_the_papers_numbers_stand_beside_and_say_whose_they_are():
     errors, changes, _ = draw(results)
     assert "cannot be compared" in errors.note
     assert "without fc7 +20.0 points" in changes.note
-    assert "Not told apart by 3 seeds: conv3, conv4, conv5 of 512, 1,024, 512 maps" in changes.note
+    assert "Not told apart by 3 seeds: conv3, 4, 5: 512, 1,024, 512 maps" in changes.note
     # the interval, by SciPy
     row = results.rows[1]
     welch = stats.ttest_ind([0.5, 0.51, 0.52], [0.3, 0.31, 0.32], equal_var=False)

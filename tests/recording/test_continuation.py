@@ -1,6 +1,7 @@
 """The rest of a pass, against whole passes with a plain hook of torch's own."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +82,7 @@ def wrap(net: nn.Module) -> ZooModel:
         nn.init.normal_(value, std=0.3)
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d):
-            nn.init.normal_(part.running_mean)
+            nn.init.normal_(part.get_buffer("running_mean"))
     return replace(make_model(), module=net.eval(), layers={}, options={})
 
 
@@ -141,18 +142,21 @@ def test_a_function_is_a_layer_too():
         # what is left after it: pooling and the head, by hand
         net = model.module
         changed = begun.maps * 0.5
-        expected = net.head(F.adaptive_avg_pool2d(changed, 1).flatten(1))
+        expected = net.get_submodule("head")(F.adaptive_avg_pool2d(changed, 1).flatten(1))
         assert torch.equal(begun.run(changed.clone()), expected)
 
 
 def test_what_comes_before_is_not_computed_again(monkeypatch):
     model = wrap(Branching())
-    rest, runs = Continuation(model, "block2.conv1", PHOTOS[:1]), []
+    rest, runs = Continuation(model, "block2.conv1", PHOTOS[:1]), list[int]()
     convolve = F.conv2d
+
+    def count(*given: Any, **named: Any) -> Tensor:
+        runs.append(1)
+        return convolve(*given, **named)
+
     with rest.begin(PHOTOS) as begun:
-        monkeypatch.setattr(
-            "torch.nn.functional.conv2d", lambda *a, **k: runs.append(1) or convolve(*a, **k)
-        )
+        monkeypatch.setattr("torch.nn.functional.conv2d", count)
         begun.run(begun.maps.clone())
     assert len(runs) == 1  # of block2.conv2 alone; there are five convolutions
 
@@ -197,6 +201,6 @@ def test_the_bundled_net_needs_nothing_of_what_came_before():
     with rest.begin(photos) as begun:
         maps = begun.maps.clone()
         maps[:, 7] = 0
-        features = model.module.features
-        expected = model.module.classifier(features.pool5(maps))
+        pooled = model.module.get_submodule("features.pool5")(maps)
+        expected = model.module.get_submodule("classifier")(pooled)
         assert torch.equal(begun.run(maps.clone()), expected)

@@ -77,7 +77,7 @@ def test_a_table_that_was_cut_goes_on_and_ends_the_same(trained, data, tmp_path)
     def stop():
         raise KeyboardInterrupt
 
-    lines = []
+    lines: list[str] = []
     for count in (2, 9):
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path, data, progress=cut_after(count, stop), report=lines.append)
@@ -119,7 +119,7 @@ def test_a_damaged_record_is_a_training_to_be_done(trained, data, tmp_path):
     shutil.copytree(folder, copy)
     record = copy / "no-2" / "seed-1" / RECORD_NAME
     record.write_text(record.read_text()[:40])
-    lines = []
+    lines: list[str] = []
     again = train(copy, data, report=lines.append)
     assert [line.split(":")[1].strip() for line in lines] == ["no-2, seed 1"]
     assert again["no-2"][1].sha256 == found["no-2"][1].sha256

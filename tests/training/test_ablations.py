@@ -55,7 +55,7 @@ def test_zfnet_is_as_in_figure_3_and_its_wide_row_as_in_section_5():
     assert net_options(recipe, 10)["maps"] == PAPER_MAPS
     wide = next(row for row in list_rows(recipe) if row.name == "wide-3-5")
     net = outline_net(wide.change(recipe, 0), 10)
-    maps = [net.get_submodule(f"features.conv{k}").weight.shape[0] for k in (3, 4, 5)]
+    maps = [net.state_dict()[f"features.conv{k}.weight"].shape[0] for k in (3, 4, 5)]
     assert maps == [512, 1024, 512]
     assert ablation_recipe("zfnet", variant="wide").variant == "wide"
 
@@ -95,7 +95,7 @@ def test_layers_taken_from_zfnet_have_the_papers_alexnet_beside_them():
 def test_rows_are_chosen_by_name_and_own_ones_stand_below():
     recipe = ablation_recipe("zfnet")
     own = make_own("conv5", "fc6=2048")
-    assert (own.name, own.title) == ("no-conv5-fc6-2048", "without conv5; fc6 of 2,048")
+    assert (own.name, own.title) == ("no-conv5-fc6-2048", "without conv5; fc6: 2,048")
     names = [row.name for row in choose_rows(recipe, ["no-7", "whole", "no-7"], [own, own])]
     assert names == ["whole", "no-7", "no-conv5-fc6-2048"]
     assert [row.name for row in choose_rows(recipe, own=[own])] == ["whole", own.name]

@@ -1,5 +1,7 @@
 """Nets without some of their layers, and with layers of other widths."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -12,11 +14,17 @@ from vizcnn.zoo.chains import choose_widths, read_widths, read_without
 from vizcnn.zoo.lenet import LeNet5
 from vizcnn.zoo.zfnet import ZFNet
 
-SMALL = {"hidden": 16, "input_size": 64, "classes": 5}
+SMALL: dict[str, Any] = {"hidden": 16, "input_size": 64, "classes": 5}
 
 
 def count(net: nn.Module) -> int:
     return sum(value.numel() for value in net.parameters())
+
+
+def find(net: nn.Module, name: str) -> nn.Linear:
+    part = net.get_submodule(f"classifier.{name}")
+    assert isinstance(part, nn.Linear)
+    return part
 
 
 def conv(inputs: int, outputs: int, side: int) -> int:
@@ -31,12 +39,12 @@ def test_parameters_are_those_of_the_layers_that_are_left():
     changed = conv(384, 256, 3) - conv(256, 256, 3)  # conv5 takes conv2's maps
     assert count(whole) - count(without) == lost + changed
     headless = ZFNet(maps=maps, without="fc6,fc7", **SMALL)
-    places = whole.classifier.fc6.in_features
-    assert headless.classifier.fc8.in_features == places
+    places = find(whole, "fc6").in_features
+    assert find(headless, "fc8").in_features == places
     assert count(whole) - count(headless) == places * 16 + 16 + 16 * 17 + 16 * 5 - places * 5
     wide = ZFNet(maps=maps, widths="fc6=32,conv5=100", **SMALL)
-    assert wide.classifier.fc6.weight.shape == (32, 100 * places // 256)
-    assert wide.classifier.fc7.in_features == 32
+    assert find(wide, "fc6").weight.shape == (32, 100 * places // 256)
+    assert find(wide, "fc7").in_features == 32
 
 
 @pytest.mark.parametrize(
@@ -78,8 +86,8 @@ def test_a_net_as_it_is_has_the_weights_that_it_had():
     made = ZFNet(maps=(8, 9, 10), **SMALL)
     torch.manual_seed(0)
     sizes = [(3, 96, 7), (96, 256, 5), (256, 8, 3), (8, 9, 3), (9, 10, 3)]
-    layers: list[nn.Module] = [nn.Conv2d(*size) for size in sizes]
-    places = made.classifier.fc6.in_features
+    layers: list[nn.Conv2d | nn.Linear] = [nn.Conv2d(*size) for size in sizes]
+    places = find(made, "fc6").in_features
     layers += [nn.Linear(places, 16), nn.Linear(16, 16), nn.Linear(16, 5)]
     ours = [part for part in made.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     for one, other in zip(ours, layers, strict=True):

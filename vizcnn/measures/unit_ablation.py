@@ -55,7 +55,7 @@ class UnitEffects:
         logit_spread: Standard deviation of the same over photos, (U, C).
         probability: Mean change of each class's probability over photos, (U, C).
         own_logit: Mean change of a class's logit over the photos of that class, (U, C); NaN where
-            there are none.
+            there are none. If no photo's class is known, those that the whole net takes for it.
         own_logit_spread: Standard deviation of the same over these photos, (U, C).
         own_probability: The same of its probability.
         own_accuracy: Change of the share of a class's photos with the right answer, (U, C); NaN
@@ -92,8 +92,8 @@ class UnitEffects:
 
     @property
     def class_photos(self) -> NDArray[np.int64]:
-        """Photos of each class, (C,)."""
-        return np.bincount(self.labels, minlength=self.logit.shape[1])
+        """Photos of each class, (C,), over which its own change is averaged."""
+        return np.bincount(self.labels[_choose_own(self.is_known)], minlength=self.logit.shape[1])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give all numbers by name, for a file."""
@@ -296,17 +296,17 @@ def _average_changes(
         for name in ("own_logit", "own_probability", "guesses")
     )
     classes = logit.shape[1]
-    own = _average_by_class(own_logit, labels, classes)
+    used = _choose_own(is_known)
+    own = _average_by_class(own_logit[:, used], labels[used], classes)
+    squares_of_own = _average_by_class(own_logit[:, used] ** 2, labels[used], classes)
     hits = (without == labels).astype(np.float64) - (guesses == labels)
     return {
         "logit": logit,
         "logit_spread": np.sqrt(np.maximum(squares - logit**2, 0)),
         "probability": probability,
         "own_logit": own,
-        "own_logit_spread": np.sqrt(
-            np.maximum(_average_by_class(own_logit**2, labels, classes) - own**2, 0)
-        ),
-        "own_probability": _average_by_class(own_probability, labels, classes),
+        "own_logit_spread": np.sqrt(np.maximum(squares_of_own - own**2, 0)),
+        "own_probability": _average_by_class(own_probability[:, used], labels[used], classes),
         "own_accuracy": _average_by_class(hits[:, is_known], labels[is_known], classes),
         "answer": own_probability.mean(axis=1),
         "answer_spread": own_probability.std(axis=1),
@@ -315,6 +315,11 @@ def _average_changes(
         else np.full(len(hits), np.nan),
         "changed": (without != guesses).mean(axis=1),
     }
+
+
+def _choose_own(is_known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Choose the photos that stand for their class: those of known class, or else all."""
+    return is_known if is_known.any() else np.ones_like(is_known)
 
 
 def _average_by_class(values: Values, labels: NDArray[np.int64], classes: int) -> Values:

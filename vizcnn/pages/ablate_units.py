@@ -289,7 +289,7 @@ def _say_ranking(model: ZooModel, found: UnitEffects, asked: int | None) -> str:
         name = model.classes[asked]
         if not photos:
             return f"change of the logit of {name}, mean of all photos, as none is of that class"
-        guessed = "" if found.is_known[found.labels == asked].all() else ", known or guessed"
+        guessed = "" if found.is_known.any() else " (as the whole net has it)"
         plural = "" if photos == 1 else "s"
         return f"change of the logit of {name}, mean of its {photos} photo{plural}{guessed}"
     whose = "own" if found.is_known.all() else "own or likeliest"
