@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
+    "ablate",
     "aliasing",
     "check",
     "compare",
