@@ -17,8 +17,18 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
-    *("aliasing", "check", "compare", "deconv", "filters", "gallery", "lecture", "receptive"),
-    *("correspond", "invariance"),
+    "aliasing",
+    "check",
+    "compare",
+    "correspond",
+    "deconv",
+    "evolve",
+    "filters",
+    "gallery",
+    "invariance",
+    "lecture",
+    "probe",
+    "receptive",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 
