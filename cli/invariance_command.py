@@ -118,7 +118,7 @@ def invariance(
     from vizcnn.photos.transforms import KINDS, parse_amounts
 
     files = find_photos(find_given(photos))
-    given = {
+    given: dict[str, Any] = {
         name: parse_amounts(value, name) if name in KINDS else value
         for name, value in choices.items()
         if value is not None

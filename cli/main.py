@@ -7,6 +7,7 @@ import click
 
 import vizcnn
 from vizcnn.basics.errors import VizcnnError, advise, nearest_names
+from vizcnn.cli.ablate_command import ablate
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
@@ -81,10 +82,12 @@ def commands() -> None:
 
 
 for command in (
-    *(deconv, gallery, check, compare, occlude, filters, aliasing, lecture, receptive),
+    *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    ablate,
+    correspond,
     evolve,
     invariance,
-    correspond,
+    occlude,
     probe,
     zeiler_fergus,
     *(mine, merge, index, models, weights, train),

@@ -178,6 +178,8 @@ def telling_warnings() -> Iterator[None]:
 
 
 SMALLER: Mapping[str, str] = {
+    "ablate": "fewer photos (--count), layers (--layer) or units (--unit), a smaller --batch, "
+    "--crop or --hidden, a smaller net",
     "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
     "check": "fewer layers (--layer) or methods (--method), a smaller --compare, a smaller net",
     "compare": "fewer methods (--method), a smaller --compare, a smaller net",

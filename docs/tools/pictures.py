@@ -48,6 +48,8 @@ PICTURES = {
     "invariance": ("vizcnn invariance", "distances.png"),
     "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
     "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
+    "ablate": ("vizcnn ablate digits --model lenet --epochs 8", "errors.png"),
+    "ablate-units": ("vizcnn ablate --layer fc7", "classes.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),

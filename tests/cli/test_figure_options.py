@@ -17,9 +17,11 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
+    "ablate",
     "aliasing",
     "check",
     "compare",
+    "correspond",
     "deconv",
     "evolve",
     "filters",
@@ -28,7 +30,6 @@ DRAWING = (
     "lecture",
     "probe",
     "receptive",
-    "correspond",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 

@@ -13,6 +13,7 @@ from vizcnn.pages.correspond import CorrespondResults
 from vizcnn.pages.invariance import InvarianceResults
 
 pytestmark = pytest.mark.usefixtures("small_net")
+FEW = ("--draws", "2", "--permutations", "9", "--dpi", "30")
 QUICK = ("--dpi", "30", "--shift", "-2..2:2", "--scale", "none", "--rotate", "0,90")
 
 
@@ -66,9 +67,7 @@ def test_correspond_takes_a_file_and_reports(tmp_path):
         paint_photo(tmp_path / "set" / f"{seed}.png", seed)
     photos = [{"photo": f"{seed}.png", "parts": {"nose": [20, 20, 32, 30]}} for seed in (1, 2, 3)]
     Path("set/parts.json").write_text(json.dumps({"photos": photos}))
-    told = run(
-        "correspond", "set/parts.json", "--draws", "2", "--permutations", "9", "--dpi", "30"
-    ).stdout
+    told = run("correspond", "set/parts.json", *FEW).stdout
     out = Path("vizcnn-out/zfnet-parts.json-correspond")
     assert "signs differ" in told and str(out) in told
     made = read_manifest(out, CorrespondResults)
@@ -78,19 +77,7 @@ def test_correspond_takes_a_file_and_reports(tmp_path):
 
 
 def test_correspond_without_a_file_takes_the_faces():
-    run(
-        "correspond",
-        "--draws",
-        "1",
-        "--permutations",
-        "9",
-        "--dpi",
-        "30",
-        "--layer",
-        "conv1",
-        "--fit",
-        "squash",
-    )
+    run("correspond", *FEW, "--layer", "conv1", "--fit", "squash")
     made = read_manifest(Path("vizcnn-out/zfnet-correspond"), CorrespondResults)
     assert made.results.parts == ("right eye", "left eye", "nose")
     assert [photo.name for photo in made.photos] == [

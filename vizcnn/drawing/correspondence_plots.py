@@ -12,7 +12,7 @@ from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters
 from vizcnn.measures.correspondence import PartScore
 from vizcnn.photos.pixels import Array
 
-LARGEST, GAP, HEADING, NAME = 1.75, 0.08, 0.34, 1.25
+LARGEST, GAP, HEADING, NAME = 1.75, 0.08, 0.34, 1.9
 """Inches: side of a picture at most, between pictures, for a heading, for a photo's name."""
 LEFT, BELOW, TALL, BETWEEN = 1.0, 0.95, 3.2, 0.75
 """Inches: for the vertical axis, for names and p, height of a panel, between panels."""

@@ -176,7 +176,8 @@ def measure_hamming(one: Signs, other: Signs) -> NDArray[np.float64]:
     for sign in (-1, 0, 1):
         # whole numbers, which float32 has exactly as far as a net's layers are large
         agreeing += (one == sign).astype(np.float32) @ (other == sign).astype(np.float32).T
-    return 1 - agreeing / one.shape[1]
+    differing: NDArray[np.float64] = 1 - agreeing / one.shape[1]
+    return differing
 
 
 def score_part(
