@@ -73,11 +73,10 @@ class Paper:
 
     def say_weights(self) -> str:
         """Say how the net differs from the paper's."""
-        net = self.net
-        return (
-            f"The net has {net.provenance.describe()} and sees {net.input_size} px; the paper’s "
-            "was trained on ImageNet 2012 and sees 224 px"
-        )
+        origin, size = self.net.provenance, f"{self.net.input_size} px"
+        if origin.source == "random":
+            return f"Random weights, {size}, and not trained on ImageNet 2012 at 224 px"
+        return f"Trained on {origin.data} at {size}, the paper’s net on ImageNet 2012 at 224 px"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +193,8 @@ def make_attachment(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"Pooling window at its maximum {show_number(pair.maximum)}, switch at row "
         f"{pair.switch[0]}, column {pair.switch[1]}; {show_number(pair.sent)} goes back to it.",
-        differs=f"The paper’s drawing has no numbers; these are of {name_photo(photo)}. "
-        f"{paper.say_weights()}.",
+        differs=f"{paper.say_weights()}. The paper’s drawing has no numbers; these are of "
+        f"{name_photo(photo)}.",
         figures=(ItemFigure(file=file, title=found.title, text=found.text),),
     )
 
@@ -361,7 +360,7 @@ def make_occlusions(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"Probability of the class whole and where hiding hurts most: {'; '.join(told)}.",
         differs=f"{paper.say_weights()}. Photos: {paper.say_photos()}. The paper tells neither "
-        f"side nor step of its square; here {chosen.side} and {chosen.stride} px in the first photo.",
+        f"side nor step of its square; here {chosen.side} and {chosen.stride} px in the first.",
         **take_page(manifest, "", "Squares hidden", most=3),
     )
 
