@@ -16,7 +16,17 @@ from vizcnn.cli.main import commands
 pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
-DRAWING = ("aliasing", "check", "compare", "deconv", "filters", "gallery", "lecture", "receptive")
+DRAWING = (
+    "aliasing",
+    "check",
+    "compare",
+    "deconv",
+    "filters",
+    "gallery",
+    "lecture",
+    "occlude",
+    "receptive",
+)
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 
 
