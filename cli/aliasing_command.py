@@ -1,5 +1,7 @@
 """``vizcnn aliasing``: what the stride of the first layer folds, as a page with a story."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from vizcnn.cli.options import (
@@ -11,6 +13,13 @@ from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
 from vizcnn.cli.reporting import bar, lay_out
 
+if TYPE_CHECKING:
+    from vizcnn.measures.layer_folding import LayerFolding
+    from vizcnn.pages.all_layers import AllLayersResults
+
+FIRST_LAYER = {"layer": "--layer", "units": "--units", "shifts": "--shift"}
+"""Options that say nothing about all layers, by parameter."""
+
 
 @page_command(
     out="MODELS-PHOTOS-aliasing",
@@ -19,6 +28,12 @@ from vizcnn.cli.reporting import bar, lay_out
     short_help="Show and measure the aliasing of a first layer's stride.",
 )
 @photo_list_argument("patches of scikit-image's sample photos", usual=())
+@click.option(
+    "--all-layers",
+    is_flag=True,
+    help="Measure every convolution and pooling with a stride instead, of up to 24 nets: what it "
+    "folds, and what is left of that by BlurPool and by FLC pooling.",
+)
 @click.option(
     "--layer",
     default="conv2",
@@ -53,6 +68,7 @@ def aliasing(
     page: Page,
     /,
     photos: tuple[str, ...],
+    all_layers: bool,
     layer: str,
     units: int,
     most_photos: int,
@@ -62,8 +78,11 @@ def aliasing(
 
     The page sets nets side by side: filters and their spectra, zone plate and gratings, shifted
     photos, blurring as the cure, and the grid in projections of the second layer (Zeiler & Fergus,
-    section 4.1 and Figure 6).
+    section 4.1 and Figure 6). With --all-layers it is about every step that leaves places out.
     """
+    if all_layers:
+        _measure_all_layers(page, photos, most_photos)
+        return
     from vizcnn.measures.study import LabSettings
     from vizcnn.pages.aliasing import make_aliasing_page
     from vizcnn.photos.stores import find_photos
@@ -84,6 +103,47 @@ def aliasing(
         for row in manifest.results.table
     ]
     page.report(manifest, "\n".join(lay_out([heads, *rows])))
+
+
+def _measure_all_layers(page: Page, photos: tuple[str, ...], most_photos: int) -> None:
+    for parameter in page.context.command.params:
+        flag = FIRST_LAYER.get(str(parameter.name))
+        if flag and page.context.params[str(parameter.name)] != parameter.default:
+            raise click.UsageError(
+                f"{flag} is about the first layer's page: leave it out, or --all-layers",
+                page.context,
+            )
+    from vizcnn.pages.all_layers import AllLayersSettings, make_all_layers_page
+    from vizcnn.photos.stores import find_photos
+
+    files = find_photos(find_given(photos))
+    settings = AllLayersSettings(most_photos, page.figure_format)
+    manifest = make_all_layers_page(page.load(), page.folder, files, settings, page.quote(), bar)
+    page.report(manifest, summarise(manifest.results))
+
+
+HEADS = (
+    *("net", "layer", "what", "stride", "folds", "blur 3", "blur 5"),
+    *("off ideal", "blur 3", "blur 5"),
+)
+
+
+def summarise(results: "AllLayersResults") -> str:
+    """Write the table of all layers of all nets."""
+    rows = [_write_layer(net.title, layer) for net in results.nets for layer in net.layers]
+    return "\n".join(lay_out([HEADS, *rows]))
+
+
+def _write_layer(net: str, layer: "LayerFolding") -> tuple[str, ...]:
+    down, across = layer.step.stride
+    return (
+        net,
+        layer.step.name,
+        layer.step.kind,
+        str(down) if down == across else f"{down},{across}",
+        *(_write(share, "percent") for share in layer.shares),
+        *(_write(distance, "number") for distance in layer.distances),
+    )
 
 
 def _write(value: float | None, form: str) -> str:

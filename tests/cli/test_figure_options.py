@@ -17,14 +17,19 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
+    "ablate",
     "aliasing",
     "check",
     "compare",
+    "correspond",
     "deconv",
+    "evolve",
     "filters",
     "gallery",
+    "invariance",
     "lecture",
     "occlude",
+    "probe",
     "receptive",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")

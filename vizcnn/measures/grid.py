@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import ImageError
+from vizcnn.measures.spectrum import fade_edges
 
 LEAST_SIDE = 24
 """Smallest side in pixels of a projection whose grid can be told from its surroundings."""
@@ -59,7 +60,7 @@ def measure_grid(projection: Tensor, period: int = 4) -> float:
             f"a projection of {height} x {width} pixels is too small to show a grid of period "
             f"{period}; needed: {max(LEAST_SIDE, 2 * _REACH * period)} or more on a side"
         )
-    faded = _fade(projection.double().cpu())
+    faded = fade_edges(projection.double().cpu())
     own, other = (_mean_power(faded, *waves) for waves in _list_waves(height, width, period))
     return own / other if other > 0 else math.nan
 
@@ -104,15 +105,6 @@ def _ring() -> list[tuple[int, int]]:
     """List the places of a square's edge, in units of 1 / side."""
     line = range(-_REACH, _REACH + 1)
     return [(v, u) for v in line for u in line if max(abs(v), abs(u)) == _REACH]
-
-
-def _fade(picture: Tensor) -> Tensor:
-    down, across = (
-        torch.hann_window(side, periodic=True, dtype=torch.float64) for side in picture.shape[-2:]
-    )
-    window = down[:, None] * across[None, :]
-    mean = (picture * window).sum(dim=(1, 2), keepdim=True) / window.sum()
-    return (picture - mean) * window
 
 
 def _mean_power(picture: Tensor, down: Tensor, across: Tensor) -> float:

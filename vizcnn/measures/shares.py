@@ -9,7 +9,12 @@ from torch import Tensor
 from vizcnn.basics.errors import ImageError, LayerError
 from vizcnn.measures.blur import binomial_kernel
 from vizcnn.measures.first_layer import FirstLayer
-from vizcnn.measures.spectrum import fold_spectrum, frequency_grid, transfer_function
+from vizcnn.measures.spectrum import (
+    fade_edges,
+    fold_spectrum,
+    frequency_grid,
+    transfer_function,
+)
 
 GRID = 256
 """Least side of the grid of frequencies that integrals over spectra are taken on."""
@@ -196,8 +201,8 @@ def measure_colours(pixels: Tensor) -> Tensor:
 def measure_power(layer: FirstLayer, pixels: Tensor, stride: int | None = None) -> Tensor:
     """Measure the power spectra of the filters' responses to photos, at stride 1.
 
-    Each response map loses its mean and is faded out at its edges (a Hann window), or its edges
-    would pass for high frequencies (Harris 1978, Proc. IEEE 66, 51).
+    Each response map loses its mean and is faded out at its edges
+    (:func:`~vizcnn.measures.spectrum.fade_edges`).
 
     Args:
         layer: Filters and stride.
@@ -226,11 +231,8 @@ def measure_power(layer: FirstLayer, pixels: Tensor, stride: int | None = None) 
             f"photos of {tuple(pixels.shape[2:])} pixels are too small to measure filters of "
             f"{height} x {width} at stride {step}: give larger ones"
         )
-    line = torch.hann_window(size, periodic=True, dtype=torch.float64)
-    window = line[:, None] * line[None, :]
     power = torch.zeros(len(layer.weight), size, size, dtype=torch.float64)
     for photo in pixels:
         maps = layer.respond(photo[None].double(), stride=1)[0, :, :size, :size]
-        maps = maps - (maps * window).sum(dim=(1, 2), keepdim=True) / window.sum()
-        power += torch.fft.fft2(maps * window).abs().square()
+        power += torch.fft.fft2(fade_edges(maps)).abs().square()
     return power

@@ -54,6 +54,30 @@ def transfer_function(weight: Tensor, size: int) -> Tensor:
     return transfer
 
 
+def fade_edges(maps: Tensor) -> Tensor:
+    """Take the mean off maps and fade them out at their edges: a Hann window in each direction.
+
+    A discrete spectrum is that of the map repeated without end: what differs at opposite edges
+    would pass for high frequencies (Harris 1978, Proc. IEEE 66, 51).
+
+    Args:
+        maps: (C, h, w), float64.
+
+    Returns:
+        (C, h, w), each with a mean of 0.
+
+    Example:
+        >>> fade_edges(torch.ones(1, 4, 4, dtype=torch.float64)).abs().max().item()
+        0.0
+    """
+    down, across = (
+        torch.hann_window(side, periodic=True, dtype=torch.float64, device=maps.device)
+        for side in maps.shape[-2:]
+    )
+    window = down[:, None] * across[None, :]
+    return (maps - (maps * window).sum(dim=(1, 2), keepdim=True) / window.sum()) * window
+
+
 def fold_spectrum(power: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Split the power that a subsampling by ``stride`` leaves into what was there and what folds.
 

@@ -139,15 +139,19 @@ def measure(
     return study_nets(nets, images, settings, period, progress)
 
 
-def name_apart(models: Sequence[ZooModel]) -> list[ZooModel]:
+def name_apart(models: Sequence[ZooModel], most: int = MOST_NETS) -> list[ZooModel]:
     """Number nets of the same title, such as one net with two kinds of weights.
+
+    Args:
+        models: The nets.
+        most: How many can be read side by side.
 
     Raises:
         ModelError: If there is no net, or more than can be read side by side.
     """
-    if not 0 < len(models) <= MOST_NETS:
+    if not 0 < len(models) <= most:
         raise ModelError(
-            f"{len(models)} nets are named; needed: 1 to {MOST_NETS}, for example alexnet and zfnet"
+            f"{len(models)} nets are named; needed: 1 to {most}, for example alexnet and zfnet"
         )
     titles = [model.title for model in models]
     return [

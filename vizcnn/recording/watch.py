@@ -11,7 +11,7 @@ from torch import nn
 
 from vizcnn.basics.sharing import keep_over_fork
 from vizcnn.recording.layers import LayerReference, parse_reference
-from vizcnn.zoo.functions import FunctionCalls
+from vizcnn.zoo.functions import FunctionCalls, PlacedCalls
 from vizcnn.zoo.naming import evaluating_for_a_pass
 
 See = Callable[[LayerReference, tuple[Any, ...], Any], Any]
@@ -109,17 +109,32 @@ def _watch_functions(
     def see(path: str, number: int, args: tuple[Any, ...], output: Any) -> Any:
         return take(LayerReference(path, number), args, output)
 
-    functions = FunctionCalls(see, paths)
+    with placing(module, FunctionCalls(see, paths), thread):
+        yield
+
+
+@contextmanager
+def placing(
+    module: nn.Module, calls: PlacedCalls, thread: int | None = None
+) -> Iterator[PlacedCalls]:
+    """Let every torch function of a net's passes be seen, with the module that calls it.
+
+    Args:
+        module: The net.
+        calls: What sees them.
+        thread: Whose passes; this thread's when None.
+    """
+    thread = threading.get_ident() if thread is None else thread
     with ExitStack() as stack:
-        stack.callback(module.register_forward_pre_hook(_run_in(thread, functions.begin)).remove)
+        stack.callback(module.register_forward_pre_hook(_run_in(thread, calls.begin)).remove)
         for path, part in module.named_modules():
             if path:
-                enter = _run_in(thread, partial(functions.enter, path))
-                leave = _run_in(thread, functions.leave)
+                enter = _run_in(thread, partial(calls.enter, path))
+                leave = _run_in(thread, calls.leave)
                 stack.callback(part.register_forward_pre_hook(enter).remove)
                 stack.callback(part.register_forward_hook(leave).remove)
-        stack.enter_context(functions)
-        yield
+        stack.enter_context(calls)
+        yield calls
 
 
 def _run_in(thread: int, function: Callable[[], None]) -> Callable[..., None]:

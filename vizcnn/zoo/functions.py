@@ -72,10 +72,36 @@ SeeCall = Callable[[str, int, tuple[Any, ...], Any], Any]
 back, unless it is None, goes on in the net in place of the result."""
 
 
-class FunctionCalls(TorchFunctionMode):
-    """Shows calls of functions in a forward pass, with the module that each is called in.
+class PlacedCalls(TorchFunctionMode):
+    """Sees the torch functions of a forward pass, and knows the module that each is called in.
 
     Whoever uses it tells it of modules' calls by :meth:`begin`, :meth:`enter` and :meth:`leave`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paths: list[str] = [""]
+
+    @property
+    def path(self) -> str:
+        """Path of the innermost module at work; empty for the net itself."""
+        return self._paths[-1]
+
+    def begin(self) -> None:
+        """Begin a pass of the net."""
+        self._paths = [""]
+
+    def enter(self, path: str) -> None:
+        """Take note that a module is called."""
+        self._paths.append(path)
+
+    def leave(self) -> None:
+        """Take note that the innermost module is done."""
+        self._paths.pop()
+
+
+class FunctionCalls(PlacedCalls):
+    """Shows calls of functions in a forward pass, with the module that each is called in.
 
     Args:
         see: Shown each call that puts out a tensor.
@@ -85,21 +111,12 @@ class FunctionCalls(TorchFunctionMode):
     def __init__(self, see: SeeCall, wanted: frozenset[str] | None = None) -> None:
         super().__init__()
         self._see, self._wanted = see, wanted
-        self._paths: list[str] = [""]
         self._counts: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Begin a pass of the net."""
-        self._paths = [""]
+        super().begin()
         self._counts.clear()
-
-    def enter(self, path: str) -> None:
-        """Take note that a module is called."""
-        self._paths.append(path)
-
-    def leave(self) -> None:
-        """Take note that the innermost module is done."""
-        self._paths.pop()
 
     def __torch_function__(
         self,
@@ -112,7 +129,7 @@ class FunctionCalls(TorchFunctionMode):
         name = name_function(func)
         if name not in FUNCTIONS or not isinstance(result, Tensor):
             return result
-        path = join_path(self._paths[-1], name)
+        path = join_path(self.path, name)
         if self._wanted is not None and path not in self._wanted:
             return result
         self._counts[path] += 1
