@@ -42,6 +42,7 @@ PICTURES = {
     "filters-numbers": ("vizcnn filters --model alexnet --model zfnet", "numbers.png"),
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
+    "aliasing-layers": ("vizcnn aliasing --all-layers --model zfnet", "net-01.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),

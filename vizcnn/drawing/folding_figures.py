@@ -225,7 +225,7 @@ def draw_comparison(nets: Sequence[NetFolding], colours: Sequence[str], caption:
     height = 4.2
     width = (SLIDE_WIDTH - left - gap - MARGIN - key - 0.2) / 2
     panels = ("as it is", *(f"BlurPool of {taps} taps" for taps in BLURS[1:2]))
-    values = [value for net in nets for layer in net.layers for value in layer.heard_shares]
+    values = [share or 0.0 for net in nets for layer in net.layers for share in layer.shares]
     with plain_style():
         title = "Energy that folds, from layer to layer"
         sheet = Sheet(SLIDE_WIDTH, 0.3 + height + 0.6 * letters, title, caption)
