@@ -88,7 +88,8 @@ def blur(maps: np.ndarray, taps: int, axis: int) -> np.ndarray:
     """Blur a map that is repeated without end, by moving it."""
     row = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}[taps]
     moved = [weight * np.roll(maps, place - taps // 2, axis) for place, weight in enumerate(row)]
-    return sum(moved) / sum(row)
+    blurred: np.ndarray = np.stack(moved).sum(axis=0) / sum(row)
+    return blurred
 
 
 def measure_plainly(maps: np.ndarray, stride: tuple[int, int], taps: int | None):
