@@ -45,8 +45,8 @@ def draw_net_folding(net: NetFolding, title: str, caption: str) -> Figure:
         title: Heading.
         caption: Small print.
     """
-    number = math.ceil(len(net.layers) / IN_A_ROW)
-    longest = math.ceil(len(net.layers) / number)
+    count = math.ceil(len(net.layers) / IN_A_ROW)
+    longest = math.ceil(len(net.layers) / count)
     rows = [net.layers[first : first + longest] for first in range(0, len(net.layers), longest)]
     columns = max(longest, 3)
     letters = scale_letters(1.0)
