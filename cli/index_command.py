@@ -10,12 +10,20 @@ import click
 from vizcnn.cli.options import CarefulCommand, GivenPath, json_option
 from vizcnn.cli.reporting import lay_out, say
 from vizcnn.cli.unit_option import Unit, require_numbers, units_option
+from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
-    from vizcnn.mining.ranked_places import RankedPlace
+    from vizcnn.mining.ranked_places import RangePlace, RankedPlace
+
+    Places = Sequence[RankedPlace] | Sequence[RangePlace]
 
 HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
+RANGE_HEADS = ("layer", "unit", "percentile", "photo", "row", "column", "activation", "silent")
+NUMBERS = ("activation", "relevance", "silent")
+"""Columns of numbers that are rounded for people."""
+RANKED = "ranked_by"
+"""Column of a CSV that says by what places are ranked, where that is not their activation."""
 
 
 @click.command(
@@ -40,6 +48,13 @@ HEADS = ("layer", "unit", "rank", "photo", "row", "column", "activation")
     show_default=True,
     help="How to print it: for people, or for spreadsheets and programs.",
 )
+@click.option(
+    "--range",
+    "ranges",
+    is_flag=True,
+    help="Print each unit's range instead: the photos at percentiles of its maxima, and the share "
+    "of photos in which it is above zero nowhere; of an index that was mined with --range.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Short for --format csv.")
 @json_option
 def index(
@@ -47,50 +62,82 @@ def index(
     layers: tuple[str, ...],
     units: tuple[Unit, ...],
     form: str,
+    ranges: bool,
     as_csv: bool,
     as_json: bool,
 ) -> None:
     """Print what `vizcnn mine` found: the strongest places of every unit, a line each.
 
-    The columns are layer, unit, rank, photo, row, column and activation. Rows and columns count
-    places of the feature map from 0.
+    The columns are layer, unit, rank, photo, row, column and activation; of an index of another
+    --rank than activation also that rank, and with it the relevance. Rows and columns count places
+    of the feature map from 0.
     """
     from vizcnn.mining.index import read_index
-    from vizcnn.mining.ranked_places import list_ranked_places
+    from vizcnn.mining.ranked_places import list_ranges, list_ranked_places
 
     found = read_index(file)
     names = [name.strip() for text in layers for name in text.split(",")]
-    places = list(list_ranked_places(found, names, require_numbers(units)))
+    numbers = require_numbers(units)
+    places: Places = (
+        list(list_ranges(found, names, numbers))
+        if ranges
+        else list(list_ranked_places(found, names, numbers))
+    )
+    heads = RANGE_HEADS if ranges else _choose_heads(found)
     if as_json:
-        say(json.dumps(_describe(found, places)))
+        say(json.dumps(_describe(found, places, heads)))
     elif as_csv or form == "csv":
-        say(*_write_csv(places))
+        say(*_write_csv(places, heads, found.identity.rank))
     else:
         say(f"{found.identity.model}, {found.identity.weights}")
-        say(*lay_out([HEADS, *map(_write_row, places)], left=("layer", "photo")))
+        if ranges:
+            say("percentiles of the maxima of all photos")
+        elif found.identity.rank != "activation":
+            say(f"ranked: {describe_order(found.identity.rank, found.identity.seed)}")
+        shown = [head for head in heads if head != RANKED]
+        rows = [tuple(_write_cell(place, head) for head in shown) for place in places]
+        say(*lay_out([tuple(shown), *rows], left=("layer", "photo")))
     if not found.complete:
         say(f"note: mined so far: {found.done} of {len(found.photos)} photos", err=True)
 
 
-def _describe(index: "StrongestIndex", places: "Sequence[RankedPlace]") -> dict[str, object]:
+def _choose_heads(index: "StrongestIndex") -> tuple[str, ...]:
+    """Choose the columns: those of the strongest places, and what another rank adds to them."""
+    rank = index.identity.rank
+    if rank == "activation":
+        return HEADS
+    return (*HEADS, "relevance", RANKED) if rank == "relevance" else (*HEADS, RANKED)
+
+
+def _describe(index: "StrongestIndex", places: "Places", heads: Sequence[str]) -> dict[str, object]:
     from dataclasses import asdict
 
     return {
         "model": index.identity.model,
         "weights": index.identity.weights,
+        "ranked_by": index.identity.rank,
         "photos": len(index.photos),
+        "photos_without_class": index.unclassed,
         "done": index.done,
-        "places": [asdict(place) for place in places],
+        "places": [
+            {name: value for name, value in asdict(place).items() if name in heads}
+            for place in places
+        ],
     }
 
 
-def _write_csv(places: "Sequence[RankedPlace]") -> list[str]:
+def _write_csv(places: "Places", heads: Sequence[str], rank: str) -> list[str]:
     from vizcnn.drawing.tables import Table, write_table
 
-    rows = tuple(tuple(getattr(place, head) for head in HEADS) for place in places)
-    return write_table(Table("places", HEADS, rows), "csv").removesuffix("\n").split("\n")
+    rows = tuple(
+        tuple(rank if head == RANKED else getattr(place, head) for head in heads)
+        for place in places
+    )
+    return write_table(Table("places", tuple(heads), rows), "csv").removesuffix("\n").split("\n")
 
 
-def _write_row(place: "RankedPlace") -> tuple[str, ...]:
-    cells = (getattr(place, head) for head in HEADS[:-1])
-    return (*("-" if cell is None else str(cell) for cell in cells), f"{place.activation:.6g}")
+def _write_cell(place: "RankedPlace | RangePlace", head: str) -> str:
+    cell = getattr(place, head)
+    if cell is None:
+        return "-"
+    return f"{cell:.6g}" if head in NUMBERS else str(cell)

@@ -25,6 +25,8 @@ from vizcnn.cli.options import (
     net_options,
     per_photo_option,
     precision_option,
+    range_option,
+    rank_option,
     seed_option,
     strict_option,
     take_words,
@@ -34,9 +36,11 @@ from vizcnn.cli.options import (
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import UNTOLD, join_command
 from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
+from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
+    from vizcnn.mining.ranks import Rank
     from vizcnn.mining.run import MiningRun
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
@@ -63,6 +67,8 @@ if TYPE_CHECKING:
     help="How many of the strongest places to keep per unit.",
 )
 @per_photo_option
+@rank_option
+@range_option
 @click.option(
     "--part",
     default="1/1",
@@ -89,6 +95,8 @@ def mine(
     layers: tuple[str, ...],
     top: int,
     per_photo: int,
+    rank: "Rank | None",
+    ranges: bool,
     part: str,
     workers: int | None,
     device: str,
@@ -116,6 +124,9 @@ def mine(
         per_photo=per_photo,
         workers=workers,
         precision=precision,
+        rank=rank or "activation",
+        ranges=ranges,
+        seed=seed,
     )
     photo_set = choose_part(open_photos(paths, net.preprocessing), part)
     context.with_resource(hold_output(out))
@@ -154,14 +165,10 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     The joint index is the same, to the last byte, as that of one run over all the photos.
     """
     from vizcnn.basics.output import hold_output
-    from vizcnn.mining.index import read_index, write_index
-    from vizcnn.mining.ranking import merge_indexes
+    from vizcnn.mining.merging import merge_files
 
-    index = merge_indexes([read_index(file) for file in files], [repr(str(file)) for file in files])
     context.with_resource(hold_output(out))
-    if out.exists():
-        read_index(out)  # nothing else is written over
-    write_index(index, out)
+    index = merge_files(files, out)
     report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
@@ -187,11 +194,13 @@ def _run_or_save(run: "MiningRun") -> None:
 
 def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
     from vizcnn.mining.index import refuse_unreadable
+    from vizcnn.mining.maxima import name_maxima
 
     try:
         refuse_unreadable(index)
     except VizcnnError:
         file.unlink()  # nothing of it is of use when the photos can be read
+        name_maxima(file).unlink(missing_ok=True)
         raise
 
 
@@ -208,6 +217,9 @@ def _write_next(context: click.Context, out: Path, part: str) -> str:
         if name in (*UNTOLD, "photos", "out", "part", "workers"):
             continue
         value = context.params[name]
+        if value is True:
+            options.append(parameter.opts[0])
+            continue
         for item in value if isinstance(value, tuple) else (value,):
             options += [parameter.opts[0], str(item)]
     return join_command("gallery", context.params["photos"], [*options, "--index", str(out)])
@@ -238,6 +250,9 @@ def report_index(
             "photos": len(index.photos),
             "units": units,
             "precision": index.identity.precision,
+            "rank": index.identity.rank,
+            "ranges": index.identity.ranges,
+            "photos_without_class": index.unclassed,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
             **describe_left_out(left_out),
@@ -253,7 +268,17 @@ def report_index(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
+    if index.identity.rank != "activation":
+        say(f"ranked: {describe_order(index.identity.rank, index.identity.seed)}")
+    if index.unclassed:
+        say(f"{index.unclassed} photo(s) in folders that name no class left out")
+    if index.identity.ranges:
+        say("with the range of each unit: vizcnn index --range")
     if left_out:
         say(f"{count_others(len(left_out))} left out")
     say(f"index: {click.format_filename(file)}")
+    if index.identity.keeps_maxima:
+        from vizcnn.mining.maxima import name_maxima
+
+        say(f"maxima, for merging: {click.format_filename(name_maxima(file))}")
     say(f"next: {following}")

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import MissingWeightsError, VizcnnError, quote
 from vizcnn.cli.reporting import STRICT
+from vizcnn.mining.ranks import RANKS
 from vizcnn.photos.framing import FITS
 from vizcnn.projection.methods import METHODS
 
@@ -479,6 +480,20 @@ per_photo_option = click.option(
     default=1,
     show_default=True,
     help="How many of these places may come from the same photo.",
+)
+rank_option = click.option(
+    "--rank",
+    type=click.Choice(RANKS, case_sensitive=False),
+    help="Which photos stand for a unit: those where it is strongest (activation) or of most "
+    "relevance (activation times gradient of the logit of the true class, which a photo's folder "
+    "names), those with its lowest maxima or with maxima around their median, or photos drawn at "
+    "random by --seed.  [default: activation]",
+)
+range_option = click.option(
+    "--range",
+    "ranges",
+    is_flag=True,
+    help="Also find each unit's range: the photos at percentiles of its maxima over all photos.",
 )
 workers_option = click.option(
     "--workers",

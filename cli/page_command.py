@@ -345,6 +345,8 @@ def page_command(
     figures: Declare | None = figure_options,
     seed: Declare | None = seed_option,
     strict: Declare | None = strict_option,
+    modes: tuple[str, ...] = (),
+    list_nets: Callable[[tuple[str, ...], dict[str, Any]], tuple[str, ...]] | None = None,
     **settings: Any,
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command that gets a :class:`Page`, and its own options by name.
@@ -359,6 +361,9 @@ def page_command(
         figures: Declares how figures look; None for a command without any.
         seed: Declares ``--seed``; None for a command that needs no chance.
         strict: Declares ``--strict``; None for a command that ends if anything cannot be used.
+        modes: Names of flags that make another page: each ends the name of the default folder.
+        list_nets: Gives the nets that were asked for, of those that ``--model`` names, and
+            rewrites their weights among the values.
         **settings: For :func:`click.command`.
     """
     # as decorators, of which the last comes first
@@ -382,18 +387,21 @@ def page_command(
             if figures:
                 context.with_resource(_use_style(given))
             names = given.pop("models", None) or (given.pop("model"),) if nets else ()
+            names = list_nets(names, given) if list_nets else names
+            named = names or tuple(filter(None, [given.get("model")]))
             words = take_words(context, names, given) if nets else []
             folder, force = given.pop("out"), given.pop("force")
             if folder is None:
                 photos = given.get("photos") or ()
                 chosen = {
-                    "MODEL": [shorten_word(slug_net(name)) for name in names],
+                    "MODEL": [shorten_word(slug_net(name)) for name in named],
                     "METHOD": given.get("methods", ()),
                     "PHOTO": shorten_photos([photos] if isinstance(photos, str) else photos),
                 }
-                folder = OUT / name_folder(out, chosen)
+                pattern = "-".join([out, *(mode for mode in modes if given[mode])])
+                folder = OUT / name_folder(pattern, chosen)
                 if not force:
-                    refuse_others(context, folder, out)
+                    refuse_others(context, folder, pattern)
             page = Page(
                 context,
                 models=names,

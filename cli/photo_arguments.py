@@ -29,6 +29,7 @@ class PhotosArgument(click.Argument):
         one: Whether the command takes one of them only; its value is a name then, or None.
         usual: What is taken where none is named.
         required: Whether there has to be one.
+        first: What may stand before them.
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class PhotosArgument(click.Argument):
         one: bool = False,
         usual: tuple[str, ...] = (),
         required: bool = False,
+        first: str = "",
         **settings: Any,
     ) -> None:
         # not required for click: an option may name the photos
         super().__init__(declarations, required=False, nargs=-1, callback=self.join, **settings)
         self.help = told  # which click takes from 8.5 on
-        self._one, self._required, self._usual = one, required, usual
+        self._one, self._required, self._usual, self._first = one, required, usual, first
 
     def join(
         self, context: click.Context, parameter: click.Parameter, words: tuple[str, ...]
@@ -59,21 +61,22 @@ class PhotosArgument(click.Argument):
         what = (self.metavar or "PHOTOS").lower()
         if "" in names:
             raise click.UsageError(f"the name of a {what.removesuffix('s')} is empty", context)
-        if not self._one:
-            return names
-        if len(names) > 1:
-            raise click.UsageError(f"{len(names)} {what}s are named: give one", context)
         if self._required and not names:
             raise click.MissingParameter(
                 param_type="argument", param_hint=self.make_metavar(context), ctx=context
             )
+        if not self._one:
+            return names
+        if len(names) > 1:
+            raise click.UsageError(f"{len(names)} {what}s are named: give one", context)
         return names[0] if names else None
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:
         """Write it as in the line on usage."""
         word = self.metavar or "PHOTOS"
         word = word if self._required else f"[{word}]"
-        return word if self._one else f"{word}..."
+        first = f"[{self._first}] " if self._first else ""
+        return first + (word if self._one else f"{word}...")
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Explain it in the help, also where click does not yet do so for arguments."""
@@ -89,7 +92,11 @@ def keep_named(
 
 
 def photos_argument(
-    told: str, *, keep: Callable[..., Any] = keep_named, **settings: Any
+    told: str,
+    *,
+    keep: Callable[..., Any] = keep_named,
+    cls: type[PhotosArgument] = PhotosArgument,
+    **settings: Any,
 ) -> Callable[[Command], Command]:
     """Declare the photos of a command, which gets them as ``photos``.
 
@@ -99,6 +106,7 @@ def photos_argument(
     Args:
         told: What they may be, for the help.
         keep: Keeps what an option names.
+        cls: What the words are.
         **settings: For :class:`PhotosArgument`.
     """
     named = {
@@ -116,7 +124,7 @@ def photos_argument(
         ),
         click.argument(
             "photos",
-            cls=PhotosArgument,
+            cls=cls,
             told=told,
             shell_complete=complete_names_and_files(SAMPLES),
             **settings,

@@ -1,7 +1,6 @@
 """``vizcnn train``: train AlexNet, ZFNet or LeNet-5 on a folder of photos."""
 
 import json
-import os
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,14 +32,11 @@ from vizcnn.cli.reporting import (
 from vizcnn.training.recipe import USUAL_SETTINGS, Recipe, usual_recipe
 
 if TYPE_CHECKING:
-    from vizcnn.training.card import DataSource
     from vizcnn.training.export import ExportedRun
     from vizcnn.training.loop import TrainingRun
     from vizcnn.training.start import Start
 
 DEFAULTS = Recipe("zfnet")
-DIGITS = "digits"
-"""What a command calls the digits of scikit-learn."""
 
 
 def _usual(name: str) -> str:
@@ -127,6 +123,18 @@ def _say(value: object) -> str:
     help="Width of fc6 and fc7.",
 )
 @click.option(
+    "--without",
+    metavar="LAYERS",
+    help="Layers to leave out, each with its rectifier, such as conv3,conv4; pooling and "
+    "normalisation stay.",
+)
+@click.option(
+    "--widths",
+    metavar="LAYER=N,...",
+    help="Feature maps or units of layers where they are not the usual ones, such as "
+    "conv3=512,fc6=2048.",
+)
+@click.option(
     "--flip/--no-flip",
     default=None,
     show_default=_usual("flip"),
@@ -178,6 +186,7 @@ def train(
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import prepare_cpu
+    from vizcnn.training.digits import find_photos
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
     from vizcnn.training.photos import open_photos
@@ -186,7 +195,7 @@ def train(
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
     with open_run(out, recipe.model, keep):
-        data, source = _find_data(Path(photos), out)
+        data, source = find_photos(Path(photos), out)
         training, validation = open_photos(data, recipe.resize)
         path = out / CHECKPOINT_NAME
         recipe, begin = _find_start(start, recipe, training.classes, path)
@@ -216,20 +225,6 @@ def train(
     ]
     _report_export(exported, as_json, unreadable, left_out)
     end_with_failures(context, unreadable, told=True)
-
-
-def _find_data(data: Path, out: Path) -> tuple[Path, "DataSource"]:
-    """Give the folder of photos and what is known of them; writes the digits if they are meant."""
-    from vizcnn.training.card import DataSource
-    from vizcnn.training.digits import DIGITS_SOURCE, write_digits
-
-    if data != Path(DIGITS) or data.exists():
-        # not Path.resolve, which raises where links lead in a circle
-        return data, DataSource(Path(os.path.realpath(data)).name)
-    folder = out / DIGITS
-    if not folder.exists():
-        write_digits(folder)
-    return folder, DIGITS_SOURCE
 
 
 def _find_start(

@@ -10,7 +10,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 (CONTRACT,) = SETTINGS["tool"]["importlinter"]["contracts"]
 ROOMS: list[str] = CONTRACT["layers"]
 
-COMMANDS = {"aliasing", "check", "deconv", "filters", "gallery", "receptive"}
+COMMANDS = {"aliasing", "check", "deconv", "filters", "gallery", "invariance", "receptive"}
 """A command, the page that it writes, and what the page shows have one name in three rooms."""
 
 SHARED_NAMES = COMMANDS | {

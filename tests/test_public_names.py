@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import vizcnn
 from tests.support.odd_values import ODD
 from vizcnn.basics.errors import quote
+from vizcnn.basics.progress import silent
 from vizcnn.projection.methods import METHODS
 from vizcnn.projection.rules import RULES
 
@@ -123,6 +124,16 @@ CALLS: dict[str, list[Call]] = {
     "units_at": [Call(vizcnn.units_at, {"maps": MAPS, "units": 0, "position": "max"})],
     "places": [Call(vizcnn.places, {"maps": MAPS, **PLACES})],
     "find_layer": [Call(vizcnn.find_layer, {"model": NET, "name": "1"})],
+    "measure_effective_fields": [
+        Call(
+            vizcnn.measure_effective_fields,
+            {
+                **{"model": MODEL, "photos": PIXELS, "layers": ["conv1"], "normalise": "none"},
+                "progress": silent,
+            },
+            free=("progress",),
+        )
+    ],
     "measure_fields": [
         Call(
             vizcnn.measure_fields,
@@ -167,7 +178,7 @@ CALLS: dict[str, list[Call]] = {
 }
 """By public name: valid calls of it or of what it is."""
 
-NO_CALLS = {"METHODS", "RULES", "__version__", "VizcnnError", "ReceptiveField"}
+NO_CALLS = {"METHODS", "RULES", "__version__", "VizcnnError", "ReceptiveField", "EffectiveField"}
 """Values, and records without functions that take anything."""
 
 CASES = [(name, call) for name, calls in CALLS.items() for call in calls]

@@ -22,6 +22,7 @@ if not (Path(__path__[0]) / "cli").is_dir():
 
 _HOMES = {
     "Deconvnet": "vizcnn.projection.deconvnet",
+    "EffectiveField": "vizcnn.measures.effective_field",
     "Gradient": "vizcnn.projection.deconvnet",
     "GuidedBackprop": "vizcnn.projection.deconvnet",
     "METHODS": "vizcnn.projection.methods",
@@ -38,6 +39,7 @@ _HOMES = {
     "ZooModel": "vizcnn.zoo.model",
     "find_layer": "vizcnn.recording.layers",
     "load": "vizcnn.projection.projecting_net",
+    "measure_effective_fields": "vizcnn.measures.effective_field",
     "measure_fields": "vizcnn.receptive",
     "places": "vizcnn.projection.targets",
     "project": "vizcnn.projection.projection",
@@ -52,6 +54,7 @@ _ROOMS = {"callbacks"}
 
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
+    from vizcnn.measures.effective_field import EffectiveField, measure_effective_fields
     from vizcnn.projection.deconvnet import Deconvnet, Gradient, GuidedBackprop, Projector
     from vizcnn.projection.methods import METHODS, Method
     from vizcnn.projection.projecting_net import Net, load, wrap
@@ -68,6 +71,7 @@ __all__ = [
     "METHODS",
     "RULES",
     "Deconvnet",
+    "EffectiveField",
     "Gradient",
     "GuidedBackprop",
     "Method",
@@ -83,6 +87,7 @@ __all__ = [
     "__version__",
     "find_layer",
     "load",
+    "measure_effective_fields",
     "measure_fields",
     "places",
     "project",

@@ -44,7 +44,15 @@ PICTURES = {
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
     "aliasing-layers": ("vizcnn aliasing --all-layers --model zfnet", "net-01.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
+    "correspond": ("vizcnn correspond", "hidden.png"),
+    "correspond-scores": ("vizcnn correspond", "scores.png"),
+    "invariance": ("vizcnn invariance", "distances.png"),
+    "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
+    "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
+    "ablate": ("vizcnn ablate digits --model lenet --epochs 8", "errors.png"),
+    "ablate-units": ("vizcnn ablate --layer fc7", "classes.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
+    "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }
 """By name: the command without its --out, and the file of its folder that is shown."""

@@ -16,7 +16,21 @@ from vizcnn.cli.main import commands
 pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
-DRAWING = ("aliasing", "check", "compare", "deconv", "filters", "gallery", "lecture", "receptive")
+DRAWING = (
+    "ablate",
+    "aliasing",
+    "check",
+    "compare",
+    "correspond",
+    "deconv",
+    "evolve",
+    "filters",
+    "gallery",
+    "invariance",
+    "lecture",
+    "probe",
+    "receptive",
+)
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 
 

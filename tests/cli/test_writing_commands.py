@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.class_photos import paint_classes
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files, paint_photo
 from tests.support.training_data import make_data
@@ -18,7 +19,12 @@ FOLDERS = {
     "filters": LENET,
     "aliasing": ("--model", "lenet", "{photo}"),
     "check": (*LENET, "{photos}", "--method", "gradient"),
+    "evolve": ("--layer", "conv1", "--unit", "0", "{photos}", "--workers", "0"),
     "receptive": LENET,
+    "probe": (*LENET, "{classes}", "--per-class", "1", "--folds", "1", "--no-baseline"),
+    "correspond": (*LENET, "--draws", "1"),
+    "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
+    "ablate": (*LENET, "{photo}", "--unit", "0"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
 }
@@ -35,6 +41,7 @@ def places(tmp_path_factory):
     home = tmp_path_factory.mktemp("given")
     photos = home / "photos"
     places = {"photos": photos, "photo": paint_photo(photos / "a.png")}
+    places["classes"] = paint_classes(home / "classes", count=3)
     places |= {"data": make_data(home / "data"), "index": home / "index.safetensors"}
     run("mine", *fill(FILES["mine"], places), "--out", places["index"])
     return places

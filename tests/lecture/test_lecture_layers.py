@@ -27,7 +27,7 @@ from vizcnn.lecture.nets import (
     trace_net,
 )
 from vizcnn.lecture.patterns import derive_pattern
-from vizcnn.lecture.published import read_published
+from vizcnn.measures.published import read_published
 from vizcnn.recording.layer_rows import trace_layers
 
 MODULES = {"Conv2d": "conv", "Linear": "fc", "MaxPool2d": "max pool", "BatchNorm2d": "batch norm"}

@@ -23,7 +23,6 @@ from vizcnn.lecture.claim_tables import make_claims_table
 from vizcnn.lecture.claims import list_claims
 from vizcnn.lecture.net_tables import make_googlenet_table, make_layer_table, make_memory_table
 from vizcnn.lecture.nets import NETS
-from vizcnn.lecture.published import read_published
 from vizcnn.lecture.run import choose_exhibits
 from vizcnn.lecture.sizes import (
     ALEXNET_INPUT,
@@ -34,6 +33,7 @@ from vizcnn.lecture.sizes import (
     run_size,
 )
 from vizcnn.lecture.studio import Studio
+from vizcnn.measures.published import read_published
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
 

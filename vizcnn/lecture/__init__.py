@@ -25,11 +25,11 @@ from vizcnn.lecture.net_tables import (
 )
 from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
 from vizcnn.lecture.patterns import derive_pattern
-from vizcnn.lecture.published import read_published
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
 from vizcnn.lecture.studio import Studio
+from vizcnn.measures.published import read_published
 from vizcnn.recording.layer_rows import LayerRow, trace_layers
 
 __all__ = [

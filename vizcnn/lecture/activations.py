@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
-from vizcnn.lecture.published import read_published
 from vizcnn.lecture.studio import Made, Studio, exhibit
+from vizcnn.measures.published import read_published
 from vizcnn.photos.samples import name_photo
 from vizcnn.recording.layers import find_layer
 from vizcnn.recording.recording import record

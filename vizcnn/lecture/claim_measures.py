@@ -20,9 +20,9 @@ from vizcnn.lecture.net_tables import (
 )
 from vizcnn.lecture.nets import count_layers, count_parameters, input_shape, trace_net
 from vizcnn.lecture.patterns import derive_pattern
-from vizcnn.lecture.published import read_published
 from vizcnn.lecture.sizes import SizeQuestion, count_filter_parameters, find_size, run_size
 from vizcnn.lecture.stacks import SEVEN, THREE, Stack, find_fields, find_output_change, give_factor
+from vizcnn.measures.published import read_published
 
 
 def find_output(net: str, layer: str) -> str:

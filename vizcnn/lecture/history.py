@@ -11,9 +11,10 @@ from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Table
+from vizcnn.lecture.citations import cite_table
 from vizcnn.lecture.nets import NETS, count_layers
-from vizcnn.lecture.published import cite_table, read_published
 from vizcnn.lecture.studio import Made, Studio, exhibit
+from vizcnn.measures.published import read_published
 
 _NETS = {
     "AlexNet": "alexnet",

@@ -13,6 +13,7 @@ from vizcnn.drawing.sheet import BODY, MARGIN, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
 from vizcnn.drawing.table_figure import draw_table
 from vizcnn.drawing.tables import Cell, Table
+from vizcnn.lecture.citations import cite_table
 from vizcnn.lecture.nets import (
     NETS,
     build_net,
@@ -22,7 +23,6 @@ from vizcnn.lecture.nets import (
     input_shape,
     trace_net,
 )
-from vizcnn.lecture.published import cite_table
 from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.recording.layer_rows import BYTES, LayerRow
 from vizcnn.zoo.catalogue import name_layers

@@ -16,8 +16,8 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import BODY, SMALL, Slide
 from vizcnn.drawing.style import letter_size, plain_style, points, tone
-from vizcnn.lecture.published import read_published
 from vizcnn.lecture.studio import Made, Studio, exhibit
+from vizcnn.measures.published import read_published
 
 EPOCHS, BATCH = 10, 64
 RATES = (0.001, 0.003, 0.01, 0.03)

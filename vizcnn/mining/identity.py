@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcnn.mining.index import Identity, StrongestIndex
+from vizcnn.mining.ranks import Rank
 from vizcnn.recording.arithmetic import Precision, find_precision
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
@@ -17,7 +18,12 @@ from vizcnn.zoo.model import ZooModel
 SHOWN_DIGITS = 12
 """Digits of a checksum in a message."""
 
-_LABELS = {"model": "net", "options": "net's options", "sha256": "weights' sha256"}
+_LABELS = {
+    "model": "net",
+    "options": "net's options",
+    "sha256": "weights' sha256",
+    "classes": "net's classes",
+}
 
 
 def describe_identity(
@@ -26,6 +32,9 @@ def describe_identity(
     top: int,
     per_photo: int,
     precision: Precision | None = None,
+    rank: Rank = "activation",
+    seed: int = 0,
+    ranges: bool = False,
 ) -> Identity:
     """Describe a net and what is asked of it.
 
@@ -35,6 +44,9 @@ def describe_identity(
         top: Places kept per unit.
         per_photo: Places of one photo, at most, among them.
         precision: Of the net's arithmetic; what was chosen (:func:`use_precision`) when None.
+        rank: By what places are ranked.
+        seed: Of a draw at random; with another rank it says nothing and is not kept.
+        ranges: Whether each unit's range over all photos is kept, too.
 
     Raises:
         LayerError: If a layer does not exist.
@@ -49,6 +61,10 @@ def describe_identity(
         top=top,
         per_photo=per_photo,
         precision=precision or find_precision(),
+        rank=rank,
+        seed=seed if rank == "random" else 0,
+        ranges=ranges,
+        classes=hash_texts(model.classes) if rank == "relevance" else "",
     )
 
 
@@ -56,6 +72,11 @@ def _to_plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Give values as they come back from JSON, so that equal ones compare equal."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=str))
     return plain
+
+
+def hash_texts(texts: Sequence[str]) -> str:
+    """Compute the SHA-256 of texts in their order, 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def hash_module(module: nn.Module) -> str:
@@ -107,7 +128,7 @@ def list_differences(former: Identity, wanted: Identity) -> list[str]:
 
 
 def _show(name: str, value: Any) -> str:
-    if name == "sha256":
+    if name in ("sha256", "classes"):
         return f"{value[:SHOWN_DIGITS]}..."
     if name == "layers":
         return ", ".join(layer if layer == path else f"{layer} ({path})" for layer, path in value)

@@ -15,6 +15,7 @@ from torch import Tensor
 from vizcnn.basics.codec import ManifestError, decode
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import read_plain_file, replacing
+from vizcnn.mining.ranks import PERCENTILES, Rank
 from vizcnn.recording.arithmetic import Precision
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -42,6 +43,11 @@ class Identity:
         top: Places kept per unit.
         per_photo: Places of one photo, at most, among them.
         precision: Of the net's arithmetic; indexes from before there was a choice are exact.
+        rank: By what places are ranked; before there was a choice, by activation.
+        seed: Of the draw of photos at random; 0 with every other rank.
+        ranges: Whether each unit's range over all photos is kept, too.
+        classes: SHA-256 of the names of the net's classes, which say what a photo's true one is;
+            empty with every other rank than relevance.
     """
 
     model: str
@@ -53,6 +59,15 @@ class Identity:
     top: Side
     per_photo: Side
     precision: Precision = "exact"
+    rank: Rank = "activation"
+    seed: Count = 0
+    ranges: bool = False
+    classes: str = ""
+
+    @property
+    def keeps_maxima(self) -> bool:
+        """Whether each photo's maximum of each unit is needed, until all photos are mined."""
+        return self.ranges or self.rank == "median"
 
     @property
     def input_size(self) -> int:
@@ -62,7 +77,7 @@ class Identity:
 
 @dataclass(frozen=True, eq=False)
 class LayerRanking:
-    """The strongest places of every unit of one layer.
+    """The strongest places of every unit of one layer, or those first by another rank.
 
     Stronger places go first; equally strong ones in the order of the photos, those of one photo in
     row-major order. A slot that no photo has filled holds -inf, -1 and (-1, -1).
@@ -71,10 +86,14 @@ class LayerRanking:
         name: The layer as asked for, such as ``"conv5"``.
         path: Its module path.
         map_size: Rows and columns of a feature map; None for a vector of units.
-        values: Activations (units, top), float32, on the CPU as all of these.
+        values: What places are ranked by, the highest first, (units, top), float32, on the CPU as
+            all of these: activations; or with another rank relevances, the negative of the lowest
+            maxima, keys of the draw, or minus the number of places nearer to the median.
         photos: Numbers of the photos in :attr:`StrongestIndex.photos`, (units, top), int64.
         positions: Row and column in the feature map, (units, top, 2), int64; -1 in a vector of
             units.
+        activations: What the units put out there, (units, top), float32; None where places are
+            ranked by that.
     """
 
     name: str
@@ -83,6 +102,12 @@ class LayerRanking:
     values: Tensor
     photos: Tensor
     positions: Tensor
+    activations: Tensor | None = None
+
+    @property
+    def strengths(self) -> Tensor:
+        """What the units put out at their places, (units, top)."""
+        return self.values if self.activations is None else self.activations
 
     @property
     def units(self) -> int:
@@ -90,9 +115,32 @@ class LayerRanking:
         return len(self.values)
 
 
+@dataclass(frozen=True, eq=False)
+class LayerRange:
+    """The range of every unit of one layer: photos at percentiles of its maxima over all of them.
+
+    The maximum at a percentile p is the lowest that p % of the photos, or more, do not exceed
+    (numpy's ``inverted_cdf``): always that of a photo. Of equal ones the photos are in the reversed
+    order of their names.
+
+    Attributes:
+        values: The maxima, (units, :data:`~vizcnn.mining.ranks.PERCENTILES`), float32; -inf where
+            no photo could be read.
+        photos: Numbers of the photos, int64.
+        positions: Row and column of the maxima, (units, percentiles, 2), int64; -1 in a vector of
+            units.
+        silent: In how many photos the unit is above zero nowhere, (units,), int64.
+    """
+
+    values: Tensor
+    photos: Tensor
+    positions: Tensor
+    silent: Tensor
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StrongestIndex:
-    """The strongest places of some layers over a list of photos.
+    """The strongest places of some layers over a list of photos, or those first by another rank.
 
     Attributes:
         identity: What it was made with.
@@ -104,6 +152,9 @@ class StrongestIndex:
             be read.
         failures: Photos that could not be read, in order: name, and why in one line.
         layers: By name, in the order asked for.
+        ranges: By name, where they are kept; none until all photos have been looked at.
+        unclassed: How many photos that could be read were left out as their folder names no class
+            of the net, where places are ranked by relevance.
     """
 
     identity: Identity
@@ -113,6 +164,8 @@ class StrongestIndex:
     digests: Tensor
     failures: tuple[tuple[str, str], ...] = ()
     layers: dict[str, LayerRanking] = field(default_factory=dict)
+    ranges: dict[str, LayerRange] = field(default_factory=dict)
+    unclassed: int = 0
 
     @property
     def complete(self) -> bool:
@@ -145,11 +198,12 @@ def compare_digests(former: Tensor, found: Tensor) -> list[int]:
     return (former != found).any(dim=1).nonzero().flatten().tolist()
 
 
-FORMAT_KEY, FORMAT = "vizcnn.strongest", "2"
+FORMAT_KEY, FORMAT, RANKED_FORMAT = "vizcnn.strongest", "2", "3"
 """The only entry of the file's metadata: with several, their order would change from run to run.
 
 The number also stands for all that decides what is found, such as how many photos go through the
-net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums.
+net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums. Layout 3 is that of other
+ranks than activation, and of ranges, which former versions do not know.
 """
 
 LARGEST_INDEX = 4 << 30
@@ -159,6 +213,8 @@ _LARGEST_HEADER = 1 << 20
 """Bytes of what the file says of its tensors; that of a hundred layers has 40 kB."""
 
 _TENSORS = {"values": torch.float32, "photos": torch.int64, "positions": torch.int64}
+_ACTIVATIONS = {"activations": torch.float32}
+_RANGES = {**_TENSORS, "silent": torch.int64}
 _RECORD, _DIGESTS, _CHECKSUM = "record", "digests", "checksum"
 
 PLACE_BYTES = 4 + 8 + 2 * 8
@@ -175,6 +231,7 @@ class Record:
     done: Count
     failures: tuple[tuple[str, str], ...]
     map_sizes: tuple[tuple[Side, Side] | None, ...]
+    unclassed: Count = 0
 
 
 def refuse_unreadable(index: StrongestIndex) -> None:
@@ -201,14 +258,27 @@ def write_index(index: StrongestIndex, file: Path) -> None:
     tensors = {
         _name_tensor(number, part): getattr(layer, part).cpu().contiguous()
         for number, layer in enumerate(index.layers.values())
-        for part in _TENSORS
+        for part in _list_parts(index.identity)
     }
+    for number, name in enumerate(index.ranges):  # of all layers, or of none
+        for part in _RANGES:
+            held = getattr(index.ranges[name], part)
+            tensors[_name_tensor(number, f"range-{part}")] = held.contiguous()
     tensors[_DIGESTS] = index.digests
     record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True)
     tensors[_RECORD] = torch.frombuffer(bytearray(record.encode("ascii")), dtype=torch.uint8)
     tensors[_CHECKSUM] = _hash_tensors(tensors)
     with replacing(file, DataError) as temporary:
-        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: FORMAT}))
+        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: _choose_format(index.identity)}))
+
+
+def _list_parts(identity: Identity) -> dict[str, torch.dtype]:
+    return _TENSORS if identity.rank == "activation" else {**_TENSORS, **_ACTIVATIONS}
+
+
+def _choose_format(identity: Identity) -> str:
+    is_former = identity.rank == "activation" and not identity.ranges
+    return FORMAT if is_former else RANKED_FORMAT
 
 
 def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
@@ -224,11 +294,20 @@ def _name_tensor(layer: int, part: str) -> str:
     return f"layer-{layer:03d}.{part}"
 
 
+_SINCE = {"precision": "exact", "rank": "activation", "seed": 0, "ranges": False, "classes": ""}
+"""Choices that former indexes do not name, and what they are there."""
+
+
 def _describe(index: StrongestIndex) -> dict[str, Any]:
-    identity = asdict(index.identity)
-    if index.identity.precision == "exact":  # as in an index from before there was a choice
-        del identity["precision"]
+    identity = {
+        name: value
+        for name, value in asdict(index.identity).items()
+        # as in an index from before there was a choice
+        if _SINCE.get(name, value) != value or name not in _SINCE
+    }
+    unclassed = {"unclassed": index.unclassed} if index.identity.rank == "relevance" else {}
     return {
+        **unclassed,
         "identity": identity,
         "photos": index.photos,
         "sizes": index.sizes,
@@ -272,7 +351,7 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
     """Take a file's content apart, which was read at once: a run may replace it at any time."""
     try:
         found = _read_metadata(content).get(FORMAT_KEY)
-        if found == FORMAT:
+        if found in (FORMAT, RANKED_FORMAT):
             return load(content)
     except (SafetensorError, ValueError, RecursionError, KeyError, OverflowError) as error:
         reason = quote((str(error).splitlines() or [type(error).__name__])[0], 120)
@@ -284,7 +363,8 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
         raise DataError(f"{name} is no index; needed: a file that vizcnn mine wrote")
     raise DataError(
         f"{name} is the index of another version of vizcnn (layout {quote(found, 20)}, not "
-        f"{FORMAT!r}): delete it or give another name, and mine the photos anew"
+        f"{FORMAT!r} or {RANKED_FORMAT!r}): delete it or give another name, and mine the photos "
+        "anew"
     )
 
 
@@ -311,7 +391,10 @@ def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
     record = _read_record(tensors.pop(_RECORD, None))
     layers = record.identity.layers
     _require(len(layers) == len(record.map_sizes), "map_sizes: not one for each layer")
-    wanted = {_name_tensor(number, part) for number in range(len(layers)) for part in _TENSORS}
+    parts = _list_parts(record.identity)
+    has_ranges = record.identity.ranges and record.done == len(record.photos)
+    held = (*parts, *(f"range-{part}" for part in _RANGES if has_ranges))
+    wanted = {_name_tensor(number, part) for number in range(len(layers)) for part in held}
     odd = sorted((wanted | {_DIGESTS}) ^ set(tensors))
     _require(not odd, f"{quote(odd[0] if odd else '')}: missing, or not of its layers")
     digests = tensors[_DIGESTS]
@@ -326,15 +409,25 @@ def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
         failures=record.failures,
         layers={
             name: LayerRanking(
-                name, path, size, **{part: tensors[_name_tensor(number, part)] for part in _TENSORS}
+                name, path, size, **{part: tensors[_name_tensor(number, part)] for part in parts}
             )
             for number, ((name, path), size) in enumerate(
                 zip(layers, record.map_sizes, strict=True)
             )
         },
+        ranges={
+            name: LayerRange(
+                **{part: tensors[_name_tensor(number, f"range-{part}")] for part in _RANGES}
+            )
+            for number, (name, _) in enumerate(layers)
+            if has_ranges
+        },
+        unclassed=record.unclassed,
     )
     for layer in index.layers.values():
         _check_layer(layer, index.identity, index.done)
+    for name, found in index.ranges.items():
+        _check_range(found, index.layers[name], index.done)
     return index
 
 
@@ -370,27 +463,64 @@ def _check_layer(layer: LayerRanking, identity: Identity, done: int) -> None:
         ValueError: If it is not.
     """
     shape = (layer.units if layer.values.ndim else 0, identity.top)
-    shapes = {"values": shape, "photos": shape, "positions": (*shape, 2)}
-
-    def require(holds: Any, part: str, reason: str) -> None:
-        _require(bool(holds), f"layer {quote(layer.name)}, {part}: {reason}")
-
-    for part, dtype in _TENSORS.items():
+    shapes = {"values": shape, "photos": shape, "positions": (*shape, 2), "activations": shape}
+    for part, dtype in _list_parts(identity).items():
         tensor = getattr(layer, part)
         found = f"{tensor.dtype} of {tuple(tensor.shape)}"
-        require(tuple(tensor.shape) == shapes[part] and tensor.dtype == dtype, part, found)
-    values, photos, positions = layer.values, layer.photos, layer.positions
-    require(shape[0], "values", "no units")
+        is_so = tuple(tensor.shape) == shapes[part] and tensor.dtype == dtype
+        _require_of(layer, is_so, part, found)
+    values = layer.values
+    _require_of(layer, shape[0], "values", "no units")
     free = values.isneginf()
-    require((values.isfinite() | free).all(), "values", "not finite")
-    require((values[:, :-1] >= values[:, 1:]).all(), "values", "not in order")
+    for part in ("values", "activations"):
+        numbers = getattr(layer, part)
+        if numbers is not None:
+            finite = torch.where(free, numbers.isneginf(), numbers.isfinite())
+            _require_of(layer, finite.all(), part, "not finite")
+    _require_of(layer, (values[:, :-1] >= values[:, 1:]).all(), "values", "not in order")
+    _check_places(layer, free, layer.photos, layer.positions, done)
+
+
+def _check_range(found: LayerRange, layer: LayerRanking, done: int) -> None:
+    """Make sure that a range is one: of its form, rising, its places in the maps.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    shape = (layer.units, len(PERCENTILES))
+    shapes = {
+        "values": shape,
+        "photos": shape,
+        "positions": (*shape, 2),
+        "silent": shape[:1],
+    }
+    for part, dtype in _RANGES.items():
+        tensor = getattr(found, part)
+        is_so = tuple(tensor.shape) == shapes[part] and tensor.dtype == dtype
+        _require_of(layer, is_so, f"range-{part}", f"{tensor.dtype} of {tuple(tensor.shape)}")
+    values, silent = found.values, found.silent
+    free = values.isneginf()
+    _require_of(layer, (values.isfinite() | free).all(), "range-values", "not finite")
+    _require_of(layer, (values[:, :-1] <= values[:, 1:]).all(), "range-values", "not in order")
+    _require_of(layer, ((silent >= 0) & (silent <= done)).all(), "range-silent", "no count")
+    _check_places(layer, free, found.photos, found.positions, done)
+
+
+def _check_places(
+    layer: LayerRanking, free: Tensor, photos: Tensor, positions: Tensor, done: int
+) -> None:
     taken = (photos >= 0) & (photos < done)
-    require(torch.where(free, photos == -1, taken).all(), "photos", "not among those looked at")
+    among = torch.where(free, photos == -1, taken).all()
+    _require_of(layer, among, "photos", "not among those looked at")
     sizes = torch.tensor(layer.map_size or (0, 0))
     inside = ((positions >= 0) & (positions < sizes)).all(dim=2)
     nowhere = (positions == -1).all(dim=2)
     where = nowhere if layer.map_size is None else torch.where(free, nowhere, inside)
-    require(where.all(), "positions", "outside the feature map")
+    _require_of(layer, where.all(), "positions", "outside the feature map")
+
+
+def _require_of(layer: LayerRanking, holds: Any, part: str, reason: str) -> None:
+    _require(bool(holds), f"layer {quote(layer.name)}, {part}: {reason}")
 
 
 def _require(holds: bool, reason: str) -> None:

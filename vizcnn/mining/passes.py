@@ -26,6 +26,10 @@ class AlignRows(TorchFunctionMode):
     is taken in another order and may differ in the last bit. With 250 inputs, every other photo of
     a lot is such a row.
 
+    Args:
+        columns: Whether to lengthen what the layers put out, too: on the way back those are the
+            rows.
+
     Example:
         >>> import torch
         >>> x, weight = torch.rand(3, 10), torch.rand(2, 10)
@@ -34,6 +38,10 @@ class AlignRows(TorchFunctionMode):
         >>> torch.allclose(y, x @ weight.t())
         True
     """
+
+    def __init__(self, columns: bool = False) -> None:
+        super().__init__()
+        self._columns = columns
 
     def __torch_function__(
         self,
@@ -44,7 +52,8 @@ class AlignRows(TorchFunctionMode):
     ) -> Any:
         """Run a torch function."""
         if func is F.linear:
-            return _multiply(*args, **(kwargs or {}))
+            multiply = _multiply_both_ways if self._columns else _multiply
+            return multiply(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
@@ -61,11 +70,33 @@ def has_odd_rows(module: nn.Module) -> bool:
     )
 
 
+def has_odd_columns(module: nn.Module) -> bool:
+    """Tell whether a net has a matrix whose output :class:`AlignRows` would lengthen.
+
+    Example:
+        >>> has_odd_columns(nn.Linear(250, 16)), has_odd_columns(nn.Linear(512, 10))
+        (False, True)
+    """
+    return any(
+        parameter.ndim == 2 and parameter.shape[0] * parameter.element_size() % ROW_BYTES
+        for parameter in module.parameters()
+    )
+
+
 def _multiply(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     missing = -input.shape[-1] % (ROW_BYTES // input.element_size())
     if missing:
         input, weight = F.pad(input, (0, missing)), F.pad(weight, (0, missing))
     return F.linear(input, weight, bias)
+
+
+def _multiply_both_ways(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    units = len(weight)
+    missing = -units % (ROW_BYTES // input.element_size())
+    if not missing:
+        return _multiply(input, weight, bias)
+    longer = None if bias is None else F.pad(bias, (0, missing))
+    return _multiply(input, F.pad(weight, (0, 0, 0, missing)), longer)[..., :units]
 
 
 See = Callable[[str, Tensor], None]

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from vizcnn.basics.errors import LayerError, nearest_names
+from vizcnn.basics.errors import DataError, LayerError, nearest_names
 from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.mining.ranks import PERCENTILES
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankedPlace:
-    """One of the strongest places of a unit.
+    """One of the strongest places of a unit, or of those first by another rank.
 
     Attributes:
         layer: Name of the layer, as the index has it.
@@ -18,6 +19,7 @@ class RankedPlace:
         photo: Name of the photo: its path in the folder of photos.
         row, column: The place in the feature map, from 0; None in a layer without places.
         activation: The unit's value there, in the net's own units.
+        relevance: That times the gradient of the true class's logit; None with another rank.
     """
 
     layer: str
@@ -27,6 +29,32 @@ class RankedPlace:
     row: int | None
     column: int | None
     activation: float
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangePlace:
+    """A photo at a percentile of a unit's maxima over all photos.
+
+    Attributes:
+        layer: Name of the layer, as the index has it.
+        unit: Number of the unit, from 0.
+        percentile: How many per cent of the photos have a maximum that is no higher.
+        photo: Name of the photo: its path in the folder of photos.
+        row, column: The place of the maximum in the feature map, from 0; None in a layer without
+            places.
+        activation: The maximum, in the net's own units.
+        silent: Share of the photos in which the unit is above zero nowhere.
+    """
+
+    layer: str
+    unit: int
+    percentile: int
+    photo: str
+    row: int | None
+    column: int | None
+    activation: float
+    silent: float
 
 
 def list_ranked_places(
@@ -45,6 +73,55 @@ def list_ranked_places(
     Raises:
         LayerError: If the index has no such layer, or none of its chosen layers such a unit.
     """
+    for layer, unit in _choose_units(index, layers, units):
+        yield from _list_places(index, layer, unit)
+
+
+def list_ranges(
+    index: StrongestIndex, layers: Collection[str] = (), units: Collection[int] = ()
+) -> Iterator[RangePlace]:
+    """List the ranges of an index, layer by layer, unit by unit, the lowest percentile first.
+
+    Args:
+        index: A complete index with ranges.
+        layers: As of :func:`list_ranked_places`.
+        units: As there.
+
+    Yields:
+        The photos at :data:`~vizcnn.mining.ranks.PERCENTILES`.
+
+    Raises:
+        DataError: If the index has no ranges.
+        LayerError: As of :func:`list_ranked_places`.
+    """
+    if not index.ranges:
+        raise DataError(
+            "the index has no ranges: mine with --range"
+            if not index.identity.ranges
+            else "the index has no ranges before all photos are mined: end its mining first"
+        )
+    count = len(index.photos) - len(index.failures)
+    for layer, unit in _choose_units(index, layers, units):
+        found = index.ranges[layer.name]
+        for number, percentile in enumerate(PERCENTILES):
+            photo = int(found.photos[unit, number])
+            if photo >= 0:
+                row, column = found.positions[unit, number].tolist()
+                yield RangePlace(
+                    layer=layer.name,
+                    unit=unit,
+                    percentile=percentile,
+                    photo=index.photos[photo],
+                    row=row if layer.map_size else None,
+                    column=column if layer.map_size else None,
+                    activation=float(found.values[unit, number]),
+                    silent=int(found.silent[unit]) / count,
+                )
+
+
+def _choose_units(
+    index: StrongestIndex, layers: Collection[str], units: Collection[int]
+) -> Iterator[tuple[LayerRanking, int]]:
     for name in layers:
         if name not in index.layers:
             raise LayerError(
@@ -58,7 +135,7 @@ def list_ranked_places(
     for layer in chosen:
         for unit in sorted(units) or range(layer.units):
             if unit < layer.units:
-                yield from _list_places(index, layer, unit)
+                yield layer, unit
 
 
 def _name(layers: list[LayerRanking]) -> str:
@@ -66,7 +143,9 @@ def _name(layers: list[LayerRanking]) -> str:
 
 
 def _list_places(index: StrongestIndex, layer: LayerRanking, unit: int) -> Iterator[RankedPlace]:
-    values = layer.values[unit].tolist()
+    values = layer.strengths[unit].tolist()
+    ranked = layer.values[unit].tolist()
+    is_relevance = index.identity.rank == "relevance"
     photos = layer.photos[unit].tolist()
     positions = layer.positions[unit].tolist()
     for rank, (value, photo, place) in enumerate(zip(values, photos, positions, strict=True), 1):
@@ -80,4 +159,5 @@ def _list_places(index: StrongestIndex, layer: LayerRanking, unit: int) -> Itera
                 row=row,
                 column=column,
                 activation=value,
+                relevance=ranked[rank - 1] if is_relevance else None,
             )

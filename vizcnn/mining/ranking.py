@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,15 +10,21 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError
 from vizcnn.mining.identity import list_differences, list_shape_differences
 from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.mining.ranks import Rank
 
 AT_ONCE = 1 << 22
 """Activations that are looked at closely at a time: a bound on the memory that this takes."""
 
-_PARTS = ("values", "photos", "positions")
+_PARTS = ("values", "photos", "positions", "activations")
 
 
 def make_ranking(
-    name: str, path: str, shape: tuple[int, ...], top: int, device: torch.device | str = "cpu"
+    name: str,
+    path: str,
+    shape: tuple[int, ...],
+    top: int,
+    device: torch.device | str = "cpu",
+    rank: Rank = "activation",
 ) -> LayerRanking:
     """Make a ranking without a place in it.
 
@@ -27,6 +34,7 @@ def make_ranking(
         shape: Of the layer's output for one photo: (units, rows, columns) or (units,).
         top: Places kept per unit.
         device: Where its tensors are.
+        rank: By what places will be ranked.
     """
     units = shape[0]
     return LayerRanking(
@@ -34,6 +42,9 @@ def make_ranking(
         path=path,
         map_size=(shape[1], shape[2]) if len(shape) == 3 else None,
         values=torch.full((units, top), -torch.inf, device=device),
+        activations=None
+        if rank == "activation"
+        else torch.full((units, top), -torch.inf, device=device),
         photos=torch.full((units, top), -1, device=device),
         positions=torch.full((units, top, 2), -1, device=device),
     )
@@ -41,7 +52,13 @@ def make_ranking(
 
 def move_ranking(ranking: LayerRanking, device: torch.device | str) -> LayerRanking:
     """Give a ranking on another device."""
-    return replace(ranking, **{part: getattr(ranking, part).to(device) for part in _PARTS})
+    parts: dict[str, Any] = {part: held.to(device) for part, held in _take_parts(ranking)}
+    return replace(ranking, **parts)
+
+
+def _take_parts(ranking: LayerRanking) -> list[tuple[str, Any]]:
+    parts = [(part, getattr(ranking, part)) for part in _PARTS]
+    return [(part, held) for part, held in parts if held is not None]
 
 
 @dataclass(frozen=True)
@@ -50,13 +67,17 @@ class Places:
 
     Attributes:
         slots: Which photos of the lot they are, (units, K).
-        values: Activations (units, K, P), the strongest of a photo first; -inf where there is none.
+        values: What they are ranked by, (units, K, P), the first of a photo first; -inf where there
+            is none.
         positions: Row and column (units, K, P, 2); -1 in a vector of units.
+        activations: What the units put out there, (units, K, P); None where they are ranked by
+            that.
     """
 
     slots: Tensor
     values: Tensor
     positions: Tensor
+    activations: Tensor | None = None
 
 
 def find_peaks(maps: Tensor) -> Tensor:
@@ -64,12 +85,42 @@ def find_peaks(maps: Tensor) -> Tensor:
     return maps if maps.ndim == 2 else maps.amax(dim=(2, 3))
 
 
+def find_maxima(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the maximum of each map and where it is; of equal ones the first in row-major order.
+
+    Args:
+        maps: (N, units, rows, columns) or (N, units).
+
+    Returns:
+        The maxima, float32, and their places, row by row, both (N, units).
+    """
+    if maps.ndim == 2:
+        return maps.float() + 0.0, torch.zeros_like(maps, dtype=torch.int64)
+    values, places = maps.flatten(2).max(dim=2)
+    return values.float() + 0.0, places  # of -0 and 0, which are equal, always 0
+
+
+def look_up(maps: Tensor, places: Places) -> Tensor:
+    """Give what units put out at places of a lot, (units, K, P), float32.
+
+    Args:
+        maps: (N, units, rows, columns) or (N, units).
+        places: The places.
+    """
+    units = torch.arange(maps.shape[1], device=maps.device)[:, None, None]
+    slots = places.slots[:, :, None]
+    if maps.ndim == 2:
+        return maps[slots, units].expand(places.values.shape).float() + 0.0
+    rows, columns = places.positions.unbind(dim=-1)
+    return maps[slots, units, rows, columns].float() + 0.0
+
+
 def find_hopeful(ranked: Tensor, peaks: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Choose the maps of a lot that may have a place in the ranking: after some lots few have.
 
     Args:
-        ranked: The activations in the ranking, (units, top), of earlier photos.
-        peaks: From :func:`find_peaks`, (N, units).
+        ranked: What the ranking is by, (units, top), of earlier photos.
+        peaks: The highest of the same in each photo, (N, units), as from :func:`find_peaks`.
         usable: Which of the N are photos, (N,).
 
     Returns:
@@ -152,6 +203,7 @@ def update_ranking(ranking: LayerRanking, places: Places, first: int) -> LayerRa
         values=places.values.flatten(1),
         photos=photos.flatten(1),
         positions=places.positions.flatten(1, 2),
+        activations=None if places.activations is None else places.activations.flatten(1),
     )
     return _keep_strongest(_set_side_by_side([ranking, found]), ranking.values.shape[1])
 
@@ -170,20 +222,18 @@ def _keep_strongest(ranking: LayerRanking, top: int) -> LayerRanking:
 
 
 def _set_side_by_side(rankings: list[LayerRanking]) -> LayerRanking:
-    values, photos, positions = (
-        torch.cat([getattr(ranking, part) for ranking in rankings], dim=1) for part in _PARTS
-    )
-    return replace(rankings[0], values=values, photos=photos, positions=positions)
+    parts: dict[str, Any] = {
+        part: torch.cat([getattr(ranking, part) for ranking in rankings], dim=1)
+        for part, _ in _take_parts(rankings[0])
+    }
+    return replace(rankings[0], **parts)
 
 
 def _choose(ranking: LayerRanking, order: Tensor) -> LayerRanking:
     """Give the places (units, n) that stand at the numbers (units, n) of an order."""
-    return replace(
-        ranking,
-        values=ranking.values.gather(1, order),
-        photos=ranking.photos.gather(1, order),
-        positions=ranking.positions.gather(1, order[:, :, None].expand(-1, -1, 2)),
-    )
+    units = torch.arange(len(order), device=order.device)[:, None]
+    parts: dict[str, Any] = {part: held[units, order] for part, held in _take_parts(ranking)}
+    return replace(ranking, **parts)
 
 
 def merge_indexes(
@@ -201,11 +251,30 @@ def merge_indexes(
 
     Raises:
         DataError: If there are none, one is not complete, they were not made with the same net and
-            settings, or a photo is in two of them.
+            settings, a photo is in two of them, or they need the maxima of all photos, which
+            :func:`vizcnn.mining.merging.merge_files` finds beside their files.
     """
     called = list(names or (f"index {number + 1}" for number in range(len(indexes))))
     if not indexes:
         raise DataError("no index to merge was given")
+    if indexes[0].identity.keeps_maxima:
+        raise DataError(
+            "indexes of ranges or of rank 'median' are merged from their files, with the maxima "
+            "beside them: call merge_files"
+        )
+    return join_indexes(indexes, called)
+
+
+def join_indexes(indexes: Sequence[StrongestIndex], called: Sequence[str]) -> StrongestIndex:
+    """Join indexes of disjoint photos, without what follows from the maxima of all of them.
+
+    Args:
+        indexes: One or more.
+        called: What to call them in messages.
+
+    Raises:
+        DataError: As :func:`merge_indexes`.
+    """
     for name, index in zip(called, indexes, strict=True):
         _require_mergeable(name, index, called[0], indexes[0])
     sizes = _unite_photos(indexes, called)
@@ -225,6 +294,7 @@ def merge_indexes(
             )
             for layer in indexes[0].layers
         },
+        unclassed=sum(index.unclassed for index in indexes),
     )
 
 

@@ -7,11 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from vizcnn.basics.errors import DataError, LayerError, quote
 from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.basics.progress import Progress, silent
+from vizcnn.mining.draws import Draw
 from vizcnn.mining.identity import (
     describe_identity,
     list_differences,
@@ -28,10 +32,21 @@ from vizcnn.mining.index import (
     read_index,
 )
 from vizcnn.mining.index_writer import IndexWriter
-from vizcnn.mining.lots import LARGEST_WORKERS, Lot, LotReader, choose_workers, read_lots
+from vizcnn.mining.lots import (
+    LARGEST_WORKERS,
+    LOT,
+    Lot,
+    LotReader,
+    choose_workers,
+    read_lots,
+)
+from vizcnn.mining.maxima import LayerMaxima, Maxima, name_maxima
 from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.mining.ranges import finish_index
 from vizcnn.mining.ranking import make_ranking, move_ranking, update_ranking
+from vizcnn.mining.ranks import Rank, check_rank
+from vizcnn.mining.relevance import UNCLASSED, list_true_classes
 from vizcnn.mining.search import FiniteCheck, Search, make_black, search_layers
 from vizcnn.recording.arithmetic import (
     Precision,
@@ -63,6 +78,10 @@ class MiningSettings:
         interval: Seconds between two savings.
         precision: Of the net's arithmetic; what was chosen
             (:func:`~vizcnn.recording.arithmetic.use_precision`, else exact) when None.
+        rank: By what places are ranked; see :data:`~vizcnn.mining.ranks.Rank`.
+        ranges: Whether to keep each unit's range over all photos, too: those at percentiles of its
+            maxima (:class:`~vizcnn.mining.index.LayerRange`).
+        seed: Of the draw of photos at random.
 
     Raises:
         LayerError: If there is no layer.
@@ -75,6 +94,9 @@ class MiningSettings:
     workers: int | None = None
     interval: float = 30.0
     precision: Precision | None = None
+    rank: Rank = "activation"
+    ranges: bool = False
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -91,6 +113,7 @@ class MiningSettings:
                 f"{quote(self.per_photo)} of one photo among the strongest {self.top} were asked "
                 f"for; needed: 1..{self.top}"
             )
+        check_rank(self.rank, self.per_photo)
         if not 0 <= (self.workers or 0) <= LARGEST_WORKERS:
             raise DataError(
                 f"{quote(self.workers)} workers were asked for; needed: 0 to {LARGEST_WORKERS}"
@@ -110,7 +133,8 @@ def mine(
     off and gone on with, whatever the number of workers, and whether the photos were mined in one
     run or in parts that were merged; provided that the machines compute alike (see
     :data:`~vizcnn.mining.lots.LOT`). Memory does not grow with the number of photos, their names
-    and the list of unreadable ones aside.
+    and the list of unreadable ones aside. Ranges and rank ``"median"`` need the maxima of all
+    photos: they are kept in a file beside the index (:mod:`vizcnn.mining.maxima`).
 
     Args:
         model: A net of the zoo, on the device to compute on.
@@ -124,10 +148,10 @@ def mine(
         The complete index.
 
     Raises:
-        DataError: If the file is of another run, damaged or cannot be written, a worker dies, or an
-            activation is not finite.
+        DataError: If the file is of another run, damaged or cannot be written, a worker dies, an
+            activation is not finite, or places are ranked by relevance and no photo has a class.
         LayerError: If a layer does not exist or cannot be mined.
-        ModelError: If the net's device cannot compute so.
+        ModelError: If the net's device cannot compute so, or it has no logits to be relevant to.
 
     Example:
         >>> import tempfile
@@ -180,6 +204,12 @@ class MiningRun:
         self.precision = check_precision(settings.precision, self.device)
         _check_names(photos)
         self._saved, self._former = -1, 0
+        self._maxima: Maxima | None = None
+        self._rows: list[tuple[int, Tensor, dict[str, tuple[Tensor, Tensor]]]] = []
+        self._draws: dict[str, Draw] = {}
+        self._classes: NDArray[np.int32] | None = None
+        if settings.rank == "relevance":
+            self._classes = list_true_classes(model, photos)
         with ThreadPoolExecutor(1) as beside:  # the net's checksum, while all else begins
             described = beside.submit(
                 describe_identity,
@@ -188,6 +218,9 @@ class MiningRun:
                 settings.top,
                 settings.per_photo,
                 self.precision,
+                settings.rank,
+                settings.seed,
+                settings.ranges,
             )
             former = read_index(file) if os.path.lexists(file) else None
             if former is None or former.holds_nothing:
@@ -196,6 +229,11 @@ class MiningRun:
                 self.index = self._go_on(former, described)
                 self._saved = self._former = former.done
         self._latest = self.index
+        if settings.rank == "random":
+            self._draws = {
+                name: Draw(settings.seed, layer.path, layer.units)
+                for name, layer in self.index.layers.items()
+            }
 
     def _go_on(self, index: StrongestIndex, described: Future[Identity]) -> StrongestIndex:
         differences = list_differences(index.identity, described.result())
@@ -221,7 +259,9 @@ class MiningRun:
             done=0,
             digests=torch.zeros(len(self.photos.names), DIGEST_BYTES, dtype=torch.uint8),
             layers={
-                name: make_ranking(name, path, shapes[name], self.settings.top, self.device)
+                name: make_ranking(
+                    name, path, shapes[name], self.settings.top, self.device, self.settings.rank
+                )
                 for name, path in layers.items()
             },
         )
@@ -266,12 +306,16 @@ class MiningRun:
 
     def _mine_rest(self, progress: Progress) -> None:
         self._latest = self.index
-        layers = dict(self.index.identity.layers)
+        layers, identity = dict(self.index.identity.layers), self.index.identity
+        if identity.keeps_maxima:
+            self._maxima = self._open_maxima()
         # the workers read while all else begins; they start before there is another thread
         with closing(self._read_lots(self.index.done)) as lots:
             try:
                 self._save_new()
-                with search_layers(self.model, layers) as search:
+                with search_layers(
+                    self.model, layers, identity.rank, identity.keeps_maxima
+                ) as search:
                     self.writer.wait()  # a file that cannot be written is no surprise at the end
                     shown = progress(
                         self._mine_lots(lots, search),
@@ -288,6 +332,14 @@ class MiningRun:
                 finally:
                     self._save_new()
                     self.writer.wait()
+
+    def _open_maxima(self) -> Maxima:
+        """Open the file of the maxima; rows that a former run wrote have to be as they were."""
+        done = self.index.done
+        maxima = Maxima(name_maxima(self.file), self.index, writable=True, is_new=not done)
+        for _ in maxima.check(done):
+            pass
+        return maxima
 
     def _read_lots(self, first: int, last: int | None = None) -> LotReader:
         size, workers = self.model.input_size, self.settings.workers
@@ -310,14 +362,31 @@ class MiningRun:
     def _take(self, lot: Lot, search: Search) -> StrongestIndex:
         """Give the latest index with a lot of photos in it."""
         index = self._latest
-        layers = index.layers
+        layers, unclassed = index.layers, index.unclassed
+        names = index.photos[lot.first : lot.first + lot.count]
+        maxima: dict[str, tuple[Tensor, Tensor]] = {}
         if lot.usable.any():
-            found = search.find(lot.pixels, lot.usable, layers, index.identity.per_photo)
-            self.check.add(index.photos[lot.first : lot.first + lot.count], found.finite)
+            classes = self._find_classes(lot)
+            if classes is not None:
+                unclassed += int((lot.usable & (classes == UNCLASSED)).sum())
+            found = search.find(
+                lot.pixels,
+                lot.usable,
+                layers,
+                index.identity.per_photo,
+                self._draw_keys(names),
+                classes,
+            )
+            self.check.add(names, found.finite)
             layers = {
                 name: update_ranking(layer, found.places[name], lot.first)
+                if name in found.places
+                else layer
                 for name, layer in layers.items()
             }
+            maxima = found.maxima
+        if self._maxima is not None:
+            self._rows.append((lot.first, lot.usable[: lot.count], maxima))
         failures = tuple((index.photos[number], why) for number, why in lot.failures)
         # in place, as there may be a million: what is not done yet says nothing
         index.digests[lot.first : lot.first + lot.count] = lot.digests
@@ -326,7 +395,25 @@ class MiningRun:
             done=lot.first + lot.count,
             failures=index.failures + failures,
             layers=layers,
+            unclassed=unclassed,
         )
+
+    def _draw_keys(self, names: tuple[str, ...]) -> dict[str, Tensor] | None:
+        """Draw the keys of a lot's photos, by layer (LOT, units); None where nothing is drawn."""
+        if not self._draws:
+            return None
+        missing = LOT - len(names)
+        return {
+            name: torch.from_numpy(np.pad(draw.find_keys(names), ((0, missing), (0, 0))))
+            for name, draw in self._draws.items()
+        }
+
+    def _find_classes(self, lot: Lot) -> Tensor | None:
+        """Give the true classes of a lot's photos, (LOT,); None where they do not matter."""
+        if self._classes is None:
+            return None
+        some = self._classes[lot.first : lot.first + lot.count].astype(np.int64)
+        return torch.from_numpy(np.pad(some, (0, LOT - lot.count), constant_values=UNCLASSED))
 
     def _settle(self) -> None:
         """Take over what was found since the last time, once all of it is known to be finite.
@@ -335,14 +422,38 @@ class MiningRun:
             DataError: If an activation is not; nothing is taken over.
         """
         latest, self._latest = self._latest, self.index
+        rows, self._rows = self._rows, []
         self.check.look()
+        if self._maxima is not None:
+            for first, usable, found in rows:
+                self._maxima.write(first, _take_rows(latest, usable, found))
+            if rows and latest.complete:
+                latest = _move(finish_index(_move(latest, "cpu"), self._maxima), self.device)
         self.index = self._latest = latest
 
     def _save_new(self) -> None:
         """Begin to write the index, unless the file holds it already."""
         if self._saved != self.index.done:
+            if self._maxima is not None:
+                self._maxima.flush()  # an index never names rows that are not there
             self.writer.save(self.index, self.file)
             self._saved = self.index.done
+
+
+def _take_rows(
+    index: StrongestIndex, usable: Tensor, found: dict[str, tuple[Tensor, Tensor]]
+) -> dict[str, LayerMaxima]:
+    """Give the maxima of a lot's photos; -inf of those that could not be read."""
+    rows = {}
+    for name, layer in index.layers.items():
+        values = np.full((len(usable), layer.units), -np.inf, np.float32)
+        spots = np.zeros((len(usable), layer.units), np.int64)
+        if found:
+            read = usable.numpy()
+            maxima, places = (part[: len(usable)].cpu().numpy() for part in found[name])
+            values[read], spots[read] = maxima[read], places[read]
+        rows[name] = LayerMaxima(values, spots if layer.map_size else None)
+    return rows
 
 
 def _move(index: StrongestIndex, device: torch.device | str) -> StrongestIndex:

@@ -1,8 +1,8 @@
 """The search of one lot of photos after the other, for an index or in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,32 +14,48 @@ from vizcnn.mining.passes import Forward, measure_layers, takes_channels_last, w
 from vizcnn.mining.ranking import (
     Places,
     find_hopeful,
+    find_maxima,
     find_peaks,
     find_places,
+    look_up,
     make_ranking,
     update_ranking,
+)
+from vizcnn.mining.ranks import Rank
+from vizcnn.mining.relevance import (
+    UNCLASSED,
+    RelevancePass,
+    show_outputs,
+    watch_relevance,
 )
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
 
 
 @contextmanager
-def search_layers(model: ZooModel, layers: Mapping[str, str]) -> Iterator["Search"]:
+def search_layers(
+    model: ZooModel, layers: Mapping[str, str], rank: Rank = "activation", maxima: bool = False
+) -> Iterator["Search"]:
     """Make a net ready to be searched lot by lot; on leaving it is as it was.
 
     Args:
         model: A net of the zoo.
         layers: Names and module paths, checked by :func:`~vizcnn.mining.passes.measure_layers`.
+        rank: By what places are ranked.
+        maxima: Whether each photo's maximum of each unit is wanted, too.
     """
     device = next(model.module.parameters()).device
     fits = device.type == "cpu" and takes_channels_last(model.module, make_black(model), layers)
-    with watch_layers(model.module, layers) as forward:
-        yield Search(
-            model,
-            forward,
-            memory_format=torch.channels_last if fits else torch.contiguous_format,
-            copying=torch.cuda.Stream(device) if device.type == "cuda" else None,
-        )
+    memory_format = torch.channels_last if fits else torch.contiguous_format
+    copying = torch.cuda.Stream(device) if device.type == "cuda" else None
+    with ExitStack() as stack:
+        back = None
+        if rank == "relevance":
+            back = stack.enter_context(watch_relevance(model.module, layers, len(model.classes)))
+            forward = show_outputs(back)
+        else:
+            forward = stack.enter_context(watch_layers(model.module, layers))
+        yield Search(model, forward, back, rank, maxima, memory_format, copying)
 
 
 LOTS_AT_A_TIME = 16
@@ -100,27 +116,36 @@ class Found:
     """What a lot holds, on the net's device.
 
     Attributes:
-        places: By layer, what may be among the strongest.
+        places: By layer, what may be among the first; none of a rank that needs all photos.
         finite: By layer, whether all that it puts out for each photo is finite, (LOT,).
+        maxima: By layer, each unit's maximum in each photo and where it is, (LOT, units); none
+            where they are not wanted.
     """
 
     places: dict[str, Places]
     finite: dict[str, Tensor]
+    maxima: dict[str, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Search:
-    """Finds the places of a lot that may be among the strongest.
+    """Finds the places of a lot that may be among the first.
 
     Attributes:
         model: The net.
         forward: Runs it and shows the layers' outputs.
+        back: Runs it and back, and shows relevances too; None with another rank.
+        rank: By what places are ranked.
+        wants_maxima: Whether each photo's maximum of each unit is wanted, too.
         memory_format: How the net's input lies in memory.
         copying: The stream that pixels come to a CUDA device on; None of another.
     """
 
     model: ZooModel
     forward: Forward
+    back: RelevancePass | None
+    rank: Rank
+    wants_maxima: bool
     memory_format: torch.memory_format
     copying: torch.cuda.Stream | None
 
@@ -130,8 +155,10 @@ class Search:
         usable: Tensor,
         rankings: Mapping[str, LayerRanking],
         per_photo: int,
+        keys: Mapping[str, Tensor] | None = None,
+        classes: Tensor | None = None,
     ) -> Found:
-        """Find each layer's places that may be stronger than those found before.
+        """Find each layer's places that may go before those found before.
 
         A GPU is given all that and not waited for.
 
@@ -140,22 +167,52 @@ class Search:
             usable: Which of them are photos, (LOT,), some of them.
             rankings: What was found before in earlier photos, on the net's device.
             per_photo: Places of one photo, at most.
+            keys: Of the draw at random, by layer (LOT, units); only with that rank.
+            classes: The true class of each photo, or UNCLASSED, (LOT,); only with relevance.
 
         Raises:
             LayerError: If a layer puts out something else than one map per photo and unit.
+            ModelError: If the net puts out no logits to be relevant to.
         """
-        found = Found({}, {})
+        found = Found({}, {}, {})
         usable = self._upload(usable)
 
-        def see(layer: str, maps: Tensor) -> None:
+        def look(layer: str, maps: Tensor) -> Tensor:
             if len(maps) != LOT:
                 raise LayerError(f"layer {layer!r} puts out maps of {len(maps)} photos for {LOT}")
             peaks = find_peaks(maps)
             found.finite[layer] = peaks.isfinite().all(dim=1) | ~usable
-            slots, hopeful = find_hopeful(rankings[layer].values, peaks, usable)
-            found.places[layer] = find_places(maps, slots, hopeful, per_photo)
+            if self.wants_maxima:
+                found.maxima[layer] = find_maxima(maps)
+            return peaks
 
-        self.forward(self.prepare(pixels), see)
+        def see(layer: str, maps: Tensor) -> None:
+            peaks = look(layer, maps)
+            ranked = rankings[layer].values
+            if self.rank == "activation":
+                slots, hopeful = find_hopeful(ranked, peaks, usable)
+                found.places[layer] = find_places(maps, slots, hopeful, per_photo)
+            elif self.rank != "median":  # which no lot tells
+                scores = -peaks.float() if keys is None else self._upload(keys[layer])
+                slots, hopeful = find_hopeful(ranked, scores, usable)
+                places = find_places(maps, slots, hopeful, 1)
+                found.places[layer] = _score(places, scores, hopeful)
+
+        def see_relevance(layer: str, maps: Tensor, relevance: Tensor) -> None:
+            look(layer, maps)
+            peaks = find_peaks(relevance)
+            found.finite[layer] &= peaks.isfinite().all(dim=1) | ~usable
+            slots, hopeful = find_hopeful(rankings[layer].values, peaks, with_class)
+            places = find_places(relevance, slots, hopeful, per_photo)
+            found.places[layer] = replace(places, activations=look_up(maps, places))
+
+        inputs = self.prepare(pixels)
+        if self.back is not None and classes is not None:
+            classes = self._upload(classes)
+            with_class = usable & (classes != UNCLASSED)
+            self.back(inputs, classes, see_relevance)
+        else:
+            self.forward(inputs, see)
         return found
 
     def prepare(self, pixels: Tensor) -> Tensor:
@@ -180,6 +237,12 @@ class Search:
         current.wait_stream(self.copying)
         moved.record_stream(current)  # its memory may not go back to the copies before it was used
         return moved
+
+
+def _score(places: Places, scores: Tensor, hopeful: Tensor) -> Places:
+    """Rank places by what their photos are ranked by, (LOT, units), not by their activations."""
+    ranked = scores.t().gather(1, places.slots).masked_fill(~hopeful, -torch.inf) + 0.0
+    return replace(places, values=ranked[:, :, None], activations=places.values)
 
 
 def make_black(model: ZooModel) -> Tensor:

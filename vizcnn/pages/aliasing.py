@@ -142,6 +142,10 @@ def measure(
 def name_apart(models: Sequence[ZooModel], most: int = MOST_NETS) -> list[ZooModel]:
     """Number nets of the same title, such as one net with two kinds of weights.
 
+    Args:
+        models: The nets.
+        most: How many can be read side by side.
+
     Raises:
         ModelError: If there is no net, or more than can be read side by side.
     """

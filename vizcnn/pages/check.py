@@ -34,7 +34,7 @@ from vizcnn.measures.checks import (
     tabulate_checks,
 )
 from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.aliasing import name_apart
+from vizcnn.pages.aliasing import MOST_NETS, name_apart
 from vizcnn.pages.page import Drawing, describe_run, write_page
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.methods import METHODS
@@ -131,7 +131,7 @@ def make_check_page(
                 Photo(
                     name=sets[0].names[number],
                     source=find_source(sets[0], number),
-                    sha256=_hash(sets[0].read(number)),
+                    sha256=hash_seen(sets[0].read(number)),
                 )
                 for number in drawn
             ],
@@ -140,8 +140,12 @@ def make_check_page(
         return write_page(run, draw(checks, run.results, progress), staging, settings.figure_format)
 
 
-def name_nets(models: Sequence[ZooModel]) -> list[ZooModel]:
+def name_nets(models: Sequence[ZooModel], most: int = MOST_NETS) -> list[ZooModel]:
     """Tell nets of one title apart: by their weights where those differ, else by number.
+
+    Args:
+        models: The nets.
+        most: How many can be read side by side.
 
     Raises:
         ModelError: If there is no net, or more than can be read side by side.
@@ -153,7 +157,8 @@ def name_nets(models: Sequence[ZooModel]) -> list[ZooModel]:
             if titles.count(model.title) == 1
             else replace(model, title=f"{model.title} {_name_weights(model)}")
             for model in models
-        ]
+        ],
+        most,
     )
 
 
@@ -189,7 +194,7 @@ def describe(
     )
 
 
-def _hash(photo: Tensor) -> str:
+def hash_seen(photo: Tensor) -> str:
     """Compute the SHA-256 of what a net saw: (3, S, S), uint8; RGB, row by row."""
     return hashlib.sha256(photo.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
 

@@ -225,7 +225,8 @@ def spell_layer(model: ZooModel | nn.Module, name: str) -> str:
 def list_stages(model: ZooModel | nn.Module) -> str:
     """Give the range of stages that a net has: ``conv1..conv5`` in most, less in LeNet-5.
 
-    Of a net that nobody has named they are ``stage1..`` where it has a part called conv1.
+    Of a net that lacks one in between they are a list. Of a net that nobody has named
+    they are ``stage1..`` where it has a part called conv1.
 
     Raises:
         LayerError: If no canonical names are known for the net.
@@ -240,7 +241,8 @@ def list_stages(model: ZooModel | nn.Module) -> str:
     stages = [name for name in named if name in canonical]
     if not stages:
         raise LayerError("the net's layers have no canonical names: name a layer by module path")
-    return f"{stages[0]}..{stages[-1]}"
+    whole = list(_expand_range(f"{stages[0]}..{stages[-1]}"))
+    return f"{stages[0]}..{stages[-1]}" if stages == whole else ",".join(stages)
 
 
 LONGEST_RANGE, MOST_IN_RANGE = 200, 10_000

@@ -1,6 +1,8 @@
 """The handwritten digits that scikit-learn ships, as photos to train LeNet-5 on."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ SIDE = 32
 
 FRAME = 2
 """Width of the black frame around it in pixels: what random crops move it about in."""
+
+DIGITS = "digits"
+"""What stands for them where a folder of photos is asked for."""
 
 EVERY = 5
 """Of each class the fifth, tenth, ... digit validates, the others train."""
@@ -77,6 +82,47 @@ def write_digits(folder: Path) -> None:
             part = "val" if held_out else "train"
             home = staging / part / str(digit)
             home.mkdir(parents=True, exist_ok=True)
-            values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
-            enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            ImageOps.expand(enlarged, FRAME).save(home / f"{number:04d}.png")
+            draw_digit(image).save(home / f"{number:04d}.png")
+
+
+def draw_digit(image: NDArray[Any]) -> Image.Image:
+    """Enlarge one of scikit-learn's images, and frame it.
+
+    Args:
+        image: (8, 8), 0..16.
+
+    Returns:
+        8-bit grey, white on black, a side of :data:`SIDE` and twice :data:`FRAME`.
+
+    Example:
+        >>> draw_digit(np.zeros((8, 8))).size
+        (36, 36)
+    """
+    values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
+    enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return ImageOps.expand(enlarged, FRAME)
+
+
+def find_photos(data: Path, out: Path) -> tuple[Path, DataSource]:
+    """Find the photos to train on, and what is known of them; the digits are written if meant.
+
+    Args:
+        data: A folder with ``train`` and ``val``; or ``digits``, unless there is a folder of that
+            name.
+        out: Folder of the results, in which the digits are written.
+
+    Raises:
+        DataError: If scikit-learn is not installed, which has the digits.
+        VizcnnError: If they cannot be written.
+
+    Example:
+        >>> find_photos(Path("flowers"), Path("runs"))[1].name
+        'flowers'
+    """
+    if data != Path(DIGITS) or data.exists():
+        # not Path.resolve, which raises where links lead in a circle
+        return data, DataSource(Path(os.path.realpath(data)).name)
+    folder = out / DIGITS
+    if not folder.exists():
+        write_digits(folder)
+    return folder, DIGITS_SOURCE

@@ -52,6 +52,8 @@ def net_options(recipe: Recipe, classes: int) -> dict[str, Any]:
         options["hidden"] = recipe.hidden
     entry = find_trained(recipe.model)
     options |= {"input_size": recipe.crop, **(entry.trained_as or {})}
+    changes = {"without": recipe.without, "widths": recipe.widths}
+    options |= {name: text for name, text in changes.items() if text}
     if recipe.variant is None:
         return options
     return {**entry.find_variant(recipe.variant).options, **options}
@@ -65,6 +67,21 @@ def recipe_preprocessing(recipe: Recipe) -> Preprocessing:
         144
     """
     return replace(make_preprocessing(recipe.style, recipe.crop), resize=recipe.resize)
+
+
+def outline_net(recipe: Recipe, classes: int) -> nn.Module:
+    """Make the recipe's net without weights, on torch's meta device, which takes no memory.
+
+    Raises:
+        ModelError: As of :func:`build_net`.
+
+    Example:
+        >>> sum(part.numel() for part in outline_net(usual_recipe("lenet"), 10).parameters())
+        61706
+    """
+    options = {**net_options(recipe, classes), "dropout": recipe.dropout}
+    with torch.device("meta"):
+        return _build(recipe, options)
 
 
 def build_net(recipe: Recipe, classes: int) -> nn.Module:
@@ -83,9 +100,7 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
             for it.
         VizcnnError: If its weights cannot be held in memory.
     """
-    options = {**net_options(recipe, classes), "dropout": recipe.dropout}
-    with torch.device("meta"):
-        size = count_bytes(_build(recipe, options))
+    size = count_bytes(outline_net(recipe, classes))
     require_memory(
         TRAINED_COPIES * size,
         f"training a {recipe.model} of {format_bytes(size)}",
@@ -93,7 +108,7 @@ def build_net(recipe: Recipe, classes: int) -> nn.Module:
     )
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to change
         torch.default_generator.manual_seed(recipe.seed)
-        net = _build(recipe, options)
+        net = _build(recipe, {**net_options(recipe, classes), "dropout": recipe.dropout})
         layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
         squashes = any(isinstance(module, nn.Sigmoid) for module in net.modules())
         # what keeps a signal's size: a ReLU passes half of it, a sigmoid's slope is 1/4
@@ -112,10 +127,16 @@ def _build(recipe: Recipe, options: dict[str, Any]) -> nn.Module:
     unknown = sorted(options.keys() - inspect.signature(make).parameters.keys())
     if "hidden" in unknown:
         raise ModelError(f"the widths of {recipe.model} are fixed: leave hidden out")
+    if {"without", "widths"} & {*unknown}:
+        raise ModelError(
+            f"the layers of {recipe.model} are fixed: none can be left out, or have another width"
+        )
     if unknown:
         raise ModelError(f"{recipe.model} cannot be trained: its class has no {unknown[0]!r}")
     try:
         return make(**options)
+    except ValueError as error:  # of layers that are left out, and of widths
+        raise ModelError(f"{recipe.model}: {error}") from None
     except RuntimeError as error:
         if "overflow" in str(error):
             raise ModelError(

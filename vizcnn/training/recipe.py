@@ -44,6 +44,9 @@ class Recipe:
         mixed_precision: Compute in bfloat16 where autocast allows.
         seed: Seed of the initial weights, order, augmentation and dropout.
         start: sha256 of the weight file that the run begins with; empty for random weights.
+        without: Layers that the net lacks, such as ``"conv3,conv4"``; empty for none.
+        widths: Maps or units of layers where they are not the usual ones, such as
+            ``"conv3=512,fc6=2048"``.
 
     Raises:
         DataError: If a size, count or rate is not positive.
@@ -70,6 +73,8 @@ class Recipe:
     mixed_precision: bool = True
     seed: int = 0
     start: str = ""
+    without: str = ""
+    widths: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:

@@ -1,10 +1,12 @@
 """AlexNet (Krizhevsky, Sutskever & Hinton 2012), as in the paper and in lectures."""
 
 import math
-from collections import OrderedDict
+from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
+from vizcnn.zoo.chains import Part, build_chain, choose_widths
 from vizcnn.zoo.normalisation import ContrastNormalisation
 from vizcnn.zoo.registry import Variant, list_children, net, onnx_zoo
 
@@ -16,7 +18,11 @@ def name_chain(module: nn.Module) -> dict[str, str]:
         name = path.removeprefix("features.")
         if not name.startswith("conv"):
             names[name.replace("relu", "conv")] = path
-    return {**names, "fc6": "classifier.relu6", "fc7": "classifier.relu7", "fc8": "classifier.fc8"}
+    for path in list_children(module, "classifier"):
+        name = path.removeprefix("classifier.")
+        if name.startswith("relu"):
+            names[name.replace("relu", "fc")] = path
+    return {**names, "fc8": "classifier.fc8"}
 
 
 _PAPER = "Krizhevsky, Sutskever & Hinton 2012 (NIPS)"
@@ -104,6 +110,12 @@ class AlexNet(nn.Module):
             ZFNet's.
         conv1_stride: Stride of conv1.
         dropout: Dropout before fc7 and fc8 while training.
+        without: Layers to leave out, each with its rectifier: ``"conv3,conv4"``. Pooling and
+            normalisation stay.
+        widths: Maps or units of layers, where they are others: ``"conv3=512,fc6=2048"``.
+
+    Raises:
+        ValueError: If there is no such layer, or it is conv1 or fc8 that is to be left out.
 
     Example:
         >>> import torch
@@ -125,27 +137,30 @@ class AlexNet(nn.Module):
         conv1_size: int = 11,
         conv1_stride: int = 4,
         dropout: float = 0.5,
+        without: str = "",
+        widths: str = "",
     ) -> None:
         super().__init__()
         norm1, norm2 = (ContrastNormalisation(alpha=norm_alpha, k=norm_k) for _ in range(2))
-        self.features = nn.Sequential(
-            OrderedDict(
-                conv1=nn.Conv2d(3, 96, conv1_size, stride=conv1_stride),
-                relu1=nn.ReLU(),
-                **order_pool_and_norm(1, nn.MaxPool2d(3, 2), norm1, norm_before_pool),
-                conv2=nn.Conv2d(96, 256, 5, padding=2, groups=groups),
-                relu2=nn.ReLU(),
-                **order_pool_and_norm(2, nn.MaxPool2d(3, 2), norm2, norm_before_pool),
-                conv3=nn.Conv2d(256, 384, 3, padding=1),
-                relu3=nn.ReLU(),
-                conv4=nn.Conv2d(384, 384, 3, padding=1, groups=groups),
-                relu4=nn.ReLU(),
-                conv5=nn.Conv2d(384, 256, 3, padding=1, groups=groups),
-                relu5=nn.ReLU(),
-                pool5=nn.MaxPool2d(3, 2, ceil_mode=ceil_pool5),
-            )
-        )
-        self.classifier = make_classifier(self.features, input_size, hidden, classes, dropout)
+        maps = {"conv1": 96, "conv2": 256, "conv3": 384, "conv4": 384, "conv5": 256}
+        chosen = choose_widths({**maps, **name_hidden(hidden)}, without, widths)
+        parts: dict[str, Part] = {
+            "conv1": partial(nn.Conv2d, kernel_size=conv1_size, stride=conv1_stride),
+            "relu1": nn.ReLU(),
+            **order_pool_and_norm(1, nn.MaxPool2d(3, 2), norm1, norm_before_pool),
+            "conv2": partial(nn.Conv2d, kernel_size=5, padding=2, groups=groups),
+            "relu2": nn.ReLU(),
+            **order_pool_and_norm(2, nn.MaxPool2d(3, 2), norm2, norm_before_pool),
+            "conv3": partial(nn.Conv2d, kernel_size=3, padding=1),
+            "relu3": nn.ReLU(),
+            "conv4": partial(nn.Conv2d, kernel_size=3, padding=1, groups=groups),
+            "relu4": nn.ReLU(),
+            "conv5": partial(nn.Conv2d, kernel_size=3, padding=1, groups=groups),
+            "relu5": nn.ReLU(),
+            "pool5": nn.MaxPool2d(3, 2, ceil_mode=ceil_pool5),
+        }
+        self.features = build_chain(parts, chosen, 3)
+        self.classifier = make_classifier(self.features, input_size, chosen, classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))
@@ -215,10 +230,21 @@ def _count_windows(part: nn.Module, side: int, axis: int) -> int:
     return count - 1 if (count - 1) * stride >= side + padding else count
 
 
+def name_hidden(hidden: int | tuple[int, int]) -> dict[str, int]:
+    """Give the widths of fc6 and fc7, of one width for both or a pair.
+
+    Example:
+        >>> name_hidden(512), name_hidden((4096, 1024))
+        ({'fc6': 512, 'fc7': 512}, {'fc6': 4096, 'fc7': 1024})
+    """
+    width6, width7 = (hidden, hidden) if isinstance(hidden, int) else hidden
+    return {"fc6": width6, "fc7": width7}
+
+
 def make_classifier(
     features: nn.Module,
     input_size: int,
-    hidden: int | tuple[int, int],
+    widths: Mapping[str, int],
     classes: int,
     dropout: float,
 ) -> nn.Sequential:
@@ -227,24 +253,23 @@ def make_classifier(
     Args:
         features: The convolutional part.
         input_size: Side of the square RGB input in pixels.
-        hidden: Width of fc6 and fc7, or a pair of widths.
+        widths: Units of fc6 and fc7; one that it lacks is left out.
         classes: Number of logits.
         dropout: Dropout after fc6 and fc7 while training.
 
     Returns:
         Modules flatten, fc6, relu6, drop6, fc7, relu7, drop7, fc8.
     """
-    width6, width7 = (hidden, hidden) if isinstance(hidden, int) else hidden
-    width = count_outputs(features, (3, input_size, input_size))
-    return nn.Sequential(
-        OrderedDict(
-            flatten=nn.Flatten(),
-            fc6=nn.Linear(width, width6),
-            relu6=nn.ReLU(),
-            drop6=nn.Dropout(dropout),
-            fc7=nn.Linear(width6, width7),
-            relu7=nn.ReLU(),
-            drop7=nn.Dropout(dropout),
-            fc8=nn.Linear(width7, classes),
-        )
+    parts: dict[str, Part] = {
+        "flatten": nn.Flatten(),
+        "fc6": nn.Linear,
+        "relu6": nn.ReLU(),
+        "drop6": nn.Dropout(dropout),
+        "fc7": nn.Linear,
+        "relu7": nn.ReLU(),
+        "drop7": nn.Dropout(dropout),
+        "fc8": nn.Linear,
+    }
+    return build_chain(
+        parts, {**widths, "fc8": classes}, count_outputs(features, (3, input_size, input_size))
     )

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +15,6 @@ from vizcnn.basics.errors import ModelError, WeightsError, nearest_names, quote,
 from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.zoo.catalogue import name_layers
 from vizcnn.zoo.files import Weights
-from vizcnn.zoo.lenet import Subsampling
 from vizcnn.zoo.likeness import describe_likeness
 from vizcnn.zoo.model import ZooModel, find_last_layer
 from vizcnn.zoo.naming import look_at
@@ -79,15 +80,67 @@ def fill_randomly(module: nn.Module, seed: int) -> nn.Module:
         for name, place in module.state_dict().items()
     }
     module.load_state_dict(places, assign=True)
-    generator = torch.Generator().manual_seed(seed)
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d | Subsampling):
-            part.reset_parameters()
+    draw_weights(module, seed)
     return module
+
+
+def draw_weights(module: nn.Module, seed: int) -> list[str]:
+    """Draw a net's weights anew, in place: He et al. 2015 (arXiv 1502.01852), zero biases.
+
+    Statistics of batch normalisation are those that it begins with; other layers draw their weights
+    as they do when they are made.
+
+    Args:
+        module: A net on the CPU.
+        seed: Equal seeds give equal weights; torch's own random state is not touched.
+
+    Returns:
+        Names of the parameters that no layer knows how to draw: they stay as they are.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    left: list[str] = []
+    with seeded(seed), torch.no_grad():
+        for path, part in module.named_modules():
+            reset = getattr(part, "reset_parameters", None)
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_uniform_(part.weight, nonlinearity="relu", generator=generator)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+            elif callable(reset):
+                reset()
+            else:
+                own = part.named_parameters(recurse=False)
+                left += [".".join(filter(None, [path, name])) for name, _ in own]
+    return left
+
+
+def untrain(model: ZooModel, seed: int = 0) -> ZooModel:
+    """Give a net with random weights in the place of its own; all else stays as it is.
+
+    What its weights have learnt is seen beside it.
+
+    Args:
+        model: The net; it is not changed.
+        seed: As for :func:`draw_weights`, which says how they are drawn.
+
+    Raises:
+        ModelError: If a part has weights of its own that it cannot reset.
+
+    Example:
+        >>> from vizcnn.zoo import load
+        >>> untrained = untrain(load("lenet"), seed=0)
+        >>> untrained.provenance.describe(), untrained.input_size
+        ('random weights (untrained)', 32)
+    """
+    place = next(model.module.parameters()).device
+    module = deepcopy(model.module).to("cpu")  # whose random numbers are the same everywhere
+    if left := draw_weights(module, seed):
+        raise ModelError(
+            f"{model.title} cannot be made an untrained net: its {quote(left[0])} is no part that "
+            "torch can draw anew"
+        )
+    provenance = Provenance("random", data="none", licence="none", note=f"seed {seed}")
+    return replace(model, module=module.to(place), provenance=provenance)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998), as in lectures: two forms, one grey input."""
 
-from collections import OrderedDict
+from functools import partial
 from typing import Literal
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vizcnn.zoo.alexnet import count_outputs
+from vizcnn.zoo.chains import Part, build_chain, choose_widths
 from vizcnn.zoo.registry import Variant, list_children, net
 
 Form = Literal["modern", "classic"]
@@ -91,9 +92,11 @@ class LeNet5(nn.Module):
         form: ``"modern"``: ReLU and max pooling, which the deconvnet has rules for.
             ``"classic"``: sigmoids and :class:`Subsampling`; only plain gradients go back.
         dropout: Dropout before fc5 while training; 0, as in the paper, for none.
+        without: Layers to leave out, each with its rectifier: ``"conv2,fc4"``. Poolings stay.
+        widths: Maps or units of layers, where they are others: ``"conv3=60,fc4=42"``.
 
     Raises:
-        ValueError: If there is no such form.
+        ValueError: If there is no such form or layer, or it is conv1 or fc5 that is to be left out.
 
     Example:
         >>> LeNet5(form="classic")(torch.zeros(1, 1, 32, 32)).shape
@@ -107,38 +110,40 @@ class LeNet5(nn.Module):
         input_size: int = 32,
         form: Form = "modern",
         dropout: float = 0.0,
+        without: str = "",
+        widths: str = "",
     ) -> None:
         super().__init__()
         if form not in ("modern", "classic"):
             raise ValueError(f"no form {form!r} of LeNet-5: 'modern' or 'classic'")
+        chosen = choose_widths({"conv1": 6, "conv2": 16, "conv3": 120, "fc4": 84}, without, widths)
         modern = form == "modern"
         name, activation = ("relu", nn.ReLU) if modern else ("sigmoid", nn.Sigmoid)
-        self.features = nn.Sequential(
-            OrderedDict(
-                {
-                    "conv1": nn.Conv2d(1, 6, 5),
-                    f"{name}1": activation(),
-                    "pool1": nn.MaxPool2d(2) if modern else Subsampling(6),
-                    "conv2": nn.Conv2d(6, 16, 5),
-                    f"{name}2": activation(),
-                    "pool2": nn.MaxPool2d(2) if modern else Subsampling(16),
-                    "conv3": nn.Conv2d(16, 120, 5),
-                    f"{name}3": activation(),
-                }
-            )
-        )
+        convolve = partial(nn.Conv2d, kernel_size=5)
+
+        def pool(maps: int, _: int) -> nn.Module:
+            return nn.MaxPool2d(2) if modern else Subsampling(maps)
+
+        features: dict[str, Part] = {
+            "conv1": convolve,
+            f"{name}1": activation(),
+            "pool1": pool,
+            "conv2": convolve,
+            f"{name}2": activation(),
+            "pool2": pool,
+            "conv3": convolve,
+            f"{name}3": activation(),
+        }
+        self.features = build_chain(features, chosen, 1)
+        classifier: dict[str, Part] = {
+            "flatten": nn.Flatten(),
+            "fc4": nn.Linear,
+            f"{name}4": activation(),
+            **({"drop4": nn.Dropout(dropout)} if dropout else {}),
+            "fc5": nn.Linear,
+        }
         width = count_outputs(self.features, (1, input_size, input_size))
-        self.classifier = nn.Sequential(
-            OrderedDict(
-                {
-                    "flatten": nn.Flatten(),
-                    "fc4": nn.Linear(width, 84),
-                    f"{name}4": activation(),
-                    **({"drop4": nn.Dropout(dropout)} if dropout else {}),
-                    "fc5": nn.Linear(84, classes),
-                }
-            )
-        )
+        self.classifier = build_chain(classifier, {**chosen, "fc5": classes}, width)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))

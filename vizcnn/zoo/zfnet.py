@@ -1,10 +1,11 @@
 """ZFNet (Zeiler & Fergus 2013, arXiv 1311.2901): AlexNet with a finer first layer."""
 
-from collections import OrderedDict
+from functools import partial
 
 from torch import Tensor, nn
 
-from vizcnn.zoo.alexnet import make_classifier, name_chain, order_pool_and_norm
+from vizcnn.zoo.alexnet import make_classifier, name_chain, name_hidden, order_pool_and_norm
+from vizcnn.zoo.chains import Part, build_chain, choose_widths
 from vizcnn.zoo.normalisation import ContrastNormalisation
 from vizcnn.zoo.registry import Variant, net, onnx_zoo
 
@@ -67,6 +68,12 @@ class ZFNet(nn.Module):
         pool5_size: Window of pool5 (3 in the paper, 2 in ZFNet-512).
         norm_before_pool: Normalise before pooling, as AlexNet and ZFNet-512 do.
         dropout: Dropout before fc7 and fc8 while training.
+        without: Layers to leave out, each with its rectifier: ``"conv3,conv4"``, as in ZF's
+            Table 3. Pooling and normalisation stay.
+        widths: Maps or units of layers, where they are others: ``"conv3=512,fc6=2048"``.
+
+    Raises:
+        ValueError: If there is no such layer, or it is conv1 or fc8 that is to be left out.
 
     Example:
         >>> import torch
@@ -86,28 +93,32 @@ class ZFNet(nn.Module):
         pool5_size: int = 3,
         norm_before_pool: bool = False,
         dropout: float = 0.5,
+        without: str = "",
+        widths: str = "",
     ) -> None:
         super().__init__()
-        maps3, maps4, maps5 = maps
-        pool1, pool2 = (nn.MaxPool2d(3, 2, ceil_mode=ceil_pools) for _ in range(2))
-        self.features = nn.Sequential(
-            OrderedDict(
-                conv1=nn.Conv2d(3, 96, 7, stride=2, padding=conv1_padding),
-                relu1=nn.ReLU(),
-                **order_pool_and_norm(1, pool1, ContrastNormalisation(), norm_before_pool),
-                conv2=nn.Conv2d(96, 256, 5, stride=2),
-                relu2=nn.ReLU(),
-                **order_pool_and_norm(2, pool2, ContrastNormalisation(), norm_before_pool),
-                conv3=nn.Conv2d(256, maps3, 3, padding=1),
-                relu3=nn.ReLU(),
-                conv4=nn.Conv2d(maps3, maps4, 3, padding=1),
-                relu4=nn.ReLU(),
-                conv5=nn.Conv2d(maps4, maps5, 3, padding=1),
-                relu5=nn.ReLU(),
-                pool5=nn.MaxPool2d(pool5_size, 2),
-            )
+        usual = dict(
+            zip(("conv1", "conv2", "conv3", "conv4", "conv5"), (96, 256, *maps), strict=True)
         )
-        self.classifier = make_classifier(self.features, input_size, hidden, classes, dropout)
+        chosen = choose_widths({**usual, **name_hidden(hidden)}, without, widths)
+        pool1, pool2 = (nn.MaxPool2d(3, 2, ceil_mode=ceil_pools) for _ in range(2))
+        parts: dict[str, Part] = {
+            "conv1": partial(nn.Conv2d, kernel_size=7, stride=2, padding=conv1_padding),
+            "relu1": nn.ReLU(),
+            **order_pool_and_norm(1, pool1, ContrastNormalisation(), norm_before_pool),
+            "conv2": partial(nn.Conv2d, kernel_size=5, stride=2),
+            "relu2": nn.ReLU(),
+            **order_pool_and_norm(2, pool2, ContrastNormalisation(), norm_before_pool),
+            "conv3": partial(nn.Conv2d, kernel_size=3, padding=1),
+            "relu3": nn.ReLU(),
+            "conv4": partial(nn.Conv2d, kernel_size=3, padding=1),
+            "relu4": nn.ReLU(),
+            "conv5": partial(nn.Conv2d, kernel_size=3, padding=1),
+            "relu5": nn.ReLU(),
+            "pool5": nn.MaxPool2d(pool5_size, 2),
+        }
+        self.features = build_chain(parts, chosen, 3)
+        self.classifier = make_classifier(self.features, input_size, chosen, classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))

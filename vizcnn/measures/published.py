@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 from vizcnn.basics.errors import VizcnnError, nearest_names
-from vizcnn.drawing.tables import Cell, Table
 
 DATA = "published.json"
 
@@ -74,7 +73,7 @@ class PublishedTable:
     page: int | None
     note: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def read_published() -> Published:
         >>> read_published().table("errors-by-year").columns
         ('year', 'entry', 'layers', 'figure')
     """
-    raw = json.loads(files("vizcnn.lecture").joinpath(DATA).read_text("utf-8"))
+    raw = json.loads(files("vizcnn.measures").joinpath(DATA).read_text("utf-8"))
     figures = {item["name"]: PublishedFigure(**item) for item in raw["figures"]}
     tables = {
         name: PublishedTable(
@@ -152,11 +151,3 @@ def read_published() -> Published:
         figures=MappingProxyType(figures),
         tables=MappingProxyType(tables),
     )
-
-
-def cite_table(name: str, title: str) -> Table:
-    """Give a table of a paper with its source."""
-    told = read_published()
-    table: PublishedTable = told.table(name)
-    notes = [f"{table.note}." if table.note else "", f"Cited from {told.cite(table)}."]
-    return Table(title, table.columns, table.rows, notes=tuple(note for note in notes if note))

@@ -1,0 +1,65 @@
+"""Gaussians found again, and the same as scipy's."""
+
+import numpy as np
+import pytest
+
+from vizcnn.measures.gaussian_fit import GaussianFit, fit_gaussian
+
+ROWS, COLUMNS = np.arange(41.0), np.arange(37.0)
+
+
+def paint(height, y, x, down, across, rows=ROWS, columns=COLUMNS):
+    from_y, from_x = (rows[:, None] - y) / down, (columns[None, :] - x) / across
+    return height * np.exp(-0.5 * (from_y**2 + from_x**2))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (1.0, 20.0, 18.0, 4.0, 6.0),
+        (3e-5, 20.5, 17.5, 2.0, 2.0),
+        (7e6, 12.3, 25.1, 8.0, 3.0),
+        (2.0, 2.0, 33.0, 5.0, 7.0),  # most of it cut off
+        (1.0, 20.0, 18.0, 40.0, 30.0),  # hardly falls off at all
+    ],
+)
+def test_a_gaussian_is_found_again(numbers):
+    found = fit_gaussian(paint(*numbers))
+    assert found is not None
+    height, y, x, down, across = numbers
+    np.testing.assert_allclose(
+        [found.height, *found.centre, *found.sigma], [height, y, x, down, across], rtol=1e-5
+    )
+    assert found.r2 == pytest.approx(1, abs=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fit_is_that_of_scipy(seed):
+    optimize = pytest.importorskip("scipy.optimize")
+    generator = np.random.default_rng(seed)
+    numbers = (1.0, *generator.uniform(10, 28, 2), *generator.uniform(2, 12, 2))
+    noisy = (
+        paint(*numbers) * generator.uniform(0.3, 1.7, (41, 37)) + generator.random((41, 37)) / 20
+    )
+    found = fit_gaussian(noisy, (100, 200))
+    assert found is not None
+    theirs, _ = optimize.curve_fit(
+        lambda _, *given: paint(*given).ravel(), None, noisy.ravel(), numbers
+    )
+    ours = [found.height, found.centre[0] - 100, found.centre[1] - 200, *found.sigma]
+    np.testing.assert_allclose(ours, [*theirs[:3], *np.abs(theirs[3:])], rtol=1e-4)
+    left = ((noisy - paint(*theirs)) ** 2).sum()
+    r2 = 1 - left / ((noisy - noisy.mean()) ** 2).sum()
+    assert found.r2 == pytest.approx(r2, abs=1e-8) and found.r2 < 0.99
+
+
+def test_it_is_evaluated_where_it_lies():
+    fit = GaussianFit((4.0, 6.0), (20.0, 18.0), 3.0, 1.0)
+    np.testing.assert_allclose(fit.evaluate(ROWS, COLUMNS), paint(3.0, 20.0, 18.0, 4.0, 6.0))
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros((9, 9)), np.ones((9, 9)), np.eye(9)[:2, :2], np.diag([0.0] * 8 + [1.0])]
+)
+def test_what_has_no_width_has_no_fit(values):
+    assert fit_gaussian(values) is None
