@@ -43,6 +43,7 @@ PICTURES = {
     "filters-numbers": ("vizcnn filters --model alexnet --model zfnet", "numbers.png"),
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
+    "aliasing-layers": ("vizcnn aliasing --all-layers --model zfnet", "net-01.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
     "correspond": ("vizcnn correspond", "hidden.png"),
     "correspond-scores": ("vizcnn correspond", "scores.png"),
