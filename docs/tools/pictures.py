@@ -43,10 +43,15 @@ PICTURES = {
     "aliasing": ("vizcnn aliasing", "second-layer.png"),
     "aliasing-sweep": ("vizcnn aliasing", "sweep.png"),
     "receptive": ("vizcnn receptive", "fields.png"),
+    "correspond": ("vizcnn correspond", "hidden.png"),
+    "correspond-scores": ("vizcnn correspond", "scores.png"),
     "invariance": ("vizcnn invariance", "distances.png"),
     "invariance-layers": ("vizcnn invariance --layer conv1..conv5,fc7", "layers.png"),
     "receptive-effective": ("vizcnn receptive --effective", "maps.png"),
+    "ablate": ("vizcnn ablate digits --model lenet --epochs 8", "errors.png"),
+    "ablate-units": ("vizcnn ablate --layer fc7", "classes.png"),
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
+    "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
 }
 """By name: the command without its --out, and the file of its folder that is shown."""

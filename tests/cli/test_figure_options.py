@@ -17,9 +17,11 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
+    "ablate",
     "aliasing",
     "check",
     "compare",
+    "correspond",
     "deconv",
     "evolve",
     "filters",

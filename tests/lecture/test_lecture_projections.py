@@ -15,6 +15,7 @@ from vizcnn.drawing.style import LIGHT, use_style
 from vizcnn.lecture.inclusions import UNITS, median_cosine
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.studio import Studio
+from vizcnn.pages.attached import make_attached_figure
 from vizcnn.projection.deconvnet import Projector
 
 MODEL = replace(make_model(), title="Tiny net")
@@ -136,3 +137,14 @@ def test_median_cosines_leave_empty_pictures_out():
 )
 def test_the_part_is_checked(tmp_path, arguments, told):
     assert told in fail("lecture", *arguments)
+
+
+def test_the_attached_deconvnet_is_that_of_the_net_and_photo(photo):
+    made = make(photo, "zfnet-attached")
+    found = make_attached_figure(MODEL, photo)
+    assert made.caption == found.caption
+    assert made.caption.startswith("Zeiler & Fergus 2013, Figure 1, with the numbers of one window")
+    assert f"maximum, {found.pair.maximum:#.3g}, is at row {found.pair.switch[0]}" in made.caption
+    with use_style(LIGHT):
+        texts = list_texts(made.draw())
+    assert "Tiny net: a deconvnet attached to conv1" in texts

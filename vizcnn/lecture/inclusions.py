@@ -22,6 +22,7 @@ from vizcnn.drawing.words import (
 from vizcnn.lecture.studio import Made, Studio, exhibit
 from vizcnn.pages.aliasing import describe_photos, write_small_print
 from vizcnn.pages.aliasing_story import tell_story
+from vizcnn.pages.attached import make_attached_figure
 from vizcnn.pages.deconv import (
     DeconvSettings,
     MeasuredLayer,
@@ -87,6 +88,13 @@ def _read_filters(studio: Studio, settings: FilterSettings) -> tuple[NetFilters,
 def _say_weights(studio: Studio) -> str:
     nets = (studio.alexnet, studio.zfnet)
     return "; ".join(f"{net.title}: {net.provenance.describe()}" for net in nets) + "."
+
+
+@exhibit("zfnet-attached", "zfnet", "A deconvnet attached to a convnet")
+def make_attached_pair(studio: Studio) -> Made:
+    """Draw Zeiler & Fergus' Figure 1 with the numbers of one window of ZFNet's first layer."""
+    found = make_attached_figure(studio.zfnet, studio.photo)
+    return Made(found.caption, found.draw, text=found.text)
 
 
 @exhibit("zfnet-deconvnet", "zfnet", "Deconvnet: what units see", method="deconvnet")

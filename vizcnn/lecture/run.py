@@ -49,8 +49,14 @@ ORDER: Mapping[str, Sequence[str]] = {
         *("alexnet-ensembles", "alexnet-sizes-.+", "alexnet-parameters", _NETS),
     ),
     "zfnet": (
-        *("zfnet-differences", _NETS, "zfnet-errors", "zfnet-deconvnet", "zfnet-own-parts"),
-        *("zfnet-guided", "zfnet-filters", "zfnet-filter-measures", "zfnet-aliasing-.+"),
+        *("zfnet-differences", _NETS, "zfnet-errors", "zfnet-attached", "zfnet-deconvnet"),
+        *(
+            "zfnet-own-parts",
+            "zfnet-guided",
+            "zfnet-filters",
+            "zfnet-filter-measures",
+            "zfnet-aliasing-.+",
+        ),
     ),
     "vgg": (
         *("vgg-patterns", "vgg-filters", "vgg-sizes", "vgg-memory", "vgg-shares", _NETS),

@@ -206,7 +206,7 @@ def mirror(recording: Recording, layer: str, method: Method) -> nn.Sequential:
     """
     calls = reversed(trace_chain(recording, layer))
     return nn.Sequential(
-        *(_mirror_call(call, method) for call in calls if call.function not in IDENTITIES)
+        *(mirror_call(call, method) for call in calls if call.function not in IDENTITIES)
     )
 
 
@@ -237,7 +237,16 @@ def trace_chain(recording: Recording, layer: str) -> list[Call]:
     return chain[::-1]
 
 
-def _mirror_call(call: Call, method: Method) -> nn.Module:
+def mirror_call(call: Call, method: Method) -> nn.Module:
+    """Build the mirrored step of a call.
+
+    Args:
+        call: One of a recording that takes one feature map.
+        method: What happens at rectifiers and at contrast normalisation.
+
+    Raises:
+        UnsupportedOperationError: If the call has no explicit form here.
+    """
     if parse_rectifier(call.function, call.args, call.kwargs) is not None:
         return RectifySignal(call, method.rule)
     if call.function in NORMALISATIONS:
