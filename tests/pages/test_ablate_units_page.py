@@ -154,9 +154,10 @@ def test_zero_after_batch_normalisation_is_said_to_shift_the_mean(photos, tmp_pa
 
 
 def test_one_unit_of_one_photo_makes_a_page(tmp_path):
-    photo = paint_photo(tmp_path / "a.png")
+    photo = paint_photo(tmp_path / "dog" / "a.png")
     settings = AblateUnitsSettings(layers=("fc6",), units=(3,), class_name="2")
     manifest = make_ablate_units_gallery(MODEL, [photo], tmp_path / "out", settings)
+    assert manifest.results.known == 1  # its own folder names the class
     (unit,) = manifest.results.layers[0].units
     assert unit.class_error is None and unit.answer_error is None
     assert len(manifest.figures) == 3

@@ -23,6 +23,7 @@ from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_b
 from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
 from vizcnn.pages.check import hash_seen
 from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
@@ -215,7 +216,7 @@ def make_ablate_units_gallery(
         )
         for number, image in zip(drawn, pixels, strict=True)
     ]
-    labels = [find_true_class(model, data.names[number]) for number in drawn]
+    labels = [find_true_class(model, _locate(data, number)) for number in drawn]
     seen = [photo.sha256 for photo in shown]
     causes = describe_causes([model], [], settings, pixels=seen, labels=labels)
     with keep_parts(folder, causes) as parts:
@@ -243,6 +244,12 @@ def make_ablate_units_gallery(
         )
         with write_folder(folder, held=True) as staging:
             return write_page(run, draw(model, run.results), staging, settings.figure_format)
+
+
+def _locate(photos: PhotoSet, number: int) -> PhotoFile | str:
+    """Say where a photo of a set lies: the folder that was given may be that of a class."""
+    place = getattr(photos, "locate", None)
+    return place(number) if place else photos.names[number]
 
 
 def describe(
