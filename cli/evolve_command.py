@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from vizcnn.training.moments import TrainedRun
     from vizcnn.zoo.model import ZooModel
 
-DIGITS = "digits"
-"""The photos that come with the package."""
-
 
 class EpochWeights(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """Weights of an epoch, ``EPOCH=FILE``; a file of vizcnn's own tells its epoch itself (None)."""
@@ -247,7 +244,7 @@ def _open_photos(names: tuple[str, ...], run: "TrainedRun", model: "ZooModel") -
     """Open the photos that are named; by default the digits, for a net that was trained on them."""
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.training.digit_photos import DigitPhotos
-    from vizcnn.training.digits import DIGITS_SOURCE
+    from vizcnn.training.digits import DIGITS, DIGITS_SOURCE
 
     if names == (DIGITS,) and not Path(DIGITS).exists():
         return DigitPhotos(model.preprocessing)

@@ -17,6 +17,8 @@ from vizcnn.cli.options import (
     models_option,
     part_option,
     per_photo_option,
+    range_option,
+    rank_option,
     settle_way_back,
     several_weights_option,
     way_back_options,
@@ -27,10 +29,12 @@ from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import quote_python
 from vizcnn.cli.reporting import bar, count_others, say
 from vizcnn.cli.unit_option import choose_units, units_option
+from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
     from vizcnn.cli.unit_option import Unit
     from vizcnn.gallery.manifest import Manifest
+    from vizcnn.mining.ranks import Rank
     from vizcnn.pages.layers.site_pages import LayersResults
     from vizcnn.projection.active_units import Compare
     from vizcnn.projection.parts import Part
@@ -58,6 +62,8 @@ if TYPE_CHECKING:
     help="How many of the strongest places to show per unit.",
 )
 @per_photo_option
+@rank_option
+@range_option
 @methods_option
 @part_option
 @compare_option(3, none=True)
@@ -96,6 +102,8 @@ def gallery(
     units: "tuple[Unit, ...]",
     top: int,
     per_photo: int,
+    rank: "Rank | None",
+    ranges: bool,
     methods: tuple[str, ...],
     part: "Part",
     compare: "Compare | None",
@@ -108,9 +116,9 @@ def gallery(
 ) -> None:
     """Show what excites every unit of whole layers, over folders of photos.
 
-    One pass over the photos finds the places where each unit responds most strongly, and each is
-    projected back to pixels. The site has a page for each layer and each unit. After an
-    interruption, run the same command again to continue.
+    One pass over the photos finds the places where each unit responds most strongly, or those
+    that --rank asks for, and each is projected back to pixels. The site has a page for each layer
+    and each unit. After an interruption, run the same command again to continue.
     """
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
@@ -137,6 +145,8 @@ def gallery(
             poster_units=poster_units,
             seed=page.seed,
             workers=workers,
+            rank=rank or "activation",
+            ranges=ranges,
         )
         # what was mined for one method serves the others of the net
         file = index or mined.get(id(run.net))
@@ -188,12 +198,22 @@ def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
     if results.data.left_out:
         lines.append(f"{count_others(results.data.left_out)} left out")
+    if results.rank != "activation":
+        lines.append(f"ranked: {describe_order(results.rank, results.seed)}")
+    if results.data.unclassed:
+        lines.append(f"{results.data.unclassed} photo(s) in folders that name no class left out")
     for layer in results.layers:
-        places = sum(len(unit.places) for unit in layer.units)
+        shown = [place for unit in layer.units for place in unit.places]
+        ranged = [place for unit in layer.units if unit.range for place in unit.range.places]
+        places = sum(not place.silent for place in (*shown, *ranged))
+        without = len(shown) + len(ranged) - places
         silent = sum(not unit.places for unit in layer.units)
+        nothing = "of no relevance" if results.rank == "relevance" else "silent"
         lines.append(
             f"{layer.name}: {len(layer.units)} units, {places} projections by {results.method} "
-            f"(computed by {layer.computed})" + (f", {silent} silent" if silent else "")
+            f"(computed by {layer.computed})"
+            + (f", {silent} {nothing}" if silent else "")
+            + (f", silent in {without} of the photos shown" if without else "")
         )
         if layer.evidence:
             lines.append(

@@ -37,18 +37,15 @@ class Amounts(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Read them; what cannot be read or done is told in one short line."""
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check them, and keep their words; what cannot be done is told in one short line."""
         from vizcnn.photos.transforms import parse_amounts
 
-        if not isinstance(value, str):
-            return tuple(value)
         try:
-            return parse_amounts(value, self._kind)
+            parse_amounts(value, self._kind)
         except VizcnnError as error:
             self.fail(str(error), param, ctx)
+        return value
 
 
 def amounts_option(kind: str, told: str, usual: str) -> Callable[[Command], Command]:
@@ -118,9 +115,14 @@ def invariance(
     """
     from vizcnn.pages.invariance import InvarianceSettings, make_invariance_gallery
     from vizcnn.photos.stores import find_photos
+    from vizcnn.photos.transforms import KINDS, parse_amounts
 
     files = find_photos(find_given(photos))
-    given = {name: value for name, value in choices.items() if value is not None}
+    given: dict[str, Any] = {
+        name: parse_amounts(value, name) if name in KINDS else value
+        for name, value in choices.items()
+        if value is not None
+    }
     settings = InvarianceSettings(figure_format=page.figure_format, **given)
 
     def make(run: OneRun) -> "Manifest[InvarianceResults]":

@@ -7,9 +7,11 @@ import click
 
 import vizcnn
 from vizcnn.basics.errors import VizcnnError, advise, nearest_names
+from vizcnn.cli.ablate_command import ablate
 from vizcnn.cli.aliasing_command import aliasing
 from vizcnn.cli.check_command import check
 from vizcnn.cli.compare_command import compare
+from vizcnn.cli.correspond_command import correspond
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.evolve_command import evolve
 from vizcnn.cli.filters_command import filters
@@ -18,11 +20,13 @@ from vizcnn.cli.index_command import index
 from vizcnn.cli.invariance_command import invariance
 from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
+from vizcnn.cli.occlude_command import occlude
 from vizcnn.cli.probe_command import probe
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
 from vizcnn.cli.train_command import train
+from vizcnn.cli.zeiler_fergus_command import zeiler_fergus
 from vizcnn.cli.zoo_commands import models, weights
 
 
@@ -79,9 +83,13 @@ def commands() -> None:
 
 for command in (
     *(deconv, gallery, check, compare, filters, aliasing, lecture, receptive),
+    ablate,
+    correspond,
     evolve,
     invariance,
+    occlude,
     probe,
+    zeiler_fergus,
     *(mine, merge, index, models, weights, train),
 ):
     commands.add_command(command)

@@ -178,16 +178,21 @@ def telling_warnings() -> Iterator[None]:
 
 
 SMALLER: Mapping[str, str] = {
+    "ablate": "fewer photos (--count), layers (--layer) or units (--unit), a smaller --batch, "
+    "--crop or --hidden, a smaller net",
     "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
     "check": "fewer layers (--layer) or methods (--method), a smaller --compare, a smaller net",
     "compare": "fewer methods (--method), a smaller --compare, a smaller net",
+    "occlude": "a smaller net, fewer nets at a time",
     "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
     "evolve": "fewer units (--count, --unit) or layers (--layer), fewer --workers, a smaller net",
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
     "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
     "lecture": "fewer parts at a time (--only)",
+    "correspond": "fewer layers (--layer), fewer --draws, a smaller net",
     "invariance": "fewer layers (--layer), a smaller net",
     "receptive": "fewer layers (--layer), a smaller net",
+    "zeiler-fergus": "fewer items at a time (--only), a smaller net",
     "probe": "fewer --per-class or --places, fewer layers (--layer), a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",

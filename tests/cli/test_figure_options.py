@@ -17,15 +17,18 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 FLAGS = {"--style", "--theme", "--dpi", "--title", "--no-caption"}
 DRAWING = (
+    "ablate",
     "aliasing",
     "check",
     "compare",
+    "correspond",
     "deconv",
     "evolve",
     "filters",
     "gallery",
     "invariance",
     "lecture",
+    "occlude",
     "probe",
     "receptive",
 )

@@ -143,3 +143,37 @@ def test_mistakes_are_one_line_that_helps(arguments, words, tmp_path):
     assert words in fail("gallery", "--workers", 0, *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
     assert list_files(tmp_path / "bare") == {"note.txt": b"mine"}
+
+
+def test_other_ranks_and_ranges_are_told(tmp_path):
+    for number in range(6):
+        write_noise(
+            tmp_path / "photos" / ("dog" if number % 2 else "of nothing") / f"{number}.png", number
+        )
+    few = ("photos", "--unit", "0..3", "--top", 2, "--compare", "none")
+    result = gallery(*few, "--rank", "LOWEST", "--range", "--out", "low")
+    assert "ranked: photos with the lowest maximum first" in result.stdout
+    command = read("low").command
+    assert "--rank lowest --range" in command
+    before = list_files(tmp_path / "low")
+    shutil.rmtree(tmp_path / "low")
+    run(*shlex.split(command)[1:])
+    assert list_files(tmp_path / "low") == before
+    result = gallery(*few, "--rank", "relevance", "--out", "rel")
+    assert "3 photo(s) in folders that name no class left out" in result.stdout
+    unit = read("low").results.layers[0].units[2]
+    assert "--rank lowest --range" in unit.command
+    words = shlex.split(unit.command)
+    run(*words[1:])
+    alone = Path(words[words.index("--out") + 1])
+    (repeated,) = read(alone).results.layers[0].units
+    assert [place.activation for place in repeated.places] == [
+        place.activation for place in unit.places
+    ]
+
+
+def test_relevance_without_classes_is_refused(tmp_path):
+    write_noise(tmp_path / "photos" / "a.png", 1)
+    error = fail("gallery", "photos", "--layer", "conv3", "--rank", "relevance", "--out", "out")
+    assert "no photo lies in a folder named after a class" in error
+    assert not (tmp_path / "out").exists()

@@ -88,3 +88,54 @@ def test_mistakes_are_one_line_that_helps(index, arguments, words):
     assert words in fail("index", index, *arguments)
     assert "no index 'missing'" in fail("index", "missing")
     assert "is a directory" in fail("index", index.parent)
+
+
+@pytest.fixture
+def ranked(tmp_path):
+    for number in range(5):
+        paint_photo(tmp_path / "photos" / "dog" / f"{number}.png", seed=number)
+    paint_photo(tmp_path / "photos" / "holiday.png", seed=9)
+    file = tmp_path / "ranked"
+    choices = ("--layer", "conv2,fc6", "--top", 2, "--rank", "relevance", "--range")
+    told = run("mine", tmp_path / "photos", "--out", file, "--workers", 0, *choices).stdout
+    assert "ranked: by activation × gradient of the true class's logit" in told
+    assert "1 photo(s) in folders that name no class left out" in told
+    assert "--rank relevance --range --index" in told
+    return file
+
+
+def test_another_rank_is_told_and_has_columns_of_its_own(ranked):
+    told = run("index", ranked, "--unit", 3).stdout.splitlines()
+    assert told[1] == "ranked: by activation × gradient of the true class's logit"
+    assert told[2].split() == [*HEADS, "relevance"]
+    rows = read_csv(ranked, "--csv", "--unit", 3)
+    assert rows[0] == [*HEADS, "relevance", "ranked_by"]
+    assert {row[-1] for row in rows[1:]} == {"relevance"}
+    relevances = load_file(ranked)["layer-000.values"][3].tolist()
+    assert [float(row[-2]) for row in rows[1:3]] == relevances
+    told = json.loads(run("index", ranked, "--json").stdout)
+    assert (told["ranked_by"], told["photos_without_class"]) == ("relevance", 1)
+
+
+def test_ranges_are_printed(ranked, index):
+    rows = read_csv(ranked, "--csv", "--range", "--layer", "conv2", "--unit", 3)
+    assert rows[0] == [*HEADS[:2], "percentile", *HEADS[3:], "silent"]
+    assert [row[2] for row in rows[1:]] == ["0", "10", "25", "50", "75", "90", "99", "100"]
+    values = [float(row[6]) for row in rows[1:]]
+    assert values == sorted(values)
+    assert values == load_file(ranked)["layer-000.range-values"][3].tolist()
+    assert "percentiles of the maxima" in run("index", ranked, "--range").stdout
+    assert len(json.loads(run("index", ranked, "--range", "--json").stdout)["places"]) == 8 * 21
+    assert "the index has no ranges: mine with --range" in fail("index", index, "--range")
+
+
+def test_parts_with_ranges_merge_by_the_command(tmp_path, ranked):
+    choices = ("--layer", "conv2,fc6", "--top", 2, "--rank", "relevance", "--range")
+    for part in ("1/2", "2/2"):
+        out = tmp_path / part[0]
+        run("mine", tmp_path / "photos", "--out", out, "--workers", 0, "--part", part, *choices)
+    run("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "all")
+    assert (tmp_path / "all").read_bytes() == ranked.read_bytes()
+    (tmp_path / "1.maxima").unlink()
+    error = fail("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "other")
+    assert "no file of maxima" in error

@@ -15,6 +15,7 @@ LENET = ("--model", "lenet", "--layer", "conv1")
 FOLDERS = {
     "deconv": (*LENET, "--top", "1", "{photo}"),
     "compare": (*LENET, "--method", "gradient", "{photo}"),
+    "occlude": (*LENET, "--stride", "4", "{photo}"),
     "gallery": (*LENET, "{photos}", "--workers", "0"),
     "filters": LENET,
     "aliasing": ("--model", "lenet", "{photo}"),
@@ -22,7 +23,9 @@ FOLDERS = {
     "evolve": ("--layer", "conv1", "--unit", "0", "{photos}", "--workers", "0"),
     "receptive": LENET,
     "probe": (*LENET, "{classes}", "--per-class", "1", "--folds", "1", "--no-baseline"),
+    "correspond": (*LENET, "--draws", "1"),
     "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
+    "ablate": (*LENET, "{photo}", "--unit", "0"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),
 }

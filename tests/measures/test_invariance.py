@@ -22,12 +22,16 @@ from vizcnn.measures.invariance_curves import (
     summarise_rows,
     tabulate_changes,
 )
-from vizcnn.photos.transforms import STILL, Transform
+from vizcnn.photos.transforms import STILL, Kind, Transform
 from vizcnn.receptive import measure_fields
 
 SIZE = 32
 PHOTOS = [draw_noise(60, 50), draw_noise(50, 60), draw_noise(70, 70)]
-AMOUNTS = {"shift": (-6.0, -1.0, 0.0, 4.0), "scale": (0.8, 1.0, 1.5), "rotate": (0.0, 90.0, 200.0)}
+AMOUNTS: dict[Kind, tuple[float, ...]] = {
+    "shift": (-6.0, -1.0, 0.0, 4.0),
+    "scale": (0.8, 1.0, 1.5),
+    "rotate": (0.0, 90.0, 200.0),
+}
 
 
 def wrap_net(module: nn.Module):
@@ -192,7 +196,7 @@ def test_a_net_without_scores_has_no_probabilities():
 
 def test_the_table_is_the_mean_photo_without_the_photo_itself():
     model = make_model()
-    amounts = {"shift": (-1.0, 0.0, 3.0)}
+    amounts: dict[Kind, tuple[float, ...]] = {"shift": (-1.0, 0.0, 3.0)}
     movement = Movement()
     found = [measure(model, ["conv1", "fc6"], amounts, movement, photo) for photo in PHOTOS]
     changes, rulers = [change for change, _ in found], found[0][1]

@@ -10,7 +10,8 @@ from torch import nn
 from tests.support.attributing import SIZE, make_photo, make_plain, wrap
 from tests.support.small_zoo import make_model
 from vizcnn.attribution.attributions import ATTRIBUTIONS
-from vizcnn.attribution.occlusion import Squares, list_squares, measure_drops
+from vizcnn.attribution.hidden_passes import Squares
+from vizcnn.attribution.occlusion import list_squares, measure_drops
 from vizcnn.attribution.question import AttributionSettings, ask
 from vizcnn.measures.method_evidence import ShuffledNet, agree_with_drops, find_selectivity
 

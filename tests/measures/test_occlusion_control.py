@@ -7,7 +7,8 @@ from torch import nn
 
 from tests.support.check_nets import draw_pixels, make_convolution
 from tests.support.small_zoo import make_model
-from vizcnn.attribution.occlusion import Squares, drop_rounding, measure_drops, sum_squares
+from vizcnn.attribution.hidden_passes import Squares
+from vizcnn.attribution.occlusion import drop_rounding, measure_drops, sum_squares
 from vizcnn.measures.method_pictures import CHECKED_METHODS
 from vizcnn.measures.occlusion_control import foretell, place_squares, study_control
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.mining_runs import NoisePhotos, compute_maps, mine_bytes
 from tests.support.small_zoo import make_model
-from vizcnn.basics.errors import DataError
+from vizcnn.basics.errors import DataError, ModelError
 from vizcnn.mining.index import read_index
 from vizcnn.mining.lots import LOT
 from vizcnn.mining.maxima import name_maxima
@@ -398,11 +398,18 @@ def test_relevances_have_the_same_bits_in_any_company():
         assert not lonely[name][5:].any()
 
 
-def test_a_net_without_logits_is_refused():
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3))
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ([], "puts out no logits"),
+        ([torch.nn.Flatten(), torch.nn.Linear(72, 3)], "puts out 3 logits for 5 classes"),
+    ],
+)
+def test_a_net_without_such_logits_is_refused(head, told):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), *head)
     with (
-        watch_relevance(net, {"first": "0"}) as back,
-        pytest.raises(Exception, match="puts out no logits"),
+        watch_relevance(net, {"first": "0"}, classes=5) as back,
+        pytest.raises(ModelError, match=told),
     ):
         back(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64), lambda *seen: None)
 

@@ -114,6 +114,11 @@ RECIPES = (
         "--compare 2 --out out",
         ("photos/*", "photos", "out/*"),
     ),
+    Recipe(
+        f"invariance {_LENET} photos/a.png --layer conv1 --shift 0,2 --scale none --rotate none "
+        "--out out",
+        ("photos/a.png", "out/*"),
+    ),
     Recipe(f"receptive {_LENET} --weights net/lenet.pth --out new", ("net/lenet.pth",)),
     Recipe(f"filters {_LENET} --weights net/lenet.safetensors --out out", ("net/*.safetensors",)),
     Recipe(

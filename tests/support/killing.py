@@ -38,6 +38,8 @@ COMMANDS = {
     "compare": ["compare", *LENET, PHOTO, "--method", "gradient", "--out", "out"],
     "check": "check --model lenet --count 1 --compare 2 --method gradient --out out".split(),
     "probe": "probe --model lenet --per-class 1 --folds 2 --out out".split(),
+    "correspond": ["correspond", *LENET, "--draws", "2", "--out", "out"],
+    "invariance": ["invariance", *LENET, PHOTO, "--scale", "1,1.5", "--out", "out"],
     "lecture": ["lecture", "--only", "lenet-sizes", "--out", "out"],
 }
 """Arguments of a small run, from a folder beside those of the photos."""

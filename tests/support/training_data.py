@@ -47,7 +47,12 @@ def cut_after(count: int, stop: Callable[[], Any]) -> Callable[..., Iterator[Any
     left = [count]
 
     def progress(
-        items: Iterable[Any], *, label: str, total: int | None = None, unit: str = "it"
+        items: Iterable[Any],
+        *,
+        label: str,
+        total: int | None = None,
+        unit: str = "it",
+        initial: int = 0,
     ) -> Iterator[Any]:
         for item in items:
             if not label.startswith("read"):

@@ -1,17 +1,14 @@
 """Occlusion: hide a square of the photo, and see by how much a unit's value falls."""
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vizcnn.attribution.gradients import AT_ONCE
+from vizcnn.attribution.hidden_passes import HiddenPasses, Reading, Squares
 from vizcnn.attribution.question import AttributionSettings, Fill, Question, find_fill
-from vizcnn.attribution.readout import read_units
 from vizcnn.basics.errors import ImageError
-from vizcnn.photos.pixels import Array, Box
+from vizcnn.photos.pixels import Array
 from vizcnn.zoo.model import ZooModel
 
 SHARE = 8
@@ -33,29 +30,6 @@ def drop_rounding(drops: Tensor, whole: Tensor) -> Tensor:
         [0.0, -0.10000000149011612]
     """
     return torch.where(drops.abs() > ROUNDING * whole.abs(), drops, 0.0)
-
-
-@dataclass(frozen=True)
-class Squares:
-    """Squares of a photo that are hidden one by one.
-
-    Attributes:
-        side: Their side in pixels.
-        corners: Row and column of each one's upper left pixel.
-    """
-
-    side: int
-    corners: tuple[tuple[int, int], ...]
-
-    def keep_inside(self, box: Box) -> "Squares":
-        """Keep those that lie in a box; all where none does."""
-        top, left, bottom, right = box
-        inside = tuple(
-            (row, column)
-            for row, column in self.corners
-            if top <= row <= bottom - self.side and left <= column <= right - self.side
-        )
-        return replace(self, corners=inside) if inside else self
 
 
 def sum_squares(values: Array, squares: Squares) -> NDArray[np.float64]:
@@ -84,6 +58,21 @@ def choose_squares(question: Question, settings: AttributionSettings) -> tuple[i
     top, left, bottom, right = question.box
     side = settings.side or max(round(max(bottom - top, right - left) / SHARE), 1)
     stride = settings.stride or (side + 1) // 2
+    check_squares(size, side, stride)
+    return side, stride
+
+
+def check_squares(size: int, side: int, stride: int) -> None:
+    """Make sure that squares fit a photo and hide all of it.
+
+    Args:
+        size: Shorter side of the photo in pixels.
+        side: Side of the squares.
+        stride: Pixels from one to the next.
+
+    Raises:
+        ImageError: If they do not.
+    """
     if side > size:
         raise ImageError(f"a square of side {side} does not fit the net's {size} px: give less")
     if stride > side:
@@ -91,7 +80,6 @@ def choose_squares(question: Question, settings: AttributionSettings) -> tuple[i
             f"a stride of {stride} px leaves pixels between squares of side {side} that are never "
             "hidden: give a stride of the side at most"
         )
-    return side, stride
 
 
 def list_squares(question: Question, settings: AttributionSettings) -> Squares:
@@ -103,7 +91,7 @@ def list_squares(question: Question, settings: AttributionSettings) -> Squares:
         ImageError: As of :func:`choose_squares`.
     """
     side, stride = choose_squares(question, settings)
-    starts = _list_starts(question.pixels.shape[-1], side, stride)
+    starts = list_starts(question.pixels.shape[-1], side, stride)
     top, left, bottom, right = question.box
     return Squares(
         side,
@@ -143,20 +131,17 @@ def measure_drops(
         Values on the photo minus those with the squares hidden, (R, K), float64, on the CPU;
         positive where hiding hurts.
     """
+    photo = pixels.float().cpu()
+    colour = find_fill(model, fill)[None].to(photo).expand_as(photo)
+    passes = HiddenPasses(model, photo, squares, colour, layer, units, position)
+    whole = _read_values(passes.read_photo())
+    drops = [drop_rounding(whole - _read_values(reading), whole) for _, reading in passes.run()]
+    return torch.cat(drops).T if drops else whole.new_zeros(whole.shape[1], 0)
 
-    def read(images: Tensor) -> Tensor:
-        return read_units(model, images, layer, units, position).double().cpu()
 
-    photo, colour, side = pixels.float().cpu(), find_fill(model, fill), squares.side
-    (whole,) = read(photo)
-    drops = []
-    for first in range(0, len(squares.corners), AT_ONCE):
-        some = squares.corners[first : first + AT_ONCE]
-        hidden = photo.repeat(len(some), 1, 1, 1)
-        for image, (row, column) in zip(hidden, some, strict=True):
-            image[:, row : row + side, column : column + side] = colour
-        drops.append(drop_rounding(whole - read(hidden), whole))
-    return torch.cat(drops).T if drops else whole.new_zeros(len(whole), 0)
+def _read_values(reading: Reading) -> Tensor:
+    assert reading.values is not None
+    return reading.values.double().cpu()
 
 
 def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
@@ -185,10 +170,16 @@ def hide_squares(question: Question, settings: AttributionSettings) -> Tensor:
     for (row, column), value in zip(squares.corners, drops.T, strict=True):
         sums[:, row : row + side, column : column + side] += value[:, None, None]
     hits = torch.zeros(size, dtype=torch.float64)
-    for start in _list_starts(size, side, stride):
+    for start in list_starts(size, side, stride):
         hits[start : start + side] += 1
     return (sums / (hits[:, None] * hits)).float()[:, None]
 
 
-def _list_starts(size: int, side: int, stride: int) -> list[int]:
+def list_starts(size: int, side: int, stride: int) -> list[int]:
+    """List where squares begin: at every stride, the last flush with the edge.
+
+    Example:
+        >>> list_starts(10, 4, 4)
+        [0, 4, 6]
+    """
     return [*range(0, size - side, stride), size - side]

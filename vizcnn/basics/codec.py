@@ -65,6 +65,30 @@ def unwritten(default: Any = None) -> Any:
     return field(default=default, repr=False, compare=False, metadata={"written": False})
 
 
+def if_given(default: Any = None) -> Any:
+    """Declare a field that is written only where it differs from its default.
+
+    So records that have no use for it are what they were before there was such a field.
+
+    Args:
+        default: What the field holds in a record that does not say.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Note:
+        ...     text: str
+        ...     colour: str = if_given("")
+        >>> print(encode(Note("a")), end="")
+        {
+          "text": "a"
+        }
+        >>> decode(Note, encode(Note("a", "red"))), decode(Note, encode(Note("a"))).colour
+        (Note(text='a', colour='red'), '')
+    """
+    return field(default=default, metadata={"unless": default})
+
+
 def encode(record: Any) -> str:
     """Write a dataclass as JSON; the same values always give the same text.
 
@@ -112,8 +136,11 @@ def _to_plain(value: Any, where: str) -> Any:
         return value
     if is_dataclass(value):
         kind: Any = type(value)
+        unsaid = _list_unsaid(kind)
         return {
-            name: _to_plain(getattr(value, name), f"{where}.{name}") for name in _list_hints(kind)
+            name: _to_plain(getattr(value, name), f"{where}.{name}")
+            for name in _list_hints(kind)
+            if name not in unsaid or getattr(value, name) != unsaid[name]
         }
     if isinstance(value, dict):
         return {
@@ -299,6 +326,14 @@ def _holds_files(hint: Any) -> bool:
 
 
 # a gallery holds tens of thousands of records of a few kinds
+@cache
+def _list_unsaid(kind: Any) -> dict[str, Any]:
+    """List what fields hold where they are not written (:func:`if_given`)."""
+    return {
+        entry.name: entry.metadata["unless"] for entry in fields(kind) if "unless" in entry.metadata
+    }
+
+
 @cache
 def _list_hints(kind: Any) -> dict[str, Any]:
     """List the type hints of the fields of a dataclass that are written, in their order."""

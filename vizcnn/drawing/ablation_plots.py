@@ -127,7 +127,8 @@ def _write_legend(sheet: Sheet, left: float, printed: bool) -> None:
     ]
     if printed:
         diamond = {**look, "marker": "D", "markerfacecolor": "none"}
-        marks.append(Line2D([], [], color=PRINTED, label="the paper, on ImageNet", **diamond))
+        words = "the paper, on ImageNet (grey: training)"
+        marks.append(Line2D([], [], color=PRINTED, label=words, **diamond))
     _add_legend(sheet, marks, left)
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vizcnn.drawing.labels import COLOURS
+from vizcnn.drawing.panels import show_tile
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import find_style, plain_style, points, scale_letters, tone
+from vizcnn.drawing.style import find_style, letter_size, plain_style, points, scale_letters, tone
 from vizcnn.photos.pixels import Array
 
 NAMES = 0.95
@@ -20,8 +22,8 @@ MOST_BETWEEN = 0.5
 """The latter at most, where there are few epochs."""
 HEADING, LABEL = 0.3, 0.23
 """Inches for an epoch's number above, and for a cell's numbers below it."""
-TILE = 0.9
-"""Largest side of a tile in inches."""
+TILE, SMALLEST = 0.9, 0.45
+"""Largest and smallest side of a tile in inches."""
 SLIDE_BODY = 6.2
 """Inches that the rows of a slide take at most."""
 CHANGED = COLOURS[5]
@@ -74,57 +76,55 @@ def draw_block(
         caption: What the figure depends on, below.
     """
     columns = len(epochs)
-    room = (SLIDE_WIDTH - 2 * MARGIN - NAMES - BETWEEN * (columns - 1)) / columns
+    least = 2 * MARGIN + NAMES + columns * (2 * SMALLEST + GAP + BETWEEN) - BETWEEN
+    width = max(SLIDE_WIDTH, least)  # of many epochs the figure is wider
+    room = (width - 2 * MARGIN - NAMES - BETWEEN * (columns - 1)) / columns
     tile = min((room - GAP) / 2, TILE)
     label = LABEL * min(scale_letters(1.0), 1.3)
     if find_style().wide:  # a slide has no room for more
-        tile = min(tile, (SLIDE_BODY - HEADING) / len(rows) - label)
+        tile = max(min(tile, (SLIDE_BODY - HEADING) / len(rows) - label), SMALLEST)
     step, block = min(room + BETWEEN, 2 * tile + GAP + MOST_BETWEEN), tile + label
     left = MARGIN + NAMES
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, HEADING + block * len(rows), title, caption, words)
+        sheet = Sheet(width, HEADING + block * len(rows), title, caption, words)
+        top = sheet.top + HEADING
         for column, epoch in enumerate(epochs):
             head = f"epoch {epoch}" if column == 0 else f"{epoch}"
             middle = left + column * step + tile + GAP / 2
-            sheet.write(
-                head, middle, sheet.top + HEADING - 0.06, 12, ha="center", va="bottom",
-                weight="bold", room=step,
-            )  # fmt: skip
+            look = {"ha": "center", "va": "bottom", "weight": "bold"}
+            sheet.write(head, middle, top - 0.06, 12, room=step, **look)
         for number, row in enumerate(rows):
-            top = sheet.top + HEADING + number * block
-            sheet.write(
-                row.name, MARGIN, top + tile / 2, 11, va="bottom", weight="bold", room=NAMES - 0.08
-            )
-            sheet.write(
-                row.note, MARGIN, top + tile / 2 + 0.03, 9, color=tone("#444444"), room=NAMES - 0.08
-            )
+            middle, room = top + number * block + tile / 2, NAMES - 0.08
+            sheet.write(row.name, MARGIN, middle, 11, va="bottom", weight="bold", room=room)
+            sheet.write(row.note, MARGIN, middle + 0.03, 9, color=tone("#444444"), room=room)
+        # one pair of axes, with inches for units: one for each tile would take seconds
+        across, down = step * columns, block * len(rows)
+        axes = sheet.add_axes(left, top, across, down)
+        axes.set(xlim=(0, across), ylim=(down, 0))
+        for number, row in enumerate(rows):
             for column, cell in enumerate(row.cells):
-                _add_cell(sheet, cell, left + column * step, top, tile)
+                across, down = column * step, number * block
+                _add_cell(axes, cell, across, down, tile)
+                middle = left + across + tile + GAP / 2
+                look = {"ha": "center", "color": tone("#222222")}
+                sheet.write(
+                    cell.label, middle, top + down + tile + 0.02, 9, room=step - 0.02, **look
+                )
     return sheet.figure
 
 
-def _add_cell(sheet: Sheet, cell: EvolutionCell, left: float, top: float, tile: float) -> None:
-    middle = left + tile + GAP / 2
+def _add_cell(axes: Axes, cell: EvolutionCell, left: float, top: float, tile: float) -> None:
     if cell.projection is None:
-        axes = sheet.add_axes(left, top, tile, tile)
-        ground = Rectangle((0, 0), 1, 1, facecolor=tone("#f2f2f2"), linewidth=0)
+        ground = Rectangle((left, top), tile, tile, facecolor=tone("#f2f2f2"), linewidth=0)
         axes.add_patch(ground)
-        sheet.write("silent", left + tile / 2, top + tile / 2, 9, ha="center", va="center",
-                    color=tone("#444444"), room=tile)  # fmt: skip
+        look: dict[str, Any] = {"ha": "center", "va": "center", "color": tone("#444444")}
+        axes.text(left + tile / 2, top + tile / 2, "silent", fontsize=letter_size(9), **look)
         return
-    sheet.add_tile(cell.projection, left, top, tile)
-    if cell.patch is not None:
-        axes = sheet.add_tile(cell.patch, left + tile + GAP, top, tile)
-        if cell.changed:
-            _mark(axes)
-    sheet.write(
-        cell.label, middle, top + tile + 0.02, 9, ha="center", color=tone("#222222"),
-        room=2 * tile + GAP + BETWEEN - 0.02,
-    )  # fmt: skip
-
-
-def _mark(axes: Axes) -> None:
-    """Frame a patch whose photo is new."""
-    frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, clip_on=False)
-    frame.set(edgecolor=CHANGED, linewidth=points(2))
-    axes.add_patch(frame)
+    show_tile(axes, cell.projection, left, top, tile)
+    if cell.patch is None:
+        return
+    show_tile(axes, cell.patch, left + tile + GAP, top, tile)
+    if cell.changed:
+        frame = Rectangle((left + tile + GAP, top), tile, tile, fill=False, clip_on=False)
+        frame.set(edgecolor=CHANGED, linewidth=points(2))
+        axes.add_patch(frame)

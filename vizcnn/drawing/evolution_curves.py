@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import letter_size, plain_style, points, scale_letters, tone
+from vizcnn.drawing.style import find_style, letter_size, plain_style, points, scale_letters, tone
 from vizcnn.measures.evolution import CONVERGED, LayerCourse
 
 LEFT, BETWEEN, BELOW = 0.75, 0.95, 0.55
 """Inches for the first vertical axis, between panels, and for the horizontal axis."""
-HEIGHT, LEGEND = 3.0, 0.35
-"""Inches of a panel, and of the names of the layers above."""
+HEIGHT, SLIDE_HEIGHT, LEGEND = 3.0, 4.3, 0.35
+"""Inches of a panel, of one on a slide, and of the names of the layers above."""
+MOST_TICKS = 12
+"""Epochs that are named on an axis, at most."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 """So that layers are told apart without colours too."""
 
@@ -39,8 +42,9 @@ def draw_courses(
     left, between = LEFT * scale_letters(1.0), BETWEEN * scale_letters(1.0)
     below = BELOW * scale_letters(1.0)
     width = (SLIDE_WIDTH - MARGIN - left - 2 * between) / 3
+    height = SLIDE_HEIGHT if find_style().wide else HEIGHT
     with plain_style():
-        sheet = Sheet(SLIDE_WIDTH, LEGEND + HEIGHT + below, title, caption, words)
+        sheet = Sheet(SLIDE_WIDTH, LEGEND + height + below, title, caption, words)
         ups = (
             "cosine with the last picture",
             "share that shows its last photo",
@@ -51,7 +55,7 @@ def draw_courses(
                 left + number * (width + between),
                 sheet.top + LEGEND,
                 width,
-                HEIGHT,
+                height,
                 "epoch" if number == 1 else "",
                 up,
             )
@@ -70,6 +74,8 @@ def draw_courses(
         if any(value > 0 for course in courses for value in course.activations):
             panels[2].set_yscale("log")
             panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            # of less than a decade, where there is hardly a power of ten
+            panels[2].yaxis.set_minor_formatter(LogFormatter())
         for axes in panels:
             _name_epochs(axes, epochs)
         _write_legend(sheet, layers, left)
@@ -94,7 +100,8 @@ def _colour(number: int) -> str:
 
 def _name_epochs(axes: Axes, epochs: Sequence[int]) -> None:
     """Set kept epochs apart evenly, as the columns of the blocks; most are early ones."""
-    axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
+    every = -(-len(epochs) // MOST_TICKS)
+    axes.set_xticks(range(0, len(epochs), every), [str(epoch) for epoch in epochs[::every]])
     axes.set_xlim(-0.3, len(epochs) - 0.7)
 
 

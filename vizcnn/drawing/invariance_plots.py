@@ -25,7 +25,7 @@ TITLES: dict[Kind, str] = {
 ACROSS: dict[Kind, str] = {
     "shift": "pixels down",
     "scale": "factor",
-    "rotate": "degrees anticlockwise",
+    "rotate": "degrees",
 }
 LEFT, GAP, BELOW, HEADING, LEGEND = 0.75, 0.72, 0.62, 0.36, 0.34
 """Inches for a vertical axis, between plots, for a horizontal axis, for a heading, a legend."""
@@ -35,8 +35,10 @@ EXAMPLES = 2.55
 """Inches that examples may be wide."""
 SHOWN, STEPS = 5, 5
 """Photos and amounts among the examples, at most."""
-MOST_LAYERS = 3
+MOST_LAYERS = 2
 """Layers of one figure that is as the paper's."""
+MOST_BANDS = 3
+"""Layers on one scale that have bands; those of more would cover each other."""
 
 
 def choose_examples(amounts: Sequence[float]) -> list[int]:
@@ -84,7 +86,7 @@ def draw_distances(
         left = MARGIN + 0.42 + EXAMPLES + LEFT
         width = (SLIDE_WIDTH - MARGIN - left - GAP * (columns - 1)) / columns
         headings = [f"{layer}: distance" for layer in layers]
-        headings += ["probability of the class"] * scored
+        headings += ["class probability"] * scored
         head = sheet.top + top - 0.1
         look: dict[str, Any] = {"va": "bottom", "weight": "bold"}
         sheet.write("examples", MARGIN + 0.42, head, 12, **look)
@@ -180,7 +182,7 @@ def _add_layers(
             continue
         mean, deviation = average(shown)
         _plot(axes, row.amounts, mean, color=colour, linewidth=points(2))
-        if len(layers) <= MOST_LAYERS:  # the bands of more would cover each other
+        if len(layers) <= MOST_BANDS:
             low, high = mean - deviation, mean + deviation
             axes.fill_between(row.amounts, low, high, color=colour, alpha=0.13, linewidth=0)
         if moved_back:

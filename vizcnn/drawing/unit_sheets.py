@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
+from pathlib import Path
 
 import numpy as np
+from matplotlib import get_data_path
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from vizcnn.drawing.tiles import Scaling, scale_projections, to_bytes
 from vizcnn.photos.pixels import Array
@@ -18,6 +20,11 @@ SMALL_SIDE, SMALL_MOST = 54, 64
 """Side in pixels that small tiles come near to, and that none exceeds once it must be reduced."""
 LARGE_LEAST, LARGE_MOST = 96, 224
 """Least and largest side of large tiles in pixels."""
+
+SILENT = 248
+"""Ground of a tile without a picture: lighter than the gaps, so that it is seen to be one."""
+LARGEST_LETTERS = 24
+"""Most pixels of the letters on a tile without a picture."""
 
 BLANK = 235
 """Light neutral grey of gaps and of slots without a photo; a projection's zero is mid grey."""
@@ -147,6 +154,72 @@ def make_sheet(projections: Sequence[Pixels], patches: Sequence[Pixels], form: S
     sheet[:, :half] = lay_out(projections, form)
     sheet[:, half + form.middle :] = lay_out(patches, form)
     return sheet
+
+
+def draw_silent(size: tuple[int, int]) -> Pixels:
+    """Draw the tile of a photo in which the unit is silent: there is no picture to show.
+
+    Args:
+        size: Height and width.
+
+    Returns:
+        The word on a light ground, (h, w, 3).
+    """
+    height, width = size
+    tile = Image.new("RGB", (width, height), (SILENT,) * 3)
+    path = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    font = ImageFont.truetype(path, min(max(round(width / 4.5), 8), LARGEST_LETTERS))
+    centre = (width / 2, height / 2)
+    ImageDraw.Draw(tile).text(centre, "silent", fill=(85,) * 3, font=font, anchor="mm")
+    return np.asarray(tile)
+
+
+def fit_photo(photo: Pixels, size: tuple[int, int]) -> Pixels:
+    """Bring a whole photo to a tile, for one of which no place stands out.
+
+    Args:
+        photo: (H, W, 3).
+        size: Height and width of the tile.
+    """
+    kinds = Image.Resampling
+    kind = kinds.LANCZOS if max(photo.shape[:2]) > max(size) else kinds.NEAREST
+    image = ImageOps.pad(Image.fromarray(photo), size[::-1], kind, (BLANK,) * 3)
+    return np.asarray(image)
+
+
+def plan_strip(window: tuple[int, int], count: int) -> SheetForm:
+    """Lay out a unit's range: a row of projections, and the patches below.
+
+    Args:
+        window: Height and width of the projections' windows in pixels.
+        count: How many photos it shows.
+
+    Example:
+        >>> plan_strip((27, 27), 8).half
+        (108, 885)
+    """
+    large = plan_large(window, 1)
+    return SheetForm(large.tile, rows=1, columns=count, gap=large.gap, middle=large.gap)
+
+
+def make_strip(projections: Sequence[Pixels], patches: Sequence[Pixels], form: SheetForm) -> Pixels:
+    """Lay the photos of a unit's range out in two rows.
+
+    Args:
+        projections: (h, w, 3) each.
+        patches: As many, of the same size.
+        form: From :func:`plan_strip`.
+
+    Returns:
+        The strip, (height, width, 3).
+    """
+    gap = np.full((form.middle, form.half[1], 3), BLANK, dtype=np.uint8)
+    return np.concatenate([lay_out(projections, form), gap, lay_out(patches, form)])
+
+
+def measure_strip(form: SheetForm) -> tuple[int, int]:
+    """Give width and height of a strip in pixels."""
+    return form.half[1], 2 * form.half[0] + form.middle
 
 
 def lay_out(tiles: Sequence[Pixels], form: SheetForm) -> Pixels:

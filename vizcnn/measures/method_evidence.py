@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.attribution.attributions import Attribution
-from vizcnn.attribution.occlusion import Squares, sum_squares
+from vizcnn.attribution.hidden_passes import Squares
+from vizcnn.attribution.occlusion import sum_squares
 from vizcnn.attribution.question import AttributionSettings, Question, ask
 from vizcnn.measures.agreement import correlate, find_magnitudes, rank
 from vizcnn.measures.cascade import list_cascade, shuffle_layers

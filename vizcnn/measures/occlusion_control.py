@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vizcnn.attribution.gradients import GRADIENT_X_INPUT
-from vizcnn.attribution.occlusion import SHARE, Squares, measure_drops, sum_squares
+from vizcnn.attribution.hidden_passes import Squares
+from vizcnn.attribution.occlusion import SHARE, measure_drops, sum_squares
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.measures.agreement import correlate, rank
 from vizcnn.measures.method_pictures import FILL, MethodSet, to_array

@@ -115,7 +115,8 @@ def compare_seeds(values: Sequence[float], others: Sequence[float]) -> Differenc
     shares = np.array([some.var(ddof=1) / some.size for some in (one, other)])
     if not shares.any():
         return Difference(mean=mean, low=mean, high=mean)
-    freedom = shares.sum() ** 2 / (shares**2 / [one.size - 1, other.size - 1]).sum()
+    parts = shares / shares.sum()
+    freedom = 1 / (parts**2 / [one.size - 1, other.size - 1]).sum()
     half = _find_quantile(float(freedom)) * float(np.sqrt(shares.sum()))
     return Difference(mean=mean, low=mean - half, high=mean + half)
 

@@ -260,11 +260,10 @@ def write_index(index: StrongestIndex, file: Path) -> None:
         for number, layer in enumerate(index.layers.values())
         for part in _list_parts(index.identity)
     }
-    tensors |= {
-        _name_tensor(list(index.layers).index(name), f"range-{part}"): getattr(held, part)
-        for name, held in index.ranges.items()
-        for part in _RANGES
-    }
+    for number, name in enumerate(index.ranges):  # of all layers, or of none
+        for part in _RANGES:
+            held = getattr(index.ranges[name], part)
+            tensors[_name_tensor(number, f"range-{part}")] = held.contiguous()
     tensors[_DIGESTS] = index.digests
     record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True)
     tensors[_RECORD] = torch.frombuffer(bytearray(record.encode("ascii")), dtype=torch.uint8)

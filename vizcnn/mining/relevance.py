@@ -33,13 +33,31 @@ RelevancePass = Callable[[Tensor, Tensor, See], None]
 """Runs a net on inputs and back from a logit of each; shows each wanted layer."""
 
 
+def find_classes(model: ZooModel, photos: PhotoSet) -> Callable[[int], int]:
+    """Make the function that gives the class of a photo of a set by the photo's number.
+
+    It looks at the folder in the photo's name; of one that has none, at the path to it. It gives
+    :data:`UNCLASSED` where the folder names no class of the net.
+    """
+    find = cache(lambda folder: find_true_class(model, str(folder / "photo")))
+    places = getattr(photos, "locate", None)
+
+    def find_of(number: int) -> int:
+        path = PurePath(photos.names[number])
+        if len(path.parts) < 2 and places and isinstance(place := places(number), PurePath):
+            path = place
+        found = find(path.parent)
+        return UNCLASSED if found is None else found
+
+    return find_of
+
+
 def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
     """Give the number of each photo's class, by the folder that it lies in.
 
     Args:
         model: A net of the zoo.
-        photos: The photos. Their names say where they lie; of one that has no folder in its name,
-            the path to it.
+        photos: The photos.
 
     Returns:
         (photos,), :data:`UNCLASSED` where the folder names no class of the net.
@@ -47,18 +65,8 @@ def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
     Raises:
         DataError: If not a single one has a class, in the whole set that this may be a part of.
     """
-    find = cache(lambda folder: find_true_class(model, str(folder / "photo")))
-    places = getattr(photos, "locate", None)
-
-    def find_of(number: int, name: str) -> int:
-        path = PurePath(name)
-        if len(path.parts) < 2 and places and isinstance(place := places(number), PurePath):
-            path = place
-        found = find(path.parent)
-        return UNCLASSED if found is None else found
-
-    found = [find_of(number, name) for number, name in enumerate(photos.names)]
-    classes = np.array(found, np.int32)
+    find = find_classes(model, photos)
+    classes = np.array([find(number) for number in range(len(photos.names))], np.int32)
     if (classes == UNCLASSED).all() and not isinstance(photos, PartOfPhotos):
         some = ", ".join(map(quote, model.classes[:SHOWN_CLASSES]))
         raise DataError(
@@ -70,7 +78,9 @@ def list_true_classes(model: ZooModel, photos: PhotoSet) -> NDArray[np.int32]:
 
 
 @contextmanager
-def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[RelevancePass]:
+def watch_relevance(
+    module: nn.Module, layers: Mapping[str, str], classes: int
+) -> Iterator[RelevancePass]:
     """Watch layers of a net through many passes forwards, and back from one logit of each photo.
 
     The relevance of a value is the value times the gradient of that logit with respect to it: what
@@ -82,6 +92,7 @@ def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Re
     Args:
         module: The net; it puts out logits, (N, classes).
         layers: Names, and module paths, checked by :func:`~vizcnn.mining.passes.measure_layers`.
+        classes: How many logits it has to put out, at least.
 
     Yields:
         The function that runs the net; it takes inputs, the number of a class for each, or
@@ -99,12 +110,12 @@ def watch_relevance(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Re
             edge = get_gradient_edge(output) if output.requires_grad else None
             seen[call] = output.detach().clone(), edge
 
-    def run(inputs: Tensor, classes: Tensor, see: See) -> None:
+    def run(inputs: Tensor, own: Tensor, see: See) -> None:
         seen.clear()
         with torch.enable_grad():
             # a net whose weights are frozen has a graph only for that; it may be written over
             logits = module(inputs.detach().requires_grad_().clone())
-            value = _add_logits(logits, classes)
+            value = _add_logits(logits, own, classes)
         missing = [name for call, called in names.items() if call not in seen for name in called]
         if missing:
             raise LayerError(f"layer {min(missing)!r} was not reached in a forward pass")
@@ -138,7 +149,7 @@ def show_outputs(back: RelevancePass) -> Forward:
     return forward
 
 
-def _add_logits(logits: Any, classes: Tensor) -> Tensor:
+def _add_logits(logits: Any, own: Tensor, classes: int) -> Tensor:
     """Add up the logits of the photos' classes; the gradient of each photo is that of its own.
 
     Raises:
@@ -149,11 +160,10 @@ def _add_logits(logits: Any, classes: Tensor) -> Tensor:
             "the net puts out no logits, (N, classes), that depend on the photo: relevance needs "
             "the logit of a photo's class"
         )
-    if int(classes.max()) >= logits.shape[1]:
+    if logits.shape[1] < classes:
         raise ModelError(
-            f"the net puts out {logits.shape[1]} logits, and has a class of number "
-            f"{int(classes.max())}: its list of classes is not that of its logits"
+            f"the net puts out {logits.shape[1]} logits for {classes} classes: give the list of "
+            "its own (--classes)"
         )
-    has_class = classes != UNCLASSED
-    own = logits.gather(1, classes.clamp(min=0)[:, None])[:, 0]
-    return (own * has_class).sum()
+    found = logits.gather(1, own.clamp(min=0)[:, None])[:, 0]
+    return (found * (own != UNCLASSED)).sum()

@@ -51,7 +51,7 @@ def search_layers(
     with ExitStack() as stack:
         back = None
         if rank == "relevance":
-            back = stack.enter_context(watch_relevance(model.module, layers))
+            back = stack.enter_context(watch_relevance(model.module, layers, len(model.classes)))
             forward = show_outputs(back)
         else:
             forward = stack.enter_context(watch_layers(model.module, layers))

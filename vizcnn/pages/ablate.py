@@ -223,6 +223,8 @@ def make_ablate_gallery(
         },
     )
     rows = choose_rows(recipe, settings.rows, settings.list_own())
+    for row in rows:
+        _count_parameters(row.change(recipe, settings.seed), 1)  # complains before anything is made
     seeds = range(settings.seed, settings.seed + settings.seeds)
     with open_folder(folder, own=_holds_runs(folder)):
         data, source = find_photos(photos, folder)

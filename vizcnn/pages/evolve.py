@@ -689,7 +689,7 @@ def _make_row(
             cells.append(EvolutionCell(None, None, False, ""))
             continue
         label = " · ".join(filter(None, [show_number(cell.activation), cell.value]))
-        patch = pair[1] / np.float32(255) if cell.changed or at == 0 else None
+        patch = pair[1].astype(np.float32) / np.float32(255) if cell.changed or at == 0 else None
         cells.append(EvolutionCell(next(shown), patch, cell.changed, label))
     growth = "" if unit.growth is None else f"×{show_number(unit.growth)}"
     name = f"unit {unit.unit}" if not unit.name else f"{unit.unit} {unit.name}"

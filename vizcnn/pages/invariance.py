@@ -15,6 +15,7 @@ from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.invariance_plots import (
+    MOST_BANDS,
     MOST_LAYERS,
     SHOWN,
     choose_examples,
@@ -374,7 +375,7 @@ def draw(
             "and of the same photo transformed, in the layer's own units, and the probability of "
             f"the photo's class. {describe_classes(results.classes)}",
         )
-    bands = ", bands: ± standard deviation" if len(layers) <= MOST_LAYERS else ""
+    bands = ", bands: ± standard deviation" if len(layers) <= MOST_BANDS else ""
     yield Drawing(
         "layers",
         "Layers on one scale, and maps moved back",
@@ -447,7 +448,9 @@ def write_caption(run: Manifest[InvarianceResults]) -> str:
         if one.name is not None
     )
     if len(results.classes) > SHOWN:
-        named = f"of {told} of {len(results.classes)} photos the true one, else the most probable"
+        count = len(results.classes)
+        named = f"of {told} of the {count} photos the true one, of the others the most probable"
+        named = f"the true one of all {count} photos" if told == count else named
     words = [
         f"{net.title}, {net.weights.describe()}, input {net.input_size[0]} px",
         f"at the borders{share}: {results.border}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vizcnn.basics.kept_parts import FOLDER_NAME as KEPT_NAME
 from vizcnn.basics.output import LIST_NAME, open_folder, write_folder
 from vizcnn.gallery.manifest import Manifest, Results, View
 from vizcnn.gallery.site import write_gallery
@@ -108,7 +109,9 @@ def make_runs(
 def _holds_runs(folder: Path) -> bool:
     """Tell whether all that a folder holds are runs, whose index was never written."""
     return folder.is_dir() and all(
-        (path / LIST_NAME).is_file() or (path / WORK_NAME).is_dir() for path in folder.iterdir()
+        (path / LIST_NAME).is_file()
+        or any((path / name).is_dir() for name in (WORK_NAME, KEPT_NAME))
+        for path in folder.iterdir()
     )
 
 

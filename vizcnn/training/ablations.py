@@ -143,7 +143,7 @@ def list_rows(recipe: Recipe) -> tuple[Ablation, ...]:
         return rows
     both = Ablation(
         name="wide-3-5-double-6-7",
-        title=f"{_say_widths(wide)}; {_say_widths(double)}",
+        title=f"wide conv3, 4, 5; {_say_widths(double)}",
         widths=_write_widths({**wide, **double}),
     )
     return (*rows, replace(_resize("wide", wide), name="wide-3-5"), both)
@@ -166,9 +166,11 @@ def _resize(how: str, widths: dict[str, int]) -> Ablation:
 
 
 def _say_widths(widths: dict[str, int]) -> str:
-    kind = "maps" if next(iter(widths)).startswith("conv") else "units"
-    different = list(widths.values()) if len(set(widths.values())) > 1 else [*widths.values()][:1]
-    return f"{', '.join(widths)} of {', '.join(f'{width:,}' for width in different)} {kind}"
+    first, *others = widths
+    numbers = list(widths.values()) if len(set(widths.values())) > 1 else [widths[first]]
+    named = ", ".join([first, *(layer.lstrip("confv") for layer in others)])
+    kind = "maps" if first.startswith("conv") else "units"
+    return f"{named}: {', '.join(f'{number:,}' for number in numbers)} {kind}"
 
 
 def _write_widths(widths: dict[str, int]) -> str:
@@ -196,7 +198,7 @@ def make_own(without: str, widths: str) -> Ablation:
     if not left_out and not changed:
         raise ModelError("a row leaves no layer out and changes no width: name one")
     words = [f"without {', '.join(left_out)}"] if left_out else []
-    words += [f"{layer} of {width:,}" for layer, width in changed.items()]
+    words += [f"{layer}: {width:,}" for layer, width in changed.items()]
     parts = ["no", *left_out] if left_out else []
     parts += [f"{layer}-{width}" for layer, width in changed.items()]
     return Ablation(

@@ -58,4 +58,5 @@ class DigitPhotos:
 
     def describe(self) -> str:
         """Say in one line what photos they are."""
-        return f"the {len(self.names):,} digits of scikit-learn that the net was trained on"
+        count = f"{len(self.names):,}"
+        return f"the {count} training digits of scikit-learn (UCI optdigits, CC BY 4.0)"

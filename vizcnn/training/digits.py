@@ -85,6 +85,24 @@ def write_digits(folder: Path) -> None:
             draw_digit(image).save(home / f"{number:04d}.png")
 
 
+def draw_digit(image: NDArray[Any]) -> Image.Image:
+    """Enlarge one of scikit-learn's images, and frame it.
+
+    Args:
+        image: (8, 8), 0..16.
+
+    Returns:
+        8-bit grey, white on black, a side of :data:`SIDE` and twice :data:`FRAME`.
+
+    Example:
+        >>> draw_digit(np.zeros((8, 8))).size
+        (36, 36)
+    """
+    values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
+    enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return ImageOps.expand(enlarged, FRAME)
+
+
 def find_photos(data: Path, out: Path) -> tuple[Path, DataSource]:
     """Find the photos to train on, and what is known of them; the digits are written if meant.
 
@@ -108,21 +126,3 @@ def find_photos(data: Path, out: Path) -> tuple[Path, DataSource]:
     if not folder.exists():
         write_digits(folder)
     return folder, DIGITS_SOURCE
-
-
-def draw_digit(image: NDArray[Any]) -> Image.Image:
-    """Enlarge one of scikit-learn's images, and frame it.
-
-    Args:
-        image: (8, 8), 0..16.
-
-    Returns:
-        8-bit grey, white on black, a side of :data:`SIDE` and twice :data:`FRAME`.
-
-    Example:
-        >>> draw_digit(np.zeros((8, 8))).size
-        (36, 36)
-    """
-    values = np.rint(image * (255 / _DEEPEST)).astype(np.uint8)
-    enlarged = Image.fromarray(values).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return ImageOps.expand(enlarged, FRAME)

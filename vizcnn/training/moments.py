@@ -11,6 +11,7 @@ import torch
 
 from vizcnn.basics.codec import read_json
 from vizcnn.basics.errors import LayerError, VizcnnError, WeightsError, nearest_names, quote
+from vizcnn.basics.files import hash_file
 from vizcnn.recording.layers import find_layer
 from vizcnn.training.card import LARGEST_CARD
 from vizcnn.training.net import first_convolution
@@ -248,13 +249,12 @@ def _join(folder: Path, model: str, files: Sequence[Path], source: SourceKind) -
         metadata = read_metadata(path)
         if metadata is None:
             raise WeightsError(f"{quote(path)} was not written by vizcnn train: move it away")
-        told.setdefault(read_epoch(path), (path, metadata))
+        former, _ = told.setdefault(read_epoch(path), (path, metadata))
+        if hash_file(former) != hash_file(path):
+            raise _refuse_mixed(folder, former, path)
     for (one, first), (other, second) in pairwise(told.values()):
         if _describe(first) != _describe(second) or _differ(one, other):
-            raise WeightsError(
-                f"{quote(one.name)} and {quote(other.name)} in {quote(folder)} are of different "
-                "runs: leave those of one"
-            )
+            raise _refuse_mixed(folder, one, other)
     if len(told) < 2:
         raise WeightsError(
             f"the net of only one epoch in {quote(folder)}: keep more with vizcnn train --keep "
@@ -263,6 +263,13 @@ def _join(folder: Path, model: str, files: Sequence[Path], source: SourceKind) -
     moments = [Moment(epoch, _make_load(model, told[epoch][0], source)) for epoch in sorted(told)]
     data = str(next(iter(told.values()))[1].card.get("data", ""))
     return TrainedRun(folder.name, model, tuple(moments), data=data)
+
+
+def _refuse_mixed(folder: Path, one: Path, other: Path) -> WeightsError:
+    return WeightsError(
+        f"{quote(one.name)} and {quote(other.name)} in {quote(folder)} are of different runs: "
+        "leave those of one"
+    )
 
 
 def _describe(metadata: WeightMetadata) -> tuple[object, ...]:

@@ -4,25 +4,40 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from statistics import median, median_low
+from typing import TypeVar
 
+from vizcnn.drawing.unit_sheets import measure_strip, plan_strip
 from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.mining.photo_sets import find_framing, find_source, list_left_out
+from vizcnn.mining.ranks import PERCENTILES
 from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file
 from vizcnn.pages.layers.records import (
     LayerEvidence,
     LayerSheets,
+    PercentilePlace,
     PhotoData,
+    Place,
+    UnitRange,
     UnitSheets,
     find_median,
 )
-from vizcnn.pages.layers.sheet_files import list_places, name_posters, name_sheets, plan_forms
+from vizcnn.pages.layers.sheet_files import (
+    list_places,
+    list_range,
+    name_posters,
+    name_range,
+    name_sheets,
+    plan_forms,
+)
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.wording import describe_contrast, list_notes
 from vizcnn.pages.page import describe_run
 from vizcnn.photos.folders import SHOWN_NAMES
 from vizcnn.photos.framing import Framing
 from vizcnn.projection.methods import describe_method
+
+AnyPlace = TypeVar("AnyPlace", bound=Place)
 
 UnitCommand = Callable[[str, int], str]
 """Gives the command that repeats one unit of a layer."""
@@ -49,12 +64,15 @@ def describe_gallery(
     results = LayersResults(
         method=method.name,
         part=job.settings.part,
+        rank=job.settings.rank,
+        seed=job.settings.seed if job.settings.rank == "random" else 0,
         method_source=describe_method(method),
         data=PhotoData(
             describe=job.photos.describe(),
             count=len(index.photos) - len(index.failures),
             left_out=len(left_out),
             left_out_names=left_out[:SHOWN_NAMES],
+            unclassed=index.unclassed,
         ),
         layers=tuple(
             _describe_layer(job, number, unit_command, unit_python, framings)
@@ -64,6 +82,9 @@ def describe_gallery(
     names = job.photos.names  # sorted, as those of every set
     settings = asdict(job.settings)
     del settings["workers"]  # it changes nothing in the result
+    for name, usual in {"rank": "activation", "ranges": False}.items():
+        if settings[name] == usual:  # as in galleries from before there was a choice
+            del settings[name]
     photos = [
         Photo(
             name=index.photos[photo],
@@ -118,6 +139,9 @@ def _describe_layer(
         units=units,
         posters=name_posters(job, number),
         notes=list_notes(job, number),
+        range_px=measure_strip(plan_strip(plan.window, len(PERCENTILES)))
+        if job.settings.ranges
+        else None,
     )
 
 
@@ -131,27 +155,43 @@ def _describe_unit(
 ) -> UnitSheets:
     plan = job.layers[layer]
     unit = plan.units[row]
-    places = tuple(
-        replace(place, padding=framing.find_padding(place.box)) if framing else place
-        for place in list_places(job, layer, row)
-        for framing in (framings[place.photo],)
-    )
+    places = tuple(_find_padding(place, framings) for place in list_places(job, layer, row))
+    ranged = tuple(_find_padding(place, framings) for place in list_range(job, layer, row))
     small, large = name_sheets(job, layer, unit) if places else (None, None)
     python = ""
-    if places:
-        best = places[0]
+    best = next((place for place in places if not place.silent), None)
+    if best:
         photo = job.index.photos[job.shown[best.photo]]
         python = unit_python(plan.name, unit, photo, best.position)
     return UnitSheets(
         unit=unit,
         name=plan.classes[unit] if plan.classes else "",
-        spread=measure_spread([place.activation for place in places]),
+        spread=measure_spread([place.activation for place in places])
+        if job.settings.rank == "activation"
+        else None,
         selectivity=find_median(places),
         places=places,
         command=command,
         python=python,
         small=small,
         large=large,
+        range=_describe_range(job, layer, unit, ranged) if ranged else None,
+    )
+
+
+def _find_padding(place: AnyPlace, framings: Sequence[Framing | None]) -> AnyPlace:
+    framing = framings[place.photo]
+    return replace(place, padding=framing.find_padding(place.box)) if framing else place
+
+
+def _describe_range(
+    job: Job, layer: int, unit: int, places: tuple[PercentilePlace, ...]
+) -> UnitRange:
+    silent = int(job.index.ranges[job.layers[layer].name].silent[unit])
+    return UnitRange(
+        places=places,
+        silent=silent / (len(job.index.photos) - len(job.index.failures)),
+        image=name_range(job, layer, unit),
     )
 
 

@@ -14,13 +14,14 @@ from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
-from vizcnn.mining.index import StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.index import Identity, StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.maxima import Maxima
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.description import UnitCommand, UnitPython, describe_gallery
 from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
-from vizcnn.pages.layers.places import cut_portions
+from vizcnn.pages.layers.places import NOWHERE, cut_portions
 from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
 from vizcnn.pages.layers.site_pages import LayersResults
@@ -65,8 +66,9 @@ def make_top_gallery(
         What was written, as in manifest.json.
 
     Raises:
-        DataError: If no photo can be read, photos changed since they were mined, or the index is
-            of another net or of other settings.
+        DataError: If no photo can be read, photos changed since they were mined, the index is of
+            another net or of other settings, or places are ranked by relevance and no photo lies in
+            a folder of a class.
         LayerError: If a layer or unit does not exist.
         UnsupportedOperationError: If the method has no rule for an operation of the net.
         VizcnnError: If the folder is not vizcnn's own, or the disk is full.
@@ -131,12 +133,16 @@ def find_strongest(
         top=settings.top,
         per_photo=settings.per_photo,
         workers=settings.workers,
+        rank=settings.rank,
+        ranges=settings.ranges,
+        seed=settings.seed,
     )
     index = mine(model, photos, work.index, mining, progress)
     try:
         refuse_unreadable(index)
     except DataError:
         work.index.unlink()  # nothing of it is of use when they can be read
+        work.maxima.unlink(missing_ok=True)
         raise
     return work.index, index
 
@@ -151,12 +157,36 @@ def _read_former(work: WorkFolder, notice: Notice) -> StrongestIndex | None:
         notice(f"{str(work.index)!r} is damaged: the photos are mined anew")
         work.index.unlink()
         return None
-    if index.done > len(index.failures):
+    if not _has_maxima(work, index):
+        notice(f"{str(work.maxima)!r} is missing or damaged: the photos are mined anew")
+    elif index.done > len(index.failures):
         return index
-    if index.done:
+    elif index.done:
         notice(f"a former run could read none of {index.done} photos: they are read again")
     work.index.unlink()
     return None
+
+
+def _has_maxima(work: WorkFolder, index: StrongestIndex) -> bool:
+    """Tell whether the maxima are there that the mining needs to go on."""
+    if index.complete or not index.done or not index.identity.keeps_maxima:
+        return True
+    try:
+        return all(True for _ in Maxima(work.maxima, index).check(index.done))
+    except DataError:
+        return False
+
+
+def _describe_wanted(model: ZooModel, settings: TopSettings) -> Identity:
+    return describe_identity(
+        model,
+        settings.layers,
+        settings.top,
+        settings.per_photo,
+        rank=settings.rank,
+        seed=settings.seed,
+        ranges=settings.ranges,
+    )
 
 
 def _refuse_other_run(
@@ -174,7 +204,7 @@ def _refuse_other_run(
     """
     differences = ["this one has an index"]
     if file is None:
-        wanted = describe_identity(model, settings.layers, settings.top, settings.per_photo)
+        wanted = _describe_wanted(model, settings)
         differences = list_differences(former.identity, wanted)
         differences += list_photo_differences(former, tuple(photos.names), tuple(photos.sizes))
     if differences:
@@ -185,7 +215,9 @@ def _refuse_other_run(
 
 
 def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
-    """Make sure that an index holds what a gallery asks for: it may hold more layers and places.
+    """Make sure that an index holds what a gallery asks for.
+
+    It may hold more layers and places, and ranges.
 
     Raises:
         DataError: If it does not, or is not complete.
@@ -195,12 +227,14 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
         raise DataError(
             f"{name} has looked at {index.done} of {len(index.photos)} photos: end its mining first"
         )
-    wanted = describe_identity(model, settings.layers, settings.top, settings.per_photo)
+    wanted = _describe_wanted(model, settings)
     held = replace(index.identity, weights=wanted.weights)  # where they lay; sha256 says which
     if set(wanted.layers) <= set(held.layers):
         held = replace(held, layers=wanted.layers)
     if held.top >= wanted.top:
         held = replace(held, top=wanted.top)
+    if held.ranges:
+        held = replace(held, ranges=wanted.ranges)
     differences = list_differences(held, wanted)
     if differences:
         raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
@@ -225,12 +259,14 @@ def _list_causes(
 def _draw(job: Job, progress: Progress) -> None:
     """Project and draw, portion by portion, from where a former run has come to."""
     sizes = [
-        (len(layer.units), BYTES_PER_PIXEL * job.settings.top * layer.window[0] * layer.window[1])
+        (len(layer.units), BYTES_PER_PIXEL * job.settings.slots * layer.window[0] * layer.window[1])
         for layer in job.layers
     ]
     for portion in cut_portions(sizes, job.room.spool):
         if any(list_missing(job, part) for part in portion):
             project_portion(job, portion, progress)
+            if any((job.places[part.layer].silent != NOWHERE).any() for part in portion):
+                keep_photos(job)  # their sheets show photos of which nothing is projected
             write_sheets(job, portion, progress)
             job.work.clear_spool()
             job.ledger.forget(LOT_KIND)

@@ -8,6 +8,8 @@ from vizcnn.basics.errors import DataError, LayerError, VizcnnError
 from vizcnn.drawing.tiles import Scaling
 from vizcnn.mining.index import StrongestIndex
 from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.mining.ranks import PERCENTILES, Rank, check_rank
+from vizcnn.mining.relevance import UNCLASSED, find_classes
 from vizcnn.pages.layers.layer_plans import LayerPlan, measure_pass
 from vizcnn.pages.layers.pieces import Ledger
 from vizcnn.pages.layers.places import LayerPlaces, choose_places, list_photos
@@ -27,18 +29,22 @@ class TopSettings(MethodSettings):
     Attributes:
         layers: Canonical names or module paths, in the order of the pages.
         units: Unit numbers, or None for every unit of the layers.
-        top: Strongest places per unit.
+        top: Places per unit, strongest first or by another rank.
         per_photo: How many of them may be of one photo.
+        rank: By what places are ranked; see :data:`~vizcnn.mining.ranks.Rank`.
+        ranges: Whether to show each unit's range over all photos, too.
         scaling: ``"unit"`` gives each projection its own contrast, ``"shared"`` all of a unit's
             places one.
         poster: Whether to draw each layer as a slide too.
         poster_units: Units on a poster; None chooses by the size of the receptive field.
-        seed: Seed of the draw of those units.
+        seed: Seed of the draw of those units, and of photos at random.
         workers: Processes that read photos, project and draw; None chooses by the machine, 0 does
             all in this one.
 
     Raises:
         LayerError: If there is no layer, or a number is out of range.
+        DataError: If there is no such rank, or it takes one place of a photo and several are asked
+            for.
 
     Example:
         >>> TopSettings(layers=("conv1",), top=0)
@@ -55,6 +61,8 @@ class TopSettings(MethodSettings):
     poster_units: int | None = None
     seed: int = 0
     workers: int | None = None
+    rank: Rank = "activation"
+    ranges: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,8 +77,14 @@ class TopSettings(MethodSettings):
                 f"{self.per_photo} places of one photo among {self.top} were asked for; needed: "
                 f"1 to {self.top}"
             )
+        check_rank(self.rank, self.per_photo)
         if self.poster_units is not None and self.poster_units < 1:
             raise VizcnnError(f"a poster of {self.poster_units} units; needed: 1 or more")
+
+    @property
+    def slots(self) -> int:
+        """Places that are projected of a unit, at most."""
+        return self.top + (len(PERCENTILES) if self.ranges else 0)
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,12 @@ class Job:
         """Give the place of a photo of the index among those that are shown."""
         return bisect_left(self.shown, photo)
 
+    def name_class(self, photo: int) -> str:
+        """Name the class of a photo of the index by the folder that it lies in."""
+        number = bisect_left(self.photos.names, self.index.photos[photo])
+        found = find_classes(self.model, self.photos)(number)
+        return "" if found == UNCLASSED else self.model.classes[found]
+
 
 def settle_job(
     projector: Projector,
@@ -172,7 +192,7 @@ def settle_job(
             layers are not those of the net.
     """
     _require_maps(index, layers)
-    places = tuple(choose_places(index, layer, settings.top) for layer in layers)
+    places = tuple(choose_places(index, layer, settings.top, settings.ranges) for layer in layers)
     shown = tuple(list_photos(places))
     _require_photos(photos, index, shown)
     return Job(

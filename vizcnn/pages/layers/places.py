@@ -15,22 +15,40 @@ NOWHERE = -1
 
 @dataclass(frozen=True, eq=False)
 class LayerPlaces:
-    """The places of a layer's chosen units; one row per unit, strongest place first.
+    """The places of a layer's chosen units; one row per unit, in the order of their rank.
+
+    First come the slots of the sheets, then, where there are ranges, one for each percentile.
 
     Attributes:
-        activations: (units, top), float32.
-        photos: Photo numbers in the index, (units, top), int64; :data:`NOWHERE` for a slot that
-            no photo fills.
-        positions: Row and column in the feature map, (units, top, 2), int64.
+        activations: (units, slots), float32.
+        photos: Photo numbers in the index, (units, slots), int64; :data:`NOWHERE` for a slot of
+            which nothing is projected.
+        positions: Row and column in the feature map, (units, slots, 2), int64.
+        silent: The same of slots whose photos leave the unit at zero, so that there is nothing to
+            project.
+        top: How many slots are those of the sheets.
+        relevances: What places are ranked by, (units, top), float32; None with another rank.
     """
 
     activations: NDArray[np.float32]
     photos: NDArray[np.int64]
     positions: NDArray[np.int64]
+    silent: NDArray[np.int64]
+    top: int
+    relevances: NDArray[np.float32] | None = None
+
+    def find(self, row: int, slot: int) -> int:
+        """Give the number of the photo that a slot shows, or :data:`NOWHERE`."""
+        return int(max(self.photos[row, slot], self.silent[row, slot]))
+
+    def list_slots(self, row: int) -> list[int]:
+        """List the slots of a unit that show a photo, those of the sheets first."""
+        shown = np.maximum(self.photos[row], self.silent[row]) != NOWHERE
+        return [int(slot) for slot in np.flatnonzero(shown)]
 
     def count(self, row: int) -> int:
-        """Count a unit's places: they come first in its row."""
-        return int((self.photos[row] != NOWHERE).sum())
+        """Count a unit's places in the sheets: they come first in its row."""
+        return sum(slot < self.top for slot in self.list_slots(row))
 
 
 @dataclass(frozen=True)
@@ -52,30 +70,68 @@ Portion = tuple[Part, ...]
 """Units whose projections are on the disk at a time."""
 
 
-def choose_places(index: StrongestIndex, plan: LayerPlan, top: int) -> LayerPlaces:
+def choose_places(
+    index: StrongestIndex, plan: LayerPlan, top: int, ranges: bool = False
+) -> LayerPlaces:
     """Take the places of a layer's units out of an index.
 
-    Where a unit puts out zero it answers to nothing: from there on the index names no places.
-    Places below zero are taken only of units that are above zero nowhere.
+    Where a unit puts out zero it answers to nothing: of the strongest places the index names none
+    from there on. Places below zero are taken only of units that are above zero nowhere, and those
+    of no relevance, or of one against the true class, not at all. Of ranks that say of a photo what
+    its maximum is, a zero is an answer: the photo is shown, and nothing of it projected.
 
     Args:
         index: A complete index that holds the layer.
         plan: The layer.
         top: Places per unit, at most as many as the index has.
+        ranges: Whether to take the photos at percentiles, too.
     """
     ranking: LayerRanking = index.layers[plan.name]
-    units = list(plan.units)
+    units, rank = list(plan.units), index.identity.rank
     values = ranking.values[units, :top].numpy()
+    activations = ranking.strengths[units, :top].numpy()
     photos = ranking.photos[units, :top].numpy().copy()
-    photos[np.cumsum((values == 0) | ~np.isfinite(values), axis=1) > 0] = NOWHERE
-    # the picture of a place below zero is of what the unit is short of: not among the others
-    photos[(values[:, :1] > 0) & (values < 0)] = NOWHERE
-    return LayerPlaces(values, photos, ranking.positions[units, :top].numpy())
+    positions = ranking.positions[units, :top].numpy()
+    silent = np.full_like(photos, NOWHERE)
+    if rank == "activation":
+        photos[np.cumsum((values == 0) | ~np.isfinite(values), axis=1) > 0] = NOWHERE
+        # the picture of a place below zero is of what the unit is short of: not among the others
+        photos[(values[:, :1] > 0) & (values < 0)] = NOWHERE
+    elif rank == "relevance":
+        photos[~(values > 0)] = NOWHERE
+    else:
+        photos, silent = _part_silent(activations, photos)
+    if ranges:
+        held = index.ranges[plan.name]
+        maxima = held.values[units].numpy()
+        shown = held.photos[units].numpy()
+        own, without = _part_silent(maxima, shown)
+        without[maxima[:, -1] == 0] = NOWHERE  # a unit that is silent on all photos has no range
+        own[maxima[:, -1] == 0] = NOWHERE
+        activations = np.concatenate([activations, maxima], axis=1)
+        photos = np.concatenate([photos, own], axis=1)
+        silent = np.concatenate([silent, without], axis=1)
+        positions = np.concatenate([positions, held.positions[units].numpy()], axis=1)
+    relevances = values if rank == "relevance" else None
+    return LayerPlaces(activations, photos, positions, silent, top, relevances)
+
+
+def _part_silent(
+    maxima: NDArray[np.float32], photos: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Part photos by whether there is something of them to project."""
+    is_zero = maxima == 0
+    return np.where(is_zero, NOWHERE, photos), np.where(is_zero, photos, NOWHERE)
 
 
 def list_photos(places: Sequence[LayerPlaces]) -> list[int]:
     """List the photos that some unit shows, by number, each once."""
-    used = {int(number) for layer in places for number in np.unique(layer.photos)}
+    used = {
+        int(number)
+        for layer in places
+        for shown in (layer.photos, layer.silent)
+        for number in np.unique(shown)
+    }
     return sorted(used - {NOWHERE})
 
 

@@ -124,7 +124,7 @@ def list_missing(job: Job, part: Part) -> list[int]:
     return [
         row
         for row in range(part.first, part.last)
-        if job.places[part.layer].count(row)
+        if job.places[part.layer].list_slots(row)
         and not job.ledger.find(name_unit(part.layer, units[row]))
     ]
 
@@ -161,7 +161,7 @@ def open_spools(job: Job, portion: Portion) -> list[Spool]:
             job.work.spool,
             _name_spool(part),
             part.last - part.first,
-            job.settings.top,
+            job.settings.slots,
             job.layers[part.layer].window,
         )
         for part in portion

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from vizcnn.basics.codec import RelativeFile, RelativeFolder, Share
+from vizcnn.basics.codec import RelativeFile, RelativeFolder, Share, if_given
 from vizcnn.basics.texts import name_files
 from vizcnn.drawing.words import (
     describe_effective_number,
@@ -16,7 +16,7 @@ from vizcnn.pages.evidence import Evidence
 
 @dataclass(frozen=True, kw_only=True)
 class Place(Evidence):
-    """One of a unit's strongest places: where, in which photo, and what it sees there.
+    """One of a unit's places: where, in which photo, and what it sees there.
 
     Attributes:
         photo: Number of the photo in the manifest's ``photos``, from 0.
@@ -27,6 +27,11 @@ class Place(Evidence):
             the last two exclusive.
         corner: Top and left of the window that the sheets show, in pixels of the input.
         padding: Share of the box that is padding around the photo.
+        silent: Whether the unit is at zero in all of the photo: there is no projection, no place
+            stands out, and sheets show the whole photo.
+        relevance: The activation times the gradient of the true class's logit; None where places
+            are ranked otherwise.
+        true_class: The class that the photo's folder names; empty where it does not matter.
     """
 
     photo: int
@@ -35,6 +40,35 @@ class Place(Evidence):
     box: tuple[int, int, int, int]
     corner: tuple[int, int]
     padding: Share = 0.0
+    silent: bool = if_given(False)
+    relevance: float | None = if_given()
+    true_class: str = if_given("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PercentilePlace(Place):
+    """The place of a unit's maximum in a photo at a percentile of its maxima over all photos.
+
+    Attributes:
+        percentile: How many per cent of the photos have a maximum that is no higher.
+    """
+
+    percentile: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRange:
+    """The photos at percentiles of a unit's maxima over all photos.
+
+    Attributes:
+        places: The lowest percentile first.
+        silent: Share of the photos in which the unit is above zero nowhere.
+        image: Projections in a row, and below them the patches.
+    """
+
+    places: tuple[PercentilePlace, ...]
+    silent: Share
+    image: RelativeFile
 
 
 def find_median(places: Sequence[Evidence]) -> float | None:
@@ -70,12 +104,13 @@ class UnitSheets:
         name: The class that the unit stands for, in a net's last layer; else empty.
         spread: (strongest - weakest) / strongest of its places; None where that says nothing.
         selectivity: Median of its places' selectivities; None where there is none.
-        places: Strongest first; none for a unit that is silent on every photo.
+        places: Strongest first, or by another rank; none for a unit that is silent on every photo.
         command: Shell-quoted command that repeats this unit only.
         python: Lines of Python that project its strongest place; empty where its photo is no file.
         small: Sheet for the layer's page; None for a silent unit.
         large: Sheet for the unit's page; None for a silent unit.
         arrays: File of the raw values.
+        range: Its photos at percentiles; None where they were not asked for, or it is silent.
     """
 
     unit: int
@@ -88,6 +123,15 @@ class UnitSheets:
     large: RelativeFile | None
     arrays: RelativeFile | None = None
     python: str = ""
+    range: UnitRange | None = if_given()
+
+    @property
+    def score(self) -> float | None:
+        """What the first of its places is ranked by; None of a unit without places."""
+        if not self.places:
+            return None
+        first = self.places[0]
+        return first.activation if first.relevance is None else first.relevance
 
     @property
     def value(self) -> str:
@@ -100,7 +144,7 @@ class UnitSheets:
         compared = [place.compared for place in self.places if place.compared is not None]
         if self.selectivity is None or not compared:
             return ""
-        is_active = self.places[0].activation > 0
+        is_active = any(place.activation > 0 for place in self.places)
         return describe_selectivity(
             self.selectivity, min(compared), is_active, "such a picture", "its place"
         )
@@ -208,6 +252,7 @@ class LayerSheets:
         units: The units, by number.
         posters: Figures of the whole layer (PNG, SVG or PDF).
         notes: What a reader should know of this layer.
+        range_px: Width and height of the pictures of ranges in pixels; None where there are none.
     """
 
     name: str
@@ -228,6 +273,7 @@ class LayerSheets:
     units: tuple[UnitSheets, ...]
     posters: tuple[RelativeFile, ...] = ()
     notes: tuple[str, ...] = ()
+    range_px: tuple[int, int] | None = if_given()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,12 +286,15 @@ class PhotoData:
         left_out: How many files that look like photos are not read, links that lead nowhere and
             folders that cannot be read are beside them.
         left_out_names: The first of these.
+        unclassed: How many photos were left out as their folders name no class of the net, where
+            places are ranked by relevance to the true class.
     """
 
     describe: str
     count: int
     left_out: int = 0
     left_out_names: tuple[str, ...] = ()
+    unclassed: int = if_given(0)
 
 
 TAKEN = ("photos", "posters")

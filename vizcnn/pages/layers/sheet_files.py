@@ -1,14 +1,17 @@
 """Projections on the disk -> the sheets of a portion's units, and the blocks of their posters."""
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from math import isnan
+from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from vizcnn.basics.files import hash_file, replacing
 from vizcnn.basics.output import FigureFormat
@@ -20,19 +23,29 @@ from vizcnn.drawing.saving import save_figure, save_image
 from vizcnn.drawing.unit_sheets import (
     Pixels,
     SheetForm,
+    draw_silent,
+    fit_photo,
     lay_out,
     make_sheet,
+    make_strip,
     plan_large,
     plan_small,
+    plan_strip,
     show_projections,
 )
 from vizcnn.drawing.words import describe_part, explain_selectivity
-from vizcnn.pages.layers.job import Job
+from vizcnn.mining.ranks import PERCENTILES
+from vizcnn.pages.layers.job import Job, TopSettings
 from vizcnn.pages.layers.pieces import Piece
-from vizcnn.pages.layers.places import Part, Portion
-from vizcnn.pages.layers.projecting import list_missing, name_unit, open_spools
-from vizcnn.pages.layers.records import Place, write_median
-from vizcnn.pages.layers.spool import Spool
+from vizcnn.pages.layers.places import NOWHERE, Part, Portion
+from vizcnn.pages.layers.projecting import (
+    list_missing,
+    name_photo_file,
+    name_unit,
+    open_spools,
+)
+from vizcnn.pages.layers.records import PercentilePlace, Place, write_median
+from vizcnn.pages.layers.spool import EVIDENCE, Spool
 from vizcnn.pages.layers.wording import (
     describe_contrast,
     describe_places,
@@ -120,6 +133,11 @@ def name_sheets(job: Job, layer: int, unit: int) -> tuple[str, str]:
     return f"{folder}/unit-{unit:04d}-small.webp", f"{folder}/unit-{unit:04d}-large.webp"
 
 
+def name_range(job: Job, layer: int, unit: int) -> str:
+    """Name the picture of a unit's range, relative to the gallery."""
+    return f"{job.layers[layer].folder}/unit-{unit:04d}-range.webp"
+
+
 def name_block(job: Job, layer: int, unit: int) -> Path:
     """Give the file of a unit's block for the poster."""
     return job.work.blocks / f"{job.layers[layer].folder}-{unit:04d}.npy"
@@ -127,34 +145,90 @@ def name_block(job: Job, layer: int, unit: int) -> Path:
 
 def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -> Piece:
     unit = job.layers[part.layer].units[row]
-    count = job.places[part.layer].count(row)
-    files = [job.work.site / name for name in name_sheets(job, part.layer, unit)]
-    forms = plan_forms(job, part.layer)
-    projections, patches = spool.load(row - part.first, count)
-    shown = show_projections(projections, job.settings.scaling)
-    window = job.layers[part.layer].window
+    slots = job.places[part.layer].list_slots(row)
+    top, window = job.settings.top, job.layers[part.layer].window
     checksums = {}
-    for path, form in zip(files, forms, strict=True):
+
+    def save(image: Pixels, name: str, form: SheetForm) -> None:
+        path = job.work.site / name
         exact = form.tile[0] >= CRISP_TIMES * window[0]
-        sheet = make_sheet(shown, patches, form)
-        checksums[job.work.name_file(path)] = save_image(sheet, path, exact, flush=False)
-    if unit in drawn:
-        halves = np.stack([lay_out(shown, forms[1]), lay_out(patches, forms[1])])
-        block = name_block(job, part.layer, unit)
-        _save_block(halves, block)
-        checksums[job.work.name_file(block)] = hash_file(block)
-    boxes, corners = (
-        tuple(map(tuple, array[row - part.first, :count].tolist()))
-        for array in (spool.boxes, spool.corners)
-    )
-    evidence = spool.evidence[row - part.first, :count].tolist()
+        checksums[job.work.name_file(path)] = save_image(image, path, exact, flush=False)
+
+    listed = _load_tiles(job, part, spool, row, [slot for slot in slots if slot < top])
+    if listed.whole or listed.projections:
+        forms = plan_forms(job, part.layer)
+        for name, form in zip(name_sheets(job, part.layer, unit), forms, strict=True):
+            save(make_sheet(*listed.fit(form), form), name, form)
+        if unit in drawn:
+            halves = np.stack([lay_out(tiles, forms[1]) for tiles in listed.fit(forms[1])])
+            block = name_block(job, part.layer, unit)
+            _save_block(halves, block)
+            checksums[job.work.name_file(block)] = hash_file(block)
+    ranged = _load_tiles(job, part, spool, row, [slot for slot in slots if slot >= top])
+    if ranged.whole or ranged.projections:
+        form = plan_strip(window, len(PERCENTILES))
+        save(make_strip(*ranged.fit(form), form), name_range(job, part.layer, unit), form)
+    size = job.model.input_size
+    boxes, corners, evidence = [], [], []
+    for slot in slots:
+        at, is_silent = (row - part.first, slot), slot in listed.whole or slot in ranged.whole
+        boxes.append((0, 0, size, size) if is_silent else tuple(spool.boxes[at].tolist()))
+        corners.append((0, 0) if is_silent else tuple(spool.corners[at].tolist()))
+        facts = [nan] * len(EVIDENCE) if is_silent else spool.evidence[at].tolist()
+        evidence.append(tuple(None if isnan(fact) else fact for fact in facts))
     return Piece(
         name=name_unit(part.layer, unit),
         files=checksums,
-        boxes=boxes,
-        corners=corners,
-        evidence=tuple(tuple(None if isnan(x) else x for x in place) for place in evidence),
+        boxes=tuple(boxes),
+        corners=tuple(corners),
+        evidence=tuple(evidence),
     )
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """What some slots of a unit show.
+
+    Attributes:
+        slots: Their numbers.
+        projections, patches: Of those in which the unit is not silent, in their order.
+        whole: Of the others the photos.
+    """
+
+    slots: Sequence[int]
+    projections: Sequence[Pixels]
+    patches: Sequence[Pixels]
+    whole: Mapping[int, Pixels]
+
+    def fit(self, form: SheetForm) -> tuple[list[Pixels], list[Pixels]]:
+        """Give the tiles of both halves of a sheet, in the order of the slots."""
+        shown = zip(self.projections, self.patches, strict=True)
+        tiles = [
+            (draw_silent(form.tile), fit_photo(self.whole[slot], form.tile))
+            if slot in self.whole
+            else next(shown)
+            for slot in self.slots
+        ]
+        return [left for left, _ in tiles], [right for _, right in tiles]
+
+
+def _load_tiles(job: Job, part: Part, spool: Spool, row: int, slots: Sequence[int]) -> _Tiles:
+    places = job.places[part.layer]
+    whole = {
+        slot: _read_photo(job, int(places.silent[row, slot]))
+        for slot in slots
+        if places.silent[row, slot] != NOWHERE
+    }
+    projected = [slot for slot in slots if slot not in whole]
+    projections, patches = spool.load(row - part.first, projected)
+    shown = show_projections(projections, job.settings.scaling)
+    return _Tiles(slots, shown, patches, whole)
+
+
+def _read_photo(job: Job, photo: int) -> Pixels:
+    """Read what the net saw of a photo, as it was kept for the pages."""
+    with Image.open(job.work.site / name_photo_file(job.find_shown(photo))) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _save_block(halves: Pixels, path: Path) -> None:
@@ -175,29 +249,61 @@ def write_posters(job: Job, progress: Progress) -> None:
 
 
 def list_places(job: Job, layer: int, row: int) -> tuple[Place, ...]:
-    """List the places of a unit whose sheets are written, strongest first; none if it is silent.
+    """List the places of a unit whose sheets are written, by their rank; none if it is silent.
 
     Args:
         job: The gallery.
         layer: Number of the layer.
         row: Row of the unit among the layer's chosen ones.
     """
-    plan, places = job.layers[layer], job.places[layer]
-    count = places.count(row)
-    if not count:
-        return ()
-    piece = job.ledger.need(name_unit(layer, plan.units[row]))
+    places = job.places[layer]
     return tuple(
-        Place(
-            photo=job.find_shown(int(places.photos[row, rank])),
-            activation=float(places.activations[row, rank]),
-            position=tuple(places.positions[row, rank].tolist()) if plan.map_size else None,
-            box=piece.boxes[rank],
-            corner=piece.corners[rank],
-            **piece.read_evidence(rank),
-        )
-        for rank in range(count)
+        Place(**_describe_slot(job, layer, row, number, slot))
+        for number, slot in enumerate(places.list_slots(row))
+        if slot < places.top
     )
+
+
+def list_range(job: Job, layer: int, row: int) -> tuple[PercentilePlace, ...]:
+    """List the photos of a unit's range; none if there is none, or the unit is silent.
+
+    Args:
+        job: The gallery.
+        layer: Number of the layer.
+        row: Row of the unit among the layer's chosen ones.
+    """
+    places = job.places[layer]
+    return tuple(
+        PercentilePlace(
+            percentile=PERCENTILES[slot - places.top],
+            **_describe_slot(job, layer, row, number, slot),
+        )
+        for number, slot in enumerate(places.list_slots(row))
+        if slot >= places.top
+    )
+
+
+def _describe_slot(job: Job, layer: int, row: int, number: int, slot: int) -> dict[str, Any]:
+    """Give the fields of a place's record; the slot is the unit's so many-th that is shown."""
+    plan, places = job.layers[layer], job.places[layer]
+    piece = job.ledger.need(name_unit(layer, plan.units[row]))
+    is_silent = bool(places.silent[row, slot] != NOWHERE)
+    photo = places.find(row, slot)
+    facts: dict[str, Any] = {}
+    if places.relevances is not None and slot < places.top:
+        facts["relevance"] = float(places.relevances[row, slot])
+        facts["true_class"] = job.name_class(photo)
+    has_place = plan.map_size and not is_silent
+    return {
+        "photo": job.find_shown(photo),
+        "activation": float(places.activations[row, slot]),
+        "position": tuple(places.positions[row, slot].tolist()) if has_place else None,
+        "box": piece.boxes[number],
+        "corner": piece.corners[number],
+        "silent": is_silent,
+        **facts,
+        **piece.read_evidence(number),
+    }
 
 
 def name_posters(job: Job, layer: int) -> tuple[str, ...]:
@@ -232,7 +338,7 @@ def _write_poster(job: Job, layer: int) -> None:
         blocks,
         f"{model.title} {plan.name}",
         f"{describe_units(plan, answering, len(units))}; "
-        f"for each {describe_places(settings.top, settings.per_photo)} · "
+        f"for each {_describe_places(settings)} · "
         f"each sees {plan.field[0]} × {plan.field[1]} px",
         caption,
         name_pictures(settings.part),
@@ -241,6 +347,10 @@ def _write_poster(job: Job, layer: int) -> None:
     for path in files:
         save_figure(figure, path, POSTER_DPI)
     job.ledger.add(Piece(name=f"poster {layer}"), files)
+
+
+def _describe_places(settings: TopSettings) -> str:
+    return describe_places(settings.top, settings.per_photo, settings.rank, settings.seed)
 
 
 def _explain(selectivities: Sequence[str]) -> list[str]:

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from jinja2 import Environment
 
-from vizcnn.basics.codec import ManifestError
+from vizcnn.basics.codec import ManifestError, if_given
 from vizcnn.gallery.manifest import Manifest, Results, View
+from vizcnn.mining.ranks import Rank
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
-from vizcnn.pages.layers.wording import name_pictures
+from vizcnn.pages.layers.wording import RankWords, name_pictures, speak_of
 from vizcnn.projection.parts import Part
 
 STRIP = 4
@@ -21,7 +22,7 @@ TALLEST = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class LayersResults(Results):
-    """Each unit's strongest places over a folder of photos.
+    """Each unit's strongest places over a folder of photos, or those first by another rank.
 
     Attributes:
         method: Name of the method (``deconvnet``).
@@ -29,6 +30,8 @@ class LayersResults(Results):
         part: Which part of the projections the sheets show.
         data: The photos that were looked through; those that are shown stand in the manifest.
         layers: One per layer, in the net's order.
+        rank: By what places are ranked.
+        seed: Of the draw of photos at random; 0 with another rank.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -38,6 +41,13 @@ class LayersResults(Results):
     part: Part = "whole"
     data: PhotoData
     layers: tuple[LayerSheets, ...]
+    rank: Rank = if_given("activation")
+    seed: int = if_given(0)
+
+    @property
+    def words(self) -> RankWords:
+        """How pages speak of the places."""
+        return speak_of(self.rank, self.seed)
 
     @property
     def pictures(self) -> str:
@@ -124,7 +134,8 @@ def _check_pages(manifest: Manifest[LayersResults]) -> None:
 
 def _check_unit(unit: UnitSheets, layer: LayerSheets, photos: int) -> None:
     where = f"layer {layer.name!r}, unit {unit.unit}"
-    if not all(0 <= place.photo < photos for place in unit.places):
+    ranged = unit.range.places if unit.range else ()
+    if not all(0 <= place.photo < photos for place in (*unit.places, *ranged)):
         raise ManifestError(f"{where} names a photo that is none of the {photos} of the manifest")
     if len(unit.places) > layer.grid[0] * layer.grid[1]:
         raise ManifestError(

@@ -1,7 +1,7 @@
 """Projections on the disk, between the photos that they come from and the sheets they go into."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,13 @@ class Spool:
         self.corners[rows, ranks] = facts.corners
         self.evidence[rows, ranks] = facts.evidence
 
-    def load(self, row: int, count: int) -> tuple[list[Array], list[Pixels]]:
-        """Give back the projections and patches of a unit's first places."""
+    def load(self, row: int, ranks: Iterable[int]) -> tuple[list[Array], list[Pixels]]:
+        """Give back the projections and patches of some of a unit's places."""
+        ranks = list(ranks)
         projections = [
-            self.windows[row, rank].astype(np.float32) * self.peaks[row, rank]
-            for rank in range(count)
+            self.windows[row, rank].astype(np.float32) * self.peaks[row, rank] for rank in ranks
         ]
-        return projections, [np.asarray(self.patches[row, rank]) for rank in range(count)]
+        return projections, [np.asarray(self.patches[row, rank]) for rank in ranks]
 
     def read_bytes(self, row: int, rank: int) -> Iterator[bytes]:
         """Give all that is held of a place, for its checksum."""
@@ -100,7 +100,7 @@ def open_spool(folder: Path, name: str, units: int, top: int, window: tuple[int,
         folder: Where the files are.
         name: Beginning of their names.
         units: Number of units.
-        top: Places of each.
+        top: Places of each, with those of its range.
         window: Height and width of the windows.
 
     Raises:

@@ -13,6 +13,7 @@ from vizcnn.basics.errors import describe_changes, quote
 from vizcnn.basics.files import flush_file
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
+from vizcnn.mining.maxima import name_maxima
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
 
 Notice = Callable[[str], None]
@@ -38,6 +39,11 @@ class WorkFolder:
     def index(self) -> Path:
         """The index, while photos are mined."""
         return self.path / INDEX_NAME
+
+    @property
+    def maxima(self) -> Path:
+        """The maxima that go with the index, where they are kept."""
+        return name_maxima(self.index)
 
     @property
     def site(self) -> Path:
@@ -167,7 +173,8 @@ def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[Work
 
 def _remove_unknown(work: Path, notice: Notice) -> None:
     """Remove what is in the place of a file or folder, and what an older version left."""
-    files, folders = (INDEX_NAME, LIST_NAME), ("site", "spool", "blocks")
+    files = (INDEX_NAME, name_maxima(Path(INDEX_NAME)).name, LIST_NAME)
+    folders = ("site", "spool", "blocks")
     unknown = sorted(
         path
         for path in work.iterdir()
