@@ -35,6 +35,7 @@ PICTURES = {
     ),
     "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),
     "compare": ("vizcnn compare", "methods.png"),
+    "occlude": ("vizcnn occlude coffee motorcycle chelsea", "occlusion.png"),
     "check-sameness": ("vizcnn check", "sameness.png"),
     "check-cascade": ("vizcnn check", "cascade.png"),
     "check-agreement": ("vizcnn check", "agreement.png"),
