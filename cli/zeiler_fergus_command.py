@@ -19,6 +19,7 @@ from vizcnn.cli.reporting import bar, say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vizcnn.lecture.paper_items import PaperItem
     from vizcnn.lecture.zeiler_fergus import PaperResults
 
 
@@ -77,19 +78,15 @@ def zeiler_fergus(
     first --model stands for the paper's net, the second for that of Krizhevsky et al. A run that
     was stopped goes on with the next item.
     """
-    from vizcnn.lecture.paper_items import find_items
+    from vizcnn.lecture.paper_items import find_items, name_label
 
     items = find_items(only)
     if only_list:
         if page.as_json:
-            told = [
-                {"labels": item.labels, "title": item.title, "trains": item.trains}
-                for item in items
-            ]
-            say(json.dumps(told))
+            say(json.dumps([_describe(item) for item in items]))
             return
         for item in items:
-            names = ", ".join(label.lower().replace(" ", "-") for label in item.labels)
+            names = ", ".join(map(name_label, item.labels))
             say(f"{names}: {item.title}" + (" (--train)" if item.trains else ""))
         return
     from vizcnn.lecture.zeiler_fergus import PaperSettings, make_zeiler_fergus_gallery
@@ -113,6 +110,10 @@ def zeiler_fergus(
         bar,
     )
     page.report(manifest, summarise(manifest.results), "not made", named=True)
+
+
+def _describe(item: "PaperItem") -> dict[str, object]:
+    return {"labels": item.labels, "title": item.title, "trains": item.trains}
 
 
 def summarise(results: "PaperResults") -> str:

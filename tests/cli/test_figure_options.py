@@ -28,6 +28,7 @@ DRAWING = (
     "gallery",
     "invariance",
     "lecture",
+    "occlude",
     "probe",
     "receptive",
 )

@@ -172,7 +172,7 @@ class WindowBatch(Tensor):
     def spread(self, asked_by: str) -> Tensor:
         """Give the batch in full, as a plain tensor that is this batch from now on."""
         if self.full is None:
-            self.course.spread.append(asked_by)
+            self.course.spread.append(_WORDS.get(asked_by, asked_by).strip("_"))
             self.full = paste(self.whole, self.windows, self.corners).contiguous()
             self.course.count(self.full, full=True)
         return self.full
@@ -231,6 +231,10 @@ class WindowBatch(Tensor):
 
         result = func(*tree_map(spread, args), **tree_map(spread, kwargs))
         return result if written is None else written
+
+
+_WORDS = {"view": "flatten", "_unsafe_view": "flatten"}
+"""What users call an operation."""
 
 
 def paste(whole: Tensor, windows: Tensor, corners: Corners) -> Tensor:

@@ -391,8 +391,8 @@ def make_correspondences(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"In {low} the signs agree better than those of random squares for {len(lower)} of "
         f"{len(results.parts)} parts ({', '.join(lower) or 'none'}).",
-        differs=f"{paper.say_weights()}; other photos and parts than the paper’s five dogs. Zero is "
-        "a third sign here, and random squares have each part’s own area.",
+        differs=f"{paper.say_weights()}; other photos and parts than the paper’s five dogs. Zero "
+        "is a third sign here, and random squares have each part’s own area.",
         tables=(Table("Hamming distance of signs, a share of the features", columns, tuple(rows)),),
         **take_page(manifest, "", "Parts hidden", most=2),
     )
@@ -585,28 +585,6 @@ def choose_counts(photos: Path) -> tuple[int, ...]:
     return counts
 
 
-def find_items(only: Sequence[str]) -> tuple[PaperItem, ...]:
-    """Find items by what the paper calls them.
-
-    Args:
-        only: Names such as ``figure-5``, also several with commas; all when empty.
-
-    Raises:
-        VizcnnError: If there is no such figure or table.
-
-    Example:
-        >>> [item.name for item in find_items(["Table-4,figure-1"])]
-        ['figure-1', 'table-7']
-    """
-    named = {label.lower().replace(" ", "-"): item for item in PAPER_ITEMS for label in item.labels}
-    wanted = [name.strip().lower() for part in only for name in part.split(",") if name.strip()]
-    for name in wanted:
-        if name not in named:
-            raise VizcnnError(f"the paper has no part {quote(name)}: {nearest_names(name, named)}")
-    chosen = {named[name].name for name in wanted}
-    return tuple(item for item in PAPER_ITEMS if not wanted or item.name in chosen)
-
-
 def _print_correspondences() -> str:
     rows = read_published().table("zfnet-correspondence").rows
     return "; ".join(f"{row[0]} {row[1]} (layer 5), {row[3]} (layer 7)" for row in rows)
@@ -750,3 +728,38 @@ PAPER_ITEMS: tuple[PaperItem, ...] = (
     ),
 )
 """The paper's figures and tables, in its order."""
+
+
+def find_items(
+    only: Sequence[str], items: Sequence[PaperItem] = PAPER_ITEMS
+) -> tuple[PaperItem, ...]:
+    """Find items by what the paper calls them.
+
+    Args:
+        only: Names such as ``figure-5``, also several with commas; all when empty.
+        items: What there is to choose from.
+
+    Raises:
+        VizcnnError: If there is no such figure or table.
+
+    Example:
+        >>> [item.name for item in find_items(["Table-4,figure-1"])]
+        ['figure-1', 'table-7']
+    """
+    named = {name_label(label): item for item in items for label in item.labels}
+    wanted = [name.strip().lower() for part in only for name in part.split(",") if name.strip()]
+    for name in wanted:
+        if name not in named:
+            raise VizcnnError(f"the paper has no part {quote(name)}: {nearest_names(name, named)}")
+    chosen = {named[name].name for name in wanted}
+    return tuple(item for item in items if not wanted or item.name in chosen)
+
+
+def name_label(label: str) -> str:
+    """Give the name by which an item is asked for.
+
+    Example:
+        >>> name_label("Figure 5")
+        'figure-5'
+    """
+    return label.lower().replace(" ", "-")

@@ -17,7 +17,7 @@ from vizcnn.basics.output import LIST_NAME, FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Failure, Manifest, Results
-from vizcnn.lecture.paper_items import MadeItem, Paper, PaperItem, find_items
+from vizcnn.lecture.paper_items import PAPER_ITEMS, MadeItem, Paper, PaperItem, find_items
 from vizcnn.measures.published import read_published
 from vizcnn.pages.page import describe_causes, describe_run, write_page
 from vizcnn.zoo.model import ZooModel
@@ -92,6 +92,7 @@ def make_zeiler_fergus_gallery(
     train: Path | None = None,
     quote: Callable[[str], str] = lambda name: "",
     progress: Progress = silent,
+    items: Sequence[PaperItem] = PAPER_ITEMS,
 ) -> Manifest[PaperResults]:
     """Make the paper's figures and tables, each in a folder of its own, and an index of them.
 
@@ -107,6 +108,7 @@ def make_zeiler_fergus_gallery(
         train: Folder with train/ and val/ of class folders, for what is trained.
         quote: Writes the command that repeats one item.
         progress: Shows how far it is.
+        items: What there is to choose from.
 
     Returns:
         What was written, as in manifest.json.
@@ -116,7 +118,7 @@ def make_zeiler_fergus_gallery(
             folder cannot be written.
     """
     settings = settings or PaperSettings()
-    items = find_items(settings.only)
+    chosen = find_items(settings.only, items)
     if not 1 <= len(nets) <= 2:
         raise VizcnnError(
             f"{len(nets)} nets; needed: the one that stands for the paper's, and perhaps the one "
@@ -146,7 +148,7 @@ def make_zeiler_fergus_gallery(
         work = folder / FOLDER_NAME / "items"
         results: list[ItemResult] = []
         failures: list[Failure] = []
-        shown = progress(items, label="paper", total=len(items), unit="item")
+        shown = progress(chosen, label="paper", total=len(chosen), unit="item")
         for item in shown:
             reason = item.explain_absence(paper)
             if reason:

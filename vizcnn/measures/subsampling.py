@@ -76,6 +76,7 @@ class _Found:
 
     step: Subsampling
     compute: Callable[[], Tensor]
+    kept: Tensor
     phase: tuple[Any, ...] | None = None
     """Of a slice: the map that it is taken from, and where it begins."""
 
@@ -140,32 +141,48 @@ def _find_complete(found: Sequence[_Found]) -> set[tuple[Any, ...]]:
     return {key for key, starts in phases.items() if len(starts) == math.prod(key[-1])}
 
 
+SeeMaps = Callable[[int, Tensor], None]
+"""Takes the number of a step and its maps (N, C, H, W), in the middle of a pass."""
+
+
 def see_dense(
-    module: nn.Module,
-    inputs: Tensor,
-    steps: Sequence[Subsampling],
-    see: Callable[[int, Tensor], None],
+    module: nn.Module, inputs: Tensor, steps: Sequence[Subsampling], see: SeeMaps
 ) -> None:
     """Run a net, and show what its subsamplings would give at stride 1.
+
+    What the net gets is what it always gets: of each dense map
+    ``[..., ::stride[0], ::stride[1]]``.
 
     Args:
         module: The net.
         inputs: A batch (N, C, H, W).
         steps: What :func:`find_subsamplings` found in it.
-        see: Shown the number of a step and its dense maps (N, C, H', W'), in the middle of the
-            pass: what the net gets is what it always gets, each dense map
-            ``[..., ::stride[0], ::stride[1]]``.
+        see: Shown the dense maps.
 
     Raises:
         LayerError: If a step is not reached with these inputs.
     """
+    _see(module, inputs, steps, lambda number, found: see(number, found.compute()))
+
+
+def see_kept(module: nn.Module, inputs: Tensor, steps: Sequence[Subsampling], see: SeeMaps) -> None:
+    """Run a net, and show what its subsamplings give; as :func:`see_dense`."""
+    _see(module, inputs, steps, lambda number, found: see(number, found.kept))
+
+
+def _see(
+    module: nn.Module,
+    inputs: Tensor,
+    steps: Sequence[Subsampling],
+    see: Callable[[int, _Found], None],
+) -> None:
     numbers = {step.name.removesuffix("#1"): number for number, step in enumerate(steps)}
     missing = set(numbers)
 
     def take(name: str, found: _Found | LeftOut) -> None:
         if name in missing and isinstance(found, _Found):
             missing.discard(name)
-            see(numbers[name], found.compute())
+            see(numbers[name], found)
 
     with _showing(module, take):
         module(inputs)
@@ -284,6 +301,7 @@ def _describe(
             depthwise=depthwise,
         ),
         compute,
+        _batch(output),
     )
 
 

@@ -246,7 +246,7 @@ class _Others:
             strict=True,
         )
         for photo, value, (row, column) in rows:
-            if photo < 0 or photo in seen or len(found) == count:
+            if photo < 0 or value <= 0 or photo in seen or len(found) == count:
                 continue
             seen.add(photo)
             name = self.index.photos[photo]
@@ -432,6 +432,8 @@ def measure(
     grid = place_grid(pixels.shape[-2], pixels.shape[-1], settings.side, settings.stride)
     predicted = int(model.logits(pixels).argmax())
     target, basis = _choose_class(model, settings, true_class, predicted)
+    # before what takes long: an index may not fit
+    shown, found, unprojected = _project(question, others, settings.others)
 
     def compute() -> Mapping[str, NDArray[Any]]:
         maps = measure_occlusion(question, target, grid, settings.fill, progress)
@@ -444,7 +446,6 @@ def measure(
         compute() if parts is None else parts.get(name, compute)  # type: ignore[arg-type]
     )
     agreements = compare_pictures(question, maps.value, maps.whole_value, grid)
-    shown, found, unprojected = _project(question, others, settings.others)
     numbers, counts = np.unique(maps.best, return_counts=True)
     regions = [
         ClassRegion(number=number, name=_name(model, number), share=count / maps.best.size)

@@ -231,18 +231,6 @@ def draw(run: Manifest[ProbeResults], read_pairs: ReadPairs) -> Iterator[Drawing
     """Draw the page: accuracy by layer, by photos a class, and near-duplicates that were found."""
     results, (net,) = run.results, run.nets
     chosen = run.settings
-    draws = f"{chosen['folds']} draw{'' if chosen['folds'] == 1 else 's'}"
-    marked = results.marked
-    subtitle = (
-        f"{len(results.classes)} classes, {draws}, ± standard deviation; "
-        + (
-            f"{net.title} was trained on {len(marked)} of them"
-            if marked
-            else f"{net.title} was trained on none of them, by their names"
-        )
-        if net.weights.source != "random"
-        else f"{len(results.classes)} classes, {draws}, ± standard deviation"
-    )
     told = read_published()
     caption = " · ".join(
         [
@@ -270,7 +258,7 @@ def draw(run: Manifest[ProbeResults], read_pairs: ReadPairs) -> Iterator[Drawing
             results.chance,
             f"{net.title}: accuracy of linear classifiers, layer by layer",
             caption,
-            subtitle,
+            _say_classes(run),
         ),
         _tell_layers(results, most),
     )
@@ -285,7 +273,7 @@ def draw(run: Manifest[ProbeResults], read_pairs: ReadPairs) -> Iterator[Drawing
             results.chance,
             f"{net.title}: accuracy by training photos a class",
             caption,
-            subtitle,
+            _say_classes(run),
         ),
         "As the paper's Figure 9. Every number of photos is tested on the same photos; the larger "
         "training sets hold the smaller ones.",
@@ -300,6 +288,18 @@ def draw(run: Manifest[ProbeResults], read_pairs: ReadPairs) -> Iterator[Drawing
             f"{chosen['correlation']:g} or more with one that stays or that the net was trained "
             f"on, as {SIDE} × {SIDE} pixels in colour.",
         )
+
+
+def _say_classes(run: Manifest[ProbeResults]) -> str:
+    """Say what was drawn, and how many of the classes the net knows."""
+    (net,), classes = run.nets, run.results.classes
+    folds = run.settings["folds"]
+    words = f"{len(classes)} classes, {folds} draw{'' if folds == 1 else 's'}, ± standard deviation"
+    if net.weights.source == "random":
+        return words
+    count = len(run.results.marked)
+    known = {0: "none", len(classes): "all"}.get(count, str(count))
+    return f"{words}; {net.title} was trained on {known} of them, by their names"
 
 
 def _draw_removed(results: ProbeResults, read_pairs: ReadPairs, threshold: float) -> Figure:
