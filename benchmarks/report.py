@@ -71,6 +71,12 @@ PARTS = (
         ("--layer", "lenet:conv2", "--captum-units", "1", "--photos", "2", "--rounds", "1"),
     ),
     Part(
+        "occlusion",
+        "Hidden squares: a plain loop and Captum",
+        (),
+        ("--layer", "lenet:conv2", "--stride", "8", "--side", "8", "--rounds", "1"),
+    ),
+    Part(
         "revisions",
         "The same work by another revision",
         (),

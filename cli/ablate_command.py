@@ -183,7 +183,6 @@ def _refuse(page: Page, names: tuple[str, ...], reason: str) -> None:
 def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -> None:
     from pathlib import Path
 
-    from vizcnn.basics.machine import prepare_cpu
     from vizcnn.pages.ablate import AblateSettings, make_ablate_gallery
 
     if len(page.models) > 1:
@@ -198,7 +197,6 @@ def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -
             "or digits; or units of a trained net (--layer, --unit)",
             page.context,
         )
-    prepare_cpu()
     settings = AblateSettings(
         **{name: given[name] for name in OF_LAYERS},
         seed=page.seed,

@@ -35,6 +35,12 @@ FIRST_LAYER = {"layer": "--layer", "units": "--units", "shifts": "--shift"}
     "folds, and what is left of that by BlurPool and by FLC pooling.",
 )
 @click.option(
+    "--oscillations",
+    is_flag=True,
+    help="With --all-layers: also how differently layers answer to two oscillations that fold onto "
+    "each other.",
+)
+@click.option(
     "--layer",
     default="conv2",
     show_default=True,
@@ -69,6 +75,7 @@ def aliasing(
     /,
     photos: tuple[str, ...],
     all_layers: bool,
+    oscillations: bool,
     layer: str,
     units: int,
     most_photos: int,
@@ -81,8 +88,10 @@ def aliasing(
     section 4.1 and Figure 6). With --all-layers it is about every step that leaves places out.
     """
     if all_layers:
-        _measure_all_layers(page, photos, most_photos)
+        _measure_all_layers(page, photos, most_photos, oscillations)
         return
+    if oscillations:
+        raise click.UsageError("--oscillations goes with --all-layers", page.context)
     from vizcnn.measures.study import LabSettings
     from vizcnn.pages.aliasing import make_aliasing_page
     from vizcnn.photos.stores import find_photos
@@ -105,7 +114,9 @@ def aliasing(
     page.report(manifest, "\n".join(lay_out([heads, *rows])))
 
 
-def _measure_all_layers(page: Page, photos: tuple[str, ...], most_photos: int) -> None:
+def _measure_all_layers(
+    page: Page, photos: tuple[str, ...], most_photos: int, oscillations: bool
+) -> None:
     for parameter in page.context.command.params:
         flag = FIRST_LAYER.get(str(parameter.name))
         if flag and page.context.params[str(parameter.name)] != parameter.default:
@@ -117,7 +128,7 @@ def _measure_all_layers(page: Page, photos: tuple[str, ...], most_photos: int) -
     from vizcnn.photos.stores import find_photos
 
     files = find_photos(find_given(photos))
-    settings = AllLayersSettings(most_photos, page.figure_format)
+    settings = AllLayersSettings(most_photos, oscillations, page.figure_format)
     manifest = make_all_layers_page(page.load(), page.folder, files, settings, page.quote(), bar)
     page.report(manifest, summarise(manifest.results))
 
@@ -131,6 +142,10 @@ HEADS = (
 def summarise(results: "AllLayersResults") -> str:
     """Write the table of all layers of all nets."""
     rows = [_write_layer(net.title, layer) for net in results.nets for layer in net.layers]
+    apart = [layer.apart for net in results.nets for layer in net.layers]
+    if any(value is not None for value in apart):
+        rows = [(*row, _write(value, "number")) for row, value in zip(rows, apart, strict=True)]
+        return "\n".join(lay_out([(*HEADS, "aliases apart"), *rows]))
     return "\n".join(lay_out([HEADS, *rows]))
 
 

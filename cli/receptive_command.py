@@ -1,5 +1,6 @@
 """``vizcnn receptive``: what units can see, as a table and boxes, and what of it really counts."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,19 +94,23 @@ def list_epochs(names: tuple[str, ...], given: dict[str, Any]) -> tuple[str, ...
 
 
 def _list_kept(name: str, source: str) -> list[str]:
-    """List the weights that a source stands for: a training's folder for the nets it has kept."""
-    if not Path(source).is_dir():
+    """List the weights that a source stands for: a training's folder for its nets, by epoch."""
+    folder = Path(source)
+    if not folder.is_dir():
         return [source]
-    kept = sorted(
-        Path(source).glob(f"{name}.epoch-*.safetensors"),
-        key=lambda path: int("".join(filter(str.isdecimal, path.name.split(".epoch-")[-1]))),
-    )
-    if not kept:
+    from vizcnn.training.moments import read_epoch
+
+    form = re.compile(re.escape(name) + r"\.epoch-([0-9]{3,9})\.safetensors")
+    found = {int(at[1]): path for path in folder.iterdir() if (at := form.fullmatch(path.name))}
+    if not found:
         raise click.UsageError(
             f"{source!r} holds no nets that a training of {name} kept: train with --keep, or give "
             "files of weights"
         )
-    return [str(path) for path in kept]
+    last = folder / f"{name}.safetensors"
+    if last.is_file():
+        found.setdefault(read_epoch(last), last)
+    return [str(found[epoch]) for epoch in sorted(found)]
 
 
 @page_command(

@@ -183,6 +183,7 @@ SMALLER: Mapping[str, str] = {
     "deconv": "fewer photos, layers (--layer) or units (--top, --unit), a smaller net",
     "check": "fewer layers (--layer) or methods (--method), a smaller --compare, a smaller net",
     "compare": "fewer methods (--method), a smaller --compare, a smaller net",
+    "occlude": "a smaller net, fewer nets at a time",
     "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
     "evolve": "fewer units (--count, --unit) or layers (--layer), fewer --workers, a smaller net",
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",

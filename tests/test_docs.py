@@ -27,12 +27,15 @@ from tests.support.manual import (
 from vizcnn.cli.main import commands
 from vizcnn.measures.checks import CheckSettings, draw_photos, read_drawn
 from vizcnn.measures.first_layer import find_first_layer
+from vizcnn.measures.layer_folding import measure_photo, sum_photos
 from vizcnn.measures.sameness import study_sameness
 from vizcnn.measures.shares import measure_colours, measure_shares, predict_power
 from vizcnn.measures.study import LabSettings, project_strongest, read_pixels
+from vizcnn.measures.subsampling import find_subsamplings
 from vizcnn.mining.photo_sets import open_photos
 from vizcnn.pages.aliasing import find_period
-from vizcnn.photos.patches import read_samples
+from vizcnn.pages.all_layers import AllLayersSettings
+from vizcnn.photos.patches import read_samples, spread
 from vizcnn.photos.samples import find_sample
 from vizcnn.zoo import load
 from vizcnn.zoo.catalogue import CATALOGUE
@@ -206,6 +209,19 @@ def test_the_labs_numbers_are_those_of_the_bundled_nets():
         )
         grid = np.median([unit.grid for unit in units if unit.grid is not None])
         assert grid == pytest.approx(told["grid artefact"][number], abs=5e-3)
+
+
+def test_what_lenets_layers_fold_is_what_the_page_says():
+    """One row of the table of all layers is measured anew, with the command's own defaults."""
+    told, model = read_numbers("aliasing-layers")["LeNet-5"]["layers"], load("lenet")
+    patches = read_samples()
+    few = [patches[number] for number in spread(len(patches), AllLayersSettings().most_photos)]
+    inputs = model.preprocessing.normalise(model.read(few[0]))
+    steps, left_out = find_subsamplings(model.module, inputs)
+    found = [measure_photo(model, steps, model.read(patch)) for patch in few]
+    for layer in sum_photos(model, steps, left_out, found).layers:
+        assert layer.shares == pytest.approx(told[layer.step.name]["shares"], abs=5e-5)
+        assert layer.distances == pytest.approx(told[layer.step.name]["distances"], abs=5e-5)
 
 
 @pytest.mark.slow

@@ -10,9 +10,11 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import click
 
@@ -131,6 +133,25 @@ def list_aliasing() -> str:
     return _write_table(("", *found["nets"]), rows)
 
 
+def list_layer_aliasing() -> str:
+    """Write what the subsamplings of several nets fold as a table."""
+    rows = []
+    for title, net in read_numbers("aliasing-layers").items():
+        layers = net["layers"]
+        worst = max(layers, key=lambda name: layers[name]["shares"][0])
+        shares = [_write_median(layers, "shares", number, "{:.1%}") for number in range(3)]
+        distances = [_write_median(layers, "distances", number, "{:.2f}") for number in range(3)]
+        most = f"{layers[worst]['shares'][0]:.1%} in `{worst}`".replace("%", " %", 1)
+        rows.append((title, net["weights"], str(len(layers)), most, *shares, *distances))
+    heads = ("net", "weights", "steps", "most folds", "median", "blur 3", "blur 5")
+    return _write_table((*heads, "distance", "blur 3", "blur 5"), rows)
+
+
+def _write_median(layers: Mapping[str, Any], name: str, number: int, form: str) -> str:
+    value = median(layer[name][number] for layer in layers.values())
+    return form.format(value).replace("%", " %")
+
+
 def list_checks() -> str:
     """Write what ``vizcnn check`` found on ZFNet's validation photos as a table."""
     found = read_numbers("check-natural144")
@@ -191,6 +212,7 @@ MAKERS = {
     "bundled": list_bundled,
     "names": list_names,
     "aliasing": list_aliasing,
+    "aliasing-layers": list_layer_aliasing,
     "checks": list_checks,
     "speed": write_speed,
 }

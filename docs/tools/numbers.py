@@ -20,10 +20,20 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "numbers"
 COMMANDS: Mapping[str, str] = {
     "aliasing": "aliasing",
+    "aliasing-layers": " ".join(
+        (
+            "aliasing --all-layers",
+            "--model lenet --model alexnet --model alexnet-7x7 --model zfnet",
+            "--model squeezenet1_1 --model efficientnet-lite0",
+            "--model vgg16 --model resnet50 --model densenet121",
+            *(6 * ["--weights auto"]),
+            *(3 * ["--weights random"]),
+        )
+    ),
     "check": "check",
     "check-natural144": "check",
 }
-"""By name of the file: the command, whose options follow the names on the command line."""
+"""By name of the file: the command; further options follow the names on the command line."""
 
 Numbers = dict[str, Any]
 
@@ -34,6 +44,22 @@ def collect_aliasing(manifest: Numbers) -> Numbers:
         "nets": [net["title"] for net in manifest["nets"]],
         **{row["name"]: row["values"] for row in manifest["results"]["table"]},
     }
+
+
+def collect_layers(manifest: Numbers) -> Numbers:
+    """Give shares and distances of all layers by net, and where its weights come from."""
+    found: Numbers = {}
+    for net, described in zip(manifest["results"]["nets"], manifest["nets"], strict=True):
+        layers = {
+            layer["step"]["name"]: {"shares": layer["shares"], "distances": layer["distances"]}
+            for layer in net["layers"]
+        }
+        weights = described["weights"]
+        found[net["title"]] = {
+            "weights": "random" if net["random"] else f"{weights['source']}: {weights['data']}",
+            "layers": layers,
+        }
+    return found
 
 
 def collect_check(manifest: Numbers) -> Numbers:
@@ -58,7 +84,12 @@ def collect_check(manifest: Numbers) -> Numbers:
     return found
 
 
-COLLECT = {"aliasing": collect_aliasing, "check": collect_check}
+COLLECT = {
+    "aliasing": collect_aliasing,
+    "aliasing-layers": collect_layers,
+    "check": collect_check,
+}
+"""By kind of the manifest."""
 
 
 def read_numbers(name: str) -> Numbers:
@@ -75,14 +106,15 @@ def measure_numbers(name: str, options: list[str]) -> None:
             sys.executable,
             "-m",
             "vizcnn",
-            command,
+            *command.split(),
             *options,
             "--out",
             f"{out}/page",
             "--json",
         ]
         told = subprocess.run(words, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout
-    numbers = COLLECT[command](json.loads(told)["manifest"])
+    manifest = json.loads(told)["manifest"]
+    numbers = COLLECT[manifest["kind"]](manifest)
     FOLDER.mkdir(exist_ok=True)
     text = json.dumps(numbers, indent=1, ensure_ascii=False)
     (FOLDER / f"{name}.json").write_text(text + "\n", "utf-8")
@@ -92,7 +124,7 @@ def main() -> None:
     """Measure what is named on the command line, or all that needs no photos of one's own."""
     names = [word for word in sys.argv[1:] if word in COMMANDS]
     options = [word for word in sys.argv[1:] if word not in COMMANDS]
-    for name in names or ("aliasing", "check"):
+    for name in names or ("aliasing", "aliasing-layers", "check"):
         measure_numbers(name, options)
 
 

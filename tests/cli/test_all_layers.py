@@ -48,3 +48,15 @@ def test_options_of_the_first_layer_are_refused(option, tmp_path):
     line = fail(*ALL, photo, *option, "--out", tmp_path / "out")
     assert f"{option[0]} is about the first layer's page" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_oscillations_are_measured_where_they_are_asked_for(tmp_path):
+    photo = paint_photo(tmp_path / "a.png")
+    done = run(*ALL, "--oscillations", photo, "--out", "out")
+    head, row = done.stdout.splitlines()[1:3]
+    assert head.split()[-2:] == ["aliases", "apart"]
+    layer = json.loads(Path("out/manifest.json").read_text())["results"]["nets"][0]["layers"][0]
+    assert layer["jump"] == 2 and row.split()[-1] == f"{layer['apart']:.3g}"
+    assert "Aliases apart" in Path("out/index.html").read_text()
+    line = fail("aliasing", "--model", "zfnet", "--oscillations", photo, "--out", "other")
+    assert "--oscillations goes with --all-layers" in line

@@ -10,9 +10,10 @@ import pytest
 import vizcnn
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files, paint_photo
+from vizcnn.cli.receptive_command import list_epochs
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.pages.effective import EffectiveResults
-from vizcnn.zoo.files import find_bundled
+from vizcnn.zoo.files import find_bundled, read_metadata
 from vizcnn.zoo.specs import find_net
 
 EFFECTIVE = ("receptive", "--effective", "--model", "lenet", "--layer", "conv1,conv2")
@@ -54,33 +55,48 @@ def test_it_prints_a_table_and_its_command_repeats_it(photos, tmp_path):
 
 
 def test_both_pages_have_folders_of_their_own(photos):
-    run(*EFFECTIVE, photos / "0.png", "--no-untrained")
-    run("receptive", "--model", "lenet", photos / "0.png")
+    quick = (*EFFECTIVE[:4], "--layer", "conv1", photos / "0.png", "--no-untrained")
+    run(*quick)
+    run("receptive", "--model", "lenet", "--layer", "conv1", photos / "0.png")
     assert sorted(path.name for path in Path("vizcnn-out").iterdir()) == [
         "lenet-0-receptive",
         "lenet-0-receptive-effective",
     ]
-    run(*EFFECTIVE, photos / "0.png", "--no-untrained")  # which replaces its own
+    run(*quick)  # which replaces its own
 
 
-def test_one_net_may_have_several_weights_or_the_nets_of_a_training(photos):
-    names = [f"run/lenet.epoch-{epoch}.safetensors" for epoch in ("005", "1000", "020")]
-    copy_weights(*names, "other.safetensors")
-    made = json.loads(run(*EFFECTIVE, photos, "--weights", "run", "--json").stdout)["manifest"]
-    titles = [net["title"] for net in made["nets"]]
-    epochs = [f"LeNet-5, epoch {epoch}" for epoch in (5, 20, 1000)]
-    assert titles == [*epochs, "LeNet-5, untrained"]
-    again = json.loads(run(*shlex.split(made["command"])[1:], "--json").stdout)["manifest"]
-    assert again["results"] == made["results"]
-    weights = ("--weights", names[0], "--weights", "other.safetensors")
-    made = json.loads(run(*EFFECTIVE, photos, *weights, "--json", "--out", "two").stdout)
-    assert len(made["manifest"]["nets"]) == 3
-    nets = ("--model", "lenet", "--weights", "other.safetensors", "--weights", "run")
-    made = json.loads(run(*EFFECTIVE, photos, *nets, "--json", "--out", "four").stdout)
-    assert [net["title"] for net in made["manifest"]["nets"]][1:4] == epochs
-    assert "holds no nets that a training of lenet kept" in fail(
-        *EFFECTIVE, photos, "--weights", "photos"
-    )
+KEPT = [f"run/lenet.epoch-{epoch}.safetensors" for epoch in ("005", "1000", "020")]
+
+
+def test_the_nets_of_a_training_stand_side_by_side(photos):
+    copy_weights(*KEPT, "run/lenet.safetensors")
+    words = ("--weights", "run", "--layer", "conv1", "--count", "1", "--json")
+    made = json.loads(run(*EFFECTIVE[:4], photos, *words).stdout)["manifest"]
+    end = int(read_metadata(Path("run/lenet.safetensors")).card["epochs"])
+    epochs = [f"LeNet-5, epoch {epoch}" for epoch in sorted([5, 20, 1000, end])]
+    assert [net["title"] for net in made["nets"]] == [*epochs, "LeNet-5, untrained"]
+    command = shlex.split(made["command"])
+    assert command.count("--weights") == command.count("--model") == 4
+
+
+def test_one_net_may_have_several_weights(photos):
+    copy_weights(*KEPT, "other.safetensors")
+
+    def spread(*names, weights, effective=True):
+        given = {"effective": effective, "weights": weights}
+        return list_epochs(names, given), given["weights"]
+
+    kept = (KEPT[0], KEPT[2], KEPT[1])
+    assert spread("lenet", weights=("a", "b")) == (("lenet",) * 2, ("a", "b"))
+    assert spread("lenet", weights=("a", "run")) == (("lenet",) * 4, ("a", *kept))
+    assert spread("vgg16", "lenet", weights=("a", "run"))[0] == ("vgg16", *("lenet",) * 3)
+    assert spread("vgg16", "lenet", weights=("auto",)) == (("vgg16", "lenet"), ("auto", "auto"))
+    # what does not go together is left for the command to complain of
+    assert spread("a", "b", "c", weights=("1", "2")) == (("a", "b", "c"), ("1", "2"))
+    assert spread("lenet", weights=("a", "b"), effective=False) == (("lenet",), ("a", "b"))
+    told = fail(*EFFECTIVE, photos, "--weights", "photos")
+    assert "holds no nets that a training of lenet kept" in told
+    assert "2 --weights for 1 --model" in fail("receptive", "--weights", "a", "--weights", "b")
 
 
 @pytest.mark.parametrize(

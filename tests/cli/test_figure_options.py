@@ -29,6 +29,7 @@ DRAWING = (
     "gallery",
     "invariance",
     "lecture",
+    "occlude",
     "probe",
     "receptive",
 )

@@ -15,6 +15,7 @@ LENET = ("--model", "lenet", "--layer", "conv1")
 FOLDERS = {
     "deconv": (*LENET, "--top", "1", "{photo}"),
     "compare": (*LENET, "--method", "gradient", "{photo}"),
+    "occlude": (*LENET, "--stride", "4", "{photo}"),
     "gallery": (*LENET, "{photos}", "--workers", "0"),
     "filters": LENET,
     "aliasing": ("--model", "lenet", "{photo}"),

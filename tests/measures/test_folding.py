@@ -53,7 +53,7 @@ def test_what_lies_below_the_limit_folds_nothing(size, stride):
     folding = measure_folding(make_band_limited(size, stride, spare=1), stride)
     assert folding.shares[0] == pytest.approx(0, abs=1e-24)
     assert folding.distances[0] == pytest.approx(0, abs=1e-12)
-    assert folding.passed[1] < 1
+    assert folding.passed[1] == pytest.approx(0.6, abs=0.3), "a blur takes from it"
 
 
 @pytest.mark.parametrize("size", [(16, 24), (12, 40)])
@@ -88,7 +88,8 @@ def blur(maps: np.ndarray, taps: int, axis: int) -> np.ndarray:
     """Blur a map that is repeated without end, by moving it."""
     row = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}[taps]
     moved = [weight * np.roll(maps, place - taps // 2, axis) for place, weight in enumerate(row)]
-    return sum(moved) / sum(row)
+    blurred: np.ndarray = np.stack(moved).sum(axis=0) / sum(row)
+    return blurred
 
 
 def measure_plainly(maps: np.ndarray, stride: tuple[int, int], taps: int | None):

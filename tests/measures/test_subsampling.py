@@ -7,27 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vizcnn
+from tests.support.functions import Apply, make_model
 from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.measures.first_layer import FirstLayer
 from vizcnn.measures.folding import measure_folding
 from vizcnn.measures.layer_folding import measure_photo, sum_photos
 from vizcnn.measures.shares import measure_power, measure_shares
 from vizcnn.measures.subsampling import Subsampling, find_subsamplings, see_dense
-from vizcnn.zoo.model import ZooModel
-from vizcnn.zoo.preprocessing import Preprocessing
-from vizcnn.zoo.provenance import Provenance
-
-
-class Apply(nn.Module):
-    """A net that is one function, with a module's weights if it has some."""
-
-    def __init__(self, function, *parts: nn.Module) -> None:
-        super().__init__()
-        self.function, self.parts = function, nn.ModuleList(parts)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
 
 WEIGHT = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
 
@@ -239,19 +225,6 @@ def test_a_wave_above_the_limit_lands_where_theory_has_it():
     found = np.abs(np.fft.rfft(net(wave)[0, 0, 0].numpy()))
     # 27/64 - 1/2 = -5/64 cycles per pixel, which is 5 in 32 new places
     assert found.argmax() == 5 and found[5] == pytest.approx(16)
-
-
-def make_model(net: nn.Module, side: int) -> ZooModel:
-    return ZooModel(
-        name="own",
-        title="Own",
-        module=net.eval(),
-        preprocessing=Preprocessing((0.0,) * 3, (1.0,) * 3, 1.0, False, side, side),
-        layers={},
-        classes=(),
-        provenance=Provenance("random", data="none", licence="none", note="seed"),
-        options={},
-    )
 
 
 def test_a_first_layer_folds_what_the_page_on_first_layers_says():

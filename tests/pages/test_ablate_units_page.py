@@ -132,6 +132,24 @@ def test_without_class_folders_the_likeliest_class_stands_for_the_true_one_and_i
     assert "Set to its mean over these photos and all places" in results.layers[0].note
 
 
+def test_classes_of_a_unit_that_is_set_to_its_mean_are_told_on_their_own_photos(photos, tmp_path):
+    """Before a linear layer the mean change over all photos is zero, and so tells nothing."""
+    settings = AblateUnitsSettings(layers=("fc6",), by="mean")
+    manifest = make_ablate_units_gallery(MODEL, [photos], tmp_path / "out", settings)
+    (layer,) = manifest.results.layers
+    found = layer.effects
+    assert np.abs(found.logit).max() < 1e-6
+    there = {"dog", "cat <&>"}  # the other two classes have no photos
+    told = {change.name for unit in layer.units for change in (*unit.lowered, *unit.raised)}
+    assert told == there
+    for unit in layer.units:
+        row = found.units.index(unit.unit)
+        for change in (*unit.lowered, *unit.raised):
+            number = MODEL.classes.index(change.name)
+            assert change.logit == found.own_logit[row, number]
+    assert "means over the photos of each class" in manifest.figures[1].note
+
+
 def test_zero_after_batch_normalisation_is_said_to_shift_the_mean(photos, tmp_path):
     torch.manual_seed(0)
     parts = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 4))
@@ -154,9 +172,10 @@ def test_zero_after_batch_normalisation_is_said_to_shift_the_mean(photos, tmp_pa
 
 
 def test_one_unit_of_one_photo_makes_a_page(tmp_path):
-    photo = paint_photo(tmp_path / "a.png")
+    photo = paint_photo(tmp_path / "dog" / "a.png")
     settings = AblateUnitsSettings(layers=("fc6",), units=(3,), class_name="2")
     manifest = make_ablate_units_gallery(MODEL, [photo], tmp_path / "out", settings)
+    assert manifest.results.known == 1  # its own folder names the class
     (unit,) = manifest.results.layers[0].units
     assert unit.class_error is None and unit.answer_error is None
     assert len(manifest.figures) == 3

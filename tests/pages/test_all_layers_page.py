@@ -115,7 +115,8 @@ def test_random_weights_are_said_in_words(page):
     assert first.title == "Net <&>, random weights" and "a trained net differs" in first.note
     assert "andom" not in second.title + second.note
     html = (folder / "index.html").read_text()
-    assert html.count('<span class="note">random weights</span>') == 3
+    assert html.count('<span class="note">random weights</span>') == 1  # of two nets
+    assert html.count('<span class="quiet">random</span>') == 2  # of four layers
 
 
 def test_nothing_is_left_beside_it(page):

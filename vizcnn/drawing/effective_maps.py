@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.panels import show_panel
 from vizcnn.drawing.receptive_fields import HATCH, PADDING
@@ -27,8 +28,12 @@ AROUND = 0.12
 """Share of a field's side that is shown around it."""
 LARGEST_TILE = 2.3
 """Largest side of a map in inches."""
-NAMES, GAP, HEADING, NOTE = 1.35, 0.09, 0.34, 0.24
-"""Inches for nets' names, between maps, for layers' names above, for numbers below a map."""
+NAMES, NAMES_OF_LAYERS, GAP, HEADING, NOTE = 1.35, 0.75, 0.09, 0.34, 0.24
+"""Inches for nets' and layers' names at the left, between maps, for names above, for numbers."""
+LEAST_WIDTH = 10.0
+"""Inches that a figure of maps is wide at least: for its scale."""
+MOST_ROWS = 4
+"""Nets that stand below each other; more are set side by side, as epochs are read."""
 SCALE = 0.62
 """Inches for the scale of colours below the maps."""
 SLIDE_BODY = 5.6
@@ -82,7 +87,7 @@ def scale_map(values: Values) -> Values:
 
 @fit_slide
 def draw_effective_maps(nets: Sequence[NetFields], title: str, caption: str) -> Figure:
-    """Draw maps: a row for each net, a column for each layer.
+    """Draw maps: a row for each net, a column for each layer; of many nets the other way round.
 
     Args:
         nets: The nets.
@@ -90,44 +95,55 @@ def draw_effective_maps(nets: Sequence[NetFields], title: str, caption: str) -> 
         caption: What the figure depends on, below.
     """
     layers = list_columns(nets)
-    names = scale_letters(NAMES)
-    note, heading = scale_letters(NOTE), scale_letters(HEADING)
+    turned = len(nets) > max(MOST_ROWS, len(layers))
+    down, across = (len(layers), len(nets)) if turned else (len(nets), len(layers))
+    names = scale_letters(NAMES_OF_LAYERS if turned else NAMES)
+    note, heading = scale_letters(NOTE), scale_letters(2 * HEADING if turned else HEADING)
     room = SLIDE_WIDTH - 2 * MARGIN - names
-    tile = min(room / len(layers) - GAP, LARGEST_TILE)
+    tile = min(room / across - GAP, LARGEST_TILE)
     if find_style().wide:
-        tile = min(tile, SLIDE_BODY / len(nets) - note)
+        tile = min(tile, SLIDE_BODY / down - note)
     row_height = tile + note + 0.06
     words = (
         "blue: the exact theoretical field; dashed and dotted: the squares around its middle that "
-        "hold 95 and 50 % of the map"
+        f"hold 95 and 50 % of the map; below: side of the former, {NUMBERS}"
     )
     with plain_style():
-        body = heading + row_height * len(nets) + scale_letters(SCALE)
-        sheet = Sheet(SLIDE_WIDTH, body, title, caption, words)
-        for column, layer in enumerate(layers):
-            left = MARGIN + names + column * (tile + GAP)
-            shown = [field for net in nets if (field := net.find(layer))]
-            side = max(max(field.size) for field in shown)
-            sheet.write(
-                f"{layer}",
-                left + tile / 2,
-                sheet.top + heading - 0.06,
-                12,
-                room=tile,
-                ha="center",
-                va="bottom",
-                weight="bold",
-            )
-            for row, net in enumerate(nets):
+        width = max(2 * MARGIN + names + across * (tile + GAP), LEAST_WIDTH)
+        body = heading + row_height * down + scale_letters(SCALE)
+        sheet = Sheet(width, body, title, caption, words)
+        lefts = [MARGIN + names + number * (tile + GAP) for number in range(across)]
+        tops = [sheet.top + heading + number * row_height for number in range(down)]
+        for place, layer in enumerate(layers):
+            for number, net in enumerate(nets):
+                row, column = (place, number) if turned else (number, place)
                 field = net.find(layer)
-                top = sheet.top + heading + row * row_height
                 if field is not None:
-                    _add_map(sheet, field, side, left, top, tile)
-        for row, net in enumerate(nets):
-            middle = sheet.top + heading + row * row_height + tile / 2
-            _write_name(sheet, net.title, names, middle)
-        _add_scale(sheet, MARGIN + names, sheet.top + heading + row_height * len(nets))
+                    side = _find_side(nets, layer, field)
+                    _add_map(sheet, field, side, lefts[column], tops[row], tile)
+        heads, sides = ([net.title for net in nets], layers)[:: 1 if turned else -1]
+        for left, words in zip(lefts, heads, strict=True):
+            _write_head(sheet, words, left + tile / 2, sheet.top + heading - 0.06, tile)
+        for top, words in zip(tops, sides, strict=True):
+            _write_name(sheet, words, names, top + tile / 2)
+        _add_scale(sheet, MARGIN + names, sheet.top + heading + row_height * down)
     return sheet.figure
+
+
+def _find_side(nets: Sequence[NetFields], layer: str, field: EffectiveField) -> int:
+    """Give the side of the square that is shown: one for all nets of one input size."""
+    shown = [other for net in nets if (other := net.find(layer))]
+    return max(max(other.size) for other in shown if other.map.shape == field.map.shape)
+
+
+def _write_head(sheet: Sheet, title: str, middle: float, bottom: float, room: float) -> None:
+    """Write the name of a column, a net's in two lines."""
+    first, _, rest = title.partition(", ")
+    style: dict[str, Any] = {"room": room, "ha": "center", "va": "bottom"}
+    above = bottom - scale_letters(0.21) if rest else bottom
+    sheet.write(first, middle, above, 12, weight="bold", **style)
+    if rest:
+        sheet.write(rest, middle, bottom, 11, **style)
 
 
 def _write_name(sheet: Sheet, title: str, room: float, middle: float) -> None:
@@ -184,20 +200,20 @@ def _add_map(
         held = field.find_share(share)
         if held is not None:
             _add_frame(axes, field.centre, (held.side, held.side), HOLDS, 1.2, dashes)
-    sheet.write(
-        describe_field(field), left + tile / 2, top + tile + 0.03, 9.5, room=tile, ha="center"
-    )
+    words = describe_field(field)
+    sheet.write(words, left + tile / 2, top + tile + 0.03, 9.5, room=tile, ha="center")
+
+
+NUMBERS = "of that of the field, in pixels"
+"""What stands below a map, for a subtitle."""
 
 
 def describe_field(field: EffectiveField) -> str:
-    """Say in a few words how large a field is, and what holds 95 % of it."""
+    """Say the side of the square that holds 95 % of a map, of that of the theoretical field."""
     size = field.size
     shown = f"{size[0]}" if size[0] == size[1] else f"{size[0]}×{size[1]}"
     held = field.find_share(SHARES[-1])
-    if held is None:
-        return f"{shown} px; silent"
-    cut = " (cut)" if field.is_cut else ""
-    return f"{shown} px{cut}; 95 % in {held.side}"
+    return f"{'silent' if held is None else held.side} of {shown}"
 
 
 def _add_frame(
@@ -224,7 +240,7 @@ def _add_frame(
 
 def _add_scale(sheet: Sheet, left: float, top: float) -> None:
     """Add the scale of colours, with the shares of a map's peak that they stand for."""
-    width, height = 4.2, 0.14
+    width, height = 3.6, 0.14
     axes = sheet.add_axes(left, top + scale_letters(0.12), width, height)
     ramp = np.linspace(0, 1, 256)[None, :]
     show_panel(axes, ramp, cmap=COLOUR_MAP, vmin=0, vmax=1, aspect="auto", extent=(0, 1, 1, 0))
@@ -233,11 +249,11 @@ def _add_scale(sheet: Sheet, left: float, top: float) -> None:
         words = "1" if power == 0 else f"10$^{{−{power}}}$"
         at = left + width * (1 - power / DECADES)
         sheet.write(words, at, below, 9.5, ha="center", parse_math=True)
-    words = "share of the map’s largest value, logarithmic; what is less, down to zero, is black"
+    words = "share of the map’s largest value, log scale; less, down to zero, is black"
     sheet.write(words, left + width + 0.35, top + scale_letters(0.12), 9.5)
 
 
-PANEL, BETWEEN, BELOW, LEFT, LEGEND = 2.2, 0.18, 0.62, 0.95, 0.34
+PANEL, BETWEEN, BELOW, LEFT, LEGEND = 2.2, 0.18, 0.62, 0.95, 0.28
 """Inches: height of a plot, between plots, for a horizontal axis, for a vertical one, a legend."""
 
 
@@ -251,7 +267,8 @@ def draw_effective_curves(nets: Sequence[NetFields], title: str, caption: str) -
         caption: What the figure depends on, below.
     """
     layers = list_columns(nets)
-    left, below, legend = scale_letters(LEFT), scale_letters(BELOW), scale_letters(LEGEND)
+    left, below = scale_letters(LEFT), scale_letters(BELOW)
+    legend = scale_letters(LEGEND) * (_arrange_legend(nets)[-1][0] + 1)
     width = (SLIDE_WIDTH - left - MARGIN - BETWEEN * (len(layers) - 1)) / len(layers)
     colours, lowest = choose_colours(nets), _find_lowest(nets, layers)
     words = (
@@ -286,35 +303,49 @@ def draw_effective_curves(nets: Sequence[NetFields], title: str, caption: str) -
 
 
 Colour = tuple[str, float]
+LIGHTEST = 0.9
+"""How far along its colours a row of nets goes: what is brighter is not seen on white."""
 
 
 def choose_colours(nets: Sequence[NetFields]) -> list[Colour]:
     """Choose a colour and its strength for each net.
 
     Nets of different names have their own colours; several of one name, as after more and more
-    epochs, a row of them. An untrained twin has its net's, paler.
+    epochs, go from dark to bright. An untrained twin has its net's, paler, or is grey.
     """
     trained = [net for net in nets if not net.untrained]
     own = len({net.name for net in trained}) == len(trained)
-    row = iter([*COLOURS[:8], "#8c510a", "#6a51a3", "#9970ab", "#01665e", "#dd3497", "#525252"])
+    ramp = iter(colormaps["viridis"](np.linspace(0, LIGHTEST, max(len(trained), 2))))
     colours: list[Colour] = []
     for net in nets:
         if own:
             colours.append((find_net_colour(net.name), 0.45 if net.untrained else 1.0))
         else:
-            colours.append(("#888888", 1.0) if net.untrained else (next(row), 1.0))
+            colours.append(("#888888" if net.untrained else to_hex(next(ramp)), 1.0))
     return colours
 
 
+def _arrange_legend(nets: Sequence[NetFields]) -> list[tuple[int, float]]:
+    """Give row and left edge of each net's mark in the legend, by the letters of its title."""
+    first = left = scale_letters(LEFT)
+    row, places = 0, []
+    for net in nets:
+        wide = 0.65 + scale_letters(0.1) * len(net.title)
+        if left + wide > SLIDE_WIDTH - MARGIN and left > first:
+            row, left = row + 1, first
+        places.append((row, left))
+        left += wide
+    return places
+
+
 def _write_legend(sheet: Sheet, nets: Sequence[NetFields], colours: Sequence[Colour]) -> None:
-    left = scale_letters(LEFT)
-    for net, (colour, alpha) in zip(nets, colours, strict=True):
-        axes = sheet.add_axes(left, sheet.top + 0.05, 0.22, 0.14)
+    places = _arrange_legend(nets)
+    for net, (colour, alpha), (row, left) in zip(nets, colours, places, strict=True):
+        top = sheet.top + row * scale_letters(LEGEND)
+        axes = sheet.add_axes(left, top + 0.05, 0.22, 0.14)
         axes.plot([0, 1], [0.5, 0.5], color=colour, alpha=alpha, linewidth=points(3))
         axes.set_ylim(0, 1)
-        text = sheet.write(net.title, left + 0.28, sheet.top + 0.02, 11)
-        extent = text.get_window_extent()
-        left += 0.28 + float(extent.width) / sheet.figure.dpi / find_style().scale + 0.35
+        sheet.write(net.title, left + 0.28, top + 0.02, 11)
 
 
 def _plot_profiles(

@@ -1,5 +1,6 @@
 """What every subsampling of a net folds: spectra with the new limit, and what the cures leave."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,12 +20,12 @@ from vizcnn.measures.folding import BLURS
 from vizcnn.measures.layer_folding import LayerFolding, NetFolding
 
 IN_A_ROW = 8
-"""Layers beside each other."""
+"""Layers beside each other, at most."""
 LEFT, GAP = 0.85, 0.12
 """Inches for the vertical axes, and between layers."""
 WIDEST, LARGEST = 4.2, 1.9
 """Inches that a layer may take, and its spectrum."""
-BARS, NAMES = 1.45, 0.62
+BARS, NAMES = 1.45, 0.8
 """Inches for bars, and for the names below them."""
 HEADS = 0.3
 """Inches for a key, or a heading."""
@@ -44,14 +45,17 @@ def draw_net_folding(net: NetFolding, title: str, caption: str) -> Figure:
         title: Heading.
         caption: Small print.
     """
-    rows = [net.layers[first : first + IN_A_ROW] for first in range(0, len(net.layers), IN_A_ROW)]
-    columns = max(min(len(net.layers), IN_A_ROW), 3)
+    count = math.ceil(len(net.layers) / IN_A_ROW)
+    longest = math.ceil(len(net.layers) / count)
+    rows = [net.layers[first : first + longest] for first in range(0, len(net.layers), longest)]
+    columns = max(longest, 3)
     letters = scale_letters(1.0)
     left = LEFT * letters
     room = SLIDE_WIDTH - left - MARGIN
     step = min(room / columns, WIDEST)
     side = min(step - GAP, LARGEST)
-    names = NAMES * letters
+    asked = any(layer.apart is not None for layer in net.layers)
+    names = (NAMES if asked else NAMES - 0.18) * letters
     height = side + 0.15 + 2 * (BARS + 0.2) + names
     with plain_style():
         words = (
@@ -108,12 +112,12 @@ def _draw_row(
         across = left + column * step
         _draw_spectrum(sheet.add_axes(across + (step - side) / 2, top, side, side), layer)
     width, below = len(layers) * step, top + side + 0.15
-    shares = sheet.add_plot(left, below, width, BARS, "", "energy that folds")
+    shares = sheet.add_plot(left, below, width, BARS, "", "energy folded")
     shares.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _plot_bars(shares, [layer.shares for layer in layers], limits[0])
     for number, layer in enumerate(layers):
         _mark_photos(shares, number, layer)
-    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "distance to ideal")
+    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "off the ideal")
     _plot_bars(distances, [layer.distances for layer in layers], limits[1])
     for column, layer in enumerate(layers):
         middle = left + (column + 0.5) * step
@@ -180,11 +184,13 @@ def _mark_photos(axes: Axes, number: int, layer: LayerFolding) -> None:
 
 def _name(sheet: Sheet, layer: LayerFolding, middle: float, top: float, room: float) -> None:
     step = layer.step
-    lines = (
+    lines = [
         (step.name, 10.5, "bold"),
         (describe_step(layer), 9.5, "normal"),
         (f"{show_size(step.dense)} → {show_size(step.kept)}", 9.5, "normal"),
-    )
+    ]
+    if layer.apart is not None:
+        lines.append((f"aliases {layer.apart:.2f} apart", 9.5, "normal"))
     for number, (words, size, weight) in enumerate(lines):
         line = number * scale_letters(0.18)
         text = sheet.write(words, middle, top + line, size, ha="center", weight=weight)
@@ -225,7 +231,7 @@ def draw_comparison(nets: Sequence[NetFolding], colours: Sequence[str], caption:
     height = 4.2
     width = (SLIDE_WIDTH - left - gap - MARGIN - key - 0.2) / 2
     panels = ("as it is", *(f"BlurPool of {taps} taps" for taps in BLURS[1:2]))
-    values = [value for net in nets for layer in net.layers for value in layer.heard_shares]
+    values = [share or 0.0 for net in nets for layer in net.layers for share in layer.shares]
     with plain_style():
         title = "Energy that folds, from layer to layer"
         sheet = Sheet(SLIDE_WIDTH, 0.3 + height + 0.6 * letters, title, caption)

@@ -30,6 +30,8 @@ BELOW, GAP = 0.6, 0.35
 """Inches for a horizontal axis, and between panels."""
 PANELS = 3
 """Panels in a row of units."""
+LETTER = 0.095
+"""Inches that a letter of a class's name takes, upright."""
 CELL = 0.26
 """Inches of a cell of the matrix, at most."""
 
@@ -82,6 +84,7 @@ def _add_bars(axes: Axes, bars: Sequence[EffectBar]) -> None:
             axes.plot(ends, [place, place], color=tone("#000000"), linewidth=points(1.2))
     axes.axvline(0, color=tone("#444444"), linewidth=points(1))
     axes.locator_params(axis="x", nbins=6)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
 
 
 def _write_names(
@@ -133,6 +136,7 @@ def _share_widths(panels: Sequence[Axes]) -> None:
     lows, highs = zip(*(axes.get_xlim() for axes in panels), strict=True)
     for axes in panels:
         axes.set_xlim(min(lows), max(highs))
+        axes.locator_params(axis="x", nbins=4)  # else their numbers would touch
 
 
 @fit_slide
@@ -154,9 +158,10 @@ def draw_matrix(
         title: Heading.
         caption: What the figure depends on, below.
     """
-    left, beside, above = scale_letters(1.0), 1.3, scale_letters(1.6)
+    left, beside = scale_letters(1.0), 1.3
+    above = scale_letters(min(1.6, 0.3 + LETTER * max(map(len, classes))))
     wide = SLIDE_WIDTH - left - beside - MARGIN
-    cell = min(wide / len(classes), 2 * CELL)
+    cell = min(wide / len(classes), 3 * CELL)
     step = min(CELL, cell)
     tall = step * len(units)
     largest = float(np.abs(values).max()) or 1.0

@@ -21,6 +21,10 @@ class LayerFolding:
 
     Attributes:
         step: The subsampling.
+        jump: Distance of neighbouring units after it, in pixels of the input; None where it is not
+            known, or was not asked for.
+        apart: How differently it answers to two oscillations that fold onto each other at that
+            jump, 0 for alike (see :func:`~vizcnn.measures.oscillations.tell_apart`); None likewise.
         shares: Share of the energy above the new limit, 0..1, summed over maps and photos: as it
             is, then after each blur of :data:`~vizcnn.measures.folding.BLURS`; None if silent.
         mean_share: The first of them, averaged over maps, each alike.
@@ -33,6 +37,8 @@ class LayerFolding:
     """
 
     step: Subsampling
+    jump: int | None = None
+    apart: float | None = None
     shares: tuple[float | None, ...]
     mean_share: float | None
     photo_shares: tuple[float | None, ...]
@@ -124,6 +130,7 @@ def sum_photos(
     steps: Sequence[Subsampling],
     left_out: Sequence[LeftOut],
     photos: Sequence[Mapping[str, NDArray[Any]]],
+    oscillations: Sequence[tuple[int | None, float | None]] = (),
 ) -> NetFolding:
     """Sum up what was measured of photos, one by one.
 
@@ -132,9 +139,12 @@ def sum_photos(
         steps: Its subsamplings.
         left_out: Those that are not measured.
         photos: What :func:`measure_photo` gave of each; one at least.
+        oscillations: For each step the jump after it and how far apart oscillations come out, if
+            that was measured.
     """
     layers = []
-    for number, step in enumerate(steps):
+    asked = oscillations or [(None, None)] * len(steps)
+    for number, (step, (jump, apart)) in enumerate(zip(steps, asked, strict=True)):
         parts = [_pick(photo, number) for photo in photos]
         total = parts[0]
         for part in parts[1:]:
@@ -142,6 +152,8 @@ def sum_photos(
         layers.append(
             LayerFolding(
                 step=step,
+                jump=jump,
+                apart=apart,
                 shares=total.shares,
                 mean_share=total.mean_share,
                 photo_shares=tuple(part.shares[0] for part in parts),

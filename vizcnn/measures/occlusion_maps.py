@@ -206,7 +206,7 @@ def measure_occlusion(
         >>> question, value = ask(net, torch.rand(1, 3, 32, 32), "conv2", unit=3)
         >>> maps = measure_occlusion(question, 7, place_grid(32, 32, side=4, stride=4), "grey")
         >>> maps.value.shape, maps.computed
-        ((8, 8), 'windows only, in full from view on')
+        ((8, 8), 'windows only, in full from flatten on')
     """
     model, pixels = question.model, question.pixels.float().cpu()
     passes = HiddenPasses(

@@ -76,6 +76,7 @@ class _Found:
 
     step: Subsampling
     compute: Callable[[], Tensor]
+    kept: Tensor
     phase: tuple[Any, ...] | None = None
     """Of a slice: the map that it is taken from, and where it begins."""
 
@@ -140,32 +141,48 @@ def _find_complete(found: Sequence[_Found]) -> set[tuple[Any, ...]]:
     return {key for key, starts in phases.items() if len(starts) == math.prod(key[-1])}
 
 
+SeeMaps = Callable[[int, Tensor], None]
+"""Takes the number of a step and its maps (N, C, H, W), in the middle of a pass."""
+
+
 def see_dense(
-    module: nn.Module,
-    inputs: Tensor,
-    steps: Sequence[Subsampling],
-    see: Callable[[int, Tensor], None],
+    module: nn.Module, inputs: Tensor, steps: Sequence[Subsampling], see: SeeMaps
 ) -> None:
     """Run a net, and show what its subsamplings would give at stride 1.
+
+    What the net gets is what it always gets: of each dense map
+    ``[..., ::stride[0], ::stride[1]]``.
 
     Args:
         module: The net.
         inputs: A batch (N, C, H, W).
         steps: What :func:`find_subsamplings` found in it.
-        see: Shown the number of a step and its dense maps (N, C, H', W'), in the middle of the
-            pass: what the net gets is what it always gets, each dense map
-            ``[..., ::stride[0], ::stride[1]]``.
+        see: Shown the dense maps.
 
     Raises:
         LayerError: If a step is not reached with these inputs.
     """
+    _see(module, inputs, steps, lambda number, found: see(number, found.compute()))
+
+
+def see_kept(module: nn.Module, inputs: Tensor, steps: Sequence[Subsampling], see: SeeMaps) -> None:
+    """Run a net, and show what its subsamplings give; as :func:`see_dense`."""
+    _see(module, inputs, steps, lambda number, found: see(number, found.kept))
+
+
+def _see(
+    module: nn.Module,
+    inputs: Tensor,
+    steps: Sequence[Subsampling],
+    see: Callable[[int, _Found], None],
+) -> None:
     numbers = {step.name.removesuffix("#1"): number for number, step in enumerate(steps)}
     missing = set(numbers)
 
     def take(name: str, found: _Found | LeftOut) -> None:
         if name in missing and isinstance(found, _Found):
             missing.discard(name)
-            see(numbers[name], found.compute())
+            see(numbers[name], found)
 
     with _showing(module, take):
         module(inputs)
@@ -213,20 +230,23 @@ class _Calls(PlacedCalls):
         parse = _PARSERS.get(name)
         if parse is None:
             return func(*args, **given)
-        shape = _shape(args, given)
-        # maps are read before the call, which may write over them, and measured before the next
         result = func(*args, **given)
         output = result[0] if isinstance(result, tuple) else result
-        if shape is not None and isinstance(output, Tensor) and output.is_floating_point():
+        # shown at once: the next call may write over what this one got or gave
+        if _is_map(_find_source(args, given)) and _is_map(output):
             found = parse(name, args, given, output)
             if found is not None:
                 self._see(self._number(self.path, name), found)
         return result
 
 
-def _shape(args: tuple[Any, ...], given: Mapping[str, Any]) -> torch.Size | None:
-    source = args[0] if args else given.get("input", given.get("self"))
-    return source.shape if isinstance(source, Tensor) and source.is_floating_point() else None
+def _find_source(args: tuple[Any, ...], given: Mapping[str, Any]) -> Any:
+    """Give the first argument, which exported operations call ``self``."""
+    return args[0] if args else given.get("input", given.get("self"))
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 _ORDER = {
@@ -284,6 +304,7 @@ def _describe(
             depthwise=depthwise,
         ),
         compute,
+        _batch(output),
     )
 
 
@@ -374,7 +395,7 @@ def _extend(dense: Size, stride: Size, output: Tensor) -> tuple[Size, tuple[int,
 def _parse_slice(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> _Found | LeftOut | None:
-    x = args[0] if args else given["self"]
+    x = _find_source(args, given)
     cuts = _list_cuts(name, x, args, given)
     if x.ndim != 4 or output.ndim != 4 or cuts is None:
         return None
@@ -440,7 +461,7 @@ def _parse_adaptive(
     what = f"adaptive {'max' if 'max' in name else 'average'} pooling"
     if output.shape[-2:] == (1, 1):
         reason = "global: one value of each map is left, and no map"
-    elif output.shape[-2:] == args[0].shape[-2:]:
+    elif output.shape[-2:] == _find_source(args, given).shape[-2:]:
         reason = "gives as many values as it gets: nothing is left out"
     else:
         reason = "its windows have no one stride: their size follows from that of the map"
@@ -450,7 +471,7 @@ def _parse_adaptive(
 def _parse_global(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given.get("input", given.get("self"))
+    x = _find_source(args, given)
     dims = args[1] if len(args) > 1 else given.get("dim")
     if x.ndim != 4 or not isinstance(dims, list | tuple):
         return None
@@ -463,8 +484,8 @@ def _parse_global(
 def _parse_other_convolution(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given.get("input")
-    if not isinstance(x, Tensor) or x.ndim == 4 or output.numel() >= x.numel():
+    x = _find_source(args, given)
+    if x.ndim == 4 or output.numel() >= x.numel():
         return None
     dimensions = output.ndim - 2
     if all(new * 2 > old for new, old in zip(output.shape[2:], x.shape[2:], strict=True)):
@@ -483,7 +504,7 @@ def _parse_shuffle(
 def _parse_resize(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given["input"]
+    x = _find_source(args, given)
     if x.ndim != 4 or all(new >= old for new, old in zip(output.shape, x.shape, strict=True)):
         return None
     reason = "new places lie between the old ones: no place is kept, and there is no stride"

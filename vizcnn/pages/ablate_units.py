@@ -23,8 +23,11 @@ from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_b
 from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
 from vizcnn.pages.check import hash_seen
 from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
+from vizcnn.photos.stored import PhotoFile
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
+
+Numbers = NDArray[np.float64]
 
 RANKED = 24
 """Units of a ranking that are drawn."""
@@ -32,7 +35,7 @@ SHOWN = 6
 """Units of which classes are drawn."""
 LOWERED, RAISED = 5, 3
 """Classes of a unit that are told: those whose score falls most, and that rises most."""
-MATRIX = (40, 60)
+MATRIX = (24, 60)
 """Units and classes of the matrix, at most."""
 
 
@@ -75,8 +78,8 @@ class ClassChange:
 
     Attributes:
         name: Its name.
-        logit: Mean change of its logit over the photos.
-        probability: Mean change of its probability, in 0..1.
+        logit: Mean change of its logit over the photos that :func:`choose_scores` says.
+        probability: Mean change of its probability over the same, in 0..1.
     """
 
     name: str
@@ -215,7 +218,7 @@ def make_ablate_units_gallery(
         )
         for number, image in zip(drawn, pixels, strict=True)
     ]
-    labels = [find_true_class(model, data.names[number]) for number in drawn]
+    labels = [find_true_class(model, _locate(data, number)) for number in drawn]
     seen = [photo.sha256 for photo in shown]
     causes = describe_causes([model], [], settings, pixels=seen, labels=labels)
     with keep_parts(folder, causes) as parts:
@@ -243,6 +246,12 @@ def make_ablate_units_gallery(
         )
         with write_folder(folder, held=True) as staging:
             return write_page(run, draw(model, run.results), staging, settings.figure_format)
+
+
+def _locate(photos: PhotoSet, number: int) -> PhotoFile | str:
+    """Say where a photo of a set lies: the folder that was given may be that of a class."""
+    place = getattr(photos, "locate", None)
+    return place(number) if place else photos.names[number]
 
 
 def describe(
@@ -300,11 +309,20 @@ def _rank_units(model: ZooModel, found: UnitEffects, asked: int | None) -> tuple
     of_class = None if asked is None else _measure_class(found, asked)
     keys = found.answer if of_class is None else of_class[0]
     count = len(found.labels)
+    logit, probability, _ = choose_scores(found)
+
+    def describe_class(row: int, number: int) -> ClassChange:
+        return ClassChange(
+            name=model.classes[number],
+            logit=float(logit[row, number]),
+            probability=float(probability[row, number]),
+        )
 
     def describe_unit(row: int) -> AblatedUnit:
-        order = np.argsort(found.logit[row], kind="stable").tolist()
-        lowered = [number for number in order[:LOWERED] if found.logit[row, number] < 0]
-        raised = [number for number in order[::-1][:RAISED] if found.logit[row, number] > 0]
+        # NaN comes last
+        order = np.argsort(logit[row], kind="stable")[: int((~np.isnan(logit[row])).sum())].tolist()
+        lowered = [number for number in order[:LOWERED] if logit[row, number] < 0]
+        raised = [number for number in order[::-1][:RAISED] if logit[row, number] > 0]
         accuracy = float(found.accuracy[row])
         return AblatedUnit(
             unit=found.units[row],
@@ -318,14 +336,26 @@ def _rank_units(model: ZooModel, found: UnitEffects, asked: int | None) -> tuple
             class_logit=None if of_class is None else float(of_class[0][row]),
             class_error=None if of_class is None else _find_error(of_class[1][row], of_class[3]),
             class_probability=None if of_class is None else float(of_class[2][row]),
-            lowered=tuple(_describe_class(model, found, row, number) for number in lowered),
-            raised=tuple(_describe_class(model, found, row, number) for number in raised),
+            lowered=tuple(describe_class(row, number) for number in lowered),
+            raised=tuple(describe_class(row, number) for number in raised),
         )
 
     return tuple(describe_unit(row) for row in np.argsort(keys, kind="stable").tolist())
 
 
-Numbers = NDArray[np.float64]
+def choose_scores(found: UnitEffects) -> tuple[Numbers, Numbers, str]:
+    """Choose over which photos a class's change is averaged, to tell classes of a unit apart.
+
+    A unit that is set to its mean raises scores on some photos by what it lowers them on others:
+    below a linear layer the mean change over all photos is zero, whatever the unit is used for.
+
+    Returns:
+        Changes of logits and of probabilities, (U, C), NaN of classes that are left out; and over
+        which photos they are means.
+    """
+    if found.by == "mean":
+        return found.own_logit, found.own_probability, "the photos of each class"
+    return found.logit, found.probability, f"all {len(found.labels)} photos"
 
 
 def _measure_class(found: UnitEffects, asked: int) -> tuple[Numbers, Numbers, Numbers, int]:
@@ -341,14 +371,6 @@ def _measure_class(found: UnitEffects, asked: int) -> tuple[Numbers, Numbers, Nu
 def _find_error(spread: float, photos: int) -> float | None:
     """Give the standard error of a mean, of a deviation that divides by the number itself."""
     return None if photos < 2 else float(spread) / float(np.sqrt(photos - 1))
-
-
-def _describe_class(model: ZooModel, found: UnitEffects, row: int, number: int) -> ClassChange:
-    return ClassChange(
-        name=model.classes[number],
-        logit=float(found.logit[row, number]),
-        probability=float(found.probability[row, number]),
-    )
 
 
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -389,7 +411,7 @@ def draw(model: ZooModel, results: AblateUnitsResults) -> Iterator[Drawing | Out
         found = layer.effects
         assert found is not None
         yield _draw_ranking(model, layer, results, ending)
-        yield _draw_classes(model, layer, results, ending)
+        yield _draw_classes(model, found, layer, results, ending)
         yield _draw_matrix(model, found, layer, results, ending)
         if layer.arrays:
             yield OutputFile(layer.arrays, found.to_arrays())
@@ -466,7 +488,11 @@ def _signed(value: float) -> str:
 
 
 def _draw_classes(
-    model: ZooModel, layer: AblatedLayer, results: AblateUnitsResults, ending: str
+    model: ZooModel,
+    found: UnitEffects,
+    layer: AblatedLayer,
+    results: AblateUnitsResults,
+    ending: str,
 ) -> Drawing:
     shown = [unit for unit in layer.units[:SHOWN] if unit.lowered or unit.raised]
     panels = [
@@ -486,8 +512,8 @@ def _draw_classes(
         "Bars of classes whose score falls or rises most, a panel for each unit",
         lambda: draw_classes(panels, "mean change of the logit", title, _caption(model, results)),
         f"Of the first units of the ranking: the {LOWERED} classes whose logit falls most without "
-        f"the unit, and the {RAISED} whose logit rises most; means over all {results.count} "
-        "photos. A fall says that the unit speaks for the class.",
+        f"the unit, and the {RAISED} whose logit rises most; means over "
+        f"{choose_scores(found)[2]}. A fall says that the unit speaks for the class.",
     )
 
 
@@ -498,15 +524,17 @@ def _draw_matrix(
     results: AblateUnitsResults,
     ending: str,
 ) -> Drawing:
-    size = np.abs(found.logit)
+    logit, _, whose = choose_scores(found)
+    there = np.flatnonzero(~np.isnan(logit).all(axis=0))
+    size = np.abs(logit[:, there])
     rows = np.sort(np.argsort(-size.max(axis=1), kind="stable")[: MATRIX[0]])
-    columns = np.sort(np.argsort(-size.max(axis=0), kind="stable")[: MATRIX[1]])
-    values = found.logit[np.ix_(rows, columns)]
+    columns = np.sort(there[np.argsort(-size.max(axis=0), kind="stable")[: MATRIX[1]]])
+    values = logit[np.ix_(rows, columns)]
     title = f"{model.title}, {layer.name}: every unit, every class"
     cut = (
-        f" Of {len(found.units)} units and {len(model.classes)} classes those with the largest "
-        "changes are drawn."
-        if (len(rows), len(columns)) != found.logit.shape
+        f" Of {len(found.units)} units and {len(there)} classes those with the largest changes are "
+        "drawn."
+        if (len(rows), len(columns)) != size.shape
         else ""
     )
     return Drawing(
@@ -521,5 +549,5 @@ def _draw_matrix(
             title,
             _caption(model, results),
         ),
-        f"Mean change of every class’s logit over the photos; one scale, zero is white.{cut}",
+        f"Change of every class’s logit, mean over {whose}; one scale, zero is white.{cut}",
     )

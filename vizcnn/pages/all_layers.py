@@ -1,11 +1,13 @@
 """``vizcnn aliasing --all-layers``: what every subsampling of nets folds, and what cures leave."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,6 +23,7 @@ from vizcnn.drawing.words import percent
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.folding import BLURS
 from vizcnn.measures.layer_folding import NetFolding, measure_photo, sum_photos
+from vizcnn.measures.oscillations import find_all_jumps, tell_apart
 from vizcnn.measures.subsampling import LeftOut, Subsampling, find_subsamplings
 from vizcnn.pages.aliasing import describe_photos, name_apart
 from vizcnn.pages.page import (
@@ -51,10 +54,13 @@ class AllLayersSettings:
 
     Attributes:
         most_photos: Photos that are used, at most (evenly spread).
+        oscillations: Whether to measure how far apart oscillations come out that fold onto each
+            other.
         figure_format: Format of the figures.
     """
 
     most_photos: int = 16
+    oscillations: bool = False
     figure_format: FigureFormat = "png"
 
 
@@ -187,7 +193,8 @@ def _measure(
                     progress(patches, label=label, total=len(patches), unit="photo")
                 )
             ]
-        nets.append(sum_photos(plan.model, plan.steps, plan.left_out, found))
+        asked = _ask_oscillations(parts, number, plan, progress) if settings.oscillations else ()
+        nets.append(sum_photos(plan.model, plan.steps, plan.left_out, found, asked))
     results = AllLayersResults(
         photos=describe_photos(len(used) or len(patches), samples=not photos),
         nets=tuple(nets),
@@ -205,6 +212,30 @@ def _measure_one(
 ) -> dict[str, NDArray[Any]]:
     name = f"net {number}, photo {photo if place is None else place}"
     return parts.get(name, lambda: measure_photo(plan.model, plan.steps, plan.model.read(photo)))
+
+
+def _ask_oscillations(
+    parts: KeptParts, number: int, plan: _Plan, progress: Progress
+) -> list[tuple[int | None, float | None]]:
+    """Measure how far apart oscillations come out, one distance of units after the other."""
+    jumps = find_all_jumps(plan.model, plan.steps)
+    found: dict[int, float] = {}
+    different = sorted({jump for jump in jumps if jump is not None})
+    label = f"oscillations through {plan.model.title}"
+    for jump in progress(different, label=label, total=len(different), unit="stride"):
+        own = [place for place, other in enumerate(jumps) if other == jump]
+        name = f"net {number}, oscillations of {jump}"
+        answers = parts.get(name, partial(_compare, plan, own, jump))
+        found |= dict(zip(own, answers["apart"].tolist(), strict=True))
+    return [
+        (jump, None if math.isnan(found.get(place, math.nan)) else found[place])
+        for place, jump in enumerate(jumps)
+    ]
+
+
+def _compare(plan: _Plan, places: Sequence[int], jump: int) -> dict[str, NDArray[Any]]:
+    apart = tell_apart(plan.model, [plan.steps[place] for place in places], jump)
+    return {"apart": np.array([math.nan if value is None else value for value in apart])}
 
 
 def draw(run: Manifest[AllLayersResults], progress: Progress = silent) -> Iterator[Drawing]:

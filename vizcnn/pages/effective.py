@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vizcnn.basics.codec import RelativeFile
-from vizcnn.basics.errors import ModelError
+from vizcnn.basics.errors import ModelError, VizcnnError
 from vizcnn.basics.kept_parts import Arrays, KeptParts, keep_parts
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -42,6 +43,7 @@ from vizcnn.pages.page import (
     write_page,
 )
 from vizcnn.pages.receptive import show_size
+from vizcnn.training.moments import read_epoch
 from vizcnn.zoo.building import untrain
 from vizcnn.zoo.model import ZooModel
 
@@ -199,9 +201,9 @@ def add_untrained(
     kinds = [_find_kind(model) for model in models]
     untrained = {kind for kind, model in zip(kinds, models, strict=True) if _is_untrained(model)}
     nets, twins = [], []
-    for number, model in enumerate(models):
+    for number, (model, named) in enumerate(zip(models, _name_epochs(models), strict=True)):
         kind = kinds[number]
-        nets.append(_name_epoch(model))
+        nets.append(named)
         twins.append(False)
         if settings.untrained and kind not in untrained and kind not in kinds[number + 1 :]:
             twin = untrain(model, settings.seed)
@@ -221,19 +223,33 @@ def _find_kind(model: ZooModel) -> tuple[Any, ...]:
     return model.name, model.preprocessing, shapes
 
 
+_KEPT = re.compile(r"\.epoch-(\d{3,9})\.safetensors$")
+"""The end of the name of a net's file that a training has kept."""
+
+
 def _find_epoch(model: ZooModel) -> int | None:
-    """Find after which epoch a training kept a net, which its file's name tells."""
-    found = re.search(r"\.epoch-(\d{3,9})\.safetensors$", model.provenance.location)
-    return int(found[1]) if found else None
+    """Find after which epoch a net's file was written, by its name or else by what it says."""
+    found = _KEPT.search(model.provenance.location)
+    if found:
+        return int(found[1])
+    with suppress(VizcnnError):
+        return read_epoch(Path(model.provenance.location))
+    return None
 
 
 def _is_untrained(model: ZooModel) -> bool:
     return model.provenance.source == "random" or _find_epoch(model) == 0
 
 
-def _name_epoch(model: ZooModel) -> ZooModel:
-    epoch = _find_epoch(model)
-    return model if epoch is None else replace(model, title=f"{model.title}, epoch {epoch}")
+def _name_epochs(models: Sequence[ZooModel]) -> list[ZooModel]:
+    """Name nets that a training has kept by their epochs, and so its last net beside them."""
+    kinds = {_find_kind(model) for model in models if _KEPT.search(model.provenance.location)}
+    return [
+        replace(model, title=f"{model.title}, epoch {epoch}")
+        if _find_kind(model) in kinds and (epoch := _find_epoch(model)) is not None
+        else model
+        for model in models
+    ]
 
 
 def measure(

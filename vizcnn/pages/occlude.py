@@ -55,6 +55,7 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer, list_stages, select_layers, spell_layer
+from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
 PHOTO_SIDE = 640
@@ -246,7 +247,7 @@ class _Others:
             strict=True,
         )
         for photo, value, (row, column) in rows:
-            if photo < 0 or photo in seen or len(found) == count:
+            if photo < 0 or value <= 0 or photo in seen or len(found) == count:
                 continue
             seen.add(photo)
             name = self.index.photos[photo]
@@ -427,11 +428,16 @@ def measure(
     Raises:
         LayerError: If layer, unit, place or class do not exist.
         ImageError: If the squares do not fit the photo.
+        ModelError: If a class's score is not finite.
     """
     question, _ = ask(model, pixels, layer, settings.unit, settings.position, COMPANY)
     grid = place_grid(pixels.shape[-2], pixels.shape[-1], settings.side, settings.stride)
-    predicted = int(model.logits(pixels).argmax())
+    logits = model.logits(pixels)
+    check_logits(logits, model.name)
+    predicted = int(logits.argmax())
     target, basis = _choose_class(model, settings, true_class, predicted)
+    # before what takes long: an index may not fit
+    shown, found, unprojected = _project(question, others, settings.others)
 
     def compute() -> Mapping[str, NDArray[Any]]:
         maps = measure_occlusion(question, target, grid, settings.fill, progress)
@@ -444,7 +450,6 @@ def measure(
         compute() if parts is None else parts.get(name, compute)  # type: ignore[arg-type]
     )
     agreements = compare_pictures(question, maps.value, maps.whole_value, grid)
-    shown, found, unprojected = _project(question, others, settings.others)
     numbers, counts = np.unique(maps.best, return_counts=True)
     regions = [
         ClassRegion(number=number, name=_name(model, number), share=count / maps.best.size)
