@@ -506,7 +506,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     )
     device = name_device(str(next(paper.net.module.parameters()).device))
     manifest = make_ablate_gallery(
-        "zfnet",
+        paper.net.name,
         paper.train,
         folder,
         settings,
