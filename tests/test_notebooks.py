@@ -11,7 +11,7 @@ from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
-PICTURES = {"aliasing": 2, "deconvnet": 5, "lecture": 3}
+PICTURES = {"aliasing": 2, "deconvnet": 5, "lecture": 3, "zeiler_fergus": 5}
 """How many cells of each show a picture."""
 
 IS_PICTURE = re.compile(r"<\w*Figure|^Projection of")

@@ -34,6 +34,10 @@ PICTURES = {
         "photo-001/conv4/strip.png",
     ),
     "gallery": ("vizcnn gallery --layer conv3 --poster", "posters/conv3.png"),
+    "gallery-range": (
+        "vizcnn gallery --layer conv3 --unit 8 --range",
+        "conv3/unit-0008-range.webp",
+    ),
     "compare": ("vizcnn compare", "methods.png"),
     "occlude": ("vizcnn occlude coffee motorcycle chelsea", "occlusion.png"),
     "check-sameness": ("vizcnn check", "sameness.png"),

@@ -22,6 +22,7 @@ DRAWING = (
     "check",
     "compare",
     "correspond",
+    "zeiler-fergus",
     "deconv",
     "evolve",
     "filters",

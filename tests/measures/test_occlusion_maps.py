@@ -75,9 +75,9 @@ def test_drops_are_captums_where_squares_do_not_overlap(side):
 
 def make_linear(weight):
     """A net that is one filter as large as the photo, with no preprocessing to speak of."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2, bias=False))
-    with torch.no_grad():
-        net[1].weight.copy_(torch.stack([weight.flatten(), -weight.flatten()]))
+    last = nn.Linear(3 * SIZE * SIZE, 2, bias=False)
+    last.weight.data = torch.stack([weight.flatten(), -weight.flatten()])
+    net = nn.Sequential(nn.Flatten(), last)
     return vizcnn.wrap(net, preprocessing=f"mean=0,std=1,size={SIZE}", input_size=SIZE)
 
 

@@ -6,21 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.small_zoo import LAYERS, list_files, make_model, paint_photo
+from tests.support.small_zoo import list_files, make_model, paint_photo
 from vizcnn.basics.codec import find_files
 from vizcnn.basics.errors import ImageError, LayerError, VizcnnError
 from vizcnn.basics.kept_parts import FOLDER_NAME
 from vizcnn.basics.output import LIST_NAME
 from vizcnn.drawing.style import make_style, use_style
 from vizcnn.gallery.manifest import from_json, read_manifest, to_json
-from vizcnn.measures.invariance import measure_invariance
+from vizcnn.measures.invariance import Movement, measure_invariance, measure_yardsticks
 from vizcnn.pages.invariance import (
     InvarianceResults,
     InvarianceSettings,
     choose_compared,
+    describe_border,
     make_invariance_gallery,
 )
 from vizcnn.photos.transforms import BORDERS
+from vizcnn.receptive import measure_fields
 
 MODEL = make_model()
 QUICK = {"shift": (-4.0, 0.0, 2.0), "scale": (1.0, 1.5), "rotate": (0.0, 90.0)}
@@ -79,26 +81,22 @@ def test_layers_have_figures_by_two(tmp_path, photos):
 
 
 def test_a_stopped_run_goes_on_with_the_next_photo(tmp_path, photos):
-    seen: list[str] = []
-
     def stop_after(count):
         def progress(items, *, label, total=None, unit="it", initial=0):
             for number, item in enumerate(items):
-                if label == "transform":
-                    seen.append(item[0])
-                    if number == count:
-                        raise KeyboardInterrupt
+                if label == "transform" and number == count:
+                    raise KeyboardInterrupt
                 yield item
 
         return progress
 
-    settings, folder = InvarianceSettings(**QUICK), tmp_path / "out"
+    settings, folder = InvarianceSettings(**{**QUICK, "scale": (), "rotate": ()}), tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        make_invariance_gallery(MODEL, photos, folder, settings, "", stop_after(2))
-    kept = {path.name: path.stat().st_mtime_ns for path in (folder / FOLDER_NAME).iterdir()}
-    assert len(kept) == 3 and [path.name for path in folder.iterdir()] == [FOLDER_NAME]
-    made = make_invariance_gallery(MODEL, photos, folder, settings, "")
-    alone = make_invariance_gallery(MODEL, photos, tmp_path / "alone", settings, "")
+        make_invariance_gallery(MODEL, photos[:3], folder, settings, "", stop_after(2))
+    assert len(list((folder / FOLDER_NAME).iterdir())) == 3  # the unit, and two photos
+    assert [path.name for path in folder.iterdir()] == [FOLDER_NAME]
+    made = make_invariance_gallery(MODEL, photos[:3], folder, settings, "")
+    alone = make_invariance_gallery(MODEL, photos[:3], tmp_path / "alone", settings, "")
     assert replace(made, folder=None) == replace(alone, folder=None)
     assert list_files(folder) == list_files(tmp_path / "alone")
 
@@ -106,9 +104,6 @@ def test_a_stopped_run_goes_on_with_the_next_photo(tmp_path, photos):
 def test_numbers_are_those_of_the_measure(tmp_path, photos):
     """What was kept, packed and written is what measure_invariance gives."""
     made = make(photos[:2], tmp_path / "out", border="mask", window=0.8)
-    from vizcnn.measures.invariance import Movement, measure_yardsticks
-    from vizcnn.receptive import measure_fields
-
     movement = Movement("mask", 0.8)
     fields = measure_fields(MODEL, ["conv1", "fc6"])
     compared, _ = choose_compared(photos[:2])
@@ -124,11 +119,12 @@ def test_numbers_are_those_of_the_measure(tmp_path, photos):
     assert "80 % of its usual side" in made.results.border.replace("\u00a0", " ")
 
 
-@pytest.mark.parametrize("border", BORDERS)
-def test_every_border_says_what_it_is(tmp_path, photos, border):
-    made = make(photos[:1], tmp_path / "out", border=border, scale=(), rotate=())
+def test_every_border_says_what_it_means_for_the_numbers(tmp_path, photos):
+    assert len({describe_border(border) for border in BORDERS}) == len(BORDERS)
+    made = make(photos[:1], tmp_path / "out", border="black", scale=(), rotate=())
+    assert "a colour like any other" in made.results.border
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
-    assert made.results.border.split(",")[0].replace("'", "&#39;") in page
+    assert made.results.border in page
 
 
 def test_photos_that_cannot_be_read_are_named(tmp_path, photos):
@@ -174,4 +170,3 @@ def test_many_photos_are_compared_evenly(tmp_path):
     chosen, told = choose_compared(paths)
     assert chosen[0] == paths[0] and chosen[-1] == paths[-1] and len(set(chosen)) == 64
     assert told == "all 2016 pairs of 64 of the 200 photos, evenly chosen"
-    assert set(LAYERS) >= {"conv1", "fc6"}

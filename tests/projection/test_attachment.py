@@ -182,7 +182,7 @@ def test_pairs_are_named_by_any_of_their_layers():
     net = CASES["overlapping"]
     for layer in ("conv", "relu", "pool"):
         assert attach(net, layer).layer == layer
-    assert attach(net).layer == "relu"
+    assert attach(net).layer == attach(CASES["normalised"]).layer == "relu"  # in place, too
     model = vizcnn.load("zfnet")
     recording = vizcnn.Deconvnet(model).record("coffee")
     assert len(list(list_pairs(recording))) == 3

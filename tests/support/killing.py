@@ -40,6 +40,7 @@ COMMANDS = {
     "probe": "probe --model lenet --per-class 1 --folds 2 --out out".split(),
     "correspond": ["correspond", *LENET, "--draws", "2", "--out", "out"],
     "invariance": ["invariance", *LENET, PHOTO, "--scale", "1,1.5", "--out", "out"],
+    "zeiler-fergus": ["zeiler-fergus", "--only", "figure-3,table-2", "--out", "out"],
     "lecture": ["lecture", "--only", "lenet-sizes", "--out", "out"],
 }
 """Arguments of a small run, from a folder beside those of the photos."""

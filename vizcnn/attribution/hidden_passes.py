@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vizcnn.attribution.gradients import AT_ONCE
-from vizcnn.attribution.window_batch import Course, WindowBatch, look, paste
+from vizcnn.attribution.patchwork import look, paste
+from vizcnn.attribution.window_batch import Course, WindowBatch
 from vizcnn.basics.errors import LayerError, quote
 from vizcnn.basics.memory import find_shortage
 from vizcnn.basics.progress import Progress, silent

@@ -23,6 +23,8 @@ LARGE_LEAST, LARGE_MOST = 96, 224
 
 SILENT = 248
 """Ground of a tile without a picture: lighter than the gaps, so that it is seen to be one."""
+LABELS = 28
+"""Height in pixels of the labels above a strip."""
 LARGEST_LETTERS = 24
 """Most pixels of the letters on a tile without a picture."""
 
@@ -167,11 +169,14 @@ def draw_silent(size: tuple[int, int]) -> Pixels:
     """
     height, width = size
     tile = Image.new("RGB", (width, height), (SILENT,) * 3)
-    path = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
-    font = ImageFont.truetype(path, min(max(round(width / 4.5), 8), LARGEST_LETTERS))
-    centre = (width / 2, height / 2)
-    ImageDraw.Draw(tile).text(centre, "silent", fill=(85,) * 3, font=font, anchor="mm")
+    letters = min(max(round(width / 4.5), 8), LARGEST_LETTERS)
+    _write(tile, "silent", (width / 2, height / 2), letters)
     return np.asarray(tile)
+
+
+def _write(image: Image.Image, text: str, centre: tuple[float, float], letters: int) -> None:
+    font = ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf", letters)
+    ImageDraw.Draw(image).text(centre, text, fill=(68,) * 3, font=font, anchor="mm")
 
 
 def fit_photo(photo: Pixels, size: tuple[int, int]) -> Pixels:
@@ -188,7 +193,7 @@ def fit_photo(photo: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def plan_strip(window: tuple[int, int], count: int) -> SheetForm:
-    """Lay out a unit's range: a row of projections, and the patches below.
+    """Lay out a unit's range: labels, a row of projections, and the patches below.
 
     Args:
         window: Height and width of the projections' windows in pixels.
@@ -202,24 +207,36 @@ def plan_strip(window: tuple[int, int], count: int) -> SheetForm:
     return SheetForm(large.tile, rows=1, columns=count, gap=large.gap, middle=large.gap)
 
 
-def make_strip(projections: Sequence[Pixels], patches: Sequence[Pixels], form: SheetForm) -> Pixels:
-    """Lay the photos of a unit's range out in two rows.
+def make_strip(
+    projections: Sequence[Pixels],
+    patches: Sequence[Pixels],
+    labels: Sequence[str],
+    form: SheetForm,
+) -> Pixels:
+    """Lay the photos of a unit's range out in two rows, below their labels.
 
     Args:
         projections: (h, w, 3) each.
         patches: As many, of the same size.
+        labels: What is written above each.
         form: From :func:`plan_strip`.
 
     Returns:
         The strip, (height, width, 3).
     """
-    gap = np.full((form.middle, form.half[1], 3), BLANK, dtype=np.uint8)
-    return np.concatenate([lay_out(projections, form), gap, lay_out(patches, form)])
+    width, step = form.half[1], form.tile[1] + form.gap
+    band = Image.new("RGB", (width, LABELS), (SILENT,) * 3)
+    for number, label in enumerate(labels):
+        centre = (number * step + form.tile[1] / 2, LABELS / 2)
+        _write(band, label, centre, min(form.tile[1] // 8, LABELS // 2 + 2))
+    gap = np.full((form.middle, width, 3), BLANK, dtype=np.uint8)
+    rows = [np.asarray(band), lay_out(projections, form), gap, lay_out(patches, form)]
+    return np.concatenate(rows)
 
 
 def measure_strip(form: SheetForm) -> tuple[int, int]:
     """Give width and height of a strip in pixels."""
-    return form.half[1], 2 * form.half[0] + form.middle
+    return form.half[1], LABELS + 2 * form.half[0] + form.middle
 
 
 def lay_out(tiles: Sequence[Pixels], form: SheetForm) -> Pixels:

@@ -24,11 +24,13 @@ from vizcnn.lecture.net_tables import (
     make_slide_table,
 )
 from vizcnn.lecture.nets import NETS, build_net, count_layers, count_parameters, trace_net
+from vizcnn.lecture.paper_items import find_items
 from vizcnn.lecture.patterns import derive_pattern
 from vizcnn.lecture.run import LectureSettings, choose_exhibits, make_lecture
 from vizcnn.lecture.sizes import SizeQuestion, find_size, run_size
 from vizcnn.lecture.stacks import draw_stacks, make_stack_table
 from vizcnn.lecture.studio import Studio
+from vizcnn.lecture.zeiler_fergus import PaperSettings, make_zeiler_fergus_gallery
 from vizcnn.measures.published import read_published
 from vizcnn.recording.layer_rows import LayerRow, trace_layers
 
@@ -36,6 +38,7 @@ __all__ = [
     "NETS",
     "LayerRow",
     "LectureSettings",
+    "PaperSettings",
     "SizeQuestion",
     "Studio",
     "Table",
@@ -47,6 +50,7 @@ __all__ = [
     "derive_pattern",
     "draw_architecture",
     "draw_stacks",
+    "find_items",
     "find_size",
     "list_claims",
     "make_googlenet_table",
@@ -55,6 +59,7 @@ __all__ = [
     "make_memory_table",
     "make_slide_table",
     "make_stack_table",
+    "make_zeiler_fergus_gallery",
     "read_published",
     "run_size",
     "say_verdicts",

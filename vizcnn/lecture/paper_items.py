@@ -58,7 +58,7 @@ class Paper:
     quote: Callable[[str], str] = lambda name: ""
     progress: Progress = silent
 
-    def choose_photos(self, count: int) -> list[PhotoFile]:
+    def choose_photos(self, count: int) -> Sequence[PhotoFile]:
         """Choose single photos: drawn by the seed from those given, or samples."""
         if not self.photos:
             found = [find_sample(name) for name in SAMPLES if name not in ("hubble", "retina")]
@@ -73,11 +73,10 @@ class Paper:
 
     def say_weights(self) -> str:
         """Say how the net differs from the paper's."""
-        net = self.net
-        return (
-            f"{net.provenance.describe()}, {net.input_size} px; the paper’s net was trained on "
-            "ImageNet 2012 at 224 px"
-        )
+        origin, size = self.net.provenance, f"{self.net.input_size} px"
+        if origin.source == "random":
+            return f"Random weights, {size}, and not trained on ImageNet 2012 at 224 px"
+        return f"Trained on {origin.data} at {size}, the paper’s net on ImageNet 2012 at 224 px"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +193,8 @@ def make_attachment(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"Pooling window at its maximum {show_number(pair.maximum)}, switch at row "
         f"{pair.switch[0]}, column {pair.switch[1]}; {show_number(pair.sent)} goes back to it.",
-        differs=f"The paper’s drawing has no numbers; these are of {name_photo(photo)}. "
-        f"{paper.say_weights()}.",
+        differs=f"{paper.say_weights()}. The paper’s drawing has no numbers; these are of "
+        f"{name_photo(photo)}.",
         figures=(ItemFigure(file=file, title=found.title, text=found.text),),
     )
 
@@ -259,7 +258,18 @@ def make_strongest(paper: Paper, folder: Path) -> MadeItem:
         f"{photos.describe()}.",
         differs=f"{paper.say_weights()}. The paper looks through ImageNet’s 50,000 validation "
         f"photos: among {len(photos.names)} few units find nine that they are strong on.",
-        **take_page(manifest, "", "Top nine, layer by layer", most=len(layers)),
+        figures=tuple(
+            ItemFigure(
+                file=next(
+                    (file for file in layer.posters if file.endswith(paper.figure_format)),
+                    layer.posters[0],
+                ),
+                title=layer.name,
+                text=f"{layer.name}: the nine strongest projections of units, and their patches",
+            )
+            for layer in manifest.results.layers
+        ),
+        pages=(ItemPage(file="index.html", title="All units, photo by photo"),),
     )
 
 
@@ -316,8 +326,8 @@ def make_invariances(paper: Paper, folder: Path) -> MadeItem:
         ours="Mean distance from the photo itself, in units of the distance of two photos: "
         + "; ".join(told)
         + ".",
-        differs=f"{paper.say_weights()}; {paper.say_photos()}. The paper’s distances have no unit, "
-        "and what came in at its borders it does not say.",
+        differs=f"{paper.say_weights()}. Photos: {paper.say_photos()}. The paper’s distances have "
+        "no unit, and what came in at its borders it does not say.",
         **take_page(manifest, "", "Invariance and equivariance"),
     )
 
@@ -349,8 +359,8 @@ def make_occlusions(paper: Paper, folder: Path) -> MadeItem:
     chosen = manifest.results.photos[0]
     return MadeItem(
         ours=f"Probability of the class whole and where hiding hurts most: {'; '.join(told)}.",
-        differs=f"{paper.say_weights()}; {paper.say_photos()}. The paper tells neither side nor "
-        f"step of its square; here {chosen.side} and {chosen.stride} px in the first photo.",
+        differs=f"{paper.say_weights()}. Photos: {paper.say_photos()}. The paper tells neither "
+        f"side nor step of its square; here {chosen.side} and {chosen.stride} px in the first.",
         **take_page(manifest, "", "Squares hidden", most=3),
     )
 
@@ -391,7 +401,7 @@ def make_correspondences(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"In {low} the signs agree better than those of random squares for {len(lower)} of "
         f"{len(results.parts)} parts ({', '.join(lower) or 'none'}).",
-        differs=f"{paper.say_weights()}; other photos and parts than the paper’s five dogs. Zero "
+        differs=f"{paper.say_weights()}. Other photos and parts than the paper’s five dogs. Zero "
         "is a third sign here, and random squares have each part’s own area.",
         tables=(Table("Hamming distance of signs, a share of the features", columns, tuple(rows)),),
         **take_page(manifest, "", "Parts hidden", most=2),
@@ -421,23 +431,39 @@ def make_filters(paper: Paper, folder: Path) -> MadeItem:
         paper.progress,
     )
     rows: list[tuple[Cell, ...]] = [
-        (row.name, *(show_decimal(value) for value in row.values)) for row in lab.results.table
+        (row.name, *(_write_measure(row.form, value) for value in row.values))
+        for row in lab.results.table
     ]
-    one, other = (
-        take_page(filters, "filters", "Filters of the first layers", most=2),
-        take_page(lab, "aliasing", "What the strides fold, and the second layers", most=9),
-    )
-    shown = [figure for figure in other["figures"] if "unit" in figure.file][:1]
+    told = {str(row[0]): ", ".join(map(str, row[1:])) for row in rows}
+    named = ("dead filters", "alias share, photos", "grid artefact")
+    second = [figure for figure in lab.figures if figure.file.startswith("second-layer")]
+    first = take_page(filters, "filters", "Filters of the first layers", most=2)
     return MadeItem(
-        ours=f"Dead filters, aliasing and second layers of {' and '.join(n.title for n in nets)} "
-        "are measured.",
+        ours=f"{', '.join(net.title for net in nets)}: "
+        + "; ".join(f"{name} {told[name]}" for name in named if name in told)
+        + ".",
         differs=f"{paper.say_weights()}. (a), a net whose filters were never clipped, is not here; "
         "the page shows what clipping would change"
         + ("." if paper.former else "; (b) and (d) need a second --model."),
-        figures=(*one["figures"], *(shown or other["figures"][:1])),
-        pages=(*one["pages"], *other["pages"]),
+        figures=(
+            *first["figures"],
+            *(
+                ItemFigure(file=f"aliasing/{figure.file}", title=figure.title, text=figure.text)
+                for figure in second
+            ),
+        ),
+        pages=(
+            *first["pages"],
+            ItemPage(file="aliasing/index.html", title="What the strides fold, layer 1 and 2"),
+        ),
         tables=(Table("Measures", ("measure", *(net.title for net in nets)), tuple(rows)),),
     )
+
+
+def _write_measure(form: str, value: float | None) -> str:
+    if value is None or form == "number":
+        return show_decimal(value)
+    return percent(value) if form == "percent" else f"{value:g}"
 
 
 def make_error_table(paper: Paper, folder: Path) -> MadeItem:

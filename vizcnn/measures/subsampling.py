@@ -230,20 +230,23 @@ class _Calls(PlacedCalls):
         parse = _PARSERS.get(name)
         if parse is None:
             return func(*args, **given)
-        shape = _shape(args, given)
-        # maps are read before the call, which may write over them, and measured before the next
         result = func(*args, **given)
         output = result[0] if isinstance(result, tuple) else result
-        if shape is not None and isinstance(output, Tensor) and output.is_floating_point():
+        # shown at once: the next call may write over what this one got or gave
+        if _is_map(_find_source(args, given)) and _is_map(output):
             found = parse(name, args, given, output)
             if found is not None:
                 self._see(self._number(self.path, name), found)
         return result
 
 
-def _shape(args: tuple[Any, ...], given: Mapping[str, Any]) -> torch.Size | None:
-    source = args[0] if args else given.get("input", given.get("self"))
-    return source.shape if isinstance(source, Tensor) and source.is_floating_point() else None
+def _find_source(args: tuple[Any, ...], given: Mapping[str, Any]) -> Any:
+    """Give the first argument, which exported operations call ``self``."""
+    return args[0] if args else given.get("input", given.get("self"))
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 _ORDER = {
@@ -392,7 +395,7 @@ def _extend(dense: Size, stride: Size, output: Tensor) -> tuple[Size, tuple[int,
 def _parse_slice(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> _Found | LeftOut | None:
-    x = args[0] if args else given["self"]
+    x = _find_source(args, given)
     cuts = _list_cuts(name, x, args, given)
     if x.ndim != 4 or output.ndim != 4 or cuts is None:
         return None
@@ -458,7 +461,7 @@ def _parse_adaptive(
     what = f"adaptive {'max' if 'max' in name else 'average'} pooling"
     if output.shape[-2:] == (1, 1):
         reason = "global: one value of each map is left, and no map"
-    elif output.shape[-2:] == args[0].shape[-2:]:
+    elif output.shape[-2:] == _find_source(args, given).shape[-2:]:
         reason = "gives as many values as it gets: nothing is left out"
     else:
         reason = "its windows have no one stride: their size follows from that of the map"
@@ -468,7 +471,7 @@ def _parse_adaptive(
 def _parse_global(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given.get("input", given.get("self"))
+    x = _find_source(args, given)
     dims = args[1] if len(args) > 1 else given.get("dim")
     if x.ndim != 4 or not isinstance(dims, list | tuple):
         return None
@@ -481,8 +484,8 @@ def _parse_global(
 def _parse_other_convolution(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given.get("input")
-    if not isinstance(x, Tensor) or x.ndim == 4 or output.numel() >= x.numel():
+    x = _find_source(args, given)
+    if x.ndim == 4 or output.numel() >= x.numel():
         return None
     dimensions = output.ndim - 2
     if all(new * 2 > old for new, old in zip(output.shape[2:], x.shape[2:], strict=True)):
@@ -501,7 +504,7 @@ def _parse_shuffle(
 def _parse_resize(
     name: str, args: tuple[Any, ...], given: Mapping[str, Any], output: Tensor
 ) -> LeftOut | None:
-    x = args[0] if args else given["input"]
+    x = _find_source(args, given)
     if x.ndim != 4 or all(new >= old for new, old in zip(output.shape, x.shape, strict=True)):
         return None
     reason = "new places lie between the old ones: no place is kept, and there is no stride"

@@ -57,7 +57,7 @@ def finish_index(index: StrongestIndex, maxima: Maxima) -> StrongestIndex:
             layers[name] = _rank_medians(layer, *(part[:, cut:] for part in parts))
         if index.identity.ranges:
             held = torch.from_numpy(np.concatenate(silent))
-            ranges[name] = _make_range(layer, *(part[:, :cut] for part in parts), held)
+            ranges[name] = _make_range(layer, held, *(part[:, :cut] for part in parts))
     return replace(index, layers=layers, ranges=ranges)
 
 
@@ -136,7 +136,7 @@ def _rank_medians(
 
 
 def _make_range(
-    layer: LayerRanking, photos: Tensor, values: Tensor, spots: Tensor, silent: Tensor
+    layer: LayerRanking, silent: Tensor, photos: Tensor, values: Tensor, spots: Tensor
 ) -> LayerRange:
     missing = len(PERCENTILES) - photos.shape[1]  # all of them where no photo could be read
     return LayerRange(

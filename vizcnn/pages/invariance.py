@@ -287,7 +287,8 @@ def describe_border(border: Border, window: float = 1.0) -> str:
         "photo": "what lies there in the photo, and where the photo itself ends its mirror image",
         "reflect": "the mirror image of the window",
         "mask": "the net's mean colour (zero at its input); the photo compared with is masked at "
-        "the same pixels, so that what is hidden is no part of a distance",
+        "the same pixels, so that what is hidden is no part of a distance; probabilities are those "
+        "of masked photos",
         "black": "black, which is a colour like any other to the net: distances and probabilities "
         "have its edges in them",
         "wrap": "what has left the window on the other side",

@@ -55,6 +55,7 @@ from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position
 from vizcnn.recording.layers import find_layer, list_stages, select_layers, spell_layer
+from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
 PHOTO_SIDE = 640
@@ -427,10 +428,13 @@ def measure(
     Raises:
         LayerError: If layer, unit, place or class do not exist.
         ImageError: If the squares do not fit the photo.
+        ModelError: If a class's score is not finite.
     """
     question, _ = ask(model, pixels, layer, settings.unit, settings.position, COMPANY)
     grid = place_grid(pixels.shape[-2], pixels.shape[-1], settings.side, settings.stride)
-    predicted = int(model.logits(pixels).argmax())
+    logits = model.logits(pixels)
+    check_logits(logits, model.name)
+    predicted = int(logits.argmax())
     target, basis = _choose_class(model, settings, true_class, predicted)
     # before what takes long: an index may not fit
     shown, found, unprojected = _project(question, others, settings.others)

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from vizcnn.basics.errors import ImageError
@@ -22,6 +21,7 @@ from vizcnn.drawing.probe_plots import (
     draw_layer_accuracies,
     draw_pairs,
 )
+from vizcnn.drawing.sheet import to_image
 from vizcnn.drawing.words import percent
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.linear_probes import INNER_FOLDS, STRENGTHS, UNTRIED, require_sklearn
@@ -31,7 +31,6 @@ from vizcnn.measures.probe_study import ProbedClass, ProbeRow, ProbeStudy, study
 from vizcnn.measures.published import read_published
 from vizcnn.mining.photo_sets import FolderPhotos, find_source
 from vizcnn.pages.page import Drawing, describe_causes, describe_run, write_page
-from vizcnn.photos.pixels import Array
 from vizcnn.zoo.building import untrain
 from vizcnn.zoo.model import ZooModel
 
@@ -216,14 +215,9 @@ def _read_pairs(
             continue
         where = "training" if is_training else "same set"
         label = f"{photos.names[found.photo].rpartition('/')[2]}\n{found.correlation:.3f}, {where}"
-        shown.append(PairOfPhotos(_show(one.numpy()), _show(other.numpy()), label))
+        shown.append(PairOfPhotos(to_image(one / 255), to_image(other / 255), label))
         if len(shown) == MOST_PAIRS:
             break
-    return shown
-
-
-def _show(pixels: np.ndarray) -> Array:  # type: ignore[type-arg]
-    shown: Array = pixels.transpose(1, 2, 0).astype(np.float32) / 255
     return shown
 
 

@@ -430,7 +430,13 @@ def _name_output(recording: Recording, wanted: Tensor, calls: Sequence[Call]) ->
         if path
         for number, output in enumerate(outputs, 1)
     }
-    outputs = [wanted, *(call.output for call in reversed(calls))]
+    # of a module in place the recording holds a copy
+    copies = [
+        call.output
+        for call in recording.calls
+        if call.function in IDENTITIES and call.source is wanted
+    ]
+    outputs = [wanted, *reversed(copies), *(call.output for call in reversed(calls))]
     found = [names[id(output)] for output in outputs if id(output) in names]
     if not found:
         raise LayerError("no module of the pair was kept: record all layers of the net")

@@ -10,7 +10,7 @@ from tests.support.small_zoo import SIZE, list_files
 from tests.support.top_runs import MODEL, cut_tiles, load, make, write_noise
 from vizcnn.basics.errors import DataError
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
-from vizcnn.drawing.unit_sheets import draw_silent
+from vizcnn.drawing.unit_sheets import LABELS, draw_silent
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.merging import merge_files
 from vizcnn.mining.photo_sets import FolderPhotos, PartOfPhotos
@@ -136,6 +136,8 @@ def test_a_strip_shows_the_projections_and_patches_of_its_places(sites, photos):
         strip = load(folder / unit.range.image)
         assert strip.shape[1::-1] == layer.range_px
         side, gap = 96, layer.large_gaps[0]
+        assert strip[:LABELS].min() < 100  # letters
+        strip = strip[LABELS:]
         for number, place in enumerate(unit.range.places):
             tile = strip[:side, number * (side + gap) :][:, :side]
             below = strip[side + gap :, number * (side + gap) :][:, :side]

@@ -167,7 +167,9 @@ def _write_unit(job: Job, part: Part, spool: Spool, drawn: set[int], row: int) -
     ranged = _load_tiles(job, part, spool, row, [slot for slot in slots if slot >= top])
     if ranged.whole or ranged.projections:
         form = plan_strip(window, len(PERCENTILES))
-        save(make_strip(*ranged.fit(form), form), name_range(job, part.layer, unit), form)
+        labels = [_label(job, part, row, slot) for slot in ranged.slots]
+        strip = make_strip(*ranged.fit(form), labels, form)
+        save(strip, name_range(job, part.layer, unit), form)
     size = job.model.input_size
     boxes, corners, evidence = [], [], []
     for slot in slots:
@@ -223,6 +225,15 @@ def _load_tiles(job: Job, part: Part, spool: Spool, row: int, slots: Sequence[in
     projections, patches = spool.load(row - part.first, projected)
     shown = show_projections(projections, job.settings.scaling)
     return _Tiles(slots, shown, patches, whole)
+
+
+def _label(job: Job, part: Part, row: int, slot: int) -> str:
+    """Say which percentile a slot of a range is, and what the maximum is there."""
+    places = job.places[part.layer]
+    percentile = f"{PERCENTILES[slot - places.top]} %"
+    if places.silent[row, slot] != NOWHERE:
+        return percentile
+    return f"{percentile}: {places.activations[row, slot]:.3g}"
 
 
 def _read_photo(job: Job, photo: int) -> Pixels:
