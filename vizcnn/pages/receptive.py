@@ -14,6 +14,7 @@ from vizcnn.basics.codec import unwritten
 from vizcnn.basics.errors import ImageError, LayerError, quote
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.drawing.receptive_fields import MOST_BOXES, FieldBox, choose_view, draw_fields
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.pages.page import Drawing, describe_photo, describe_run, warn_of_cuts, write_page
 from vizcnn.photos.images import read_photo
@@ -272,10 +273,7 @@ def show_pair(pair: tuple[int, int]) -> str:
 
 def show_photo(model: ZooModel, photo: Image.Image) -> Array:
     """Give a photo as the net sees it: (S, S, 3), 0..1; grey for a net that sees grey."""
-    pixels = model.read(photo)
-    seen = model.preprocessing.denormalise(model.preprocessing.normalise(pixels)).clamp(0, 1)
-    array: Array = seen[0].permute(1, 2, 0).numpy()
-    return array
+    return to_image(model.preprocessing.show(model.read(photo))[0])
 
 
 SOURCE = (
