@@ -17,12 +17,18 @@ from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.unit_effects import EffectBar, draw_classes, draw_matrix, draw_ranking
 from vizcnn.drawing.words import percent, show_number
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.checks import draw_photos
 from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_by
-from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.check import hash_seen
-from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
+from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.pages.page import (
+    Drawing,
+    OutputFile,
+    describe_causes,
+    describe_run,
+    describe_seen,
+    write_page,
+)
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
@@ -211,12 +217,7 @@ def make_ablate_units_gallery(
     drawn, failures = draw_photos(data, settings.count, settings.seed, progress)
     pixels = torch.stack([data.read(number) for number in drawn])
     shown = [
-        Photo(
-            name=data.names[number],
-            source=find_source(data, number),
-            sha256=hash_seen(image),
-        )
-        for number, image in zip(drawn, pixels, strict=True)
+        describe_seen(data, number, image) for number, image in zip(drawn, pixels, strict=True)
     ]
     labels = [find_true_class(model, _locate(data, number)) for number in drawn]
     seen = [photo.sha256 for photo in shown]
