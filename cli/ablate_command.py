@@ -251,13 +251,12 @@ def _ablate_units(
     given: dict[str, Any],
 ) -> None:
     from vizcnn.pages.ablate_units import AblateUnitsSettings, make_ablate_units_gallery
-    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.recording.layers import select_layers, select_stages
 
     paths = find_given(photos)
 
     def make(run: OneRun) -> "Manifest[AblateUnitsResults]":
-        chosen = select_layers(run.net, layers or [list_stages(run.net)])
-        chosen = chosen if layers else chosen[-1:]
+        chosen = select_layers(run.net, layers) or select_stages(run.net)[-1:]
         numbers = find_units(run.net, chosen, units)
         settings = AblateUnitsSettings(
             layers=chosen,

@@ -230,10 +230,10 @@ def make_strongest(paper: Paper, folder: Path) -> MadeItem:
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
-    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.recording.layers import select_stages
 
     photos = open_photos(paper.photos, paper.net.preprocessing)
-    layers = select_layers(paper.net, [list_stages(paper.net)])
+    layers = select_stages(paper.net)
     counts = count_units(paper.net, layers)
     least = min(counts.values())
     drawn = random.Random(paper.seed).sample(range(least), min(SHOWN_UNITS, least))

@@ -30,7 +30,7 @@ from vizcnn.pages.page import (
     write_page,
 )
 from vizcnn.photos.stored import PhotoFile
-from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.recording.layers import select_layers, select_stages
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
 Numbers = NDArray[np.float64]
@@ -209,9 +209,7 @@ def make_ablate_units_gallery(
         ModelError: If a logit is not finite.
     """
     settings = settings or AblateUnitsSettings()
-    layers = select_layers(model, settings.layers or [list_stages(model)])
-    if not settings.layers:
-        layers = layers[-1:]
+    layers = select_layers(model, settings.layers) or select_stages(model)[-1:]
     asked = None if settings.class_name is None else find_class(model, settings.class_name)
     data = open_photos(photos, model.preprocessing)
     drawn, failures = draw_photos(data, settings.count, settings.seed, progress)
