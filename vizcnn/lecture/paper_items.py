@@ -481,7 +481,10 @@ def make_error_table(paper: Paper, folder: Path) -> MadeItem:
     ]
     known = [row for row in rows if row[1] is not None]
     return MadeItem(
-        ours="; ".join(f"{row[0]} {row[1]} % top-1, {row[2]} % top-5" for row in known)
+        ours="; ".join(
+            f"{row[0]} {row[1]} % top-1" + ("" if row[2] is None else f", {row[2]} % top-5")
+            for row in known
+        )
         or "these weights tell no accuracy",
         differs="Errors of the weights at hand on the validation photos of what they were trained "
         "on, which is not ImageNet unless it is said: the numbers cannot be compared.",
@@ -529,7 +532,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"{len(rows)} nets trained anew, {paper.seeds} seed(s): whole net "
         f"{rows[0][1]} % top-1 error.",
-        differs=f"{results.differences} {results.scale}".strip(),
+        differs=f"The paper’s nets are of {results.scale}; {results.differences}.",
         tables=(Table("% error, validation photos", columns, tuple(rows)),),
         **take_page(manifest, "", "Ablation"),
     )

@@ -21,6 +21,7 @@ from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.checks import draw_photos
 from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_by
 from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.mining.relevance import UNCLASSED, find_classes
 from vizcnn.pages.page import (
     Drawing,
     OutputFile,
@@ -29,9 +30,8 @@ from vizcnn.pages.page import (
     describe_seen,
     write_page,
 )
-from vizcnn.photos.stored import PhotoFile
 from vizcnn.recording.layers import select_layers, select_stages
-from vizcnn.zoo.model import ZooModel, find_class, find_true_class
+from vizcnn.zoo.model import ZooModel, find_class
 
 Numbers = NDArray[np.float64]
 
@@ -217,7 +217,8 @@ def make_ablate_units_gallery(
     shown = [
         describe_seen(data, number, image) for number, image in zip(drawn, pixels, strict=True)
     ]
-    labels = [find_true_class(model, _locate(data, number)) for number in drawn]
+    found = map(find_classes(model, data), drawn)
+    labels = [None if label == UNCLASSED else label for label in found]
     seen = [photo.sha256 for photo in shown]
     causes = describe_causes([model], [], settings, pixels=seen, labels=labels)
     with keep_parts(folder, causes) as parts:
@@ -245,12 +246,6 @@ def make_ablate_units_gallery(
         )
         with write_folder(folder, held=True) as staging:
             return write_page(run, draw(model, run.results), staging, settings.figure_format)
-
-
-def _locate(photos: PhotoSet, number: int) -> PhotoFile | str:
-    """Say where a photo of a set lies: the folder that was given may be that of a class."""
-    place = getattr(photos, "locate", None)
-    return place(number) if place else photos.names[number]
 
 
 def describe(
