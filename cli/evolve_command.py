@@ -25,7 +25,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar, telling_to_continue
 from vizcnn.cli.unit_option import UnitList, find_units
 from vizcnn.projection.methods import METHODS
 
@@ -182,11 +182,8 @@ def evolve(
         **settle_way_back(**way_back),
     )
     command = page.quote(weights=_write_weights(weights))
-    try:
+    with telling_to_continue():
         manifest = make_evolve_gallery(run, found, page.folder, settings, command, bar)
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
     page.report(manifest, summarise(manifest))
 
 

@@ -34,7 +34,7 @@ from vizcnn.measures.evolution import (
     sum_up,
 )
 from vizcnn.mining.identity import hash_module
-from vizcnn.mining.photo_sets import PhotoSet, find_source, list_left_out
+from vizcnn.mining.photo_sets import PhotoSet, list_left_out
 from vizcnn.pages.evidence import Evidence
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.pages.layers.layer_plans import LayerPlan, plan_layers
@@ -47,6 +47,7 @@ from vizcnn.pages.page import (
     describe_causes,
     describe_net,
     describe_run,
+    describe_seen,
     write_page,
 )
 from vizcnn.photos.folders import SHOWN_NAMES
@@ -569,13 +570,7 @@ def _round_evidence(found: dict[str, float]) -> dict[str, Any]:
 
 def _describe_photos(layers: Sequence[EvolvedLayer], photos: PhotoSet) -> tuple[Photo, ...]:
     shown = {cell.photo for layer in layers for unit in layer.units for cell in unit.cells} - {""}
-    described = []
-    for name in sorted(shown):
-        number = bisect_left(photos.names, name)
-        seen = photos.read(number).permute(1, 2, 0).contiguous().numpy()
-        digest = hashlib.sha256(seen.data).hexdigest()
-        described.append(Photo(name=name, source=find_source(photos, number), sha256=digest))
-    return tuple(described)
+    return tuple(describe_seen(photos, bisect_left(photos.names, name)) for name in sorted(shown))
 
 
 def _describe_scaling(scaling: CellScaling) -> str:
@@ -658,7 +653,7 @@ def _draw_layer(
         f"the photo where it is another than before (framed) or the first; below: {numbers}"
     )
     return Drawing(
-        f"{_name_file(layer.name, results)}",
+        _name_file(layer.name, results),
         f"{layer.name}: {_count(len(layer.units))} of {layer.units_total}, {results.drawn}",
         f"Rows of units, columns of epochs {', '.join(map(str, results.epochs))}: projections, and "
         "the photos where they changed",

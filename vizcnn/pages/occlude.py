@@ -54,7 +54,7 @@ from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position
-from vizcnn.recording.layers import find_layer, list_stages, select_layers, spell_layer
+from vizcnn.recording.layers import find_layer, select_stages, spell_layer
 from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
@@ -398,7 +398,7 @@ def _choose_layer(model: ZooModel, layer: str | None) -> str:
     """Spell the layer, or choose the net's last stage."""
     if layer is not None:
         return spell_layer(model, layer)
-    return select_layers(model, [list_stages(model)])[-1]
+    return select_stages(model)[-1]
 
 
 def measure(
