@@ -32,7 +32,7 @@ from vizcnn.projection.methods import METHODS
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.mining.photo_sets import PhotoSet
-    from vizcnn.pages.evolve import EvolveResults
+    from vizcnn.pages.evolution_records import EvolveResults
     from vizcnn.training.moments import TrainedRun
     from vizcnn.zoo.model import ZooModel
 
@@ -252,7 +252,7 @@ def _open_photos(names: tuple[str, ...], run: "TrainedRun", model: "ZooModel") -
 
 def summarise(manifest: "Manifest[EvolveResults]") -> str:
     """Say in a line per layer how it went."""
-    from vizcnn.pages.evolve import describe_course
+    from vizcnn.pages.evolution_figures import describe_course
 
     results = manifest.results
     lines = [
