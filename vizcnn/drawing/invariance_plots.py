@@ -25,7 +25,7 @@ TITLES: dict[Kind, str] = {
 ACROSS: dict[Kind, str] = {
     "shift": "pixels down",
     "scale": "factor",
-    "rotate": "degrees",
+    "rotate": "degrees anticlockwise",
 }
 LEFT, GAP, BELOW, HEADING, LEGEND = 0.75, 0.72, 0.62, 0.36, 0.34
 """Inches for a vertical axis, between plots, for a horizontal axis, for a heading, a legend."""

@@ -591,8 +591,10 @@ def _describe_scaling(scaling: CellScaling) -> str:
 def draw(evolution: Evolution, settings: EvolveSettings) -> Iterator[Drawing]:
     """Draw the block of each layer, and how the layers went."""
     results = evolution.results
-    for layer, pictures in zip(results.layers, evolution.pictures, strict=True):
-        yield _draw_layer(evolution, layer, pictures, settings)
+    for number, (layer, pictures) in enumerate(
+        zip(results.layers, evolution.pictures, strict=True)
+    ):
+        yield _draw_layer(evolution, layer, pictures, settings, explained=number == 0)
     title = f"{evolution.title}: when do its layers become what they stay?"
     yield Drawing(
         "courses",
@@ -606,9 +608,8 @@ def draw(evolution: Evolution, settings: EvolveSettings) -> Iterator[Drawing]:
             title,
             _caption(evolution, pictures=False),
         ),
-        " ".join(describe_course(layer, results.epochs) for layer in results.layers)
-        + f" A layer is called converged from the kept epoch on from which the median cosine stays "
-        f"at {CONVERGED} or above (dashed). Between two kept epochs nothing is known.",
+        "A layer is called converged from the kept epoch on from which the median cosine stays at "
+        f"{CONVERGED} or above (dashed). Between two kept epochs nothing is known.",
     )
 
 
@@ -647,11 +648,14 @@ def _draw_layer(
     layer: EvolvedLayer,
     pictures: UnitPictures,
     settings: EvolveSettings,
+    explained: bool,
 ) -> Drawing:
+    """Draw a layer's block; the first explains how all are read."""
     results = evolution.results
     title = f"{evolution.title}: {layer.name} through the training"
     rows = [_make_row(unit, row, settings) for unit, row in zip(layer.units, pictures, strict=True)]
-    compared = any(cell.value for unit in layer.units for cell in unit.cells)
+    values = {cell.value for unit in layer.units for cell in unit.cells}
+    compared = any(values)
     numbers = "activation" + (" · selectivity" if compared else "")
     words = (
         f"each unit's strongest place in {results.data.count:,} photos at that epoch; beside it "
@@ -662,10 +666,16 @@ def _draw_layer(
         f"{layer.name}: {_count(len(layer.units))} of {layer.units_total}, {results.drawn}",
         f"Rows of units, columns of epochs {', '.join(map(str, results.epochs))}: projections, and "
         "the photos where they changed",
-        draw_block(rows, results.epochs, title, words, _caption(evolution, compared)),
-        f"{describe_course(layer, results.epochs)} A sudden jump comes from another photo, as "
-        "Zeiler & Fergus note. The activation stands under each picture, as its contrast does not "
-        "show it.",
+        draw_block(
+            rows, results.epochs, title, words, _caption(evolution, compared, alone="–" in values)
+        ),
+        describe_course(layer, results.epochs)
+        + (
+            " A sudden jump comes from another photo, as Zeiler & Fergus note. The activation "
+            "stands under each picture, as its contrast does not show it."
+            if explained
+            else ""
+        ),
     )
 
 
@@ -696,7 +706,9 @@ def _make_row(
     return EvolutionRow(name, growth, tuple(cells))
 
 
-def _caption(evolution: Evolution, compared: bool = False, pictures: bool = True) -> str:
+def _caption(
+    evolution: Evolution, compared: bool = False, pictures: bool = True, alone: bool = False
+) -> str:
     results, last = evolution.results, evolution.nets[-1]
     told = [
         f"at epoch {results.epochs[-1]}: {last.weights.describe()}",
@@ -706,6 +718,7 @@ def _caption(evolution: Evolution, compared: bool = False, pictures: bool = True
         results.scaling if pictures else "",
         "×: last activation over first" if pictures else "",
         explain_selectivity(name="after the dot") if compared else "",
+        "–: no other picture there to compare with" if alone else "",
         results.note,
     ]
     return " · ".join(filter(None, told))
