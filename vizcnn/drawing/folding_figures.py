@@ -119,7 +119,7 @@ def _draw_row(
     _plot_bars(shares, [layer.shares for layer in layers], limits[0])
     for number, layer in enumerate(layers):
         _mark_photos(shares, number, layer)
-    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "distance from ideal")
+    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "distance")
     _plot_bars(distances, [layer.distances for layer in layers], limits[1])
     for column, layer in enumerate(layers):
         middle = left + (column + 0.5) * step

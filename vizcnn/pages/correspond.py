@@ -250,9 +250,8 @@ def draw(
             results.parts,
             f"{model.title}: do {', '.join(results.parts)} correspond from photo to photo?",
             caption,
-            "coloured: the part, mean ± standard deviation over pairs of photos; grey: random "
-            "squares of its area, a dot each; lower: the same features change alike; p: how "
-            "often as low by chance",
+            "mean ± standard deviation over pairs; grey: random squares of the part's area; low: "
+            "features change alike; p: as low by chance",
         ),
         "Zeiler & Fergus, Table 1: Hamming distance of the signs of what hiding a part changes in "
         "two photos. p: how often a score is as low if, photo by photo, the part and its squares "
