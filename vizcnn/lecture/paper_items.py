@@ -506,7 +506,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     )
     device = name_device(str(next(paper.net.module.parameters()).device))
     manifest = make_ablate_gallery(
-        "zfnet",
+        paper.net.name,
         paper.train,
         folder,
         settings,
@@ -527,9 +527,9 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     ]
     columns = ("net", "ours, top-1", "change", "printed, top-1", "change")
     return MadeItem(
-        ours=f"{len(rows)} nets trained anew, {paper.seeds} seed(s): whole net "
-        f"{rows[0][1]} % top-1 error.",
-        differs=f"{results.differences} {results.scale}".strip(),
+        ours=f"{len(rows)} nets trained anew, {paper.seeds} time{'' if paper.seeds == 1 else 's'} "
+        f"each; the whole net has {rows[0][1]} % top-1 error.",
+        differs=f"The paper: {results.scale}; {results.differences}.",
         tables=(Table("% error, validation photos", columns, tuple(rows)),),
         **take_page(manifest, "", "Ablation"),
     )
