@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @photos_argument(
     "JSON file of photos with boxes of their parts.  [default: eyes and nose of four faces]",
     one=True,
-    metavar="PARTS",
+    metavar="FILE",
 )
 @fitting_options
 @click.option(

@@ -64,6 +64,18 @@ def test_a_circular_shift_of_a_convolutional_net_moves_its_maps():
         assert (layer.distances[[0, 2, 3]] > 1).all() and layer.distances[1] < 1e-5
 
 
+def test_only_a_shift_brings_back_on_the_other_side_what_it_takes_away():
+    """A closer look has the same pixels with both borders, and a turn has where it is in sight."""
+    net = wrap_net(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()))
+    amounts: dict[Kind, tuple[float, ...]] = {"scale": (1.5,), "rotate": (30.0,)}
+    found = [measure(net, ["0"], amounts, Movement(border))[0] for border in ("wrap", "reflect")]
+    (scaled,), (other,) = (change.kinds["scale"].layers for change in found)
+    assert scaled.returned == pytest.approx(other.returned)
+    assert scaled.inside == pytest.approx(other.inside)
+    (turned,), (other,) = (change.kinds["rotate"].layers for change in found)
+    assert turned.inside == pytest.approx(other.inside, rel=1e-4)
+
+
 @pytest.mark.parametrize("border", ["photo", "reflect", "mask", "black"])
 def test_a_shift_by_the_stride_leaves_nothing_inside(border):
     """Padded at its edges, so that only the inside can be exact; other shifts are not."""

@@ -339,7 +339,8 @@ def compare_returned(
         transform: What was done to it.
         yardstick: Of the layer.
         size: Side of the input in pixels.
-        wrap: Whether what leaves the window comes in on the other side.
+        wrap: Whether what leaves the window comes in on the other side; of a shift all places are
+            in sight then.
 
     Returns:
         Distance over the places that are in sight both times, divided by the distance of two photos
@@ -347,12 +348,14 @@ def compare_returned(
     """
     _, height, width = here.shape
     matrix = transform.make_matrix(size)
+    # what a turn or a closer look takes out of the window does not come in where it would be next
+    around = wrap and transform.kind == "shift"
     grid = find_grid(yardstick.field)
     assert grid is not None, "maps of a yardstick that moves"
     read = np.linalg.inv(grid) @ matrix @ grid
-    returned = warp_values(moved.transpose(1, 2, 0), read, (height, width), wrap)
+    returned = warp_values(moved.transpose(1, 2, 0), read, (height, width), around)
     errors = np.square(returned - here.transpose(1, 2, 0)).sum(axis=2)
-    if wrap:
+    if around:
         seen = np.ones((height, width), dtype=bool)
         return (_divide(errors, yardstick.spread, seen),) * 2
     seen, inside = _find_sight(yardstick.field, matrix, grid, size)

@@ -77,10 +77,12 @@ def describe_course(layer: EvolvedLayer, epochs: Sequence[int]) -> str:
         if course.converged == epochs[-1]
         else f"at epoch {course.converged}"
     )
-    told = (
-        f"{layer.name} converged {when}; its units' strongest photos changed for the last time at "
-        f"epoch {course.last_change:g}"
+    changed = (
+        f"were the last ones from epoch {epochs[0]} on"  # no earlier net is known
+        if course.last_change == epochs[0]
+        else f"changed for the last time at epoch {course.last_change:g}"
     )
+    told = f"{layer.name} converged {when}; its units' strongest photos {changed}"
     if course.half_life is not None:
         epochs_gone = f"{course.half_life:g} epoch{'' if course.half_life == 1 else 's'}"
         told += f", and half of the way to the last pictures was gone after {epochs_gone}"
