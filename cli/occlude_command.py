@@ -153,10 +153,11 @@ def summarise(manifest: "Manifest[OccludeResults]") -> str:
     for photo, found in zip(manifest.photos, results.photos, strict=True):
         rows, columns = found.places
         value, probability = found.value, found.probability
+        least = percent(max(probability.whole - probability.drop, 0.0))
+        falls = f"falls to {least} at the lowest" if probability.centre else "falls nowhere"
         lines.append(
             f"{photo.name}: {rows * columns} places; {results.layer} unit {found.unit} "
             f"{show_number(value.whole)}, falls by {show_number(value.drop)} at most; "
-            f"p({found.class_name}, {found.class_basis}) {percent(probability.whole)}, falls by "
-            f"{percent(probability.drop)} at most"
+            f"p({found.class_name}, {found.class_basis}) {percent(probability.whole)}, {falls}"
         )
     return "\n".join(lines)

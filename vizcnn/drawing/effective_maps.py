@@ -425,6 +425,9 @@ def _plot_shares(
     _mark_sides(axes, [max(field.size) for _, _, field in shown], both=False)
     axes.set_ylim(0, 1.03)
     axes.set_yticks(SHARES, [write_percent(share, 0) for share in SHARES])
+    for share, label in zip(SHARES, axes.get_yticklabels(), strict=True):
+        # 90 and 95 % are nearer to each other than their letters are high
+        label.set_verticalalignment("bottom" if share > 0.9 else "top" if share > 0.5 else "center")
     axes.set_xlim(0, reach * 1.05)
     _finish(axes, first)
 

@@ -532,7 +532,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"{len(rows)} nets trained anew, {paper.seeds} time{'' if paper.seeds == 1 else 's'} "
         f"each; the whole net has {rows[0][1]} % top-1 error.",
-        differs=f"The paper: {results.scale}; {results.differences}.",
+        differs=f"The paper’s nets are of {results.scale}; {results.differences}.",
         tables=(Table("% error, validation photos", columns, tuple(rows)),),
         **take_page(manifest, "", "Ablation"),
     )

@@ -455,12 +455,15 @@ def _draw_ranking(
         if len(layer.units) > len(units)
         else ""
     )
+    caption = _caption(model, results)
+    if some:
+        caption += f" · {len(units)} of {len(layer.units)} units: both ends of the ranking"
     accuracy = _say_accuracy(layer, results)
     return Drawing(
         f"ranking{ending}",
         f"{layer.name}: units ranked" + (f" for {results.asked}" if results.asked else ""),
         "Bars of units, the one that is missed most first",
-        lambda: draw_ranking(bars, across, title, _caption(model, results)),
+        lambda: draw_ranking(bars, across, title, caption),
         f"Ranked by {results.ranking}; lines: standard errors over photos.{some} {accuracy} "
         f"{layer.note}",
     )
@@ -504,7 +507,12 @@ def _draw_classes(
         f"classes{ending}",
         f"{layer.name}: classes by unit",
         "Bars of classes whose score falls or rises most, a panel for each unit",
-        lambda: draw_classes(panels, "mean change of the logit", title, _caption(model, results)),
+        lambda: draw_classes(
+            panels,
+            "mean change of the logit",
+            title,
+            f"{_caption(model, results)} · units ranked by {results.ranking}",
+        ),
         f"Of the first units of the ranking: the {LOWERED} classes whose logit falls most without "
         f"the unit, and the {RAISED} whose logit rises most; means over "
         f"{choose_scores(found)[2]}. A fall says that the unit speaks for the class.",
@@ -524,7 +532,7 @@ def _draw_matrix(
     rows = np.sort(np.argsort(-size.max(axis=1), kind="stable")[: MATRIX[0]])
     columns = np.sort(there[np.argsort(-size.max(axis=0), kind="stable")[: MATRIX[1]]])
     values = logit[np.ix_(rows, columns)]
-    title = f"{model.title}, {layer.name}: every unit, every class"
+    title = f"{model.title}, {layer.name}: units and classes that change most"
     cut = (
         f" Of {len(found.units)} units and {len(there)} classes those with the largest changes are "
         "drawn."

@@ -221,8 +221,8 @@ def draw(
     words = [
         f"{net.title}, {net.weights.describe()}, input {net.input_size[0]} px",
         f"what is hidden has {describe_fill(settings['fill'])}",
-        f"{settings['draws']} random squares of each part's area a photo, {results.object}, seed "
-        f"{settings['seed']}",
+        f"{settings['draws']} random squares of each part's area in each photo, {results.object}, "
+        f"seed {settings['seed']}",
         "after Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.3",
     ]
     caption = " · ".join(words)
@@ -237,10 +237,11 @@ def draw(
             [_show(model, one, fill) for one, _ in shown],
             [name for _, name in shown],
             ["photo", *results.parts, "random square"],
-            f"{model.title}: parts hidden in {len(names)} photos",
+            f"{model.title}: parts hidden in {_count(len(shown), len(names))}",
             caption,
         ),
-        "Zeiler & Fergus, Figure 8. The square is one of those that parts are compared with.",
+        f"Zeiler & Fergus, Figure 8. The square, of the area of {results.parts[-1]}, is one of "
+        "those that parts are compared with.",
     )
     yield Drawing(
         "scores",
@@ -253,14 +254,19 @@ def draw(
             results.parts,
             f"{model.title}: do {', '.join(results.parts)} correspond from photo to photo?",
             caption,
-            "coloured: the part, mean ± standard deviation over pairs of photos; grey: random "
-            "squares of its area, a dot each; lower: the same features change alike",
+            "mean ± standard deviation over pairs; grey: random squares of the part's area; low: "
+            "features change alike; p: as low by chance",
         ),
         "Zeiler & Fergus, Table 1: Hamming distance of the signs of what hiding a part changes in "
         "two photos. p: how often a score is as low if, photo by photo, the part and its squares "
         f"change places by chance ({settings['permutations']:,} permutations). "
         f"{describe_zeros(results.scores)}",
     )
+
+
+def _count(shown: int, photos: int) -> str:
+    """Say how many photos are shown, and of how many."""
+    return f"{shown} photos" if shown == photos else f"{shown} of {photos} photos"
 
 
 def describe_fill(fill: Fill) -> str:

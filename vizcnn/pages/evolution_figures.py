@@ -56,9 +56,8 @@ def draw(evolution: Evolution, scaling: CellScaling) -> Iterator[Drawing]:
             title,
             _caption(evolution, pictures=False),
         ),
-        " ".join(describe_course(layer, results.epochs) for layer in results.layers)
-        + f" A layer is called converged from the kept epoch on from which the median cosine stays "
-        f"at {CONVERGED} or above (dashed). Between two kept epochs nothing is known.",
+        "A layer is called converged from the kept epoch on from which the median cosine stays at "
+        f"{CONVERGED} or above (dashed). Between two kept epochs nothing is known.",
     )
 
 
@@ -112,10 +111,16 @@ def _draw_layer(
         f"{layer.name}: {_count(len(layer.units))} of {layer.units_total}, {results.drawn}",
         f"Rows of units, columns of epochs {', '.join(map(str, results.epochs))}: projections, and "
         "the photos where they changed",
-        draw_block(rows, results.epochs, title, words, _caption(evolution, compared)),
-        f"{describe_course(layer, results.epochs)} A sudden jump comes from another photo, as "
-        "Zeiler & Fergus note. The activation stands under each picture, as its contrast does not "
-        "show it.",
+        draw_block(
+            rows, results.epochs, title, words, _caption(evolution, compared, alone="–" in values)
+        ),
+        describe_course(layer, results.epochs)
+        + (
+            " A sudden jump comes from another photo, as Zeiler & Fergus note. The activation "
+            "stands under each picture, as its contrast does not show it."
+            if explained
+            else ""
+        ),
     )
 
 
@@ -146,7 +151,9 @@ def _make_row(
     return EvolutionRow(name, growth, tuple(cells))
 
 
-def _caption(evolution: Evolution, compared: bool = False, pictures: bool = True) -> str:
+def _caption(
+    evolution: Evolution, compared: bool = False, pictures: bool = True, alone: bool = False
+) -> str:
     results, last = evolution.results, evolution.nets[-1]
     told = [
         f"at epoch {results.epochs[-1]}: {last.weights.describe()}",
@@ -156,6 +163,7 @@ def _caption(evolution: Evolution, compared: bool = False, pictures: bool = True
         results.scaling if pictures else "",
         "×: last activation over first" if pictures else "",
         explain_selectivity(name="after the dot") if compared else "",
+        "–: no other picture there to compare with" if alone else "",
         results.note,
     ]
     return " · ".join(filter(None, told))

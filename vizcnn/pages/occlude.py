@@ -542,8 +542,8 @@ def _describe_choices(
             else "No index was given (--index), so that the unit’s other strongest photos are not "
             "shown."
         ),
-        f"Computed: {'; '.join(ways)}. Windows: only what the square changes is computed anew, "
-        "layer by layer; three places are checked against full passes first.",
+        f"Computed: {'; '.join(ways)}. A window is what the square changes of a feature map: only "
+        "this is computed anew, layer by layer; three places are checked against full passes.",
     )
 
 
@@ -555,7 +555,7 @@ def draw(run: Manifest[OccludeResults], rows: Sequence[OcclusionRow]) -> Iterato
         results.choices[0].partition(". ")[0],
         "maps by the square’s centre, each at its own scale: smallest value dark, largest bright",
         "(c) deconvnet, each at its own contrast",
-        "(e) bold: the class of (d)",
+        "(e) share of the squares; bold: the class of (d)",
         "after Zeiler & Fergus 2013, Figure 7, who state neither side nor step",
     ]
     groups = [rows[first : first + ROWS] for first in range(0, len(rows), ROWS)]
