@@ -41,8 +41,9 @@ def draw(evolution: Evolution, scaling: CellScaling) -> Iterator[Drawing]:
         scaling: Whether each picture has its own contrast.
     """
     results = evolution.results
-    for layer, pictures in zip(results.layers, evolution.pictures, strict=True):
-        yield _draw_layer(evolution, layer, pictures, scaling)
+    pairs = zip(results.layers, evolution.pictures, strict=True)
+    for number, (layer, pictures) in enumerate(pairs):
+        yield _draw_layer(evolution, layer, pictures, scaling, explained=number == 0)
     title = f"{evolution.title}: when do its layers become what they stay?"
     yield Drawing(
         "courses",
@@ -96,11 +97,14 @@ def _draw_layer(
     layer: EvolvedLayer,
     pictures: UnitPictures,
     scaling: CellScaling,
+    explained: bool,
 ) -> Drawing:
+    """Draw a layer's block; the first explains how all are read."""
     results = evolution.results
     title = f"{evolution.title}: {layer.name} through the training"
     rows = [_make_row(unit, row, scaling) for unit, row in zip(layer.units, pictures, strict=True)]
-    compared = any(cell.value for unit in layer.units for cell in unit.cells)
+    values = {cell.value for unit in layer.units for cell in unit.cells}
+    compared = any(values)
     numbers = "activation" + (" · selectivity" if compared else "")
     words = (
         f"each unit's strongest place in {results.data.count:,} photos at that epoch; beside it "
