@@ -273,20 +273,16 @@ def _ablate_units(
         return make_ablate_units_gallery(run.net, paths, run.folder, settings, command, bar)
 
     manifest = page.make_each(make, resumed=True)
-    page.report(manifest, summarise_units(manifest))
+    page.report(manifest, summarise_units)
 
 
 TOLD = 10
 """Units of a ranking that are printed."""
 
 
-def summarise_units(manifest: "Manifest[Any]") -> str:
-    """Write the first units of the ranking of each layer; of several nets each page has its own."""
-    from vizcnn.pages.ablate_units import AblateUnitsResults
-
+def summarise_units(manifest: "Manifest[AblateUnitsResults]") -> str:
+    """Write the first units of the ranking of each layer."""
     results = manifest.results
-    if not isinstance(results, AblateUnitsResults):
-        return f"{len(results.runs)} nets side by side"
     lines = [f"{results.photos}; units set to {results.by}; {results.ranking}"]
     for layer in results.layers:
         rows = [["unit", "change", "accuracy", "other answer", "falls most"]]

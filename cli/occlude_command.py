@@ -1,7 +1,7 @@
 """``vizcnn occlude``: move a square over photos, and see what a unit and a class lose."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -141,17 +141,14 @@ def occlude(
         )
 
     manifest = page.make_each(make, resumed=True)
-    page.report(manifest, summarise(manifest))
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
+def summarise(manifest: "Manifest[OccludeResults]") -> str:
     """Say in a line for each photo what falls most."""
     from vizcnn.drawing.words import percent, show_number
-    from vizcnn.pages.occlude import OccludeResults
 
     results = manifest.results
-    if not isinstance(results, OccludeResults):
-        return f"{len(results.runs)} nets side by side"
     lines = []
     for photo, found in zip(manifest.photos, results.photos, strict=True):
         rows, columns = found.places

@@ -224,7 +224,7 @@ class Page:
     def report(
         self,
         manifest: "Manifest[Any]",
-        summary: str,
+        summary: "str | Callable[[Manifest[Any]], str]",
         failed: str = "left out",
         named: bool = False,
     ) -> None:
@@ -232,7 +232,8 @@ class Page:
 
         Args:
             manifest: What was written.
-            summary: What it holds, in lines for a person.
+            summary: What it holds, in lines for a person; or what says so of one run's page, as
+                each of several has its own.
             failed: What happened to what is missing.
             named: Whether what is missing has to be named beside the error, which does not do so.
         """
@@ -254,7 +255,12 @@ class Page:
         else:
             for net in manifest.nets:
                 say(f"{net.title}, {net.weights.describe()}")
-            say(*summary.splitlines())
+            if isinstance(summary, str):
+                say(*summary.splitlines())
+            elif not isinstance(manifest.results, RunsResults):
+                say(*summary(manifest).splitlines())
+            else:
+                say(f"{len(manifest.results.runs)} nets side by side")
             if isinstance(manifest.results, RunsResults):
                 say(*(f"{run.title}: {run.folder}/index.html" for run in manifest.results.runs))
             if failures:

@@ -219,7 +219,7 @@ def receptive(
         return make_receptive_gallery(run.net, files[0], run.folder, settings, run.quote())
 
     manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest))
+    page.report(manifest, summarise)
 
 
 def _refuse_idle(context: click.Context, idle: tuple[str, ...], effective: bool) -> None:
@@ -278,12 +278,8 @@ def _measure_effective(
     page.report(manifest, summarise_effective(manifest))
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
-    """Write the table of a net's layers; of several nets each page has its own."""
-    from vizcnn.pages.receptive import ReceptiveResults
-
-    if not isinstance(manifest.results, ReceptiveResults):
-        return f"{len(manifest.results.runs)} nets side by side"
+def summarise(manifest: "Manifest[ReceptiveResults]") -> str:
+    """Write the table of a net's layers."""
     return "\n".join(lay_out([HEADS, *map(_write_row, manifest.results.layers)]))
 
 

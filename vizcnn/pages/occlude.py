@@ -290,7 +290,7 @@ def make_occlude_gallery(
         results = OccludeResults(
             layer=layer,
             photos=tuple(found.section for found in measured),
-            choices=_describe_choices(model, settings, measured, index),
+            choices=_describe_choices(settings, measured, index),
             index="" if index is None else index.name,
         )
         title = f"{model.title} {layer}: what hiding a square takes away"
@@ -519,7 +519,7 @@ def describe_row(section: OccludedPhoto, layer: str) -> str:
 
 
 def _describe_choices(
-    model: ZooModel, settings: OccludeSettings, measured: Sequence[OccludedMaps], index: Path | None
+    settings: OccludeSettings, measured: Sequence[OccludedMaps], index: Path | None
 ) -> tuple[str, ...]:
     first = measured[0].section
     rows, columns = first.places
