@@ -79,7 +79,7 @@ def correspond(page: Page, /, photos: str | None, **choices: Any) -> None:
     def make(run: OneRun) -> "Manifest[CorrespondResults]":
         return make_correspond_gallery(run.net, marked, run.folder, settings, run.quote(), bar)
 
-    manifest = page.make_each(make)
+    manifest = page.make_each(make, resumed=True)
     page.report(manifest, summarise(manifest))
 
 

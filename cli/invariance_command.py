@@ -128,7 +128,7 @@ def invariance(
     def make(run: OneRun) -> "Manifest[InvarianceResults]":
         return make_invariance_gallery(run.net, files, run.folder, settings, run.quote(), bar)
 
-    manifest = page.make_each(make)
+    manifest = page.make_each(make, resumed=True)
     page.report(manifest, summarise(manifest))
 
 

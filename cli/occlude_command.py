@@ -15,7 +15,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -140,11 +140,7 @@ def occlude(
             run.net, files, run.folder, settings, run.quote(), index, data, bar
         )
 
-    try:
-        manifest = page.make_each(make, resumed=True)
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
+    manifest = page.make_each(make, resumed=True)
     page.report(manifest, summarise(manifest))
 
 

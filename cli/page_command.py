@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -33,7 +33,13 @@ from vizcnn.cli.options import (
     weights_option,
 )
 from vizcnn.cli.repeating import quote_command
-from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
+from vizcnn.cli.reporting import (
+    end_with_failures,
+    list_notes,
+    name_failures,
+    say,
+    telling_to_continue,
+)
 from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
@@ -162,9 +168,20 @@ class Page:
         Args:
             make: Makes one page.
             methods: The methods; one that is empty for a command without a choice.
-            resumed: As for :func:`vizcnn.pages.runs.make_runs`.
+            resumed: Whether an interrupted run goes on where it was when it is made again; as for
+                :func:`vizcnn.pages.runs.make_runs`.
         """
         nets = self.load()
+        with telling_to_continue() if resumed else nullcontext():
+            return self._make_each(nets, make, methods, resumed)
+
+    def _make_each(
+        self,
+        nets: "list[ZooModel]",
+        make: "Callable[[OneRun], Manifest[Any]]",
+        methods: Sequence[str],
+        resumed: bool,
+    ) -> "Manifest[Any]":
         if len(nets) == len(methods) == 1:
             return make(OneRun(nets[0], methods[0], self.quote, self.folder))
         from vizcnn.pages.check import name_nets

@@ -23,7 +23,7 @@ from vizcnn.cli.photo_arguments import (
     find_given,
     photos_argument,
 )
-from vizcnn.cli.reporting import bar, lay_out, say
+from vizcnn.cli.reporting import bar, lay_out, telling_to_continue
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -271,13 +271,10 @@ def _measure_effective(
         chosen_seed=page.seed,
         position=None,
     )
-    try:
+    with telling_to_continue():
         manifest = make_effective_gallery(
             nets, find_given(photos), page.folder, settings, command, bar
         )
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
     page.report(manifest, summarise_effective(manifest))
 
 

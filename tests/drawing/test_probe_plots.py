@@ -57,7 +57,7 @@ def read_points(figure, words):
         for container in axes.containers
         if isinstance(container, ErrorbarContainer) and words in str(container.get_label())
     ]
-    return [tuple(point) for point in found.lines[0].get_xydata().tolist()]
+    return [tuple(point) for point in np.asarray(found.lines[0].get_xydata()).tolist()]
 
 
 @pytest.mark.parametrize("style", ["page", "slide", "paper"])
@@ -71,7 +71,7 @@ def test_texts_stand_apart(style, draw):
 
 def test_the_papers_numbers_stand_at_their_layers_and_counts():
     figure = draw_layer_accuracies(ROWS, LAYERS, 0.1, "ZFNet", CAPTION)
-    printed = {row[:2]: row[2] for row in read_published().table("zfnet-layers").rows}
+    printed = {row[:2]: float(row[2] or 0) for row in read_published().table("zfnet-layers").rows}
     points = read_points(figure, "Caltech-101, linear SVM")
     assert points == [
         (place, printed[number, "svm"] / 100) for place, number in enumerate((1, 2, 5, 7))

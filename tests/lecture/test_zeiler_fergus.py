@@ -22,6 +22,7 @@ from vizcnn.lecture.paper_items import (
     PaperItem,
     choose_counts,
     find_items,
+    make_error_table,
 )
 from vizcnn.lecture.zeiler_fergus import (
     PaperResults,
@@ -157,6 +158,13 @@ def test_the_architecture_and_the_errors_are_made_of_the_bundled_nets(tmp_path):
     assert dict(zip(table.columns, table.rows[1], strict=True))["top-1 val"] == pytest.approx(
         100 * (1 - card["top1"]), abs=0.05
     )
+
+
+def test_an_accuracy_that_weights_do_not_tell_is_left_out(tmp_path):
+    net = make_model()
+    told = replace(net, provenance=replace(net.provenance, top1=0.75, top5=None))
+    assert make_error_table(Paper(told), tmp_path).ours == f"{net.title} 25.0 % top-1"
+    assert make_error_table(Paper(net), tmp_path).ours == "these weights tell no accuracy"
 
 
 @pytest.mark.slow

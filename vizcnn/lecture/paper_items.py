@@ -230,10 +230,10 @@ def make_strongest(paper: Paper, folder: Path) -> MadeItem:
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
-    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.recording.layers import select_stages
 
     photos = open_photos(paper.photos, paper.net.preprocessing)
-    layers = select_layers(paper.net, [list_stages(paper.net)])
+    layers = select_stages(paper.net)
     counts = count_units(paper.net, layers)
     least = min(counts.values())
     drawn = random.Random(paper.seed).sample(range(least), min(SHOWN_UNITS, least))
@@ -485,7 +485,10 @@ def make_error_table(paper: Paper, folder: Path) -> MadeItem:
     ]
     known = [row for row in rows if row[1] is not None]
     return MadeItem(
-        ours="; ".join(f"{row[0]} {row[1]} % top-1, {row[2]} % top-5" for row in known)
+        ours="; ".join(
+            f"{row[0]} {row[1]} % top-1" + ("" if row[2] is None else f", {row[2]} % top-5")
+            for row in known
+        )
         or "these weights tell no accuracy",
         differs="Errors of the weights at hand on the validation photos of what they were trained "
         "on, which is not ImageNet unless it is said: the numbers cannot be compared.",
@@ -533,7 +536,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     return MadeItem(
         ours=f"{len(rows)} nets trained anew, {paper.seeds} time{'' if paper.seeds == 1 else 's'} "
         f"each; the whole net has {rows[0][1]} % top-1 error.",
-        differs=f"The paper: {results.scale}; {results.differences}.",
+        differs=f"The paper’s nets are of {results.scale}; {results.differences}.",
         tables=(Table("% error, validation photos", columns, tuple(rows)),),
         **take_page(manifest, "", "Ablation"),
     )

@@ -17,15 +17,21 @@ from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.unit_effects import EffectBar, draw_classes, draw_matrix, draw_ranking
 from vizcnn.drawing.words import percent, show_number
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.checks import draw_photos
 from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_by
-from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.check import hash_seen
-from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
-from vizcnn.photos.stored import PhotoFile
-from vizcnn.recording.layers import list_stages, select_layers
-from vizcnn.zoo.model import ZooModel, find_class, find_true_class
+from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.mining.relevance import UNCLASSED, find_classes
+from vizcnn.pages.page import (
+    Drawing,
+    OutputFile,
+    describe_causes,
+    describe_run,
+    describe_seen,
+    write_page,
+)
+from vizcnn.recording.layers import select_layers, select_stages
+from vizcnn.zoo.model import ZooModel, find_class
 
 Numbers = NDArray[np.float64]
 
@@ -203,22 +209,16 @@ def make_ablate_units_gallery(
         ModelError: If a logit is not finite.
     """
     settings = settings or AblateUnitsSettings()
-    layers = select_layers(model, settings.layers or [list_stages(model)])
-    if not settings.layers:
-        layers = layers[-1:]
+    layers = select_layers(model, settings.layers) or select_stages(model)[-1:]
     asked = None if settings.class_name is None else find_class(model, settings.class_name)
     data = open_photos(photos, model.preprocessing)
     drawn, failures = draw_photos(data, settings.count, settings.seed, progress)
     pixels = torch.stack([data.read(number) for number in drawn])
     shown = [
-        Photo(
-            name=data.names[number],
-            source=find_source(data, number),
-            sha256=hash_seen(image),
-        )
-        for number, image in zip(drawn, pixels, strict=True)
+        describe_seen(data, number, image) for number, image in zip(drawn, pixels, strict=True)
     ]
-    labels = [find_true_class(model, _locate(data, number)) for number in drawn]
+    found = map(find_classes(model, data), drawn)
+    labels = [None if label == UNCLASSED else label for label in found]
     seen = [photo.sha256 for photo in shown]
     causes = describe_causes([model], [], settings, pixels=seen, labels=labels)
     with keep_parts(folder, causes) as parts:
@@ -246,12 +246,6 @@ def make_ablate_units_gallery(
         )
         with write_folder(folder, held=True) as staging:
             return write_page(run, draw(model, run.results), staging, settings.figure_format)
-
-
-def _locate(photos: PhotoSet, number: int) -> PhotoFile | str:
-    """Say where a photo of a set lies: the folder that was given may be that of a class."""
-    place = getattr(photos, "locate", None)
-    return place(number) if place else photos.names[number]
 
 
 def describe(

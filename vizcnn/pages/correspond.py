@@ -4,16 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import ClassVar, get_args
 
 import numpy as np
+import torch
 
 from vizcnn.attribution.question import Fill, find_fill
 from vizcnn.basics.errors import VizcnnError, check_number, quote
 from vizcnn.basics.kept_parts import keep_parts
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.correspondence_plots import MOST_SHOWN, draw_hidden, draw_scores
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.measures.correspondence import (
     HiddenParts,
@@ -283,7 +287,7 @@ def describe_zeros(scores: Sequence[PartScore]) -> str:
     """
     layers = dict.fromkeys(score.layer for score in scores)
     told = ", ".join(
-        f"{layer} {np.mean([s.zeros for s in scores if s.layer == layer]):.0%}".replace("%", " %")
+        f"{layer} {write_percent(fmean(s.zeros for s in scores if s.layer == layer), 0)}"
         for layer in layers
     )
     return (
@@ -298,12 +302,5 @@ def _show(model: ZooModel, hidden: HiddenParts, fill: Fill) -> list[Array]:
     images = hidden.hide(find_fill(model, fill))
     each = 1 + len(next(iter(hidden.squares.values())))
     last = (len(hidden.parts) - 1) * each + 1
-    pixels = [hidden.pixels[0], *images[::each], images[last]]
-    preprocessing = model.preprocessing
-    return [
-        preprocessing.denormalise(preprocessing.normalise(one[None]))[0]
-        .clamp(0, 1)
-        .permute(1, 2, 0)
-        .numpy()
-        for one in pixels
-    ]
+    pixels = torch.stack([hidden.pixels[0], *images[::each], images[last]])
+    return [to_image(one) for one in model.preprocessing.show(pixels)]

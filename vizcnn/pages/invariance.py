@@ -22,6 +22,7 @@ from vizcnn.drawing.invariance_plots import (
     draw_distances,
     draw_layers,
 )
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.invariance import (
     KindChange,
@@ -490,6 +491,5 @@ def _make_examples(
     shown = []
     for photo in photos:
         pixels, _ = movement.show(model, photo, transforms)
-        seen = model.preprocessing.denormalise(model.preprocessing.normalise(pixels)).clamp(0, 1)
-        shown.append([image.permute(1, 2, 0).numpy() for image in seen])
+        shown.append([to_image(image) for image in model.preprocessing.show(pixels)])
     return shown
