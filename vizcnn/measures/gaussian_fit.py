@@ -1,6 +1,5 @@
 """A Gaussian fitted to a map by least squares."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +7,10 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-_STEPS = 200
 _SMALLEST_SIGMA = 1e-3
 """Pixels; a single bright pixel would be fitted by ever narrower ones."""
-_DONE = 1e-12
+_DONE = {"ftol": 1e-12, "xtol": 1e-12, "gtol": 1e-12}
+"""Relative changes from which on a fit is done."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class GaussianFit:
 
 
 def fit_gaussian(values: Values, corner: tuple[float, float] = (0, 0)) -> GaussianFit | None:
-    """Fit a Gaussian to a map by least squares, from its moments on (Levenberg & Marquardt).
+    """Fit a Gaussian to a map by least squares, from its moments on (by SciPy).
 
     What is cut off by the map's edge does no harm: only values that are there are compared.
 
@@ -66,9 +65,22 @@ def fit_gaussian(values: Values, corner: tuple[float, float] = (0, 0)) -> Gaussi
         return None
     wanted = values / scale
     rows, columns = (np.arange(size, dtype=np.float64) for size in values.shape)
-    found = _improve(
-        lambda numbers: _evaluate(numbers, rows, columns), wanted, _start(wanted, rows, columns)
-    )
+    # here, not above: it takes longer to load than most maps to fit
+    from scipy.optimize import least_squares
+
+    # what is nearly all cut off has its middle beyond the map
+    least = [0.0, -3 * len(rows), -3 * len(columns), _SMALLEST_SIGMA, _SMALLEST_SIGMA]
+    try:
+        found = least_squares(
+            lambda numbers: (_evaluate(numbers, rows, columns)[0] - wanted).ravel(),
+            _start(wanted, rows, columns),
+            lambda numbers: _evaluate(numbers, rows, columns)[1].reshape(5, -1).T,
+            bounds=(least, np.inf),
+            x_scale="jac",
+            **_DONE,
+        ).x
+    except (ValueError, np.linalg.LinAlgError):  # of numbers beyond what a float holds
+        return None
     height, y, x, sigma_y, sigma_x = found
     if not np.isfinite(found).all() or height <= 0:
         return None
@@ -108,32 +120,3 @@ def _evaluate(numbers: Values, rows: Values, columns: Values) -> tuple[Values, V
         values * from_x**2 / sigma_x,
     )
     return values, np.stack(by)
-
-
-def _improve(
-    evaluate: Callable[[Values], tuple[Values, Values]], wanted: Values, numbers: Values
-) -> Values:
-    """Lower the sum of squares step by step (Marquardt 1963)."""
-    damping = 1e-3
-    values, slopes = evaluate(numbers)
-    error = float(((wanted - values) ** 2).sum())
-    for _ in range(_STEPS):
-        flat = slopes.reshape(len(numbers), -1)
-        normal, downhill = flat @ flat.T, flat @ (wanted - values).ravel()
-        bounds = np.diag(normal) + np.finfo(np.float64).tiny
-        step = np.linalg.lstsq(normal + damping * np.diag(bounds), downhill, rcond=None)[0]
-        tried = numbers + step
-        tried[3:] = np.maximum(np.abs(tried[3:]), _SMALLEST_SIGMA)
-        new_values, new_slopes = evaluate(tried)
-        new_error = float(((wanted - new_values) ** 2).sum())
-        if not new_error < error:
-            damping *= 4
-            if damping > 1e12:
-                break
-            continue
-        settled = error - new_error <= _DONE * error and np.abs(step).max() < 1e-9
-        numbers, values, slopes, error = tried, new_values, new_slopes, new_error
-        damping = max(damping / 3, 1e-12)
-        if settled or error == 0:
-            break
-    return numbers
