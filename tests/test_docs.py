@@ -37,15 +37,18 @@ from vizcnn.pages.aliasing import find_period
 from vizcnn.pages.all_layers import AllLayersSettings
 from vizcnn.photos.patches import read_samples, spread
 from vizcnn.photos.samples import find_sample
+from vizcnn.recording.layers import select_layers
 from vizcnn.zoo import load
 from vizcnn.zoo.catalogue import CATALOGUE
 from vizcnn.zoo.files import BUNDLE
+from vizcnn.zoo.zfnet import ZFNet
 
 pytestmark = pytest.mark.slow
 
 README = ROOT / "README.md"
 PAGES = list_pages()
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
+PLAIN = ZFNet(hidden=8)
 CODE = [(page, code, told) for page in PAGES for code, told in read_fences(page, "python")]
 
 
@@ -136,7 +139,9 @@ def test_no_import_stands_above_the_stairs():
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_commands_parse(page, files):
     for line in list_commands(page):
-        parse_command(line)
+        given = parse_command(line).params
+        named = given.get("layers") or given.get("layer") or ()
+        select_layers(PLAIN, [named] if isinstance(named, str) else named)  # there are such layers
 
 
 def test_every_command_has_a_page_with_its_options():

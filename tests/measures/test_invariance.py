@@ -12,7 +12,6 @@ from tests.support.small_zoo import draw_noise, make_model, paint_photo
 from vizcnn.basics.errors import ImageError
 from vizcnn.measures.invariance import (
     Movement,
-    find_mean_colour,
     measure_invariance,
     measure_yardsticks,
 )
@@ -138,7 +137,7 @@ def test_distances_and_probabilities_are_those_of_numpy(border):
     still, _ = movement.show(model, PHOTOS[0], [STILL])
     best = run_by_hand(model, still)[2].argmax()
     assert (change.class_number, change.is_true) == (best, False)
-    colour = np.array(find_mean_colour(model)).reshape(1, 3, 1, 1)
+    colour = model.preprocessing.mean_colour.numpy()[None]
     for kind, amounts in AMOUNTS.items():
         for step, amount in enumerate(amounts):
             pixels, known = movement.show(model, PHOTOS[0], [Transform(kind, amount)])

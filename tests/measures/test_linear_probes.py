@@ -123,3 +123,11 @@ def test_the_span_of_the_training_photos_keeps_all_products():
     assert np.allclose(other @ one.T, test @ wide.T)
     few = features[:, :20]
     assert (span_training(few, few)[0] == few).all()  # nothing to be gained
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_a_silent_layer_knows_nothing(classifier):
+    features, labels = make_features(0.5, 60)
+    (fold,) = draw_folds(labels, 3, 1, seed=0)
+    score = score_probe(np.zeros_like(features), labels, fold, 3, classifier)
+    assert sorted(score.accuracies) == [0, 0, 0, 1]  # one class for all photos: at chance

@@ -15,11 +15,11 @@ from vizcnn.drawing.style import make_style, use_style
 from vizcnn.drawing.tiles import scale_projections, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.photo_sets import PartOfPhotos
+from vizcnn.pages.evolution_figures import describe_course
+from vizcnn.pages.evolution_records import EvolveResults
 from vizcnn.pages.evolve import (
-    EvolveResults,
     EvolveSettings,
     choose_evolved_units,
-    describe_course,
     make_evolve_gallery,
     measure,
 )

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", reason="pip install 'vizcnn[digits]'")
 from tests.gallery.test_site import check_links, write
 from tests.support.class_photos import paint_classes
 from tests.support.small_zoo import list_files, make_model
-from vizcnn.basics.errors import DataError, VizcnnError
+from vizcnn.basics.errors import DataError, ModelError, VizcnnError
 from vizcnn.basics.kept_parts import FOLDER_NAME
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.measures.pooled_features import list_probed_layers, read_features
@@ -202,3 +202,12 @@ def test_an_untrained_net_leaves_the_net_as_it_was():
 def test_settings_out_of_bounds_are_refused(changes, told):
     with pytest.raises(VizcnnError, match=told):
         ProbeSettings(**changes)
+
+
+def test_features_that_are_not_finite_are_refused_in_one_line():
+    net = make_model()
+    with torch.no_grad():
+        net.module[0].bias[2] = torch.inf
+    pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    with pytest.raises(ModelError, match="layer 'conv1' puts out values that are not finite"):
+        read_features(net, pixels, ["conv1"], places=4)

@@ -73,15 +73,10 @@ class Movement:
                 "size: use fit crop or squash (--fit), and give the side (--size)"
             )
         framing = shrink_window(model.preprocessing.frame(image), self.window)
-        moved = transform_photo(image, framing, transforms, self.border, find_mean_colour(model))
+        colour = model.preprocessing.mean_colour.clamp(0, 1)
+        red, green, blue = colour.flatten().tolist()
+        moved = transform_photo(image, framing, transforms, self.border, (red, green, blue))
         return torch.from_numpy(moved.pixels), moved.known
-
-
-def find_mean_colour(model: ZooModel) -> tuple[float, float, float]:
-    """Give the colour that a net's preprocessing maps to zero, RGB, kept in 0..1."""
-    zero = torch.zeros(1, model.preprocessing.channels, 1, 1)
-    red, green, blue = model.preprocessing.denormalise(zero).clamp(0, 1).flatten().tolist()
-    return red, green, blue
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +256,11 @@ class _Reader:
         scores = read[self._last] if self._last else self._model.logits(pixels).cpu().double()
         return {name: read[name].numpy() for name in self._layers}, scores
 
-    def read_masked(self, masks: Mask, colour: tuple[float, float, float]) -> dict[str, Floats]:
+    def read_masked(self, masks: Mask) -> dict[str, Floats]:
         """Give the features of the photo itself under masks (n, S, S), which say what is seen."""
         hidden = torch.from_numpy(~masks)[:, None]
-        masked = torch.where(hidden, torch.tensor(colour).view(1, 3, 1, 1), self._still)
+        colour = self._model.preprocessing.mean_colour.clamp(0, 1)
+        masked = torch.where(hidden, colour, self._still)
         return self.read(masked)[0]
 
 
@@ -303,9 +299,8 @@ def _measure_kind(
             for name, maps in reader.maps.items()
         }
         if movement.border == "mask":
-            colour = find_mean_colour(model)
-            before = reader.read_masked(known, colour)
-            back = reader.read_masked(np.stack([see_after(one, size) for one in some]), colour)
+            before = reader.read_masked(known)
+            back = reader.read_masked(np.stack([see_after(one, size) for one in some]))
         filled += (1 - known.reshape(len(known), -1).mean(axis=1)).tolist()
         if class_number is not None:
             probabilities += scores.softmax(dim=1)[:, class_number].tolist()

@@ -133,13 +133,16 @@ def span_training(train: Features, test: Features) -> tuple[Features, Features]:
         test: (m, D).
 
     Returns:
-        (n, r) and (m, r), float64, with r at most n; both as they are where D is not larger.
+        (n, r) and (m, r), float64, with r at most n, and 1 where all training photos are zeros;
+        both as they are where D is not larger.
     """
     one, other = train.astype(np.float64), test.astype(np.float64)
     if one.shape[1] <= len(one):
         return one, other
     values, vectors = np.linalg.eigh(one @ one.T)
-    kept = values > SMALLEST * max(values[-1], np.finfo(np.float64).tiny)
+    if not values[-1] > 0:  # a layer that is silent on all of them
+        return np.zeros((len(one), 1)), np.zeros((len(other), 1))
+    kept = values > SMALLEST * values[-1]
     basis, scale = vectors[:, kept], np.sqrt(values[kept])
     return basis * scale, (other @ one.T) @ basis / scale
 

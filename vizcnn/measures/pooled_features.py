@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vizcnn.attribution.readout import read_layers
-from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.basics.errors import ModelError, quote
+from vizcnn.recording.layers import select_layers, select_stages
 from vizcnn.zoo.model import ZooModel
 
 LOT = 32
@@ -35,7 +36,7 @@ def list_probed_layers(model: ZooModel, wanted: Sequence[str] = ()) -> tuple[str
     """
     if wanted:
         return select_layers(model, wanted)
-    stages = select_layers(model, [list_stages(model)])
+    stages = select_stages(model)
     names = list(model.layers)
     after = names[names.index(stages[-1]) + 1 : names.index(model.find_class_layer())]
     joined = [name for name in after if name.startswith("fc")] or after[-1:]
@@ -79,11 +80,19 @@ def read_features(
 
     Raises:
         LayerError: If a layer does not exist, or puts out no feature maps.
+        ModelError: If a feature is not finite: no classifier can be trained on it.
     """
     lot = torch.zeros(LOT, *pixels.shape[1:], dtype=torch.float32)
     lot[: len(pixels)] = pixels.to(torch.float32).div(255)
     found = read_layers(model, lot, layers)
-    return {
+    features = {
         layer: pool_maps(readout.maps[: len(pixels)].float(), places).cpu().numpy()
         for layer, readout in found.items()
     }
+    for layer, values in features.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"layer {quote(layer)} puts out values that are not finite: the net's weights are "
+                "too large for float32, or damaged"
+            )
+    return features
