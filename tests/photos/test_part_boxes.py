@@ -150,3 +150,12 @@ def test_the_shipped_faces_are_whole_and_small():
     assert sum(file.stat().st_size for file in SHIPPED.parent.iterdir()) < 600_000
     notes = (SHIPPED.parent / "README.md").read_text("utf-8")
     assert all(photo.path.name.removesuffix(".png") in notes for photo in photos)
+
+
+def test_the_shipped_parts_are_seen_by_nets_that_cut_224_of_256():
+    for photo in read_parts():
+        framing = frame_photo("crop", photo.read().size, 224, 256)
+        top, left, bottom, right = framing.inside
+        for name in photo.parts:
+            box = photo.find_part(name, framing)
+            assert top <= box[0] < box[2] <= bottom and left <= box[1] < box[3] <= right
