@@ -269,6 +269,10 @@ class _Others:
 
 def _open_others(model: ZooModel, index: Path | None, data: Sequence[Path]) -> _Others | None:
     if index is None:
+        if data:
+            raise DataError(
+                "photos of an index are given (--index-data), but no index: give that too (--index)"
+            )
         return None
     if not data:
         raise DataError(
