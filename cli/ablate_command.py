@@ -17,7 +17,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
-from vizcnn.cli.reporting import bar, lay_out, say
+from vizcnn.cli.reporting import bar, lay_out, say, telling_to_continue
 from vizcnn.cli.unit_option import Unit, find_units, units_option, write_units
 
 if TYPE_CHECKING:
@@ -203,13 +203,14 @@ def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -
         variant=page.words[0].variant,
         figure_format=page.figure_format,
     )
-    manifest = make_ablate_gallery(
-        *(page.models[0], Path(photos[0]), page.folder, settings),
-        page.quote(**dict.fromkeys(OF_UNITS)),
-        device=settle_device(page.device, page.precision),
-        progress=bar,
-        report=lambda line: say(line, err=True),
-    )
+    with telling_to_continue():
+        manifest = make_ablate_gallery(
+            *(page.models[0], Path(photos[0]), page.folder, settings),
+            page.quote(**dict.fromkeys(OF_UNITS)),
+            device=settle_device(page.device, page.precision),
+            progress=bar,
+            report=lambda line: say(line, err=True),
+        )
     page.report(manifest, summarise_layers(manifest.results))
 
 
@@ -250,13 +251,12 @@ def _ablate_units(
     given: dict[str, Any],
 ) -> None:
     from vizcnn.pages.ablate_units import AblateUnitsSettings, make_ablate_units_gallery
-    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.recording.layers import select_layers, select_stages
 
     paths = find_given(photos)
 
     def make(run: OneRun) -> "Manifest[AblateUnitsResults]":
-        chosen = select_layers(run.net, layers or [list_stages(run.net)])
-        chosen = chosen if layers else chosen[-1:]
+        chosen = select_layers(run.net, layers) or select_stages(run.net)[-1:]
         numbers = find_units(run.net, chosen, units)
         settings = AblateUnitsSettings(
             layers=chosen,
@@ -273,20 +273,16 @@ def _ablate_units(
         return make_ablate_units_gallery(run.net, paths, run.folder, settings, command, bar)
 
     manifest = page.make_each(make, resumed=True)
-    page.report(manifest, summarise_units(manifest))
+    page.report(manifest, summarise_units)
 
 
 TOLD = 10
 """Units of a ranking that are printed."""
 
 
-def summarise_units(manifest: "Manifest[Any]") -> str:
-    """Write the first units of the ranking of each layer; of several nets each page has its own."""
-    from vizcnn.pages.ablate_units import AblateUnitsResults
-
+def summarise_units(manifest: "Manifest[AblateUnitsResults]") -> str:
+    """Write the first units of the ranking of each layer."""
     results = manifest.results
-    if not isinstance(results, AblateUnitsResults):
-        return f"{len(results.runs)} nets side by side"
     lines = [f"{results.photos}; units set to {results.by}; {results.ranking}"]
     for layer in results.layers:
         rows = [["unit", "change", "accuracy", "other answer", "falls most"]]

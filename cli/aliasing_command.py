@@ -11,7 +11,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.reporting import bar, lay_out
+from vizcnn.cli.reporting import bar, lay_out, telling_to_continue
 
 if TYPE_CHECKING:
     from vizcnn.measures.layer_folding import LayerFolding
@@ -129,7 +129,9 @@ def _measure_all_layers(
 
     files = find_photos(find_given(photos))
     settings = AllLayersSettings(most_photos, oscillations, page.figure_format)
-    manifest = make_all_layers_page(page.load(), page.folder, files, settings, page.quote(), bar)
+    nets = page.load()
+    with telling_to_continue():
+        manifest = make_all_layers_page(nets, page.folder, files, settings, page.quote(), bar)
     page.report(manifest, summarise(manifest.results))
 
 

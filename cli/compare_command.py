@@ -1,6 +1,6 @@
 """``vizcnn compare``: photos -> one unit of each by every method."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -149,15 +149,11 @@ def compare(
         return make_compare_page(run.net, files, settings, run.folder, run.quote(), bar)
 
     manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest))
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
+def summarise(manifest: "Manifest[CompareResults]") -> str:
     """Say how much was compared."""
-    from vizcnn.pages.compare import CompareResults
-
     results = manifest.results
-    if not isinstance(results, CompareResults):
-        return f"{len(results.runs)} nets side by side"
     left = f", {len(results.left_out)} left out" if results.left_out else ""
     return f"{len(manifest.photos)} photo(s), {len(results.methods)} methods{left}"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @photos_argument(
     "JSON file of photos with boxes of their parts.  [default: eyes and nose of four faces]",
     one=True,
-    metavar="PARTS",
+    metavar="FILE",
 )
 @fitting_options
 @click.option(
@@ -79,17 +79,13 @@ def correspond(page: Page, /, photos: str | None, **choices: Any) -> None:
     def make(run: OneRun) -> "Manifest[CorrespondResults]":
         return make_correspond_gallery(run.net, marked, run.folder, settings, run.quote(), bar)
 
-    manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest))
+    manifest = page.make_each(make, resumed=True)
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
-    """Write the table of scores; of several nets each page has its own."""
-    from vizcnn.pages.correspond import CorrespondResults
-
+def summarise(manifest: "Manifest[CorrespondResults]") -> str:
+    """Write the table of scores."""
     results = manifest.results
-    if not isinstance(results, CorrespondResults):
-        return f"{len(results.runs)} nets side by side"
     rows = [
         (
             score.layer,

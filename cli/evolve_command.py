@@ -25,14 +25,14 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar, telling_to_continue
 from vizcnn.cli.unit_option import UnitList, find_units
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.mining.photo_sets import PhotoSet
-    from vizcnn.pages.evolve import EvolveResults
+    from vizcnn.pages.evolution_records import EvolveResults
     from vizcnn.training.moments import TrainedRun
     from vizcnn.zoo.model import ZooModel
 
@@ -182,11 +182,8 @@ def evolve(
         **settle_way_back(**way_back),
     )
     command = page.quote(weights=_write_weights(weights))
-    try:
+    with telling_to_continue():
         manifest = make_evolve_gallery(run, found, page.folder, settings, command, bar)
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
     page.report(manifest, summarise(manifest))
 
 
@@ -255,7 +252,7 @@ def _open_photos(names: tuple[str, ...], run: "TrainedRun", model: "ZooModel") -
 
 def summarise(manifest: "Manifest[EvolveResults]") -> str:
     """Say in a line per layer how it went."""
-    from vizcnn.pages.evolve import describe_course
+    from vizcnn.pages.evolution_figures import describe_course
 
     results = manifest.results
     lines = [

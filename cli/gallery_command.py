@@ -179,11 +179,7 @@ def gallery(
             notice=lambda line: say(line, err=True),
         )
 
-    try:
-        manifest = page.make_each(make, methods, resumed=True)
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
+    manifest = page.make_each(make, methods, resumed=True)
     summary = summarise(manifest, time.monotonic() - started)
     page.report(manifest, summary)
 

@@ -128,17 +128,13 @@ def invariance(
     def make(run: OneRun) -> "Manifest[InvarianceResults]":
         return make_invariance_gallery(run.net, files, run.folder, settings, run.quote(), bar)
 
-    manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest))
+    manifest = page.make_each(make, resumed=True)
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
-    """Write the table of a net's layers; of several nets each page has its own."""
-    from vizcnn.pages.invariance import InvarianceResults
-
+def summarise(manifest: "Manifest[InvarianceResults]") -> str:
+    """Write the table of a net's layers."""
     results = manifest.results
-    if not isinstance(results, InvarianceResults):
-        return f"{len(results.runs)} nets side by side"
     rows = [
         (
             row.kind,

@@ -1,7 +1,7 @@
 """``vizcnn occlude``: move a square over photos, and see what a unit and a class lose."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +15,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import OneRun, Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -140,30 +140,24 @@ def occlude(
             run.net, files, run.folder, settings, run.quote(), index, data, bar
         )
 
-    try:
-        manifest = page.make_each(make, resumed=True)
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
-    page.report(manifest, summarise(manifest))
+    manifest = page.make_each(make, resumed=True)
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
+def summarise(manifest: "Manifest[OccludeResults]") -> str:
     """Say in a line for each photo what falls most."""
     from vizcnn.drawing.words import percent, show_number
-    from vizcnn.pages.occlude import OccludeResults
 
     results = manifest.results
-    if not isinstance(results, OccludeResults):
-        return f"{len(results.runs)} nets side by side"
     lines = []
     for photo, found in zip(manifest.photos, results.photos, strict=True):
         rows, columns = found.places
         value, probability = found.value, found.probability
+        least = percent(max(probability.whole - probability.drop, 0.0))
+        falls = f"falls to {least} at the lowest" if probability.centre else "falls nowhere"
         lines.append(
             f"{photo.name}: {rows * columns} places; {results.layer} unit {found.unit} "
             f"{show_number(value.whole)}, falls by {show_number(value.drop)} at most; "
-            f"p({found.class_name}, {found.class_basis}) {percent(probability.whole)}, falls by "
-            f"{percent(probability.drop)} at most"
+            f"p({found.class_name}, {found.class_basis}) {percent(probability.whole)}, {falls}"
         )
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -33,7 +33,13 @@ from vizcnn.cli.options import (
     weights_option,
 )
 from vizcnn.cli.repeating import quote_command
-from vizcnn.cli.reporting import end_with_failures, list_notes, name_failures, say
+from vizcnn.cli.reporting import (
+    end_with_failures,
+    list_notes,
+    name_failures,
+    say,
+    telling_to_continue,
+)
 from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
@@ -162,9 +168,20 @@ class Page:
         Args:
             make: Makes one page.
             methods: The methods; one that is empty for a command without a choice.
-            resumed: As for :func:`vizcnn.pages.runs.make_runs`.
+            resumed: Whether an interrupted run goes on where it was when it is made again; as for
+                :func:`vizcnn.pages.runs.make_runs`.
         """
         nets = self.load()
+        with telling_to_continue() if resumed else nullcontext():
+            return self._make_each(nets, make, methods, resumed)
+
+    def _make_each(
+        self,
+        nets: "list[ZooModel]",
+        make: "Callable[[OneRun], Manifest[Any]]",
+        methods: Sequence[str],
+        resumed: bool,
+    ) -> "Manifest[Any]":
         if len(nets) == len(methods) == 1:
             return make(OneRun(nets[0], methods[0], self.quote, self.folder))
         from vizcnn.pages.check import name_nets
@@ -207,7 +224,7 @@ class Page:
     def report(
         self,
         manifest: "Manifest[Any]",
-        summary: str,
+        summary: "str | Callable[[Manifest[Any]], str]",
         failed: str = "left out",
         named: bool = False,
     ) -> None:
@@ -215,7 +232,8 @@ class Page:
 
         Args:
             manifest: What was written.
-            summary: What it holds, in lines for a person.
+            summary: What it holds, in lines for a person; or what says so of one run's page, as
+                each of several has its own.
             failed: What happened to what is missing.
             named: Whether what is missing has to be named beside the error, which does not do so.
         """
@@ -237,7 +255,12 @@ class Page:
         else:
             for net in manifest.nets:
                 say(f"{net.title}, {net.weights.describe()}")
-            say(*summary.splitlines())
+            if isinstance(summary, str):
+                say(*summary.splitlines())
+            elif not isinstance(manifest.results, RunsResults):
+                say(*summary(manifest).splitlines())
+            else:
+                say(f"{len(manifest.results.runs)} nets side by side")
             if isinstance(manifest.results, RunsResults):
                 say(*(f"{run.title}: {run.folder}/index.html" for run in manifest.results.runs))
             if failures:

@@ -150,17 +150,14 @@ def probe(
         )
 
     manifest = page.make_each(make, resumed=True)
-    page.report(manifest, summarise(manifest))
+    page.report(manifest, summarise)
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
-    """Write the table of a net's layers; of several nets each page has its own."""
+def summarise(manifest: "Manifest[ProbeResults]") -> str:
+    """Write the table of a net's layers."""
     from vizcnn.drawing.probe_plots import NAMES
-    from vizcnn.pages.probe import ProbeResults
 
     results = manifest.results
-    if not isinstance(results, ProbeResults):
-        return f"{len(results.runs)} nets side by side"
     rows = [("layer", "net", "classifier", "photos", "accuracy", "±")]
     for row in results.rows:
         net = "untrained" if row.untrained else manifest.nets[0].title

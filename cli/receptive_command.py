@@ -23,7 +23,7 @@ from vizcnn.cli.photo_arguments import (
     find_given,
     photos_argument,
 )
-from vizcnn.cli.reporting import bar, lay_out, say
+from vizcnn.cli.reporting import bar, lay_out, telling_to_continue
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
@@ -219,7 +219,7 @@ def receptive(
         return make_receptive_gallery(run.net, files[0], run.folder, settings, run.quote())
 
     manifest = page.make_each(make)
-    page.report(manifest, summarise(manifest))
+    page.report(manifest, summarise)
 
 
 def _refuse_idle(context: click.Context, idle: tuple[str, ...], effective: bool) -> None:
@@ -271,22 +271,15 @@ def _measure_effective(
         chosen_seed=page.seed,
         position=None,
     )
-    try:
+    with telling_to_continue():
         manifest = make_effective_gallery(
             nets, find_given(photos), page.folder, settings, command, bar
         )
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to continue from here", err=True)
-        raise
     page.report(manifest, summarise_effective(manifest))
 
 
-def summarise(manifest: "Manifest[Any]") -> str:
-    """Write the table of a net's layers; of several nets each page has its own."""
-    from vizcnn.pages.receptive import ReceptiveResults
-
-    if not isinstance(manifest.results, ReceptiveResults):
-        return f"{len(manifest.results.runs)} nets side by side"
+def summarise(manifest: "Manifest[ReceptiveResults]") -> str:
+    """Write the table of a net's layers."""
     return "\n".join(lay_out([HEADS, *map(_write_row, manifest.results.layers)]))
 
 

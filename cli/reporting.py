@@ -177,6 +177,16 @@ def telling_warnings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def telling_to_continue() -> Iterator[None]:
+    """Say of an interrupted job, whose parts are kept, how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped: run the same command again to continue from here", err=True)
+        raise
+
+
 SMALLER: Mapping[str, str] = {
     "ablate": "fewer photos (--count), layers (--layer) or units (--unit), a smaller --batch, "
     "--crop or --hidden, a smaller net",

@@ -14,7 +14,7 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
-from vizcnn.cli.reporting import bar, say
+from vizcnn.cli.reporting import bar, say, telling_to_continue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,16 +99,17 @@ def zeiler_fergus(
         figure_format=page.figure_format,
     )
     nets = page.load()
-    manifest = make_zeiler_fergus_gallery(
-        nets,
-        page.folder,
-        settings,
-        page.quote(),
-        find_given(photos),
-        train,
-        lambda name: page.quote(only=(name,)),
-        bar,
-    )
+    with telling_to_continue():
+        manifest = make_zeiler_fergus_gallery(
+            nets,
+            page.folder,
+            settings,
+            page.quote(),
+            find_given(photos),
+            train,
+            lambda name: page.quote(only=(name,)),
+            bar,
+        )
     page.report(manifest, summarise(manifest.results), "not made", named=True)
 
 

@@ -40,6 +40,7 @@ PICTURES = {
     ),
     "compare": ("vizcnn compare", "methods.png"),
     "occlude": ("vizcnn occlude coffee motorcycle chelsea", "occlusion.png"),
+    "evolve": ("vizcnn evolve", "conv2.png"),
     "check-sameness": ("vizcnn check", "sameness.png"),
     "check-cascade": ("vizcnn check", "cascade.png"),
     "check-agreement": ("vizcnn check", "agreement.png"),

@@ -11,7 +11,7 @@ import torch
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files, paint_photo
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.pages.evolve import EvolveResults
+from vizcnn.pages.evolution_records import EvolveResults
 from vizcnn.training.moments import SHIPPED_RUN
 
 QUICK = ("--layer", "conv1", "--unit", "0,3", "--compare", "none", "--workers", 0)

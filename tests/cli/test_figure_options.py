@@ -22,7 +22,6 @@ DRAWING = (
     "check",
     "compare",
     "correspond",
-    "zeiler-fergus",
     "deconv",
     "evolve",
     "filters",
@@ -32,6 +31,7 @@ DRAWING = (
     "occlude",
     "probe",
     "receptive",
+    "zeiler-fergus",
 )
 CHOSEN = ("--style", "slide", "--theme", "dark", "--dpi", "60", "--title", "{}!", "--no-caption")
 

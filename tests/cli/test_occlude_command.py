@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.command_line import fail, run
@@ -23,6 +24,12 @@ def test_prints_what_falls_and_the_recorded_command_repeats_it(tmp_path):
     assert "occlusion.svg" in first
     manifest = json.loads(first["manifest.json"])
     assert manifest["settings"]["fill"] == "grey"
+    (found,) = manifest["results"]["photos"]
+    with np.load(Path("out") / found["arrays"]) as arrays:
+        least = 100 * arrays["probability"].min()
+    assert f"falls to {least:.1f}\u00a0% at the lowest" in told
+    fall = 100 * found["probability"]["whole"] - least
+    assert f"<td>{fall:.1f} points</td>" in first["index.html"].decode()
     run(*shlex.split(manifest["command"])[1:])
     assert list_files(tmp_path / "out") == first
 

@@ -18,12 +18,15 @@ pytestmark = pytest.mark.usefixtures("small_net")
 
 NETLESS = {"index", "merge", "models", "weights", "train"}
 """Commands that compute nothing with a trained net; training has a recipe of its own."""
+NEEDING = {"probe"}
+"""Commands that want photos."""
 
 
 @pytest.mark.parametrize("name", sorted(set(commands.commands) - NETLESS))
 def test_every_command_that_runs_a_net_has_it(name, tmp_path):
     out = tmp_path / "out"
-    message = fail(name, "--precision", "fast", "--device", "cpu", "--out", out)
+    photos = (".",) if name in NEEDING else ()
+    message = fail(name, *photos, "--precision", "fast", "--device", "cpu", "--out", out)
     assert "precision 'fast' rounds to TF32, which cpu does not have" in message
     assert not out.exists()
     assert find_precision() == "exact"

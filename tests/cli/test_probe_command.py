@@ -33,7 +33,9 @@ class TestCommand:
 
     def test_json_repeats_the_run(self, photos, tmp_path):
         pytest.importorskip("sklearn", reason="pip install 'vizcnn[digits]'")
-        told = json.loads(run("probe", photos, *OPTIONS, "--json", "--out", tmp_path / "one").stdout)
+        told = json.loads(
+            run("probe", photos, *OPTIONS, "--json", "--out", tmp_path / "one").stdout
+        )
         manifest = told["manifest"]
         assert manifest["settings"]["per_class"] == [1, 3]
         assert "--no-baseline" in manifest["command"]

@@ -2,12 +2,15 @@
 
 import json
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.command_line import fail, run
 from tests.support.small_zoo import list_files, paint_photo
+from vizcnn.cli.main import commands
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.pages.correspond import CorrespondResults
 from vizcnn.pages.invariance import InvarianceResults
@@ -105,3 +108,34 @@ def test_files_of_parts_that_cannot_be_used_end_in_one_line(tmp_path, content, t
     assert "no file of parts" in fail("correspond", "missing.json", "--out", "out")
     assert "give one" in fail("correspond", "a.json", "b.json")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("command", ["invariance", "correspond"])
+def test_nets_that_are_done_are_kept_when_a_later_one_is_interrupted(
+    tmp_path, monkeypatch, command
+):
+    page = import_module(f"vizcnn.pages.{command}")
+    make = getattr(page, f"make_{command}_gallery")
+    begun = []
+
+    def stop(*arguments):
+        begun.append(arguments)
+        if len(begun) > 1:
+            raise KeyboardInterrupt
+        return make(*arguments)
+
+    paint_photo(tmp_path / "a.png")
+    quick = (
+        ("a.png", *QUICK)
+        if command == "invariance"
+        else (*FEW, "--layer", "conv1", "--fit", "squash")
+    )
+    given = (command, *quick, "--model", "alexnet", "--model", "zfnet", "--out", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(page, f"make_{command}_gallery", stop)
+        result = CliRunner().invoke(commands, list(given))
+    assert result.exit_code == 130
+    assert "run the same command again to continue" in result.stderr
+    assert Path("out/alexnet/index.html").is_file() and not Path("out/index.html").exists()
+    run(*given)
+    assert Path("out/index.html").is_file() and Path("out/zfnet/index.html").is_file()

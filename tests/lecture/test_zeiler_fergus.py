@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.gallery.test_site import check_links, write
+from tests.support.class_photos import paint_classes
 from tests.support.small_zoo import list_files, make_model, paint_photo
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.kept_parts import FOLDER_NAME
@@ -21,6 +22,7 @@ from vizcnn.lecture.paper_items import (
     PaperItem,
     choose_counts,
     find_items,
+    make_error_table,
 )
 from vizcnn.lecture.zeiler_fergus import (
     PaperResults,
@@ -158,6 +160,13 @@ def test_the_architecture_and_the_errors_are_made_of_the_bundled_nets(tmp_path):
     )
 
 
+def test_an_accuracy_that_weights_do_not_tell_is_left_out(tmp_path):
+    net = make_model()
+    told = replace(net, provenance=replace(net.provenance, top1=0.75, top5=None))
+    assert make_error_table(Paper(told), tmp_path).ours == f"{net.title} 25.0 % top-1"
+    assert make_error_table(Paper(net), tmp_path).ours == "these weights tell no accuracy"
+
+
 @pytest.mark.slow
 def test_small_items_are_made_of_a_small_net(tmp_path):
     """Figures 1, 2, 5 and 7 of a photo that was given, each by its own page."""
@@ -172,6 +181,23 @@ def test_small_items_are_made_of_a_small_net(tmp_path):
     assert pages == [f"{name}/index.html" for name in only[1:]]
     assert all((tmp_path / "out" / page).is_file() for page in pages)
     assert all(item.made.figures for item in manifest.results.items)
+
+
+@pytest.mark.slow
+def test_what_is_trained_is_set_beside_the_papers_numbers(tmp_path):
+    pytest.importorskip("sklearn", reason="pip install 'vizcnn[digits]'")
+    for seed, part in enumerate(("train", "val")):
+        paint_classes(tmp_path / "data" / part, 3, ("walrus", "kettle"), seed)
+    settings = PaperSettings(only=("table-3", "figure-9"), epochs=1)
+    ablated, probed = make_zeiler_fergus_gallery(
+        [load("lenet", weights="bundled")], tmp_path / "out", settings, train=tmp_path / "data"
+    ).results.items
+    assert (ablated.status, probed.status) == ("made", "made"), (ablated.reason, probed.reason)
+    assert len(ablated.made.tables[0].rows) > 5
+    assert "2 classes" in probed.made.ours and "chance 50.0" in probed.made.ours
+    printed = {row[:2]: row[2] for row in probed.made.tables[0].rows}
+    assert printed["conv1", "svm"] == 44.8 and printed["conv3", "svm"] == 72.3
+    assert (tmp_path / "out" / "table-7" / "index.html").is_file()
 
 
 def test_photos_are_samples_or_drawn_from_those_given(tmp_path):

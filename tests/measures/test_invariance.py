@@ -12,7 +12,6 @@ from tests.support.small_zoo import draw_noise, make_model, paint_photo
 from vizcnn.basics.errors import ImageError
 from vizcnn.measures.invariance import (
     Movement,
-    find_mean_colour,
     measure_invariance,
     measure_yardsticks,
 )
@@ -63,6 +62,18 @@ def test_a_circular_shift_of_a_convolutional_net_moves_its_maps():
         assert np.allclose(layer.returned, 0, atol=1e-6)
         assert np.array_equal(layer.returned, layer.inside)
         assert (layer.distances[[0, 2, 3]] > 1).all() and layer.distances[1] < 1e-5
+
+
+def test_only_a_shift_brings_back_on_the_other_side_what_it_takes_away():
+    """A closer look has the same pixels with both borders, and a turn has where it is in sight."""
+    net = wrap_net(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()))
+    amounts: dict[Kind, tuple[float, ...]] = {"scale": (1.5,), "rotate": (30.0,)}
+    found = [measure(net, ["0"], amounts, Movement(border))[0] for border in ("wrap", "reflect")]
+    (scaled,), (other,) = (change.kinds["scale"].layers for change in found)
+    assert scaled.returned == pytest.approx(other.returned)
+    assert scaled.inside == pytest.approx(other.inside)
+    (turned,), (other,) = (change.kinds["rotate"].layers for change in found)
+    assert turned.inside == pytest.approx(other.inside, rel=1e-4)
 
 
 @pytest.mark.parametrize("border", ["photo", "reflect", "mask", "black"])
@@ -126,7 +137,7 @@ def test_distances_and_probabilities_are_those_of_numpy(border):
     still, _ = movement.show(model, PHOTOS[0], [STILL])
     best = run_by_hand(model, still)[2].argmax()
     assert (change.class_number, change.is_true) == (best, False)
-    colour = np.array(find_mean_colour(model)).reshape(1, 3, 1, 1)
+    colour = model.preprocessing.mean_colour.numpy()[None]
     for kind, amounts in AMOUNTS.items():
         for step, amount in enumerate(amounts):
             pixels, known = movement.show(model, PHOTOS[0], [Transform(kind, amount)])

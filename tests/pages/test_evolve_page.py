@@ -15,8 +15,9 @@ from vizcnn.drawing.style import make_style, use_style
 from vizcnn.drawing.tiles import scale_projections, to_bytes
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.mining.photo_sets import PartOfPhotos
+from vizcnn.pages.evolution_figures import describe_course
+from vizcnn.pages.evolution_records import EvolveResults
 from vizcnn.pages.evolve import (
-    EvolveResults,
     EvolveSettings,
     choose_evolved_units,
     make_evolve_gallery,
@@ -332,3 +333,13 @@ def test_photos_that_cannot_be_read_are_told_once(tmp_path):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(VizcnnError, match="needed"):
         EvolveSettings(**wrong)
+
+
+def test_photos_that_never_changed_are_not_said_to_have_changed(evolution):
+    layer = evolution.results.layers[0]
+    for last_change, told in [
+        (0, "strongest photos were the last ones from epoch 0 on, and"),
+        (5, "strongest photos changed for the last time at epoch 5, and"),
+    ]:
+        course = replace(layer.course, last_change=last_change)
+        assert told in describe_course(replace(layer, course=course), SOME.epochs)

@@ -35,6 +35,12 @@ def test_photos_lie_beside_the_file_or_are_samples(tmp_path, monkeypatch):
     assert one.parts == {"nose": (4, 6, 12, 16)} and one.crop is None
 
 
+def test_a_file_may_begin_with_the_mark_that_editors_write(tmp_path):
+    file = write(tmp_path, [{"photo": "a.png", "parts": NOSE}] * 2)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [photo.parts for photo in read_parts(file)] == [{"nose": (4, 6, 12, 16)}] * 2
+
+
 @pytest.mark.parametrize(
     ("photos", "told"),
     [
@@ -45,6 +51,8 @@ def test_photos_lie_beside_the_file_or_are_samples(tmp_path, monkeypatch):
         ([{"photo": "a.png", "parts": {}}] * 2, "has 0 parts; needed: 1 to 20"),
         ([{"photo": " ", "parts": NOSE}] * 2, "the name of a photo is empty"),
         ([{"photo": "a.png", "parts": {" ": [1, 2, 3, 4]}}] * 2, "a part named ' '"),
+        ([{"photo": "a.png", "parts": {"\ud800": [1, 2, 3, 4]}}] * 2, "that can be printed"),
+        ([{"photo": "a.png", "parts": {"left\neye": [1, 2, 3, 4]}}] * 2, "that can be printed"),
         (
             [{"photo": "a.png", "parts": NOSE}, {"photo": "b.png", "parts": {"ear": [0, 0, 1, 1]}}],
             "photo 'b.png' lacks the part 'nose', unlike the first",

@@ -8,10 +8,10 @@ from PIL import Image
 COLOURS = {"walrus": (200, 60, 60), "kettle": (60, 190, 70), "anvil": (60, 80, 210)}
 
 
-def paint_classes(folder: Path, count: int = 9, names=tuple(COLOURS)) -> Path:
-    """Write photos of classes, no two alike."""
+def paint_classes(folder: Path, count: int = 9, names=tuple(COLOURS), seed: int = 0) -> Path:
+    """Write photos of classes, no two alike; of two seeds neither."""
     for number, name in enumerate(names):
-        generator = np.random.default_rng(number)
+        generator = np.random.default_rng(100 * seed + number)
         (folder / name).mkdir(parents=True)
         colour = np.array(list(COLOURS.values())[number % len(COLOURS)])
         for photo in range(count):

@@ -228,6 +228,5 @@ def find_fill(model: ZooModel, fill: Fill) -> Tensor:
         [0.5, 0.5, 0.5]
     """
     if fill == "mean":
-        zero = torch.zeros(1, model.preprocessing.channels, 1, 1)
-        return model.preprocessing.denormalise(zero)[0]
+        return model.preprocessing.mean_colour
     return torch.full((3, 1, 1), {"black": 0.0, "grey": 0.5, "white": 1.0}[fill])

@@ -77,8 +77,8 @@ def draw_errors(rows: Sequence[ErrorRow], title: str, caption: str) -> Figure:
         sheet = Sheet(SLIDE_WIDTH, LEGEND + 0.3 + tall + BELOW, title, caption)
         top = sheet.top + LEGEND + 0.3
         printed = any(errors.printed is not None for row in rows for errors in row.errors.values())
-        _write_legend(sheet, names, printed)
-        _write_names(sheet, [row.title for row in rows], top, tall, names)
+        _write_legend(sheet, printed)
+        _write_names(sheet, [row.title for row in rows], top, names)
         for column, kind in enumerate(kinds):
             left = names + column * (width + GAP)
             axes = _add_rows(sheet, len(rows), left, top, width, tall, "error (%)")
@@ -116,7 +116,7 @@ def _mark_printed(axes: Axes, value: float, place: float, colour: str = PRINTED)
     axes.plot([value], [place], "D", color=tone(colour), markerfacecolor="none", **look)
 
 
-def _write_legend(sheet: Sheet, left: float, printed: bool) -> None:
+def _write_legend(sheet: Sheet, printed: bool) -> None:
     look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": points(5.5)}
     training, validation = tone(TRAINED), tone(VALIDATED)
     marks = [
@@ -129,10 +129,10 @@ def _write_legend(sheet: Sheet, left: float, printed: bool) -> None:
         diamond = {**look, "marker": "D", "markerfacecolor": "none"}
         words = "the paper, on ImageNet (grey: training)"
         marks.append(Line2D([], [], color=PRINTED, label=words, **diamond))
-    _add_legend(sheet, marks, left)
+    _add_legend(sheet, marks)
 
 
-def _add_legend(sheet: Sheet, marks: list[Line2D], left: float) -> None:
+def _add_legend(sheet: Sheet, marks: list[Line2D]) -> None:
     axes = sheet.add_axes(MARGIN, sheet.top, SLIDE_WIDTH - 2 * MARGIN, 0.3)
     axes.legend(
         handles=marks,
@@ -146,7 +146,7 @@ def _add_legend(sheet: Sheet, marks: list[Line2D], left: float) -> None:
     )
 
 
-def _write_names(sheet: Sheet, names: Sequence[str], top: float, tall: float, room: float) -> None:
+def _write_names(sheet: Sheet, names: Sequence[str], top: float, room: float) -> None:
     for place, name in enumerate(names):
         middle = top + 0.075 + STEP * (place + 0.5)
         look: dict[str, Any] = {"ha": "right", "va": "center"}
@@ -178,7 +178,7 @@ def draw_changes(rows: Sequence[ErrorRow], title: str, caption: str) -> Figure:
     with plain_style():
         sheet = Sheet(SLIDE_WIDTH, LEGEND + tall + BELOW, title, caption)
         top, width = sheet.top + LEGEND, SLIDE_WIDTH - names - MARGIN - 0.1
-        _write_names(sheet, [row.title for row in rows], top, tall, names)
+        _write_names(sheet, [row.title for row in rows], top, names)
         across = "top-1 error minus that of the whole net (percentage points)"
         axes = _add_rows(sheet, len(rows), names, top, width, tall, across)
         axes.axvline(0, color=tone("#444444"), linewidth=points(1))
@@ -205,7 +205,7 @@ def draw_changes(rows: Sequence[ErrorRow], title: str, caption: str) -> Figure:
         if any(row.printed_change is not None for row in rows):
             diamond = {**look, "marker": "D", "markerfacecolor": "none"}
             marks.append(Line2D([], [], color=PRINTED, label="the paper, on ImageNet", **diamond))
-        _add_legend(sheet, marks, names)
+        _add_legend(sheet, marks)
     return sheet.figure
 
 

@@ -39,16 +39,17 @@ def draw_hidden(
     """
     room = SLIDE_WIDTH - 2 * MARGIN - NAME
     side = min(LARGEST, room / len(columns) - GAP)
+    first = MARGIN + (room - len(columns) * (side + GAP)) / 2  # few columns stand in the middle
     with plain_style():
         sheet = Sheet(SLIDE_WIDTH, HEADING + len(photos) * (side + GAP), title, caption)
         for column, words in enumerate(columns):
-            left = MARGIN + NAME + column * (side + GAP)
+            left = first + NAME + column * (side + GAP)
             sheet.write(words, left, sheet.top + HEADING - 0.06, 12, room=side, va="bottom")
         for row, (several, name) in enumerate(zip(pictures, photos, strict=True)):
             top = sheet.top + HEADING + row * (side + GAP)
-            sheet.write(name, MARGIN, top + side / 2, 12, room=NAME - 0.1, va="center")
+            sheet.write(name, first, top + side / 2, 12, room=NAME - 0.1, va="center")
             for column, image in enumerate(several):
-                sheet.add_image(image, MARGIN + NAME + column * (side + GAP), top, side, side)
+                sheet.add_image(image, first + NAME + column * (side + GAP), top, side, side)
     return sheet.figure
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.net_colours import find_net_colour
 from vizcnn.drawing.panels import show_panel
 from vizcnn.drawing.receptive_fields import HATCH, PADDING
@@ -423,7 +424,10 @@ def _plot_shares(
             axes.plot([0, *sides], [0, *shares], linewidth=points(1.8), **style)
     _mark_sides(axes, [max(field.size) for _, _, field in shown], both=False)
     axes.set_ylim(0, 1.03)
-    axes.set_yticks(SHARES, [f"{share:.0%}".replace("%", " %") for share in SHARES])
+    axes.set_yticks(SHARES, [write_percent(share, 0) for share in SHARES])
+    for share, label in zip(SHARES, axes.get_yticklabels(), strict=True):
+        # 90 and 95 % are nearer to each other than their letters are high
+        label.set_verticalalignment("bottom" if share > 0.9 else "top" if share > 0.5 else "center")
     axes.set_xlim(0, reach * 1.05)
     _finish(axes, first)
 

@@ -38,7 +38,10 @@ def draw_courses(
         title: Heading.
         caption: What the figure depends on, below.
     """
-    words = "medians over the units that are shown; by construction the first two end at 1"
+    words = (
+        "cosine and activation: medians over the units that are shown; the first two end at 1 by "
+        "construction"
+    )
     left, between = LEFT * scale_letters(1.0), BETWEEN * scale_letters(1.0)
     below = BELOW * scale_letters(1.0)
     width = (SLIDE_WIDTH - MARGIN - left - 2 * between) / 3
@@ -56,7 +59,7 @@ def draw_courses(
                 sheet.top + LEGEND,
                 width,
                 height,
-                "epoch" if number == 1 else "",
+                "epoch",
                 up,
             )
             for number, up in enumerate(ups)

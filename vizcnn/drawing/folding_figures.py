@@ -86,7 +86,9 @@ def _draw_key(sheet: Sheet, left: float, top: float) -> None:
     ]
     flc = Line2D([], [], color=FLC_COLOUR, linewidth=points(2.5), label="FLC, the ideal: 0")
     limit = Line2D([], [], color=LIMIT_COLOUR, linewidth=points(1.5), label="new Nyquist limit")
-    photos = Line2D([], [], color=tone("#000000"), linewidth=points(1), label="least to most photo")
+    photos = Line2D(
+        [], [], color=tone("#000000"), linewidth=points(1), label="photos, least to most"
+    )
     axes.legend(
         handles=[*named, flc, limit, photos],
         loc="upper left",
@@ -117,7 +119,7 @@ def _draw_row(
     _plot_bars(shares, [layer.shares for layer in layers], limits[0])
     for number, layer in enumerate(layers):
         _mark_photos(shares, number, layer)
-    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "off the ideal")
+    distances = sheet.add_plot(left, below + BARS + 0.2, width, BARS, "", "distance")
     _plot_bars(distances, [layer.distances for layer in layers], limits[1])
     for column, layer in enumerate(layers):
         middle = left + (column + 0.5) * step

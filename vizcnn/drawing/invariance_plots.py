@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from vizcnn.drawing.labels import COLOURS
 from vizcnn.drawing.sheet import MARGIN, PLOT_SIZE, SLIDE_WIDTH, Sheet, fit_slide
-from vizcnn.drawing.style import plain_style, points, scale_letters, tone
+from vizcnn.drawing.style import find_style, plain_style, points, scale_letters, tone
 from vizcnn.measures.invariance_curves import Curve, LayerCurves, TransformRow, average
 from vizcnn.photos.pixels import Array
 from vizcnn.photos.transforms import Kind
@@ -25,12 +25,14 @@ TITLES: dict[Kind, str] = {
 ACROSS: dict[Kind, str] = {
     "shift": "pixels down",
     "scale": "factor",
-    "rotate": "degrees",
+    "rotate": "degrees anticlockwise",
 }
 LEFT, GAP, BELOW, HEADING, LEGEND = 0.75, 0.72, 0.62, 0.36, 0.34
 """Inches for a vertical axis, between plots, for a horizontal axis, for a heading, a legend."""
 TALL = 2.1
 """Height of a plot in inches."""
+SLIDE_TALL = 1.5
+"""The same of three rows on a slide: to hold higher ones, all of it would be drawn smaller."""
 EXAMPLES = 2.55
 """Inches that examples may be wide."""
 SHOWN, STEPS = 5, 5
@@ -79,7 +81,8 @@ def draw_distances(
     with plain_style():
         named = len(photos) <= len(COLOURS)
         top = LEGEND * named + HEADING
-        body = top + len(rows) * (TALL + BELOW)
+        tall = SLIDE_TALL if find_style().wide and len(rows) > 2 else TALL
+        body = top + len(rows) * (tall + BELOW)
         sheet = Sheet(SLIDE_WIDTH, body, title, caption, subtitle)
         if named:
             _write_legend(sheet, [(name, COLOURS[place]) for place, name in enumerate(photos)])
@@ -93,16 +96,16 @@ def draw_distances(
         for place, words in enumerate(headings):
             sheet.write(words, left + place * (width + GAP), head, 12, room=width, **look)
         for number, row in enumerate(rows):
-            down = sheet.top + top + number * (TALL + BELOW)
+            down = sheet.top + top + number * (tall + BELOW)
             turned: dict[str, Any] = {"rotation": 90, "ha": "left", "va": "center"}
-            sheet.write(TITLES[row.kind], MARGIN, down + TALL / 2, 12, weight="bold", **turned)
-            _add_examples(sheet, row, examples(row.kind), down, named)
+            sheet.write(TITLES[row.kind], MARGIN, down + tall / 2, 12, weight="bold", **turned)
+            _add_examples(sheet, row, examples(row.kind), down, tall, named)
             found = {curves.layer: curves.distances for curves in row.layers}
             panels: list[Sequence[Curve]] = [found[layer] for layer in layers]
             panels += [row.probabilities] if scored else []
             for place, curves in enumerate(panels):
                 across = ACROSS[row.kind]
-                axes = sheet.add_plot(left + place * (width + GAP), down, width, TALL, across)
+                axes = sheet.add_plot(left + place * (width + GAP), down, width, tall, across)
                 _add_lines(axes, row.amounts, curves, named)
                 axes.set_ylim(bottom=0)
                 if scored and place == len(layers):
@@ -229,11 +232,12 @@ def _add_examples(
     row: TransformRow,
     examples: Sequence[Sequence[Array]],
     down: float,
+    tall: float,
     named: bool,
 ) -> None:
     """Add photos below each other, and their amounts side by side."""
     picks = choose_examples(row.amounts)
-    side = min(TALL / len(examples), EXAMPLES / len(picks))
+    side = min(tall / len(examples), EXAMPLES / len(picks))
     for place, several in enumerate(examples):
         for column, image in enumerate(several):
             left, top = MARGIN + 0.42 + column * side, down + place * side

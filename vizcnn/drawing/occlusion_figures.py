@@ -25,12 +25,12 @@ MAP = "viridis"
 FIELD, SQUARE = "#e69f00", "#ffffff"
 """Colours of the frames of the receptive field and of the square."""
 HEADS = (
-    "(a) photo and square",
+    "(a) the photo",
     "(b) sum of the map",
     "(b) the unit’s value",
     "(c) projections",
     "(d) p(class)",
-    "(e) most probable class",
+    "(e) likeliest class",
 )
 LETTERS, HEAD = 8.5, 10.0
 """Sizes of labels and of headings in points."""
@@ -232,7 +232,7 @@ def _draw_projections(
     words += [row.unprojected] if row.unprojected else []
     for number, text in enumerate(words):
         below = top + tile + 0.05 + number * line
-        sheet.write(text, left, below, LETTERS, room=tile + GAP, color=tone(QUIET))
+        sheet.write(text, left, below, LETTERS, room=tile, color=tone(QUIET))
 
 
 def list_classes(best: NDArray[np.int64]) -> list[tuple[int, float]]:

@@ -164,7 +164,8 @@ def _start(title: str, caption: str, subtitle: str, across: str) -> tuple[Sheet,
     sheet = Sheet(SLIDE_WIDTH, TALL + BELOW, title, caption, subtitle)
     left = scale_letters(LEFT)
     width = SLIDE_WIDTH - left - MARGIN - scale_letters(LEGEND)
-    axes = sheet.add_plot(left, sheet.top + 0.1, width, TALL, across, "accuracy, mean of classes")
+    top, height = sheet.top - sheet.spare / 2 + 0.1, TALL + sheet.spare  # all of a slide
+    axes = sheet.add_plot(left, top, width, height, across, "accuracy, mean of classes")
     return sheet, axes
 
 
@@ -220,6 +221,7 @@ def _finish(axes: Axes, chance: float) -> None:
         linestyle=":",
         label="chance, our classes",
     )
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(

@@ -175,6 +175,7 @@ def draw_matrix(
         for place, name in enumerate(units):
             look: dict[str, Any] = {"ha": "right", "va": "center"}
             sheet.write(name, left - 0.08, top + step * (place + 0.5), size, **look)
+        sheet.write("unit", left - 0.08, top - 0.06, min(size, 9.5), ha="right", va="bottom")
         for place, name in enumerate(classes):
             across = left + cell * (place + 0.5)
             _write_upright(sheet, name, across, top - 0.06, min(size, 9.5), above - 0.1)

@@ -194,7 +194,7 @@ def make_attachment(paper: Paper, folder: Path) -> MadeItem:
         ours=f"Pooling window at its maximum {show_number(pair.maximum)}, switch at row "
         f"{pair.switch[0]}, column {pair.switch[1]}; {show_number(pair.sent)} goes back to it.",
         differs=f"{paper.say_weights()}. The paper’s drawing has no numbers; these are of "
-        f"{name_photo(photo)}.",
+        f"the photo {name_photo(photo)}.",
         figures=(ItemFigure(file=file, title=found.title, text=found.text),),
     )
 
@@ -230,10 +230,10 @@ def make_strongest(paper: Paper, folder: Path) -> MadeItem:
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
-    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.recording.layers import select_stages
 
     photos = open_photos(paper.photos, paper.net.preprocessing)
-    layers = select_layers(paper.net, [list_stages(paper.net)])
+    layers = select_stages(paper.net)
     counts = count_units(paper.net, layers)
     least = min(counts.values())
     drawn = random.Random(paper.seed).sample(range(least), min(SHOWN_UNITS, least))
@@ -254,8 +254,8 @@ def make_strongest(paper: Paper, folder: Path) -> MadeItem:
         progress=paper.progress,
     )
     return MadeItem(
-        ours=f"{len(drawn)} units of each layer, drawn by seed {paper.seed}, over "
-        f"{photos.describe()}.",
+        ours=f"{len(drawn)} units of each layer, of the same numbers in all, drawn by seed "
+        f"{paper.seed}, over {photos.describe()}.",
         differs=f"{paper.say_weights()}. The paper looks through ImageNet’s 50,000 validation "
         f"photos: among {len(photos.names)} few units find nine that they are strong on.",
         figures=tuple(
@@ -357,10 +357,13 @@ def make_occlusions(paper: Paper, folder: Path) -> MadeItem:
         for photo, found in zip(manifest.photos, manifest.results.photos, strict=True)
     ]
     chosen = manifest.results.photos[0]
+    guesses = [found.class_basis == "predicted" for found in manifest.results.photos]
+    guessed = " Where no folder names the class it is the net’s own guess." if any(guesses) else ""
     return MadeItem(
-        ours=f"Probability of the class whole and where hiding hurts most: {'; '.join(told)}.",
+        ours="Probability of the class in the whole photo, and where hiding hurts most: "
+        f"{'; '.join(told)}.",
         differs=f"{paper.say_weights()}. Photos: {paper.say_photos()}. The paper tells neither "
-        f"side nor step of its square; here {chosen.side} and {chosen.stride} px in the first.",
+        f"side nor step of its square; here {chosen.side} px every {chosen.stride} px.{guessed}",
         **take_page(manifest, "", "Squares hidden", most=3),
     )
 
@@ -398,9 +401,10 @@ def make_correspondences(paper: Paper, folder: Path) -> MadeItem:
     rows.append(("random squares", squares[1], None, squares[3], None))
     columns = ("hidden", "printed, layer 5", f"ours, {low}", "printed, layer 7", f"ours, {high}")
     lower = [part for part in results.parts if scores[part, low].mean < scores[part, low].squares]
+    which = f" ({', '.join(lower)})" if lower else ""
     return MadeItem(
         ours=f"In {low} the signs agree better than those of random squares for {len(lower)} of "
-        f"{len(results.parts)} parts ({', '.join(lower) or 'none'}).",
+        f"{len(results.parts)} parts{which}.",
         differs=f"{paper.say_weights()}. Other photos and parts than the paper’s five dogs. Zero "
         "is a third sign here, and random squares have each part’s own area.",
         tables=(Table("Hamming distance of signs, a share of the features", columns, tuple(rows)),),
@@ -481,7 +485,10 @@ def make_error_table(paper: Paper, folder: Path) -> MadeItem:
     ]
     known = [row for row in rows if row[1] is not None]
     return MadeItem(
-        ours="; ".join(f"{row[0]} {row[1]} % top-1, {row[2]} % top-5" for row in known)
+        ours="; ".join(
+            f"{row[0]} {row[1]} % top-1" + ("" if row[2] is None else f", {row[2]} % top-5")
+            for row in known
+        )
         or "these weights tell no accuracy",
         differs="Errors of the weights at hand on the validation photos of what they were trained "
         "on, which is not ImageNet unless it is said: the numbers cannot be compared.",
@@ -506,7 +513,7 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     )
     device = name_device(str(next(paper.net.module.parameters()).device))
     manifest = make_ablate_gallery(
-        "zfnet",
+        paper.net.name,
         paper.train,
         folder,
         settings,
@@ -527,9 +534,9 @@ def make_ablations(paper: Paper, folder: Path) -> MadeItem:
     ]
     columns = ("net", "ours, top-1", "change", "printed, top-1", "change")
     return MadeItem(
-        ours=f"{len(rows)} nets trained anew, {paper.seeds} seed(s): whole net "
-        f"{rows[0][1]} % top-1 error.",
-        differs=f"{results.differences} {results.scale}".strip(),
+        ours=f"{len(rows)} nets trained anew, {paper.seeds} time{'' if paper.seeds == 1 else 's'} "
+        f"each; the whole net has {rows[0][1]} % top-1 error.",
+        differs=f"The paper’s nets are of {results.scale}; {results.differences}.",
         tables=(Table("% error, validation photos", columns, tuple(rows)),),
         **take_page(manifest, "", "Ablation"),
     )
@@ -750,7 +757,7 @@ PAPER_ITEMS: tuple[PaperItem, ...] = (
         "section 5.2",
         None,
         "the labels of its test set are on a server that takes entries from people only, and its "
-        "photos come without the package",
+        "photos are not in the package",
     ),
 )
 """The paper's figures and tables, in its order."""

@@ -23,7 +23,7 @@ from vizcnn.photos.arrays import Photo, list_photos
 from vizcnn.photos.pixels import Box
 from vizcnn.receptive.fields import ReceptiveField, Span, find_centre, measure_fields
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import list_layers, list_stages, select_layers
+from vizcnn.recording.layers import list_layers, select_layers, select_stages
 from vizcnn.zoo.model import ZooModel
 
 Values = NDArray[np.float64]
@@ -180,7 +180,7 @@ def choose_layers(model: ZooModel, layers: Sequence[str] | None) -> tuple[str, .
     """
     wanted: list[Any] = [] if layers is None else list_layers(layers)
     if not wanted:
-        return select_layers(model, [list_stages(model)])
+        return select_stages(model)
     for layer in wanted:
         check_kind("a layer", layer, str, "its name", LayerError)
     return select_layers(model, wanted)

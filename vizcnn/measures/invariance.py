@@ -73,15 +73,10 @@ class Movement:
                 "size: use fit crop or squash (--fit), and give the side (--size)"
             )
         framing = shrink_window(model.preprocessing.frame(image), self.window)
-        moved = transform_photo(image, framing, transforms, self.border, find_mean_colour(model))
+        colour = model.preprocessing.mean_colour.clamp(0, 1)
+        red, green, blue = colour.flatten().tolist()
+        moved = transform_photo(image, framing, transforms, self.border, (red, green, blue))
         return torch.from_numpy(moved.pixels), moved.known
-
-
-def find_mean_colour(model: ZooModel) -> tuple[float, float, float]:
-    """Give the colour that a net's preprocessing maps to zero, RGB, kept in 0..1."""
-    zero = torch.zeros(1, model.preprocessing.channels, 1, 1)
-    red, green, blue = model.preprocessing.denormalise(zero).clamp(0, 1).flatten().tolist()
-    return red, green, blue
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +256,11 @@ class _Reader:
         scores = read[self._last] if self._last else self._model.logits(pixels).cpu().double()
         return {name: read[name].numpy() for name in self._layers}, scores
 
-    def read_masked(self, masks: Mask, colour: tuple[float, float, float]) -> dict[str, Floats]:
+    def read_masked(self, masks: Mask) -> dict[str, Floats]:
         """Give the features of the photo itself under masks (n, S, S), which say what is seen."""
         hidden = torch.from_numpy(~masks)[:, None]
-        masked = torch.where(hidden, torch.tensor(colour).view(1, 3, 1, 1), self._still)
+        colour = self._model.preprocessing.mean_colour.clamp(0, 1)
+        masked = torch.where(hidden, colour, self._still)
         return self.read(masked)[0]
 
 
@@ -303,9 +299,8 @@ def _measure_kind(
             for name, maps in reader.maps.items()
         }
         if movement.border == "mask":
-            colour = find_mean_colour(model)
-            before = reader.read_masked(known, colour)
-            back = reader.read_masked(np.stack([see_after(one, size) for one in some]), colour)
+            before = reader.read_masked(known)
+            back = reader.read_masked(np.stack([see_after(one, size) for one in some]))
         filled += (1 - known.reshape(len(known), -1).mean(axis=1)).tolist()
         if class_number is not None:
             probabilities += scores.softmax(dim=1)[:, class_number].tolist()
@@ -344,7 +339,8 @@ def compare_returned(
         transform: What was done to it.
         yardstick: Of the layer.
         size: Side of the input in pixels.
-        wrap: Whether what leaves the window comes in on the other side.
+        wrap: Whether what leaves the window comes in on the other side; of a shift all places are
+            in sight then.
 
     Returns:
         Distance over the places that are in sight both times, divided by the distance of two photos
@@ -352,12 +348,14 @@ def compare_returned(
     """
     _, height, width = here.shape
     matrix = transform.make_matrix(size)
+    # what a turn or a closer look takes out of the window does not come in where it would be next
+    around = wrap and transform.kind == "shift"
     grid = find_grid(yardstick.field)
     assert grid is not None, "maps of a yardstick that moves"
     read = np.linalg.inv(grid) @ matrix @ grid
-    returned = warp_values(moved.transpose(1, 2, 0), read, (height, width), wrap)
+    returned = warp_values(moved.transpose(1, 2, 0), read, (height, width), around)
     errors = np.square(returned - here.transpose(1, 2, 0)).sum(axis=2)
-    if wrap:
+    if around:
         seen = np.ones((height, width), dtype=bool)
         return (_divide(errors, yardstick.spread, seen),) * 2
     seen, inside = _find_sight(yardstick.field, matrix, grid, size)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vizcnn.attribution.gradients import AT_ONCE
 from vizcnn.attribution.readout import read_layers
-from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.recording.layers import select_stages
 from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel
 
@@ -34,7 +34,7 @@ def find_first_and_last(model: ZooModel) -> tuple[str, ...]:
     Raises:
         LayerError: If the net's layers have no names.
     """
-    return tuple(dict.fromkeys((_list_stages(model)[0], find_last_hidden(model))))
+    return tuple(dict.fromkeys((select_stages(model)[0], find_last_hidden(model))))
 
 
 def find_deepest(model: ZooModel) -> tuple[str, ...]:
@@ -43,11 +43,7 @@ def find_deepest(model: ZooModel) -> tuple[str, ...]:
     Raises:
         LayerError: If the net's layers have no names.
     """
-    return tuple(dict.fromkeys((_list_stages(model)[-1], find_last_hidden(model))))
-
-
-def _list_stages(model: ZooModel) -> tuple[str, ...]:
-    return select_layers(model, [list_stages(model)])
+    return tuple(dict.fromkeys((select_stages(model)[-1], find_last_hidden(model))))
 
 
 def read_features(

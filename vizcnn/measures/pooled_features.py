@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from vizcnn.attribution.readout import read_layers
 from vizcnn.basics.errors import ModelError, quote
-from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.recording.layers import select_layers, select_stages
 from vizcnn.zoo.model import ZooModel
 
 LOT = 32
@@ -36,7 +36,7 @@ def list_probed_layers(model: ZooModel, wanted: Sequence[str] = ()) -> tuple[str
     """
     if wanted:
         return select_layers(model, wanted)
-    stages = select_layers(model, [list_stages(model)])
+    stages = select_stages(model)
     names = list(model.layers)
     after = names[names.index(stages[-1]) + 1 : names.index(model.find_class_layer())]
     joined = [name for name in after if name.startswith("fc")] or after[-1:]

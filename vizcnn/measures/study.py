@@ -37,7 +37,7 @@ from vizcnn.photos.pixels import Box
 from vizcnn.photos.samples import name_source
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Deconvnet
-from vizcnn.recording.layers import list_stages, select_layers
+from vizcnn.recording.layers import select_stages
 from vizcnn.zoo.model import ZooModel
 
 NINE = 9
@@ -404,6 +404,6 @@ def find_stages(model: ZooModel, settings: LabSettings) -> tuple[str, ...]:
     A net without canonical names is looked at in the layer that projections are made of.
     """
     try:
-        return select_layers(model, [list_stages(model)])
+        return select_stages(model)
     except LayerError:
         return (settings.layer,)

@@ -17,15 +17,21 @@ from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.unit_effects import EffectBar, draw_classes, draw_matrix, draw_ranking
 from vizcnn.drawing.words import percent, show_number
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.checks import draw_photos
 from vizcnn.measures.unit_ablation import By, UnitEffects, ablate_units, check_by
-from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.check import hash_seen
-from vizcnn.pages.page import Drawing, OutputFile, describe_causes, describe_run, write_page
-from vizcnn.photos.stored import PhotoFile
-from vizcnn.recording.layers import list_stages, select_layers
-from vizcnn.zoo.model import ZooModel, find_class, find_true_class
+from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.mining.relevance import UNCLASSED, find_classes
+from vizcnn.pages.page import (
+    Drawing,
+    OutputFile,
+    describe_causes,
+    describe_run,
+    describe_seen,
+    write_page,
+)
+from vizcnn.recording.layers import select_layers, select_stages
+from vizcnn.zoo.model import ZooModel, find_class
 
 Numbers = NDArray[np.float64]
 
@@ -203,22 +209,16 @@ def make_ablate_units_gallery(
         ModelError: If a logit is not finite.
     """
     settings = settings or AblateUnitsSettings()
-    layers = select_layers(model, settings.layers or [list_stages(model)])
-    if not settings.layers:
-        layers = layers[-1:]
+    layers = select_layers(model, settings.layers) or select_stages(model)[-1:]
     asked = None if settings.class_name is None else find_class(model, settings.class_name)
     data = open_photos(photos, model.preprocessing)
     drawn, failures = draw_photos(data, settings.count, settings.seed, progress)
     pixels = torch.stack([data.read(number) for number in drawn])
     shown = [
-        Photo(
-            name=data.names[number],
-            source=find_source(data, number),
-            sha256=hash_seen(image),
-        )
-        for number, image in zip(drawn, pixels, strict=True)
+        describe_seen(data, number, image) for number, image in zip(drawn, pixels, strict=True)
     ]
-    labels = [find_true_class(model, _locate(data, number)) for number in drawn]
+    found = map(find_classes(model, data), drawn)
+    labels = [None if label == UNCLASSED else label for label in found]
     seen = [photo.sha256 for photo in shown]
     causes = describe_causes([model], [], settings, pixels=seen, labels=labels)
     with keep_parts(folder, causes) as parts:
@@ -246,12 +246,6 @@ def make_ablate_units_gallery(
         )
         with write_folder(folder, held=True) as staging:
             return write_page(run, draw(model, run.results), staging, settings.figure_format)
-
-
-def _locate(photos: PhotoSet, number: int) -> PhotoFile | str:
-    """Say where a photo of a set lies: the folder that was given may be that of a class."""
-    place = getattr(photos, "locate", None)
-    return place(number) if place else photos.names[number]
 
 
 def describe(
@@ -461,12 +455,15 @@ def _draw_ranking(
         if len(layer.units) > len(units)
         else ""
     )
+    caption = _caption(model, results)
+    if some:
+        caption += f" · {len(units)} of {len(layer.units)} units: both ends of the ranking"
     accuracy = _say_accuracy(layer, results)
     return Drawing(
         f"ranking{ending}",
         f"{layer.name}: units ranked" + (f" for {results.asked}" if results.asked else ""),
         "Bars of units, the one that is missed most first",
-        lambda: draw_ranking(bars, across, title, _caption(model, results)),
+        lambda: draw_ranking(bars, across, title, caption),
         f"Ranked by {results.ranking}; lines: standard errors over photos.{some} {accuracy} "
         f"{layer.note}",
     )
@@ -510,7 +507,12 @@ def _draw_classes(
         f"classes{ending}",
         f"{layer.name}: classes by unit",
         "Bars of classes whose score falls or rises most, a panel for each unit",
-        lambda: draw_classes(panels, "mean change of the logit", title, _caption(model, results)),
+        lambda: draw_classes(
+            panels,
+            "mean change of the logit",
+            title,
+            f"{_caption(model, results)} · units ranked by {results.ranking}",
+        ),
         f"Of the first units of the ranking: the {LOWERED} classes whose logit falls most without "
         f"the unit, and the {RAISED} whose logit rises most; means over "
         f"{choose_scores(found)[2]}. A fall says that the unit speaks for the class.",
@@ -530,7 +532,7 @@ def _draw_matrix(
     rows = np.sort(np.argsort(-size.max(axis=1), kind="stable")[: MATRIX[0]])
     columns = np.sort(there[np.argsort(-size.max(axis=0), kind="stable")[: MATRIX[1]]])
     values = logit[np.ix_(rows, columns)]
-    title = f"{model.title}, {layer.name}: every unit, every class"
+    title = f"{model.title}, {layer.name}: units and classes that change most"
     cut = (
         f" Of {len(found.units)} units and {len(there)} classes those with the largest changes are "
         "drawn."

@@ -1,6 +1,5 @@
 """``vizcnn check``: what pictures depend on, of one net or of several side by side."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -20,7 +18,7 @@ from vizcnn.drawing.check_pictures import (
 )
 from vizcnn.drawing.check_plots import draw_agreements, draw_curves, draw_sameness
 from vizcnn.drawing.words import show_decimal, show_method, show_number
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.bootstrap import RESAMPLES, Estimate
 from vizcnn.measures.cascade import SWITCHES, Switches
 from vizcnn.measures.checks import (
@@ -33,9 +31,9 @@ from vizcnn.measures.checks import (
     read_drawn,
     tabulate_checks,
 )
-from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
+from vizcnn.mining.photo_sets import PhotoSet, open_photos
 from vizcnn.pages.aliasing import MOST_NETS, name_apart
-from vizcnn.pages.page import Drawing, describe_run, write_page
+from vizcnn.pages.page import Drawing, describe_run, describe_seen, write_page
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.methods import METHODS
 from vizcnn.zoo.model import ZooModel
@@ -127,14 +125,7 @@ def make_check_page(
             nets,
             settings,
             command,
-            [
-                Photo(
-                    name=sets[0].names[number],
-                    source=find_source(sets[0], number),
-                    sha256=hash_seen(sets[0].read(number)),
-                )
-                for number in drawn
-            ],
+            [describe_seen(sets[0], number) for number in drawn],
             [Failure(source=source, error=error) for source, error in failures],
         )
         return write_page(run, draw(checks, run.results, progress), staging, settings.figure_format)
@@ -192,11 +183,6 @@ def describe(
         ),
         tables=tabulate_checks(checks, settings.seed),
     )
-
-
-def hash_seen(photo: Tensor) -> str:
-    """Compute the SHA-256 of what a net saw: (3, S, S), uint8; RGB, row by row."""
-    return hashlib.sha256(photo.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
 
 
 def draw(

@@ -4,16 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import ClassVar, get_args
 
 import numpy as np
+import torch
 
 from vizcnn.attribution.question import Fill, find_fill
 from vizcnn.basics.errors import VizcnnError, check_number, quote
 from vizcnn.basics.kept_parts import keep_parts
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.texts import write_percent
 from vizcnn.drawing.correspondence_plots import MOST_SHOWN, draw_hidden, draw_scores
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.measures.correspondence import (
     HiddenParts,
@@ -217,8 +221,8 @@ def draw(
     words = [
         f"{net.title}, {net.weights.describe()}, input {net.input_size[0]} px",
         f"what is hidden has {describe_fill(settings['fill'])}",
-        f"{settings['draws']} random squares of each part's area a photo, {results.object}, seed "
-        f"{settings['seed']}",
+        f"{settings['draws']} random squares of each part's area in each photo, {results.object}, "
+        f"seed {settings['seed']}",
         "after Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.3",
     ]
     caption = " · ".join(words)
@@ -233,10 +237,11 @@ def draw(
             [_show(model, one, fill) for one, _ in shown],
             [name for _, name in shown],
             ["photo", *results.parts, "random square"],
-            f"{model.title}: parts hidden in {len(names)} photos",
+            f"{model.title}: parts hidden in {_count(len(shown), len(names))}",
             caption,
         ),
-        "Zeiler & Fergus, Figure 8. The square is one of those that parts are compared with.",
+        f"Zeiler & Fergus, Figure 8. The square, of the area of {results.parts[-1]}, is one of "
+        "those that parts are compared with.",
     )
     yield Drawing(
         "scores",
@@ -249,14 +254,19 @@ def draw(
             results.parts,
             f"{model.title}: do {', '.join(results.parts)} correspond from photo to photo?",
             caption,
-            "coloured: the part, mean ± standard deviation over pairs of photos; grey: random "
-            "squares of its area, a dot each; lower: the same features change alike",
+            "mean ± standard deviation over pairs; grey: random squares of the part's area; low: "
+            "features change alike; p: as low by chance",
         ),
         "Zeiler & Fergus, Table 1: Hamming distance of the signs of what hiding a part changes in "
         "two photos. p: how often a score is as low if, photo by photo, the part and its squares "
         f"change places by chance ({settings['permutations']:,} permutations). "
         f"{describe_zeros(results.scores)}",
     )
+
+
+def _count(shown: int, photos: int) -> str:
+    """Say how many photos are shown, and of how many."""
+    return f"{shown} photos" if shown == photos else f"{shown} of {photos} photos"
 
 
 def describe_fill(fill: Fill) -> str:
@@ -277,7 +287,7 @@ def describe_zeros(scores: Sequence[PartScore]) -> str:
     """
     layers = dict.fromkeys(score.layer for score in scores)
     told = ", ".join(
-        f"{layer} {np.mean([s.zeros for s in scores if s.layer == layer]):.0%}".replace("%", " %")
+        f"{layer} {write_percent(fmean(s.zeros for s in scores if s.layer == layer), 0)}"
         for layer in layers
     )
     return (
@@ -292,12 +302,5 @@ def _show(model: ZooModel, hidden: HiddenParts, fill: Fill) -> list[Array]:
     images = hidden.hide(find_fill(model, fill))
     each = 1 + len(next(iter(hidden.squares.values())))
     last = (len(hidden.parts) - 1) * each + 1
-    pixels = [hidden.pixels[0], *images[::each], images[last]]
-    preprocessing = model.preprocessing
-    return [
-        preprocessing.denormalise(preprocessing.normalise(one[None]))[0]
-        .clamp(0, 1)
-        .permute(1, 2, 0)
-        .numpy()
-        for one in pixels
-    ]
+    pixels = torch.stack([hidden.pixels[0], *images[::each], images[last]])
+    return [to_image(one) for one in model.preprocessing.show(pixels)]

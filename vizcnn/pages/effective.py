@@ -21,7 +21,7 @@ from vizcnn.drawing.effective_maps import (
     draw_effective_maps,
     list_columns,
 )
-from vizcnn.gallery.manifest import Failure, Manifest, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.checks import draw_photos, read_drawn
 from vizcnn.measures.effective_field import (
     AT_ONCE,
@@ -33,13 +33,14 @@ from vizcnn.measures.effective_field import (
     find_middles,
     sum_gradients,
 )
-from vizcnn.mining.photo_sets import PhotoSet, find_source, open_photos
-from vizcnn.pages.check import hash_seen, name_nets
+from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.pages.check import name_nets
 from vizcnn.pages.page import (
     Drawing,
     OutputFile,
     describe_causes,
     describe_run,
+    describe_seen,
     write_page,
 )
 from vizcnn.pages.receptive import show_size
@@ -163,8 +164,8 @@ def make_effective_gallery(
     nets, twins = add_untrained(given, settings)
     sets = [open_photos(photos, net.preprocessing) for net in nets]
     drawn, left_out = draw_photos(sets[0], settings.count, settings.seed, progress)
-    seen = [hash_seen(sets[0].read(number)) for number in drawn]
-    causes = describe_causes(nets, (), settings, seen=seen)
+    seen = [describe_seen(sets[0], number) for number in drawn]
+    causes = describe_causes(nets, (), settings, seen=[photo.sha256 for photo in seen])
     with keep_parts(folder, causes) as parts:
         fields = measure(nets, sets, drawn, settings, parts, progress)
         with write_folder(folder, held=True) as staging:
@@ -174,14 +175,7 @@ def make_effective_gallery(
                 nets,
                 settings,
                 command,
-                [
-                    Photo(
-                        name=sets[0].names[number],
-                        source=find_source(sets[0], number),
-                        sha256=digest,
-                    )
-                    for number, digest in zip(drawn, seen, strict=True)
-                ],
+                seen,
                 [Failure(source=source, error=error) for source, error in left_out],
             )
             return write_page(run, _list_files(run), staging, settings.figure_format)

@@ -4,11 +4,11 @@ import hashlib
 import json
 import random
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +18,8 @@ from vizcnn.basics.errors import VizcnnError, WeightsError
 from vizcnn.basics.kept_parts import FOLDER_NAME, Arrays, KeptParts, keep_parts
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.basics.texts import name_files
-from vizcnn.drawing.evolution_blocks import EvolutionCell, EvolutionRow, draw_block
-from vizcnn.drawing.evolution_curves import draw_courses
-from vizcnn.drawing.tiles import ROBUST_PERCENTILE, scale_projections
-from vizcnn.drawing.words import describe_part, explain_selectivity, show_number
-from vizcnn.gallery.manifest import Failure, Manifest, Net, Photo, Results
+from vizcnn.gallery.manifest import Failure, Manifest, Net, Photo
 from vizcnn.measures.evolution import (
-    CONVERGED,
-    LayerCourse,
     find_cosine,
     find_half_life,
     find_last_change,
@@ -34,32 +27,39 @@ from vizcnn.measures.evolution import (
     sum_up,
 )
 from vizcnn.mining.identity import hash_module
-from vizcnn.mining.photo_sets import PhotoSet, find_source, list_left_out
-from vizcnn.pages.evidence import Evidence
+from vizcnn.mining.photo_sets import PhotoSet, list_left_out
+from vizcnn.pages.evolution_figures import describe_scaling, draw
+from vizcnn.pages.evolution_records import (
+    CellScaling,
+    Evolution,
+    EvolvedCell,
+    EvolvedLayer,
+    EvolvedUnit,
+    EvolveResults,
+    Pictures,
+    UnitPictures,
+)
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.pages.layers.layer_plans import LayerPlan, plan_layers
 from vizcnn.pages.layers.records import PhotoData
 from vizcnn.pages.layers.spool import EVIDENCE
 from vizcnn.pages.layers.strongest import find_strongest_places
 from vizcnn.pages.page import (
-    Drawing,
     MethodSettings,
     describe_causes,
     describe_net,
     describe_run,
+    describe_seen,
     write_page,
 )
 from vizcnn.photos.folders import SHOWN_NAMES
 from vizcnn.photos.pixels import Array
 from vizcnn.projection.methods import describe_method
-from vizcnn.projection.parts import Part
 from vizcnn.receptive import find_boxes
 from vizcnn.recording.layers import list_stages, select_layers
 from vizcnn.training.moments import TrainedRun
 from vizcnn.zoo.model import ZooModel
 
-CellScaling = Literal["cell", "row"]
-"""Each picture at its own contrast, or all of a unit's at one."""
 MOST_UNITS = 50
 """Rows of a block, at most."""
 
@@ -94,132 +94,6 @@ class EvolveSettings(MethodSettings):
         wanted = len(self.units) or self.count
         if not 1 <= wanted <= MOST_UNITS:
             raise VizcnnError(f"{wanted} units of a layer; needed: 1 to {MOST_UNITS}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvolvedCell(Evidence):
-    """A unit at an epoch: its strongest place over all photos.
-
-    Attributes:
-        photo: Name of the photo; empty where the unit is silent.
-        position: Row and column in the feature map; None in a layer without places.
-        box: Receptive field, cut at the photo's edges: top, left, bottom, right, the last two
-            exclusive.
-        changed: Whether it is another photo than at the epoch before.
-        cosine: Of its projection with that of the last epoch, each laid on the receptive field;
-            None where the unit is silent at either.
-        peak: Largest absolute value of the projection, in shares of the full range of pixels.
-    """
-
-    photo: str
-    position: tuple[int, int] | None
-    box: tuple[int, int, int, int] | None
-    changed: bool
-    cosine: float | None
-    peak: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvolvedUnit:
-    """A unit through the training.
-
-    Attributes:
-        unit: Its number.
-        name: The class that it stands for, in a net's last layer; else empty.
-        cells: One at each epoch.
-        last_change: Kept epoch at which its strongest photo was another for the last time; None
-            if it never was.
-        half_life: Epochs until half of the way (1 - cosine) to the last picture was gone, known
-            up to the kept epochs; None where there is none.
-        growth: Its last activation over its first; None where either is not above zero.
-    """
-
-    unit: int
-    name: str
-    cells: tuple[EvolvedCell, ...]
-    last_change: int | None
-    half_life: int | None
-    growth: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvolvedLayer:
-    """A layer through the training.
-
-    Attributes:
-        name: Its name.
-        path: Its module path.
-        units_total: How many units it has.
-        field: Height and width of a receptive field, before the photo's edges cut it.
-        units: Those shown.
-        course: Their numbers, summed up.
-    """
-
-    name: str
-    path: str
-    units_total: int
-    field: tuple[int, int]
-    units: tuple[EvolvedUnit, ...]
-    course: LayerCourse
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvolveResults(Results):
-    """Units at the epochs of a training.
-
-    Attributes:
-        run: What the training is called.
-        note: What one should know of it.
-        needed: What shows layers that were not kept; empty of whole nets.
-        epochs: The epochs, rising.
-        data: The photos that were looked through.
-        method: The method.
-        method_source: Where it is from.
-        part: What of a projection is shown.
-        drawn: How units were chosen, in words.
-        scaling: How values became colours, in words.
-        layers: The layers.
-    """
-
-    kind: ClassVar[str] = "evolve"
-    run: str
-    note: str
-    needed: str
-    epochs: tuple[int, ...]
-    data: PhotoData
-    method: str
-    method_source: str
-    part: Part
-    drawn: str
-    scaling: str
-    layers: tuple[EvolvedLayer, ...]
-
-
-Pictures = tuple[Array, NDArray[np.uint8]]
-"""A projection and the photo's patch in the same window, each (h, w, 3)."""
-UnitPictures = tuple[tuple[Pictures | None, ...], ...]
-"""Those of a layer's units at each epoch; None where a unit is silent."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evolution:
-    """All that was measured of a training, with its pictures.
-
-    Attributes:
-        title: The net's.
-        results: The numbers.
-        nets: The net at each epoch, described.
-        photos: Photos that are shown, by name.
-        failures: Photos that could not be read.
-        pictures: Those of each layer.
-    """
-
-    title: str
-    results: EvolveResults
-    nets: tuple[Net, ...]
-    photos: tuple[Photo, ...]
-    failures: tuple[Failure, ...]
-    pictures: tuple[UnitPictures, ...]
 
 
 def make_evolve_gallery(
@@ -288,7 +162,9 @@ def make_evolve_gallery(
         )
         described = replace(described, nets=evolution.nets)
         with write_folder(folder, held=True) as staging:
-            return write_page(described, draw(evolution, settings), staging, settings.figure_format)
+            return write_page(
+                described, draw(evolution, settings.scaling), staging, settings.figure_format
+            )
 
 
 def _choose_layers(run: TrainedRun, model: ZooModel, settings: EvolveSettings) -> tuple[str, ...]:
@@ -392,7 +268,7 @@ def measure(
         method_source=describe_method(method),
         part=settings.part,
         drawn="as asked for" if settings.units else f"drawn by seed {settings.seed}",
-        scaling=_describe_scaling(settings.scaling),
+        scaling=describe_scaling(settings.scaling),
         layers=evolved,
     )
     return Evolution(
@@ -569,143 +445,4 @@ def _round_evidence(found: dict[str, float]) -> dict[str, Any]:
 
 def _describe_photos(layers: Sequence[EvolvedLayer], photos: PhotoSet) -> tuple[Photo, ...]:
     shown = {cell.photo for layer in layers for unit in layer.units for cell in unit.cells} - {""}
-    described = []
-    for name in sorted(shown):
-        number = bisect_left(photos.names, name)
-        seen = photos.read(number).permute(1, 2, 0).contiguous().numpy()
-        digest = hashlib.sha256(seen.data).hexdigest()
-        described.append(Photo(name=name, source=find_source(photos, number), sha256=digest))
-    return tuple(described)
-
-
-def _describe_scaling(scaling: CellScaling) -> str:
-    limit = f"{ROBUST_PERCENTILE} percentile of |values|"
-    whose = (
-        f"each picture's own {limit}, so that growth is in the numbers only"
-        if scaling == "cell"
-        else f"the largest {limit} of a unit's pictures, so that small ones stay pale"
-    )
-    return f"zero is mid grey; full contrast: {whose}"
-
-
-def draw(evolution: Evolution, settings: EvolveSettings) -> Iterator[Drawing]:
-    """Draw the block of each layer, and how the layers went."""
-    results = evolution.results
-    for layer, pictures in zip(results.layers, evolution.pictures, strict=True):
-        yield _draw_layer(evolution, layer, pictures, settings)
-    title = f"{evolution.title}: when do its layers become what they stay?"
-    yield Drawing(
-        "courses",
-        title,
-        "Curves over the epochs, layer by layer: cosines with the last pictures, photos that stay, "
-        "activations",
-        draw_courses(
-            [layer.name for layer in results.layers],
-            [layer.course for layer in results.layers],
-            results.epochs,
-            title,
-            _caption(evolution, pictures=False),
-        ),
-        " ".join(describe_course(layer, results.epochs) for layer in results.layers)
-        + f" A layer is called converged from the kept epoch on from which the median cosine stays "
-        f"at {CONVERGED} or above (dashed). Between two kept epochs nothing is known.",
-    )
-
-
-def describe_course(layer: EvolvedLayer, epochs: Sequence[int]) -> str:
-    """Say in a sentence or two how a layer went.
-
-    Args:
-        layer: The layer.
-        epochs: The epochs, rising.
-    """
-    course = layer.course
-    if not course.units:
-        return f"{layer.name}: all units that are shown are silent at the last epoch."
-    when = (
-        "only at the last epoch"
-        if course.converged == epochs[-1]
-        else f"at epoch {course.converged}"
-    )
-    told = (
-        f"{layer.name} converged {when}; its units' strongest photos changed for the last time at "
-        f"epoch {course.last_change:g}"
-    )
-    if course.half_life is not None:
-        epochs_gone = f"{course.half_life:g} epoch{'' if course.half_life == 1 else 's'}"
-        told += f", and half of the way to the last pictures was gone after {epochs_gone}"
-    told += f" (medians of {_count(course.units)})."
-    if course.between_units is not None:
-        told += (
-            f" The last pictures of two of its units have a cosine of {course.between_units:.2f}."
-        )
-    return told
-
-
-def _draw_layer(
-    evolution: Evolution,
-    layer: EvolvedLayer,
-    pictures: UnitPictures,
-    settings: EvolveSettings,
-) -> Drawing:
-    results = evolution.results
-    title = f"{evolution.title}: {layer.name} through the training"
-    rows = [_make_row(unit, row, settings) for unit, row in zip(layer.units, pictures, strict=True)]
-    compared = any(cell.value for unit in layer.units for cell in unit.cells)
-    numbers = "activation" + (" · selectivity" if compared else "")
-    words = (
-        f"each unit's strongest place in {results.data.count:,} photos at that epoch; beside it "
-        f"the photo where it is another than before (framed) or the first; below: {numbers}"
-    )
-    return Drawing(
-        f"{_name_file(layer.name, results)}",
-        f"{layer.name}: {_count(len(layer.units))} of {layer.units_total}, {results.drawn}",
-        f"Rows of units, columns of epochs {', '.join(map(str, results.epochs))}: projections, and "
-        "the photos where they changed",
-        draw_block(rows, results.epochs, title, words, _caption(evolution, compared)),
-        f"{describe_course(layer, results.epochs)} A sudden jump comes from another photo, as "
-        "Zeiler & Fergus note. The activation stands under each picture, as its contrast does not "
-        "show it.",
-    )
-
-
-def _name_file(layer: str, results: EvolveResults) -> str:
-    names = [other.name for other in results.layers]
-    return name_files(names, ("courses",))[names.index(layer)]
-
-
-def _count(units: int) -> str:
-    return f"{units} unit{'' if units == 1 else 's'}"
-
-
-def _make_row(
-    unit: EvolvedUnit, pictures: Sequence[Pictures | None], settings: EvolveSettings
-) -> EvolutionRow:
-    there = [pair[0] for pair in pictures if pair is not None]
-    shown = iter(scale_projections(there, "unit" if settings.scaling == "cell" else "shared"))
-    cells: list[EvolutionCell] = []
-    for at, (cell, pair) in enumerate(zip(unit.cells, pictures, strict=True)):
-        if pair is None:
-            cells.append(EvolutionCell(None, None, False, ""))
-            continue
-        label = " · ".join(filter(None, [show_number(cell.activation), cell.value]))
-        patch = pair[1].astype(np.float32) / np.float32(255) if cell.changed or at == 0 else None
-        cells.append(EvolutionCell(next(shown), patch, cell.changed, label))
-    growth = "" if unit.growth is None else f"×{show_number(unit.growth)}"
-    name = f"unit {unit.unit}" if not unit.name else f"{unit.unit} {unit.name}"
-    return EvolutionRow(name, growth, tuple(cells))
-
-
-def _caption(evolution: Evolution, compared: bool = False, pictures: bool = True) -> str:
-    results, last = evolution.results, evolution.nets[-1]
-    told = [
-        f"at epoch {results.epochs[-1]}: {last.weights.describe()}",
-        results.data.describe,
-        f"{results.method} ({results.method_source})",
-        describe_part(results.part),
-        results.scaling if pictures else "",
-        "×: last activation over first" if pictures else "",
-        explain_selectivity(name="after the dot") if compared else "",
-        results.note,
-    ]
-    return " · ".join(filter(None, told))
+    return tuple(describe_seen(photos, bisect_left(photos.names, name)) for name in sorted(shown))

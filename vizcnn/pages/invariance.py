@@ -22,6 +22,7 @@ from vizcnn.drawing.invariance_plots import (
     draw_distances,
     draw_layers,
 )
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.measures.invariance import (
     KindChange,
@@ -358,6 +359,7 @@ def draw(
     """Draw the paper's figure, three layers at a time, and the layers on one scale."""
     results = run.results
     caption = write_caption(run)
+    scaled = write_caption(run, scaled=True)
     names = [photo.name for photo in run.photos]
     layers = [layer.name for layer in results.layers]
     several = "one line for each photo, dashed: their mean, band: mean ± standard deviation"
@@ -377,6 +379,7 @@ def draw(
             f"the photo's class. {describe_classes(results.classes)}",
         )
     bands = ", bands: ± standard deviation" if len(layers) <= MOST_BANDS else ""
+    over = "one photo" if len(photos) == 1 else f"mean over the photos{bands}"
     yield Drawing(
         "layers",
         "Layers on one scale, and maps moved back",
@@ -386,8 +389,8 @@ def draw(
             draw_layers,
             results.rows,
             f"{model.title}: invariance and equivariance, layer by layer",
-            caption,
-            f"mean over the photos{bands}; at 1 the photo is as far from itself as from another; "
+            scaled,
+            f"{over}; at 1 the photo is as far from itself as from another; "
             "dotted: places whose whole receptive field stays in sight",
         ),
         describe_layers_figure(results),
@@ -437,29 +440,42 @@ def describe_classes(classes: Sequence[PhotoClass]) -> str:
     )
 
 
-def write_caption(run: Manifest[InvarianceResults]) -> str:
-    """Say what a figure depends on."""
+def write_caption(run: Manifest[InvarianceResults], scaled: bool = False) -> str:
+    """Say what a figure depends on.
+
+    Args:
+        run: The run.
+        scaled: Whether it shows distances in units of that of two photos, and no class; else
+            distances as they are, and probabilities of classes.
+    """
     results, (net,) = run.results, run.nets
     filled = max(max(row.filled) for row in results.rows)
     share = f" (filled: at most {write_percent(filled, 0)} of the pixels)" if filled else ""
-    told = sum(one.is_true for one in results.classes)
-    named = "; ".join(
-        f"{one.photo}: {one.name}{'' if one.is_true else ' (most probable, not told)'}"
-        for one in results.classes
-        if one.name is not None
-    )
-    if len(results.classes) > SHOWN:
-        count = len(results.classes)
-        named = f"of {told} of the {count} photos the true one, of the others the most probable"
-        named = f"the true one of all {count} photos" if told == count else named
+    compared = f"distance of two photos: root mean square over {results.compared}"
     words = [
         f"{net.title}, {net.weights.describe()}, input {net.input_size[0]} px",
         f"at the borders{share}: {results.border}",
-        f"class {named}" if named else "",
-        f"distance of two photos: root mean square over {results.compared}",
+        compared if scaled else _name_classes(results.classes),
         "after Zeiler & Fergus 2014 (arXiv 1311.2901), Figure 5",
     ]
     return " · ".join(filter(None, words))
+
+
+def _name_classes(classes: Sequence[PhotoClass]) -> str:
+    """Say in a caption whose probability is drawn; empty where a net has no classes."""
+    named = [one for one in classes if one.name is not None]
+    told = sum(one.is_true for one in named)
+    if len(named) > SHOWN:
+        if told == len(named):
+            return f"class: the true one of all {told} photos"
+        return f"class: of {told} of {len(named)} photos the true one, of the others the likeliest"
+    true = "; ".join(f"{one.photo}: {one.name}" for one in named if one.is_true)
+    guessed = "; ".join(f"{one.photo}: {one.name}" for one in named if not one.is_true)
+    return " · ".join(
+        f"{heading}: {words}"
+        for heading, words in (("class", true), ("class, the net’s own guess", guessed))
+        if words
+    )
 
 
 def _make_examples(
@@ -475,6 +491,5 @@ def _make_examples(
     shown = []
     for photo in photos:
         pixels, _ = movement.show(model, photo, transforms)
-        seen = model.preprocessing.denormalise(model.preprocessing.normalise(pixels)).clamp(0, 1)
-        shown.append([image.permute(1, 2, 0).numpy() for image in seen])
+        shown.append([to_image(image) for image in model.preprocessing.show(pixels)])
     return shown

@@ -13,7 +13,7 @@ from torch import Tensor
 from vizcnn.attribution.filling import check_filling, describe_filling, fill_photo
 from vizcnn.attribution.question import Question, ask, search_class_layer
 from vizcnn.basics.codec import RelativeFile
-from vizcnn.basics.errors import DataError, LayerError, UnsupportedOperationError, quote
+from vizcnn.basics.errors import LayerError, UnsupportedOperationError
 from vizcnn.basics.kept_parts import KeptParts, keep_parts
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.basics.progress import Progress, silent
@@ -31,10 +31,8 @@ from vizcnn.measures.occlusion_maps import (
     measure_occlusion,
     place_grid,
 )
-from vizcnn.mining.identity import hash_module
-from vizcnn.mining.index import StrongestIndex, hash_pixels, read_index
-from vizcnn.mining.photo_sets import PhotoSet, open_photos
-from vizcnn.pages.layers.job import refuse_changed
+from vizcnn.mining.index import hash_pixels
+from vizcnn.pages.other_photos import OtherPhoto, OtherPhotos, open_other_photos
 from vizcnn.pages.page import (
     Drawing,
     OutputFile,
@@ -54,7 +52,7 @@ from vizcnn.photos.stored import PhotoFile
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Position
-from vizcnn.recording.layers import find_layer, list_stages, select_layers, spell_layer
+from vizcnn.recording.layers import find_layer, select_stages, spell_layer
 from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel, find_class, find_true_class
 
@@ -117,21 +115,6 @@ class ClassRegion:
     number: int
     name: str
     share: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class OtherPhoto:
-    """Another photo in which the unit is strong, from the index.
-
-    Attributes:
-        name: Its name there.
-        activation: The unit's value.
-        position: Row and column in the feature map.
-    """
-
-    name: str
-    activation: float
-    position: tuple[int, int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,82 +195,6 @@ class OccludeResults(Results):
 
 
 @dataclass(frozen=True)
-class _Others:
-    """Where other photos of a unit are taken from: an index and the photos that it was mined from.
-
-    Raises:
-        DataError: If they do not fit the net or each other.
-    """
-
-    model: ZooModel
-    index: StrongestIndex
-    photos: PhotoSet
-
-    def find(self, layer: str, unit: int, here: Tensor, count: int) -> list[tuple[Tensor, Any]]:
-        """Find the unit's strongest places in other photos: pixels, and what the manifest says.
-
-        Args:
-            layer: The unit's layer.
-            unit: Its number.
-            here: The photo that is looked at, (1, 3, S, S), which does not count.
-            count: How many photos, at most.
-        """
-        path = find_layer(self.model, layer)
-        held = [ranking for ranking in self.index.layers.values() if ranking.path == path]
-        if not held or unit >= held[0].units:
-            names = ", ".join(self.index.layers)
-            raise DataError(f"the index holds no unit {unit} of {layer}; it holds: {names}")
-        ranking, numbers = held[0], {name: k for k, name in enumerate(self.photos.names)}
-        found: list[tuple[Tensor, Any]] = []
-        seen: set[int] = set()
-        rows = zip(
-            ranking.photos[unit].tolist(),
-            ranking.values[unit].tolist(),
-            ranking.positions[unit].tolist(),
-            strict=True,
-        )
-        for photo, value, (row, column) in rows:
-            if photo < 0 or value <= 0 or photo in seen or len(found) == count:
-                continue
-            seen.add(photo)
-            name = self.index.photos[photo]
-            if name not in numbers:
-                raise DataError(
-                    f"photo {quote(name)} of the index is not in {self.photos.describe()}: give "
-                    "the photos that were mined (--index-data)"
-                )
-            pixels = self.photos.read(numbers[name])
-            if hash_pixels(pixels) != self.index.digests[photo].numpy().tobytes():
-                refuse_changed([name])
-            pixels = pixels[None].float() / 255
-            if pixels.shape == here.shape and torch.allclose(pixels, here, atol=1e-6):
-                continue
-            position = None if row < 0 else (row, column)
-            found.append((pixels, OtherPhoto(name=name, activation=value, position=position)))
-        return found
-
-
-def _open_others(model: ZooModel, index: Path | None, data: Sequence[Path]) -> _Others | None:
-    if index is None:
-        if data:
-            raise DataError(
-                "photos of an index are given (--index-data), but no index: give that too (--index)"
-            )
-        return None
-    if not data:
-        raise DataError(
-            "an index holds no photos: give those that it was mined from (--index-data)"
-        )
-    found = read_index(index)
-    if found.identity.sha256 != hash_module(model.module):
-        raise DataError(
-            f"index {quote(index.name)} was mined with other weights ({found.identity.weights}) "
-            f"than {model.title} has here: mine anew"
-        )
-    return _Others(model, found, open_photos(data, model.preprocessing))
-
-
-@dataclass(frozen=True)
 class OccludedMaps:
     """A photo's maps, with what the figure shows.
 
@@ -337,7 +244,7 @@ def make_occlude_gallery(
             not fit net and photos.
     """
     settings = settings or OccludeSettings()
-    others = _open_others(model, index, data)
+    others = open_other_photos(model, index, data)
     layer = _choose_layer(model, settings.layer)
     names = name_distinctly(photos)
     failures: list[Failure] = []
@@ -383,7 +290,7 @@ def make_occlude_gallery(
         results = OccludeResults(
             layer=layer,
             photos=tuple(found.section for found in measured),
-            choices=_describe_choices(model, settings, measured, index),
+            choices=_describe_choices(settings, measured, index),
             index="" if index is None else index.name,
         )
         title = f"{model.title} {layer}: what hiding a square takes away"
@@ -402,7 +309,7 @@ def _choose_layer(model: ZooModel, layer: str | None) -> str:
     """Spell the layer, or choose the net's last stage."""
     if layer is not None:
         return spell_layer(model, layer)
-    return select_layers(model, [list_stages(model)])[-1]
+    return select_stages(model)[-1]
 
 
 def measure(
@@ -413,7 +320,7 @@ def measure(
     true_class: int | None = None,
     home: str = "photo",
     parts: KeptParts | None = None,
-    others: _Others | None = None,
+    others: OtherPhotos | None = None,
     progress: Progress = silent,
 ) -> OccludedMaps:
     """Measure one photo.
@@ -561,7 +468,7 @@ def _to_image(pixels: Tensor) -> Array:
 
 
 def _project(
-    question: Question, others: _Others | None, count: int
+    question: Question, others: OtherPhotos | None, count: int
 ) -> tuple[tuple[ShownProjection, ...], list[OtherPhoto], str]:
     """Project the unit here and in its other strongest photos, for column (c)."""
     unit, layer = int(question.units), question.layer
@@ -612,7 +519,7 @@ def describe_row(section: OccludedPhoto, layer: str) -> str:
 
 
 def _describe_choices(
-    model: ZooModel, settings: OccludeSettings, measured: Sequence[OccludedMaps], index: Path | None
+    settings: OccludeSettings, measured: Sequence[OccludedMaps], index: Path | None
 ) -> tuple[str, ...]:
     first = measured[0].section
     rows, columns = first.places
@@ -635,8 +542,8 @@ def _describe_choices(
             else "No index was given (--index), so that the unit’s other strongest photos are not "
             "shown."
         ),
-        f"Computed: {'; '.join(ways)}. Windows: only what the square changes is computed anew, "
-        "layer by layer; three places are checked against full passes first.",
+        f"Computed: {'; '.join(ways)}. A window is what the square changes of a feature map: only "
+        "this is computed anew, layer by layer; three places are checked against full passes.",
     )
 
 
@@ -648,7 +555,7 @@ def draw(run: Manifest[OccludeResults], rows: Sequence[OcclusionRow]) -> Iterato
         results.choices[0].partition(". ")[0],
         "maps by the square’s centre, each at its own scale: smallest value dark, largest bright",
         "(c) deconvnet, each at its own contrast",
-        "(e) bold: the class of (d)",
+        "(e) share of the squares; bold: the class of (d)",
         "after Zeiler & Fergus 2013, Figure 7, who state neither side nor step",
     ]
     groups = [rows[first : first + ROWS] for first in range(0, len(rows), ROWS)]

@@ -1,5 +1,6 @@
 """What all pages share: a run described for its manifest, its figures saved, its HTML written."""
 
+import hashlib
 import platform
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vizcnn.basics.errands import Errands
 from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
@@ -25,6 +27,7 @@ from vizcnn.drawing.tiles import enlarge, to_bytes
 from vizcnn.gallery.manifest import Failure, Manifest, Net, PageFigure, Photo, Results
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import hash_module
+from vizcnn.mining.photo_sets import PhotoSet, find_source
 from vizcnn.photos.framing import LEAST_USED, Framing
 from vizcnn.photos.images import photo_sha256
 from vizcnn.photos.pixels import Array
@@ -356,6 +359,22 @@ def describe_photo(path: PhotoFile, image: str | None = None, name: str = "") ->
         source=name_source(path),
         sha256=photo_sha256(path),
         image=image,
+    )
+
+
+def describe_seen(photos: PhotoSet, number: int, pixels: Tensor | None = None) -> Photo:
+    """Describe a photo of a set; the checksum is of what the net saw of it, RGB, row by row.
+
+    Args:
+        photos: The set.
+        number: The photo's number in it.
+        pixels: What it reads there, (3, S, S), uint8, where that is at hand.
+    """
+    seen = photos.read(number) if pixels is None else pixels
+    return Photo(
+        name=photos.names[number],
+        source=find_source(photos, number),
+        sha256=hashlib.sha256(seen.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest(),
     )
 
 

@@ -14,6 +14,7 @@ from vizcnn.basics.codec import unwritten
 from vizcnn.basics.errors import ImageError, LayerError, quote
 from vizcnn.basics.output import FigureFormat, write_folder
 from vizcnn.drawing.receptive_fields import MOST_BOXES, FieldBox, choose_view, draw_fields
+from vizcnn.drawing.sheet import to_image
 from vizcnn.gallery.manifest import Manifest, Results
 from vizcnn.pages.page import Drawing, describe_photo, describe_run, warn_of_cuts, write_page
 from vizcnn.photos.images import read_photo
@@ -21,7 +22,7 @@ from vizcnn.photos.pixels import Array, Box
 from vizcnn.photos.samples import name_photo
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.receptive.fields import ReceptiveField, find_box, find_centre, measure_fields
-from vizcnn.recording.layers import find_layer, list_stages, select_layers
+from vizcnn.recording.layers import find_layer, select_layers, select_stages
 from vizcnn.zoo.model import ZooModel
 
 Unit = tuple[int, int]
@@ -165,7 +166,7 @@ def _list_layers(model: ZooModel, wanted: Sequence[str]) -> tuple[str, ...]:
     """List the layers asked for; by default all with a name, each module once."""
     if wanted:
         return select_layers(model, wanted)
-    stages = select_layers(model, [list_stages(model)])
+    stages = select_stages(model)
     names: dict[str, str] = {}
     for name in (*stages, *model.layers):
         names.setdefault(find_layer(model, name), name)
@@ -177,7 +178,7 @@ def _list_layers(model: ZooModel, wanted: Sequence[str]) -> tuple[str, ...]:
 def _choose_drawn(
     model: ZooModel, fields: tuple[ReceptiveField, ...], wanted: Sequence[str]
 ) -> tuple[ReceptiveField, ...]:
-    stages = () if wanted else select_layers(model, [list_stages(model)])
+    stages = () if wanted else select_stages(model)
     chosen = [field for field in fields if not stages or field.name in stages]
     picks = np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_BOXES)).round().astype(int)
     return tuple(chosen[pick] for pick in picks)
@@ -272,10 +273,7 @@ def show_pair(pair: tuple[int, int]) -> str:
 
 def show_photo(model: ZooModel, photo: Image.Image) -> Array:
     """Give a photo as the net sees it: (S, S, 3), 0..1; grey for a net that sees grey."""
-    pixels = model.read(photo)
-    seen = model.preprocessing.denormalise(model.preprocessing.normalise(pixels)).clamp(0, 1)
-    array: Array = seen[0].permute(1, 2, 0).numpy()
-    return array
+    return to_image(model.preprocessing.show(model.read(photo))[0])
 
 
 SOURCE = (

@@ -163,7 +163,7 @@ def read_parts(path: Path = SHIPPED) -> list[MarkedPhoto]:
     """
     try:
         content = read_plain_file(path, "file of parts", DataError, largest=_LARGEST_FILE)
-        told = decode(_File, content.decode("utf-8"))
+        told = decode(_File, content.decode("utf-8-sig"))  # editors may begin it with a mark
     except UnicodeDecodeError:
         raise DataError(f"{quote(path)} is not text: needed is JSON") from None
     except ManifestError as error:
@@ -200,10 +200,10 @@ def _check_names(path: Path, entry: _Entry, names: list[str]) -> None:
         told = f"lacks the part {quote(missing[0])}" if missing else f"has a part {quote(more[0])}"
         raise DataError(f"{where} {told}, unlike the first: all photos need the same parts")
     for name in names:
-        if not 1 <= len(name.strip()) <= LONGEST_NAME:
+        if not 1 <= len(name.strip()) <= LONGEST_NAME or not name.isprintable():
             raise DataError(
                 f"{where} has a part named {quote(name)}; needed: a name of 1 to {LONGEST_NAME} "
-                "letters"
+                "letters that can be printed"
             )
 
 

@@ -245,6 +245,20 @@ def list_stages(model: ZooModel | nn.Module) -> str:
     return f"{stages[0]}..{stages[-1]}" if stages == whole else ",".join(stages)
 
 
+def select_stages(model: ZooModel | nn.Module) -> tuple[str, ...]:
+    """Name the stages that a net has, lowest first: what is looked at where no layer is named.
+
+    Raises:
+        LayerError: If no canonical names are known for the net.
+
+    Example:
+        >>> from vizcnn.zoo.lenet import LeNet5
+        >>> select_stages(LeNet5())
+        ('conv1', 'conv2', 'conv3')
+    """
+    return select_layers(model, [list_stages(model)])
+
+
 LONGEST_RANGE, MOST_IN_RANGE = 200, 10_000
 """Letters of a range of layers, and layers in it: enough for any net."""
 

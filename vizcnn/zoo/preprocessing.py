@@ -73,9 +73,13 @@ class Preprocessing:
 
         Padding has this colour.
         """
-        zero = self.denormalise(torch.zeros(self.channels, 1, 1)).clamp(0, 1)
-        red, green, blue = (zero.flatten() * 255).round().int().tolist()
+        red, green, blue = (self.mean_colour.clamp(0, 1).flatten() * 255).round().int().tolist()
         return red, green, blue
+
+    @property
+    def mean_colour(self) -> Tensor:
+        """The colour that becomes zero at the net's input, (3, 1, 1), RGB 0..1 (not clamped)."""
+        return self.denormalise(torch.zeros(self.channels, 1, 1))
 
     def frame(self, photo: Image.Image | tuple[int, int]) -> Framing:
         """Tell where a photo lies in the net's input once :meth:`fit` has brought it there.
@@ -142,6 +146,16 @@ class Preprocessing:
         if self.grey:
             return scaled.repeat_interleave(3, dim=-3)
         return scaled.flip(-3) if self.bgr else scaled
+
+    def show(self, pixels: Tensor) -> Tensor:
+        """Give pixels (N, 3, H, W), RGB 0..1, as the net sees them: grey for a net that sees grey.
+
+        Example:
+            >>> sees_grey = make_preprocessing("grey", 32)
+            >>> sees_grey.show(torch.rand(1, 3, 2, 2))[0].std(dim=0).max().item()
+            0.0
+        """
+        return self.denormalise(self.normalise(pixels)).clamp(0, 1)
 
     def to_pixel_gradient(self, gradient: Tensor) -> Tensor:
         """Turn a gradient (or projection) at the net's input into one at RGB pixels 0..1.
