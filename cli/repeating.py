@@ -42,6 +42,8 @@ def quote_command(context: click.Context, values: Mapping[str, Any]) -> str:
         items = [str(item) for item in (value if isinstance(value, tuple | list) else (value,))]
         if isinstance(parameter, click.Argument):
             arguments += items
+        elif not getattr(parameter, "multiple", False):
+            options += [parameter.opts[0], ",".join(items)]  # a list is one value
         else:
             options += [word for item in items for word in (parameter.opts[0], item)]
     return join_command(str(context.command.name), arguments, options)

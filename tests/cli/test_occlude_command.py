@@ -53,6 +53,7 @@ def test_several_nets_stand_side_by_side():
         (("--unit", "99"), "99"),
         (("--class", "zebra"), "no class 'zebra'"),
         (("--index", "a.safetensors"), "an index holds no photos: give those that it was mined"),
+        (("--index-data", "photos"), "--index-data), but no index: give that too (--index)"),
     ],
 )
 def test_bad_choices_end_in_one_line_and_nothing_is_made(words, line, tmp_path):

@@ -1,12 +1,15 @@
 """``vizcnn probe`` as a user meets it, on a small net."""
 
 import json
+import shlex
+import shutil
 import sys
 
 import pytest
 
 from tests.support.class_photos import paint_classes
 from tests.support.command_line import fail, run
+from tests.support.small_zoo import list_files
 
 OPTIONS = ("--layer", "conv1,fc7", "--per-class", "3,1", "--folds", "2", "--no-baseline")
 
@@ -30,11 +33,17 @@ class TestCommand:
 
     def test_json_repeats_the_run(self, photos, tmp_path):
         pytest.importorskip("sklearn", reason="pip install 'vizcnn[digits]'")
-        told = json.loads(run("probe", photos, *OPTIONS, "--json", "--out", "one").stdout)
+        told = json.loads(
+            run("probe", photos, *OPTIONS, "--json", "--out", tmp_path / "one").stdout
+        )
         manifest = told["manifest"]
         assert manifest["settings"]["per_class"] == [1, 3]
         assert "--no-baseline" in manifest["command"]
         assert [row["layer"] for row in manifest["results"]["rows"][::4]] == ["conv1", "fc7"]
+        files = list_files(tmp_path / "one")
+        shutil.rmtree(tmp_path / "one")
+        run(*shlex.split(manifest["command"])[1:])
+        assert list_files(tmp_path / "one") == files
 
     def test_several_nets_have_a_page_each(self, photos):
         pytest.importorskip("sklearn", reason="pip install 'vizcnn[digits]'")

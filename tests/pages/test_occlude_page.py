@@ -185,3 +185,12 @@ def test_photos_of_their_own_size_are_hidden_whole(tmp_path):
     Image.fromarray(colours).save(file)
     (section,) = make([file], tmp_path / "out", model=model, side=5, stride=5).results.photos
     assert section.places == (4, 7)
+
+
+def test_an_index_of_another_rank_holds_no_strongest_photos(photos, index, tmp_path):
+    _, home = index
+    mined = tmp_path / "lowest.safetensors"
+    settings = MiningSettings(layers=("conv5",), top=3, rank="lowest")
+    mine(MODEL, open_photos([home], MODEL.preprocessing), mined, settings)
+    with pytest.raises(DataError, match="has photos with the lowest maximum first"):
+        make(photos[:1], tmp_path / "out", index=mined, data=[home])

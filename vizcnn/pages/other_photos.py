@@ -11,6 +11,7 @@ from vizcnn.basics.errors import DataError, quote
 from vizcnn.mining.identity import hash_module
 from vizcnn.mining.index import StrongestIndex, hash_pixels, read_index
 from vizcnn.mining.photo_sets import PhotoSet, open_photos
+from vizcnn.mining.ranks import describe_order
 from vizcnn.pages.layers.job import refuse_changed
 from vizcnn.recording.layers import find_layer
 from vizcnn.zoo.model import ZooModel
@@ -105,9 +106,14 @@ def open_other_photos(
         data: The photos.
 
     Raises:
-        DataError: If there are no photos, or the index is of other weights.
+        DataError: If there are no photos or no index for them, or the index is of other weights,
+            or ranks photos by anything but activation.
     """
     if index is None:
+        if data:
+            raise DataError(
+                "photos of an index are given (--index-data), but no index: give that too (--index)"
+            )
         return None
     if not data:
         raise DataError(
@@ -118,5 +124,10 @@ def open_other_photos(
         raise DataError(
             f"index {quote(index.name)} was mined with other weights ({found.identity.weights}) "
             f"than {model.title} has here: mine anew"
+        )
+    if found.identity.rank != "activation":
+        raise DataError(
+            f"index {quote(index.name)} has {describe_order(found.identity.rank)}, and here a "
+            "unit's strongest are shown: mine with --rank activation"
         )
     return OtherPhotos(model, found, open_photos(data, model.preprocessing))
