@@ -20,6 +20,7 @@ from vizcnn.pages.invariance import (
     choose_compared,
     describe_border,
     make_invariance_gallery,
+    write_caption,
 )
 from vizcnn.photos.transforms import BORDERS
 from vizcnn.receptive import measure_fields
@@ -68,6 +69,12 @@ def test_gallery_is_whole_and_repeats(tmp_path, photos):
             assert len(curves.returned) == (5 if curves.layer == "conv1" else 0)
     first, second = results.classes[:2]
     assert (first.name, first.is_true) == ("dog", True) and not second.is_true
+    # each figure tells of what it draws: classes here, the distance of two photos there
+    plain, scaled = (write_caption(written, scaled) for scaled in (False, True))
+    assert f"class: {first.photo}: dog" in plain
+    assert f"the net’s own guess: {second.photo}: {second.name}" in plain
+    assert "distance of two photos" in scaled and "distance of two photos" not in plain
+    assert "guess" not in scaled
     page = (tmp_path / "one" / "index.html").read_text("utf-8")
     assert "a &lt;b&gt;.png" in page and "a <b>" not in page
 
