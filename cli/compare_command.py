@@ -11,6 +11,7 @@ from vizcnn.cli.options import (
     compare_option,
     fitting_options,
     gates_option,
+    make_fill_option,
     make_seed_option,
     models_option,
     save_arrays_option,
@@ -109,14 +110,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     type=WholeNumber(1),
     help="Pixels from one hidden square to the next.  [default: half of the side]",
 )
-@click.option(
-    "--fill",
-    type=click.Choice(["mean", "grey", "black", "white"], case_sensitive=False),
-    default="mean",
-    show_default=True,
-    help="Colour of hidden squares, and of the image that integrated gradients start from; mean is "
-    "the colour that the net's preprocessing maps to zero.",
-)
+@make_fill_option("Colour of hidden squares, and of the image that integrated gradients start from")
 @unruled_option
 @gates_option
 @save_arrays_option

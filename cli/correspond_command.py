@@ -8,6 +8,7 @@ import click
 from vizcnn.cli.options import (
     WholeNumber,
     fitting_options,
+    make_fill_option,
     make_seed_option,
     models_option,
     several_weights_option,
@@ -42,13 +43,7 @@ if TYPE_CHECKING:
     help="Layer, list of layers (conv1,fc7) or range (conv1..conv5); may be repeated.  [default: "
     "the last stage and the last hidden layer, as in the paper]",
 )
-@click.option(
-    "--fill",
-    type=click.Choice(["mean", "grey", "black", "white"], case_sensitive=False),
-    default="mean",
-    show_default=True,
-    help="Colour of what is hidden; mean is the colour that the net's preprocessing maps to zero.",
-)
+@make_fill_option("Colour of what is hidden")
 @click.option(
     "--draws",
     type=WholeNumber(1, 1000),

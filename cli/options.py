@@ -305,6 +305,29 @@ FORMATS = ("png", "svg", "pdf")
 """As vizcnn.basics.output has them; in this order a page prefers what it shows."""
 
 
+class _Colour(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """A colour of what is hidden; ``gray`` is another spelling."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        grey = isinstance(value, str) and value.lower() == "gray"
+        return super().convert("grey" if grey else value, param, ctx)
+
+
+def make_fill_option(words: str) -> Callable[[Command], Command]:
+    """Make the option of a colour that hides; the mean by default.
+
+    Args:
+        words: What it fills.
+    """
+    return click.option(
+        "--fill",
+        type=_Colour(["mean", "grey", "black", "white"], case_sensitive=False),
+        default="mean",
+        show_default=True,
+        help=f"{words}; mean is the colour that the net's preprocessing maps to zero.",
+    )
+
+
 class FormatList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """Formats of figures, such as png,svg."""
 

@@ -10,6 +10,7 @@ from tests.support.command_line import fail, run, start
 from tests.support.small_zoo import list_files, paint_photo
 from vizcnn.attribution.attributions import ATTRIBUTIONS
 from vizcnn.cli.compare_command import compare
+from vizcnn.cli.main import commands
 from vizcnn.gallery.manifest import read_manifest
 from vizcnn.pages.compare import CompareResults
 
@@ -108,3 +109,9 @@ def test_captum_is_loaded_where_it_is_used_only():
         "print('torchvision' in sys.modules)\n"
     )
     assert start("-c", code).communicate(timeout=60) == ("False\nTrue False\nFalse\n", "")
+
+
+@pytest.mark.parametrize("name", ["compare", "correspond", "occlude"])
+def test_gray_is_grey(name):
+    (fill,) = (option for option in commands.commands[name].params if option.name == "fill")
+    assert [fill.type.convert(word, fill, None) for word in ("gray", "GREY")] == ["grey", "grey"]
