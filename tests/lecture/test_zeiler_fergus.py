@@ -80,6 +80,9 @@ def test_every_figure_and_table_of_the_paper_is_told_once():
     assert {item.name for item in PAPER_ITEMS if item.trains} == {"table-3", "table-7"}
     with pytest.raises(VizcnnError, match="the paper has no part 'figure-99': did you mean"):
         find_items(["figure-99"])
+    with pytest.raises(VizcnnError, match="the paper has no part '': "):
+        find_items([" ,"])
+    assert find_items(["figure-1,"]) == find_items(["figure-1"])
 
 
 def test_printed_numbers_are_those_of_the_data_file():

@@ -780,8 +780,9 @@ def find_items(
         ['figure-1', 'table-7']
     """
     named = {name_label(label): item for item in items for label in item.labels}
-    wanted = [name.strip().lower() for part in only for name in part.split(",") if name.strip()]
-    for name in wanted:
+    given = [name.strip().lower() for part in only for name in part.split(",")]
+    wanted = [name for name in given if name]
+    for name in wanted or given:  # nothing but blanks is no choice
         if name not in named:
             raise VizcnnError(f"the paper has no part {quote(name)}: {nearest_names(name, named)}")
     chosen = {named[name].name for name in wanted}
