@@ -62,7 +62,14 @@ def test_it_is_evaluated_where_it_lies():
 
 
 @pytest.mark.parametrize(
-    "values", [np.zeros((9, 9)), np.ones((9, 9)), np.eye(9)[:2, :2], np.diag([0.0] * 8 + [1.0])]
+    "values",
+    [
+        np.zeros((9, 9)),
+        np.ones((9, 9)),
+        np.eye(9)[:2, :2],
+        np.diag([0.0] * 8 + [1.0]),
+        np.exp(np.arange(9.0))[:, None] * np.hanning(9),  # it only rises: the middle is far away
+    ],
 )
 def test_what_has_no_width_has_no_fit(values):
     assert fit_gaussian(values) is None

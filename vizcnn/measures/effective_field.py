@@ -139,7 +139,7 @@ def measure_effective_fields(
         >>> import vizcnn
         >>> (field,) = measure_effective_fields(vizcnn.load("lenet"), ["coffee"], ["conv1"])
         >>> field.size, field.box, field.places, [held.side for held in field.held]
-        ((6, 6), (13, 13, 19, 19), 4, [2, 4, 6, 6])
+        ((6, 6), (13, 13, 19, 19), 4, [4, 4, 6, 6])
     """
     check_kind("a net", model, ZooModel, "a net that vizcnn.load or vizcnn.wrap gave", ModelError)
     check_normalise(normalise)

@@ -50,7 +50,7 @@ def keep_low(maps: Tensor, stride: tuple[int, int]) -> Tensor:
         LayerError: If a stride does not divide its side.
 
     Example:
-        >>> wave = torch.cos(2 * torch.pi * torch.arange(12) / 12).expand(4, 12).double()
+        >>> wave = torch.cos(2 * torch.pi * torch.arange(12).double() / 12).expand(4, 12)
         >>> torch.allclose(keep_low(wave, (1, 3)), wave[:, ::3])
         True
         >>> keep_low((-1.0) ** torch.arange(8).expand(8, 8), (2, 2)).abs().max().item() < 1e-6

@@ -51,7 +51,8 @@ def fit_gaussian(values: Values, corner: tuple[float, float] = (0, 0)) -> Gaussi
 
     Returns:
         The fit; None where nothing tells a width: a map of fewer values than a Gaussian has
-        numbers, one that is the same everywhere or a single value, or one that no step improves.
+        numbers, one that is the same everywhere or a single value, or one whose middle would lie
+        farther beyond its edge than it is wide, as of a map that only rises.
 
     Example:
         >>> rows, columns = np.arange(21.0), np.arange(31.0)
@@ -82,7 +83,8 @@ def fit_gaussian(values: Values, corner: tuple[float, float] = (0, 0)) -> Gaussi
     except (ValueError, np.linalg.LinAlgError):  # of numbers beyond what a float holds
         return None
     height, y, x, sigma_y, sigma_x = found
-    if not np.isfinite(found).all() or height <= 0:
+    near = all(-size < middle < 2 * size for middle, size in zip((y, x), values.shape, strict=True))
+    if not np.isfinite(found).all() or height <= 0 or not near:
         return None
     error = float(((_evaluate(found, rows, columns)[0] - wanted) ** 2).sum())
     spread = float(((wanted - wanted.mean()) ** 2).sum())

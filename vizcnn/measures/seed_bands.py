@@ -101,8 +101,8 @@ def compare_seeds(values: Sequence[float], others: Sequence[float]) -> Differenc
         VizcnnError: If there is none of either.
 
     Example:
-        >>> compare_seeds([0.5, 0.6], [0.1, 0.2])
-        Difference(mean=0.399..., low=0.095..., high=0.704...)
+        >>> compare_seeds([0.5, 0.625], [0.125, 0.25])
+        Difference(mean=0.375, low=-0.005..., high=0.755...)
         >>> compare_seeds([0.5, 0.6], [0.1, 0.2]).is_told
         True
     """
