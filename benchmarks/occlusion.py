@@ -26,7 +26,7 @@ from vizcnn.attribution.gradients import AT_ONCE
 from vizcnn.attribution.hidden_passes import HiddenPasses
 from vizcnn.attribution.readout import read_layers
 from vizcnn.basics.devices import choose_device
-from vizcnn.basics.errors import MissingWeightsError
+from vizcnn.basics.errors import WeightsError
 from vizcnn.measures.occlusion_maps import Grid, place_grid
 from vizcnn.zoo.model import ZooModel
 
@@ -109,7 +109,7 @@ def load(name: str) -> ZooModel:
     """Load a net with its bundled weights, or random ones."""
     try:
         return vizcnn.load(name, weights="bundled")
-    except MissingWeightsError:
+    except WeightsError:
         return vizcnn.load(name, weights=None)
 
 
