@@ -1,6 +1,6 @@
 """Correspondence: whether hiding the same part of different photos changes features alike.
 
-Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.3, Figure 8 and Table 1. For photo i and one part,
+Zeiler & Fergus 2013 (arXiv 1311.2901), section 4.3, Figure 8 and Table 1. For photo i and one part,
 ``e_i = x_i - x~_i`` is the change of a layer's features when the part is hidden. The score is the
 Hamming distance of ``sign(e_i)`` and ``sign(e_j)``, over all pairs of photos: it is low where
 hiding the part changes the same features in the same direction.

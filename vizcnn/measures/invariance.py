@@ -1,6 +1,6 @@
 """Invariance and equivariance: how features change when the photo is moved, scaled or turned.
 
-Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.1 and Figure 5: the Euclidean distance between a
+Zeiler & Fergus 2013 (arXiv 1311.2901), section 4.1 and Figure 5: the Euclidean distance between a
 layer's features of a photo and of the same photo transformed, and the probability of its class.
 The paper's distances are in units of each layer; divided by the distance of two photos they can be
 compared between layers. Equivariance is the other way in which features may follow: the map of the

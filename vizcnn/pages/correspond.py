@@ -223,7 +223,7 @@ def draw(
         f"what is hidden has {describe_fill(settings['fill'])}",
         f"{settings['draws']} random squares of each part's area in each photo, {results.object}, "
         f"seed {settings['seed']}",
-        "after Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.3",
+        "after Zeiler & Fergus 2013 (arXiv 1311.2901), section 4.3",
     ]
     caption = " · ".join(words)
     shown = list(zip(hidden, names, strict=True))[:MOST_SHOWN]

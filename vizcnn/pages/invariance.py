@@ -456,7 +456,7 @@ def write_caption(run: Manifest[InvarianceResults], scaled: bool = False) -> str
         f"{net.title}, {net.weights.describe()}, input {net.input_size[0]} px",
         f"at the borders{share}: {results.border}",
         compared if scaled else _name_classes(results.classes),
-        "after Zeiler & Fergus 2014 (arXiv 1311.2901), Figure 5",
+        "after Zeiler & Fergus 2013 (arXiv 1311.2901), Figure 5",
     ]
     return " · ".join(filter(None, words))
 
