@@ -26,7 +26,7 @@ from vizcnn.cli.options import (
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
 from vizcnn.cli.reporting import bar, telling_to_continue
-from vizcnn.cli.unit_option import UnitList, find_units
+from vizcnn.cli.unit_option import find_units, units_option
 from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
@@ -96,16 +96,9 @@ def _write_weights(weights: Sequence[tuple[int | None, str]]) -> tuple[str, ...]
     help="Layer, list of layers (conv1,conv3) or range (conv1..conv5); may be repeated.  "
     "[default: conv1..conv5, as far as they were kept]",
 )
-@click.option(
-    "--unit",
-    "units",
-    type=UnitList(),
-    multiple=True,
-    callback=lambda context, parameter, lists: tuple(
-        dict.fromkeys(unit for units in lists for unit in units)
-    ),
-    help="Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be "
-    "repeated.  [default: --count units of each layer, drawn by --seed]",
+@units_option(
+    "Number of a unit, list (3,5) or range (10..20) of them, or name of a class; may be "
+    "repeated.  [default: --count units of each layer, drawn by --seed]"
 )
 @click.option(
     "--count",

@@ -17,7 +17,7 @@ from tests.support.small_zoo import list_files, make_model
 from vizcnn.basics.errors import DataError, ModelError, VizcnnError
 from vizcnn.basics.kept_parts import FOLDER_NAME
 from vizcnn.gallery.manifest import read_manifest
-from vizcnn.measures.pooled_features import list_probed_layers, read_features
+from vizcnn.measures.pooled_features import list_probed_layers, read_pooled_features
 from vizcnn.measures.probe_photos import ProbeSettings, find_trained_class, list_classes
 from vizcnn.pages.probe import ProbeResults, make_probe_gallery
 from vizcnn.zoo.building import untrain
@@ -168,7 +168,7 @@ def test_features_are_averages_of_what_layers_put_out():
     hook = MODEL.module[1].register_forward_hook(lambda part, args, out: seen.update(out=out))
     MODEL.logits(pixels / 255)
     hook.remove()
-    found = read_features(MODEL, pixels, ["conv1", "fc7"], places=4)
+    found = read_pooled_features(MODEL, pixels, ["conv1", "fc7"], places=4)
     blocks = seen["out"].numpy().reshape(3, 12, 4, 8, 4, 8).mean(axis=(3, 5))
     assert found["conv1"].shape == (3, 12 * 16)
     assert np.allclose(found["conv1"], blocks.reshape(3, -1), atol=1e-5)
@@ -210,4 +210,4 @@ def test_features_that_are_not_finite_are_refused_in_one_line():
         net.module[0].bias[2] = torch.inf
     pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     with pytest.raises(ModelError, match="layer 'conv1' puts out values that are not finite"):
-        read_features(net, pixels, ["conv1"], places=4)
+        read_pooled_features(net, pixels, ["conv1"], places=4)

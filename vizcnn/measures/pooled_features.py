@@ -64,7 +64,7 @@ def pool_maps(maps: Tensor, places: int) -> Tensor:
 
 
 @torch.no_grad()
-def read_features(
+def read_pooled_features(
     model: ZooModel, pixels: Tensor, layers: Sequence[str], places: int
 ) -> dict[str, NDArray[np.float32]]:
     """Read the features of a lot of photos.

@@ -18,7 +18,7 @@ from vizcnn.measures.linear_probes import (
     require_sklearn,
     score_probe,
 )
-from vizcnn.measures.pooled_features import LOT, list_probed_layers, read_features
+from vizcnn.measures.pooled_features import LOT, list_probed_layers, read_pooled_features
 from vizcnn.measures.probe_photos import ProbePhotos, ProbeSettings, choose_photos
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.zoo.model import ZooModel
@@ -258,7 +258,7 @@ class _Probing:
     ) -> dict[str, NDArray[np.float32]]:
         numbers = self._numbers[lot * LOT : (lot + 1) * LOT]
         pixels = torch.stack([self._photos.read(number) for number in numbers])
-        return read_features(net, pixels, layers, self._settings.places)
+        return read_pooled_features(net, pixels, layers, self._settings.places)
 
     def _score(self, features: NDArray[np.float32], called: str) -> Scored:
         settings = self._settings
