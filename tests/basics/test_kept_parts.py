@@ -92,3 +92,31 @@ def test_nothing_is_left_of_a_run_that_ended_before_its_first_part(tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         Computed().run(tmp_path / "out", {}, ends_at=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_progress_begins_at_what_is_kept_and_ends_at_the_total(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d"]
+    stepped: list[int] = []
+    begun: list[tuple[int, int | None]] = []
+
+    def note(items, *, label, total=None, unit="it", initial=0):
+        begun.append((initial, total))
+        for item in items:
+            yield item
+            stepped.append(item)  # as a bar is, when the next is asked for
+
+    with pytest.raises(KeyboardInterrupt), keep_parts(tmp_path / "out", {}) as parts:
+        for name in ("b", "d"):  # whatever had come first
+            parts.get(name, lambda: {"x": np.zeros(1)})
+        raise KeyboardInterrupt
+    computed: list[int] = []
+
+    def compute(number: int) -> Arrays:
+        computed.append(number)
+        return {"x": np.zeros(1)}
+
+    with keep_parts(tmp_path / "out", {}) as parts:
+        for number in parts.count_off(names, note, label="count", unit="part"):
+            parts.get(names[number], partial(compute, number))
+    assert begun == [(2, 4)]
+    assert computed == stepped == [0, 2]

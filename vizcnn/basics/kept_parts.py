@@ -6,7 +6,7 @@ They lie in the output folder until the results do. A part is a few arrays by na
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.files import read_plain_file, replacing
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
+from vizcnn.basics.progress import Progress
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -64,6 +65,29 @@ class KeptParts:
         with replacing(self._find_file(name), flush=False) as temporary:
             temporary.write_bytes(self._sign(name, content) + content)
         return arrays
+
+    def count_off(
+        self, names: Sequence[str], progress: Progress, *, label: str, unit: str
+    ) -> Iterator[int]:
+        """Go through parts in order, and show how far those are that have to be computed.
+
+        Args:
+            names: Of all parts.
+            progress: Begins at the number of parts that a former run has kept, and is stepped by
+                the others alone: a bar that was also stepped by the kept ones would run over.
+            label: What is done.
+            unit: What a part is called.
+
+        Yields:
+            The number of each part, from 0, to get it before the next.
+        """
+        kept = [self.has(name) for name in names]
+        left = [number for number, there in enumerate(kept) if not there]
+        shown = progress(left, label=label, total=len(names), unit=unit, initial=sum(kept))
+        for number, there in enumerate(kept):
+            yield number if there else next(shown)
+        for _ in shown:  # at its end a bar goes away
+            pass
 
     def _find_file(self, name: str) -> Path:
         return self._folder / hashlib.sha256(name.encode(errors="replace")).hexdigest()

@@ -280,11 +280,11 @@ def _read_thumbnails(
 ) -> tuple[NDArray[np.float32], tuple[tuple[int, str], ...]]:
     """Read photos once: what they are compared by, and which cannot be read, with the reason."""
     lots = [numbers[first : first + LOT] for first in range(0, len(numbers), LOT)]
-    done = sum(parts.has(f"photos-{index}") for index in range(len(lots)))
+    names = [f"photos-{index}" for index in range(len(lots))]
     found, unreadable = [], []
-    shown = progress(lots, label="read photos", total=len(lots), unit="lot", initial=done)
-    for index, lot in enumerate(shown):
-        kept = parts.get(f"photos-{index}", partial(_shrink, photos, lot))
+    for index in parts.count_off(names, progress, label="read photos", unit="lot"):
+        lot = lots[index]
+        kept = parts.get(names[index], partial(_shrink, photos, lot))
         found.append(kept["thumbnails"])
         for place in np.flatnonzero(~kept["usable"]).tolist():
             unreadable.append((lot[place], _explain(photos, lot[place])))
@@ -337,11 +337,11 @@ def _compare_training(
         }
 
     firsts = range(0, len(training.names), AT_ONCE)
-    done = sum(parts.has(f"training-{first}") for first in firsts)
+    names = [f"training-{first}" for first in firsts]
     label = "compare with training photos"
     found: list[Overlap] = []
-    for first in progress(firsts, label=label, total=len(firsts), unit="lot", initial=done):
-        kept = parts.get(f"training-{first}", partial(compare, first))
+    for number in parts.count_off(names, progress, label=label, unit="lot"):
+        kept = parts.get(names[number], partial(compare, firsts[number]))
         for (photo, other), near in zip(kept["pairs"].tolist(), kept["near"].tolist(), strict=True):
             found.append(Overlap(photo, other, near))
     return keep_nearest(found)

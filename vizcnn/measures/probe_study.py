@@ -236,9 +236,9 @@ class _Probing:
     def _read_all(self, net: ZooModel, layers: Sequence[str], called: str) -> list[int]:
         """Run the net over all photos once, and keep the features of all layers."""
         lots = list(range(-(-len(self._numbers) // LOT)))
-        done = sum(self._parts.has(f"{called}-{layers[-1]}-{lot}") for lot in lots)
+        last = [f"{called}-{layers[-1]}-{lot}" for lot in lots]
         label = f"features of the {called} net"
-        for lot in self._progress(lots, label=label, total=len(lots), unit="lot", initial=done):
+        for lot in self._parts.count_off(last, self._progress, label=label, unit="lot"):
             for layer in layers:
                 self._get_lot(net, layers, called, layer, lot)
         return lots
@@ -269,18 +269,12 @@ class _Probing:
             for fold in range(settings.folds)
         ]
         names = [f"probe-{called}-{name}-{count}-{fold}" for name, count, fold in plan]
-        done = sum(map(self._parts.has, names))
         scored: Scored = {}
-        shown = self._progress(
-            zip(names, plan, strict=True),
-            label=f"probe {called}",
-            total=len(plan),
-            unit="fit",
-            initial=done,
-        )
-        for name, (classifier, per_class, fold) in shown:
+        shown = self._parts.count_off(names, self._progress, label=f"probe {called}", unit="fit")
+        for number in shown:
+            classifier, per_class, fold = plan[number]
             fit = self._plan_fit(features, classifier, per_class, fold)
-            kept = self._parts.get(name, fit)
+            kept = self._parts.get(names[number], fit)
             strength, chosen, converged = kept["told"].tolist()
             score = ProbeScore(kept["accuracies"], strength, bool(chosen), bool(converged))
             scored.setdefault((classifier, per_class), []).append(score)

@@ -149,16 +149,10 @@ def make_correspond_gallery(
     causes = describe_causes([model], paths, settings, boxes=boxes)
     with keep_parts(folder, causes) as parts:
         names = [f"photo {number}" for number in range(len(photos))]
-        shown = progress(
-            zip(names, hidden, strict=True),
-            label="hide",
-            total=len(photos),
-            unit="photo",
-            initial=sum(map(parts.has, names)),
-        )
+        measure = partial(measure_signs, model)
         signs = [
-            parts.get(name, partial(measure_signs, model, one, layers, settings.fill))
-            for name, one in shown
+            parts.get(names[number], partial(measure, hidden[number], layers, settings.fill))
+            for number in parts.count_off(names, progress, label="hide", unit="photo")
         ]
         scores = [
             score_part(

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -267,16 +266,15 @@ def measure(
     layers = [choose_layers(net, settings.layers) for net in nets]
     batches = [drawn[first : first + AT_ONCE] for first in range(0, len(drawn), AT_ONCE)]
     jobs = [(net, batch) for net in range(len(nets)) for batch in range(len(batches))]
-    kept = [job for job in jobs if parts.has(_name_part(*job))]
+    names = [_name_part(*job) for job in jobs]
 
     def sum_batch(net: int, batch: int) -> Arrays:
         pixels = read_drawn(sets[net], batches[batch])
         return sum_gradients(nets[net], pixels, layers[net], settings.normalise)
 
-    todo = [job for job in jobs if job not in kept]
-    shown = progress(todo, label="gradients", total=len(jobs), unit="batch", initial=len(kept))
     sums = {
-        job: parts.get(_name_part(*job), partial(sum_batch, *job)) for job in chain(kept, shown)
+        jobs[number]: parts.get(names[number], partial(sum_batch, *jobs[number]))
+        for number in parts.count_off(names, progress, label="gradients", unit="batch")
     }
     return [
         describe_fields(

@@ -216,16 +216,9 @@ def make_invariance_gallery(
         rulers = [Yardstick(field, kept[str(place)]) for place, field in enumerate(fields)]
         measure = partial(_measure_photo, model, amounts, rulers, movement)
         names = [f"photo {place}" for place in range(len(read))]
-        shown = progress(
-            zip(names, read, strict=True),
-            label="transform",
-            total=len(read),
-            unit="photo",
-            initial=sum(map(parts.has, names)),
-        )
         changes = [
-            _unpack(parts.get(name, partial(measure, path)), amounts, len(layers))
-            for name, path in shown
+            _unpack(parts.get(names[place], partial(measure, read[place])), amounts, len(layers))
+            for place in parts.count_off(names, progress, label="transform", unit="photo")
         ]
         with write_folder(folder, held=True) as staging:
             titles = name_distinctly(read)
