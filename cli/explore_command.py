@@ -72,6 +72,7 @@ def explore(
     """
     from vizcnn.explorer.explored import ExploredNet
     from vizcnn.explorer.explorer import ExplorerSettings
+    from vizcnn.pages.check import name_nets
     from vizcnn.pages.explore import make_explorer
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.methods import find_method
@@ -86,6 +87,8 @@ def explore(
         top=top,
         own=own,
     )
+    loaded = page.load()
+    loaded = name_nets(loaded, len(loaded))
     nets = [
         ExploredNet(
             key,
@@ -93,7 +96,7 @@ def explore(
             select_layers(net, layers or [list_stages(net)]),
             *write_templates(page, number, deconv, settled),
         )
-        for number, (key, net) in enumerate(zip(_name_nets(page.models), page.load(), strict=True))
+        for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
     ]
     with telling_to_continue():
         manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)

@@ -99,6 +99,9 @@ class Explorer:
         questions: Further kinds of questions by name, beside those of
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
+
+    Raises:
+        VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
     """
 
     def __init__(
@@ -111,6 +114,12 @@ class Explorer:
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
+        for net in nets:
+            if net.net.preprocessing.fitting == "none":
+                raise VizcnnError(
+                    "photos in their own sizes have maps and receptive fields of their own, and an "
+                    "explorer shows those of one size: give fit crop, pad or squash"
+                )
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
