@@ -9,7 +9,8 @@ import torch
 import vizcnn
 from tests.support.explorer_clients import make_pictures
 from vizcnn.explorer.explored import ExploredNet, explore_image
-from vizcnn.explorer.sights import Sights, measure_recording
+from vizcnn.explorer.recording_size import measure_recording
+from vizcnn.explorer.sights import Sights
 
 LAYERS = ("conv1", "conv2", "conv3")
 

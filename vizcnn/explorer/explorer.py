@@ -8,12 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from vizcnn.basics.errors import LayerError, VizcnnError, as_number, quote
+from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.sights import Sight, Sights
 from vizcnn.projection.active_units import Compare
-from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS, ProjectionMethod
 from vizcnn.projection.parts import Part
 from vizcnn.receptive.fields import ReceptiveField, measure_fields
@@ -100,6 +99,9 @@ class Explorer:
         questions: Further kinds of questions by name, beside those of
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
+
+    Raises:
+        VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
     """
 
     def __init__(
@@ -112,6 +114,12 @@ class Explorer:
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
+        for net in nets:
+            if net.net.preprocessing.fitting == "none":
+                raise VizcnnError(
+                    "photos in their own sizes have maps and receptive fields of their own, and an "
+                    "explorer shows those of one size: give fit crop, pad or squash"
+                )
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
@@ -200,20 +208,8 @@ class Explorer:
         return self._sights.find(self.find_net(question), self.find_photo(question))
 
     def find_maps(self, question: Question) -> Tensor:
-        """Give the maps of the layer that a question is about, (1, C, h, w), or units (1, C).
-
-        Raises:
-            LayerError: If the layer has other dimensions than rows and columns.
-        """
-        layer = self.find_layer(question)
-        path = Projector(self.find_net(question).net, "gradient").find_path(layer)
-        maps = self.look(question).recording.find_output(path)
-        if maps.ndim not in (2, 4):
-            raise LayerError(
-                f"layer {quote(layer)} puts out shape {tuple(maps.shape)}; needed: feature maps "
-                "with rows and columns, or a vector of units"
-            )
-        return maps
+        """Give the maps of the layer that a question is about, as :meth:`Sight.find_maps`."""
+        return self.look(question).find_maps(self.find_layer(question))
 
     @cached_property
     def fields(self) -> tuple[tuple[ReceptiveField, ...], ...]:

@@ -1,15 +1,22 @@
 """What nets make of photos: recorded passes, of which the last ones are kept."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from vizcnn.basics.errors import LayerError, quote
 from vizcnn.explorer.byte_budget import ByteBudget
+from vizcnn.explorer.class_use import measure_class_use
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
+from vizcnn.explorer.recording_size import measure_recording
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.recording.recording import Recording
+from vizcnn.zoo.classification import check_logits
+from vizcnn.zoo.model import ZooModel
+
+USED_CLASSES = 5
+"""Most probable classes whose use of units is measured."""
 
 _Key = tuple[ExploredNet, ExploredPhoto]
 
@@ -19,16 +26,58 @@ class Sight:
     """A photo as a net sees it, and the pass that was recorded.
 
     Attributes:
+        model: The net.
         pixels: (1, 3, H, W), RGB 0..1.
         used: What of the photo was used, and how, in words.
-        recording: The pass, with the explored layers and, where it is known, that of the classes.
-        class_layer: Name of the layer of the classes; None where the net's layers have no names.
+        recording: The pass, with the explored layers.
+        paths: Module paths of these layers by name.
     """
 
+    model: ZooModel
     pixels: Tensor
     used: str
     recording: Recording
-    class_layer: str | None
+    paths: dict[str, str]
+
+    def find_maps(self, layer: str) -> Tensor:
+        """Give the maps of a layer, (1, C, h, w), or units (1, C), with their graph.
+
+        Raises:
+            LayerError: If the layer has other dimensions than rows and columns.
+        """
+        maps = self.recording.find_output(self.paths[layer])
+        if maps.ndim not in (2, 4):
+            raise LayerError(
+                f"layer {quote(layer)} puts out shape {tuple(maps.shape)}; needed: feature maps "
+                "with rows and columns, or a vector of units"
+            )
+        return maps
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Of the classes, (classes,), float32, on the CPU.
+
+        Raises:
+            ModelError: If a logit is not finite.
+        """
+        logits = self.model.logits(self.pixels)
+        check_logits(logits, self.model.name)
+        return logits[0].float().cpu().softmax(dim=0)
+
+    @property
+    def used_classes(self) -> Tensor:
+        """Numbers of the classes whose use is measured, the most probable first."""
+        count = min(USED_CLASSES, len(self.probabilities))
+        return self.probabilities.sort(descending=True, stable=True).indices[:count]
+
+    @cached_property
+    def class_use(self) -> dict[str, Tensor]:
+        """By layer the use that these classes make of each unit, (classes, C).
+
+        Raises:
+            ModelError: If the net puts out no logits that depend on the photo.
+        """
+        return measure_class_use(self.model, self.pixels, self.paths, self.used_classes)
 
 
 class Sights:
@@ -54,7 +103,7 @@ class Sights:
         self._last = None  # before the next takes its memory
         sight = self._kept.get(key)
         if sight is None:
-            sight = _look(net, photo)
+            sight = look(net, photo)
             size = measure_recording(sight.recording, net.net.module) + sight.pixels.nbytes
             self._kept.put(key, sight, size)
         self._last = key, sight
@@ -68,62 +117,15 @@ class Sights:
             self._last = None
 
 
-def measure_recording(recording: Recording, net: nn.Module) -> int:
-    """Give the bytes that a recorded pass holds: its maps, switches, and what its graph has saved.
+def look(net: ExploredNet, photo: ExploredPhoto) -> Sight:
+    """Let a net look at a photo, and record the pass.
 
-    Args:
-        recording: The pass.
-        net: Whose pass it is; what it holds itself, its weights, is not counted.
+    Raises:
+        ImageError: If the photo cannot be read, or the net does not take it.
     """
-    held = [*net.parameters(), *net.buffers()]
-    kept: list[Any] = [recording.input, recording.outputs]
-    begun: list[Any] = []
-    for call in recording.calls:
-        kept += [call.args, call.kwargs, call.output, call.switches]
-        begun.append(call.output.grad_fn)
-    for step in _walk_graph(begun):
-        # torch's own functions show what they saved by these names, those in Python as attributes
-        names = [name for name in dir(step) if name.startswith("_saved_")]
-        kept += [getattr(step, name) for name in names or ["saved_tensors"] if hasattr(step, name)]
-        kept.append(getattr(step, "__dict__", None))
-    sizes, own = _list_storages(_find_tensors(kept)), _list_storages(held)
-    return sum(size for place, size in sizes.items() if place not in own)
-
-
-def _list_storages(tensors: Iterable[Tensor]) -> dict[int, int]:
-    """List the bytes of the memory that tensors lie in, by where that is."""
-    storages = (tensor.untyped_storage() for tensor in tensors)
-    return {storage.data_ptr(): storage.nbytes() for storage in storages}
-
-
-def _walk_graph(begun: list[Any]) -> Iterator[Any]:
-    """Give every function of a graph, from some on."""
-    seen: set[Any] = set()
-    while begun:
-        step = begun.pop()
-        if step is not None and step not in seen:
-            seen.add(step)
-            begun += [before for before, _ in step.next_functions]
-            yield step
-
-
-def _find_tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _find_tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _find_tensors(item)
-
-
-def _look(net: ExploredNet, photo: ExploredPhoto) -> Sight:
-    model = net.net
-    image = photo.read()
+    model, image = net.net, photo.read()
     pixels = model.read(image)
-    class_layer = model.find_class_layer() if model.layers else None
-    layers = dict.fromkeys([*net.layers, *filter(None, [class_layer])])
-    # what is recorded is the same for all methods
-    recording = Projector(model, "gradient").record(pixels, list(layers))
-    return Sight(pixels, model.preprocessing.describe_use(image), recording, class_layer)
+    projector = Projector(model, "gradient")  # what is recorded is the same for all methods
+    recording = projector.record(pixels, net.layers)
+    paths = {layer: projector.find_path(layer) for layer in net.layers}
+    return Sight(model, pixels, model.preprocessing.describe_use(image), recording, paths)
