@@ -10,7 +10,6 @@ from tests.support.explorer_answers import make_small_explorer, open_picture
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.explorer.explored import explore_image
 from vizcnn.explorer.explorer import Explorer, Kind, name_answer
-from vizcnn.explorer.sights import Sights
 from vizcnn.receptive.fields import find_box, measure_fields
 
 
@@ -102,15 +101,6 @@ def test_a_further_kind_of_question_is_asked_of_what_it_says(explorer):
     more = Explorer(explorer.nets, explorer.photos, questions={"depth": Kind(answer, ("net",))})
     assert {"ask": "depth", "net": 0} in more.list_questions()
     assert "depth" in more.ask({"ask": "start"}).fields["asks"]
-
-
-def test_only_so_many_recordings_are_kept(explorer):
-    sights = Sights(most=1)
-    net, (one, other) = explorer.nets[0], explorer.photos
-    first = sights.find(net, one)
-    assert sights.find(net, one) is first
-    sights.find(net, other)
-    assert sights.find(net, one) is not first
 
 
 def test_photos_in_their_own_sizes_are_refused(explorer):

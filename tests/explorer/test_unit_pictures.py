@@ -97,6 +97,7 @@ def test_boxes_are_where_a_gradient_reaches(explorer):
         (unit,) = ask(explorer, 1, "deconvnet", [3], [row, column]).fields["units"]
         image = torch.zeros(1, 3, 32, 32, requires_grad=True)
         plain(image)[0, 0, row, column].backward()
+        assert image.grad is not None
         reached = image.grad[0, 0].nonzero()
         first, last = reached.amin(0).tolist(), (reached.amax(0) + 1).tolist()
         assert unit["box"] == [*first, *last]

@@ -29,7 +29,7 @@ def measure_class_use(
         ModelError: If the net puts out no logits that depend on the photo.
 
     Example:
-        >>> import vizcnn
+        >>> import torch, vizcnn
         >>> net = vizcnn.load("lenet", weights=None)
         >>> use = measure_class_use(net, torch.rand(1, 3, 32, 32), net.layers, torch.tensor([3, 8]))
         >>> use["conv2"].shape

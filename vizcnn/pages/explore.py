@@ -16,8 +16,8 @@ from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
+from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure, Manifest, Results
-from vizcnn.gallery.site import list_explorer_files
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
 from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
@@ -52,7 +52,7 @@ class ExploreResults(Results):
     """
 
     kind: ClassVar[str] = "explore"
-    static: ClassVar[tuple[str, ...]] = list_explorer_files()
+    static: ClassVar[tuple[str, ...]] = list_page_files()
     answers: tuple[RelativeFile, ...]
     size: int
 
@@ -60,16 +60,6 @@ class ExploreResults(Results):
     def shown(self) -> tuple[str, ...]:
         """Nothing: the pictures lie in the answers."""
         return ()
-
-    @property
-    def scripts(self) -> tuple[str, ...]:
-        """The page's scripts."""
-        return tuple(name for name in self.static if name.endswith(".js"))
-
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """The page's styles."""
-        return tuple(name for name in self.static if name.endswith(".css"))
 
 
 def make_explorer(
@@ -101,14 +91,7 @@ def make_explorer(
         VizcnnError: If no photo can be read, or a net or a method cannot do what is asked.
     """
     failures: list[Failure] = []
-    names = name_distinctly(photos)
-
-    def take(path: PhotoFile) -> ExploredPhoto:
-        photo = explore_file(path, names[path])
-        photo.read()
-        return photo
-
-    taken = dict(use_photos(photos, take, failures, "read", progress))
+    taken = take_photos(photos, failures, progress)
     settings = replace(settings, notes=(*settings.notes, *_tell_limits(settings)))
     explorer = Explorer(nets, list(taken.values()), settings, questions)
     choices = ExploreChoices(
@@ -140,6 +123,29 @@ def make_explorer(
         title = f"Explorer: {', '.join(model.title for model in models)}"
         run = describe_run(results, title, models, choices, command, used, failures)
         return write_page(run, (), staging)
+
+
+def take_photos(
+    photos: Sequence[PhotoFile], failures: list[Failure], progress: Progress = silent
+) -> dict[PhotoFile, ExploredPhoto]:
+    """Take the photos that can be read, under names that tell them apart.
+
+    Args:
+        photos: Photo files.
+        failures: Gets those that cannot be read.
+        progress: Shows how far it is.
+
+    Raises:
+        VizcnnError: If none can be read.
+    """
+    names = name_distinctly(photos)
+
+    def take(path: PhotoFile) -> ExploredPhoto:
+        photo = explore_file(path, names[path])
+        photo.read()
+        return photo
+
+    return dict(use_photos(photos, take, failures, "read", progress))
 
 
 def _name_file(key: str) -> str:

@@ -33,6 +33,7 @@
       this.keys = [];
       this.panes = new Map(); // name -> container, of the layout
       this.memory = makeMemory(ANSWERS_KEPT);
+      this.asked = new Map(); // key -> what is under way, and for whom
       this.turns = new Map(); // name -> number of the newest
       this.point = null; // [y, x] of the photo: what the place lies around, whatever the layer
       this.state = null;
@@ -114,6 +115,7 @@
       state.unit = clamp(Number(state.unit) || 0, 0, layer.units - 1);
       const moved = before && (before.net !== state.net || before.layer !== state.layer);
       if (state.place && moved && changes.place === undefined && this.point) state.place = placeAt(layer, this.point, input);
+      state.place ??= null;
       if (state.place) {
         state.place = layer.rows.length
           ? [clamp(state.place[0], 0, layer.rows.length - 1), clamp(state.place[1], 0, layer.columns.length - 1)]
@@ -124,12 +126,23 @@
       return state;
     }
 
+    // Asks everything that is shown anew, as if all had changed: after answers that did not come.
+    renew() {
+      this.takeMaps();
+      for (const listener of this.listeners) listener({ changed: new Set(Object.keys(this.state)), state: this.state, before: this.state, app: this });
+      if (this.maps) this.tellMaps();
+    }
+
     on(listener) {
       this.listeners.add(listener);
       return () => this.listeners.delete(listener);
     }
     writeLink() { return writeLink(this.state, this.start); }
-    followLink(fragment) { this.set(readLink(fragment, this.start)); }
+    // What a link does not say is as if it had never been chosen.
+    followLink(fragment) {
+      const unsaid = Object.fromEntries(Object.keys(this.state).filter((name) => !["net", "photo", "layer", "unit"].includes(name)).map((name) => [name, undefined]));
+      this.set({ ...unsaid, ...readLink(fragment, this.start) });
+    }
 
     addPane(name, build) {
       const container = this.panes.get(name);
@@ -163,7 +176,16 @@
     // `wanted` says what for: of questions for the same, a busy source may drop all but the newest.
     async ask(question, wanted) {
       const key = this.keyOf(question);
-      return this.memory.get(key) ?? this.askSource(question, key, wanted);
+      const kept = this.memory.get(key);
+      if (kept) return kept;
+      const asked = this.asked.get(key);
+      if (asked) {
+        const answer = await asked.answer;
+        return answer.fields.superseded && asked.wanted !== wanted ? this.ask(question, wanted) : answer;
+      }
+      const answer = this.askSource(question, key, wanted).finally(() => this.asked.delete(key));
+      this.asked.set(key, { answer, wanted });
+      return answer;
     }
     async askSource(question, key, wanted) {
       try {
@@ -205,7 +227,9 @@
     const app = new App(root, source, start.fields, { links });
     vizcnnExplorer.layOut(app);
     for (const install of vizcnnExplorer.parts) install(app);
-    app.set(await vizcnnExplorer.begin(app, readLink(fragment, app.start)));
+    const first = await vizcnnExplorer.begin(app, readLink(fragment, app.start));
+    app.set(first);
+    root.classList.remove("opening");
     return app;
   }
 

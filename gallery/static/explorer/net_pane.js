@@ -4,9 +4,9 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawScale, layerMost, placeAt,
+    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
   } = vizcnnExplorer;
-  const LEAST_CELL = 26; // CSS pixels of a map's longer side
+  const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const GAP = 3;
 
   // ---- the strip
@@ -19,7 +19,7 @@ vizcnnExplorer.register((app) => {
   function buildStrip() {
     watcher.disconnect();
     strip.replaceChildren(...app.net.layers.map((layer, index) => make("li", {},
-      make("button", { type: "button", class: "layer-card", data: { layer: index }, on: { click: () => goToLayer(index) } },
+      make("button", { type: "button", class: "layer-card", data: { layer: index }, title: `The strongest feature maps of ${layer.name}`, on: { click: () => goToLayer(index) } },
         make("span", { class: "stage" }, make("canvas")),
         make("b", { text: layer.name }),
         make("span", { class: "quiet", text: describeSize(layer) })))));
@@ -36,13 +36,26 @@ vizcnnExplorer.register((app) => {
     const maps = await app.mapsOf({ net, photo, layer }, `strip ${layer}`);
     if (card.dataset.shows !== wanted) return;
     if (maps.error) { delete card.dataset.shows; return; }
-    const { canvas } = drawSheet(maps, layerMost(maps));
-    const shown = card.querySelector("canvas");
-    const side = 192; // enough for a card on the finest screen
-    const scale = Math.min(1, side / Math.max(canvas.width, canvas.height));
-    shown.width = Math.max(1, Math.round(canvas.width * scale));
-    shown.height = Math.max(1, Math.round(canvas.height * scale));
-    shown.getContext("2d").drawImage(canvas, 0, 0, shown.width, shown.height);
+    drawStrongest(card.querySelector("canvas"), maps);
+  }
+  // A card has room for its strongest maps only.
+  const CARD = { maps: 24, width: 384 }; // in pixels of the finest screens
+  function drawStrongest(card, maps) {
+    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, CARD.maps);
+    const columns = Math.ceil(Math.sqrt(1.5 * units.length));
+    const rows = Math.ceil(units.length / columns);
+    const side = Math.floor(CARD.width / columns);
+    const scale = (side - 2) / Math.max(maps.height, maps.width);
+    card.width = columns * side;
+    card.height = rows * side;
+    const context = card.getContext("2d");
+    const most = isSingle(maps) ? layerMost(maps) : undefined;
+    units.forEach((unit, index) => {
+      const one = document.createElement("canvas");
+      drawMap(one, maps, unit, most);
+      context.imageSmoothingEnabled = one.width > side;
+      context.drawImage(one, (index % columns) * side, Math.floor(index / columns) * side, scale * maps.width, scale * maps.height);
+    });
   }
   function markStrip(scroll) {
     for (const card of strip.querySelectorAll(".layer-card")) {
@@ -94,30 +107,29 @@ vizcnnExplorer.register((app) => {
   const high = make("span");
   const scaleSaid = make("span", { class: "quiet" });
 
-  const search = make("input", { type: "search", placeholder: "number or class", size: "12", on: { input: refresh, keydown: pressInSearch } });
-  const sort = make("select", { on: { change: refresh } });
-  const activeHere = make("input", { type: "checkbox", on: { change: refresh } });
-  const alike = make("input", { type: "checkbox", on: { change: () => { sheet = null; refresh(); } } });
+  const search = make("input", { type: "search", placeholder: "unit or class", size: "9", on: { input: keepView, keydown: pressInSearch } });
+  const sort = make("select", { on: { change: keepView } });
+  const activeHere = make("input", { type: "checkbox", on: { change: keepView } });
+  const alike = make("input", { type: "checkbox", on: { change: keepView } });
   const count = make("output", { class: "count quiet" });
   const activeLabel = make("span", { text: "active here" });
   const controls = make("form", { class: "controls", on: { submit: (event) => { event.preventDefault(); takeFirst(); } } },
     make("label", {}, "Search ", search),
     make("label", {}, "Sort by ", sort),
     make("label", { class: "check" }, activeHere, activeLabel),
-    make("label", { class: "check", title: "All maps by the layer's strongest value, instead of each by its own" }, alike, "one scale"),
-    count);
+    make("label", { class: "check", title: "All maps by the layer's strongest value, instead of each by its own" }, alike, "one scale"));
 
-  app.addPane("net", (pane) => pane.append(strip, make("div", { class: "layer-head" }, title, controls),
+  app.addPane("net", (pane) => pane.append(strip, make("div", { class: "layer-head" }, title, count), controls,
     make("div", { class: "mosaic-frame" }, box, nothing), told,
     make("div", { class: "scale" }, low, scale, high, scaleSaid)));
 
   app.addKey("/", "search a unit of the layer", () => search.select());
   app.addKey("s", "sort by the next order", () => {
     sort.selectedIndex = (sort.selectedIndex + 1) % sort.options.length;
-    refresh();
+    keepView();
     app.say(`Sorted by ${sort.selectedOptions[0].textContent}`);
   });
-  app.addKey("a", "only units that are active here, or all", () => { activeHere.checked = !activeHere.checked; refresh(); });
+  app.addKey("a", "only units that are active here, or all", () => { activeHere.checked = !activeHere.checked; keepView(); });
 
   // "12", "unit 012" and "#12" mean the same; what is no number is looked for in the classes' names
   const readNumber = (text) => /^(?:unit|#)?\s*0*(\d+)$/.exec(text)?.[1];
@@ -126,7 +138,7 @@ vizcnnExplorer.register((app) => {
     return number !== undefined ? String(unit).startsWith(number) : (app.layer.names[unit] ?? "").toLowerCase().includes(text);
   }
   function pressInSearch(event) {
-    if (event.key === "Escape") { search.value = ""; refresh(); }
+    if (event.key === "Escape") { search.value = ""; keepView(); }
     else if (event.key === "ArrowDown") box.focus();
     else return;
     event.preventDefault();
@@ -138,6 +150,27 @@ vizcnnExplorer.register((app) => {
     if (unit !== undefined) app.set({ unit });
   }
 
+  // What is searched, sorted and filtered is part of the state, so that a link and a reload keep it.
+  const VIEW = ["find", "sort", "active", "scale"];
+  function keepView() {
+    app.set({
+      find: search.value.trim() || undefined, sort: sort.value === "unit" ? undefined : sort.value,
+      active: activeHere.checked ? "here" : undefined, scale: alike.checked ? "layer" : undefined,
+    });
+  }
+  function takeView() {
+    if (search.value.trim() !== (app.state.find ?? "")) search.value = app.state.find ?? "";
+    chooseOrder();
+    activeHere.checked = Boolean(app.state.active);
+    alike.checked = Boolean(app.state.scale);
+    sheet = null;
+    refresh();
+  }
+  function chooseOrder() {
+    const wanted = app.state.sort ?? "unit";
+    sort.value = [...sort.options].some(({ value }) => value === wanted) ? wanted : "unit"; // what the layer cannot be sorted by
+  }
+
   // ---- orders
 
   let selectivities = null; // unit -> selectivity, of the pictures of own parts on this photo
@@ -146,9 +179,8 @@ vizcnnExplorer.register((app) => {
     if (app.layer.rows.length) orders.push(["peak", "strongest activation"]);
     orders.push(["selectivity", "selectivity"]);
     if (app.maps?.use) for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
-    const kept = sort.value;
     sort.replaceChildren(...orders.map(([value, text]) => make("option", { value, text })));
-    sort.value = orders.some(([value]) => value === kept) ? kept : "unit";
+    chooseOrder();
   }
   let uses = []; // the classes of which the maps tell the use
   async function takeUses() {
@@ -157,7 +189,9 @@ vizcnnExplorer.register((app) => {
     const answer = await app.ask({ ask: "photo", net, photo }, "photo");
     if (!mine()) return;
     uses = answer.fields.class_use ?? [];
+    if (!app.maps || app.maps.error) return;
     listOrders();
+    refresh();
   }
   async function takeSelectivities() {
     const { net, photo, layer, method } = app.state;
@@ -193,7 +227,7 @@ vizcnnExplorer.register((app) => {
   function showMosaic() {
     const { maps } = app;
     title.textContent = app.layer.name;
-    nothing.hidden = true;
+    nothing.hidden = hovered.hidden = true;
     if (!maps || maps.error) {
       if (maps?.error) showNothing([maps.error, maps.way_out].filter(Boolean).join(" "));
       return;
@@ -213,9 +247,8 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
-    // of single values each would be its own brightest
-    const common = alike.checked || !app.layer.rows.length;
-    alike.parentElement.hidden = !app.layer.rows.length;
+    const common = alike.checked || isSingle(maps);
+    alike.parentElement.hidden = isSingle(maps);
     sheet ??= drawSheet(maps, common ? layerMost(maps) : null);
     lay();
     const signed = maps.lows.some((value) => value < 0);
@@ -355,12 +388,11 @@ vizcnnExplorer.register((app) => {
     const follows = sort.value === "here" || activeHere.checked;
     if (changed.has("place") && follows) showMosaic();
     else if (["unit", "place"].some((name) => changed.has(name))) mark();
-    if (changed.has("method")) refresh();
+    if (changed.has("method") || VIEW.some((name) => changed.has(name))) takeView();
   });
   app.onMaps(() => {
-    sheet = null;
     listOrders();
-    refresh();
-    showMosaic();
+    takeView();
+    showMosaic(); // an error, too
   });
 });
