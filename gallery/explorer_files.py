@@ -13,10 +13,17 @@ EXPLORER_SCRIPTS = (
     "answers.js",
     "sources.js",
     "geometry.js",
+    "maps.js",
     "app.js",
     "layout.js",
     "begin.js",
     # the parts, each a pane or keys of its own; their keys are listed in this order
+    "choices.js",
+    "photo_pane.js",
+    "fires.js",
+    "classes.js",
+    "net_pane.js",
+    "unit_pane.js",
     "keys.js",
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""

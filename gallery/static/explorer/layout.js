@@ -6,7 +6,7 @@
   const { make, makeId } = vizcnnExplorer;
 
   const PANES = {
-    photo: ["photo", "hide", "camera"], // left: the photo; grey square; drop, paste, camera
+    photo: ["photo", "camera", "fires", "classes", "hide"], // left: the photo; drop, paste, camera; grey square
     net: ["net"], // middle: layers and feature maps
     unit: ["unit", "save", "facts"], // right: the unit; copy and save; filter, field, top-9
   };

@@ -9,20 +9,14 @@
   const CORE = ["net", "photo", "layer", "unit", "place", "method"];
 
   // "own" is short for the own part of the first method
-  function shortenMethod(method, start) {
-    const first = start.methods[0]?.key;
-    return method === `${first}-own` ? "own" : method;
-  }
-  function lengthenMethod(name, start) {
-    const key = name === "own" ? `${start.methods[0]?.key}-own` : name;
-    return start.methods.some((method) => method.key === key) ? key : undefined;
-  }
+  const shortenMethod = (key, methods) => key === `${methods[0].key}-own` ? "own" : key;
+  const lengthenMethod = (name, methods) => name === "own" ? `${methods[0].key}-own` : name;
 
   function writeLink(state, start) {
     const net = start.nets[state.net];
     const place = state.place ? `:${state.place.join(",")}` : "";
     let link = `#${encode(net.key)}/${encode(net.layers[state.layer].name)}/${state.unit}@${encode(start.photos[state.photo].key)}${place}`;
-    if (state.method !== start.methods[0]?.key) link += `&method=${encode(shortenMethod(state.method, start))}`;
+    if (state.method !== net.methods[0].key) link += `&method=${encode(shortenMethod(state.method, net.methods))}`;
     for (const [name, value] of Object.entries(state)) {
       if (!CORE.includes(name) && value) link += `&${encode(name)}=${encode(String(value))}`;
     }
@@ -47,7 +41,7 @@
       }
       for (const option of options) {
         const [name, value] = option.split("=").map(decode);
-        if (name === "method") state.method = lengthenMethod(value ?? "", start);
+        if (name === "method") state.method = lengthenMethod(value ?? "", start.nets[state.net ?? 0].methods);
         else if (name && !CORE.includes(name)) state[name] = value ?? "";
       }
     } catch { /* a link cut in the middle of a letter: what was read of it counts */ }

@@ -1,8 +1,8 @@
 "use strict";
 
 // Where answers come from. A source is
-//   { live: bool, ask(question) -> Promise<{ fields, bytes: Uint8Array }>, key(question) -> string,
-//     upload?(file) -> Promise<the same> }
+//   { live: bool, ask(question, wanted) -> Promise<{ fields, bytes: Uint8Array }>,
+//     key?(question) -> string, upload?(file) -> Promise<the same> }
 // and never rejects for what it cannot do: it answers with fields.error, one line, and perhaps
 // fields.way_out. Here is the source of a folder: a classic script for each answer.
 (() => {
@@ -32,8 +32,13 @@
 
   function makeStaticSource(folder = "data/") {
     let asks = null; // names of questions that were answered ahead
+    const loading = new Map(); // key -> promise
 
     function load(key) {
+      if (!loading.has(key)) loading.set(key, loadScript(key).finally(() => loading.delete(key)));
+      return loading.get(key);
+    }
+    function loadScript(key) {
       return new Promise((resolve) => {
         const script = document.createElement("script");
         const finish = (answer) => { script.remove(); resolve(answer); };
