@@ -1,10 +1,12 @@
 """``vizcnn explore``: photos and nets -> a page to look around in what they see."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vizcnn.cli.options import (
+    GivenPath,
     WholeNumber,
     compare_option,
     fitting_options,
@@ -50,6 +52,29 @@ if TYPE_CHECKING:
 )
 @compare_option(32, none=True)
 @way_back_options
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    type=GivenPath(dir_okay=False),
+    help="Index that `vizcnn mine` or a gallery made (strongest.safetensors): the page shows each "
+    "unit's strongest patches, and the units that share their photos; once for each net.",
+)
+@click.option(
+    "--index-data",
+    "data",
+    multiple=True,
+    type=GivenPath(),
+    help="Photos that the index was mined from: folder, archive or table; may be repeated.",
+)
+@click.option(
+    "--gallery",
+    "galleries",
+    multiple=True,
+    type=GivenPath(file_okay=False),
+    help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
+    "net.",
+)
 def explore(
     page: Page,
     /,
@@ -59,6 +84,9 @@ def explore(
     methods: tuple[str, ...],
     own: int,
     compare: "Compare | None",
+    indexes: tuple[Path, ...],
+    data: tuple[Path, ...],
+    galleries: tuple[Path, ...],
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.
@@ -67,6 +95,7 @@ def explore(
     """
     from vizcnn.explorer.explored import ExploredNet
     from vizcnn.explorer.explorer import ExplorerSettings
+    from vizcnn.explorer.strongest_sources import open_strongest
     from vizcnn.pages.explore import make_explorer
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.methods import find_method
@@ -86,7 +115,10 @@ def explore(
         ExploredNet(slug_net(name), net, select_layers(net, layers or [list_stages(net)]))
         for name, net in zip(page.models, page.load(), strict=True)
     ]
+    strongest = open_strongest([net.net for net in nets], indexes, data, galleries)
     with telling_to_continue():
-        manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
+        manifest = make_explorer(
+            nets, files, page.folder, settings, page.quote(), bar, strongest=strongest
+        )
     size = manifest.results.size / 1e6
     page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")

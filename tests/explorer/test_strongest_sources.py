@@ -16,8 +16,11 @@ from vizcnn.explorer.strongest_sources import GalleryPhotos, open_strongest
 from vizcnn.explorer.unit_facts import NONE, UnitFacts
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
+from vizcnn.receptive.fields import measure_fields
 
 MODEL = make_model()
+FIELDS = measure_fields(MODEL, ["conv1"])
+PHOTOS = [MODEL.read("coffee")]
 
 
 def change_weights():
@@ -67,7 +70,9 @@ def test_each_net_gets_its_own(gallery, index, photos):
 def test_photos_that_a_gallery_does_not_keep_are_named_alone(gallery):
     (source,) = open_strongest([MODEL], galleries=[gallery])
     assert source
-    answer = UnitFacts(MODEL, ["conv1"], [MODEL.read("coffee")], source).answer_patches("conv1", 0)
+    answer = UnitFacts(
+        MODEL, measure_fields(MODEL, ["conv1"]), [MODEL.read("coffee")], source
+    ).answer_patches("conv1", 0)
     assert len(answer.fields["names"]) > 2
     start, length = answer.fields["photos"]
     rows = np.frombuffer(answer.content[start : start + length], "<u2").reshape(12, 2)
@@ -121,9 +126,11 @@ def test_changed_photos_are_refused(index, photos, tmp_path):
         shade = Image.new("RGB", (32, 32), (number, 9, 9))
         shade.save(target)
     (source,) = open_strongest([OTHER], [index], [copy])
-    facts = UnitFacts(OTHER, ["conv1"], [OTHER.read("coffee")], source)
+    facts = UnitFacts(OTHER, FIELDS, PHOTOS, source)
     with pytest.raises(DataError, match="changed since mining"):
         facts.answer_patches("conv1", 0)
     (empty,) = open_strongest([OTHER], [index], [next(copy.iterdir())])
     with pytest.raises(DataError, match="give the photos that were mined"):
-        UnitFacts(OTHER, ["conv1"], [OTHER.read("coffee")], empty).answer_patches("conv1", 0)
+        UnitFacts(
+            OTHER, measure_fields(OTHER, ["conv1"]), [OTHER.read("coffee")], empty
+        ).answer_patches("conv1", 0)

@@ -14,10 +14,12 @@ from vizcnn.basics.errors import LayerError
 from vizcnn.explorer.strongest_sources import open_strongest
 from vizcnn.explorer.unit_facts import KERNELS, NONE, UnitFacts
 from vizcnn.mining.mined_photos import open_mined_photos
+from vizcnn.receptive.fields import measure_fields
 
 MODEL = make_model()
 NET: Any = MODEL.module
 LAYERS = ["conv1", "conv3", "conv4", "fc6", "fc7"]
+FIELDS = measure_fields(MODEL, LAYERS)
 PHOTOS = [MODEL.read(name) for name in ("coffee", "chelsea", "rocket")]
 
 
@@ -35,7 +37,7 @@ def open_picture(answer, place):
 
 @pytest.fixture(scope="module")
 def facts():
-    return UnitFacts(MODEL, LAYERS, PHOTOS)
+    return UnitFacts(MODEL, FIELDS, PHOTOS)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def mined(tmp_path_factory):
 def mined_facts(mined):
     gallery, photos = mined
     source = open_mined_photos(MODEL, gallery / "strongest.safetensors", [photos])
-    return UnitFacts(MODEL, LAYERS, PHOTOS, source)
+    return UnitFacts(MODEL, FIELDS, PHOTOS, source)
 
 
 def test_filters_of_the_first_layer_are_its_weights_on_pixels(facts):
@@ -140,15 +142,15 @@ def test_what_a_layer_has_not_is_told_in_its_place(facts, monkeypatch):
         assert fields[name]["error"] == "No index of strongest places was given."
         assert "--index" in fields[name]["way_out"]
     assert "--gallery" in facts.answer_patches("conv1", 0).fields["way_out"]
-    assert facts.count_blocks("conv1") == 0
+    assert facts.count_parts("conv1") == 0
     monkeypatch.setattr("vizcnn.explorer.unit_facts.MOST_MULTIPLICATIONS", 10_000)
-    poor = UnitFacts(MODEL, LAYERS, PHOTOS)
+    poor = UnitFacts(MODEL, FIELDS, PHOTOS)
     assert "billion multiplications" in poor.answer("conv1").fields["classes"]["error"]
     assert "error" not in poor.answer("fc6").fields["classes"]
 
 
 def test_facts_are_small_and_the_same_each_time(facts):
-    again = UnitFacts(MODEL, LAYERS, PHOTOS)
+    again = UnitFacts(MODEL, FIELDS, PHOTOS)
     for layer in LAYERS:
         assert again.answer(layer).to_bytes() == facts.answer(layer).to_bytes()
 
@@ -188,7 +190,7 @@ def list_maxima(layer, photos):
 def test_patches_are_the_fields_of_the_strongest_places(mined, mined_facts, layer):
     _, photos = mined
     top = mined_facts.answer(layer).fields["top"]
-    assert (top["blocks"], top["count"], top["photos"], top["exact"]) == (1, 4, 30, True)
+    assert (top["parts"], top["count"], top["photos"], top["exact"]) == (1, 4, 30, True)
     answer = mined_facts.answer_patches(layer, 0)
     fields, units = answer.fields, answer.fields["units"][1]
     numbers = read(answer, fields["photos"], "u2", units, 4)
@@ -237,15 +239,15 @@ def test_neighbours_are_told_with_the_photos_that_they_share(mined, mined_facts)
 
 def test_layers_that_the_index_has_not_are_told(mined_facts):
     assert "does not hold conv4" in mined_facts.answer("conv4").fields["top"]["error"]
-    assert mined_facts.count_blocks("conv4") == 0
-    with pytest.raises(LayerError, match="no block 7"):
+    assert mined_facts.count_parts("conv4") == 0
+    with pytest.raises(LayerError, match="no part 7"):
         mined_facts.answer_patches("conv3", 7)
 
 
 def test_a_gallery_gives_its_own_photos(mined, mined_facts):
     gallery, _ = mined
     (source,) = open_strongest([MODEL], galleries=[gallery])
-    facts = UnitFacts(MODEL, LAYERS, PHOTOS, source)
+    facts = UnitFacts(MODEL, FIELDS, PHOTOS, source)
     assert facts.answer("conv3").fields["top"]["exact"] is False
     one, other = (some.answer_patches("conv3", 0) for some in (facts, mined_facts))
     alike = ("names", "units")

@@ -1,7 +1,7 @@
 """Where units are strongest over many photos: patches of the photos, as an index names them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ from PIL import Image
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.explorer.answers import Answer, Content, Place
+from vizcnn.explorer.webp import PHOTO, encode_webp
 from vizcnn.mining.index import LayerRanking, drop_silent
 from vizcnn.mining.mined_photos import MinedPhotos
-from vizcnn.receptive.fields import ReceptiveField, Span, measure_fields
+from vizcnn.receptive.fields import ReceptiveField, Span
 from vizcnn.zoo.model import ZooModel
 
 TOP = 9
@@ -21,14 +22,14 @@ COLUMNS = 3
 """Patches beside each other."""
 LARGEST_TILE = 48
 """Largest side of a patch in pixels; what is larger is made smaller."""
-BLOCK = 32
+PART = 32
 """Units whose patches are one answer."""
 GROUND = 128
 """Grey where a field reaches beyond the photo."""
 EXACT_TILE = 16
 """Largest side of patches that are kept to the last bit: of smaller ones a codec leaves little."""
-QUALITY = 80
-"""Of the pictures of larger ones, as WebP has it."""
+PATCHES: dict[str, Any] = {"quality": 80, "method": 2}
+"""How larger ones are encoded."""
 NOWHERE = 2**16 - 1
 """What stands for no place."""
 KEPT_BYTES = 256 << 20
@@ -43,12 +44,15 @@ class PatchSheets:
 
     Args:
         model: The net.
+        fields: The receptive fields of its layers.
         mined: The index, and its photos.
     """
 
-    def __init__(self, model: ZooModel, mined: MinedPhotos) -> None:
+    def __init__(
+        self, model: ZooModel, fields: Sequence[ReceptiveField], mined: MinedPhotos
+    ) -> None:
         self._model, self._mined = model, mined
-        self._fields: dict[str, ReceptiveField] = {}
+        self._fields = {field.name: field for field in fields}
         photos = KEPT_BYTES // (3 * model.input_size**2)
         self._read = lru_cache(max(photos, 1))(self._read_photo)
 
@@ -61,34 +65,34 @@ class PatchSheets:
         ranking, index = self._find(layer), self._mined.index
         return {
             "count": min(TOP, ranking.values.shape[1]),
-            "block": BLOCK,
-            "blocks": self.count_blocks(layer),
+            "part": PART,
+            "parts": self.count_parts(layer),
             "columns": COLUMNS,
-            "tile": _measure_tile(self._measure(layer)),
+            "tile": _measure_tile(self._fields[layer]),
             "photos": len(index.photos) - len(index.failures),
             "source": self._mined.photos.describe(),
             "exact": self._mined.are_exact,
         }
 
-    def count_blocks(self, layer: str) -> int:
+    def count_parts(self, layer: str) -> int:
         """Count the answers that hold a layer's patches; 0 where the index has not the layer."""
         ranking = self._mined.find_ranking(self._model, layer)
-        return 0 if ranking is None else -(-ranking.units // BLOCK)
+        return 0 if ranking is None else -(-ranking.units // PART)
 
-    def answer(self, layer: str, block: int) -> Answer:
-        """Answer where the units of a block are strongest.
+    def answer(self, layer: str, part: int) -> Answer:
+        """Answer where the units of a part are strongest.
 
         Each unit has one picture, a grid of its patches from the strongest on: what its receptive
         field holds of the photo, and grey where that ends. ``photos`` are numbers in ``names``.
 
         Raises:
-            LayerError: If the index has not the layer, or the layer no such block.
+            LayerError: If the index has not the layer, or the layer no such part.
             DataError: If a photo was changed since it was mined.
         """
-        ranking, field = self._find(layer), self._measure(layer)
-        units = range(BLOCK * block, min(BLOCK * (block + 1), ranking.units))
-        if block < 0 or not units:
-            raise LayerError(f"{layer} has no block {block} of units")
+        ranking, field = self._find(layer), self._fields[layer]
+        units = range(PART * part, min(PART * (part + 1), ranking.units))
+        if part < 0 or not units:
+            raise LayerError(f"{layer} has no part {part} of its units")
         values = ranking.values[units.start : units.stop, :TOP].numpy()
         photos = ranking.photos[units.start : units.stop, :TOP].numpy()
         photos = drop_silent(values, photos)
@@ -118,11 +122,6 @@ class PatchSheets:
             raise LayerError(f"the index does not hold {layer}; it holds: {held}")
         return ranking
 
-    def _measure(self, layer: str) -> ReceptiveField:
-        if layer not in self._fields:
-            (self._fields[layer],) = measure_fields(self._model, [layer])
-        return self._fields[layer]
-
     def _draw(
         self,
         photos: list[int],
@@ -143,10 +142,8 @@ class PatchSheets:
                 row, column = divmod(slot, COLUMNS)
                 patch, (top, left) = _cut_patch(pixels, places[slot], field)
                 sheet.paste(patch, (column * width + left, row * height + top))
-        encoded = BytesIO()
         is_exact = max(height, width) <= EXACT_TILE
-        sheet.save(encoded, "WEBP", lossless=is_exact, quality=QUALITY, method=4)
-        return content.add(encoded.getvalue())
+        return content.add(encode_webp(np.asarray(sheet), PHOTO if is_exact else PATCHES))
 
     def _read_photo(self, photo: int) -> Pixels | None:
         """Read a photo; None of one that a gallery has kept no picture of."""

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from matplotlib import colormaps
-from PIL import Image
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError, VizcnnError
@@ -16,16 +14,22 @@ from vizcnn.drawing.effective_maps import COLOUR_MAP, DECADES, scale_map
 from vizcnn.drawing.filter_grids import SCALING_WORDS, scale_filters
 from vizcnn.drawing.tiles import to_bytes
 from vizcnn.explorer.answers import Answer, Content
+from vizcnn.explorer.explorer import read_number
 from vizcnn.explorer.patches import PatchSheets
+from vizcnn.explorer.webp import PHOTO, encode_webp
 from vizcnn.measures.class_use import count_multiplications, measure_class_use
-from vizcnn.measures.effective_field import AT_ONCE, measure_effective_fields
+from vizcnn.measures.effective_field import measure_effective_fields
 from vizcnn.measures.filter_layers import FilterLayer, read_filters
 from vizcnn.measures.filter_numbers import number_filters
 from vizcnn.measures.filters import DEAD_SHARE
 from vizcnn.measures.strong_kernels import pick_kernels, trace_numbers
 from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.mining.neighbours import NOBODY, find_neighbours
+from vizcnn.receptive.fields import ReceptiveField
 from vizcnn.zoo.model import ZooModel
+
+if TYPE_CHECKING:
+    from vizcnn.explorer.explorer import Explorer, Question
 
 KERNELS = 12
 """Kernels of a deeper unit that are shown."""
@@ -41,20 +45,40 @@ NONE = 2**16 - 1
 Fields = dict[str, Any]
 
 
+def answer_facts(explorer: "Explorer", question: "Question") -> Answer:
+    """Answer what the units of a layer (``net``, ``layer``) are; see :class:`UnitFacts`."""
+    return explorer.find_facts(question).answer(explorer.find_layer(question))
+
+
+def answer_patches(explorer: "Explorer", question: "Question") -> Answer:
+    """Answer where the units of a part of a layer are strongest (``net``, ``layer``, ``part``)."""
+    facts, layer = explorer.find_facts(question), explorer.find_layer(question)
+    count = facts.count_parts(layer)
+    part = read_number(question, "part", count) if count else 0
+    return facts.answer_patches(layer, part)
+
+
+def count_patch_parts(explorer: "Explorer", question: "Question") -> int:
+    """Count the parts of a layer's patches (``net``, ``layer``); 0 without an index."""
+    return explorer.find_facts(question).count_parts(explorer.find_layer(question))
+
+
 class UnitFacts:
     """Answers what the units of a net's layers are.
 
     Args:
         model: The net.
-        layers: The layers of the page, in the order of the net.
-        photos: Photos as the net sees them, (1, 3, H, W) each, RGB 0..1: over the first of one size
-            effective fields and classes are measured.
+        fields: The receptive fields of the explored layers, lowest first.
+        photos: Photos as the net sees them, (1, 3, H, W) each, RGB 0..1: over those that have the
+            size of the first, effective fields and classes are measured.
         mined: An index of the net's strongest places, and its photos.
 
     Example:
         >>> import vizcnn
+        >>> from vizcnn.receptive.fields import measure_fields
         >>> model = vizcnn.load("lenet", weights="bundled")
-        >>> facts = UnitFacts(model, ["conv1", "conv2"], [model.read("coffee")])
+        >>> fields = measure_fields(model, ["conv1", "conv2"])
+        >>> facts = UnitFacts(model, fields, [model.read("coffee")])
         >>> answer = facts.answer("conv2")
         >>> answer.fields["filters"]["reads"], answer.fields["field"]["size"]
         ({'name': 'conv1', 'layer': 0}, (16, 16))
@@ -65,15 +89,14 @@ class UnitFacts:
     def __init__(
         self,
         model: ZooModel,
-        layers: Sequence[str],
+        fields: Sequence[ReceptiveField],
         photos: Sequence[Tensor],
         mined: MinedPhotos | None = None,
     ) -> None:
-        self._model, self._layers = model, tuple(layers)
-        fitting = [photo for photo in photos if photo.shape == photos[0].shape]
-        self._pixels = torch.cat(fitting[:AT_ONCE])
+        self._model, self._layers = model, tuple(field.name for field in fields)
+        self._pixels = torch.cat([photo for photo in photos if photo.shape == photos[0].shape])
         self._mined = mined
-        self._sheets = PatchSheets(model, mined) if mined else None
+        self._sheets = PatchSheets(model, fields, mined) if mined else None
 
     def answer(self, layer: str) -> Answer:
         """Answer what the units of a layer are.
@@ -91,15 +114,13 @@ class UnitFacts:
         fields = {name: _attempt(describe, layer, content) for name, describe in parts.items()}
         return Answer(fields, content.join())
 
-    def answer_patches(self, layer: str, block: int) -> Answer:
-        """Answer where the units of a block of a layer are strongest; see :class:`PatchSheets`."""
-        if self._sheets is None:
-            return Answer(_NO_INDEX)
-        return self._sheets.answer(layer, block)
+    def answer_patches(self, layer: str, part: int) -> Answer:
+        """Answer where the units of a part of a layer are strongest; see :class:`PatchSheets`."""
+        return self._sheets.answer(layer, part) if self._sheets else Answer(_NO_INDEX)
 
-    def count_blocks(self, layer: str) -> int:
-        """Count the blocks of a layer's patches; 0 where there are none."""
-        return self._sheets.count_blocks(layer) if self._sheets else 0
+    def count_parts(self, layer: str) -> int:
+        """Count the parts that a layer's patches are answered in; 0 where there are none."""
+        return self._sheets.count_parts(layer) if self._sheets else 0
 
     def _describe_filters(self, layer: str, content: Content) -> Fields:
         read = read_filters(self._model, layer)
@@ -143,7 +164,7 @@ class UnitFacts:
             "ratio": field.ratio,
             "photos": field.photos,
             "silent": field.silent,
-            "image": content.add(_encode_exactly(to_bytes(picture))) if picture.size else None,
+            "image": content.add(encode_webp(to_bytes(picture), PHOTO)),
             "scaling": f"log scale from the largest value down to 10^-{DECADES} of it",
         }
 
@@ -245,9 +266,3 @@ def _describe_kernels(read: FilterLayer, content: Content) -> Fields:
         "images": content.add_array(to_bytes(scaled.numpy()), "u1"),
         "limits": content.add_array(limits.numpy(), "f4"),
     }
-
-
-def _encode_exactly(pixels: Any) -> bytes:
-    encoded = BytesIO()
-    Image.fromarray(pixels).save(encoded, "WEBP", lossless=True, method=4)
-    return encoded.getvalue()

@@ -1,5 +1,6 @@
 """An index together with the photos that it was mined from: its places can be shown."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,15 @@ class MinedPhotos:
         path = find_layer(model, layer)
         held = (ranking for ranking in self.index.layers.values() if ranking.path == path)
         return next(held, None)
+
+    def hash_places(self) -> str:
+        """Compute the SHA-256 of the places and of the photos' pixels: what is shown of it."""
+        sha256 = hashlib.sha256(self.index.digests.numpy().tobytes())
+        for name, ranking in self.index.layers.items():
+            sha256.update(f"{name} {ranking.path} {tuple(ranking.values.shape)}\n".encode())
+            for part in (ranking.values, ranking.photos, ranking.positions):
+                sha256.update(part.numpy().tobytes())
+        return sha256.hexdigest()
 
     def has(self, photo: int) -> bool:
         """Tell whether a photo of the index is here."""

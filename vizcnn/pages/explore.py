@@ -18,6 +18,7 @@ from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.gallery.site import list_explorer_files
+from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
 from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
@@ -66,6 +67,7 @@ def make_explorer(
     command: str = "",
     progress: Progress = silent,
     questions: Mapping[str, Kind] | None = None,
+    strongest: Sequence[MinedPhotos | None] = (),
 ) -> Manifest[ExploreResults]:
     """Answer everything that the page may ask, and write it as a folder that opens from disk.
 
@@ -79,6 +81,8 @@ def make_explorer(
         command: The command that repeats the run.
         progress: Shows how far it is.
         questions: Further kinds of questions by name.
+        strongest: An index of each net's strongest places and its photos, or None; of
+            :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
 
     Returns:
         What was written, as in manifest.json.
@@ -95,9 +99,10 @@ def make_explorer(
         return photo
 
     taken = dict(use_photos(photos, take, failures, "read", progress))
-    explorer = Explorer(nets, list(taken.values()), settings, questions)
+    explorer = Explorer(nets, list(taken.values()), settings, questions, strongest=strongest)
     models = [net.net for net in nets]
-    causes = describe_causes(models, list(taken), settings)
+    places = [mined.hash_places() if mined else None for mined in strongest]
+    causes = describe_causes(models, list(taken), settings, strongest=places)
     asked = explorer.list_questions()
     keys = [name_answer(question) for question in asked]
     size = 0
@@ -116,7 +121,8 @@ def make_explorer(
         )
         used = [describe_photo(path, name=photo.name) for path, photo in taken.items()]
         title = f"Explorer: {', '.join(model.title for model in models)}"
-        run = describe_run(results, title, models, _describe(settings), command, used, failures)
+        chosen = _describe(settings, strongest)
+        run = describe_run(results, title, models, chosen, command, used, failures)
         return write_page(run, (), staging)
 
 
@@ -129,11 +135,14 @@ def _write_script(explorer: Explorer, question: Question, key: str) -> dict[str,
     return {"script": np.frombuffer(script, np.uint8)}
 
 
-def _describe(settings: ExplorerSettings) -> dict[str, Any]:
+def _describe(
+    settings: ExplorerSettings, strongest: Sequence[MinedPhotos | None]
+) -> dict[str, Any]:
     methods = [method.name for method in settings.methods]
     return {
         "methods": methods,
         "compare": settings.compare,
         "top": settings.top,
         "own": settings.own,
+        "strongest": [mined.photos.describe() if mined else None for mined in strongest],
     }
