@@ -268,7 +268,7 @@ def test_a_gallery_gives_its_own_photos(mined, mined_facts):
 
 def test_large_patches_are_whole_photos_made_smaller(mined, mined_facts, monkeypatch):
     _, photos = mined
-    monkeypatch.setattr("vizcnn.explorer.patches.LARGEST_TILE", SIZE - 8)
+    monkeypatch.setattr("vizcnn.explorer.patch_sheets.LARGEST_TILE", SIZE - 8)
     top = mined_facts.answer("fc6").fields["top"]
     assert top["tile"] == (SIZE - 8, SIZE - 8)
     answer = mined_facts.answer_patches("fc6", 0)

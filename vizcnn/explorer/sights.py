@@ -7,8 +7,8 @@ from functools import cached_property
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError, quote
-from vizcnn.explorer.class_use import measure_class_use
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
+from vizcnn.measures.class_use import measure_class_use
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.classification import check_logits
@@ -74,7 +74,9 @@ class Sight:
         Raises:
             ModelError: If the net puts out no logits that depend on the photo.
         """
-        return measure_class_use(self.model, self.pixels, self.paths, self.used_classes)
+        classes = self.used_classes.tolist()
+        found = measure_class_use(self.model, self.pixels, list(self.paths), classes)
+        return {layer: use[0].T.contiguous() for layer, use in found.items()}
 
 
 class Sights:

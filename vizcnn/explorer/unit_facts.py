@@ -15,7 +15,7 @@ from vizcnn.drawing.filter_grids import SCALING_WORDS, scale_filters
 from vizcnn.drawing.tiles import to_bytes
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.explorer.explorer import read_number
-from vizcnn.explorer.patches import PatchSheets
+from vizcnn.explorer.patch_sheets import PatchSheets
 from vizcnn.explorer.webp import PHOTO, encode_webp
 from vizcnn.measures.class_use import count_multiplications, measure_class_use
 from vizcnn.measures.effective_field import measure_effective_fields

@@ -45,12 +45,13 @@ def measure_class_use(
         {'conv3': (1, 120, 2), 'fc4': (1, 84, 2)}
     """
     calls = {layer: _find_call(model, layer) for layer in layers}
-    seen: dict[LayerReference, tuple[Tensor, GradientEdge]] = {}
+    seen: dict[LayerReference, tuple[Tensor, GradientEdge | None]] = {}
 
     def see(call: LayerReference, args: Any, output: Any) -> None:
-        if call in calls.values() and isinstance(output, Tensor) and output.requires_grad:
+        if call in calls.values() and isinstance(output, Tensor):
             # now: a later operation in place would write over it
-            seen[call] = output.detach().clone(), get_gradient_edge(output)
+            edge = get_gradient_edge(output) if output.requires_grad else None
+            seen[call] = output.detach().clone(), edge
 
     like = next(model.module.parameters())
     inputs = model.preprocessing.normalise(pixels.to(like.device, like.dtype))
@@ -71,17 +72,19 @@ def measure_class_use(
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.requires_grad:
             raise ModelError(f"{model.title} puts out no logits, (N, classes)")
         chosen = range(logits.shape[1]) if classes is None else classes
-        edges = [edge for _, edge in seen.values()]
+        edges = {call: edge for call, (_, edge) in seen.items() if edge is not None}
         sums: dict[LayerReference, list[Tensor]] = {call: [] for call in seen}
         for number in chosen:
-            slopes = torch.autograd.grad(
-                logits[:, number].sum(), edges, retain_graph=True, allow_unused=True
+            logit = logits[:, number].sum()
+            found = torch.autograd.grad(
+                logit, list(edges.values()), retain_graph=True, allow_unused=True
             )
-            for (call, (maps, _)), slope in zip(seen.items(), slopes, strict=True):
+            slopes = dict(zip(edges, found, strict=True))
+            for call, (maps, _) in seen.items():
+                slope = slopes.get(call)
                 use = torch.zeros_like(maps) if slope is None else maps * slope
                 sums[call].append(use.flatten(2).sum(dim=2) if use.ndim == 4 else use)
-    found = {call: torch.stack(each, dim=2).float().cpu() for call, each in sums.items()}
-    return {layer: found[call] for layer, call in calls.items()}
+    return {layer: torch.stack(sums[call], dim=2).float().cpu() for layer, call in calls.items()}
 
 
 def count_multiplications(model: ZooModel, pixels: Tensor, layers: Sequence[str]) -> dict[str, int]:
