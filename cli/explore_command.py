@@ -101,6 +101,7 @@ def explore(
     from vizcnn.explorer.explored import ExploredNet
     from vizcnn.explorer.explorer import ExplorerSettings
     from vizcnn.explorer.strongest_sources import open_strongest
+    from vizcnn.pages.check import name_nets
     from vizcnn.pages.explore import make_explorer
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.methods import find_method
@@ -115,6 +116,8 @@ def explore(
         top=top,
         own=own,
     )
+    loaded = page.load()
+    loaded = name_nets(loaded, len(loaded))
     nets = [
         ExploredNet(
             key,
@@ -122,7 +125,7 @@ def explore(
             select_layers(net, layers or [list_stages(net)]),
             *write_templates(page, number, deconv, settled),
         )
-        for number, (key, net) in enumerate(zip(_name_nets(page.models), page.load(), strict=True))
+        for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
     ]
     strongest = open_strongest([net.net for net in nets], indexes, data, galleries)
     with telling_to_continue():

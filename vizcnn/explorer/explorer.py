@@ -112,6 +112,9 @@ class Explorer:
         sights: Keeps recorded passes.
         strongest: An index of each net's strongest places and its photos, or None; see
             :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
+
+    Raises:
+        VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
     """
 
     def __init__(
@@ -125,6 +128,12 @@ class Explorer:
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
+        for net in nets:
+            if net.net.preprocessing.fitting == "none":
+                raise VizcnnError(
+                    "photos in their own sizes have maps and receptive fields of their own, and an "
+                    "explorer shows those of one size: give fit crop, pad or squash"
+                )
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()

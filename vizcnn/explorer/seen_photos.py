@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from vizcnn.drawing.tiles import to_bytes
 from vizcnn.explorer.answers import Answer, Content, shorten
-from vizcnn.explorer.webp import PHOTO, encode_webp
+from vizcnn.explorer.webp import encode_photo
 
 if TYPE_CHECKING:
     from vizcnn.explorer.explorer import Explorer, Question
@@ -31,7 +31,7 @@ def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
         "sha256": photo.sha256,
         "used": sight.used,
         "size": list(sight.pixels.shape[2:]),
-        "image": content.add(encode_webp(to_bytes(shown.numpy()), PHOTO)),
+        "image": content.add(encode_photo(to_bytes(shown.numpy()))),
         "classes": [
             {
                 "number": number,

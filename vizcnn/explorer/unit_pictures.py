@@ -10,7 +10,7 @@ import torch
 from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.explorer.answers import Answer, Content, shorten
-from vizcnn.explorer.webp import PICTURE, encode_webp
+from vizcnn.explorer.webp import encode_picture
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Targets, strongest, units_at
@@ -134,7 +134,7 @@ def _show(
             "limit": shorten(limit),
             **evidence[row],
         }
-        yield _Picture(fields, encode_webp(to_bytes(scale_signed(values, limit)), PICTURE))
+        yield _Picture(fields, encode_picture(to_bytes(scale_signed(values, limit))))
 
 
 def _list_evidence(projection: Projection) -> list[dict[str, Any]]:

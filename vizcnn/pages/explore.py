@@ -1,7 +1,7 @@
 """``vizcnn explore``: a page that asks a folder of answers, prepared ahead."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,28 @@ from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
 from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
+from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import describe_method
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreChoices:
+    """What the answers depend on beside nets and photos, as plain values.
+
+    Attributes:
+        layers: Names of each net's layers, by what links call the net.
+        methods: Of each method its paper and choices.
+        compare, top, own: As in :class:`~vizcnn.explorer.explorer.ExplorerSettings`.
+        strongest: Of what photos each net's strongest places are, in words; None where there is no
+            index of them.
+    """
+
+    layers: dict[str, tuple[str, ...]]
+    methods: dict[str, str]
+    compare: Compare | None
+    top: int | None
+    own: int | None
+    strongest: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +51,12 @@ class ExploreResults(Results):
     """The answers of an explorer's page.
 
     Attributes:
-        nets: Of each net what links call it, and its layers.
-        methods: Of each method its paper and choices.
         answers: The files of the answers.
         size: Bytes of all answers.
     """
 
     kind: ClassVar[str] = "explore"
     static: ClassVar[tuple[str, ...]] = list_page_files()
-    nets: dict[str, tuple[str, ...]]
-    methods: dict[str, str]
     answers: tuple[RelativeFile, ...]
     size: int
 
@@ -89,10 +106,21 @@ def make_explorer(
         return photo
 
     taken = dict(use_photos(photos, take, failures, "read", progress))
+    settings = replace(settings, notes=(*settings.notes, *_tell_limits(settings)))
     explorer = Explorer(nets, list(taken.values()), settings, questions, strongest=strongest)
+    choices = ExploreChoices(
+        layers={net.key: net.layers for net in nets},
+        methods={method.name: describe_method(method) for method in settings.methods},
+        compare=settings.compare,
+        top=settings.top,
+        own=settings.own,
+        strongest=tuple(mined.photos.describe() if mined else None for mined in strongest),
+    )
     models = [net.net for net in nets]
+    told = [(photo.name, photo.word) for photo in explorer.photos]
+    told += [(net.command, net.python) for net in nets]
     places = [mined.hash_places() if mined else None for mined in strongest]
-    causes = describe_causes(models, list(taken), settings, strongest=places)
+    causes = describe_causes(models, list(taken), choices, told=told, strongest=places)
     asked = explorer.list_questions()
     keys = [name_answer(question) for question in asked]
     size = 0
@@ -104,15 +132,12 @@ def make_explorer(
             write_text(staging / _name_file(key), script.decode(), flush=False)
             size += len(script)
         results = ExploreResults(
-            nets={net.key: net.layers for net in nets},
-            methods={method.name: describe_method(method) for method in settings.methods},
             answers=tuple(map(_name_file, keys)),
             size=size,
         )
         used = [describe_photo(path, name=photo.name) for path, photo in taken.items()]
         title = f"Explorer: {', '.join(model.title for model in models)}"
-        chosen = _describe(settings, strongest)
-        run = describe_run(results, title, models, chosen, command, used, failures)
+        run = describe_run(results, title, models, choices, command, used, failures)
         return write_page(run, (), staging)
 
 
@@ -125,14 +150,9 @@ def _write_script(explorer: Explorer, question: Question, key: str) -> dict[str,
     return {"script": np.frombuffer(script, np.uint8)}
 
 
-def _describe(
-    settings: ExplorerSettings, strongest: Sequence[MinedPhotos | None]
-) -> dict[str, Any]:
-    methods = [method.name for method in settings.methods]
-    return {
-        "methods": methods,
-        "compare": settings.compare,
-        "top": settings.top,
-        "own": settings.own,
-        "strongest": [mined.photos.describe() if mined else None for mined in strongest],
-    }
+def _tell_limits(settings: ExplorerSettings) -> Iterator[str]:
+    """Say of which units there are no pictures, for the page."""
+    if settings.top is not None:
+        yield f"Pictures are of the {settings.top} strongest units of each layer on each photo."
+    if settings.own is not None and settings.compare is not None:
+        yield f"Own parts are of the {settings.own} strongest units of each layer on each photo."
