@@ -26,6 +26,7 @@ EXPLORER_SCRIPTS = (
     "classes.js",
     "net_pane.js",
     "unit_pane.js",
+    "unit_facts.js",
     "keys.js",
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""

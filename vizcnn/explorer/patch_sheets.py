@@ -10,7 +10,7 @@ from PIL import Image
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.explorer.answers import Answer, Content, Place
-from vizcnn.explorer.webp import PHOTO, encode_webp
+from vizcnn.explorer.webp import encode_patches
 from vizcnn.mining.index import LayerRanking, drop_silent
 from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.receptive.fields import ReceptiveField, Span
@@ -26,10 +26,6 @@ PART = 32
 """Units whose patches are one answer."""
 GROUND = 128
 """Grey where a field reaches beyond the photo."""
-EXACT_TILE = 16
-"""Largest side of patches that are kept to the last bit: of smaller ones a codec leaves little."""
-PATCHES: dict[str, Any] = {"quality": 80, "method": 2}
-"""How larger ones are encoded."""
 NOWHERE = 2**16 - 1
 """What stands for no place."""
 KEPT_BYTES = 256 << 20
@@ -142,8 +138,7 @@ class PatchSheets:
                 row, column = divmod(slot, COLUMNS)
                 patch, (top, left) = _cut_patch(pixels, places[slot], field)
                 sheet.paste(patch, (column * width + left, row * height + top))
-        is_exact = max(height, width) <= EXACT_TILE
-        return content.add(encode_webp(np.asarray(sheet), PHOTO if is_exact else PATCHES))
+        return content.add(encode_patches(np.asarray(sheet), max(height, width)))
 
     def _read_photo(self, photo: int) -> Pixels | None:
         """Read a photo; None of one that a gallery has kept no picture of."""

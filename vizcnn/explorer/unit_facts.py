@@ -16,7 +16,7 @@ from vizcnn.drawing.tiles import to_bytes
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.explorer.explorer import read_number
 from vizcnn.explorer.patch_sheets import PatchSheets
-from vizcnn.explorer.webp import PHOTO, encode_webp
+from vizcnn.explorer.webp import encode_photo
 from vizcnn.measures.class_use import count_multiplications, measure_class_use
 from vizcnn.measures.effective_field import measure_effective_fields
 from vizcnn.measures.filter_layers import FilterLayer, read_filters
@@ -164,7 +164,7 @@ class UnitFacts:
             "ratio": field.ratio,
             "photos": field.photos,
             "silent": field.silent,
-            "image": content.add(encode_webp(to_bytes(picture), PHOTO)),
+            "image": content.add(encode_photo(to_bytes(picture))),
             "scaling": f"log scale from the largest value down to 10^-{DECADES} of it",
         }
 
