@@ -7,10 +7,10 @@ import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
+    METHODS,
     WholeNumber,
     fitting_options,
     make_seed_option,
-    methods_option,
     settle_way_back,
     way_back_options,
     workers_option,
@@ -57,9 +57,9 @@ def _find_galleries(names: tuple[str, ...]) -> list[Path]:
     short_help="Ask which of two photos excites a unit: do projections help?",
 )
 @photos_argument(
-    f"Galleries of one net that vizcnn gallery wrote; or photos, {HOLDERS}, of which they are made; "
-    "with --merge result files, or folders of them.  [default: patches of scikit-image's sample "
-    "photos]"
+    f"Galleries of one net that vizcnn gallery wrote; or photos, {HOLDERS}, of which galleries are "
+    "made first; with --merge result files, or folders of them.  [default: patches of "
+    "scikit-image's sample photos]"
 )
 @fitting_options
 @click.option(
@@ -76,7 +76,16 @@ def _find_galleries(names: tuple[str, ...]) -> list[Path]:
     show_default=True,
     help="How many units are asked about: a question for each.",
 )
-@methods_option
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(list(METHODS), case_sensitive=False),
+    multiple=True,
+    default=("deconvnet",),
+    show_default=True,
+    callback=lambda context, parameter, names: tuple(dict.fromkeys(names)),
+    help="How projections are made; may be repeated, and each is shown in some of the questions.",
+)
 @click.option(
     "--part",
     "parts",

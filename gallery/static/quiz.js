@@ -170,8 +170,8 @@ function makeAnswer(answer) {
     const figure = makeElement("figure", "", side === answer.chosen ? "chosen" : "");
     const stage = makeElement("span", "", "stage");
     stage.append(makeImage(photo.file, side === "left" ? "Photo A" : "Photo B"));
-    const words = `${side === answer.exciting ? "excites it" : "does not"}: ${photo.value}${side === answer.chosen ? ", your choice" : ""}`;
-    figure.append(stage, makeElement("figcaption", words));
+    const words = [`${photo.value}: ${side === answer.exciting ? "excites it" : "does not"}`, ...(side === answer.chosen ? ["your choice"] : []), photo.name];
+    figure.append(stage, makeElement("figcaption", words.join(", ")));
     two.append(figure);
   }
   item.append(two, makeElement("p", `${answer.condition.title}; ${answer.seconds.toFixed(1)} s`, "quiet"));

@@ -243,14 +243,14 @@ def list_conditions(strong: Sequence[Gallery]) -> tuple[Condition, ...]:
             Condition(
                 key=write_key(gallery),
                 title=f"with {what}{by}",
-                heading=f"{_HEADS[part]} of these nine",
+                heading=_HEADS[part],
                 legend=f"By the {method}: {_NAMED[part]}; {scaling}",
             )
         )
     return tuple(conditions)
 
 
-_HEADS = {"whole": "Projections", "own": "Own parts", "common": "Common parts"}
+_HEADS = {"whole": "Their projections", "own": "Their own parts", "common": "Their common parts"}
 _NAMED = {
     "whole": "what of the frame the unit answers to",
     "own": "what of the frame it answers to and other active units do not",
