@@ -41,6 +41,6 @@ def test_every_command_with_a_page_has_it():
         if any("--open" in parameter.opts for parameter in command.params)
     }
     pages = {"deconv", "gallery", "check", "compare", "filters", "aliasing", "lecture", "receptive"}
-    pages |= {"ablate", "correspond", "evolve", "invariance", "occlude", "probe", "quiz"}
-    pages |= {"zeiler-fergus"}
+    pages |= {"ablate", "correspond", "evolve", "explore", "invariance", "occlude", "probe"}
+    pages |= {"quiz", "zeiler-fergus"}
     assert having == pages
