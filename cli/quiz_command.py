@@ -43,7 +43,7 @@ def list_nets(names: tuple[str, ...], given: dict[str, Any]) -> tuple[str, ...]:
 
 def _find_galleries(names: tuple[str, ...]) -> list[Path]:
     """List galleries among what was named."""
-    from vizcnn.pages.quiz.questions import is_gallery
+    from vizcnn.pages.quiz.quiz_questions import is_gallery
 
     return [Path(name) for name in names if is_gallery(Path(name))]
 

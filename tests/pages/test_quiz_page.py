@@ -18,8 +18,8 @@ from vizcnn.mining.photo_sets import SamplePatches
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.pages.layers.site_pages import LayersResults
-from vizcnn.pages.quiz.questions import change_command, list_questions, read_galleries
 from vizcnn.pages.quiz.quiz_page import QuizResults, QuizSettings, make_quiz
+from vizcnn.pages.quiz.quiz_questions import change_command, list_questions, read_galleries
 from vizcnn.zoo.model import ZooModel
 
 

@@ -18,7 +18,7 @@ from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
 from vizcnn.pages.layers.work_folder import INDEX_NAME
 from vizcnn.pages.page import MethodSettings
-from vizcnn.pages.quiz.questions import DRAWN, NEEDED, take_in_turn
+from vizcnn.pages.quiz.quiz_questions import DRAWN, NEEDED, take_in_turn
 from vizcnn.projection.parts import Part
 from vizcnn.zoo.model import ZooModel
 

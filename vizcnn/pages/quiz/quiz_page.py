@@ -23,7 +23,7 @@ from vizcnn.gallery.manifest import Manifest, Photo, Results
 from vizcnn.gallery.site import CRISP_BELOW, write_gallery
 from vizcnn.measures.quiz_scores import find_interval
 from vizcnn.pages.page import describe_run
-from vizcnn.pages.quiz.questions import (
+from vizcnn.pages.quiz.quiz_questions import (
     Gallery,
     Offer,
     Question,
