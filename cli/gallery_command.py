@@ -120,10 +120,10 @@ def gallery(
     that --rank asks for, and each is projected back to pixels. The site has a page for each layer
     and each unit. After an interruption, run the same command again to continue.
     """
+    from vizcnn.mining.index import INDEX_NAME
     from vizcnn.mining.photo_sets import open_photos
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
-    from vizcnn.pages.layers.work_folder import INDEX_NAME
 
     paths = find_given(photos)
     started = time.monotonic()

@@ -14,6 +14,7 @@ from vizcnn.cli.compare_command import compare
 from vizcnn.cli.correspond_command import correspond
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.evolve_command import evolve
+from vizcnn.cli.explore_command import explore
 from vizcnn.cli.filters_command import filters
 from vizcnn.cli.gallery_command import gallery
 from vizcnn.cli.index_command import index
@@ -86,6 +87,7 @@ for command in (
     ablate,
     correspond,
     evolve,
+    explore,
     invariance,
     occlude,
     probe,

@@ -196,6 +196,8 @@ SMALLER: Mapping[str, str] = {
     "occlude": "a smaller net, fewer nets at a time",
     "gallery": "fewer units (--unit) or layers (--layer), fewer --workers, a smaller net",
     "evolve": "fewer units (--count, --unit) or layers (--layer), fewer --workers, a smaller net",
+    "explore": "fewer layers (--layer) or units (--top, --own), a smaller --compare, fewer or "
+    "smaller nets",
     "filters": "fewer units (--unit), fewer nets at a time, a smaller net",
     "aliasing": "fewer units (--units), fewer --shift-photos, fewer nets at a time",
     "lecture": "fewer parts at a time (--only)",

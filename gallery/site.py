@@ -163,3 +163,9 @@ def show_setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(show_setting(item) for item in value)
     return str(value)
+
+
+def list_explorer_files() -> tuple[str, ...]:
+    """List the scripts and styles of the explorer's page, beside the pages' own, in name order."""
+    folder = HERE / "static" / "explorer"
+    return tuple(f"explorer/{path.name}" for path in sorted(folder.glob("*.*")))

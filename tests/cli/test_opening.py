@@ -41,5 +41,6 @@ def test_every_command_with_a_page_has_it():
         if any("--open" in parameter.opts for parameter in command.params)
     }
     pages = {"deconv", "gallery", "check", "compare", "filters", "aliasing", "lecture", "receptive"}
-    pages |= {"ablate", "correspond", "evolve", "invariance", "occlude", "probe", "zeiler-fergus"}
+    pages |= {"ablate", "correspond", "evolve", "explore", "invariance", "occlude", "probe"}
+    pages |= {"zeiler-fergus"}
     assert having == pages

@@ -21,6 +21,7 @@ FOLDERS = {
     "aliasing": ("--model", "lenet", "{photo}"),
     "check": (*LENET, "{photos}", "--method", "gradient"),
     "evolve": ("--layer", "conv1", "--unit", "0", "{photos}", "--workers", "0"),
+    "explore": (*LENET, "{photo}", "--compare", "none"),
     "receptive": LENET,
     "probe": (*LENET, "{classes}", "--per-class", "1", "--folds", "1", "--no-baseline"),
     "correspond": (*LENET, "--draws", "1"),

@@ -1,6 +1,6 @@
 """Outputs of layers with their graph, as the net itself computes them: in place or not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -101,3 +101,62 @@ def read_units(
 ) -> Tensor:
     """Give the values of units at a place of a layer, (N, R), with their graph."""
     return pick_units(read_layers(model, pixels, [layer])[layer].maps, units, position)
+
+
+@torch.no_grad()
+def read_spots(
+    model: ZooModel, pixels: Tensor, spots: Mapping[str, tuple[Tensor, Tensor]]
+) -> tuple[dict[str, Tensor], object]:
+    """Read units of several layers, each at a place of its own, and the net's output in one pass.
+
+    Of each layer only what is asked for is kept.
+
+    Args:
+        model: A net of the zoo.
+        pixels: (N, 3, H, W), RGB 0..1.
+        spots: By layer the numbers of R units, and the row and column of each, (R, 2); the rows
+            and columns of a layer without places are not looked at.
+
+    Returns:
+        By layer the units' values, (N, R); and what the net puts out.
+
+    Raises:
+        LayerError: If a layer does not exist, was not called, or puts out no feature maps.
+
+    Example:
+        >>> import torch, vizcnn
+        >>> net = vizcnn.load("lenet", weights=None)
+        >>> spots = {"conv2": (torch.tensor([3, 5]), torch.tensor([[0, 0], [2, 1]]))}
+        >>> values, logits = read_spots(net, torch.rand(4, 3, 32, 32), spots)
+        >>> tuple(values["conv2"].shape), tuple(logits.shape)
+        ((4, 2), (4, 10))
+    """
+    paths = {layer: find_layer(model, layer) for layer in spots}
+    calls: dict[LayerReference, list[str]] = {}
+    for layer, path in paths.items():
+        asked = parse_reference(path)
+        calls.setdefault(LayerReference(asked.path, asked.call or 1), []).append(layer)
+    found: dict[str, Tensor] = {}
+
+    def see(call: LayerReference, args: object, output: object) -> None:
+        for layer in calls.get(call, []):
+            if isinstance(output, Tensor) and output.ndim in (2, 4):
+                units, places = (numbers.to(output.device) for numbers in spots[layer])
+                found[layer] = (
+                    output[:, units]
+                    if output.ndim == 2
+                    else output[:, units, places[:, 0], places[:, 1]]
+                )
+
+    like = next(model.module.parameters())
+    inputs = model.preprocessing.normalise(pixels.to(like.device, like.dtype))
+    with (
+        evaluating(model.module),
+        watch(model.module, paths.values(), see, stops=False),
+        chosen_arithmetic(),
+    ):
+        put_out: object = model.module(inputs)
+    for layer in spots:
+        if layer not in found:
+            raise LayerError(f"layer {quote(layer)} puts out no feature maps in this net's pass")
+    return found, put_out

@@ -88,6 +88,16 @@ class Content:
         return b"".join(self._parts)
 
 
+def shorten(value: float) -> float:
+    """Give the shortest number that is the same in single precision: JSON has fewer digits of it.
+
+    Example:
+        >>> shorten(float(np.float32(1.1)))
+        1.1
+    """
+    return float(str(np.float32(value)))
+
+
 def write_json(value: Any) -> str:
     r"""Write JSON that may stand in a script of a page; there is no NaN in it.
 

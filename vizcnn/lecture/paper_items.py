@@ -334,7 +334,7 @@ def make_invariances(paper: Paper, folder: Path) -> MadeItem:
 
 def make_occlusions(paper: Paper, folder: Path) -> MadeItem:
     """Make Figure 7: a grey square over three photos."""
-    from vizcnn.pages.layers.work_folder import INDEX_NAME
+    from vizcnn.mining.index import INDEX_NAME
     from vizcnn.pages.occlude import OccludeSettings, make_occlude_gallery
 
     photos = paper.choose_photos(FIGURE_7)

@@ -22,6 +22,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
+INDEX_NAME = "strongest.safetensors"
+"""An index's name in a gallery of layers."""
+
 NAMED_FAILURES = 3
 """Photos whose errors are told when not a single one can be read."""
 

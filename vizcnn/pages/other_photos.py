@@ -7,13 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, quote
-from vizcnn.mining.identity import hash_module
-from vizcnn.mining.index import StrongestIndex, hash_pixels, read_index
-from vizcnn.mining.photo_sets import PhotoSet, open_photos
-from vizcnn.mining.ranks import describe_order
-from vizcnn.pages.layers.job import refuse_changed
-from vizcnn.recording.layers import find_layer
+from vizcnn.basics.errors import DataError
+from vizcnn.mining.mined_photos import MinedPhotos, open_mined_photos
 from vizcnn.zoo.model import ZooModel
 
 
@@ -38,13 +33,11 @@ class OtherPhotos:
 
     Attributes:
         model: The net.
-        index: An index that was mined with it.
-        photos: The photos that it was mined from.
+        mined: An index that was mined with it, and its photos.
     """
 
     model: ZooModel
-    index: StrongestIndex
-    photos: PhotoSet
+    mined: MinedPhotos
 
     def find(
         self, layer: str, unit: int, here: Tensor, count: int
@@ -60,12 +53,11 @@ class OtherPhotos:
         Raises:
             DataError: If the index does not hold the unit, or a photo is missing or was changed.
         """
-        path = find_layer(self.model, layer)
-        held = [ranking for ranking in self.index.layers.values() if ranking.path == path]
-        if not held or unit >= held[0].units:
-            names = ", ".join(self.index.layers)
+        index = self.mined.index
+        ranking = self.mined.find_ranking(self.model, layer)
+        if ranking is None or unit >= ranking.units:
+            names = ", ".join(index.layers)
             raise DataError(f"the index holds no unit {unit} of {layer}; it holds: {names}")
-        ranking, numbers = held[0], {name: k for k, name in enumerate(self.photos.names)}
         found: list[tuple[Tensor, OtherPhoto]] = []
         seen: set[int] = set()
         rows = zip(
@@ -78,19 +70,11 @@ class OtherPhotos:
             if photo < 0 or value <= 0 or photo in seen or len(found) == count:
                 continue
             seen.add(photo)
-            name = self.index.photos[photo]
-            if name not in numbers:
-                raise DataError(
-                    f"photo {quote(name)} of the index is not in {self.photos.describe()}: give "
-                    "the photos that were mined (--index-data)"
-                )
-            pixels = self.photos.read(numbers[name])
-            if hash_pixels(pixels) != self.index.digests[photo].numpy().tobytes():
-                refuse_changed([name])
-            pixels = pixels[None].float() / 255
+            pixels = self.mined.read(photo)[None].float() / 255
             if pixels.shape == here.shape and torch.allclose(pixels, here, atol=1e-6):
                 continue
             position = None if row < 0 else (row, column)
+            name = index.photos[photo]
             found.append((pixels, OtherPhoto(name=name, activation=value, position=position)))
         return found
 
@@ -115,19 +99,4 @@ def open_other_photos(
                 "photos of an index are given (--index-data), but no index: give that too (--index)"
             )
         return None
-    if not data:
-        raise DataError(
-            "an index holds no photos: give those that it was mined from (--index-data)"
-        )
-    found = read_index(index)
-    if found.identity.sha256 != hash_module(model.module):
-        raise DataError(
-            f"index {quote(index.name)} was mined with other weights ({found.identity.weights}) "
-            f"than {model.title} has here: mine anew"
-        )
-    if found.identity.rank != "activation":
-        raise DataError(
-            f"index {quote(index.name)} has {describe_order(found.identity.rank)}, and here a "
-            "unit's strongest are shown: mine with --rank activation"
-        )
-    return OtherPhotos(model, found, open_photos(data, model.preprocessing))
+    return OtherPhotos(model, open_mined_photos(model, index, data))

@@ -22,8 +22,9 @@ from tests.support.top_runs import (
     write_photos,
 )
 from vizcnn.basics.errors import DataError, VizcnnError
+from vizcnn.mining.index import INDEX_NAME
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger, Piece
-from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME, open_work
+from vizcnn.pages.layers.work_folder import WORK_NAME, open_work
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

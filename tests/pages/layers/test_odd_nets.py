@@ -20,7 +20,7 @@ from tests.support.top_runs import (
 )
 from vizcnn.basics.errors import DataError, LayerError, UnsupportedOperationError, VizcnnError
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
-from vizcnn.pages.layers.job import refuse_changed
+from vizcnn.mining.mined_photos import refuse_changed
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.zoo.model import ZooModel
 

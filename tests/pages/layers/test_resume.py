@@ -20,10 +20,10 @@ from tests.support.top_runs import (
 )
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
-from vizcnn.mining.index import write_index
+from vizcnn.mining.index import INDEX_NAME, write_index
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.pages.layers.work_folder import INDEX_NAME, WORK_NAME
+from vizcnn.pages.layers.work_folder import WORK_NAME
 
 pytestmark = pytest.mark.slow
 

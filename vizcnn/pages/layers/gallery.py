@@ -14,7 +14,7 @@ from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
-from vizcnn.mining.index import Identity, StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.index import INDEX_NAME, Identity, StrongestIndex, read_index, refuse_unreadable
 from vizcnn.mining.maxima import Maxima
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
@@ -26,7 +26,7 @@ from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, 
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.layers.spool import BYTES_PER_PIXEL
-from vizcnn.pages.layers.work_folder import INDEX_NAME, Notice, WorkFolder, open_work
+from vizcnn.pages.layers.work_folder import Notice, WorkFolder, open_work
 from vizcnn.pages.page import list_versions
 from vizcnn.zoo.model import ZooModel
 

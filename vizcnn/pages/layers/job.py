@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vizcnn.basics.errors import DataError, LayerError, VizcnnError
 from vizcnn.drawing.tiles import Scaling
 from vizcnn.mining.index import StrongestIndex
+from vizcnn.mining.mined_photos import describe_names, refuse_changed
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.ranks import PERCENTILES, Rank, check_rank
 from vizcnn.mining.relevance import UNCLASSED, find_classes
@@ -109,10 +110,6 @@ class Room:
 
 ROOM = Room()
 """What a run takes that is not told otherwise."""
-
-
-MOST_NAMED = 3
-"""Photos that an error names; more are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,32 +235,6 @@ def _require_photos(photos: PhotoSet, index: StrongestIndex, shown: Sequence[int
     ]
     if changed:
         refuse_changed(changed)
-
-
-def refuse_changed(names: Sequence[str]) -> None:
-    """Refuse photos that are others than those that were mined: their patches would be wrong.
-
-    Raises:
-        DataError: Always.
-    """
-    raise DataError(
-        f"{describe_names(names)} changed since mining: put the former back, or mine anew "
-        "(another --out, without --index)"
-    )
-
-
-def describe_names(names: Sequence[str]) -> str:
-    """Name photos, the first ones by name.
-
-    Example:
-        >>> describe_names(["a.jpg"]), describe_names(list("abcde"))
-        ("photo 'a.jpg'", "photos 'a', 'b', 'c' and 2 more")
-    """
-    named = ", ".join(repr(name) for name in names[:MOST_NAMED])
-    more = len(names) - MOST_NAMED
-    return f"photo{'s' if len(names) > 1 else ''} {named}" + (
-        f" and {more} more" if more > 0 else ""
-    )
 
 
 def _are(names: Sequence[str]) -> str:

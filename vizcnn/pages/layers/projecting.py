@@ -18,7 +18,8 @@ from vizcnn.basics.workers import limit_workers, work_through
 from vizcnn.drawing.saving import save_image
 from vizcnn.drawing.unit_sheets import Pixels
 from vizcnn.mining.index import hash_pixels
-from vizcnn.pages.layers.job import Job, refuse_changed
+from vizcnn.mining.mined_photos import refuse_changed
+from vizcnn.pages.layers.job import Job
 from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.pieces import Piece
 from vizcnn.pages.layers.places import NOWHERE, Part, Portion, find_slots

@@ -13,6 +13,7 @@ from vizcnn.basics.errors import describe_changes, quote
 from vizcnn.basics.files import flush_file
 from vizcnn.basics.interrupts import hold_interrupts
 from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
+from vizcnn.mining.index import INDEX_NAME
 from vizcnn.mining.maxima import name_maxima
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
 
@@ -21,8 +22,6 @@ Notice = Callable[[str], None]
 
 WORK_NAME = ".vizcnn-work.part"
 """Its name in the output folder."""
-INDEX_NAME = "strongest.safetensors"
-"""The index's name, in the working folder and in the finished gallery."""
 
 
 @dataclass(frozen=True)

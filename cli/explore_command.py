@@ -1,0 +1,92 @@
+"""``vizcnn explore``: photos and nets -> a page to look around in what they see."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vizcnn.cli.options import (
+    WholeNumber,
+    compare_option,
+    fitting_options,
+    layers_option,
+    methods_option,
+    models_option,
+    settle_way_back,
+    several_weights_option,
+    way_back_options,
+)
+from vizcnn.cli.page_command import Page, page_command
+from vizcnn.cli.photo_arguments import find_given, photo_list_argument
+from vizcnn.cli.reporting import bar, telling_to_continue
+from vizcnn.photos.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from vizcnn.projection.active_units import Compare
+
+
+@page_command(
+    out="MODELS-PHOTOS-explore",
+    nets=models_option(("zfnet",)),
+    weights=several_weights_option,
+    figures=None,
+)
+@photo_list_argument("the sample photos", tuple(SAMPLES))
+@fitting_options
+@layers_option
+@click.option(
+    "--top",
+    type=WholeNumber(1),
+    help="Make pictures of so many of each layer's strongest units on each photo only.  "
+    "[default: of all]",
+)
+@methods_option
+@click.option(
+    "--own",
+    type=WholeNumber(1),
+    default=16,
+    show_default=True,
+    help="Of how many of each layer's strongest units on each photo to show the own part, too, "
+    "with its selectivity.",
+)
+@compare_option(32, none=True)
+@way_back_options
+def explore(
+    page: Page,
+    /,
+    photos: tuple[str, ...],
+    layers: tuple[str, ...],
+    top: int | None,
+    methods: tuple[str, ...],
+    own: int,
+    compare: "Compare | None",
+    **way_back: str,
+) -> None:
+    """Look around in nets: who fires at a place of a photo, and what a unit looks for.
+
+    The page has all maps and projections of every photo; it opens from disk.
+    """
+    from vizcnn.explorer.explored import ExploredNet
+    from vizcnn.explorer.explorer import ExplorerSettings
+    from vizcnn.pages.explore import make_explorer
+    from vizcnn.photos.stores import find_photos
+    from vizcnn.projection.methods import find_method
+    from vizcnn.recording.layers import list_stages, select_layers
+    from vizcnn.zoo.specs import slug_net
+
+    files = find_photos(find_given(photos))
+    settled = settle_way_back(**way_back)
+    settled["seed"] = settled.pop("start")
+    settings = ExplorerSettings(
+        methods=tuple(find_method(method, **settled) for method in methods),
+        compare=compare,
+        top=top,
+        own=own,
+    )
+    nets = [
+        ExploredNet(slug_net(name), net, select_layers(net, layers or [list_stages(net)]))
+        for name, net in zip(page.models, page.load(), strict=True)
+    ]
+    with telling_to_continue():
+        manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
+    size = manifest.results.size / 1e6
+    page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")

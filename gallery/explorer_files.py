@@ -1,0 +1,32 @@
+"""The explorer's scripts in the order that they load in, and its style."""
+
+from pathlib import Path
+
+EXPLORER_FOLDER = Path(__file__).parent / "static" / "explorer"
+
+EXPLORER_STYLE = "explorer.css"
+
+EXPLORER_SCRIPTS = (
+    # what the parts stand on
+    "core.js",
+    "links.js",
+    "answers.js",
+    "sources.js",
+    "geometry.js",
+    "maps.js",
+    "app.js",
+    "layout.js",
+    "begin.js",
+    # the parts, each a pane or keys of its own; their keys are listed in this order
+    "choices.js",
+    "photo_pane.js",
+    "fires.js",
+    "classes.js",
+    "net_pane.js",
+    "unit_pane.js",
+    "keys.js",
+)
+"""Of a page and of a notebook alike; add a part's script before keys.js."""
+
+PAGE_SCRIPTS = ("page.js",)
+"""Last in a page, and in no notebook: theme, address, keys from anywhere; live.js before it."""

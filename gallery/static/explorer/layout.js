@@ -1,0 +1,41 @@
+"use strict";
+
+// The frame: a bar, three panes side by side (photo, net, unit), and what parts add below them. Panes
+// that no part fills stay hidden. A part's pane has a place here and nowhere else.
+(() => {
+  const { make, makeId } = vizcnnExplorer;
+
+  const PANES = {
+    photo: ["photo", "camera", "fires", "classes", "hide"], // left: the photo; drop, paste, camera; grey square
+    net: ["net"], // middle: layers and feature maps
+    unit: ["unit", "save", "facts"], // right: the unit; copy and save; filter, field, top-9
+  };
+  const TITLES = { photo: "The photo", net: "The net", unit: "The unit" };
+
+  function layOut(app) {
+    const pane = (name, settings = {}) => {
+      const element = make("div", { class: `pane-${name}`, data: { pane: name }, hidden: true, ...settings });
+      app.panes.set(name, element);
+      return element;
+    };
+    const columns = Object.entries(PANES).map(([name, panes]) => {
+      const title = makeId(name);
+      const heading = make("h2", { id: title, class: "column-title", text: TITLES[name] });
+      return make("section", { class: `column column-${name}`, aria_labelledby: title }, heading, ...panes.map((one) => pane(one)));
+    });
+    const bar = make("div", { class: "bar" }, pane("choices"), pane("tools", { hidden: false }));
+    const notes = make("ul", { class: "notes" }, ...(app.start.notes ?? []).map((text) => make("li", { text })));
+    const frame = make("div", { class: "frame" },
+      bar,
+      make("div", { class: "columns" }, ...columns),
+      pane("pins"), // below: two states, flicker, difference
+      notes,
+      pane("said", { hidden: false, class: "hidden", role: "status", aria_live: "polite" }),
+    );
+    app.root.replaceChildren(frame);
+    app.root.tabIndex = -1; // a click beside everything keeps the keys here
+    app.root.addEventListener("keydown", (event) => app.pressKey(event));
+  }
+
+  Object.assign(vizcnnExplorer, { layOut });
+})();

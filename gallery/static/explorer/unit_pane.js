@@ -1,0 +1,211 @@
+"use strict";
+
+// Right: the chosen unit. Its map, what it sees of the photo, and its projection by each method with
+// its own part, side by side.
+vizcnnExplorer.register((app) => {
+  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, describeBox, clamp } = vizcnnExplorer;
+  const CRISP_BELOW = 48; // pixels: smaller pictures keep their edges
+
+  const title = make("h3", { class: "unit-title" });
+  const step = (text, label, by) => make("button", { type: "button", class: "tool step", text, aria_label: label, on: { click: () => app.stepUnit(by) } });
+  const numbers = make("dl", { class: "numbers" });
+  const where = make("p", { class: "note", hidden: true });
+
+  const map = make("canvas", { class: "map crisp" });
+  const spot = make("div", { class: "spot", hidden: true });
+  const mapStage = make("div", { class: "stage map-stage", role: "img", on: { click: choose } }, map, spot);
+  const mapCaption = make("figcaption");
+  const patch = make("canvas", { class: "patch", role: "img" });
+  const patchCaption = make("figcaption", { text: "what it sees of the photo" });
+  const pictures = make("div", { class: "pictures" });
+  const legend = make("p", { class: "quiet" });
+
+  app.addPane("unit", (pane) => pane.append(
+    make("div", { class: "unit-head" }, title, make("div", { class: "steps" }, step("‹", "The unit before", -1), step("›", "The next unit", 1))),
+    numbers, where,
+    make("div", { class: "evidence" },
+      make("figure", {}, mapStage, mapCaption),
+      make("figure", {}, make("div", { class: "stage" }, patch), patchCaption)),
+    pictures, legend));
+
+  // ---- pictures by every method
+
+  const figures = new Map(); // method -> its parts of the page
+  function buildPictures() {
+    figures.clear();
+    const whole = app.net.methods.filter(({ part }) => part !== "own");
+    pictures.replaceChildren(...whole.map((method) => {
+      const own = app.net.methods.find(({ key }) => key === `${method.key}-own`);
+      return make("div", { class: "method" }, make("h4", { text: method.title, title: method.source }), makeFigure(method, "projection"), own ? makeFigure(own, "own part") : null);
+    }));
+    pictures.style.setProperty("--methods", Math.min(whole.length, 3));
+  }
+  function makeFigure(method, words) {
+    const canvas = make("canvas", { role: "img" });
+    const line = make("span", { class: "refusal", role: "status" });
+    const caption = make("span", { class: "value" });
+    const button = make("button", {
+      type: "button", class: "picture-button", title: `Show tiles by ${method.title}`,
+      on: { click: () => app.set({ method: method.key }) },
+    }, make("span", { class: "stage" }, canvas, line));
+    figures.set(method.key, { canvas, line, caption, button, method, words });
+    return make("figure", {}, button, make("figcaption", {}, make("span", { text: words }), caption));
+  }
+
+  async function showPicture({ canvas, line, caption, button, method, words }) {
+    const { net, photo, layer, unit, place } = app.state;
+    const mine = app.current(`picture ${method.key}`);
+    const question = { net, photo, layer, unit, method: method.key, place };
+    let entry = await app.askPicture(question, `unit ${method.key}`);
+    if (!mine()) return;
+    // a folder has other places of no unit: its strongest place is shown, and said to be
+    const elsewhere = Boolean(entry.error && place && !app.source.live);
+    if (elsewhere) entry = await app.askPicture({ ...question, place: null }, `unit ${method.key}`);
+    if (!mine()) return;
+    line.textContent = entry.error ? [entry.error, entry.way_out].filter(Boolean).join(" ") : "";
+    canvas.hidden = Boolean(entry.error);
+    const isChosen = method.key === app.state.method;
+    button.setAttribute("aria-label", `${method.title}, ${words}, of unit ${unit}${isChosen ? ", chosen" : ""}`);
+    if (entry.error) { caption.textContent = ""; return; }
+    const same = words === "own part" && entry.selectivity !== null && entry.selectivity !== undefined;
+    const about = same && entry.compared < entry.active ? "≈ " : "";
+    caption.textContent = same ? `selectivity ${about}${entry.selectivity.toFixed(2)}` : `±${showNumber(entry.limit)}`;
+    caption.title = same
+      ? `compared with ${entry.compared} of ${entry.active} units that are active at its place; white is ${showNumber(entry.limit)}`
+      : "white is this value, grey zero, black the negative value";
+    canvas.setAttribute("aria-label", `${words} of unit ${unit} of ${app.layer.name} by ${method.title}`);
+    await app.drawPicture(canvas, entry.bytes);
+    canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < CRISP_BELOW);
+    // as much of its square as its field has of the largest one
+    fitToField(canvas, entry.box);
+    if (elsewhere !== isElsewhere) { isElsewhere = elsewhere; showWhere(); }
+  }
+  let isElsewhere = false;
+
+  function fitToField(canvas, [top, left, bottom, right]) {
+    const most = Math.max(bottom - top, right - left, 1);
+    canvas.style.width = `${100 * (right - left) / most}%`;
+    canvas.style.height = `${100 * (bottom - top) / most}%`;
+  }
+
+  async function showPictures() {
+    isElsewhere = isElsewhere && Boolean(app.state.place) && !app.source.live;
+    const ordered = [...figures.values()].sort((a, b) => (b.method.key === app.state.method) - (a.method.key === app.state.method));
+    for (const figure of ordered) showPicture(figure);
+  }
+  function markMethod() {
+    for (const [key, { button }] of figures) button.setAttribute("aria-pressed", String(key === app.state.method));
+  }
+
+  // ---- the photo's part that it sees
+
+  async function showPatch() {
+    const { net, photo, layer, unit } = app.state;
+    const place = picturePlace();
+    const box = boxOf(app.layer, place, app.net.input);
+    patch.hidden = !place && app.layer.rows.length > 0;
+    const mine = app.current("patch");
+    const answer = await app.ask({ ask: "photo", net, photo }, "photo");
+    if (!mine() || answer.fields.error) return;
+    const bitmap = await createImageBitmap(new Blob([app.read(answer, answer.fields.image, "bytes")]));
+    if (!mine()) return;
+    const [top, left, bottom, right] = box;
+    patch.width = Math.max(1, right - left);
+    patch.height = Math.max(1, bottom - top);
+    patch.getContext("2d").drawImage(bitmap, left, top, right - left, bottom - top, 0, 0, right - left, bottom - top);
+    bitmap.close();
+    fitToField(patch, box);
+    patch.classList.toggle("crisp", Math.max(patch.width, patch.height) < CRISP_BELOW);
+    patch.setAttribute("aria-label", `What unit ${unit} of ${app.net.layers[layer].name} sees of the photo: ${describeBox(box)}`);
+  }
+  // The place that the pictures are of: a folder has those of the strongest place alone.
+  function picturePlace() {
+    if (!app.layer.rows.length) return null;
+    const known = app.maps && !app.maps.error;
+    if (app.state.place && (app.source.live || !known)) return app.state.place;
+    return known ? strongestPlace(app.maps, app.state.unit) : null;
+  }
+
+  // ---- map and numbers
+
+  function choose(event) {
+    if (!app.layer.rows.length) return;
+    const area = map.getBoundingClientRect();
+    const row = clamp(Math.floor((event.clientY - area.top) / area.height * app.layer.rows.length), 0, app.layer.rows.length - 1);
+    const column = clamp(Math.floor((event.clientX - area.left) / area.width * app.layer.columns.length), 0, app.layer.columns.length - 1);
+    app.set({ place: [row, column] });
+  }
+  function showMap() {
+    const { maps } = app;
+    if (!maps || maps.error) return;
+    const { unit } = app.state;
+    drawMap(map, maps, unit, app.layer.rows.length ? undefined : layerMost(maps));
+    fitToField(map, [0, 0, maps.height, maps.width]);
+    const place = app.shownPlace();
+    spot.hidden = !place;
+    if (place) {
+      const most = Math.max(maps.height, maps.width);
+      // the map lies in the middle of its square
+      const [above, before] = [(1 - maps.height / most) / 2, (1 - maps.width / most) / 2];
+      spot.style.top = `${100 * (above + place[0] / most)}%`;
+      spot.style.left = `${100 * (before + place[1] / most)}%`;
+      spot.style.width = spot.style.height = `${100 / most}%`;
+    }
+    mapCaption.textContent = maps.height > 1 ? `its feature map, ${maps.height} × ${maps.width}` : "its value";
+    const [row, column] = strongestPlace(maps, unit);
+    mapStage.setAttribute("aria-label", place ? `Feature map of unit ${unit}; strongest at row ${row}, column ${column}` : `Value of unit ${unit}`);
+  }
+  function showNumbers() {
+    const { unit } = app.state;
+    const name = app.layer.names[unit];
+    title.textContent = `${app.layer.name}, unit ${unit}${name ? `: ${name}` : ""}`;
+    const { maps } = app;
+    if (!maps || maps.error) return;
+    const place = app.shownPlace();
+    const [row, column] = strongestPlace(maps, unit);
+    const entries = [];
+    if (place) {
+      const { value, exact } = valueAt(maps, unit, place);
+      entries.push([`at row ${place[0]}, column ${place[1]}`, `${exact ? "" : "≈ "}${showNumber(value)}`]);
+      entries.push(["strongest here", `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
+      entries.push(["sees", describeBox(boxOf(app.layer, place, app.net.input))]);
+    } else {
+      entries.push(["activation", showNumber(maps.values[unit])]);
+      entries.push(["sees", "the whole photo"]);
+    }
+    numbers.replaceChildren(...entries.map(([term, text]) => make("div", {}, make("dt", { text: term }), make("dd", { text }))));
+  }
+  function showWhere() {
+    where.hidden = !isElsewhere;
+    if (!app.maps || app.maps.error) return;
+    const [row, column] = strongestPlace(app.maps, app.state.unit);
+    where.textContent = `The pictures are of its strongest place, row ${row}, column ${column}: this page was made ahead. vizcnn explore --serve shows any place.`;
+  }
+
+  app.addKey(["b", "B"], "the next method, the one before", (event) => {
+    const { methods } = app.net;
+    const from = methods.findIndex(({ key }) => key === app.state.method);
+    const { key, title: named } = methods[(from + (event.key === "b" ? 1 : -1) + methods.length) % methods.length];
+    app.set({ method: key });
+    app.say(named);
+  });
+
+  app.on(({ changed }) => {
+    if (changed.has("net")) buildPictures();
+    markMethod();
+    const others = ["net", "photo", "layer", "unit", "place"].some((name) => changed.has(name));
+    if (!others) return;
+    showNumbers();
+    showMap();
+    showWhere();
+    showPatch();
+    showPictures();
+    legend.textContent = `${app.net.title}, ${app.net.weights}. Each picture in its own contrast: grey is zero, white the value beside it.`;
+  });
+  app.onMaps(() => {
+    showNumbers();
+    showMap();
+    showWhere();
+    showPatch();
+  });
+});

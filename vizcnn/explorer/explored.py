@@ -1,0 +1,73 @@
+"""What an explorer is of: nets with the layers that are shown, and photos by short keys."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from vizcnn.photos.images import photo_sha256, read_photo
+from vizcnn.photos.samples import find_sample_name, name_photo
+from vizcnn.photos.stored import PhotoFile, StoredPhoto
+from vizcnn.zoo.model import ZooModel
+
+
+@dataclass(frozen=True, eq=False)
+class ExploredNet:
+    """A net of an explorer.
+
+    Attributes:
+        key: What links call it, such as ``"zfnet"``.
+        net: The net.
+        layers: Names of the layers that are shown, lowest first.
+        command: What repeats a picture on a command line; ``{photo}``, ``{layer}``, ``{unit}``,
+            ``{position}`` and ``{method}`` stand for what the page fills in. Empty if not known.
+        python: The same in lines of Python, where ``{part}`` stands for the part, too.
+    """
+
+    key: str
+    net: ZooModel
+    layers: tuple[str, ...]
+    command: str = ""
+    python: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ExploredPhoto:
+    """A photo of an explorer.
+
+    Attributes:
+        name: Short name, for titles.
+        read: Reads it, anew at each call: many photos would not fit the memory.
+        sha256: Checksum of its file, or of its pixels.
+        word: What a command line or Python calls it; None for one that only the explorer has.
+    """
+
+    name: str
+    read: Callable[[], Image.Image]
+    sha256: str
+    word: str | None = None
+
+
+def explore_file(file: PhotoFile, name: str = "") -> ExploredPhoto:
+    """Take a photo's file.
+
+    Args:
+        file: Where it lies; of one in an archive or a table there is no word for it alone.
+        name: What it is called; as :func:`~vizcnn.photos.samples.name_photo` says if empty.
+    """
+    word = None if isinstance(file, StoredPhoto) else find_sample_name(file) or str(file)
+    return ExploredPhoto(
+        name or name_photo(file), lambda: read_photo(file), photo_sha256(file), word
+    )
+
+
+def explore_image(image: Image.Image, name: str) -> ExploredPhoto:
+    """Take a picture that is in memory: one that was dropped on the page, or a notebook's.
+
+    Example:
+        >>> explore_image(Image.new("RGB", (8, 8)), "dropped").read().size
+        (8, 8)
+    """
+    shown = image.convert("RGB")
+    return ExploredPhoto(name, lambda: shown, hashlib.sha256(shown.tobytes()).hexdigest())

@@ -1,0 +1,240 @@
+"""The engine of the explorer: questions about nets and photos in, answers out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from torch import Tensor
+
+from vizcnn.basics.errors import LayerError, VizcnnError, as_number, quote
+from vizcnn.explorer.answers import Answer
+from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
+from vizcnn.explorer.sights import Sight, Sights
+from vizcnn.projection.active_units import Compare
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.methods import METHODS, ProjectionMethod
+from vizcnn.projection.parts import Part
+from vizcnn.receptive.fields import ReceptiveField, measure_fields
+
+Question = Mapping[str, Any]
+"""What a page asks: ``"ask"`` names the kind of question, the rest says of what."""
+
+MEMBERS = ("net", "photo", "layer", "method")
+"""What a question may be about, in the order in which it is named in an answer's key."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of question.
+
+    Attributes:
+        answer: Answers one, for an explorer.
+        members: Of what it is asked ahead for a page on disk: a choice of :data:`MEMBERS`, of which
+            every combination is asked; None if it is asked of a running program only.
+    """
+
+    answer: Callable[["Explorer", Question], Answer]
+    members: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to make pictures: a method, and the part that is shown.
+
+    Attributes:
+        key: What questions and links call it, such as ``"deconvnet-own"``.
+        method: The method.
+        part: The whole projections, or the units' own parts.
+    """
+
+    key: str
+    method: ProjectionMethod
+    part: Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplorerSettings:
+    """What an explorer shows.
+
+    Attributes:
+        methods: The methods, each with its choices.
+        compare: With how many other active units of its place a unit is compared, for its own part
+            and its selectivity; None leaves these out.
+        top: Of how many of the strongest units a list of all has pictures; of all when None.
+        own: The same of own parts, which take the pictures of the units they are compared with.
+        notes: Lines that the page shows.
+    """
+
+    methods: tuple[ProjectionMethod, ...] = field(default_factory=lambda: (METHODS["deconvnet"],))
+    compare: Compare | None = 32
+    top: int | None = None
+    own: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def list_ways(self) -> tuple[Way, ...]:
+        """List the ways to make pictures: of each method the whole, then the own part.
+
+        Example:
+            >>> [way.key for way in ExplorerSettings().list_ways()]
+            ['deconvnet', 'deconvnet-own']
+        """
+        parts: tuple[Part, ...] = ("whole",) if self.compare is None else ("whole", "own")
+        return tuple(
+            Way(method.name if part == "whole" else f"{method.name}-{part}", method, part)
+            for method in self.methods
+            for part in parts
+        )
+
+
+class Explorer:
+    """Answers questions about nets and photos; the same for a folder, a server and a notebook.
+
+    It is used by one thread at a time.
+
+    Args:
+        nets: The nets.
+        photos: The photos; more may come (:meth:`add_photo`).
+        settings: What is shown.
+        questions: Further kinds of questions by name, beside those of
+            :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
+        sights: Keeps recorded passes.
+    """
+
+    def __init__(
+        self,
+        nets: Sequence[ExploredNet],
+        photos: Sequence[ExploredPhoto],
+        settings: ExplorerSettings | None = None,
+        questions: Mapping[str, Kind] | None = None,
+        sights: Sights | None = None,
+    ) -> None:
+        from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
+
+        self.nets = tuple(nets)
+        self.photos = list(photos)
+        self.settings = settings or ExplorerSettings()
+        self.questions = {**QUESTIONS, **(questions or {})}
+        self.ways = self.settings.list_ways()
+        self._sights = sights or Sights()
+
+    def add_photo(self, photo: ExploredPhoto) -> int:
+        """Add a photo, and give its number."""
+        self.photos.append(photo)
+        return len(self.photos) - 1
+
+    def answer(self, question: Question) -> Answer:
+        """Answer a question; one that cannot be answered gets a line that says why."""
+        try:
+            return self.ask(question)
+        except VizcnnError as error:
+            return Answer({"error": str(error)})
+
+    def ask(self, question: Question) -> Answer:
+        """Answer a question.
+
+        Raises:
+            VizcnnError: If it cannot be answered.
+        """
+        name = question.get("ask") if isinstance(question, Mapping) else None
+        if not isinstance(name, str) or name not in self.questions:
+            known = ", ".join(self.questions)
+            raise VizcnnError(f"got {quote(question)} as a question; needed: one that asks {known}")
+        return self.questions[name].answer(self, question)
+
+    def list_questions(self) -> list[Question]:
+        """List what a page on disk may ask: every kind, of every net, photo, layer and way.
+
+        What needs the same recorded pass stands together.
+        """
+        asked: list[Question] = []
+        for name, kind in self.questions.items():
+            if kind.members == ():
+                asked.append({"ask": name})
+            for number, net in enumerate(self.nets if kind.members else ()):
+                choices = {
+                    "net": (number,),
+                    "photo": range(len(self.photos)),
+                    "layer": range(len(net.layers)),
+                    "method": [way.key for way in self.ways],
+                }
+                members = kind.members or ()
+                for values in product(*(choices[member] for member in members)):
+                    asked.append({"ask": name, **dict(zip(members, values, strict=True))})
+        return sorted(asked, key=lambda one: (one.get("net", -1), one.get("photo", -1)))
+
+    def find_net(self, question: Question) -> ExploredNet:
+        """Give the net that a question is about."""
+        return self.nets[read_number(question, "net", len(self.nets))]
+
+    def find_photo(self, question: Question) -> ExploredPhoto:
+        """Give the photo that a question is about."""
+        return self.photos[read_number(question, "photo", len(self.photos))]
+
+    def find_layer(self, question: Question) -> str:
+        """Give the name of the layer that a question is about."""
+        layers = self.find_net(question).layers
+        return layers[read_number(question, "layer", len(layers))]
+
+    def find_way(self, question: Question) -> Way:
+        """Give the method and part that a question is about."""
+        key = question.get("method")
+        found = [way for way in self.ways if way.key == key]
+        if not found:
+            known = ", ".join(way.key for way in self.ways)
+            raise VizcnnError(f"got {quote(key)} as a method; needed: {known}")
+        return found[0]
+
+    def look(self, question: Question) -> Sight:
+        """Give the recorded pass of the net and the photo that a question is about."""
+        return self._sights.find(self.find_net(question), self.find_photo(question))
+
+    def find_maps(self, question: Question) -> Tensor:
+        """Give the maps of the layer that a question is about, (1, C, h, w), or units (1, C).
+
+        Raises:
+            LayerError: If the layer has other dimensions than rows and columns.
+        """
+        layer = self.find_layer(question)
+        path = Projector(self.find_net(question).net, "gradient").find_path(layer)
+        maps = self.look(question).recording.find_output(path)
+        if maps.ndim not in (2, 4):
+            raise LayerError(
+                f"layer {quote(layer)} puts out shape {tuple(maps.shape)}; needed: feature maps "
+                "with rows and columns, or a vector of units"
+            )
+        return maps
+
+    @cached_property
+    def fields(self) -> tuple[tuple[ReceptiveField, ...], ...]:
+        """Receptive fields of each net's layers."""
+        return tuple(measure_fields(net.net, net.layers) for net in self.nets)
+
+
+def read_number(question: Question, name: str, count: int) -> int:
+    """Read a whole number below a count from a question.
+
+    Raises:
+        VizcnnError: If it is none.
+
+    Example:
+        >>> read_number({"photo": 1}, "photo", 2)
+        1
+    """
+    given = question.get(name)
+    number = as_number(given)
+    if number is None or not 0 <= number < count:
+        raise VizcnnError(f"got {quote(given)} as {name}; needed: a number 0..{count - 1}")
+    return number
+
+
+def name_answer(question: Question) -> str:
+    """Name the answer to a question that was asked ahead: its key in the page, and its file.
+
+    Example:
+        >>> name_answer({"ask": "pictures", "net": 0, "photo": 2, "layer": 4, "method": "guided"})
+        'pictures-0-2-4-guided'
+    """
+    named = [question[member] for member in MEMBERS if member in question]
+    return "-".join(map(str, [question["ask"], *named]))

@@ -1,0 +1,55 @@
+"""The feature maps of a layer on a photo: as bytes to look at, and exact where numbers are told."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from vizcnn.explorer.answers import Answer, Content
+from vizcnn.projection.targets import find_first_maximum
+
+if TYPE_CHECKING:
+    from vizcnn.explorer.explorer import Explorer, Question
+
+HERE = 10
+"""Strongest units of a place that are told."""
+
+
+def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
+    """Give the maps of a layer (``net``, ``photo``, ``layer``).
+
+    Fields, where h and w are 1 for units without places:
+
+    - ``units``; ``size``, rows and columns, empty without places
+    - ``bytes`` (u1, units * h * w): a value is ``low + byte / 255 * (high - low)``, with each
+      unit's ``lows`` and ``highs`` (f4, units): its smallest and largest value, and zero
+    - ``places`` (u2, units * 2): row and column of each unit's first maximum; ``values`` (f4) there
+    - ``here``: ``count`` strongest units of each place, ``units`` (u2, h * w * count) and
+      ``values`` (f4), the strongest first, of equal ones the lower
+    """
+    maps = explorer.find_maps(question).detach()[0].float().cpu()
+    size = list(maps.shape[1:])
+    flat = maps.flatten(1) if size else maps[:, None]
+    lows, highs = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
+    range_ = (highs - lows)[:, None]
+    shares = ((flat - lows[:, None]) / range_).where(range_ > 0, 0)
+    at = find_first_maximum(flat)
+    width = size[1] if size else 1
+    order = flat.T.sort(dim=1, descending=True, stable=True)
+    count = min(HERE, len(flat))
+    content = Content()
+    fields = {
+        "units": len(flat),
+        "size": size,
+        "bytes": content.add_array((shares * 255).round().numpy(), "u1"),
+        "lows": content.add_array(lows.numpy(), "f4"),
+        "highs": content.add_array(highs.numpy(), "f4"),
+        "places": content.add_array(torch.stack([at // width, at % width], dim=1).numpy(), "u2"),
+        "values": content.add_array(flat.amax(dim=1).numpy(), "f4"),
+        "here": {
+            "count": count,
+            "units": content.add_array(order.indices[:, :count].numpy(), "u2"),
+            "values": content.add_array(order.values[:, :count].numpy(), "f4"),
+        },
+        "use_left_out": "",
+    }
+    return Answer(fields, content.join())

@@ -1,0 +1,15 @@
+"""The kinds of questions that every explorer answers: one line each."""
+
+from vizcnn.explorer.contents import answer_start
+from vizcnn.explorer.explorer import Kind
+from vizcnn.explorer.feature_maps import answer_maps
+from vizcnn.explorer.seen_photos import answer_photo
+from vizcnn.explorer.unit_pictures import answer_pictures
+
+QUESTIONS: dict[str, Kind] = {
+    "start": Kind(answer_start, ()),
+    "photo": Kind(answer_photo, ("net", "photo")),
+    "maps": Kind(answer_maps, ("net", "photo", "layer")),
+    "pictures": Kind(answer_pictures, ("net", "photo", "layer", "method")),
+}
+"""The kinds by name, each with what answers it and what it is asked of for a page on disk."""

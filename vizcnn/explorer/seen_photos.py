@@ -1,0 +1,46 @@
+"""What a net sees of a photo, and says of it."""
+
+from typing import TYPE_CHECKING
+
+from vizcnn.drawing.tiles import to_bytes
+from vizcnn.explorer.answers import Answer, Content
+from vizcnn.explorer.webp import PHOTO, encode_webp
+from vizcnn.zoo.classification import check_logits
+
+if TYPE_CHECKING:
+    from vizcnn.explorer.explorer import Explorer, Question
+
+SHOWN_CLASSES = 10
+"""Most probable classes that are told."""
+
+
+def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
+    """Tell what a net (``net``) sees of a photo (``photo``), and says of it.
+
+    Fields: ``name``, ``sha256``, ``used`` (what of it, in words), ``size`` (height and width in
+    pixels of what the net sees), ``image`` (where a WebP of that lies, lossless), ``classes`` (the
+    most probable: ``number``, ``name``, ``probability``) and ``class_use`` (``number`` and ``name``
+    of those whose use of units the maps have).
+    """
+    net, photo = explorer.find_net(question), explorer.find_photo(question)
+    sight = explorer.look(question)
+    model = net.net
+    logits = model.logits(sight.pixels)
+    check_logits(logits, model.name)
+    probabilities = logits[0].float().softmax(dim=0)
+    most = probabilities.topk(min(SHOWN_CLASSES, len(probabilities)))
+    shown = model.preprocessing.show(sight.pixels)[0].permute(1, 2, 0)
+    content = Content()
+    fields = {
+        "name": photo.name,
+        "sha256": photo.sha256,
+        "used": sight.used,
+        "size": list(sight.pixels.shape[2:]),
+        "image": content.add(encode_webp(to_bytes(shown.numpy()), PHOTO)),
+        "classes": [
+            {"number": number, "name": model.classes[number], "probability": probability}
+            for number, probability in zip(most.indices.tolist(), most.values.tolist(), strict=True)
+        ],
+        "class_use": [],
+    }
+    return Answer(fields, content.join())

@@ -1,0 +1,156 @@
+"""Pictures of a layer's units on a photo: each projected back to pixels, cut to what it sees."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizcnn.basics.errors import VizcnnError, as_number, quote
+from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
+from vizcnn.explorer.answers import Answer, Content, shorten
+from vizcnn.explorer.webp import PICTURE, encode_webp
+from vizcnn.projection.deconvnet import Projector
+from vizcnn.projection.projection import Projection
+from vizcnn.projection.targets import Targets, strongest, units_at
+from vizcnn.zoo.model import ZooModel
+
+if TYPE_CHECKING:
+    from vizcnn.explorer.explorer import Explorer, Question
+
+LOT = 16
+"""Units that are projected in one call, by their rank: a picture's last bits depend on what it is
+computed with, so a unit that is asked for alone is computed in the same company as in a list of
+all."""
+
+
+def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
+    """Give pictures of units (``net``, ``photo``, ``layer``, ``method``).
+
+    ``units`` are their numbers; all when null, or the strongest, as the explorer's settings say.
+    ``place`` is row and column, for all of them; each unit's strongest when null.
+
+    Fields:
+
+    - ``units``: of each, by number, ``unit``; ``place`` (empty for a unit without places, or that
+      is silent everywhere); ``activation`` there; ``box`` (top, left, bottom, right of what it
+      sees, in pixels); ``image`` (where a WebP of the box lies; of length 0 where it sees nothing
+      of the photo); ``limit`` (the value that is shown as white, zero is mid grey). Of own parts
+      also ``selectivity`` of the whole picture (null where nothing is to compare with),
+      ``compared`` (from how many active units) and ``active`` (how many are)
+    - ``left_out``: of each group ``units`` and ``why``
+    """
+    way = explorer.find_way(question)
+    maps = explorer.find_maps(question)
+    place = _read_place(question)
+    ranked = strongest(maps, maps.shape[1])
+    order = ranked.units.tolist()
+    most = explorer.settings.top if way.part == "whole" else explorer.settings.own
+    units = _read_units(question, len(order)) or order[:most]
+    if place is None:
+        lots = list(_choose_lots(ranked, units, 1 if way.part == "own" else LOT))
+    else:
+        lots = [units_at(maps, units, place)]
+    model = explorer.find_net(question).net
+    projector = Projector(model, way.method)
+    recording, layer = explorer.look(question).recording, explorer.find_layer(question)
+    compare = explorer.settings.compare if way.part == "own" else None
+    wanted = set(units)
+    pictures = [
+        picture
+        for lot in lots
+        for picture in _show(
+            model,
+            projector.project_targets(recording, layer, lot, compare).take_part(way.part),
+            wanted,
+            place is None and maps.ndim == 4,
+        )
+    ]
+    content = Content()
+    described = [
+        {**picture.fields, "image": content.add(picture.image)}
+        for picture in sorted(pictures, key=lambda picture: picture.fields["unit"])
+    ]
+    left = sorted(set(order) - wanted) if question.get("units") is None else []
+    why = f"pictures are of the {len(units)} strongest units of each layer and photo"
+    left_out = [{"units": left, "why": why}] if left else []
+    return Answer({"units": described, "left_out": left_out}, content.join())
+
+
+def _read_place(question: "Question") -> tuple[int, int] | None:
+    place = question.get("place")
+    if place is None:
+        return None
+    numbers = [as_number(value) for value in place] if isinstance(place, list | tuple) else []
+    if len(numbers) != 2 or None in numbers:
+        raise VizcnnError(f"got {quote(place)} as place; needed: a row and a column")
+    return numbers[0], numbers[1]  # type: ignore[return-value]  # none of them is None
+
+
+def _read_units(question: "Question", count: int) -> list[int]:
+    """Read which units are asked for, each once; none where all are."""
+    units = question.get("units")
+    if units is None:
+        return []
+    numbers = [as_number(unit) for unit in units] if isinstance(units, list | tuple) else []
+    if not numbers or any(number is None or not 0 <= number < count for number in numbers):
+        raise VizcnnError(f"got {quote(units)} as units; needed: numbers 0..{count - 1}")
+    return list(dict.fromkeys(number for number in numbers if number is not None))
+
+
+def _choose_lots(ranked: Targets, units: Sequence[int], size: int) -> Iterator[Targets]:
+    """Choose the lots of a layer's ranked units that hold the units that are asked for."""
+    ranks = {unit: rank for rank, unit in enumerate(ranked.units.tolist())}
+    for lot in sorted({ranks[unit] // size for unit in units}):
+        rows = torch.arange(lot * size, min((lot + 1) * size, len(ranked)))
+        yield ranked.take(rows.to(ranked.units.device))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    fields: dict[str, Any]
+    image: bytes
+
+
+def _show(
+    model: ZooModel, projection: Projection, wanted: set[int], silent_are_nowhere: bool
+) -> Iterator[_Picture]:
+    """Show the projections of wanted units, each in its own contrast, as ``vizcnn deconv`` does."""
+    evidence = _list_evidence(projection)
+    for row, unit in enumerate(projection.units.tolist()):
+        if unit not in wanted:
+            continue
+        cut = model.preprocessing.to_visible(projection.cut(row)).permute(1, 2, 0)
+        values = cut.float().cpu().numpy()
+        limit = robust_limit(values)
+        activation = float(projection.activations[row])
+        nowhere = silent_are_nowhere and activation == 0
+        fields = {
+            "unit": unit,
+            "place": [] if nowhere else projection.positions[row].tolist(),
+            "activation": shorten(activation),
+            "box": projection.boxes[row].tolist(),
+            "limit": shorten(limit),
+            **evidence[row],
+        }
+        yield _Picture(fields, encode_webp(to_bytes(scale_signed(values, limit)), PICTURE))
+
+
+def _list_evidence(projection: Projection) -> list[dict[str, Any]]:
+    comparison = projection.comparison
+    if comparison is None:
+        return [{}] * len(projection)
+    return [
+        {
+            "selectivity": None if math.isnan(selectivity) else shorten(selectivity),
+            "compared": compared,
+            "active": active,
+        }
+        for selectivity, compared, active in zip(
+            comparison.selectivity.tolist(),
+            comparison.compared.tolist(),
+            comparison.active.tolist(),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,139 @@
+"""``vizcnn explore``: a page that asks a folder of answers, prepared ahead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vizcnn.basics.codec import RelativeFile
+from vizcnn.basics.files import write_text
+from vizcnn.basics.kept_parts import keep_parts
+from vizcnn.basics.output import write_folder
+from vizcnn.basics.progress import Progress, silent
+from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
+from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
+from vizcnn.gallery.manifest import Failure, Manifest, Results
+from vizcnn.gallery.site import list_explorer_files
+from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
+from vizcnn.photos.samples import name_distinctly
+from vizcnn.photos.stored import PhotoFile
+from vizcnn.projection.methods import describe_method
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreResults(Results):
+    """The answers of an explorer's page.
+
+    Attributes:
+        nets: Of each net what links call it, and its layers.
+        methods: Of each method its paper and choices.
+        answers: The files of the answers.
+        size: Bytes of all answers.
+    """
+
+    kind: ClassVar[str] = "explore"
+    static: ClassVar[tuple[str, ...]] = list_explorer_files()
+    nets: dict[str, tuple[str, ...]]
+    methods: dict[str, str]
+    answers: tuple[RelativeFile, ...]
+    size: int
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Nothing: the pictures lie in the answers."""
+        return ()
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The page's scripts."""
+        return tuple(name for name in self.static if name.endswith(".js"))
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The page's styles."""
+        return tuple(name for name in self.static if name.endswith(".css"))
+
+
+def make_explorer(
+    nets: Sequence[ExploredNet],
+    photos: Sequence[PhotoFile],
+    folder: Path,
+    settings: ExplorerSettings,
+    command: str = "",
+    progress: Progress = silent,
+    questions: Mapping[str, Kind] | None = None,
+) -> Manifest[ExploreResults]:
+    """Answer everything that the page may ask, and write it as a folder that opens from disk.
+
+    Each answer is kept as soon as it is there: a run that was stopped goes on with them.
+
+    Args:
+        nets: The nets.
+        photos: Photo files; those that cannot be read are listed, the others go through.
+        folder: Where the page goes; complete or untouched.
+        settings: What is shown.
+        command: The command that repeats the run.
+        progress: Shows how far it is.
+        questions: Further kinds of questions by name.
+
+    Returns:
+        What was written, as in manifest.json.
+
+    Raises:
+        VizcnnError: If no photo can be read, or a net or a method cannot do what is asked.
+    """
+    failures: list[Failure] = []
+    names = name_distinctly(photos)
+
+    def take(path: PhotoFile) -> ExploredPhoto:
+        photo = explore_file(path, names[path])
+        photo.read()
+        return photo
+
+    taken = dict(use_photos(photos, take, failures, "read", progress))
+    explorer = Explorer(nets, list(taken.values()), settings, questions)
+    models = [net.net for net in nets]
+    causes = describe_causes(models, list(taken), settings)
+    asked = explorer.list_questions()
+    keys = [name_answer(question) for question in asked]
+    size = 0
+    with keep_parts(folder, causes) as parts, write_folder(folder, held=True) as staging:
+        for number in parts.count_off(keys, progress, label="explore", unit="answer"):
+            key = keys[number]
+            answer = partial(_write_script, explorer, asked[number], key)
+            script = parts.get(key, answer)["script"].tobytes()
+            write_text(staging / _name_file(key), script.decode(), flush=False)
+            size += len(script)
+        results = ExploreResults(
+            nets={net.key: net.layers for net in nets},
+            methods={method.name: describe_method(method) for method in settings.methods},
+            answers=tuple(map(_name_file, keys)),
+            size=size,
+        )
+        used = [describe_photo(path, name=photo.name) for path, photo in taken.items()]
+        title = f"Explorer: {', '.join(model.title for model in models)}"
+        run = describe_run(results, title, models, _describe(settings), command, used, failures)
+        return write_page(run, (), staging)
+
+
+def _name_file(key: str) -> str:
+    return f"data/{key}.js"
+
+
+def _write_script(explorer: Explorer, question: Question, key: str) -> dict[str, NDArray[Any]]:
+    script = explorer.ask(question).to_script(key).encode()
+    return {"script": np.frombuffer(script, np.uint8)}
+
+
+def _describe(settings: ExplorerSettings) -> dict[str, Any]:
+    methods = [method.name for method in settings.methods]
+    return {
+        "methods": methods,
+        "compare": settings.compare,
+        "top": settings.top,
+        "own": settings.own,
+    }
