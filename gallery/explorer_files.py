@@ -1,10 +1,12 @@
-"""The explorer's scripts in the order that they load in, and its style."""
+"""The files of the explorer's page: its scripts in the order that they load in, and its style."""
 
 from pathlib import Path
 
 EXPLORER_FOLDER = Path(__file__).parent / "static" / "explorer"
 
 EXPLORER_STYLE = "explorer.css"
+
+EXPLORER_ICON = "icon.svg"
 
 EXPLORER_SCRIPTS = (
     # what the parts stand on
@@ -30,3 +32,14 @@ EXPLORER_SCRIPTS = (
 
 PAGE_SCRIPTS = ("page.js",)
 """Last in a page, and in no notebook: theme, address, keys from anywhere; live.js before it."""
+
+
+def list_page_files() -> tuple[str, ...]:
+    """List what lies beside a page, by names relative to it.
+
+    Example:
+        >>> list_page_files()[0]
+        'explorer/explorer.css'
+    """
+    names = (EXPLORER_STYLE, EXPLORER_ICON, *EXPLORER_SCRIPTS, *PAGE_SCRIPTS)
+    return tuple(f"explorer/{name}" for name in names)

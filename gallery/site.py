@@ -14,6 +14,7 @@ from vizcnn.basics.files import write_text
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.drawing.tables import show_cell
 from vizcnn.drawing.words import describe_part, name_part, percent, show_decimal, show_number
+from vizcnn.gallery import explorer_files
 from vizcnn.gallery.manifest import Manifest, write_manifest
 from vizcnn.zoo.provenance import Provenance
 
@@ -90,7 +91,7 @@ def make_environment(further: Sequence[str] = ()) -> Environment:
         "suffix": lambda name: Path(name).suffix.lstrip(".").upper(),
     }
     environment.tests["shown"] = is_shown
-    environment.globals |= {"CRISP_BELOW": CRISP_BELOW, "root": ""}
+    environment.globals |= {"CRISP_BELOW": CRISP_BELOW, "root": "", "explorer": explorer_files}
     return environment
 
 
@@ -163,9 +164,3 @@ def show_setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(show_setting(item) for item in value)
     return str(value)
-
-
-def list_explorer_files() -> tuple[str, ...]:
-    """List the scripts and styles of the explorer's page, beside the pages' own, in name order."""
-    folder = HERE / "static" / "explorer"
-    return tuple(f"explorer/{path.name}" for path in sorted(folder.glob("*.*")))

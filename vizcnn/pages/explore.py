@@ -16,8 +16,8 @@ from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
+from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure, Manifest, Results
-from vizcnn.gallery.site import list_explorer_files
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
 from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
@@ -36,7 +36,7 @@ class ExploreResults(Results):
     """
 
     kind: ClassVar[str] = "explore"
-    static: ClassVar[tuple[str, ...]] = list_explorer_files()
+    static: ClassVar[tuple[str, ...]] = list_page_files()
     nets: dict[str, tuple[str, ...]]
     methods: dict[str, str]
     answers: tuple[RelativeFile, ...]
@@ -46,16 +46,6 @@ class ExploreResults(Results):
     def shown(self) -> tuple[str, ...]:
         """Nothing: the pictures lie in the answers."""
         return ()
-
-    @property
-    def scripts(self) -> tuple[str, ...]:
-        """The page's scripts."""
-        return tuple(name for name in self.static if name.endswith(".js"))
-
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """The page's styles."""
-        return tuple(name for name in self.static if name.endswith(".css"))
 
 
 def make_explorer(

@@ -33,6 +33,7 @@
       this.keys = [];
       this.panes = new Map(); // name -> container, of the layout
       this.memory = makeMemory(ANSWERS_KEPT);
+      this.asked = new Map(); // key -> what is under way, and for whom
       this.turns = new Map(); // name -> number of the newest
       this.point = null; // [y, x] of the photo: what the place lies around, whatever the layer
       this.state = null;
@@ -163,7 +164,16 @@
     // `wanted` says what for: of questions for the same, a busy source may drop all but the newest.
     async ask(question, wanted) {
       const key = this.keyOf(question);
-      return this.memory.get(key) ?? this.askSource(question, key, wanted);
+      const kept = this.memory.get(key);
+      if (kept) return kept;
+      const asked = this.asked.get(key);
+      if (asked) {
+        const answer = await asked.answer;
+        return answer.fields.superseded && asked.wanted !== wanted ? this.ask(question, wanted) : answer;
+      }
+      const answer = this.askSource(question, key, wanted).finally(() => this.asked.delete(key));
+      this.asked.set(key, { answer, wanted });
+      return answer;
     }
     async askSource(question, key, wanted) {
       try {
@@ -205,7 +215,9 @@
     const app = new App(root, source, start.fields, { links });
     vizcnnExplorer.layOut(app);
     for (const install of vizcnnExplorer.parts) install(app);
-    app.set(await vizcnnExplorer.begin(app, readLink(fragment, app.start)));
+    const first = await vizcnnExplorer.begin(app, readLink(fragment, app.start));
+    app.set(first);
+    root.classList.remove("opening");
     return app;
   }
 

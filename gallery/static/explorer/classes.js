@@ -36,4 +36,7 @@ vizcnnExplorer.register((app) => {
     app.panes.get("classes").hidden = !classes.length;
     show();
   });
+  // room for them from the beginning, where the net has classes
+  if (app.start.nets.some((net) => net.classes)) list.append(...Array.from({ length: SHOWN }, () => make("li", {}, make("span", { class: "name", text: "\u00a0" }), make("span", { class: "share" }))));
+  else app.panes.get("classes").hidden = true;
 });

@@ -35,11 +35,11 @@ const vizcnnExplorer = {
   const makeId = (name) => `vizcnn-explorer-${name}-${++identifiers}`;
 
   // Four digits, as the galleries show; what JavaScript has of a float32 is exact.
-  function showNumber(value) {
+  function showNumber(value, digits = 4) {
     if (value === null || value === undefined) return "–";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    return (size >= 1e5 || size < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(4)))).replace("-", "−");
+    return (size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)))).replace("-", "−");
   }
   const showShare = (share) => `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %`;
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);

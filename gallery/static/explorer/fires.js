@@ -11,7 +11,8 @@ vizcnnExplorer.register((app) => {
   const note = make("p", { class: "quiet" });
   const own = make("ul", { class: "fires" });
   const elsewhere = make("div", { class: "elsewhere" });
-  app.addPane("fires", (pane) => pane.append(title, note, own, elsewhere));
+  const others = make("details", { open: app.root.clientWidth >= 680 }, make("summary", { text: "In the other layers" }), elsewhere);
+  app.addPane("fires", (pane) => pane.append(title, note, own, others));
 
   function makeTile(layer, unit, value) {
     const { name, names } = app.net.layers[layer];
@@ -23,7 +24,7 @@ vizcnnExplorer.register((app) => {
       on: { click: () => app.set({ layer, unit, place: placeIn(layer) }) },
     }, make("span", { class: "stage" }, picture),
     className ? make("span", { class: "caption" }, make("b", { text: className })) : null,
-    make("span", { class: "caption" }, make(className ? "span" : "b", { text: unit }), make("span", { class: "value", text: showNumber(value) }))));
+    make("span", { class: "caption" }, make(className ? "span" : "b", { text: unit }), make("span", { class: "value", text: showNumber(value, 3) }))));
   }
 
   function placeIn(layer) {
@@ -31,16 +32,24 @@ vizcnnExplorer.register((app) => {
     return app.shownPoint() ? placeAt(app.net.layers[layer], app.shownPoint(), app.net.input) : null;
   }
 
+  // Tiles keep their room while they are unknown, and where fewer units are active.
+  const makeRoom = (count, named) => Array.from({ length: count }, () => make("li", { class: "room", aria_hidden: "true" },
+    make("span", { class: "tile" }, make("span", { class: "stage" }), named ? make("span", { class: "caption", text: "\u00a0" }) : null, make("span", { class: "caption", text: "\u00a0" }))));
+
   async function fillRow(row, layer, most, name) {
     const { net, photo, method } = app.state;
+    const { units: all, names } = app.net.layers[layer];
+    const tall = Math.min(most, all);
+    if (row.children.length !== tall) row.replaceChildren(...makeRoom(tall, names.length));
     const mine = app.current(`fires ${name}`);
     const maps = await app.mapsOf({ net, photo, layer }, `fires ${name}`);
     if (!mine()) return;
-    if (maps.error) { row.replaceChildren(make("li", { class: "refusal", text: maps.error })); return; }
+    if (maps.error) { row.replaceChildren(make("li", { class: "refusal", role: "status", text: maps.error })); return; }
     const place = placeIn(layer);
     const strongest = strongestAt(maps, place, most).filter(({ value }) => value > 0);
     const tiles = strongest.map(({ unit, value }) => makeTile(layer, unit, value));
-    row.replaceChildren(...tiles, ...(tiles.length ? [] : [make("li", { class: "quiet", text: "No unit is active here." })]));
+    row.replaceChildren(...tiles, ...makeRoom(tall - tiles.length, names.length));
+    row.dataset.silent = tiles.length ? "" : "No unit is active here.";
     if (layer === app.state.layer) markTile();
     if (!strongest.length) return;
     // the maps at once, the projections when they come
@@ -74,7 +83,7 @@ vizcnnExplorer.register((app) => {
     const rows = layers.map((layer, index) => ({ layer, index })).slice(first, first + LAYERS_ELSEWHERE)
       .filter(({ index }) => index !== app.state.layer)
       .map(({ layer, index }) => make("div", { class: "elsewhere-row", data: { layer: index } },
-        make("h4", { text: layer.name }), make("ul", { class: "fires small" })));
+        make("h4", { text: layer.name }), make("ul", { class: "fires" }, ...makeRoom(Math.min(MOST_ELSEWHERE, layer.units), layer.names.length))));
     elsewhere.replaceChildren(...rows);
     for (const row of rows) watcher.observe(row);
   }
@@ -90,7 +99,7 @@ vizcnnExplorer.register((app) => {
     const follows = alone && !app.state.place; // another unit has another strongest place
     if (names.some((name) => changed.has(name)) || follows) {
       title.textContent = app.layer.rows.length ? `Who fires here, in ${app.layer.name}` : `Who fires, in ${app.layer.name}`;
-      note.textContent = app.source.live ? "" : "Numbers of this place; pictures of each unit's strongest place on this photo.";
+      note.textContent = app.source.live ? "" : "Values here; pictures at each unit's strongest place.";
       note.hidden = app.source.live;
       fillRow(own, app.state.layer, MOST, "own");
       if (changed.has("net") || changed.has("layer")) buildElsewhere();

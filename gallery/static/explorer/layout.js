@@ -21,17 +21,23 @@
     const columns = Object.entries(PANES).map(([name, panes]) => {
       const title = makeId(name);
       const heading = make("h2", { id: title, class: "column-title", text: TITLES[name] });
-      return make("section", { class: `column column-${name}`, aria_labelledby: title }, heading, ...panes.map((one) => pane(one)));
+      const section = make("section", { class: `column column-${name}`, aria_labelledby: title }, heading, ...panes.map((one) => pane(one)));
+      return { section, name };
     });
     const bar = make("div", { class: "bar" }, pane("choices"), pane("tools", { hidden: false }));
     const notes = make("ul", { class: "notes" }, ...(app.start.notes ?? []).map((text) => make("li", { text })));
     const frame = make("div", { class: "frame" },
       bar,
-      make("div", { class: "columns" }, ...columns),
+      make("div", { class: "columns" }, ...columns.map(({ section }) => section)),
       pane("pins"), // below: two states, flicker, difference
       notes,
+      // on a phone the panes lie below each other
+      make("nav", { class: "jump", aria_label: "Panes" }, ...columns.map(({ section, name }) =>
+        make("button", { type: "button", class: "tool", text: name, on: { click: () => section.scrollIntoView() } }))),
       pane("said", { hidden: false, class: "hidden", role: "status", aria_live: "polite" }),
     );
+    // nothing is shown before there is something in it: else it would jump
+    app.root.classList.add("opening");
     app.root.replaceChildren(frame);
     app.root.tabIndex = -1; // a click beside everything keeps the keys here
     app.root.addEventListener("keydown", (event) => app.pressKey(event));

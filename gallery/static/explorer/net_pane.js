@@ -4,9 +4,9 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawScale, layerMost, placeAt,
+    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, placeAt,
   } = vizcnnExplorer;
-  const LEAST_CELL = 26; // CSS pixels of a map's longer side
+  const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const GAP = 3;
 
   // ---- the strip
@@ -19,7 +19,7 @@ vizcnnExplorer.register((app) => {
   function buildStrip() {
     watcher.disconnect();
     strip.replaceChildren(...app.net.layers.map((layer, index) => make("li", {},
-      make("button", { type: "button", class: "layer-card", data: { layer: index }, on: { click: () => goToLayer(index) } },
+      make("button", { type: "button", class: "layer-card", data: { layer: index }, title: `The strongest feature maps of ${layer.name}`, on: { click: () => goToLayer(index) } },
         make("span", { class: "stage" }, make("canvas")),
         make("b", { text: layer.name }),
         make("span", { class: "quiet", text: describeSize(layer) })))));
@@ -36,13 +36,24 @@ vizcnnExplorer.register((app) => {
     const maps = await app.mapsOf({ net, photo, layer }, `strip ${layer}`);
     if (card.dataset.shows !== wanted) return;
     if (maps.error) { delete card.dataset.shows; return; }
-    const { canvas } = drawSheet(maps, layerMost(maps));
-    const shown = card.querySelector("canvas");
-    const side = 192; // enough for a card on the finest screen
-    const scale = Math.min(1, side / Math.max(canvas.width, canvas.height));
-    shown.width = Math.max(1, Math.round(canvas.width * scale));
-    shown.height = Math.max(1, Math.round(canvas.height * scale));
-    shown.getContext("2d").drawImage(canvas, 0, 0, shown.width, shown.height);
+    drawStrongest(card.querySelector("canvas"), maps);
+  }
+  // A card has room for its strongest maps only.
+  const CARD = { columns: 6, rows: 4, side: 64 };
+  function drawStrongest(card, maps) {
+    const { columns, rows, side } = CARD;
+    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, columns * rows);
+    const scale = (side - 2) / Math.max(maps.height, maps.width);
+    card.width = columns * side;
+    card.height = rows * side;
+    const context = card.getContext("2d");
+    const most = app.net.layers[Number(card.closest("button").dataset.layer)].rows.length ? undefined : layerMost(maps);
+    units.forEach((unit, index) => {
+      const one = document.createElement("canvas");
+      drawMap(one, maps, unit, most);
+      context.imageSmoothingEnabled = one.width > side;
+      context.drawImage(one, (index % columns) * side, Math.floor(index / columns) * side, scale * maps.width, scale * maps.height);
+    });
   }
   function markStrip(scroll) {
     for (const card of strip.querySelectorAll(".layer-card")) {
@@ -94,7 +105,7 @@ vizcnnExplorer.register((app) => {
   const high = make("span");
   const scaleSaid = make("span", { class: "quiet" });
 
-  const search = make("input", { type: "search", placeholder: "number or class", size: "12", on: { input: refresh, keydown: pressInSearch } });
+  const search = make("input", { type: "search", placeholder: "unit or class", size: "9", on: { input: refresh, keydown: pressInSearch } });
   const sort = make("select", { on: { change: refresh } });
   const activeHere = make("input", { type: "checkbox", on: { change: refresh } });
   const alike = make("input", { type: "checkbox", on: { change: () => { sheet = null; refresh(); } } });
@@ -104,10 +115,9 @@ vizcnnExplorer.register((app) => {
     make("label", {}, "Search ", search),
     make("label", {}, "Sort by ", sort),
     make("label", { class: "check" }, activeHere, activeLabel),
-    make("label", { class: "check", title: "All maps by the layer's strongest value, instead of each by its own" }, alike, "one scale"),
-    count);
+    make("label", { class: "check", title: "All maps by the layer's strongest value, instead of each by its own" }, alike, "one scale"));
 
-  app.addPane("net", (pane) => pane.append(strip, make("div", { class: "layer-head" }, title, controls),
+  app.addPane("net", (pane) => pane.append(strip, make("div", { class: "layer-head" }, title, count), controls,
     make("div", { class: "mosaic-frame" }, box, nothing), told,
     make("div", { class: "scale" }, low, scale, high, scaleSaid)));
 

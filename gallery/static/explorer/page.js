@@ -34,6 +34,13 @@
     app.addKey("t", "light or dark", switchTheme);
   });
 
+  async function copyText(code, status) {
+    getSelection().selectAllChildren(code);
+    let copied = true;
+    try { await navigator.clipboard.writeText(code.textContent); } catch { copied = document.execCommand("copy"); } // older browsers give pages from disk no clipboard
+    status.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+  }
+
   // <main class="vizcnn-explorer" data-life="static" data-folder="data/">, or data-life="live"
   async function open() {
     const root = document.querySelector(".vizcnn-explorer[data-life]");
@@ -43,6 +50,11 @@
     if (!app) return;
     vizcnnExplorer.app = app; // for those who look into the page
     addEventListener("hashchange", () => app.followLink(location.hash));
+    // "Repeat this run", below the explorer
+    document.addEventListener("click", (event) => {
+      const block = event.target.closest("[data-action=copy]")?.closest(".command");
+      if (block) copyText(block.querySelector("code"), block.querySelector(".status"));
+    });
     document.addEventListener("keydown", (event) => { if (!root.contains(event.target)) app.pressKey(event); });
   }
   document.addEventListener("DOMContentLoaded", open);

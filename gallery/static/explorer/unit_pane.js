@@ -15,18 +15,18 @@ vizcnnExplorer.register((app) => {
   const spot = make("div", { class: "spot", hidden: true });
   const mapStage = make("div", { class: "stage map-stage", role: "img", on: { click: choose } }, map, spot);
   const mapCaption = make("figcaption");
-  const patch = make("canvas", { class: "patch", role: "img" });
+  const patch = make("canvas", { class: "patch", role: "img", hidden: true });
   const patchCaption = make("figcaption", { text: "what it sees of the photo" });
   const pictures = make("div", { class: "pictures" });
   const legend = make("p", { class: "quiet" });
 
   app.addPane("unit", (pane) => pane.append(
     make("div", { class: "unit-head" }, title, make("div", { class: "steps" }, step("‹", "The unit before", -1), step("›", "The next unit", 1))),
-    numbers, where,
+    numbers,
     make("div", { class: "evidence" },
       make("figure", {}, mapStage, mapCaption),
       make("figure", {}, make("div", { class: "stage" }, patch), patchCaption)),
-    pictures, legend));
+    pictures, where, legend));
 
   // ---- pictures by every method
 
@@ -36,12 +36,12 @@ vizcnnExplorer.register((app) => {
     const whole = app.net.methods.filter(({ part }) => part !== "own");
     pictures.replaceChildren(...whole.map((method) => {
       const own = app.net.methods.find(({ key }) => key === `${method.key}-own`);
-      return make("div", { class: "method" }, make("h4", { text: method.title, title: method.source }), makeFigure(method, "projection"), own ? makeFigure(own, "own part") : null);
+      return make("div", { class: "method" }, make("h4", { title: method.source }, method.title, make("span", { class: "where" })), makeFigure(method, "projection"), own ? makeFigure(own, "own part") : null);
     }));
     pictures.style.setProperty("--methods", Math.min(whole.length, 3));
   }
   function makeFigure(method, words) {
-    const canvas = make("canvas", { role: "img" });
+    const canvas = make("canvas", { role: "img", hidden: true });
     const line = make("span", { class: "refusal", role: "status" });
     const caption = make("span", { class: "value" });
     const button = make("button", {
@@ -55,15 +55,11 @@ vizcnnExplorer.register((app) => {
   async function showPicture({ canvas, line, caption, button, method, words }) {
     const { net, photo, layer, unit, place } = app.state;
     const mine = app.current(`picture ${method.key}`);
-    const question = { net, photo, layer, unit, method: method.key, place };
-    let entry = await app.askPicture(question, `unit ${method.key}`);
-    if (!mine()) return;
-    // a folder has other places of no unit: its strongest place is shown, and said to be
-    const elsewhere = Boolean(entry.error && place && !app.source.live);
-    if (elsewhere) entry = await app.askPicture({ ...question, place: null }, `unit ${method.key}`);
+    const question = { net, photo, layer, unit, method: method.key, place: app.source.live ? place : null };
+    const entry = await app.askPicture(question, `unit ${method.key}`);
     if (!mine()) return;
     line.textContent = entry.error ? [entry.error, entry.way_out].filter(Boolean).join(" ") : "";
-    canvas.hidden = Boolean(entry.error);
+    if (entry.error) canvas.hidden = true;
     const isChosen = method.key === app.state.method;
     button.setAttribute("aria-label", `${method.title}, ${words}, of unit ${unit}${isChosen ? ", chosen" : ""}`);
     if (entry.error) { caption.textContent = ""; return; }
@@ -78,9 +74,8 @@ vizcnnExplorer.register((app) => {
     canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < CRISP_BELOW);
     // as much of its square as its field has of the largest one
     fitToField(canvas, entry.box);
-    if (elsewhere !== isElsewhere) { isElsewhere = elsewhere; showWhere(); }
+    canvas.hidden = false;
   }
-  let isElsewhere = false;
 
   function fitToField(canvas, [top, left, bottom, right]) {
     const most = Math.max(bottom - top, right - left, 1);
@@ -89,7 +84,6 @@ vizcnnExplorer.register((app) => {
   }
 
   async function showPictures() {
-    isElsewhere = isElsewhere && Boolean(app.state.place) && !app.source.live;
     const ordered = [...figures.values()].sort((a, b) => (b.method.key === app.state.method) - (a.method.key === app.state.method));
     for (const figure of ordered) showPicture(figure);
   }
@@ -103,7 +97,7 @@ vizcnnExplorer.register((app) => {
     const { net, photo, layer, unit } = app.state;
     const place = picturePlace();
     const box = boxOf(app.layer, place, app.net.input);
-    patch.hidden = !place && app.layer.rows.length > 0;
+    if (!place && app.layer.rows.length) patch.hidden = true;
     const mine = app.current("patch");
     const answer = await app.ask({ ask: "photo", net, photo }, "photo");
     if (!mine() || answer.fields.error) return;
@@ -115,6 +109,7 @@ vizcnnExplorer.register((app) => {
     patch.getContext("2d").drawImage(bitmap, left, top, right - left, bottom - top, 0, 0, right - left, bottom - top);
     bitmap.close();
     fitToField(patch, box);
+    patch.hidden = !place && app.layer.rows.length > 0;
     patch.classList.toggle("crisp", Math.max(patch.width, patch.height) < CRISP_BELOW);
     patch.setAttribute("aria-label", `What unit ${unit} of ${app.net.layers[layer].name} sees of the photo: ${describeBox(box)}`);
   }
@@ -167,7 +162,7 @@ vizcnnExplorer.register((app) => {
     if (place) {
       const { value, exact } = valueAt(maps, unit, place);
       entries.push([`at row ${place[0]}, column ${place[1]}`, `${exact ? "" : "≈ "}${showNumber(value)}`]);
-      entries.push(["strongest here", `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
+      entries.push(["strongest on this photo", `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
       entries.push(["sees", describeBox(boxOf(app.layer, place, app.net.input))]);
     } else {
       entries.push(["activation", showNumber(maps.values[unit])]);
@@ -175,11 +170,17 @@ vizcnnExplorer.register((app) => {
     }
     numbers.replaceChildren(...entries.map(([term, text]) => make("div", {}, make("dt", { text: term }), make("dd", { text }))));
   }
+  // A folder has pictures of strongest places alone.
   function showWhere() {
-    where.hidden = !isElsewhere;
-    if (!app.maps || app.maps.error) return;
-    const [row, column] = strongestPlace(app.maps, app.state.unit);
-    where.textContent = `The pictures are of its strongest place, row ${row}, column ${column}: this page was made ahead. vizcnn explore --serve shows any place.`;
+    const [pictured, chosen] = [picturePlace(), app.state.place];
+    const elsewhere = Boolean(pictured && chosen) && String(pictured) !== String(chosen);
+    where.hidden = !elsewhere;
+    where.textContent = "This page was made ahead, with each unit at its strongest place; vizcnn explore --serve shows any place.";
+    patchCaption.textContent = elsewhere ? `what it sees at ${pictured.join(", ")}` : "what it sees of the photo";
+    for (const span of pictures.querySelectorAll(".where")) {
+      span.textContent = pictured ? `at ${pictured.join(", ")}` : "";
+      span.classList.toggle("moved", elsewhere);
+    }
   }
 
   app.addKey(["b", "B"], "the next method, the one before", (event) => {
