@@ -1,9 +1,12 @@
 """``vizcnn explore``: photos and nets -> a page to look around in what they see."""
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
@@ -17,8 +20,10 @@ from vizcnn.cli.options import (
 )
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_list_argument
+from vizcnn.cli.repeating import write_templates
 from vizcnn.cli.reporting import bar, telling_to_continue
 from vizcnn.photos.samples import SAMPLES
+from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
     from vizcnn.projection.active_units import Compare
@@ -71,7 +76,6 @@ def explore(
     from vizcnn.photos.stores import find_photos
     from vizcnn.projection.methods import find_method
     from vizcnn.recording.layers import list_stages, select_layers
-    from vizcnn.zoo.specs import slug_net
 
     files = find_photos(find_given(photos))
     settled = settle_way_back(**way_back)
@@ -83,10 +87,24 @@ def explore(
         own=own,
     )
     nets = [
-        ExploredNet(slug_net(name), net, select_layers(net, layers or [list_stages(net)]))
-        for name, net in zip(page.models, page.load(), strict=True)
+        ExploredNet(
+            key,
+            net,
+            select_layers(net, layers or [list_stages(net)]),
+            *write_templates(page, number, deconv, settled),
+        )
+        for number, (key, net) in enumerate(zip(_name_nets(page.models), page.load(), strict=True))
     ]
     with telling_to_continue():
         manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
     size = manifest.results.size / 1e6
     page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")
+
+
+def _name_nets(models: Sequence[str]) -> list[str]:
+    """Name nets as links do: no two alike, and with nothing that a link would take apart."""
+    slugs = [re.sub(r"[^\w.-]+", "-", slug_net(model)) for model in models]
+    return [
+        slug if slugs.count(slug) == 1 else f"{slug}-{slugs[: number + 1].count(slug)}"
+        for number, slug in enumerate(slugs)
+    ]

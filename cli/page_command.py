@@ -203,6 +203,19 @@ class Page:
 
     def _quote_run(self, number: int, method: str, folder: Path, **settled: Any) -> str:
         """Write the command that repeats one run of several, alone."""
+        alone = {
+            **self.name_net(number),
+            "out": folder,
+            **({"methods": method} if method else {}),
+        }
+        return quote_command(self.context, {**self.context.params, **alone, **settled})
+
+    def name_net(self, number: int) -> dict[str, Any]:
+        """Give the values of the options that name one of the loaded nets, alone, and its device.
+
+        Args:
+            number: Which of the nets.
+        """
         from vizcnn.zoo.pinned_weights import pin_weights
 
         net, source = self.loaded[number]
@@ -211,15 +224,12 @@ class Page:
             for name in ("variants", "preprocessings", "class_lists")
             if (values := self.context.params[name])
         }
-        alone = {
+        return {
             **said,
             "models": self.models[number],
             "weights": pin_weights(net, source),
             "device": next(net.module.parameters()).device,
-            "out": folder,
-            **({"methods": method} if method else {}),
         }
-        return quote_command(self.context, {**self.context.params, **alone, **settled})
 
     def report(
         self,

@@ -86,15 +86,15 @@ def quote_python(
     Returns:
         Lines that run in a fresh Python.
     """
-    ways: dict[str, Any] = {
-        "passes_over_normalisation": settings.passes_over_normalisation,
-        "unruled": settings.unruled,
-        "gates": settings.gates,
-        "seed": settings.start,
-        "precision": page.precision,
-    }
-    unsaid = (None, "refuse", "exact")
-    changed = {name: value for name, value in ways.items() if value not in unsaid}
+    changed = _choose_ways(
+        page,
+        {
+            "passes_over_normalisation": settings.passes_over_normalisation,
+            "unruled": settings.unruled,
+            "gates": settings.gates,
+            "seed": settings.start,
+        },
+    )
     wanted: dict[str, Any] = {"unit": unit}
     if position != "max":
         wanted["position"] = position
@@ -108,6 +108,51 @@ def quote_python(
         f"seen = projector.project({_write(photo, layer, **wanted)}){part}",
     )
     return "\n".join(lines)
+
+
+def _choose_ways(page: "Page", ways: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose what is said of the way back: what is not as usual."""
+    unsaid = (None, "refuse", "exact")
+    told = {**ways, "precision": page.precision}
+    return {name: value for name, value in told.items() if value not in unsaid}
+
+
+def write_templates(
+    page: "Page", number: int, deconv: click.Command, ways: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Write what repeats any picture of a page: lines in which names in braces are to be filled in.
+
+    Args:
+        page: The command's shared options.
+        number: Which of its nets.
+        deconv: The command that makes one picture.
+        ways: The way back, as :func:`~vizcnn.projection.methods.find_method` takes it.
+
+    Returns:
+        A command, with ``{photo}``, ``{layer}``, ``{unit}``, ``{position}`` and ``{method}``; and
+        lines of Python, with ``{compare}`` and ``{part}``, too. What is filled in is to be quoted.
+    """
+    holes = {name: f"{{{name}}}" for name in ("photo", "layer", "unit", "position", "method")}
+    given = page.context.params
+    chosen = {str(parameter.name) for parameter in deconv.params} & set(given) - {"top", "out"}
+    values = {
+        **{name: given[name] for name in chosen},
+        **page.name_net(number),
+        **{f"{name}s": [holes[name]] for name in ("photo", "layer", "unit", "method")},
+        "position": holes["position"],
+    }
+    command = quote_command(click.Context(deconv, info_name=deconv.name), values)
+    for hole in holes.values():
+        command = command.replace(f"'{hole}'", hole)  # the shell's quotes
+    changed = "".join(f", {name}={value!r}" for name, value in _choose_ways(page, ways).items())
+    lines = (
+        "import vizcnn",
+        f"model = {_write_load(page, page.loaded[number][0])}",
+        f"projector = vizcnn.Projector(model, {{method}}{changed})",
+        "seen = projector.project({photo}, {layer}, unit={unit}, position={position}{compare})"
+        "{part}",
+    )
+    return command, "\n".join(lines)
 
 
 def _write_load(page: "Page", net: "ZooModel") -> str:

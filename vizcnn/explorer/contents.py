@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from vizcnn.basics.version import __version__
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
+from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import describe_method
 from vizcnn.receptive.fields import ReceptiveField
 
@@ -21,10 +22,11 @@ def answer_start(explorer: "Explorer", question: "Question") -> Answer:
     - ``vizcnn``: the version
     - ``nets``: of each ``key`` and ``title``; ``weights`` in a line; ``input`` (height and width
       in pixels), ``classes`` (how many), ``layers``, ``methods``, and ``command`` and ``python``,
-      lines that repeat a picture. In these ``{photo}``, ``{layer}`` and ``{method}`` stand for the
-      ``typed`` (in ``python`` the ``python``) of photo, layer and method, ``{unit}`` for a number,
-      ``{position}`` for ``max`` or ``row,column`` (in ``python`` ``'max'`` or ``(row, column)``),
-      and ``{part}`` for the ``python_part`` of the method.
+      lines that repeat a picture, or empty. In these ``{photo}``, ``{layer}`` and ``{method}``
+      stand for the ``typed`` (in ``python`` the ``python``) of photo, layer and method, ``{unit}``
+      for a number, ``{position}`` for ``max`` or ``row,column`` (in ``python`` ``'max'`` or
+      ``(row, column)``), ``{compare}`` and ``{part}`` for the ``python_compare`` and the
+      ``python_part`` of the method.
     - a net's ``layers``: of each ``name``, ``units``, ``size`` (rows and columns; empty for units
       without places), ``field`` (height and width of the receptive field, uncut), ``rows`` and
       ``columns`` (first pixel and the one past the last that the units of each row or column
@@ -36,7 +38,7 @@ def answer_start(explorer: "Explorer", question: "Question") -> Answer:
     - ``notes``: lines for the page
     """
     nets = [
-        _describe_net(net, fields, explorer.ways)
+        _describe_net(net, fields, explorer.ways, explorer.settings.compare)
         for net, fields in zip(explorer.nets, explorer.fields, strict=True)
     ]
     return Answer(
@@ -53,7 +55,10 @@ def answer_start(explorer: "Explorer", question: "Question") -> Answer:
 
 
 def _describe_net(
-    net: ExploredNet, fields: tuple[ReceptiveField, ...], ways: "tuple[Way, ...]"
+    net: ExploredNet,
+    fields: tuple[ReceptiveField, ...],
+    ways: "tuple[Way, ...]",
+    compare: Compare | None,
 ) -> dict[str, Any]:
     model = net.net
     return {
@@ -85,6 +90,7 @@ def _describe_net(
                 "part": way.part,
                 "typed": way.method.name + ("" if way.part == "whole" else f" --part {way.part}"),
                 "python": repr(way.method.name),
+                "python_compare": "" if way.part == "whole" else f", compare={compare!r}",
                 "python_part": "" if way.part == "whole" else f".{way.part}",
             }
             for way in ways
@@ -96,9 +102,12 @@ def _describe_net(
 
 def describe_photo(photo: ExploredPhoto, number: int) -> dict[str, Any]:
     """Describe a photo: its key in links, its name, and its words where it has such."""
+    word = photo.word
+    if word is not None and word.startswith("-"):
+        word = f"./{word}"  # or it would be taken for an option
     return {
         "key": f"photo{number + 1}",
         "name": photo.name,
-        "typed": None if photo.word is None else shlex.quote(photo.word),
-        "python": None if photo.word is None else repr(photo.word),
+        "typed": None if word is None else shlex.quote(word),
+        "python": None if word is None else repr(word),
     }

@@ -20,9 +20,9 @@ class ExploredNet:
         key: What links call it, such as ``"zfnet"``.
         net: The net.
         layers: Names of the layers that are shown, lowest first.
-        command: What repeats a picture on a command line; ``{photo}``, ``{layer}``, ``{unit}``,
-            ``{position}`` and ``{method}`` stand for what the page fills in. Empty if not known.
-        python: The same in lines of Python, where ``{part}`` stands for the part, too.
+        command: What repeats a picture on a command line, with names in braces that the page fills
+            in (:func:`vizcnn.explorer.contents.answer_start`). Empty if not known.
+        python: The same in lines of Python.
     """
 
     key: str

@@ -8,12 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from vizcnn.basics.errors import LayerError, VizcnnError, as_number, quote
+from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.sights import Sight, Sights
 from vizcnn.projection.active_units import Compare
-from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.methods import METHODS, ProjectionMethod
 from vizcnn.projection.parts import Part
 from vizcnn.receptive.fields import ReceptiveField, measure_fields
@@ -191,20 +190,8 @@ class Explorer:
         return self._sights.find(self.find_net(question), self.find_photo(question))
 
     def find_maps(self, question: Question) -> Tensor:
-        """Give the maps of the layer that a question is about, (1, C, h, w), or units (1, C).
-
-        Raises:
-            LayerError: If the layer has other dimensions than rows and columns.
-        """
-        layer = self.find_layer(question)
-        path = Projector(self.find_net(question).net, "gradient").find_path(layer)
-        maps = self.look(question).recording.find_output(path)
-        if maps.ndim not in (2, 4):
-            raise LayerError(
-                f"layer {quote(layer)} puts out shape {tuple(maps.shape)}; needed: feature maps "
-                "with rows and columns, or a vector of units"
-            )
-        return maps
+        """Give the maps of the layer that a question is about, as :meth:`Sight.find_maps`."""
+        return self.look(question).find_maps(self.find_layer(question))
 
     @cached_property
     def fields(self) -> tuple[tuple[ReceptiveField, ...], ...]:

@@ -1,9 +1,10 @@
 """The feature maps of a layer on a photo: as bytes to look at, and exact where numbers are told."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizcnn.basics.errors import ModelError
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.projection.targets import find_first_maximum
 
@@ -25,6 +26,9 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
     - ``places`` (u2, units * 2): row and column of each unit's first maximum; ``values`` (f4) there
     - ``here``: ``count`` strongest units of each place, ``units`` (u2, h * w * count) and
       ``values`` (f4), the strongest first, of equal ones the lower
+    - ``use`` (f4, classes * units): what each of the ``classes`` (numbers, the photo's most
+      probable) uses of each unit (:func:`~vizcnn.explorer.class_use.measure_class_use`); in their
+      place ``use_left_out``, a line, where the net puts out no logits
     """
     maps = explorer.find_maps(question).detach()[0].float().cpu()
     size = list(maps.shape[1:])
@@ -50,6 +54,18 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
             "units": content.add_array(order.indices[:, :count].numpy(), "u2"),
             "values": content.add_array(order.values[:, :count].numpy(), "f4"),
         },
-        "use_left_out": "",
+        **_give_use(explorer, question, content),
     }
     return Answer(fields, content.join())
+
+
+def _give_use(explorer: "Explorer", question: "Question", content: Content) -> dict[str, Any]:
+    sight = explorer.look(question)
+    try:
+        use = sight.class_use[explorer.find_layer(question)]
+    except ModelError as error:  # a net may put out something else than logits
+        return {"use_left_out": str(error)}
+    return {
+        "use": content.add_array(use.numpy(), "f4"),
+        "classes": sight.used_classes.tolist(),
+    }

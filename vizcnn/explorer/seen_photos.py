@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from vizcnn.drawing.tiles import to_bytes
-from vizcnn.explorer.answers import Answer, Content
+from vizcnn.explorer.answers import Answer, Content, shorten
 from vizcnn.explorer.webp import PHOTO, encode_webp
-from vizcnn.zoo.classification import check_logits
 
 if TYPE_CHECKING:
     from vizcnn.explorer.explorer import Explorer, Question
@@ -22,13 +21,9 @@ def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
     most probable: ``number``, ``name``, ``probability``) and ``class_use`` (``number`` and ``name``
     of those whose use of units the maps have).
     """
-    net, photo = explorer.find_net(question), explorer.find_photo(question)
-    sight = explorer.look(question)
-    model = net.net
-    logits = model.logits(sight.pixels)
-    check_logits(logits, model.name)
-    probabilities = logits[0].float().softmax(dim=0)
-    most = probabilities.topk(min(SHOWN_CLASSES, len(probabilities)))
+    photo, sight = explorer.find_photo(question), explorer.look(question)
+    model, probabilities = sight.model, sight.probabilities
+    most = probabilities.sort(descending=True, stable=True).indices[:SHOWN_CLASSES].tolist()
     shown = model.preprocessing.show(sight.pixels)[0].permute(1, 2, 0)
     content = Content()
     fields = {
@@ -38,9 +33,16 @@ def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
         "size": list(sight.pixels.shape[2:]),
         "image": content.add(encode_webp(to_bytes(shown.numpy()), PHOTO)),
         "classes": [
-            {"number": number, "name": model.classes[number], "probability": probability}
-            for number, probability in zip(most.indices.tolist(), most.values.tolist(), strict=True)
+            {
+                "number": number,
+                "name": model.classes[number],
+                "probability": shorten(float(probabilities[number])),
+            }
+            for number in most
         ],
-        "class_use": [],
+        "class_use": [
+            {"number": number, "name": model.classes[number]}
+            for number in sight.used_classes.tolist()
+        ],
     }
     return Answer(fields, content.join())
