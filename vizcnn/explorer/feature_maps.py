@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizcnn.basics.errors import ModelError
+from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.projection.targets import find_first_maximum
 
@@ -63,7 +63,7 @@ def _give_use(explorer: "Explorer", question: "Question", content: Content) -> d
     sight = explorer.look(question)
     try:
         use = sight.class_use[explorer.find_layer(question)]
-    except ModelError as error:  # a net may put out something else than logits
+    except (LayerError, ModelError) as error:  # a net may put out something else than logits
         return {"use_left_out": str(error)}
     return {
         "use": content.add_array(use.numpy(), "f4"),
