@@ -1,4 +1,4 @@
-"""The explorer's page in a real browser, from a folder: state, links, places, keys, what is missing."""
+"""The explorer's page in a real browser, from a folder: state, links, places, keys, refusals."""
 
 import json
 import random
@@ -132,9 +132,7 @@ def test_places_lie_where_the_fields_are_measured(page, model):
             box = ask(page, f"vizcnnExplorer.boxOf({layer}, [{row}, {column}], app.net.input)")
             assert tuple(box) == find_box(field, row, column)
             # pixels have their middles at whole numbers there, their edges here
-            middle = [
-                find_centre(span) + 0.5 for span in (field.rows[row], field.columns[column])
-            ]
+            middle = [find_centre(span) + 0.5 for span in (field.rows[row], field.columns[column])]
             found = ask(page, f"vizcnnExplorer.placeAt({layer}, {middle}, app.net.input)")
             assert found == [row, column]
 
@@ -185,9 +183,13 @@ def test_keys_in_the_mosaic_go_by_its_rows_and_columns(page):
     assert ask(page, "app.state.unit") == 2
     page.press("down")
     below = ask(page, "app.state.unit")
-    option = page.run("const one = document.querySelector('[role=option]'); return [one.id, one.ariaPosInSet]")
+    option = page.run(
+        "const one = document.querySelector('[role=option]'); return [one.id, one.ariaPosInSet]"
+    )
     assert option[1] == str(below + 1)
-    assert option[0] == page.run("return document.activeElement.getAttribute('aria-activedescendant')")
+    assert option[0] == page.run(
+        "return document.activeElement.getAttribute('aria-activedescendant')"
+    )
     page.press("up")
     assert ask(page, "app.state.unit") == 2
     page.press("end")
@@ -208,7 +210,10 @@ def test_units_are_searched_sorted_and_filtered(page):
     values = ask(page, "[...app.maps.values]")
     assert ask(page, "app.state.unit") == values.index(max(values))
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
-    here = ask(page, "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)].slice(0, app.maps.here.count)")
+    here = ask(
+        page,
+        "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)].slice(0, app.maps.here.count)",
+    )
     active = sum(value > 0 for value in here)
     assert active < len(here)  # else more than these may be
     assert show(page, ".count") == f"{active} of 12 units"
