@@ -132,6 +132,15 @@ class Explorer:
         self.photos.append(photo)
         return len(self.photos) - 1
 
+    def replace_photo(self, number: int, photo: ExploredPhoto) -> None:
+        """Put a photo in the place of another, of which nothing is kept."""
+        self._sights.drop(self.photos[number])
+        self.photos[number] = photo
+
+    def remove_photo(self) -> None:
+        """Remove the photo that was added last, with all that is kept of it."""
+        self._sights.drop(self.photos.pop())
+
     def answer(self, question: Question) -> Answer:
         """Answer a question; one that cannot be answered gets a line that says why."""
         try:

@@ -91,14 +91,7 @@ def make_explorer(
         VizcnnError: If no photo can be read, or a net or a method cannot do what is asked.
     """
     failures: list[Failure] = []
-    names = name_distinctly(photos)
-
-    def take(path: PhotoFile) -> ExploredPhoto:
-        photo = explore_file(path, names[path])
-        photo.read()
-        return photo
-
-    taken = dict(use_photos(photos, take, failures, "read", progress))
+    taken = take_photos(photos, failures, progress)
     settings = replace(settings, notes=(*settings.notes, *_tell_limits(settings)))
     explorer = Explorer(nets, list(taken.values()), settings, questions)
     choices = ExploreChoices(
@@ -130,6 +123,29 @@ def make_explorer(
         title = f"Explorer: {', '.join(model.title for model in models)}"
         run = describe_run(results, title, models, choices, command, used, failures)
         return write_page(run, (), staging)
+
+
+def take_photos(
+    photos: Sequence[PhotoFile], failures: list[Failure], progress: Progress = silent
+) -> dict[PhotoFile, ExploredPhoto]:
+    """Take the photos that can be read, under names that tell them apart.
+
+    Args:
+        photos: Photo files.
+        failures: Gets those that cannot be read.
+        progress: Shows how far it is.
+
+    Raises:
+        VizcnnError: If none can be read.
+    """
+    names = name_distinctly(photos)
+
+    def take(path: PhotoFile) -> ExploredPhoto:
+        photo = explore_file(path, names[path])
+        photo.read()
+        return photo
+
+    return dict(use_photos(photos, take, failures, "read", progress))
 
 
 def _name_file(key: str) -> str:

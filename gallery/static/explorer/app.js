@@ -115,6 +115,7 @@
       state.unit = clamp(Number(state.unit) || 0, 0, layer.units - 1);
       const moved = before && (before.net !== state.net || before.layer !== state.layer);
       if (state.place && moved && changes.place === undefined && this.point) state.place = placeAt(layer, this.point, input);
+      state.place ??= null;
       if (state.place) {
         state.place = layer.rows.length
           ? [clamp(state.place[0], 0, layer.rows.length - 1), clamp(state.place[1], 0, layer.columns.length - 1)]
@@ -125,12 +126,23 @@
       return state;
     }
 
+    // Asks everything that is shown anew, as if all had changed: after answers that did not come.
+    renew() {
+      this.takeMaps();
+      for (const listener of this.listeners) listener({ changed: new Set(Object.keys(this.state)), state: this.state, before: this.state, app: this });
+      if (this.maps) this.tellMaps();
+    }
+
     on(listener) {
       this.listeners.add(listener);
       return () => this.listeners.delete(listener);
     }
     writeLink() { return writeLink(this.state, this.start); }
-    followLink(fragment) { this.set(readLink(fragment, this.start)); }
+    // What a link does not say is as if it had never been chosen.
+    followLink(fragment) {
+      const unsaid = Object.fromEntries(Object.keys(this.state).filter((name) => !["net", "photo", "layer", "unit"].includes(name)).map((name) => [name, undefined]));
+      this.set({ ...unsaid, ...readLink(fragment, this.start) });
+    }
 
     addPane(name, build) {
       const container = this.panes.get(name);

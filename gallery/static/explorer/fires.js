@@ -20,9 +20,9 @@ vizcnnExplorer.register((app) => {
     const className = names[unit];
     return make("li", {}, make("button", {
       type: "button", class: "tile", data: { layer, unit },
-      aria_label: `${name}, unit ${unit}${className ? `, ${className}` : ""}: ${showNumber(value)}`,
       on: { click: () => app.set({ layer, unit, place: placeIn(layer) }) },
     }, make("span", { class: "stage" }, picture),
+    make("span", { class: "hidden", text: `${name}, unit ` }),
     className ? make("span", { class: "caption" }, make("b", { text: className })) : null,
     make("span", { class: "caption" }, make(className ? "span" : "b", { text: unit }), make("span", { class: "value", text: showNumber(value, 3) }))));
   }
@@ -61,6 +61,7 @@ vizcnnExplorer.register((app) => {
     for (const [index, unit] of units.entries()) {
       const entry = findPicture(answer, unit);
       if (!entry.error) app.drawPicture(tiles[index].querySelector("canvas"), entry.bytes);
+      else tiles[index].firstChild.title = `Its feature map, as there is no picture: ${entry.error}`;
     }
   }
 

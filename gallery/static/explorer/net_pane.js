@@ -4,7 +4,7 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, placeAt,
+    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const GAP = 3;
@@ -39,15 +39,17 @@ vizcnnExplorer.register((app) => {
     drawStrongest(card.querySelector("canvas"), maps);
   }
   // A card has room for its strongest maps only.
-  const CARD = { columns: 6, rows: 4, side: 64 };
+  const CARD = { maps: 24, width: 384 }; // in pixels of the finest screens
   function drawStrongest(card, maps) {
-    const { columns, rows, side } = CARD;
-    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, columns * rows);
+    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, CARD.maps);
+    const columns = Math.ceil(Math.sqrt(1.5 * units.length));
+    const rows = Math.ceil(units.length / columns);
+    const side = Math.floor(CARD.width / columns);
     const scale = (side - 2) / Math.max(maps.height, maps.width);
     card.width = columns * side;
     card.height = rows * side;
     const context = card.getContext("2d");
-    const most = app.net.layers[Number(card.closest("button").dataset.layer)].rows.length ? undefined : layerMost(maps);
+    const most = isSingle(maps) ? layerMost(maps) : undefined;
     units.forEach((unit, index) => {
       const one = document.createElement("canvas");
       drawMap(one, maps, unit, most);
@@ -105,10 +107,10 @@ vizcnnExplorer.register((app) => {
   const high = make("span");
   const scaleSaid = make("span", { class: "quiet" });
 
-  const search = make("input", { type: "search", placeholder: "unit or class", size: "9", on: { input: refresh, keydown: pressInSearch } });
-  const sort = make("select", { on: { change: refresh } });
-  const activeHere = make("input", { type: "checkbox", on: { change: refresh } });
-  const alike = make("input", { type: "checkbox", on: { change: () => { sheet = null; refresh(); } } });
+  const search = make("input", { type: "search", placeholder: "unit or class", size: "9", on: { input: keepView, keydown: pressInSearch } });
+  const sort = make("select", { on: { change: keepView } });
+  const activeHere = make("input", { type: "checkbox", on: { change: keepView } });
+  const alike = make("input", { type: "checkbox", on: { change: keepView } });
   const count = make("output", { class: "count quiet" });
   const activeLabel = make("span", { text: "active here" });
   const controls = make("form", { class: "controls", on: { submit: (event) => { event.preventDefault(); takeFirst(); } } },
@@ -124,10 +126,10 @@ vizcnnExplorer.register((app) => {
   app.addKey("/", "search a unit of the layer", () => search.select());
   app.addKey("s", "sort by the next order", () => {
     sort.selectedIndex = (sort.selectedIndex + 1) % sort.options.length;
-    refresh();
+    keepView();
     app.say(`Sorted by ${sort.selectedOptions[0].textContent}`);
   });
-  app.addKey("a", "only units that are active here, or all", () => { activeHere.checked = !activeHere.checked; refresh(); });
+  app.addKey("a", "only units that are active here, or all", () => { activeHere.checked = !activeHere.checked; keepView(); });
 
   // "12", "unit 012" and "#12" mean the same; what is no number is looked for in the classes' names
   const readNumber = (text) => /^(?:unit|#)?\s*0*(\d+)$/.exec(text)?.[1];
@@ -136,7 +138,7 @@ vizcnnExplorer.register((app) => {
     return number !== undefined ? String(unit).startsWith(number) : (app.layer.names[unit] ?? "").toLowerCase().includes(text);
   }
   function pressInSearch(event) {
-    if (event.key === "Escape") { search.value = ""; refresh(); }
+    if (event.key === "Escape") { search.value = ""; keepView(); }
     else if (event.key === "ArrowDown") box.focus();
     else return;
     event.preventDefault();
@@ -148,6 +150,27 @@ vizcnnExplorer.register((app) => {
     if (unit !== undefined) app.set({ unit });
   }
 
+  // What is searched, sorted and filtered is part of the state, so that a link and a reload keep it.
+  const VIEW = ["find", "sort", "active", "scale"];
+  function keepView() {
+    app.set({
+      find: search.value.trim() || undefined, sort: sort.value === "unit" ? undefined : sort.value,
+      active: activeHere.checked ? "here" : undefined, scale: alike.checked ? "layer" : undefined,
+    });
+  }
+  function takeView() {
+    if (search.value.trim() !== (app.state.find ?? "")) search.value = app.state.find ?? "";
+    chooseOrder();
+    activeHere.checked = Boolean(app.state.active);
+    alike.checked = Boolean(app.state.scale);
+    sheet = null;
+    refresh();
+  }
+  function chooseOrder() {
+    const wanted = app.state.sort ?? "unit";
+    sort.value = [...sort.options].some(({ value }) => value === wanted) ? wanted : "unit"; // what the layer cannot be sorted by
+  }
+
   // ---- orders
 
   let selectivities = null; // unit -> selectivity, of the pictures of own parts on this photo
@@ -156,9 +179,8 @@ vizcnnExplorer.register((app) => {
     if (app.layer.rows.length) orders.push(["peak", "strongest activation"]);
     orders.push(["selectivity", "selectivity"]);
     if (app.maps?.use) for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
-    const kept = sort.value;
     sort.replaceChildren(...orders.map(([value, text]) => make("option", { value, text })));
-    sort.value = orders.some(([value]) => value === kept) ? kept : "unit";
+    chooseOrder();
   }
   let uses = []; // the classes of which the maps tell the use
   async function takeUses() {
@@ -167,7 +189,9 @@ vizcnnExplorer.register((app) => {
     const answer = await app.ask({ ask: "photo", net, photo }, "photo");
     if (!mine()) return;
     uses = answer.fields.class_use ?? [];
+    if (!app.maps || app.maps.error) return;
     listOrders();
+    refresh();
   }
   async function takeSelectivities() {
     const { net, photo, layer, method } = app.state;
@@ -203,7 +227,7 @@ vizcnnExplorer.register((app) => {
   function showMosaic() {
     const { maps } = app;
     title.textContent = app.layer.name;
-    nothing.hidden = true;
+    nothing.hidden = hovered.hidden = true;
     if (!maps || maps.error) {
       if (maps?.error) showNothing([maps.error, maps.way_out].filter(Boolean).join(" "));
       return;
@@ -223,9 +247,8 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
-    // of single values each would be its own brightest
-    const common = alike.checked || !app.layer.rows.length;
-    alike.parentElement.hidden = !app.layer.rows.length;
+    const common = alike.checked || isSingle(maps);
+    alike.parentElement.hidden = isSingle(maps);
     sheet ??= drawSheet(maps, common ? layerMost(maps) : null);
     lay();
     const signed = maps.lows.some((value) => value < 0);
@@ -365,12 +388,11 @@ vizcnnExplorer.register((app) => {
     const follows = sort.value === "here" || activeHere.checked;
     if (changed.has("place") && follows) showMosaic();
     else if (["unit", "place"].some((name) => changed.has(name))) mark();
-    if (changed.has("method")) refresh();
+    if (changed.has("method") || VIEW.some((name) => changed.has(name))) takeView();
   });
   app.onMaps(() => {
-    sheet = null;
     listOrders();
-    refresh();
-    showMosaic();
+    takeView();
+    showMosaic(); // an error, too
   });
 });

@@ -56,7 +56,7 @@ vizcnnExplorer.register((app) => {
     const { name } = app.layer;
     const box = boxOf(app.layer, place, app.net.input);
     told.textContent = place && app.layer.rows.length
-      ? `${name}, row ${place[0]}, column ${place[1]} sees ${describeBox(box)}`
+      ? `${name}, row ${place[0]}, column ${place[1]} sees ${app.layer.exact === false ? "at most " : ""}${describeBox(box)}`
       : `A unit of ${name} sees the whole photo`;
   }
   function sayPlace() { app.say(told.textContent); }
@@ -89,6 +89,7 @@ vizcnnExplorer.register((app) => {
     if (error) return;
     canvas.setAttribute("aria-label", `${name}, as the net sees it`);
     await app.drawPicture(canvas, app.read(answer, image, "bytes"));
+    canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < 48);
   }
 
   function showBox() {
