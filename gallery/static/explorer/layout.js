@@ -7,7 +7,7 @@
 
   const PANES = {
     photo: ["photo", "camera", "fires", "classes", "hide"], // left: the photo; drop, paste, camera; grey square
-    net: ["net"], // middle: layers and feature maps
+    net: ["net", "elsewhere"], // middle: layers and feature maps; the other layers at the place
     unit: ["unit", "save", "facts"], // right: the unit; copy and save; filter, field, top-9
   };
   const TITLES = { photo: "The photo", net: "The net", unit: "The unit" };
