@@ -1,5 +1,6 @@
 """The explorer's maps, by torch alone."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -91,3 +92,12 @@ def test_a_net_whose_logits_lead_nowhere_says_why_there_is_no_class_use(explorer
     fields = more.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 0}).fields
     assert fields["use_left_out"] == "Tiny $net puts out no logits, (N, classes)"
     assert "use" not in fields
+
+
+def test_maps_that_are_not_finite_are_refused(explorer):
+    net = explorer.nets[0]
+    damaged = deepcopy(net.net.module)
+    damaged[0].bias.data[3] = float("inf")
+    more = Explorer([replace(net, net=replace(net.net, module=damaged))], explorer.photos)
+    told = more.answer({"ask": "maps", "net": 0, "photo": 0, "layer": 0}).fields
+    assert "maps of this layer are not finite" in told["error"]

@@ -53,8 +53,17 @@ def answer_tiles(explorer: "Explorer", question: "Question") -> Answer:
 
 
 def _describe(maps: Tensor, content: Content) -> dict[str, Any]:
-    """Describe maps (C, h, w), or units (C)."""
+    """Describe maps (C, h, w), or units (C).
+
+    Raises:
+        ModelError: If a value is not finite.
+    """
     maps = maps.float().cpu()
+    if not maps.isfinite().all():
+        raise ModelError(
+            "maps of this layer are not finite: the net's weights are damaged, or too large for "
+            "its precision"
+        )
     size = list(maps.shape[1:])
     flat = maps.flatten(1) if size else maps[:, None]
     lows, highs = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
