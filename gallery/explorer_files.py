@@ -16,6 +16,9 @@ EXPLORER_SCRIPTS = (
     "sources.js",
     "geometry.js",
     "maps.js",
+    "captions.js",
+    "figures.js",
+    "pictures.js",
     "app.js",
     "layout.js",
     "begin.js",
@@ -27,6 +30,10 @@ EXPLORER_SCRIPTS = (
     "net_pane.js",
     "unit_pane.js",
     "unit_facts.js",
+    "grey_square.js",
+    "photo_input.js",
+    "saving.js",
+    "pins.js",
     "keys.js",
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""

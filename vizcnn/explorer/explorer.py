@@ -42,11 +42,13 @@ class Kind:
             every combination is asked; None if it is asked of a running program only.
         count_parts: In how many parts the answer to such a question is given, each asked for by its
             number, ``part``; None where it is given whole.
+        needs_strongest: Whether there is an answer only where an index of strongest places is.
     """
 
     answer: Callable[["Explorer", Question], Answer]
     members: tuple[str, ...] | None = None
     count_parts: Callable[["Explorer", Question], int] | None = None
+    needs_strongest: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,10 @@ class Explorer:
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
-        self.questions = {**QUESTIONS, **(questions or {})}
+        known = {**QUESTIONS, **(questions or {})}
+        self.questions = {
+            name: kind for name, kind in known.items() if any(strongest) or not kind.needs_strongest
+        }
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
         self._strongest = tuple(strongest) or (None,) * len(self.nets)

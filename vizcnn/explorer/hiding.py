@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,12 +15,17 @@ from vizcnn.attribution.hidden_passes import Squares
 from vizcnn.attribution.occlusion import drop_rounding, list_starts
 from vizcnn.attribution.patchwork import paste
 from vizcnn.attribution.readout import read_spots
-from vizcnn.basics.errors import ImageError, LayerError, quote
+from vizcnn.basics.errors import ImageError, LayerError, VizcnnError, as_number, quote
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.explorer.answers import Answer, Content
+from vizcnn.explorer.explorer import read_number
 from vizcnn.measures.occlusion_maps import SIDES
+from vizcnn.projection.targets import Position, strongest, units_at
 from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel
+
+if TYPE_CHECKING:
+    from vizcnn.explorer.explorer import Explorer, Question
 
 FILLING = "grey"
 """What squares are filled with, a word of :data:`~vizcnn.attribution.filling.FILLINGS`."""
@@ -28,6 +33,8 @@ STEPS = 2
 """Strides of the squares that are measured ahead in a side: each pixel is hidden by four."""
 CLASSES = 10
 """Classes that are followed, the most probable ones of the untouched photo."""
+MOST_WATCHED = 64
+"""Units that one question may watch."""
 LEVELS = 127
 """Steps from no change to a unit's largest in what is measured ahead."""
 
@@ -43,6 +50,61 @@ class Spots:
 
     units: Tensor
     places: Tensor
+
+
+def answer_hide(explorer: "Explorer", question: "Question") -> Answer:
+    """Make one square grey (``net``, ``photo``) and tell what is left.
+
+    ``square`` is row and column of its upper left pixel, and its side; ``watch`` a list of
+    ``layer``, ``unit`` and ``place`` (row and column; the unit's strongest when null); ``classes``
+    numbers of classes, the most probable when empty. For the fields see :func:`hide_square`.
+    """
+    square = _read_numbers(question.get("square"), "square", 3, "row, column and side")
+    classes = _read_numbers(question.get("classes") or [], "classes", None, "numbers of classes")
+    watched = question.get("watch") or []
+    if not isinstance(watched, list) or len(watched) > MOST_WATCHED:
+        raise VizcnnError(f"watch has to be a list of {MOST_WATCHED} units at most")
+    spots: dict[str, Spots] = {}
+    for one in watched:
+        about = {**question, **(one if isinstance(one, dict) else {})}
+        layer, maps = explorer.find_layer(about), explorer.find_maps(about)
+        unit = read_number(about, "unit", maps.shape[1])
+        place = about.get("place")
+        position: Position = "max"
+        if place is not None:
+            row, column = _read_numbers(place, "place", 2, "row and column")
+            position = row, column
+        target = units_at(maps, [unit], position)
+        former = spots.get(layer, Spots(target.units[:0], target.positions[:0]))
+        spots[layer] = Spots(
+            torch.cat([former.units, target.units]), torch.cat([former.places, target.positions])
+        )
+    top, left, side = square
+    model, pixels = explorer.find_net(question).net, explorer.look(question).pixels
+    return hide_square(model, pixels, (top, left, side), spots, classes)
+
+
+def answer_hidden(explorer: "Explorer", question: "Question") -> Answer:
+    """Make squares all over a photo grey, one after the other (``net``, ``photo``).
+
+    Watched are the units that the explorer has pictures of, each at its strongest place. For the
+    fields see :func:`hide_grid`.
+    """
+    net, spots = explorer.find_net(question), {}
+    for number, layer in enumerate(net.layers):
+        maps = explorer.find_maps({**question, "layer": number})
+        most = explorer.settings.top
+        targets = strongest(maps, maps.shape[1] if most is None else most)
+        order = targets.units.argsort()
+        spots[layer] = Spots(targets.units[order], targets.positions[order])
+    return hide_grid(net.net, explorer.look(question).pixels, spots)
+
+
+def _read_numbers(given: object, name: str, count: int | None, what: str) -> list[int]:
+    numbers = [as_number(one) for one in given] if isinstance(given, list | tuple) else [None]
+    if None in numbers or (count is not None and len(numbers) != count):
+        raise VizcnnError(f"got {quote(given)} as {name}; needed: {what}")
+    return [number for number in numbers if number is not None]
 
 
 def find_side(height: int, width: int) -> int:

@@ -3,6 +3,7 @@
 from vizcnn.explorer.contents import answer_start
 from vizcnn.explorer.explorer import Kind
 from vizcnn.explorer.feature_maps import answer_maps
+from vizcnn.explorer.hiding import answer_hidden, answer_hide
 from vizcnn.explorer.seen_photos import answer_photo
 from vizcnn.explorer.unit_facts import answer_facts, answer_patches, count_patch_parts
 from vizcnn.explorer.unit_pictures import answer_pictures
@@ -13,6 +14,8 @@ QUESTIONS: dict[str, Kind] = {
     "maps": Kind(answer_maps, ("net", "photo", "layer")),
     "pictures": Kind(answer_pictures, ("net", "photo", "layer", "method")),
     "facts": Kind(answer_facts, ("net", "layer")),
-    "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts),
+    "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts, needs_strongest=True),
+    "hidden": Kind(answer_hidden, ("net", "photo")),
+    "hide": Kind(answer_hide),
 }
 """The kinds by name, each with what answers it and what it is asked of for a page on disk."""

@@ -79,6 +79,8 @@
     return table;
   }
   const ownMost = (maps, unit) => Math.max(maps.highs[unit], -maps.lows[unit]);
+  // single values, each of which would be its own brightest
+  const isSingle = (maps) => maps.height * maps.width === 1;
   const layerMost = (maps) => { let most = 0; for (let unit = 0; unit < maps.units; unit++) most = Math.max(most, ownMost(maps, unit)); return most; };
 
   // One unit's map on a canvas of its size.
@@ -141,5 +143,5 @@
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  Object.assign(vizcnnExplorer, { readMaps, strongestPlace, valueAt, strongestAt, drawMap, drawSheet, drawScale, ownMost, layerMost });
+  Object.assign(vizcnnExplorer, { readMaps, strongestPlace, valueAt, strongestAt, drawMap, drawSheet, drawScale, ownMost, layerMost, isSingle });
 })();

@@ -4,7 +4,7 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, placeAt,
+    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const GAP = 3;
@@ -39,15 +39,17 @@ vizcnnExplorer.register((app) => {
     drawStrongest(card.querySelector("canvas"), maps);
   }
   // A card has room for its strongest maps only.
-  const CARD = { columns: 6, rows: 4, side: 64 };
+  const CARD = { maps: 24, width: 384 }; // in pixels of the finest screens
   function drawStrongest(card, maps) {
-    const { columns, rows, side } = CARD;
-    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, columns * rows);
+    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, CARD.maps);
+    const columns = Math.ceil(Math.sqrt(1.5 * units.length));
+    const rows = Math.ceil(units.length / columns);
+    const side = Math.floor(CARD.width / columns);
     const scale = (side - 2) / Math.max(maps.height, maps.width);
     card.width = columns * side;
     card.height = rows * side;
     const context = card.getContext("2d");
-    const most = app.net.layers[Number(card.closest("button").dataset.layer)].rows.length ? undefined : layerMost(maps);
+    const most = isSingle(maps) ? layerMost(maps) : undefined;
     units.forEach((unit, index) => {
       const one = document.createElement("canvas");
       drawMap(one, maps, unit, most);
@@ -245,9 +247,8 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
-    // of single values each would be its own brightest
-    const common = alike.checked || !app.layer.rows.length;
-    alike.parentElement.hidden = !app.layer.rows.length;
+    const common = alike.checked || isSingle(maps);
+    alike.parentElement.hidden = isSingle(maps);
     sheet ??= drawSheet(maps, common ? layerMost(maps) : null);
     lay();
     const signed = maps.lows.some((value) => value < 0);

@@ -89,6 +89,7 @@ vizcnnExplorer.register((app) => {
     if (error) return;
     canvas.setAttribute("aria-label", `${name}, as the net sees it`);
     await app.drawPicture(canvas, app.read(answer, image, "bytes"));
+    canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < 48);
   }
 
   function showBox() {

@@ -3,7 +3,7 @@
 // Right: the chosen unit. Its map, what it sees of the photo, and its projection by each method with
 // its own part, side by side.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, describeBox, clamp } = vizcnnExplorer;
+  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, isSingle, describeBox, clamp } = vizcnnExplorer;
   const CRISP_BELOW = 48; // pixels: smaller pictures keep their edges
 
   const title = make("h3", { class: "unit-title" });
@@ -39,6 +39,7 @@ vizcnnExplorer.register((app) => {
       return make("div", { class: "method" }, make("h4", { title: method.source }, method.title, make("span", { class: "where" })), makeFigure(method, "projection"), own ? makeFigure(own, "own part") : null);
     }));
     pictures.style.setProperty("--methods", Math.min(whole.length, 3));
+    pictures.classList.toggle("alone", whole.length === 1);
   }
   function makeFigure(method, words) {
     const canvas = make("canvas", { role: "img", hidden: true });
@@ -134,7 +135,7 @@ vizcnnExplorer.register((app) => {
     const { maps } = app;
     if (!maps || maps.error) return;
     const { unit } = app.state;
-    drawMap(map, maps, unit, app.layer.rows.length ? undefined : layerMost(maps));
+    drawMap(map, maps, unit, isSingle(maps) ? layerMost(maps) : undefined);
     fitToField(map, [0, 0, maps.height, maps.width]);
     const place = app.shownPlace();
     spot.hidden = !place;
