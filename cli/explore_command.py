@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vizcnn.cli.deconv_command import deconv
+from vizcnn.cli.live_explorer import serve_until_stopped
 from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
     figures=None,
+    modes=("serve",),
 )
 @photo_list_argument("the sample photos", tuple(SAMPLES))
 @fitting_options
@@ -80,6 +83,18 @@ if TYPE_CHECKING:
     help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
     "net.",
 )
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
+    "photo, place and unit.",
+)
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
+)
+@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
 def explore(
     page: Page,
     /,
@@ -92,6 +107,9 @@ def explore(
     indexes: tuple[Path, ...],
     data: tuple[Path, ...],
     galleries: tuple[Path, ...],
+    serve: bool,
+    port: int | None,
+    no_open: bool,
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.
@@ -107,6 +125,7 @@ def explore(
     from vizcnn.projection.methods import find_method
     from vizcnn.recording.layers import list_stages, select_layers
 
+    _check_serving(page.context)
     files = find_photos(find_given(photos))
     settled = settle_way_back(**way_back)
     settled["seed"] = settled.pop("start")
@@ -118,22 +137,42 @@ def explore(
     )
     loaded = page.load()
     loaded = name_nets(loaded, len(loaded))
+    strongest = open_strongest(loaded, indexes, data, galleries)
     nets = [
         ExploredNet(
             key,
             net,
             select_layers(net, layers or [list_stages(net)]),
             *write_templates(page, number, deconv, settled),
+            strongest[number],
         )
         for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
     ]
-    strongest = open_strongest([net.net for net in nets], indexes, data, galleries)
+    if serve:
+        serve_until_stopped(page, nets, files, settings, port or 0, opens=not no_open)
+        return
     with telling_to_continue():
-        manifest = make_explorer(
-            nets, files, page.folder, settings, page.quote(), bar, strongest=strongest
-        )
+        manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
     size = manifest.results.size / 1e6
     page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")
+
+
+def _check_serving(context: click.Context) -> None:
+    """Refuse options of the one life together with the other's.
+
+    Raises:
+        click.UsageError: If some are given.
+    """
+    given = {
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
+    serves = "--serve" in given
+    wrong = sorted(given & ({"--out", "--force", "--open"} if serves else {"--port", "--no-open"}))
+    if wrong:
+        reason = "--serve writes no folder" if serves else "it goes with --serve"
+        raise click.UsageError(f"{wrong[0]}: {reason}", context)
 
 
 def _name_nets(models: Sequence[str]) -> list[str]:

@@ -38,16 +38,31 @@ EXPLORER_SCRIPTS = (
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""
 
+LIVE_SCRIPTS = ("live.js",)
+"""Of a page that is served: its answers come from the program that serves it."""
+
 PAGE_SCRIPTS = ("page.js",)
-"""Last in a page, and in no notebook: theme, address, keys from anywhere; live.js before it."""
+"""Last in a page, and in no notebook: theme, address, keys from anywhere."""
 
 
-def list_page_files() -> tuple[str, ...]:
+def list_scripts(live: bool = False) -> tuple[str, ...]:
+    """List the scripts of a page, in the order that they load in.
+
+    Args:
+        live: Whether the page is served.
+    """
+    return EXPLORER_SCRIPTS + (LIVE_SCRIPTS if live else ()) + PAGE_SCRIPTS
+
+
+def list_page_files(live: bool = False) -> tuple[str, ...]:
     """List what lies beside a page, by names relative to it.
+
+    Args:
+        live: Whether the page is served.
 
     Example:
         >>> list_page_files()[0]
         'explorer/explorer.css'
     """
-    names = (EXPLORER_STYLE, EXPLORER_ICON, *EXPLORER_SCRIPTS, *PAGE_SCRIPTS)
+    names = (EXPLORER_STYLE, EXPLORER_ICON, *list_scripts(live))
     return tuple(f"explorer/{name}" for name in names)

@@ -12,7 +12,6 @@ from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.sights import Sight, Sights
-from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import METHODS, ProjectionMethod
 from vizcnn.projection.parts import Part
@@ -112,8 +111,6 @@ class Explorer:
         questions: Further kinds of questions by name, beside those of
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
-        strongest: An index of each net's strongest places and its photos, or None; see
-            :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
 
     Raises:
         VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
@@ -126,7 +123,6 @@ class Explorer:
         settings: ExplorerSettings | None = None,
         questions: Mapping[str, Kind] | None = None,
         sights: Sights | None = None,
-        strongest: Sequence[MinedPhotos | None] = (),
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
@@ -139,19 +135,28 @@ class Explorer:
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
+        is_mined = any(net.strongest for net in self.nets)
         known = {**QUESTIONS, **(questions or {})}
         self.questions = {
-            name: kind for name, kind in known.items() if any(strongest) or not kind.needs_strongest
+            name: kind for name, kind in known.items() if is_mined or not kind.needs_strongest
         }
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
-        self._strongest = tuple(strongest) or (None,) * len(self.nets)
         self._own = self.photos[:MEASURED]
 
     def add_photo(self, photo: ExploredPhoto) -> int:
         """Add a photo, and give its number."""
         self.photos.append(photo)
         return len(self.photos) - 1
+
+    def replace_photo(self, number: int, photo: ExploredPhoto) -> None:
+        """Put a photo in the place of another, of which nothing is kept."""
+        self._sights.drop(self.photos[number])
+        self.photos[number] = photo
+
+    def remove_photo(self) -> None:
+        """Remove the photo that was added last, with all that is kept of it."""
+        self._sights.drop(self.photos.pop())
 
     def answer(self, question: Question) -> Answer:
         """Answer a question; one that cannot be answered gets a line that says why."""
@@ -238,8 +243,8 @@ class Explorer:
 
         photos = [photo.read() for photo in self._own]
         return tuple(
-            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], strongest)
-            for net, fields, strongest in zip(self.nets, self.fields, self._strongest, strict=True)
+            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], net.strongest)
+            for net, fields in zip(self.nets, self.fields, strict=True)
         )
 
     @cached_property

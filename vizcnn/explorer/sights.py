@@ -1,13 +1,14 @@
 """What nets make of photos: recorded passes, of which the last ones are kept."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError, quote
+from vizcnn.explorer.byte_budget import ByteBudget
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
+from vizcnn.explorer.recording_size import measure_recording
 from vizcnn.measures.class_use import measure_class_use
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.recording.recording import Recording
@@ -16,6 +17,8 @@ from vizcnn.zoo.model import ZooModel
 
 USED_CLASSES = 5
 """Most probable classes whose use of units is measured."""
+
+_Key = tuple[ExploredNet, ExploredPhoto]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +83,15 @@ class Sight:
 
 
 class Sights:
-    """Gives the sights of nets and photos; the last few are kept, as a recording takes memory.
+    """Gives the sights of nets and photos; the last one is kept, and others while they fit.
 
     Args:
-        most: How many are kept.
+        budget: Bytes that others than the last one may take: none when 0.
     """
 
-    def __init__(self, most: int = 1) -> None:
-        self._most = most
-        self._kept: OrderedDict[tuple[ExploredNet, ExploredPhoto], Sight] = OrderedDict()
+    def __init__(self, budget: int = 0) -> None:
+        self._kept = ByteBudget[_Key, Sight](budget)
+        self._last: tuple[_Key, Sight] | None = None
 
     def find(self, net: ExploredNet, photo: ExploredPhoto) -> Sight:
         """Give the sight of a photo; it is recorded unless it is kept.
@@ -96,11 +99,24 @@ class Sights:
         Raises:
             ImageError: If the photo cannot be read, or the net does not take it.
         """
-        sight = self._kept.pop((net, photo), None)
-        while sight is None and self._kept and len(self._kept) >= self._most:
-            self._kept.popitem(last=False)  # before the next takes its memory
-        self._kept[net, photo] = sight = sight or look(net, photo)
+        key = net, photo
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        self._last = None  # before the next takes its memory
+        sight = self._kept.get(key)
+        if sight is None:
+            sight = look(net, photo)
+            size = measure_recording(sight.recording, net.net.module) + sight.pixels.nbytes
+            self._kept.put(key, sight, size)
+        self._last = key, sight
         return sight
+
+    def drop(self, photo: ExploredPhoto) -> None:
+        """Let go what is kept of a photo."""
+        for key in [key for key in self._kept if key[1] is photo]:
+            self._kept.drop(key)
+        if self._last is not None and self._last[0][1] is photo:
+            self._last = None
 
 
 def look(net: ExploredNet, photo: ExploredPhoto) -> Sight:

@@ -126,6 +126,13 @@
       return state;
     }
 
+    // Asks everything that is shown anew, as if all had changed: after answers that did not come.
+    renew() {
+      this.takeMaps();
+      for (const listener of this.listeners) listener({ changed: new Set(Object.keys(this.state)), state: this.state, before: this.state, app: this });
+      if (this.maps) this.tellMaps();
+    }
+
     on(listener) {
       this.listeners.add(listener);
       return () => this.listeners.delete(listener);

@@ -13,7 +13,7 @@
   const LARGEST_UPLOAD = 16 * 2 ** 20;
   const PAUSES = [0, 300, 1000]; // milliseconds before each try
   const ENDED = "The program that answers this page does not answer any more.";
-  const AGAIN = "Start vizcnn explore --serve again and open the address that it prints.";
+  const AGAIN = "Start vizcnn explore --serve again and open the address that it prints; this page's link, from # on, works there too.";
 
   function makeLiveSource() {
     const [, token] = location.pathname.split("/");
@@ -74,12 +74,12 @@
     return { fields, bytes: new Uint8Array(buffer, end) };
   }
 
-  // Says that the program has ended, once for the whole page, and asks anew if it is wanted.
+  // Says that the program has ended, once for the whole page, and asks anew when it is back.
   register((app) => {
     if (!app.source.watch) return;
-    const again = make("button", { type: "button", class: "tool", text: "Try again", on: { click: app.renew.bind(app) } });
+    const again = make("button", { type: "button", class: "tool", text: "Try again", on: { click: () => app.source.ask({ ask: "start" }) } });
     const notice = make("div", { class: "ended", role: "alert", hidden: true });
-    app.root.prepend(notice);
+    app.root.querySelector(".frame").append(notice);
     app.source.watch((lost) => {
       notice.hidden = !lost;
       // an alert is read out when it gets its text
