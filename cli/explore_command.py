@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from click.core import ParameterSource
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.live_explorer import serve_until_stopped
 from vizcnn.cli.options import (
+    GivenPath,
     WholeNumber,
     compare_option,
     fitting_options,
@@ -70,6 +72,29 @@ if TYPE_CHECKING:
     help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
 )
 @click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    type=GivenPath(dir_okay=False),
+    help="Index that `vizcnn mine` or a gallery made (strongest.safetensors): the page shows each "
+    "unit's strongest patches, and the units that share their photos; once for each net.",
+)
+@click.option(
+    "--index-data",
+    "data",
+    multiple=True,
+    type=GivenPath(),
+    help="Photos that the index was mined from: folder, archive or table; may be repeated.",
+)
+@click.option(
+    "--gallery",
+    "galleries",
+    multiple=True,
+    type=GivenPath(file_okay=False),
+    help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
+    "net.",
+)
 def explore(
     page: Page,
     /,
@@ -82,6 +107,9 @@ def explore(
     serve: bool,
     port: int | None,
     no_open: bool,
+    indexes: tuple[Path, ...],
+    data: tuple[Path, ...],
+    galleries: tuple[Path, ...],
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.
@@ -90,6 +118,7 @@ def explore(
     """
     from vizcnn.explorer.explored import ExploredNet
     from vizcnn.explorer.explorer import ExplorerSettings
+    from vizcnn.explorer.strongest_sources import open_strongest
     from vizcnn.pages.check import name_nets
     from vizcnn.pages.explore import make_explorer
     from vizcnn.photos.stores import find_photos
@@ -117,11 +146,14 @@ def explore(
         )
         for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
     ]
+    strongest = open_strongest([net.net for net in nets], indexes, data, galleries)
     if serve:
-        serve_until_stopped(page, nets, files, settings, port or 0, opens=not no_open)
+        serve_until_stopped(page, nets, files, settings, strongest, port or 0, opens=not no_open)
         return
     with telling_to_continue():
-        manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
+        manifest = make_explorer(
+            nets, files, page.folder, settings, page.quote(), bar, strongest=strongest
+        )
     size = manifest.results.size / 1e6
     page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")
 

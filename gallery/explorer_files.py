@@ -33,6 +33,7 @@ EXPLORER_SCRIPTS = (
     "photo_input.js",
     "saving.js",
     "pins.js",
+    "unit_facts.js",
     "keys.js",
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""

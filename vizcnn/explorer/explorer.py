@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -12,16 +12,24 @@ from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.sights import Sight, Sights
+from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import METHODS, ProjectionMethod
 from vizcnn.projection.parts import Part
 from vizcnn.receptive.fields import ReceptiveField, measure_fields
 
+if TYPE_CHECKING:
+    from vizcnn.explorer.unit_facts import UnitFacts
+
 Question = Mapping[str, Any]
 """What a page asks: ``"ask"`` names the kind of question, the rest says of what."""
 
-MEMBERS = ("net", "photo", "layer", "method")
+MEMBERS = ("net", "photo", "layer", "method", "part")
 """What a question may be about, in the order in which it is named in an answer's key."""
+
+
+MEASURED = 8
+"""Photos that effective fields and the classes of units are measured over: the first."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,13 @@ class Kind:
         answer: Answers one, for an explorer.
         members: Of what it is asked ahead for a page on disk: a choice of :data:`MEMBERS`, of which
             every combination is asked; None if it is asked of a running program only.
+        count_parts: In how many parts the answer to such a question is given, each asked for by its
+            number, ``part``; None where it is given whole.
     """
 
     answer: Callable[["Explorer", Question], Answer]
     members: tuple[str, ...] | None = None
+    count_parts: Callable[["Explorer", Question], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,8 @@ class Explorer:
         questions: Further kinds of questions by name, beside those of
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
+        strongest: An index of each net's strongest places and its photos, or None; see
+            :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
 
     Raises:
         VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
@@ -111,6 +124,7 @@ class Explorer:
         settings: ExplorerSettings | None = None,
         questions: Mapping[str, Kind] | None = None,
         sights: Sights | None = None,
+        strongest: Sequence[MinedPhotos | None] = (),
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
@@ -126,6 +140,8 @@ class Explorer:
         self.questions = {**QUESTIONS, **(questions or {})}
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
+        self._strongest = tuple(strongest) or (None,) * len(self.nets)
+        self._own = self.photos[:MEASURED]
 
     def add_photo(self, photo: ExploredPhoto) -> int:
         """Add a photo, and give its number."""
@@ -178,8 +194,13 @@ class Explorer:
                 }
                 members = kind.members or ()
                 for values in product(*(choices[member] for member in members)):
-                    asked.append({"ask": name, **dict(zip(members, values, strict=True))})
+                    one = {"ask": name, **dict(zip(members, values, strict=True))}
+                    asked += [one] if kind.count_parts is None else self._list_parts(kind, one)
         return sorted(asked, key=lambda one: (one.get("net", -1), one.get("photo", -1)))
+
+    def _list_parts(self, kind: Kind, question: Question) -> list[Question]:
+        assert kind.count_parts
+        return [{**question, "part": part} for part in range(kind.count_parts(self, question))]
 
     def find_net(self, question: Question) -> ExploredNet:
         """Give the net that a question is about."""
@@ -210,6 +231,20 @@ class Explorer:
     def find_maps(self, question: Question) -> Tensor:
         """Give the maps of the layer that a question is about, as :meth:`Sight.find_maps`."""
         return self.look(question).find_maps(self.find_layer(question))
+
+    def find_facts(self, question: Question) -> "UnitFacts":
+        """Give what is known of the units of the net that a question is about."""
+        return self._facts[read_number(question, "net", len(self.nets))]
+
+    @cached_property
+    def _facts(self) -> tuple["UnitFacts", ...]:
+        from vizcnn.explorer.unit_facts import UnitFacts  # which needs this module
+
+        photos = [photo.read() for photo in self._own]
+        return tuple(
+            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], strongest)
+            for net, fields, strongest in zip(self.nets, self.fields, self._strongest, strict=True)
+        )
 
     @cached_property
     def fields(self) -> tuple[tuple[ReceptiveField, ...], ...]:

@@ -27,7 +27,7 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
     - ``here``: ``count`` strongest units of each place, ``units`` (u2, h * w * count) and
       ``values`` (f4), the strongest first, of equal ones the lower
     - ``use`` (f4, classes * units): what each of the ``classes`` (numbers, the photo's most
-      probable) uses of each unit (:func:`~vizcnn.explorer.class_use.measure_class_use`); in their
+      probable) uses of each unit (:func:`~vizcnn.measures.class_use.measure_class_use`); in their
       place ``use_left_out``, a line, where the net puts out no logits
     """
     maps = explorer.find_maps(question).detach()[0].float().cpu()

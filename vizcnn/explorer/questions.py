@@ -5,6 +5,7 @@ from vizcnn.explorer.explorer import Kind
 from vizcnn.explorer.feature_maps import answer_maps
 from vizcnn.explorer.hiding import answer_hidden, answer_hide
 from vizcnn.explorer.seen_photos import answer_photo
+from vizcnn.explorer.unit_facts import answer_facts, answer_patches, count_patch_parts
 from vizcnn.explorer.unit_pictures import answer_pictures
 
 QUESTIONS: dict[str, Kind] = {
@@ -14,5 +15,7 @@ QUESTIONS: dict[str, Kind] = {
     "pictures": Kind(answer_pictures, ("net", "photo", "layer", "method")),
     "hidden": Kind(answer_hidden, ("net", "photo")),
     "hide": Kind(answer_hide),
+    "facts": Kind(answer_facts, ("net", "layer")),
+    "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts),
 }
 """The kinds by name, each with what answers it and what it is asked of for a page on disk."""

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from vizcnn.basics.errors import LayerError, quote
 from vizcnn.explorer.byte_budget import ByteBudget
-from vizcnn.explorer.class_use import measure_class_use
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.recording_size import measure_recording
+from vizcnn.measures.class_use import measure_class_use
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.recording.recording import Recording
 from vizcnn.zoo.classification import check_logits
@@ -77,7 +77,9 @@ class Sight:
         Raises:
             ModelError: If the net puts out no logits that depend on the photo.
         """
-        return measure_class_use(self.model, self.pixels, self.paths, self.used_classes)
+        classes = self.used_classes.tolist()
+        found = measure_class_use(self.model, self.pixels, list(self.paths), classes)
+        return {layer: use[0].T.contiguous() for layer, use in found.items()}
 
 
 class Sights:

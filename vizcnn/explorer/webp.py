@@ -14,6 +14,9 @@ PICTURE: dict[str, Any] = {"quality": 40, "method": 4}
 """How larger pictures of units are encoded. What they lose is not seen in noise such as theirs, and
 a page of twelve photos by three methods has 86,000 of them."""
 
+PATCHES: dict[str, Any] = {"quality": 75, "method": 4}
+"""How sheets of patches of photos are encoded, whose edges are seen."""
+
 LOSSLESS: dict[str, Any] = {"lossless": True, "method": 4}
 """How photos are encoded: every pixel as the net sees it."""
 
@@ -38,6 +41,11 @@ def encode_picture(pixels: NDArray[np.uint8]) -> bytes:
     if not pixels.size:
         return b""
     return _encode(pixels, LOSSLESS if max(pixels.shape) <= SMALL else PICTURE)
+
+
+def encode_patches(pixels: NDArray[np.uint8], side: int) -> bytes:
+    """Encode a sheet (h, w, 3) of patches that have so many pixels a side."""
+    return _encode(pixels, LOSSLESS if side <= SMALL else PATCHES)
 
 
 def _encode(pixels: NDArray[np.uint8], options: dict[str, Any]) -> bytes:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -116,6 +118,31 @@ class LayerRanking:
     def units(self) -> int:
         """Number of units (feature maps) of the layer."""
         return len(self.values)
+
+
+def drop_silent(values: NDArray[np.float32], photos: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Drop the places of strongest ones that say nothing of what a unit answers to.
+
+    Where a unit puts out zero it answers to nothing: none counts from there on. Places below zero
+    count only of units that are above zero nowhere.
+
+    Args:
+        values: The activations of an index that ranks by them, (units, top).
+        photos: Numbers of their photos, (units, top).
+
+    Returns:
+        The same numbers, -1 where nothing counts, (units, top).
+
+    Example:
+        >>> values = np.array([[2, 0, 0], [3, 1, -1], [-1, -2, -np.inf]], np.float32)
+        >>> drop_silent(values, np.array([[5, 6, 7], [5, 6, 7], [5, 6, -1]])).tolist()
+        [[5, -1, -1], [5, 6, -1], [5, 6, -1]]
+    """
+    kept = photos.copy()
+    kept[np.cumsum((values == 0) | ~np.isfinite(values), axis=1) > 0] = -1
+    # a place below zero is of what the unit is short of: not among the others
+    kept[(values[:, :1] > 0) & (values < 0)] = -1
+    return kept
 
 
 @dataclass(frozen=True, eq=False)

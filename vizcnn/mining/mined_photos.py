@@ -1,5 +1,6 @@
 """An index together with the photos that it was mined from: its places can be shown."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,15 @@ class MinedPhotos:
         path = find_layer(model, layer)
         held = (ranking for ranking in self.index.layers.values() if ranking.path == path)
         return next(held, None)
+
+    def hash_places(self) -> str:
+        """Compute the SHA-256 of the places and of the photos' pixels: what is shown of it."""
+        sha256 = hashlib.sha256(self.index.digests.numpy().tobytes())
+        for name, ranking in self.index.layers.items():
+            sha256.update(f"{name} {ranking.path} {tuple(ranking.values.shape)}\n".encode())
+            for part in (ranking.values, ranking.photos, ranking.positions):
+                sha256.update(part.numpy().tobytes())
+        return sha256.hexdigest()
 
     def has(self, photo: int) -> bool:
         """Tell whether a photo of the index is here."""
@@ -88,31 +98,38 @@ def open_mined_photos(model: ZooModel, index: Path, data: Sequence[Path]) -> Min
             "an index holds no photos: give those that it was mined from (--index-data)"
         )
     found = read_index(index)
-    check_index_of(model, found, index.name)
+    find_nets_of([model], found, index.name)
     return MinedPhotos(found, open_photos(data, model.preprocessing))
 
 
-def check_index_of(model: ZooModel, index: StrongestIndex, name: str) -> None:
-    """Make sure that an index is of a net's strongest places.
+def find_nets_of(models: Sequence[ZooModel], index: StrongestIndex, name: str) -> list[int]:
+    """Find the nets that an index is of, and make sure that it is of strongest places.
 
     Args:
-        model: A net of the zoo.
+        models: Nets of the zoo.
         index: The index.
         name: What errors call it.
+
+    Returns:
+        The numbers of those that have its weights, at least one.
 
     Raises:
         DataError: If it is of other weights, or ranks photos by anything but activation.
     """
-    if index.identity.sha256 != hash_module(model.module):
+    sha256 = index.identity.sha256
+    found = [n for n, model in enumerate(models) if hash_module(model.module) == sha256]
+    if not found:
+        titles = ", ".join(model.title for model in models)
         raise DataError(
             f"index {quote(name)} was mined with other weights ({index.identity.weights}) "
-            f"than {model.title} has here: mine anew"
+            f"than {titles} has here: mine anew"
         )
     if index.identity.rank != "activation":
         raise DataError(
             f"index {quote(name)} has {describe_order(index.identity.rank)}, and here a "
             "unit's strongest are shown: mine with --rank activation"
         )
+    return found
 
 
 def refuse_changed(names: Sequence[str]) -> None:

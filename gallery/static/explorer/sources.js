@@ -23,9 +23,10 @@
 
   const refuse = (error, way_out = "") => ({ fields: { error, way_out }, bytes: new Uint8Array() });
 
-  // The same name in Python: the question's name, then numbers of net, photo and layer, then the method.
-  function keyOf({ ask, net, photo, layer, method }) {
-    return [ask, net, photo, layer, method].filter((part) => part !== undefined).join("-");
+  // The same name in Python: the question's name, then numbers of net, photo and layer, then the method
+  // and the number of the part.
+  function keyOf({ ask, net, photo, layer, method, part }) {
+    return [ask, net, photo, layer, method, part].filter((part) => part !== undefined).join("-");
   }
 
   const SERVE = "vizcnn explore --serve answers it for any photo, place and unit";

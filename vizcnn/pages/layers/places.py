@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.mining.index import LayerRanking, StrongestIndex, drop_silent
 from vizcnn.pages.layers.layer_plans import LayerPlan
 
 NOWHERE = -1
@@ -75,10 +75,9 @@ def choose_places(
 ) -> LayerPlaces:
     """Take the places of a layer's units out of an index.
 
-    Where a unit puts out zero it answers to nothing: of the strongest places the index names none
-    from there on. Places below zero are taken only of units that are above zero nowhere, and those
-    of no relevance, or of one against the true class, not at all. Of ranks that say of a photo what
-    its maximum is, a zero is an answer: the photo is shown, and nothing of it projected.
+    Of the strongest places those are taken that :func:`~vizcnn.mining.index.drop_silent` leaves;
+    those of no relevance, or of one against the true class, not at all. Of ranks that say of a
+    photo what its maximum is, a zero is an answer: the photo is shown, and nothing of it projected.
 
     Args:
         index: A complete index that holds the layer.
@@ -94,9 +93,7 @@ def choose_places(
     positions = ranking.positions[units, :top].numpy()
     silent = np.full_like(photos, NOWHERE)
     if rank == "activation":
-        photos[np.cumsum((values == 0) | ~np.isfinite(values), axis=1) > 0] = NOWHERE
-        # the picture of a place below zero is of what the unit is short of: not among the others
-        photos[(values[:, :1] > 0) & (values < 0)] = NOWHERE
+        photos = drop_silent(values, photos)
     elif rank == "relevance":
         photos[~(values > 0)] = NOWHERE
     else:
