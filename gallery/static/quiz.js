@@ -175,8 +175,10 @@ function makeAnswer(answer) {
     const figure = makeElement("figure", "", side === answer.chosen ? "chosen" : "");
     const stage = makeElement("span", "", "stage");
     stage.append(makeImage(photo.file, side === "left" ? "Photo A" : "Photo B"));
-    const words = [`${photo.value}: ${side === answer.exciting ? "excites it" : "does not"}`, ...(side === answer.chosen ? ["your choice"] : []), photo.name];
-    figure.append(stage, makeElement("figcaption", words.join(", ")));
+    const words = [`${photo.value}: ${side === answer.exciting ? "excites it" : "does not"}`, ...(side === answer.chosen ? ["your choice"] : [])];
+    const caption = makeElement("figcaption", words.join(", "));
+    caption.append(makeElement("span", photo.name, "photo-name"));
+    figure.append(stage, caption);
     two.append(figure);
   }
   item.append(two, makeElement("p", `${answer.condition.title}; ${answer.seconds.toFixed(1)} s`, "quiet"));
