@@ -389,6 +389,7 @@ def _write_data(manifest: Manifest[QuizResults]) -> str:
         "quiz": results.quiz,
         "vizcnn": manifest.vizcnn,
         "title": f"{manifest.title}, {', '.join(dict.fromkeys(u.layer for u in results.units))}",
+        "crisp": max(width, height) <= CRISP_BELOW,
         "conditions": [asdict(condition) for condition in results.conditions],
         "units": [
             {
