@@ -61,6 +61,18 @@ if TYPE_CHECKING:
 @compare_option(32, none=True)
 @way_back_options
 @click.option(
+    "--serve",
+    is_flag=True,
+    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
+    "photo, place and unit.",
+)
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
+)
+@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
+@click.option(
     "--index",
     "indexes",
     multiple=True,
@@ -83,18 +95,6 @@ if TYPE_CHECKING:
     help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
     "net.",
 )
-@click.option(
-    "--serve",
-    is_flag=True,
-    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
-    "photo, place and unit.",
-)
-@click.option(
-    "--port",
-    type=WholeNumber(0, 65535),
-    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
-)
-@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
 def explore(
     page: Page,
     /,
@@ -104,12 +104,12 @@ def explore(
     methods: tuple[str, ...],
     own: int,
     compare: "Compare | None",
-    indexes: tuple[Path, ...],
-    data: tuple[Path, ...],
-    galleries: tuple[Path, ...],
     serve: bool,
     port: int | None,
     no_open: bool,
+    indexes: tuple[Path, ...],
+    data: tuple[Path, ...],
+    galleries: tuple[Path, ...],
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.

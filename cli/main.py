@@ -23,6 +23,7 @@ from vizcnn.cli.lecture_command import lecture
 from vizcnn.cli.mining_commands import merge, mine
 from vizcnn.cli.occlude_command import occlude
 from vizcnn.cli.probe_command import probe
+from vizcnn.cli.quiz_command import quiz
 from vizcnn.cli.receptive_command import receptive
 from vizcnn.cli.reporting import telling_of_memory, telling_warnings
 from vizcnn.cli.start import FAILED, stop, stop_interrupted
@@ -91,6 +92,7 @@ for command in (
     invariance,
     occlude,
     probe,
+    quiz,
     zeiler_fergus,
     *(mine, merge, index, models, weights, train),
 ):

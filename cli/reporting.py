@@ -206,6 +206,7 @@ SMALLER: Mapping[str, str] = {
     "receptive": "fewer layers (--layer), a smaller net",
     "zeiler-fergus": "fewer items at a time (--only), a smaller net",
     "probe": "fewer --per-class or --places, fewer layers (--layer), a smaller net",
+    "quiz": "fewer units (--count) or layers (--layer), fewer --workers, a smaller net",
     "mine": "fewer places (--top) or layers (--layer), fewer --workers, a smaller net",
     "merge": "smaller indexes (mine with fewer --top)",
     "index": "fewer layers (--layer) or units (--unit)",

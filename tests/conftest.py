@@ -8,7 +8,9 @@ import torch
 
 import vizcnn
 from tests.support.browser import Browser, open_browser
+from tests.support.firefox import Firefox, open_firefox
 from tests.support.small_zoo import make_model
+from tests.support.window import Window
 
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("tests")  # the same examples every time, on any machine
@@ -17,7 +19,7 @@ hypothesis.settings.load_profile("tests")  # the same examples every time, on an
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as fast what is not slow; whatever needs a browser is slow."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        if {"browser", "firefox", "window"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("slow")
         if item.get_closest_marker("slow") is None:
             item.add_marker("fast")
@@ -51,3 +53,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Share one window: what a test sets, the next one may find."""
     with open_browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    """Share one window of Firefox, as ``browser`` is shared."""
+    with open_firefox(tmp_path_factory.mktemp("firefox")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", params=["browser", "firefox"])
+def window(request: pytest.FixtureRequest) -> Window:
+    """Give a window of either browser."""
+    return request.getfixturevalue(request.param)

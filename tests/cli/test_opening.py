@@ -42,5 +42,5 @@ def test_every_command_with_a_page_has_it():
     }
     pages = {"deconv", "gallery", "check", "compare", "filters", "aliasing", "lecture", "receptive"}
     pages |= {"ablate", "correspond", "evolve", "explore", "invariance", "occlude", "probe"}
-    pages |= {"zeiler-fergus"}
+    pages |= {"quiz", "zeiler-fergus"}
     assert having == pages

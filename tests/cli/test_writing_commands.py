@@ -27,6 +27,7 @@ FOLDERS = {
     "correspond": (*LENET, "--draws", "1"),
     "invariance": (*LENET, "--shift", "0,2", "--scale", "none", "--rotate", "none", "{photo}"),
     "ablate": (*LENET, "{photo}", "--unit", "0"),
+    "quiz": (*LENET, "{photos}", "--workers", "0"),
     "zeiler-fergus": ("--only", "figure-3"),
     "lecture": ("--only", "overview"),
     "train": ("--model", "alexnet", "{data}"),

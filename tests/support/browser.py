@@ -1,4 +1,4 @@
-"""Debian's chromium, driven by selenium: a window for the tests of pages, and where they lie."""
+"""Debian's chromium, driven by selenium, and where pages lie: on disk or on a server."""
 
 import json
 import shutil
@@ -12,11 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.remote.command import Command
 
-KEYS = {"left": Keys.LEFT, "up": Keys.UP, "right": Keys.RIGHT, "down": Keys.DOWN}
-KEYS |= {"enter": Keys.ENTER, "escape": Keys.ESCAPE, "tab": Keys.TAB}
-KEYS |= {"home": Keys.HOME, "end": Keys.END, "backspace": Keys.BACKSPACE}
+from tests.support.window import Window
 
 FLAGS = (
     "--headless=new",
@@ -32,58 +31,43 @@ FLAGS = (
 )
 SHOWN = """return [...document.querySelectorAll('.units li:not([hidden])')].map(
     item => Number(item.dataset.u))"""
-NEXT_FRAME = """const done = arguments[0];
-    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))"""
-"""Keys reach a page with its next frame: on a busy machine a script would come before them."""
 WATCH_SHIFTS = """window.shifts = [];
     new PerformanceObserver(list => shifts.push(...list.getEntries().map(entry => entry.value)))
         .observe({type: 'layout-shift', buffered: true})"""
 
 
-class Browser(Chrome):
-    """One window of chromium; after every step that it takes, it has drawn what follows."""
+class Browser(Window, Chrome):
+    """A window of chromium."""
 
-    def visit(self, url: str) -> None:
+    browser_name = "chromium"
+
+    def load(self, url: str) -> None:
         self.get(url)
-        self.wait_for_frame()  # keys are dropped before the first picture
 
-    def open(self, page: Path) -> None:
-        self.visit(page.absolute().as_uri())
-
-    def open_afresh(self, url: str) -> None:
-        """Open a page as for the first time: no theme chosen, nothing in its fragment."""
-        self.resize(1280, 900)
-        self.prefer()
-        self.visit(url)
-        self.run("localStorage.clear()")
-        self.visit("about:blank")  # a fragment alone would not load the page again
-        self.read_errors()
-        self.visit(url)
+    def reload(self) -> None:
+        self.refresh()
+        self.wait_for_frame()
 
     def go_back(self) -> None:
         self.back()
         self.wait_for_frame()
 
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            ActionChains(self).send_keys(KEYS.get(key, key)).perform()
-        self.wait_for_frame()
-
-    def wait_for_frame(self) -> None:
-        self.execute_async_script(NEXT_FRAME)
-
     def run(self, script: str) -> Any:
         return self.execute_script(script)
 
+    def run_until_done(self, script: str) -> Any:
+        return self.execute_async_script(script)
+
+    def act(self, *devices: dict[str, Any]) -> None:
+        self.execute(Command.W3C_ACTIONS, {"actions": devices})
+
     def requested_urls(self) -> list[str]:
-        """Give what was asked for since the last call."""
         entries = self.get_log("performance")
         messages = [json.loads(entry["message"])["message"] for entry in entries]
         sent = [item for item in messages if item["method"] == "Network.requestWillBeSent"]
         return [item["params"]["request"]["url"] for item in sent]
 
     def read_errors(self) -> list[str]:
-        """Give what the console said since the last call."""
         return [entry["message"] for entry in self.get_log("browser")]
 
     def resize(self, width: int, height: int) -> None:
@@ -96,6 +80,9 @@ class Browser(Chrome):
             {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
         ]
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+
+    def take_picture(self) -> bytes:
+        return self.get_screenshot_as_png()
 
 
 @contextmanager
