@@ -51,13 +51,21 @@
       for (const name of Object.keys(before ?? {})) if (!(name in state)) changed.add(name);
       if (!changed.size) return;
       this.state = Object.freeze(state);
-      if (changes.place || !state.place) this.point = pointOf(this.layer, state.place, this.net.input) ?? this.point;
-      if (this.links) history.replaceState(null, "", this.writeLink());
+      this.takePoint();
+      this.keepLink();
       const otherMaps = ["net", "photo", "layer"].some((name) => changed.has(name));
       if (otherMaps) this.takeMaps();
       for (const listener of this.listeners) listener({ changed, state: this.state, before, app: this });
       if (otherMaps && this.maps) this.tellMaps();
     }
+
+    // A point stays as long as the place lies around it, so that other layers do not drift away.
+    takePoint() {
+      const { place } = this.state;
+      const { input } = this.net;
+      if (place && !(this.point && String(placeAt(this.layer, this.point, input)) === String(place))) this.point = pointOf(this.layer, place, input);
+    }
+    keepLink() { if (this.links) history.replaceState(null, "", this.writeLink()); }
 
     // The maps of the chosen layer on the chosen photo: at once where they are kept, else later.
     takeMaps() {
@@ -142,6 +150,7 @@
     followLink(fragment) {
       const unsaid = Object.fromEntries(Object.keys(this.state).filter((name) => !["net", "photo", "layer", "unit"].includes(name)).map((name) => [name, undefined]));
       this.set({ ...unsaid, ...readLink(fragment, this.start) });
+      this.keepLink(); // of what it names and the page lacks nothing stays
     }
 
     addPane(name, build) {

@@ -1,6 +1,7 @@
 "use strict";
 
-// "Who fires here": the strongest units of each layer at the place, as tiles; the chosen layer's first.
+// "Who fires here": the strongest units of each layer at the place, as tiles; the chosen layer's below
+// the photo, the others' below the maps.
 vizcnnExplorer.register((app) => {
   const { make, placeAt, strongestAt, strongestPlace, showNumber, drawMap, findPicture } = vizcnnExplorer;
   const MOST = 10;
@@ -11,8 +12,9 @@ vizcnnExplorer.register((app) => {
   const note = make("p", { class: "quiet" });
   const own = make("ul", { class: "fires" });
   const elsewhere = make("div", { class: "elsewhere" });
-  const others = make("details", { open: app.root.clientWidth >= 680 }, make("summary", { text: "In the other layers" }), elsewhere);
-  app.addPane("fires", (pane) => pane.append(title, note, own, others));
+  const others = make("details", { open: app.root.clientWidth >= 680 }, make("summary", { text: "Who fires here in the other layers" }), elsewhere);
+  app.addPane("fires", (pane) => pane.append(title, note, own));
+  app.addPane("elsewhere", (pane) => pane.append(others));
 
   function makeTile(layer, unit, value) {
     const { name, names } = app.net.layers[layer];

@@ -78,7 +78,7 @@ vizcnnExplorer.register((app) => {
       button("Copy command", "Copy the command that repeats the picture", copyCommand),
       button("Copy Python", "Copy the lines of Python that repeat the picture", copyPython)),
     told, shownText));
-  app.addKey("s", "save the picture as PNG", () => { savePicture("png"); });
+  app.addKey("S", "save the picture as PNG", () => { savePicture("png"); });
   app.addKey("c", "copy the command that repeats the picture", () => { copyCommand(); });
   app.addKey("y", "copy the Python that repeats the picture", () => { copyPython(); });
   if (app.links) app.addKey("l", "copy a link to what is shown", () => { copyLink(); });
