@@ -26,7 +26,6 @@ ANSWERS_KEPT = 128 * 2**20
 PASSING = frozenset({"start"})
 """Questions whose answer may be another one the next time."""
 
-
 LAST = 2
 """Rank of what belongs to no photo and may take seconds: it waits for all else."""
 
@@ -35,8 +34,9 @@ def rank_question(question: Mapping[str, Any]) -> int:
     """Rank a question: 0 for what answers a click, 1 for what takes many pictures, :data:`LAST`.
 
     Example:
-        >>> [rank_question({"ask": "pictures", "method": name}) for name in ("guided", "guided-own")]
-        [0, 1]
+        >>> own = {"ask": "pictures", "method": "guided-own"}
+        >>> rank_question({"ask": "maps"}), rank_question(own), rank_question({"ask": "facts"})
+        (0, 1, 2)
     """
     if question.get("ask") in ("facts", "patches"):
         return LAST
