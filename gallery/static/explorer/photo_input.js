@@ -106,9 +106,10 @@ vizcnnExplorer.register((app) => {
       const begun = performance.now();
       const { net, layer } = app.state;
       const file = await grabFrame();
-      const answer = await source.frame({ ask: "maps", net, layer }, file);
+      const answer = await source.frame({ ask: "tiles", net, layer }, file);
       if (stream !== mine) return;
-      const { error, way_out } = answer.fields;
+      const { error, way_out, superseded } = answer.fields;
+      if (superseded) continue;
       if (error) rate.textContent = [error, way_out].filter(Boolean).join(" ");
       else if (net === app.state.net && layer === app.state.layer) {
         frame = file;
