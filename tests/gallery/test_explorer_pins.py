@@ -239,17 +239,17 @@ def test_figures_carry_their_caption_and_their_pixels(page, explored):
     activation = float(f"{entry['activation']:.4g}")
     assert f"activation {activation:g}" in told
     images = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(one.get("href").split(",")[1]))))
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(one.get("href", "").split(",")[1]))))
         for one in root.iter(f"{SVG}image")
     ]
     assert images[0].shape[:2] == (32, 32)
     assert abs(images[1][..., :3].astype(int) - picture).max() <= 2
-    width, height = (int(root.get(side)) for side in ("width", "height"))
+    width, height = (int(root.get(side, "")) for side in ("width", "height"))
     drawn = Image.open(io.BytesIO(png))
     assert drawn.size == (width, height)
     # the picture is enlarged by whole pixels, so that its own come back
     place = list(root.iter(f"{SVG}image"))[1]
-    x, y, wide, tall = (float(place.get(name)) for name in ("x", "y", "width", "height"))
+    x, y, wide, tall = (float(place.get(name, "")) for name in ("x", "y", "width", "height"))
     scale = int(wide) // picture.shape[1]
     middle = np.asarray(drawn.convert("RGB"), dtype=np.int64)[
         int(y) + scale // 2 : int(y + tall) : scale, int(x) + scale // 2 : int(x + wide) : scale
