@@ -61,18 +61,6 @@ if TYPE_CHECKING:
 @compare_option(32, none=True)
 @way_back_options
 @click.option(
-    "--serve",
-    is_flag=True,
-    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
-    "photo, place and unit.",
-)
-@click.option(
-    "--port",
-    type=WholeNumber(0, 65535),
-    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
-)
-@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
-@click.option(
     "--index",
     "indexes",
     multiple=True,
@@ -95,6 +83,18 @@ if TYPE_CHECKING:
     help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
     "net.",
 )
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
+    "photo, place and unit.",
+)
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
+)
+@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
 def explore(
     page: Page,
     /,
@@ -104,12 +104,12 @@ def explore(
     methods: tuple[str, ...],
     own: int,
     compare: "Compare | None",
-    serve: bool,
-    port: int | None,
-    no_open: bool,
     indexes: tuple[Path, ...],
     data: tuple[Path, ...],
     galleries: tuple[Path, ...],
+    serve: bool,
+    port: int | None,
+    no_open: bool,
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.
@@ -137,23 +137,22 @@ def explore(
     )
     loaded = page.load()
     loaded = name_nets(loaded, len(loaded))
+    strongest = open_strongest(loaded, indexes, data, galleries)
     nets = [
         ExploredNet(
             key,
             net,
             select_layers(net, layers or [list_stages(net)]),
             *write_templates(page, number, deconv, settled),
+            strongest[number],
         )
         for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
     ]
-    strongest = open_strongest([net.net for net in nets], indexes, data, galleries)
     if serve:
-        serve_until_stopped(page, nets, files, settings, strongest, port or 0, opens=not no_open)
+        serve_until_stopped(page, nets, files, settings, port or 0, opens=not no_open)
         return
     with telling_to_continue():
-        manifest = make_explorer(
-            nets, files, page.folder, settings, page.quote(), bar, strongest=strongest
-        )
+        manifest = make_explorer(nets, files, page.folder, settings, page.quote(), bar)
     size = manifest.results.size / 1e6
     page.report(manifest, f"{len(manifest.photos)} photo(s), {size:.1f} MB of answers")
 

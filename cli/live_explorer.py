@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vizcnn.explorer.explorer import ExplorerSettings
     from vizcnn.explorer.server import ExplorerServer
     from vizcnn.gallery.manifest import Failure
-    from vizcnn.mining.mined_photos import MinedPhotos
     from vizcnn.photos.stored import PhotoFile
 
 SECONDS_TO_OPEN = 120.0
@@ -26,7 +25,6 @@ def serve_until_stopped(
     nets: "Sequence[ExploredNet]",
     photos: "Sequence[PhotoFile]",
     settings: "ExplorerSettings",
-    strongest: "Sequence[MinedPhotos | None]",
     port: int,
     opens: bool,
 ) -> None:
@@ -37,7 +35,6 @@ def serve_until_stopped(
         nets: The nets.
         photos: Photo files.
         settings: What is shown.
-        strongest: Of each net an index of its strongest places, with its photos.
         port: Where it listens; 0 takes a port that is free.
         opens: Whether to open the page in a browser.
     """
@@ -45,7 +42,7 @@ def serve_until_stopped(
     from vizcnn.pages.explore_live import serve_explorer
 
     failures: list[Failure] = []
-    with serve_explorer(nets, photos, settings, failures, port, bar, strongest=strongest) as server:
+    with serve_explorer(nets, photos, settings, failures, port, bar) as server:
         end_with_failures(page.context, [failure.error for failure in failures])
         tunnel = write_tunnel(server.server_port)
         if page.as_json:

@@ -29,11 +29,11 @@ EXPLORER_SCRIPTS = (
     "classes.js",
     "net_pane.js",
     "unit_pane.js",
+    "unit_facts.js",
     "grey_square.js",
     "photo_input.js",
     "saving.js",
     "pins.js",
-    "unit_facts.js",
     "keys.js",
 )
 """Of a page and of a notebook alike; add a part's script before keys.js."""

@@ -90,6 +90,11 @@ function show(id) {
   scrollTo(0, 0);
 }
 
+function listFiles({ unit, condition }) {
+  const photos = [...unit.exciting, ...unit.calm, ...unit.asked].map((photo) => photo.file);
+  return [...photos, ...(unit.pictures[condition.key] ?? [])];
+}
+
 function showTrial() {
   const at = game.answers.length;
   const { unit, condition, exciting } = trials[at];
@@ -114,7 +119,7 @@ function showTrial() {
   find("#ask").focus({ preventScroll: true });
   began = performance.now();
   const next = trials[at + 1]; // its pictures are there when it is asked
-  if (next) for (const photo of [...next.unit.exciting, ...next.unit.calm, ...next.unit.asked]) new Image().src = photo.file;
+  if (next) for (const file of listFiles(next)) new Image().src = file;
 }
 
 function choose(side) {

@@ -1,58 +1,111 @@
-"""The engine's answers, by numbers that are computed another way."""
+"""The engine of the explorer: what it may be asked, and what it says of nets and photos."""
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import pytest
+from PIL import Image
 
-import vizcnn
-from tests.support.small_zoo import paint_photo
-from vizcnn.explorer.explored import ExploredNet, explore_file
-from vizcnn.explorer.explorer import Explorer, name_answer
-from vizcnn.recording.layers import select_stages
+from tests.support.explorer_answers import make_small_explorer, open_picture
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.explorer.explored import explore_image
+from vizcnn.explorer.explorer import Explorer, Kind, name_answer
+from vizcnn.receptive.fields import find_box, measure_fields
 
 
 @pytest.fixture(scope="module")
 def explorer(tmp_path_factory):
-    photo = paint_photo(tmp_path_factory.mktemp("photos") / "a.png")
-    net = vizcnn.load("lenet", weights="bundled")
-    return Explorer([ExploredNet("lenet", net, select_stages(net))], [explore_file(photo)])
+    return make_small_explorer(tmp_path_factory.mktemp("photos"))
 
 
-def read(answer, place, kind):
-    return np.frombuffer(answer.content, np.dtype(kind).newbyteorder("<"), *count(place, kind))
-
-
-def count(place, kind):
-    return place[1] // np.dtype(kind).itemsize, place[0]
-
-
-def test_everything_that_is_asked_ahead_is_answered_and_named_apart(explorer):
-    asked = explorer.list_questions()
+def test_everything_that_may_be_asked_ahead_is_answered_under_a_name_of_its_own(explorer):
+    asked = [one for one in explorer.list_questions() if one["ask"] in ("start", "photo", "maps")]
     names = [name_answer(question) for question in asked]
-    assert len(set(names)) == len(names) == 1 + 3 + 2 + 3 + 3 * 2
+    assert names[:3] == ["start", "photo-0-0", "maps-0-0-0"]
+    assert len(set(names)) == len(names) == 1 + 2 + 2 * 3
     for question in asked:
         assert json.loads(json.dumps(explorer.ask(question).fields))
 
 
-def test_maps_are_those_of_a_hook(explorer):
-    net = explorer.nets[0].net
-    answer = explorer.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 1})
-    found: dict[str, np.ndarray] = {}
-    module = dict(net.module.named_modules())[net.layers["conv2"]]
-    hook = module.register_forward_hook(lambda _, __, output: found.update(maps=output[0].numpy()))
-    net.logits(net.read(explorer.photos[0].read()))
-    hook.remove()
-    maps = found["maps"]
-    fields = answer.fields
-    units, (height, width) = fields["units"], fields["size"]
-    assert maps.shape == (units, height, width)
-    low, high = (read(answer, fields[name], "f4")[:, None] for name in ("lows", "highs"))
-    shown = low + read(answer, fields["bytes"], "u1").reshape(units, -1) / 255 * (high - low)
-    np.testing.assert_allclose(shown, maps.reshape(units, -1), atol=(high - low).max() / 500)
+def test_questions_that_need_the_same_pass_stand_together(explorer):
+    photos = [question.get("photo", -1) for question in explorer.list_questions()]
+    assert photos == sorted(photos)
 
 
-def test_what_is_wrong_is_told_in_a_line(explorer):
-    for question in ({}, {"ask": "x"}, {"ask": "photo", "net": 0, "photo": 1}, None):
-        (line,) = explorer.answer(question).fields.values()
-        assert line.startswith("got ") and "needed: " in line
+def test_rows_and_columns_are_the_boxes_of_measure_fields(explorer):
+    start = explorer.ask({"ask": "start"}).fields
+    (net,) = start["nets"]
+    assert (net["key"], net["input"], net["classes"]) == ("tiny", [32, 32], 4)
+    model = explorer.nets[0].net
+    fields = measure_fields(model, explorer.nets[0].layers)
+    for layer, field in zip(net["layers"], fields, strict=True):
+        height, width = layer["size"] or (1, 1)
+        assert (layer["name"], layer["units"]) == (field.name, field.maps)
+        for row in range(height):
+            for column in range(width):
+                (top, bottom), (left, right) = layer["rows"][row], layer["columns"][column]
+                assert (top, left, bottom, right) == find_box(field, row, column)
+
+
+def test_a_photo_is_what_the_net_sees_pixel_by_pixel(explorer):
+    model = explorer.nets[0].net
+    answer = explorer.ask({"ask": "photo", "net": 0, "photo": 1})
+    pixels = model.read(explorer.photos[1].read())
+    seen = (pixels[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    assert (open_picture(answer, answer.fields["image"]) == seen).all()
+    told = [(one["name"], one["probability"]) for one in answer.fields["classes"]]
+    assert [name for name, _ in told] == [name for name, _ in model.classify(pixels)[0]]
+    assert [value for _, value in told] == pytest.approx([p for _, p in model.classify(pixels)[0]])
+    assert [one["number"] for one in answer.fields["class_use"]] == [
+        one["number"] for one in answer.fields["classes"][:5]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (None, "got None as a question; needed: one that asks start, photo"),
+        ({"ask": ["maps"]}, "as a question"),
+        ({"ask": "maps", "net": 1, "photo": 0, "layer": 0}, "got 1 as net; needed: a number 0..0"),
+        ({"ask": "maps", "net": 0, "photo": True, "layer": 0}, "got True as photo"),
+        ({"ask": "maps", "net": 0, "photo": 0, "layer": -1}, "got -1 as layer"),
+        ({"ask": "maps", "net": 0, "photo": 0}, "got None as layer"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_in_a_line(explorer, question, told):
+    answer = explorer.answer(question)
+    assert told in answer.fields["error"] and "\n" not in answer.fields["error"]
+    with pytest.raises(VizcnnError):
+        explorer.ask(question)
+
+
+def test_a_photo_that_comes_later_is_one_like_the_others(explorer):
+    image = Image.new("RGBA", (50, 40), (200, 30, 30, 255))
+    number = explorer.add_photo(explore_image(image, "dropped"))
+    fields = explorer.ask({"ask": "start"}).fields
+    assert fields["photos"][number] == {
+        "key": "photo3",
+        "name": "dropped",
+        "typed": None,
+        "python": None,
+    }
+    answer = explorer.ask({"ask": "photo", "net": 0, "photo": number})
+    assert answer.fields["name"] == "dropped"
+    explorer.photos.pop()
+
+
+def test_a_further_kind_of_question_is_asked_of_what_it_says(explorer):
+    def answer(asked, question):
+        return explorer.ask({"ask": "start"})
+
+    more = Explorer(explorer.nets, explorer.photos, questions={"depth": Kind(answer, ("net",))})
+    assert {"ask": "depth", "net": 0} in more.list_questions()
+    assert "depth" in more.ask({"ask": "start"}).fields["asks"]
+
+
+def test_photos_in_their_own_sizes_are_refused(explorer):
+    net = explorer.nets[0]
+    fitting = replace(net.net.preprocessing, fitting="none")
+    free = replace(net, net=replace(net.net, preprocessing=fitting))
+    with pytest.raises(VizcnnError, match="give fit crop, pad or squash"):
+        Explorer([free], explorer.photos)

@@ -212,7 +212,8 @@ def test_units_are_searched_sorted_and_filtered(page):
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
     here = ask(
         page,
-        "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)].slice(0, app.maps.here.count)",
+        "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)]"
+        ".slice(0, app.maps.here.count)",
     )
     active = sum(value > 0 for value in here)
     assert active < len(here)  # else more than these may be

@@ -31,6 +31,7 @@ COMMANDS = {
     "gallery": ["gallery", *LENET, PHOTOS, "--poster", "--part", "own", "--out", "out"],
     "mine": ["mine", *LENET, PHOTOS, "--out", "out.safetensors"],
     "deconv": ["deconv", *LENET, PHOTO, "--part", "own", "--out", "out"],
+    "explore": ["explore", *LENET, PHOTO, "--own", "2", "--out", "out"],
     "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1".split(),
     "filters": ["filters", *LENET, "--out", "out"],
     "aliasing": ["aliasing", *LENET, PHOTO, "--layer", "conv3", "--out", "out"],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.photos.images import photo_sha256, read_photo
 from vizcnn.photos.samples import find_sample_name, name_photo
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
@@ -23,6 +24,7 @@ class ExploredNet:
         command: What repeats a picture on a command line, with names in braces that the page fills
             in (:func:`vizcnn.explorer.contents.answer_start`). Empty if not known.
         python: The same in lines of Python.
+        strongest: Where its units are strongest in many photos; None where that was not mined.
     """
 
     key: str
@@ -30,6 +32,7 @@ class ExploredNet:
     layers: tuple[str, ...]
     command: str = ""
     python: str = ""
+    strongest: MinedPhotos | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from vizcnn.basics.errors import VizcnnError, as_number, quote
 from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.sights import Sight, Sights
-from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.projection.active_units import Compare
 from vizcnn.projection.methods import METHODS, ProjectionMethod
 from vizcnn.projection.parts import Part
@@ -42,11 +41,13 @@ class Kind:
             every combination is asked; None if it is asked of a running program only.
         count_parts: In how many parts the answer to such a question is given, each asked for by its
             number, ``part``; None where it is given whole.
+        needs_strongest: Whether there is an answer only where an index of strongest places is.
     """
 
     answer: Callable[["Explorer", Question], Answer]
     members: tuple[str, ...] | None = None
     count_parts: Callable[["Explorer", Question], int] | None = None
+    needs_strongest: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,6 @@ class Explorer:
         questions: Further kinds of questions by name, beside those of
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
-        strongest: An index of each net's strongest places and its photos, or None; see
-            :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
 
     Raises:
         VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
@@ -124,7 +123,6 @@ class Explorer:
         settings: ExplorerSettings | None = None,
         questions: Mapping[str, Kind] | None = None,
         sights: Sights | None = None,
-        strongest: Sequence[MinedPhotos | None] = (),
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
 
@@ -137,10 +135,13 @@ class Explorer:
         self.nets = tuple(nets)
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
-        self.questions = {**QUESTIONS, **(questions or {})}
+        is_mined = any(net.strongest for net in self.nets)
+        known = {**QUESTIONS, **(questions or {})}
+        self.questions = {
+            name: kind for name, kind in known.items() if is_mined or not kind.needs_strongest
+        }
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
-        self._strongest = tuple(strongest) or (None,) * len(self.nets)
         self._own = self.photos[:MEASURED]
 
     def add_photo(self, photo: ExploredPhoto) -> int:
@@ -242,8 +243,8 @@ class Explorer:
 
         photos = [photo.read() for photo in self._own]
         return tuple(
-            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], strongest)
-            for net, fields, strongest in zip(self.nets, self.fields, self._strongest, strict=True)
+            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], net.strongest)
+            for net, fields in zip(self.nets, self.fields, strict=True)
         )
 
     @cached_property

@@ -13,10 +13,10 @@ QUESTIONS: dict[str, Kind] = {
     "photo": Kind(answer_photo, ("net", "photo")),
     "maps": Kind(answer_maps, ("net", "photo", "layer")),
     "pictures": Kind(answer_pictures, ("net", "photo", "layer", "method")),
+    "facts": Kind(answer_facts, ("net", "layer")),
+    "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts, needs_strongest=True),
     "hidden": Kind(answer_hidden, ("net", "photo")),
     "hide": Kind(answer_hide),
     "tiles": Kind(answer_tiles),
-    "facts": Kind(answer_facts, ("net", "layer")),
-    "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts),
 }
 """The kinds by name, each with what answers it and what it is asked of for a page on disk."""

@@ -106,8 +106,9 @@ class Sights:
         sight = self._kept.get(key)
         if sight is None:
             sight = look(net, photo)
-            size = measure_recording(sight.recording, net.net.module) + sight.pixels.nbytes
-            self._kept.put(key, sight, size)
+            if self._kept.budget:
+                size = measure_recording(sight.recording, net.net.module) + sight.pixels.nbytes
+                self._kept.put(key, sight, size)
         self._last = key, sight
         return sight
 

@@ -159,13 +159,14 @@ class UnitFacts:
             "size": field.size,
             "box": field.box,
             "exact": field.exact,
+            "places": field.places,
             "sides": [(held.share, held.side) for held in field.held],
             "areas": [(held.share, held.area) for held in field.held],
             "ratio": field.ratio,
             "photos": field.photos,
             "silent": field.silent,
             "image": content.add(encode_photo(to_bytes(picture))),
-            "scaling": f"log scale from the largest value down to 10^-{DECADES} of it",
+            "scaling": f"log scale from the largest value down to 1/{10**DECADES:,} of it",
         }
 
     @cached_property

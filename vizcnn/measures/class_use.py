@@ -35,7 +35,7 @@ def measure_class_use(
 
     Raises:
         LayerError: If a layer does not exist, was not called, or puts out no feature maps.
-        ModelError: If the net puts out no logits.
+        ModelError: If the net puts out no logits, or fewer than it has classes.
 
     Example:
         >>> import vizcnn
@@ -71,6 +71,11 @@ def measure_class_use(
                 )
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.requires_grad:
             raise ModelError(f"{model.title} puts out no logits, (N, classes)")
+        if logits.shape[1] < len(model.classes):
+            raise ModelError(
+                f"the net puts out {logits.shape[1]} logits for {len(model.classes)} classes: give "
+                "the list of its own (--classes)"
+            )
         chosen = range(logits.shape[1]) if classes is None else classes
         edges = {call: edge for call, (_, edge) in seen.items() if edge is not None}
         sums: dict[LayerReference, list[Tensor]] = {call: [] for call in seen}

@@ -18,7 +18,6 @@ from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
 from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure, Manifest, Results
-from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
 from vizcnn.photos.samples import name_distinctly
 from vizcnn.photos.stored import PhotoFile
@@ -43,7 +42,7 @@ class ExploreChoices:
     compare: Compare | None
     top: int | None
     own: int | None
-    strongest: tuple[str | None, ...] = ()
+    strongest: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,6 @@ def make_explorer(
     command: str = "",
     progress: Progress = silent,
     questions: Mapping[str, Kind] | None = None,
-    strongest: Sequence[MinedPhotos | None] = (),
 ) -> Manifest[ExploreResults]:
     """Answer everything that the page may ask, and write it as a folder that opens from disk.
 
@@ -88,8 +86,6 @@ def make_explorer(
         command: The command that repeats the run.
         progress: Shows how far it is.
         questions: Further kinds of questions by name.
-        strongest: An index of each net's strongest places and its photos, or None; of
-            :func:`~vizcnn.explorer.strongest_sources.open_strongest`.
 
     Returns:
         What was written, as in manifest.json.
@@ -100,19 +96,19 @@ def make_explorer(
     failures: list[Failure] = []
     taken = take_photos(photos, failures, progress)
     settings = replace(settings, notes=(*settings.notes, *_tell_limits(settings)))
-    explorer = Explorer(nets, list(taken.values()), settings, questions, strongest=strongest)
+    explorer = Explorer(nets, list(taken.values()), settings, questions)
     choices = ExploreChoices(
         layers={net.key: net.layers for net in nets},
         methods={method.name: describe_method(method) for method in settings.methods},
         compare=settings.compare,
         top=settings.top,
         own=settings.own,
-        strongest=tuple(mined.photos.describe() if mined else None for mined in strongest),
+        strongest=tuple(net.strongest.photos.describe() if net.strongest else None for net in nets),
     )
     models = [net.net for net in nets]
     told = [(photo.name, photo.word) for photo in explorer.photos]
     told += [(net.command, net.python) for net in nets]
-    places = [mined.hash_places() if mined else None for mined in strongest]
+    places = [net.strongest and net.strongest.hash_places() for net in nets]
     causes = describe_causes(models, list(taken), choices, told=told, strongest=places)
     asked = explorer.list_questions()
     keys = [name_answer(question) for question in asked]

@@ -14,7 +14,6 @@ from vizcnn.explorer.sights import Sights
 from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure
 from vizcnn.gallery.site import HERE, make_environment
-from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.pages.explore import take_photos
 from vizcnn.photos.stored import PhotoFile
 
@@ -31,7 +30,6 @@ def serve_explorer(
     port: int = 0,
     progress: Progress = silent,
     questions: Mapping[str, Kind] | None = None,
-    strongest: Sequence[MinedPhotos | None] = (),
 ) -> Iterator[ExplorerServer]:
     """Serve the explorer of nets and photos to this machine's user, while the block runs.
 
@@ -43,7 +41,6 @@ def serve_explorer(
         port: Where it listens; 0 takes a port that is free.
         progress: Shows how far it is with reading.
         questions: Further kinds of questions by name.
-        strongest: As for :func:`~vizcnn.pages.explore.make_explorer`.
 
     Yields:
         The server, which says where the page is.
@@ -54,7 +51,7 @@ def serve_explorer(
     taken = take_photos(photos, failures, progress)
     free = find_free_memory()
     sights = Sights(MOST_RECORDED if free is None else min(MOST_RECORDED, free // 4))
-    explorer = Explorer(nets, list(taken.values()), settings, questions, sights, strongest)
+    explorer = Explorer(nets, list(taken.values()), settings, questions, sights)
     title = f"Explorer: {', '.join(net.net.title for net in nets)}"
     with serve(explorer, list_files(title), port) as server:
         yield server

@@ -39,8 +39,17 @@
     // nothing is shown before there is something in it: else it would jump
     app.root.classList.add("opening");
     app.root.replaceChildren(frame);
+    if (app.links) keepInSight(columns.map(({ section }) => section));
     app.root.tabIndex = -1; // a click beside everything keeps the keys here
     app.root.addEventListener("keydown", (event) => app.pressKey(event));
+  }
+
+  // What is said of a unit may be long: photo and net stay in sight beside it, a taller one by its end.
+  function keepInSight(sections) {
+    const place = () => { for (const section of sections) section.style.top = `${Math.min(0, innerHeight - section.offsetHeight)}px`; };
+    const watcher = new ResizeObserver(place);
+    for (const section of sections) watcher.observe(section);
+    addEventListener("resize", place);
   }
 
   Object.assign(vizcnnExplorer, { layOut });

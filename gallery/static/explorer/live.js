@@ -6,7 +6,7 @@
 //                               that wait for the same purpose the program answers the newest, and
 //                               the others get fields.superseded
 //   upload(file)                a photo's file; fields are its entry of `start` and its `number`
-//   askOfFrame(question, file)  a question without `photo`, of a camera's picture that nobody keeps
+//   frame(question, file)       a question without `photo`, of a camera's picture that nobody keeps
 //   watch(listener)             listener(lost) when the program is gone, or answers again
 (() => {
   const { make, refuse, register } = vizcnnExplorer;
@@ -49,13 +49,13 @@
       if (file.size > LARGEST_UPLOAD) return refuseSize(file);
       return send("photo", pack({ name: file.name ?? "photo" }, file));
     }
-    const askOfFrame = (question, file) => send("frame", pack(name(question, "camera"), file));
+    const frame = (question, file) => send("frame", pack(name(question, "camera"), file));
 
     function watch(listener) {
       watching.add(listener);
       return () => watching.delete(listener);
     }
-    return { live: true, ask, upload, askOfFrame, watch };
+    return { live: true, ask, upload, frame, watch };
   }
 
   const refuseSize = (file) => refuse(

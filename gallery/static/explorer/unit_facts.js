@@ -6,20 +6,24 @@ vizcnnExplorer.register((app) => {
   const { make, read, showNumber, showShare, drawMap, pointOf } = vizcnnExplorer;
   const NONE = 65535; // no unit, no photo, no place
 
-  function makePart(title) {
-    const body = make("div", { class: "fact-body" });
-    const note = make("p", { class: "quiet" });
+  const hasPatches = app.start.asks.includes("patches");
+
+  // A part keeps its room until its answer has come, so that nothing below it jumps.
+  function makePart(name, title, ...room) {
+    const body = make("div", { class: "fact-body" }, ...room);
+    const note = make("p", { class: "quiet", text: "\u00a0" });
     const refusal = make("p", { class: "refusal", hidden: true });
-    const heading = make("h3", { text: title });
-    return { section: make("section", { class: "fact", hidden: true }, heading, body, note, refusal), heading, body, note, refusal };
+    return { section: make("section", { class: `fact fact-${name}` }, make("h3", { text: title }), body, note, refusal), body, note, refusal };
   }
+  const tiles = (count) => Array.from({ length: count }, () => make("li", {}, make("span", { class: "stage" }), make("span", { class: "value", text: "\u00a0" })));
   const parts = {
-    filters: makePart("Its filter"),
-    field: makePart("What counts of what it sees"),
-    top: makePart("Where it is strongest"),
-    neighbours: makePart("Units that share its photos"),
-    classes: makePart("Classes it serves"),
+    top: makePart("top", "Where it is strongest", make("ol", { class: "patches" }, ...tiles(hasPatches ? 9 : 0))),
+    filters: makePart("filters", "Its filter"),
+    field: makePart("field", "What counts of what it sees"),
+    classes: makePart("classes", "Classes it serves"),
+    neighbours: makePart("neighbours", "Units that share its photos", make("ul", { class: "kernels neighbours" }, ...tiles(hasPatches ? 5 : 0))),
   };
+  parts.neighbours.section.hidden = !hasPatches; // the first part says why
   app.addPane("facts", (pane) => {
     pane.classList.add("facts");
     pane.append(...Object.values(parts).map(({ section }) => section));
@@ -111,13 +115,13 @@ vizcnnExplorer.register((app) => {
     canvas.setAttribute("aria-label", `Map of how much each pixel counts, ${height} × ${width} pixels: it falls off from the middle`);
     const area = facts.areas.find(([one]) => one === 0.95)?.[1];
     body.replaceChildren(make("div", { class: "filter" }, make("span", { class: "stage" }, canvas), facts.sides.length ? listNumbers([
-      ["all that it sees", `${height} × ${width} px${facts.exact ? "" : ", at most"}`],
+      [facts.places > 1 ? `the middle ${facts.places} units see` : "the middle unit sees", `${height} × ${width} px${facts.exact ? "" : ", at most"}`],
       ["holds 95 %", `${side(0.95)} × ${side(0.95)} px`],
       ["holds 50 %", `${side(0.5)} × ${side(0.5)} px`],
-      ["95 % in the fewest pixels", `${showShare(area)} of what it sees`],
+      ["95 % in the fewest pixels", `${showShare(area)} of all that is seen`],
     ]) : make("p", { class: "quiet", text: "No pixel counts: the middle of the layer is silent on these photos." })));
     app.drawPicture(canvas, app.read(answer, facts.image, "bytes"));
-    note.textContent = `Gradient of the middle of ${app.layer.name}, all units, mean over ${facts.photos} photo${facts.photos === 1 ? "" : "s"}; ${facts.scaling}. `
+    note.textContent = `Gradient of the middle of ${app.layer.name}, all units' sum, mean over ${facts.photos} photo${facts.photos === 1 ? "" : "s"}; ${facts.scaling}. `
       + "On the photo: dashed what holds 95 %, dotted 50 %.";
   }
   // The squares that hold 95 and 50 % of a unit in the middle, around the place that is shown.
@@ -127,7 +131,8 @@ vizcnnExplorer.register((app) => {
     const [height, width] = app.net.input;
     for (const { share, element } of rings) {
       const side = facts && !facts.error ? facts.sides.find(([one]) => one === share)?.[1] : undefined;
-      element.hidden = !middle || side === undefined;
+      // of several middle units it may be more than one of them sees
+      element.hidden = !middle || side === undefined || side >= Math.max(...app.layer.field);
       if (element.hidden) continue;
       const cut = (at, length) => [Math.max(at - side / 2, 0), Math.min(at + side / 2, length)];
       const [[top, bottom], [left, right]] = [cut(middle[0], height), cut(middle[1], width)];
@@ -176,7 +181,7 @@ vizcnnExplorer.register((app) => {
 
   function showNeighbours(answer, { unit }) {
     const facts = answer.fields.neighbours;
-    parts.neighbours.section.hidden = Boolean(facts.error); // the part above says why
+    parts.neighbours.section.hidden = Boolean(facts.error);
     if (facts.error || !open("neighbours", facts)) return;
     const { body, note } = parts.neighbours;
     const { count } = facts;

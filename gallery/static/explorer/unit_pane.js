@@ -84,9 +84,18 @@ vizcnnExplorer.register((app) => {
     canvas.style.height = `${100 * (bottom - top) / most}%`;
   }
 
+  // The chosen method comes first. Own parts take the pictures of many other units: a program that
+  // computes them is asked last, so that who fires at the place need not wait for them.
   async function showPictures() {
-    const ordered = [...figures.values()].sort((a, b) => (b.method.key === app.state.method) - (a.method.key === app.state.method));
-    for (const figure of ordered) showPicture(figure);
+    const isFirst = ({ method }) => method.key === app.state.method;
+    const ordered = [...figures.values()].sort((a, b) => isFirst(b) - isFirst(a));
+    const own = ordered.filter((figure) => figure.method.part === "own" && app.source.live && !isFirst(figure));
+    const mine = app.current("own parts");
+    await Promise.all(ordered.filter((figure) => !own.includes(figure)).map(showPicture));
+    for (const figure of own) {
+      if (!mine()) return;
+      await showPicture(figure);
+    }
   }
   function markMethod() {
     for (const [key, { button }] of figures) button.setAttribute("aria-pressed", String(key === app.state.method));

@@ -11,12 +11,11 @@ from vizcnn.basics.errors import DataError
 from vizcnn.basics.output import hold_output
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.texts import name_files
-from vizcnn.mining.index import StrongestIndex, refuse_unreadable
+from vizcnn.mining.index import INDEX_NAME, StrongestIndex, refuse_unreadable
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.job import TopSettings
-from vizcnn.pages.layers.work_folder import INDEX_NAME
 from vizcnn.pages.page import MethodSettings
 from vizcnn.pages.quiz.quiz_questions import DRAWN, NEEDED, take_in_turn
 from vizcnn.projection.parts import Part

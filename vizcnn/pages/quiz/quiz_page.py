@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -316,8 +317,9 @@ def cut_tiles(tiles: Tiles) -> Iterator[Pixels]:
     layer, sheet = tiles.layer, tiles.unit.large
     assert tiles.gallery.folder is not None and sheet is not None  # read from a folder, with places
     file = tiles.gallery.folder / sheet
+    content = read_plain_file(file, "sheet", DataError, largest=LARGEST_PICTURE)
     try:
-        with Image.open(file) as image:
+        with Image.open(BytesIO(content)) as image:
             if image.size != layer.large_px:
                 raise DataError(
                     f"the sheet {quote(str(file))} is not of the size that its manifest "
