@@ -13,7 +13,7 @@ NEXT_FRAME = """const done = arguments[0];
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)))"""
 """Keys reach a page with its next frame: on a busy machine a script would come before them."""
 UNTIL = """const done = arguments[0];
-    const end = Date.now() + 8000;
+    const end = Date.now() + 20000;
     const look = () => {
         let found = null;
         try { found = (() => { %s })(); } catch (error) { found = null; }
