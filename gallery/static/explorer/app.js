@@ -230,6 +230,7 @@
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
       root.replaceChildren(make("p", { class: "refusal", role: "alert", text: [start.fields.error, start.fields.way_out].filter(Boolean).join(" ") }));
+      root.classList.remove("opening");
       return null;
     }
     // units without places have one row and one column that are no places to choose

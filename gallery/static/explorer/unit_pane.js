@@ -183,7 +183,9 @@ vizcnnExplorer.register((app) => {
   function showWhere() {
     const [pictured, chosen] = [picturePlace(), app.state.place];
     const elsewhere = Boolean(pictured && chosen) && String(pictured) !== String(chosen);
-    where.hidden = !elsewhere;
+    // it keeps its room, so that choosing a place moves nothing
+    where.hidden = app.source.live;
+    where.classList.toggle("unseen", !elsewhere);
     where.textContent = "This page was made ahead, with each unit at its strongest place; vizcnn explore --serve shows any place.";
     patchCaption.textContent = elsewhere ? `what it sees at ${pictured.join(", ")}` : "what it sees of the photo";
     for (const span of pictures.querySelectorAll(".where")) {
