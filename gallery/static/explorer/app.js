@@ -224,8 +224,8 @@
   }
 
   // Shows an explorer in an element. Options: links, whether the state is kept in the address (of a
-  // page, not of a notebook); fragment, a link's, to begin with.
-  async function mount(root, source, { links = false, fragment = "" } = {}) {
+  // page, not of a notebook); fragment, a link's, to begin with; or choose(start), which gives a state.
+  async function mount(root, source, { links = false, fragment = "", choose = (start) => readLink(fragment, start) } = {}) {
     root.classList.add("vizcnn-explorer");
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
@@ -238,7 +238,7 @@
     const app = new App(root, source, start.fields, { links });
     vizcnnExplorer.layOut(app);
     for (const install of vizcnnExplorer.parts) install(app);
-    const first = await vizcnnExplorer.begin(app, readLink(fragment, app.start));
+    const first = await vizcnnExplorer.begin(app, choose(app.start));
     app.set(first);
     root.classList.remove("opening");
     return app;
