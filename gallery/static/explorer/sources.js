@@ -41,7 +41,7 @@
     return [ask, net, photo, layer, method, part].filter((part) => part !== undefined).join("-");
   }
 
-  const SERVE = "vizcnn explore --serve answers it for any photo, place and unit";
+  const SERVE = "vizcnn explore --serve answers it for any photo, place and unit.";
 
   function makeStaticSource(folder = "data/") {
     let asks = null; // names of questions that were answered ahead
