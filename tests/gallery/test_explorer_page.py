@@ -209,6 +209,11 @@ def test_units_are_searched_sorted_and_filtered(page):
     page.press("home")
     values = ask(page, "[...app.maps.values]")
     assert ask(page, "app.state.unit") == values.index(max(values))
+    follow(page, "tiny%2Fnet%401%262/conv1/0@photo1&sort=use+1")
+    page.press("home")
+    use = ask(page, "[...app.maps.use.slice(app.maps.units, 2 * app.maps.units)]")
+    assert ask(page, "app.state.unit") == use.index(max(use))
+    assert len(set(use)) > 1
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
     here = ask(
         page,
