@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,10 @@ class Asker:
         self.port, self.token = port, token
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
     def send(self, method: str, name: str, body: bytes = b"") -> bytes:
         """Send a request, and give the reply's body.
 
@@ -120,7 +124,8 @@ class Asker:
 
 def load(pid: int, port: int, token: str, rate: float, seconds: float, seed: int = 0) -> Load:
     """Send requests at a rate for a time."""
-    start = Asker(port, token).ask({"ask": "start"})
+    with closing(Asker(port, token)) as asker:
+        start = asker.ask({"ask": "start"})
     kinds = random.Random(seed).choices(list(KINDS), list(KINDS.values()), k=int(rate * seconds))
     taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
     failed: list[str] = []
@@ -130,22 +135,22 @@ def load(pid: int, port: int, token: str, rate: float, seconds: float, seed: int
     began = time.monotonic()
 
     def work() -> None:
-        asker = Asker(port, token)
-        while True:
-            with guard:
-                number, kind = next(turns, (None, ""))
-            if number is None:
-                return
-            due = began + number / rate
-            time.sleep(max(due - time.monotonic(), 0))
-            sent = time.monotonic()
-            late[0] = max(late[0], sent - due)
-            try:
-                send_one(asker, kind, start, random.Random(seed + number))
-            except Exception as error:
-                failed.append(f"{type(error).__name__}: {error}")
-                asker = Asker(port, token)
-            taken[kind].append(time.monotonic() - sent)
+        with closing(Asker(port, token)) as asker:
+            while True:
+                with guard:
+                    number, kind = next(turns, (None, ""))
+                if number is None:
+                    return
+                due = began + number / rate
+                time.sleep(max(due - time.monotonic(), 0))
+                sent = time.monotonic()
+                late[0] = max(late[0], sent - due)
+                try:
+                    send_one(asker, kind, start, random.Random(seed + number))
+                except Exception as error:
+                    failed.append(f"{type(error).__name__}: {error}")
+                    asker.close()  # the next request opens a connection anew
+                taken[kind].append(time.monotonic() - sent)
 
     threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
     for thread in threads:
@@ -197,7 +202,7 @@ def main() -> None:
     rows = []
     for kind, seconds in done.seconds.items():
         if len(seconds) > 1:
-            cuts = statistics.quantiles(seconds, n=100)
+            cuts = statistics.quantiles(seconds, n=100, method="inclusive")
             told = [1e3 * cut for cut in (cuts[49], cuts[98], max(seconds))]
             rows.append((kind, len(seconds), *told))
     print(f"{options.rate:g} requests a second for {options.seconds:g} s, {options.model}:\n")

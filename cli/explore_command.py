@@ -16,7 +16,7 @@ from vizcnn.cli.options import (
     compare_option,
     fitting_options,
     layers_option,
-    methods_option,
+    make_methods_option,
     models_option,
     settle_way_back,
     several_weights_option,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     help="Make pictures of so many of each layer's strongest units on each photo only.  "
     "[default: of all]",
 )
-@methods_option
+@make_methods_option("to see them side by side")
 @click.option(
     "--own",
     type=WholeNumber(1),
@@ -60,18 +60,6 @@ if TYPE_CHECKING:
 )
 @compare_option(32, none=True)
 @way_back_options
-@click.option(
-    "--serve",
-    is_flag=True,
-    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
-    "photo, place and unit.",
-)
-@click.option(
-    "--port",
-    type=WholeNumber(0, 65535),
-    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
-)
-@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
 @click.option(
     "--index",
     "indexes",
@@ -95,6 +83,18 @@ if TYPE_CHECKING:
     help="Folder that `vizcnn gallery` made, in place of an index and its photos; once for each "
     "net.",
 )
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Write nothing: serve the page to this machine's user until Ctrl-C, with answers for any "
+    "photo, place and unit.",
+)
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    help="Port of 127.0.0.1 to serve at.  [default: one that is free]",
+)
+@click.option("--no-open", is_flag=True, help="Serve without opening the page in a browser.")
 def explore(
     page: Page,
     /,
@@ -104,12 +104,12 @@ def explore(
     methods: tuple[str, ...],
     own: int,
     compare: "Compare | None",
-    serve: bool,
-    port: int | None,
-    no_open: bool,
     indexes: tuple[Path, ...],
     data: tuple[Path, ...],
     galleries: tuple[Path, ...],
+    serve: bool,
+    port: int | None,
+    no_open: bool,
     **way_back: str,
 ) -> None:
     """Look around in nets: who fires at a place of a photo, and what a unit looks for.

@@ -7,7 +7,6 @@ import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
-    METHODS,
     WholeNumber,
     fitting_options,
     make_seed_option,
@@ -18,6 +17,7 @@ from vizcnn.cli.options import (
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
 from vizcnn.cli.reporting import bar, lay_out, telling_to_continue
+from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest

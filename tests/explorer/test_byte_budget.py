@@ -7,7 +7,9 @@ from vizcnn.explorer.byte_budget import ByteBudget
 
 def test_the_values_used_last_are_kept_as_far_as_they_fit():
     draw = random.Random(0)
-    kept, order, sizes = ByteBudget[int, str](100), [], {}
+    kept = ByteBudget[int, str](100)
+    order: list[int] = []
+    sizes: dict[int, int] = {}
     for _ in range(2000):
         key, size = draw.randrange(20), draw.randrange(60)
         if draw.random() < 0.5:

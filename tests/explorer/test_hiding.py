@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from tests.support.attributing import make_photo, make_plain, run_plainly
+from tests.support.small_zoo import make_model, paint_photo
 from vizcnn.basics.errors import ImageError, LayerError
+from vizcnn.explorer.explored import ExploredNet, explore_file
+from vizcnn.explorer.explorer import Explorer
 from vizcnn.explorer.hiding import CLASSES, LEVELS, Spots, find_side, hide_grid, hide_square
 
 PHOTO = make_photo()
@@ -153,3 +156,115 @@ def test_what_does_not_exist_is_refused(spots, classes, words):
     with pytest.raises(LayerError, match=words):
         hide_square(model, PHOTO, (0, 0, 3), spots, classes)
     assert not any(part._forward_hooks for part in model.module.modules())
+
+
+@pytest.fixture(scope="module")
+def explorer(tmp_path_factory):
+    photo = paint_photo(tmp_path_factory.mktemp("photos") / "a.png")
+    net = ExploredNet("tiny", make_model(), ("conv1", "conv5", "fc7"))
+    return Explorer([net], [explore_file(photo)])
+
+
+@pytest.fixture(scope="module")
+def plain_maps(explorer):
+    """By photo, hidden or not, what the layers put out, by hooks of torch alone."""
+    model = explorer.nets[0].net
+    modules = dict(model.module.named_modules())
+
+    def run(square=None):
+        pixels = model.read(explorer.photos[0].read())
+        if square is not None:
+            top, left, side = square
+            pixels[:, :, top : top + side, left : left + side] = 0.5
+        found: dict[str, torch.Tensor] = {}
+        hooks = [
+            modules[model.layers[name]].register_forward_hook(
+                lambda _, __, output, name=name: found.update({name: output[0].clone()})
+            )
+            for name in explorer.nets[0].layers
+        ]
+        found["probabilities"] = model.logits(pixels)[0].softmax(0)
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    return run
+
+
+HIDE = {"ask": "hide", "net": 0, "photo": 0, "square": [4, 9, 12]}
+
+
+def test_units_are_watched_at_their_strongest_place_or_where_it_is_asked_for(explorer, plain_maps):
+    watch = [
+        {"layer": 1, "unit": 4, "place": None},
+        {"layer": 0, "unit": 3, "place": [30, 2]},
+        {"layer": 1, "unit": 0, "place": [8, 8]},
+        {"layer": 2, "unit": 1, "place": None},
+    ]
+    fields = explorer.answer({**HIDE, "watch": watch}).fields
+    before, after = plain_maps(), plain_maps(HIDE["square"])
+    row, column = divmod(int(before["conv5"][4].argmax()), 16)
+    wanted = [("conv5", 4, (row, column)), ("conv5", 0, (8, 8)), ("conv1", 3, (30, 2))]
+    assert [(one["layer"], one["unit"]) for one in fields["units"]] == [
+        *[(layer, unit) for layer, unit, _ in wanted],
+        ("fc7", 1),
+    ]
+    whole = [float(before[layer][(unit, *place)]) for layer, unit, place in wanted]
+    value = [float(after[layer][(unit, *place)]) for layer, unit, place in wanted]
+    assert [one["whole"] for one in fields["units"]] == pytest.approx(
+        [*whole, float(before["fc7"][1])], rel=1e-5
+    )
+    assert [one["value"] for one in fields["units"]] == pytest.approx(
+        [*value, float(after["fc7"][1])], rel=1e-5
+    )
+    numbers = [one["number"] for one in fields["classes"]]
+    assert numbers == before["probabilities"].argsort(descending=True).tolist()
+    assert [one["probability"] for one in fields["classes"]] == pytest.approx(
+        after["probabilities"][numbers].tolist(), rel=1e-5
+    )
+
+
+def test_ahead_every_unit_is_watched_at_its_first_maximum(explorer, plain_maps):
+    answer = explorer.answer({"ask": "hidden", "net": 0, "photo": 0})
+    before = plain_maps()
+    assert [one["layer"] for one in answer.fields["layers"]] == ["conv1", "conv5", "fc7"]
+    for layer in answer.fields["layers"]:
+        maps = before[layer["layer"]]
+        flat = maps.flatten(1) if maps.ndim == 3 else maps[:, None]
+        width = maps.shape[2] if maps.ndim == 3 else 1
+        places = [divmod(at, width) for at in flat.argmax(1).tolist()]
+        assert read_array(answer, layer["units"], "<u2").tolist() == list(range(len(maps)))
+        found = read_array(answer, layer["places"], "<u2").reshape(-1, 2)
+        assert found.tolist() == [list(place) for place in places]
+        whole = read_array(answer, layer["whole"], "<f4")
+        assert whole == pytest.approx(flat.amax(1).tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"square": [0, 0]}, "as square; needed: row, column and side"),
+        ({"square": None}, "as square; needed: row, column and side"),
+        ({"square": [30, 30, 8]}, "does not lie in a photo of 32 x 32 px"),
+        ({"classes": [4]}, "class 4 does not exist; the net has 0..3"),
+        ({"classes": ["a"]}, "as classes; needed: numbers of classes"),
+        ({"watch": [{"layer": 3, "unit": 0}]}, "as layer; needed: a number 0..2"),
+        ({"watch": [{"layer": 1, "unit": 10}]}, "as unit; needed: a number 0..9"),
+        ({"watch": [{"layer": 1, "unit": 1, "place": [16, 0]}]}, "16"),
+        ({"watch": [{"layer": 1, "unit": 1, "place": 3}]}, "as place; needed: row and column"),
+        ({"watch": [3]}, "as layer; needed: a number 0..2"),
+        ({"watch": [{"layer": 1, "unit": 1}] * 65}, "a list of 64 units at most"),
+    ],
+)
+def test_what_a_page_asks_wrongly_is_told_in_a_line(explorer, changes, words):
+    (line,) = explorer.answer({**HIDE, **changes}).fields.values()
+    assert words in line and "\n" not in line
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_tiles_of_a_camera_are_the_maps(explorer, layer):
+    about = {"net": 0, "photo": 0, "layer": layer}
+    tiles = explorer.answer({"ask": "tiles", **about})
+    maps = explorer.answer({"ask": "maps", **about})
+    assert tiles.content == maps.content[: len(tiles.content)]
+    assert tiles.fields.items() <= maps.fields.items()

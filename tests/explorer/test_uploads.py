@@ -70,7 +70,9 @@ def test_it_is_turned_upright_as_cameras_say(client, explorer):
     exif = Image.Exif()
     exif[0x0112] = 6
     client.send_file("photo", {"name": "turned"}, write_file(picture, exif=exif))
-    client.send_file("photo", {"name": "upright"}, write_file(picture.transpose(Image.ROTATE_270)))
+    client.send_file(
+        "photo", {"name": "upright"}, write_file(picture.transpose(Image.Transpose.ROTATE_270))
+    )
     turned, upright = (client.ask(ask="photo", net=0, photo=number) for number in (1, 2))
     assert turned.content == upright.content
 

@@ -212,7 +212,8 @@ def test_units_are_searched_sorted_and_filtered(page):
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
     here = ask(
         page,
-        "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)].slice(0, app.maps.here.count)",
+        "[...app.maps.here.values.slice((3 * 32 + 4) * app.maps.here.count)]"
+        ".slice(0, app.maps.here.count)",
     )
     active = sum(value > 0 for value in here)
     assert active < len(here)  # else more than these may be
@@ -246,6 +247,18 @@ def test_a_missing_answer_is_told_where_it_would_be(page, folder):
         page.run("location.hash = 'other/conv1/0@photo2'")
         settle(page)
         assert "data/maps-1-1-0.js is missing or damaged." in show(page, ".mosaic-frame .nothing")
+        page.read_errors()  # the browser's own line of the file
+    finally:
+        moved.rename(file)
+
+
+def test_a_folder_without_its_answers_says_so(page, folder):
+    file = folder / "page" / "data" / "start.js"
+    moved = file.rename(file.with_suffix(".away"))
+    try:
+        page.refresh()
+        page.wait_for_frame()
+        assert "data/start.js is missing or damaged." in show(page, "main [role=alert]")
         page.read_errors()  # the browser's own line of the file
     finally:
         moved.rename(file)

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,9 +13,11 @@ import torch
 from PIL import Image
 
 import vizcnn
+from tests.support.axe import find_faults
 from tests.support.browser import Browser
 from tests.support.quizzes import UNITS, prepare_galleries
-from vizcnn.pages.quiz.merged_answers import merge_played
+from tests.support.window import Window
+from vizcnn.pages.quiz.merged_answers import merge_played, read_played
 from vizcnn.pages.quiz.quiz_page import make_quiz
 from vizcnn.zoo.model import ZooModel
 
@@ -42,18 +45,18 @@ def folder(model: ZooModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: Browser, home: str):
-    browser.requested_urls()
-    browser.open_afresh(f"{home}/quiz/index.html")
-    yield browser
-    assert browser.read_errors() == []
-    asked = [url for url in browser.requested_urls() if not url.startswith(("data:", "blob:"))]
-    assert all(url.startswith(home.rpartition("/")[0]) for url in asked), asked
+def page(window: Window, folder: Path) -> Iterator[Window]:
+    """The quiz from disk, in either browser; it asks for no file of elsewhere."""
+    window.requested_urls()
+    window.open_afresh((folder / "quiz" / "index.html").as_uri())
+    yield window
+    assert window.read_errors() == []
+    asked = [url for url in window.requested_urls() if not url.startswith(("data:", "about:"))]
+    assert all(url.startswith((folder.as_uri(), "blob:null/")) for url in asked), asked
 
 
-def start(page: Browser) -> None:
-    page.run("document.querySelector('#start').click()")
-    page.wait_for_frame()
+def start(page: Window) -> None:
+    page.click("#start")
 
 
 def find_maximum(model: ZooModel, asked: str, file: Path) -> float:
@@ -105,10 +108,10 @@ def test_conditions_go_round_the_units(page):
             assert set(shown) == keys
 
 
-def test_it_is_played_by_keys_and_clicks_and_the_file_says_the_same(page, home, tmp_path):
+def test_it_is_played_by_keys_and_clicks_and_the_answers_are_those(page, folder, tmp_path):
+    url = (folder / "quiz" / "index.html").as_uri()
     page.visit("about:blank")
-    page.visit(f"{home}/quiz/index.html#player=7")
-    page.press("tab", "tab", "tab")
+    page.visit(f"{url}#player=7")
     start(page)
     chosen = []
     for number in range(UNITS):
@@ -121,35 +124,25 @@ def test_it_is_played_by_keys_and_clicks_and_the_file_says_the_same(page, home, 
         if number % 3:
             page.press({"left": "a", "right": "right"}[side])
         else:
-            page.run(f"document.querySelector('#{side}').click()")
-            page.wait_for_frame()
+            page.click(f"#{side}")
         if number == 1:  # a slip is taken back
             page.press("backspace")
             page.press("a")
             side = "left"
         if number == 2:  # a reload goes on where it was
-            page.visit("about:blank")
-            page.visit(f"{home}/quiz/index.html")
-            assert page.run("return document.querySelector('#resume').textContent") == (
-                "Go on with question 4"
-            )
-            page.run("document.querySelector('#resume').click()")
-            page.wait_for_frame()
+            page.reload()
+            resume = page.run("return document.querySelector('#resume').textContent")
+            assert resume == "Go on with question 4"
+            page.click("#resume")
         chosen.append(side)
-    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    page.execute_cdp_cmd("Browser.setDownloadBehavior", where)
-    page.run("document.querySelector('#save').click()")
-    for _ in range(100):
-        files = list(tmp_path.glob("*.json"))
-        if files:
-            break
-        time.sleep(0.05)
-    record = json.loads(files[0].read_text())
+    record = json.loads(page.run("return writeResult()"))
+    file = tmp_path / "played.json"
+    file.write_text(json.dumps(record))
     assert [answer["chosen"] for answer in record["answers"]] == chosen
     assert record["seed"] == 7
     right = sum(answer["chosen"] == answer["exciting"] for answer in record["answers"])
     assert page.run(RIGHT) == f"{right} of {UNITS} right"
-    merged = merge_played(files, tmp_path / "merged").results
+    merged = merge_played([file], tmp_path / "merged").results
     assert (merged.total.right, merged.total.answers) == (right, UNITS)
     # page and command say the same interval
     low, high = (f"{100 * end:.0f}" for end in (merged.total.low, merged.total.high))
@@ -158,11 +151,48 @@ def test_it_is_played_by_keys_and_clicks_and_the_file_says_the_same(page, home, 
     assert f"95 % interval {low} % to {high} %" in scores
 
 
+@pytest.mark.parametrize("home", ["disk", "server"], indirect=True)
+def test_the_answers_are_saved_as_a_file(browser: Browser, home: str, tmp_path: Path):
+    browser.open_afresh(f"{home}/quiz/index.html")
+    start(browser)
+    browser.press("left", "right")
+    browser.click("#stop")
+    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    browser.click("#save")
+    name = browser.run("return document.querySelector('#saved').textContent").split()[-1]
+    for _ in range(200):
+        if (tmp_path / name).is_file():
+            break
+        time.sleep(0.05)
+    assert read_played(tmp_path / name).answers[1].chosen == "right"
+    assert browser.read_errors() == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (360, "dark")])
+def test_axe_finds_no_fault(browser: Browser, folder: Path, tmp_path: Path, width, scheme):
+    browser.open_afresh((folder / "quiz" / "index.html").as_uri())
+    browser.resize(width, 800)
+    browser.prefer(prefers_color_scheme=scheme)
+    browser.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    assert find_faults(browser) == []
+    start(browser)
+    for _ in range(UNITS):
+        assert find_faults(browser) == []
+        browser.press("a")
+    assert browser.run(RIGHT).endswith("right")
+    assert find_faults(browser) == []
+    file = tmp_path / "played.json"
+    file.write_text(browser.run("return writeResult()"))
+    merge_played([file], tmp_path / "merged")
+    browser.open(tmp_path / "merged" / "index.html")
+    assert find_faults(browser) == []
+
+
 def test_who_stops_early_has_a_score_of_what_was_answered(page):
     start(page)
     page.press("left", "right")
-    page.run("document.querySelector('#stop').click()")
-    page.wait_for_frame()
+    page.click("#stop")
     assert page.run(RIGHT).endswith(" of 2 right")
     assert page.run("return document.querySelectorAll('#answers li').length") == 2
 
@@ -170,7 +200,8 @@ def test_who_stops_early_has_a_score_of_what_was_answered(page):
 def test_both_new_photos_are_in_sight_at_every_size(page):
     for width, height in SIZES:
         page.resize(width, height)
-        start(page)
+        page.run("document.querySelector('#start').click()")  # also from amid a game
+        page.wait_for_frame()
         for _ in range(3):  # each condition, or two of them
             boxes = page.run(BOXES)
             for left, top, right, bottom in boxes:
@@ -218,3 +249,11 @@ def test_pictures_on_the_page_are_loaded_and_named_for_screen_readers(page):
         "return ['left', 'right'].map(side => document.querySelector(`#${side}`).innerText)"
     )
     assert ["Photo A" in names[0], "Photo B" in names[1]] == [True, True]
+
+
+def test_a_double_click_answers_one_question(page):
+    start(page)
+    page.run("window.left = document.querySelector('#left')")
+    for count in (1, 2):  # as browsers count the clicks of a double one
+        page.run(f"left.dispatchEvent(new MouseEvent('click', {{detail: {count}, bubbles: true}}))")
+    assert page.run("return document.querySelector('#step').textContent") == f"2 of {UNITS}"

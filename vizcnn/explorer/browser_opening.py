@@ -62,10 +62,11 @@ def write_tunnel(port: int, surroundings: Mapping[str, str] = os.environ) -> str
         >>> write_tunnel(4000, {})
         ''
     """
-    if "SSH_CONNECTION" not in surroundings:
+    connection = surroundings.get("SSH_CONNECTION", "").split()
+    if not connection:
         return ""
     # client's address and port, this machine's address and port
-    _, _, host, ssh_port, *_ = [*surroundings["SSH_CONNECTION"].split(), *[""] * 4]
+    _, _, host, ssh_port, *_ = [*connection, *[""] * 4]
     words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
     words += ["-p", ssh_port] if ssh_port not in ("", "22") else []
     return shlex.join([*words, f"{_name_user()}@{host or 'HOST'}"])

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from vizcnn.basics.errors import ModelError
+from vizcnn.attribution.readout import read_layers
+from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.projection.targets import find_first_maximum
 
@@ -30,7 +32,38 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
       probable) uses of each unit (:func:`~vizcnn.measures.class_use.measure_class_use`); in their
       place ``use_left_out``, a line, where the net puts out no logits
     """
-    maps = explorer.find_maps(question).detach()[0].float().cpu()
+    content = Content()
+    maps = explorer.find_maps(question).detach()[0]
+    fields = {**_describe(maps, content), **_give_use(explorer, question, content)}
+    return Answer(fields, content.join())
+
+
+def answer_tiles(explorer: "Explorer", question: "Question") -> Answer:
+    """Give the maps of a layer (``net``, ``photo``, ``layer``) as soon as they can be had.
+
+    The net is run up to the layer and nothing is recorded: a camera's pictures come five times a
+    second. Fields are those of :func:`answer_maps` but for ``use``.
+    """
+    model, layer = explorer.find_net(question).net, explorer.find_layer(question)
+    with torch.no_grad():
+        pixels = model.read(explorer.find_photo(question).read())
+        maps = read_layers(model, pixels, [layer])[layer].maps[0]
+    content = Content()
+    return Answer(_describe(maps, content), content.join())
+
+
+def _describe(maps: Tensor, content: Content) -> dict[str, Any]:
+    """Describe maps (C, h, w), or units (C).
+
+    Raises:
+        ModelError: If a value is not finite.
+    """
+    maps = maps.float().cpu()
+    if not maps.isfinite().all():
+        raise ModelError(
+            "maps of this layer are not finite: the net's weights are damaged, or too large for "
+            "its precision"
+        )
     size = list(maps.shape[1:])
     flat = maps.flatten(1) if size else maps[:, None]
     lows, highs = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
@@ -40,8 +73,7 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
     width = size[1] if size else 1
     order = flat.T.sort(dim=1, descending=True, stable=True)
     count = min(HERE, len(flat))
-    content = Content()
-    fields = {
+    return {
         "units": len(flat),
         "size": size,
         "bytes": content.add_array((shares * 255).round().numpy(), "u1"),
@@ -54,16 +86,14 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
             "units": content.add_array(order.indices[:, :count].numpy(), "u2"),
             "values": content.add_array(order.values[:, :count].numpy(), "f4"),
         },
-        **_give_use(explorer, question, content),
     }
-    return Answer(fields, content.join())
 
 
 def _give_use(explorer: "Explorer", question: "Question", content: Content) -> dict[str, Any]:
     sight = explorer.look(question)
     try:
         use = sight.class_use[explorer.find_layer(question)]
-    except ModelError as error:  # a net may put out something else than logits
+    except (LayerError, ModelError) as error:  # a net may put out something else than logits
         return {"use_left_out": str(error)}
     return {
         "use": content.add_array(use.numpy(), "f4"),

@@ -160,18 +160,21 @@ def hide_square(
             f"{height} x {width} px: choose one that does"
         )
     hidden = _hide(model, pixels, Squares(side, ((top, left),)))
-    whole, before = _read(model, pixels, spots)
-    found, after = _read(model, hidden, spots)
+    # one pass of both takes little longer than one of each alone
+    values, probabilities = _read(model, torch.cat([pixels.float().cpu(), hidden]), spots)
     units = [
         {
             "layer": layer,
             "unit": unit,
-            "whole": whole[layer][0, number].item(),
+            "whole": whole,
             "value": value,
         }
         for layer, some in spots.items()
-        for number, (unit, value) in enumerate(
-            zip(some.units.tolist(), _settle(found[layer], whole[layer])[0].tolist(), strict=True)
+        for unit, whole, value in zip(
+            some.units.tolist(),
+            values[layer][0].tolist(),
+            _settle(values[layer][1], values[layer][0]).tolist(),
+            strict=True,
         )
     ]
     fields: dict[str, Any] = {
@@ -181,7 +184,8 @@ def hide_square(
         "best": None,
         "units": units,
     }
-    if before is not None and after is not None:
+    if probabilities is not None:
+        before, after = probabilities
         numbers = _choose_classes(before, classes)
         best = int(after.argmax())
         fields |= {
@@ -189,15 +193,15 @@ def hide_square(
                 {
                     "number": number,
                     "name": _name_class(model, number),
-                    "whole": before[0, number].item(),
-                    "probability": after[0, number].item(),
+                    "whole": before[number].item(),
+                    "probability": after[number].item(),
                 }
                 for number in numbers
             ],
             "best": {
                 "number": best,
                 "name": _name_class(model, best),
-                "probability": after[0, best].item(),
+                "probability": after[best].item(),
             },
         }
     return Answer(fields)
@@ -247,8 +251,8 @@ def hide_grid(
     tops, lefts = (list_starts(extent, side, max(side // STEPS, 1)) for extent in (height, width))
     corners = [(top, left) for top in tops for left in lefts]
     whole, before = _read(model, pixels, spots)
-    numbers = [] if before is None else _choose_classes(before, classes)
-    values: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in spots}
+    numbers = [] if before is None else _choose_classes(before[0], classes)
+    values: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in spots}
     probabilities: list[NDArray[np.float64]] = []
     best: list[int] = []
     for squares in progress(
@@ -259,18 +263,17 @@ def hide_grid(
     ):
         found, after = _read(model, _hide(model, pixels, squares), spots)
         for layer in spots:
-            values[layer].append((_settle(found[layer], whole[layer]) - whole[layer]).numpy())
+            changes = _settle(found[layer], whole[layer]) - whole[layer]
+            values[layer].append(changes.float().numpy())
         if after is not None:
             probabilities.append(after[:, numbers].numpy())
             best += after.argmax(dim=1).tolist()
     content = Content()
     layers = []
     for layer, some in spots.items():
-        changes = np.concatenate(values[layer]).T
-        reach = np.abs(changes).max(axis=1)
-        steps = np.divide(
-            changes * LEVELS, reach[:, None], out=np.zeros_like(changes), where=reach[:, None] > 0
-        )
+        all_changes = np.concatenate(values[layer]).T
+        reach = np.abs(all_changes).max(axis=1)
+        shares = all_changes / np.where(reach > 0, reach, 1)[:, None]
         layers.append(
             {
                 "layer": layer,
@@ -278,7 +281,7 @@ def hide_grid(
                 "places": content.add_array(some.places.cpu().numpy(), "u2"),
                 "whole": content.add_array(whole[layer][0].numpy(), "f4"),
                 "reach": content.add_array(reach, "f4"),
-                "changes": content.add_array(np.rint(steps), "i1"),
+                "changes": content.add_array(np.rint(shares * LEVELS), "i1"),
             }
         )
     fields = {
@@ -343,12 +346,12 @@ def _settle(found: Tensor, whole: Tensor) -> Tensor:
 
 
 def _choose_classes(probabilities: Tensor, asked: Sequence[int]) -> list[int]:
-    count = probabilities.shape[1]
+    count = len(probabilities)
     wrong = [number for number in asked if not 0 <= number < count]
     if wrong:
         raise LayerError(f"class {wrong[0]} does not exist; the net has 0..{count - 1}")
     # stable, so that of equal ones the first comes first
-    order = probabilities[0].argsort(descending=True, stable=True)
+    order = probabilities.argsort(descending=True, stable=True)
     return list(asked) or order[:CLASSES].tolist()
 
 

@@ -2,7 +2,7 @@
 
 from vizcnn.explorer.contents import answer_start
 from vizcnn.explorer.explorer import Kind
-from vizcnn.explorer.feature_maps import answer_maps
+from vizcnn.explorer.feature_maps import answer_maps, answer_tiles
 from vizcnn.explorer.hiding import answer_hidden, answer_hide
 from vizcnn.explorer.seen_photos import answer_photo
 from vizcnn.explorer.unit_facts import answer_facts, answer_patches, count_patch_parts
@@ -17,5 +17,6 @@ QUESTIONS: dict[str, Kind] = {
     "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts, needs_strongest=True),
     "hidden": Kind(answer_hidden, ("net", "photo")),
     "hide": Kind(answer_hide),
+    "tiles": Kind(answer_tiles),
 }
 """The kinds by name, each with what answers it and what it is asked of for a page on disk."""

@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import time
-from collections.abc import Mapping
 from email.message import Message
 from typing import Any, NoReturn
 
@@ -114,7 +113,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)  # NaN and Infinity are no JSON
 
 
-def split_message(message: bytes) -> tuple[Mapping[str, Any], bytes]:
+def split_message(message: bytes) -> tuple[dict[str, Any], bytes]:
     r"""Take a question with bytes apart: a length in 4 bytes, little end first, JSON, the bytes.
 
     Raises:

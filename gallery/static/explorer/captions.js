@@ -67,7 +67,7 @@
     if (!net.python) return { why: "This net has no name that Python could load it by." };
     if (!photo.python) return { why: `${photo.name} is in this page only: Python needs a file.` };
     const position = shown.place ? `(${shown.place.join(", ")})` : "'max'";
-    const values = { photo: photo.python, layer: layer.python, unit: shown.unit, position, method: method.python, part: method.python_part };
+    const values = { photo: photo.python, layer: layer.python, unit: shown.unit, position, method: method.python, compare: method.python_compare, part: method.python_part };
     return { text: fill(net.python, values) };
   }
 

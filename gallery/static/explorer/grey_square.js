@@ -194,6 +194,7 @@ vizcnnExplorer.register((app) => {
       while (square && (asked = question()) && JSON.stringify(asked) !== answered) {
         const found = await app.ask(asked, "hide");
         if (!square) break;
+        if (found.fields.superseded) continue; // another window asked the same program
         answered = JSON.stringify(asked);
         if (found.fields.error) refuse(found.fields);
         else show(read(found.fields));

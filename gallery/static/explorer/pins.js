@@ -194,9 +194,9 @@ vizcnnExplorer.register((app) => {
       ["Method", ...pins.map((one) => one ? PARTS.method(one) : "–")],
       ["Photo", ...pins.map((one) => one ? PARTS.photo(one) : "–")],
       ["Row, column", ...given("place", (place, index) => place.length ? `${place.join(", ")}${pins[index].place ? "" : " (strongest)"}` : "–")],
-      ["Activation", ...given("activation", showNumber)],
+      ["Activation", ...given("activation", (value) => showNumber(value))],
       ["White is", ...given("limit", (limit) => limit > 0 ? showNumber(limit) : "–")],
-      ["Selectivity", ...given("selectivity", showNumber)],
+      ["Selectivity", ...given("selectivity", (value) => showNumber(value, 2))],
     ];
     const go = (name, index) => pins[index]
       ? button(`Go to ${name}`, () => app.set(pins[index]), { class: "tool small" }) : null;

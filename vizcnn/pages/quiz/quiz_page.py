@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -252,9 +253,9 @@ def list_conditions(strong: Sequence[Gallery]) -> tuple[Condition, ...]:
 
 _HEADS = {"whole": "Their projections", "own": "Their own parts", "common": "Their common parts"}
 _NAMED = {
-    "whole": "what of the frame the unit answers to",
-    "own": "what of the frame it answers to and other active units do not",
-    "common": "what of the frame it answers to as the other active units do",
+    "whole": "what of a photo the unit answers to",
+    "own": "what of a photo the unit answers to and other active units do not",
+    "common": "what of a photo the unit answers to as other active units do",
 }
 
 
@@ -316,8 +317,9 @@ def cut_tiles(tiles: Tiles) -> Iterator[Pixels]:
     layer, sheet = tiles.layer, tiles.unit.large
     assert tiles.gallery.folder is not None and sheet is not None  # read from a folder, with places
     file = tiles.gallery.folder / sheet
+    content = read_plain_file(file, "sheet", DataError, largest=LARGEST_PICTURE)
     try:
-        with Image.open(file) as image:
+        with Image.open(BytesIO(content)) as image:
             if image.size != layer.large_px:
                 raise DataError(
                     f"the sheet {quote(str(file))} is not of the size that its manifest "
@@ -387,6 +389,7 @@ def _write_data(manifest: Manifest[QuizResults]) -> str:
         "quiz": results.quiz,
         "vizcnn": manifest.vizcnn,
         "title": f"{manifest.title}, {', '.join(dict.fromkeys(u.layer for u in results.units))}",
+        "crisp": max(width, height) <= CRISP_BELOW,
         "conditions": [asdict(condition) for condition in results.conditions],
         "units": [
             {

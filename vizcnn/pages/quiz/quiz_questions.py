@@ -14,6 +14,7 @@ from vizcnn.mining.ranks import Rank
 from vizcnn.pages.layers.records import LayerSheets, Place, UnitSheets
 from vizcnn.pages.layers.site_pages import LayersResults
 from vizcnn.pages.runs import RunsResults
+from vizcnn.projection.parts import PARTS
 
 REFERENCES = 9
 """Photos that excite the unit, and photos that do not, on either side (Borowski et al. 2021)."""
@@ -143,7 +144,10 @@ def list_questions(galleries: Sequence[Gallery], seed: int = 0) -> Offer:
         DataError: If they are of different nets or photos, exciting or calm photos are missing
             altogether, or there are fewer than ten of them; the error says what makes them.
     """
-    strong = [one for one in galleries if one.results.rank == STRONG_RANK]
+    strong = sorted(
+        (one for one in galleries if one.results.rank == STRONG_RANK),
+        key=lambda one: (one.results.method, PARTS.index(one.results.part)),
+    )
     calm = [one for one in galleries if one.results.rank in CALM_RANKS]
     _require_both(galleries, strong, calm)
     _require_one_net(galleries)
