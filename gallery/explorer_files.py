@@ -44,6 +44,9 @@ LIVE_SCRIPTS = ("live.js",)
 PAGE_SCRIPTS = ("page.js",)
 """Last in a page, and in no notebook: theme, address, keys from anywhere."""
 
+WIDGET_SCRIPTS = ("widget.js",)
+"""Last in a notebook, and in no page: it ends the module that all of them are joined to."""
+
 
 def list_scripts(live: bool = False) -> tuple[str, ...]:
     """List the scripts of a page, in the order that they load in.

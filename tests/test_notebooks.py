@@ -11,7 +11,7 @@ from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
-PICTURES = {"aliasing": 2, "deconvnet": 5, "lecture": 3, "zeiler_fergus": 5}
+PICTURES = {"aliasing": 2, "deconvnet": 5, "explorer": 2, "lecture": 3, "zeiler_fergus": 5}
 """How many cells of each show a picture."""
 
 IS_PICTURE = re.compile(r"<\w*Figure|^Projection of")
@@ -28,6 +28,8 @@ def read_cells(path: Path) -> list[dict]:
 def test_notebook_runs_and_shows_its_figures(path, tmp_path, monkeypatch):
     pytest.importorskip("nbclient", reason="pip install 'vizcnn[test]'")
     pytest.importorskip("ipykernel", reason="pip install 'vizcnn[test]'")
+    if path.stem == "explorer":
+        pytest.importorskip("anywidget", reason="pip install 'vizcnn[widget]'")
     from docs.tools.notebooks import run_notebook, write_page
 
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))

@@ -123,6 +123,15 @@ CALLS: dict[str, list[Call]] = {
     "strongest": [Call(vizcnn.strongest, {"maps": MAPS, "count": 2, "position": "max"})],
     "units_at": [Call(vizcnn.units_at, {"maps": MAPS, "units": 0, "position": "max"})],
     "places": [Call(vizcnn.places, {"maps": MAPS, **PLACES})],
+    "explore": [
+        Call(
+            vizcnn.explore,
+            {
+                **{"model": MODEL, "photos": PIXELS, "layers": ["conv1"], "methods": "guided"},
+                **{"compare": 4, "indexes": (), "data": (), "galleries": ()},
+            },
+        )
+    ],
     "find_layer": [Call(vizcnn.find_layer, {"model": NET, "name": "1"})],
     "measure_effective_fields": [
         Call(

@@ -37,6 +37,7 @@ _HOMES = {
     "Recording": "vizcnn.recording.recording",
     "VizcnnError": "vizcnn.basics.errors",
     "ZooModel": "vizcnn.zoo.model",
+    "explore": "vizcnn.explorer.notebook",
     "find_layer": "vizcnn.recording.layers",
     "load": "vizcnn.projection.projecting_net",
     "measure_effective_fields": "vizcnn.measures.effective_field",
@@ -54,6 +55,7 @@ _ROOMS = {"callbacks"}
 
 if TYPE_CHECKING:
     from vizcnn.basics.errors import VizcnnError
+    from vizcnn.explorer.notebook import explore
     from vizcnn.measures.effective_field import EffectiveField, measure_effective_fields
     from vizcnn.projection.deconvnet import Deconvnet, Gradient, GuidedBackprop, Projector
     from vizcnn.projection.methods import METHODS, Method
@@ -85,6 +87,7 @@ __all__ = [
     "VizcnnError",
     "ZooModel",
     "__version__",
+    "explore",
     "find_layer",
     "load",
     "measure_effective_fields",

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.photos.images import photo_sha256, read_photo
@@ -41,13 +43,14 @@ class ExploredPhoto:
 
     Attributes:
         name: Short name, for titles.
-        read: Reads it, anew at each call: many photos would not fit the memory.
+        read: Reads it, anew at each call: many photos would not fit the memory. A program's pixels
+            are a tensor (3, H, W), RGB 0..1, as the net is to see them.
         sha256: Checksum of its file, or of its pixels.
         word: What a command line or Python calls it; None for one that only the explorer has.
     """
 
     name: str
-    read: Callable[[], Image.Image]
+    read: Callable[[], Image.Image | Tensor]
     sha256: str
     word: str | None = None
 
@@ -74,3 +77,16 @@ def explore_image(image: Image.Image, name: str) -> ExploredPhoto:
     """
     shown = image.convert("RGB")
     return ExploredPhoto(name, lambda: shown, hashlib.sha256(shown.tobytes()).hexdigest())
+
+
+def explore_pixels(pixels: Tensor, name: str) -> ExploredPhoto:
+    """Take pixels of a program, (3, H, W), RGB 0..1; those of a net's size it sees as they are.
+
+    Example:
+        >>> import torch
+        >>> explore_pixels(torch.zeros(3, 8, 8), "photo 1").read().shape
+        torch.Size([3, 8, 8])
+    """
+    kept = pixels.detach().to("cpu", copy=True)
+    values = kept.to(torch.float32).contiguous().numpy().tobytes()
+    return ExploredPhoto(name, lambda: kept, hashlib.sha256(values).hexdigest())

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from PIL import Image
 from torch import Tensor
 
 from vizcnn.basics.errors import LayerError, quote
+from vizcnn.basics.memory import find_free_memory
 from vizcnn.explorer.byte_budget import ByteBudget
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto
 from vizcnn.explorer.recording_size import measure_recording
@@ -120,15 +122,34 @@ class Sights:
             self._last = None
 
 
+MOST_RECORDED = 2**30
+"""Bytes of recorded passes that a program at work keeps, if four times as much memory is free."""
+
+
+def keep_what_fits() -> Sights:
+    """Make what keeps recorded passes while the machine has memory to spare."""
+    free = find_free_memory()
+    return Sights(MOST_RECORDED if free is None else min(MOST_RECORDED, free // 4))
+
+
 def look(net: ExploredNet, photo: ExploredPhoto) -> Sight:
     """Let a net look at a photo, and record the pass.
 
     Raises:
         ImageError: If the photo cannot be read, or the net does not take it.
     """
-    model, image = net.net, photo.read()
-    pixels = model.read(image)
+    model, given = net.net, photo.read()
+    pixels = model.read(given)
     projector = Projector(model, "gradient")  # what is recorded is the same for all methods
     recording = projector.record(pixels, net.layers)
     paths = {layer: projector.find_path(layer) for layer in net.layers}
-    return Sight(model, pixels, model.preprocessing.describe_use(image), recording, paths)
+    return Sight(model, pixels, _describe_use(model, given), recording, paths)
+
+
+def _describe_use(model: ZooModel, given: Image.Image | Tensor) -> str:
+    if isinstance(given, Image.Image):
+        return model.preprocessing.describe_use(given)
+    height, width = given.shape[1:]
+    if height == width == model.input_size:
+        return "the pixels were used as they were given"
+    return model.preprocessing.describe_use((width, height))

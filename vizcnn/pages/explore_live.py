@@ -4,21 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
-from vizcnn.basics.memory import find_free_memory
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
 from vizcnn.explorer.explored import ExploredNet
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind
 from vizcnn.explorer.server import ExplorerServer, Files, ServedFile, serve
-from vizcnn.explorer.sights import Sights
+from vizcnn.explorer.sights import keep_what_fits
 from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure
 from vizcnn.gallery.site import HERE, make_environment
 from vizcnn.pages.explore import take_photos
 from vizcnn.photos.stored import PhotoFile
-
-MOST_RECORDED = 2**30
-"""Bytes of recorded passes that are kept, where so much memory is free four times."""
 
 
 @contextmanager
@@ -49,8 +45,7 @@ def serve_explorer(
         VizcnnError: If no photo can be read, or the port cannot be had.
     """
     taken = take_photos(photos, failures, progress)
-    free = find_free_memory()
-    sights = Sights(MOST_RECORDED if free is None else min(MOST_RECORDED, free // 4))
+    sights = keep_what_fits()
     explorer = Explorer(nets, list(taken.values()), settings, questions, sights)
     title = f"Explorer: {', '.join(net.net.title for net in nets)}"
     with serve(explorer, list_files(title), port) as server:

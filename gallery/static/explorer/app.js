@@ -219,16 +219,18 @@
     const entry = units.find((one) => one.unit === unit);
     if (entry && !entry.image[1]) return { ...entry, error: "Silent: there is nothing to project.", way_out: "" };
     if (entry) return { ...entry, bytes: vizcnnExplorer.read(answer, entry.image, "bytes") };
-    return { error: left_out?.find((group) => group.units.includes(unit))?.why ?? "This page has no picture of this unit.", way_out: "" };
+    const why = left_out?.find((group) => group.units.includes(unit))?.why ?? "this page has no picture of this unit";
+    return { error: `${why[0].toUpperCase()}${why.slice(1)}.`, way_out: "vizcnn explore --serve shows any unit." };
   }
 
   // Shows an explorer in an element. Options: links, whether the state is kept in the address (of a
-  // page, not of a notebook); fragment, a link's, to begin with.
-  async function mount(root, source, { links = false, fragment = "" } = {}) {
+  // page, not of a notebook); fragment, a link's, to begin with; or choose(start), which gives a state.
+  async function mount(root, source, { links = false, fragment = "", choose = (start) => readLink(fragment, start) } = {}) {
     root.classList.add("vizcnn-explorer");
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
       root.replaceChildren(make("p", { class: "refusal", role: "alert", text: [start.fields.error, start.fields.way_out].filter(Boolean).join(" ") }));
+      root.classList.remove("opening");
       return null;
     }
     // units without places have one row and one column that are no places to choose
@@ -236,7 +238,7 @@
     const app = new App(root, source, start.fields, { links });
     vizcnnExplorer.layOut(app);
     for (const install of vizcnnExplorer.parts) install(app);
-    const first = await vizcnnExplorer.begin(app, readLink(fragment, app.start));
+    const first = await vizcnnExplorer.begin(app, choose(app.start));
     app.set(first);
     root.classList.remove("opening");
     return app;
