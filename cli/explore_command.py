@@ -16,7 +16,7 @@ from vizcnn.cli.options import (
     compare_option,
     fitting_options,
     layers_option,
-    methods_option,
+    make_methods_option,
     models_option,
     settle_way_back,
     several_weights_option,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     help="Make pictures of so many of each layer's strongest units on each photo only.  "
     "[default: of all]",
 )
-@methods_option
+@make_methods_option("to see them side by side")
 @click.option(
     "--own",
     type=WholeNumber(1),

@@ -394,16 +394,23 @@ layers_option = click.option(
     help="Layer, list of layers (conv1,conv3) or range (conv1..conv5); may be repeated.  "
     "[default: conv1..conv5, as far as the net has them]",
 )
-methods_option = click.option(
-    "--method",
-    "methods",
-    type=click.Choice(list(METHODS), case_sensitive=False),
-    multiple=True,
-    default=("deconvnet",),
-    show_default=True,
-    callback=lambda context, parameter, names: tuple(dict.fromkeys(names)),
-    help="How the signal is sent back to the pixels; may be repeated, for a page each.",
-)
+
+
+def make_methods_option(several: str) -> Callable[[Command], Command]:
+    """Make a ``--method`` option that may be repeated, and say what for."""
+    return click.option(
+        "--method",
+        "methods",
+        type=click.Choice(list(METHODS), case_sensitive=False),
+        multiple=True,
+        default=("deconvnet",),
+        show_default=True,
+        callback=lambda context, parameter, names: tuple(dict.fromkeys(names)),
+        help=f"How the signal is sent back to the pixels; may be repeated, {several}.",
+    )
+
+
+methods_option = make_methods_option("for a page each")
 normalisation_option = click.option(
     "--normalisation",
     type=click.Choice(["auto", "pass", "gradient"], case_sensitive=False),

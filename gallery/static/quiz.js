@@ -109,10 +109,14 @@ function showTrial() {
   find("#legend").hidden = !pictures;
   find("#legend").textContent = condition.legend;
   find("#pictures-title").textContent = condition.heading;
-  find("#exciting").replaceChildren(...unit.exciting.map((photo, place) => makeCell(photo, `Photo ${place + 1} that excites it`)));
-  find("#calm").replaceChildren(...unit.calm.map((photo, place) => makeCell(photo, `Photo ${place + 1} that does not excite it`)));
+  find("#exciting").replaceChildren(...unit.exciting.map((photo, place) => makeCell(photo, `Photo ${place + 1} that excites it`, quiz.crisp)));
+  find("#calm").replaceChildren(...unit.calm.map((photo, place) => makeCell(photo, `Photo ${place + 1} that does not excite it`, quiz.crisp)));
   find("#pictures").replaceChildren(...(pictures ?? []).map((file, place) => makeCell({ file }, `Projection of exciting photo ${place + 1}`, unit.crisp)));
-  SIDES.forEach((side) => { find(`#${side} img`).src = unit.asked[side === exciting ? 0 : 1].file; });
+  for (const side of SIDES) {
+    const image = find(`#${side} img`);
+    image.src = unit.asked[side === exciting ? 0 : 1].file;
+    image.classList.toggle("crisp", quiz.crisp);
+  }
   find("#back").disabled = at === 0;
   find("#stop").disabled = at === 0;
   find("#told").textContent = `Question ${at + 1} of ${trials.length}, ${condition.title}`;
@@ -174,9 +178,11 @@ function makeAnswer(answer) {
     const photo = unit.asked[side === answer.exciting ? 0 : 1];
     const figure = makeElement("figure", "", side === answer.chosen ? "chosen" : "");
     const stage = makeElement("span", "", "stage");
-    stage.append(makeImage(photo.file, side === "left" ? "Photo A" : "Photo B"));
-    const words = [`${photo.value}: ${side === answer.exciting ? "excites it" : "does not"}`, ...(side === answer.chosen ? ["your choice"] : []), photo.name];
-    figure.append(stage, makeElement("figcaption", words.join(", ")));
+    stage.append(makeImage(photo.file, side === "left" ? "Photo A" : "Photo B", quiz.crisp));
+    const words = [`${photo.value}: ${side === answer.exciting ? "excites it" : "does not"}`, ...(side === answer.chosen ? ["your choice"] : [])];
+    const caption = makeElement("figcaption", words.join(", "));
+    caption.append(makeElement("span", photo.name, "photo-name"));
+    figure.append(stage, caption);
     two.append(figure);
   }
   item.append(two, makeElement("p", `${answer.condition.title}; ${answer.seconds.toFixed(1)} s`, "quiet"));
@@ -258,8 +264,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const actions = {
     start: () => begin(null),
     resume: () => begin(former),
-    left: () => choose("left"),
-    right: () => choose("right"),
+    // the second click of a double one is no answer to the next question
+    left: (event) => { if (event.detail < 2) choose("left"); },
+    right: (event) => { if (event.detail < 2) choose("right"); },
     back: goBack,
     larger: switchSize,
     stop: showEnd,

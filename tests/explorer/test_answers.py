@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -26,12 +27,13 @@ def test_reply_and_script_say_the_same():
     answer = Answer({"name": "é</script>\u2028", "value": 0.1}, bytes(range(256)))
     reply = answer.to_bytes()
     end = 4 + struct.unpack("<I", reply[:4])[0]
-    script = answer.to_script("a/b")
+    assert json.loads(reply[4:end]) == dict(answer.fields)
+    assert reply[end:] == answer.content
+    script = answer.to_script("a/b</script>")
     assert "</" not in script and script.isascii()
-    found = re.fullmatch(r'vizcnnExplorer\.receive\("a/b",(.*),"([A-Za-z0-9+/=]*)"\);\n', script)
-    assert found
-    assert json.loads(reply[4:end]) == json.loads(found[1]) == dict(answer.fields)
-    assert base64.b64decode(found[2]) == reply[end:] == answer.content
+    found = re.fullmatch(r'vizcnnExplorer\.receive\((".*"),"([A-Za-z0-9+/=]*)"\);\n', script)
+    assert found and json.loads(found[1]) == "a/b</script>"
+    assert zlib.decompress(base64.b64decode(found[2])) == reply
 
 
 def test_what_json_has_not_is_refused():

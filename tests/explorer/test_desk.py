@@ -104,6 +104,34 @@ def test_an_answer_is_kept_until_others_need_its_place(slow):
         assert slow.asked[4:] == [5, 5]  # photos may have come
 
 
+def test_what_takes_long_comes_last_and_lets_others_in_between(pool):
+    asked, begun, go_on = [], threading.Event(), threading.Event()
+
+    class Breathing:
+        def answer(self, question):
+            asked.append(question["n"])
+            if question["ask"] == "facts" and question["n"] == 0:
+                begun.set()
+                assert go_on.wait(10)
+                desk.breathe()
+                asked.append("done")
+            return Answer({"n": question["n"]})
+
+    with Desk(Breathing()) as desk:
+        slow = [pool.submit(desk.ask, {"ask": "facts", "n": 0})]
+        assert begun.wait(10)
+        slow.append(pool.submit(desk.ask, {"ask": "facts", "n": 1}))
+        wait_for_length(desk, 1, [])
+        quick = pool.submit(desk.ask, {"ask": "maps", "n": 2})
+        wait_for_length(desk, 2, [])
+        desk.breathe()  # of another thread's, it does nothing
+        assert asked == [0]
+        go_on.set()
+        assert quick.result(10).fields == {"n": 2}
+        assert [one.result(10).fields["n"] for one in slow] == [0, 1]
+    assert asked == [0, 2, "done", 1]
+
+
 class Failing:
     """Fails as it is told."""
 

@@ -1,10 +1,12 @@
 """The explorer's maps, by torch alone."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.support.explorer_answers import make_small_explorer, read_array
 from vizcnn.explorer.explorer import Explorer
@@ -76,11 +78,26 @@ def test_class_use_is_gradient_times_activation_of_the_rest_of_the_net(explorer,
         np.testing.assert_allclose(told, wanted, rtol=1e-3, atol=1e-6)
 
 
-def test_a_net_that_puts_out_too_few_logits_says_why_there_is_no_class_use(tmp_path):
-    explorer = make_small_explorer(tmp_path, ("conv1",))
+class Detached(nn.Sequential):
+    """A chain whose logits lead back to nothing."""
+
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+def test_a_net_whose_logits_lead_nowhere_says_why_there_is_no_class_use(explorer):
     net = explorer.nets[0]
-    classes = (*net.net.classes, "one more")
-    more = Explorer([replace(net, net=replace(net.net, classes=classes))], explorer.photos)
+    detached = replace(net.net, module=Detached(*net.net.module).eval())
+    more = Explorer([replace(net, net=detached)], explorer.photos)
     fields = more.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 0}).fields
-    assert "the net puts out 4 logits for 5 classes" in fields["use_left_out"]
+    assert fields["use_left_out"] == "Tiny $net puts out no logits, (N, classes)"
     assert "use" not in fields
+
+
+def test_maps_that_are_not_finite_are_refused(explorer):
+    net = explorer.nets[0]
+    damaged = deepcopy(net.net.module)
+    damaged[0].bias.data[3] = float("inf")
+    more = Explorer([replace(net, net=replace(net.net, module=damaged))], explorer.photos)
+    told = more.answer({"ask": "maps", "net": 0, "photo": 0, "layer": 0}).fields
+    assert "maps of this layer are not finite" in told["error"]

@@ -252,6 +252,18 @@ def test_a_missing_answer_is_told_where_it_would_be(page, folder):
         moved.rename(file)
 
 
+def test_a_folder_without_its_answers_says_so(page, folder):
+    file = folder / "page" / "data" / "start.js"
+    moved = file.rename(file.with_suffix(".away"))
+    try:
+        page.refresh()
+        page.wait_for_frame()
+        assert "data/start.js is missing or damaged." in show(page, "main [role=alert]")
+        page.read_errors()  # the browser's own line of the file
+    finally:
+        moved.rename(file)
+
+
 @pytest.mark.parametrize("width", [360, 768, 1920, 3840])
 def test_page_fits_and_nothing_jumps(page, home, width):
     page.resize(width, 900)

@@ -249,3 +249,11 @@ def test_pictures_on_the_page_are_loaded_and_named_for_screen_readers(page):
         "return ['left', 'right'].map(side => document.querySelector(`#${side}`).innerText)"
     )
     assert ["Photo A" in names[0], "Photo B" in names[1]] == [True, True]
+
+
+def test_a_double_click_answers_one_question(page):
+    start(page)
+    page.run("window.left = document.querySelector('#left')")
+    for count in (1, 2):  # as browsers count the clicks of a double one
+        page.run(f"left.dispatchEvent(new MouseEvent('click', {{detail: {count}, bubbles: true}}))")
+    assert page.run("return document.querySelector('#step').textContent") == f"2 of {UNITS}"

@@ -31,9 +31,9 @@ def test_scores_are_sums_over_the_hall(tmp_path: Path):
     assert (results.players, results.total.answers) == (5, 100)
     means = {}
     for number, condition in enumerate(CONDITIONS):
-        right = sum(sum(one[condition]) for one in given.values())
+        rights = sum(sum(one[condition]) for one in given.values())
         score = results.conditions[number].score
-        assert (score.right, score.answers, score.share) == (right, 50, right / 50)
+        assert (score.right, score.answers, score.share) == (rights, 50, rights / 50)
         means[condition] = np.mean([np.mean(one[condition]) for one in given.values()])
         for unit in results.units:
             if unit.unit // 100 == number:
@@ -42,8 +42,8 @@ def test_scores_are_sums_over_the_hall(tmp_path: Path):
                 assert unit.scores[1 - number].answers == 0
     gain = results.conditions[1].gain
     assert results.conditions[0].gain is None and gain is not None
+    assert gain.value is not None and gain.low is not None and gain.high is not None
     assert gain.value == pytest.approx(means[WHOLE] - means[ALONE])
-    assert gain.low is not None and gain.high is not None
     assert gain.low < gain.value < gain.high
     with (tmp_path / "out" / "answers.csv").open() as file:
         rows = list(csv.DictReader(file))

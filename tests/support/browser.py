@@ -32,8 +32,12 @@ FLAGS = (
 SHOWN = """return [...document.querySelectorAll('.units li:not([hidden])')].map(
     item => Number(item.dataset.u))"""
 WATCH_SHIFTS = """window.shifts = [];
-    new PerformanceObserver(list => shifts.push(...list.getEntries().map(entry => entry.value)))
+    new PerformanceObserver(list => shifts.push(...list.getEntries()
+        .filter(entry => !entry.hadRecentInput).map(entry => [entry.value, ...entry.sources.map(
+            ({ node, previousRect, currentRect }) => `${node?.className || node?.nodeName}: `
+                + `${previousRect.y} to ${currentRect.y}`)])))
         .observe({type: 'layout-shift', buffered: true})"""
+"""What moves within half a second of a key or a click is an answer to it, and counts apart."""
 
 
 class Browser(Window, Chrome):

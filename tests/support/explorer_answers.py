@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import struct
+import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from vizcnn.explorer.answers import Answer
 from vizcnn.explorer.explored import ExploredNet, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings
 
-SCRIPT = re.compile(r'vizcnnExplorer\.receive\("([\w.-]+)",(\{.*\}),"([A-Za-z0-9+/=]*)"\);\n')
+SCRIPT = re.compile(r'vizcnnExplorer\.receive\("([\w.-]+)","([A-Za-z0-9+/=]*)"\);\n')
 
 
 def make_small_explorer(
@@ -43,4 +45,6 @@ def read_script(path: Path) -> Answer:
     """Read an answer that was written for a page on disk."""
     found = SCRIPT.fullmatch(path.read_text())
     assert found and found[1] == path.stem, path.name
-    return Answer(json.loads(found[2]), base64.b64decode(found[3]))
+    reply = zlib.decompress(base64.b64decode(found[2]))
+    end = 4 + struct.unpack_from("<I", reply)[0]
+    return Answer(json.loads(reply[4:end]), reply[end:])

@@ -10,6 +10,8 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
+from functools import partial
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -23,6 +25,22 @@ ANSWERS_KEPT = 128 * 2**20
 
 PASSING = frozenset({"start"})
 """Questions whose answer may be another one the next time."""
+
+LAST = 2
+"""Rank of what belongs to no photo and may take seconds: it waits for all else."""
+
+
+def rank_question(question: Mapping[str, Any]) -> int:
+    """Rank a question: 0 for what answers a click, 1 for what takes many pictures, :data:`LAST`.
+
+    Example:
+        >>> own = {"ask": "pictures", "method": "guided-own"}
+        >>> rank_question({"ask": "maps"}), rank_question(own), rank_question({"ask": "facts"})
+        (0, 1, 2)
+    """
+    if question.get("ask") in ("facts", "patches"):
+        return LAST
+    return int(str(question.get("method", "")).endswith("-own"))
 
 
 class Answering(Protocol):
@@ -87,13 +105,15 @@ class Desk:
             kept = self._kept.get(key)
         if kept is not None:
             return kept
-        return self.do(lambda: self._answer(key, question), wanted_for, is_wanted)
+        work = partial(self._answer, key, question)
+        return self.do(work, wanted_for, is_wanted, rank_question(question))
 
     def do(
         self,
         work: Callable[[], Answer],
         wanted_for: Hashable = None,
         is_wanted: Callable[[], bool] = lambda: True,
+        rank: int = 0,
     ) -> Answer:
         """Let the desk's thread do something with the nets, and wait for what it answers.
 
@@ -101,8 +121,9 @@ class Desk:
             work: What it does.
             wanted_for: As of :meth:`ask`.
             is_wanted: As of :meth:`ask`.
+            rank: Of what waits the lowest comes first.
         """
-        task = _Task(work, is_wanted)
+        task = _Task(work, is_wanted, rank)
         with self._changed:
             if self._ended:
                 return ENDED
@@ -137,7 +158,28 @@ class Desk:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if self._ended:
                     return
-                _, task = self._waiting.popitem(last=False)
+                task = self._take_next(LAST)
+            self._finish(task)
+
+    def breathe(self) -> None:
+        """Answer what waits and is not of rank :data:`LAST`, in the midst of what is."""
+        if threading.current_thread() is not self._thread:
+            return
+        while True:
+            with self._changed:
+                task = self._take_next(LAST - 1)
+            if task is None:
+                return
+            self._finish(task)
+
+    def _take_next(self, most: int) -> "_Task | None":
+        """Take the task of the lowest rank, the first of several; none above a rank."""
+        ranked = [(task.rank, key) for key, task in self._waiting.items() if task.rank <= most]
+        # min gives the first of equal ones
+        return self._waiting.pop(min(ranked, key=itemgetter(0))[1]) if ranked else None
+
+    def _finish(self, task: "_Task | None") -> None:
+        if task is not None:
             task.answer.set_result(self._do_safely(task.work) if task.is_wanted() else SUPERSEDED)
 
     def _do_safely(self, work: Callable[[], Answer]) -> Answer:
@@ -180,8 +222,10 @@ class Desk:
 class _Task:
     """Something that waits for the desk's thread."""
 
-    def __init__(self, work: Callable[[], Answer], is_wanted: Callable[[], bool]) -> None:
-        self.work, self.is_wanted = work, is_wanted
+    def __init__(
+        self, work: Callable[[], Answer], is_wanted: Callable[[], bool], rank: int
+    ) -> None:
+        self.work, self.is_wanted, self.rank = work, is_wanted, rank
         self.answer: Future[Answer] = Future()
 
 

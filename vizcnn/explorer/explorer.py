@@ -112,6 +112,10 @@ class Explorer:
             :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
 
+    Attributes:
+        breathe: Called now and then by answers that take seconds, between two steps: a server
+            answers other questions in it.
+
     Raises:
         VizcnnError: If a net takes photos in their own sizes, which have maps of their own sizes.
     """
@@ -143,6 +147,7 @@ class Explorer:
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
         self._own = self.photos[:MEASURED]
+        self.breathe: Callable[[], None] = lambda: None
 
     def add_photo(self, photo: ExploredPhoto) -> int:
         """Add a photo, and give its number."""
@@ -243,7 +248,13 @@ class Explorer:
 
         photos = [photo.read() for photo in self._own]
         return tuple(
-            UnitFacts(net.net, fields, [net.net.read(photo) for photo in photos], net.strongest)
+            UnitFacts(
+                net.net,
+                fields,
+                [net.net.read(photo) for photo in photos],
+                net.strongest,
+                lambda: self.breathe(),
+            )
             for net, fields in zip(self.nets, self.fields, strict=True)
         )
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.attribution.readout import read_layers
-from vizcnn.basics.errors import ModelError
+from vizcnn.basics.errors import LayerError, ModelError
 from vizcnn.explorer.answers import Answer, Content
 from vizcnn.projection.targets import find_first_maximum
 
@@ -53,8 +53,17 @@ def answer_tiles(explorer: "Explorer", question: "Question") -> Answer:
 
 
 def _describe(maps: Tensor, content: Content) -> dict[str, Any]:
-    """Describe maps (C, h, w), or units (C)."""
+    """Describe maps (C, h, w), or units (C).
+
+    Raises:
+        ModelError: If a value is not finite.
+    """
     maps = maps.float().cpu()
+    if not maps.isfinite().all():
+        raise ModelError(
+            "maps of this layer are not finite: the net's weights are damaged, or too large for "
+            "its precision"
+        )
     size = list(maps.shape[1:])
     flat = maps.flatten(1) if size else maps[:, None]
     lows, highs = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
@@ -84,7 +93,7 @@ def _give_use(explorer: "Explorer", question: "Question", content: Content) -> d
     sight = explorer.look(question)
     try:
         use = sight.class_use[explorer.find_layer(question)]
-    except ModelError as error:  # a net may put out something else than logits
+    except (LayerError, ModelError) as error:  # a net may put out something else than logits
         return {"use_left_out": str(error)}
     return {
         "use": content.add_array(use.numpy(), "f4"),

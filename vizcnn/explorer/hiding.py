@@ -252,7 +252,7 @@ def hide_grid(
     corners = [(top, left) for top in tops for left in lefts]
     whole, before = _read(model, pixels, spots)
     numbers = [] if before is None else _choose_classes(before[0], classes)
-    values: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in spots}
+    values: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in spots}
     probabilities: list[NDArray[np.float64]] = []
     best: list[int] = []
     for squares in progress(
@@ -263,18 +263,17 @@ def hide_grid(
     ):
         found, after = _read(model, _hide(model, pixels, squares), spots)
         for layer in spots:
-            values[layer].append((_settle(found[layer], whole[layer]) - whole[layer]).numpy())
+            changes = _settle(found[layer], whole[layer]) - whole[layer]
+            values[layer].append(changes.float().numpy())
         if after is not None:
             probabilities.append(after[:, numbers].numpy())
             best += after.argmax(dim=1).tolist()
     content = Content()
     layers = []
     for layer, some in spots.items():
-        changes = np.concatenate(values[layer]).T
-        reach = np.abs(changes).max(axis=1)
-        steps = np.divide(
-            changes * LEVELS, reach[:, None], out=np.zeros_like(changes), where=reach[:, None] > 0
-        )
+        all_changes = np.concatenate(values[layer]).T
+        reach = np.abs(all_changes).max(axis=1)
+        shares = all_changes / np.where(reach > 0, reach, 1)[:, None]
         layers.append(
             {
                 "layer": layer,
@@ -282,7 +281,7 @@ def hide_grid(
                 "places": content.add_array(some.places.cpu().numpy(), "u2"),
                 "whole": content.add_array(whole[layer][0].numpy(), "f4"),
                 "reach": content.add_array(reach, "f4"),
-                "changes": content.add_array(np.rint(steps), "i1"),
+                "changes": content.add_array(np.rint(shares * LEVELS), "i1"),
             }
         )
     fields = {

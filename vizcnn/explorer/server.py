@@ -335,6 +335,7 @@ def serve(
         VizcnnError: If the port cannot be had.
     """
     desk = Desk(explorer)
+    explorer.breathe = desk.breathe
     with ExplorerServer(port, files, desk, Uploads(explorer), seconds) as server, desk:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
         thread.start()

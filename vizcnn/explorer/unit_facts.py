@@ -35,6 +35,8 @@ KERNELS = 12
 """Kernels of a deeper unit that are shown."""
 CLASSES = 5
 """Classes of a unit that are named."""
+AT_ONCE = 6
+"""Classes that are looked at between two breaths."""
 NEIGHBOURS = 5
 """Units like a unit that are named."""
 MOST_MULTIPLICATIONS = 2 * 10**10
@@ -72,6 +74,7 @@ class UnitFacts:
         photos: Photos as the net sees them, (1, 3, H, W) each, RGB 0..1: over those that have the
             size of the first, effective fields and classes are measured.
         mined: An index of the net's strongest places, and its photos.
+        breathe: Called now and then, as an answer may take seconds.
 
     Example:
         >>> import vizcnn
@@ -92,7 +95,9 @@ class UnitFacts:
         fields: Sequence[ReceptiveField],
         photos: Sequence[Tensor],
         mined: MinedPhotos | None = None,
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
+        self._breathe = breathe
         self._model, self._layers = model, tuple(field.name for field in fields)
         self._pixels = torch.cat([photo for photo in photos if photo.shape == photos[0].shape])
         self._mined = mined
@@ -111,7 +116,10 @@ class UnitFacts:
             "top": self._describe_top,
             "neighbours": self._describe_neighbours,
         }
-        fields = {name: _attempt(describe, layer, content) for name, describe in parts.items()}
+        fields: dict[str, Fields] = {}
+        for name, describe in parts.items():
+            fields[name] = _attempt(describe, layer, content)
+            self._breathe()
         return Answer(fields, content.join())
 
     def answer_patches(self, layer: str, part: int) -> Answer:
@@ -177,8 +185,18 @@ class UnitFacts:
         """
         costs = self._class_costs
         layers = [name for name in self._layers if costs[name] <= MOST_MULTIPLICATIONS]
-        found = measure_class_use(self._model, self._pixels, layers) if layers else {}
-        return {name: use.mean(dim=0) for name, use in found.items()}
+        if not layers:
+            return {}
+        logits: object = self._model.logits(self._pixels[:1])
+        # something else is refused when it is measured
+        count = logits.shape[1] if isinstance(logits, Tensor) and logits.ndim == 2 else 1
+        uses: dict[str, list[Tensor]] = {name: [] for name in layers}
+        for classes in torch.arange(count).split(AT_ONCE):
+            found = measure_class_use(self._model, self._pixels, layers, classes.tolist())
+            for name, use in found.items():
+                uses[name].append(use.mean(dim=0))
+            self._breathe()
+        return {name: torch.cat(parts, dim=1) for name, parts in uses.items()}
 
     @cached_property
     def _class_costs(self) -> dict[str, int]:

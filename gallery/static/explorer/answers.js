@@ -2,6 +2,14 @@
 
 // What an answer's bytes hold: arrays and pictures.
 (() => {
+  // From a file or a reply: the length of the JSON in four bytes, little end first, the JSON, and
+  // what it points into.
+  function unpack(buffer) {
+    const end = 4 + new DataView(buffer).getUint32(0, true);
+    const fields = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, end - 4)));
+    return { fields, bytes: new Uint8Array(buffer, end) };
+  }
+
   const ARRAYS = { u1: Uint8Array, u2: Uint16Array, f4: Float32Array };
 
   // read(answer, [offset, length], kind): kind is u1, u2 or f4 for an array, or bytes
@@ -53,5 +61,5 @@
     };
   }
 
-  Object.assign(vizcnnExplorer, { read, drawPicture, forgetPicture, makeMemory });
+  Object.assign(vizcnnExplorer, { unpack, read, drawPicture, forgetPicture, makeMemory });
 })();

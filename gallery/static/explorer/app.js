@@ -219,7 +219,8 @@
     const entry = units.find((one) => one.unit === unit);
     if (entry && !entry.image[1]) return { ...entry, error: "Silent: there is nothing to project.", way_out: "" };
     if (entry) return { ...entry, bytes: vizcnnExplorer.read(answer, entry.image, "bytes") };
-    return { error: left_out?.find((group) => group.units.includes(unit))?.why ?? "This page has no picture of this unit.", way_out: "" };
+    const why = left_out?.find((group) => group.units.includes(unit))?.why ?? "this page has no picture of this unit";
+    return { error: `${why[0].toUpperCase()}${why.slice(1)}.`, way_out: "vizcnn explore --serve shows any unit." };
   }
 
   // Shows an explorer in an element. Options: links, whether the state is kept in the address (of a
@@ -229,6 +230,7 @@
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
       root.replaceChildren(make("p", { class: "refusal", role: "alert", text: [start.fields.error, start.fields.way_out].filter(Boolean).join(" ") }));
+      root.classList.remove("opening");
       return null;
     }
     // units without places have one row and one column that are no places to choose

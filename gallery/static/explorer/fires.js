@@ -3,7 +3,7 @@
 // "Who fires here": the strongest units of each layer at the place, as tiles; the chosen layer's below
 // the photo, the others' below the maps.
 vizcnnExplorer.register((app) => {
-  const { make, placeAt, strongestAt, strongestPlace, showNumber, drawMap, findPicture } = vizcnnExplorer;
+  const { make, placeAt, strongestAt, strongestPlace, showNumber, keepCrisp, drawMap, findPicture } = vizcnnExplorer;
   const MOST = 10;
   const MOST_ELSEWHERE = 5;
   const LAYERS_ELSEWHERE = 24; // of nets with more, those around the chosen one
@@ -55,14 +55,19 @@ vizcnnExplorer.register((app) => {
     if (layer === app.state.layer) markTile();
     if (!strongest.length) return;
     // the maps at once, the projections when they come
-    strongest.forEach(({ unit }, index) => drawMap(tiles[index].querySelector("canvas"), maps, unit));
+    strongest.forEach(({ unit }, index) => {
+      const canvas = tiles[index].querySelector("canvas");
+      drawMap(canvas, maps, unit);
+      keepCrisp(canvas);
+    });
     const units = strongest.map(({ unit }) => unit);
     const question = app.source.live ? { units, place } : { units: null, place: null };
     const answer = await app.ask({ ask: "pictures", net, photo, layer, method, ...question }, `fires ${name}`);
     if (!mine() || answer.fields.error) return;
     for (const [index, unit] of units.entries()) {
       const entry = findPicture(answer, unit);
-      if (!entry.error) app.drawPicture(tiles[index].querySelector("canvas"), entry.bytes);
+      const canvas = tiles[index].querySelector("canvas");
+      if (!entry.error) app.drawPicture(canvas, entry.bytes).then(() => keepCrisp(canvas));
       else tiles[index].firstChild.title = `Its feature map, as there is no picture: ${entry.error}`;
     }
   }

@@ -33,7 +33,7 @@
         try {
           const reply = await fetch(`api/${name}`, { method: "POST", headers: { "X-Vizcnn-Token": token }, body });
           if (reply.status === 404) break; // another program has the port now
-          const answer = unpack(await reply.arrayBuffer());
+          const answer = vizcnnExplorer.unpack(await reply.arrayBuffer());
           tell(false);
           return answer;
         } catch { /* the connection ended: perhaps only this one */ }
@@ -61,17 +61,12 @@
   const refuseSize = (file) => refuse(
     `${file.name ?? "The photo"} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most 16 MB are taken.`, "Make it smaller first.");
 
-  // A length in four bytes, little end first, JSON, and what it speaks of: both ways.
+  // As replies are: a length in four bytes, little end first, JSON, and what it speaks of.
   function pack(fields, file) {
     const text = new TextEncoder().encode(JSON.stringify(fields));
     const length = new DataView(new ArrayBuffer(4));
     length.setUint32(0, text.length, true);
     return new Blob([length.buffer, text, file]);
-  }
-  function unpack(buffer) {
-    const end = 4 + new DataView(buffer).getUint32(0, true);
-    const fields = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, end - 4)));
-    return { fields, bytes: new Uint8Array(buffer, end) };
   }
 
   // Says that the program has ended, once for the whole page, and asks anew when it is back.

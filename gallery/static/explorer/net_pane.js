@@ -216,7 +216,7 @@ vizcnnExplorer.register((app) => {
 
   let sheet = null;
   let shown = []; // units in the order that they are shown
-  let grid = { columns: 1, wide: 1, tall: 1 };
+  let grid = { columns: 1, wide: 1, tall: 1, left: 0 };
 
   function refresh() {
     if (!app.maps || app.maps.error) return;
@@ -234,18 +234,19 @@ vizcnnExplorer.register((app) => {
     }
     const text = search.value.trim().toLowerCase();
     const place = app.shownPlace();
+    const order = sort.value || "unit";
     shown = [];
     for (let unit = 0; unit < maps.units; unit++) {
       if (text && !fits(unit, text)) continue;
       if (activeHere.checked && !(valueAt(maps, unit, place).value > 0)) continue;
       shown.push(unit);
     }
-    const order = sort.value || "unit";
     if (order !== "unit") {
       const values = new Map(shown.map((unit) => [unit, valueOf(order, unit)]));
       shown.sort((a, b) => values.get(b) - values.get(a) || a - b);
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
+    if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity of ${selectivities.size}` : ", selectivity of none yet";
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
     const common = alike.checked || isSingle(maps);
     alike.parentElement.hidden = isSingle(maps);
@@ -286,6 +287,9 @@ vizcnnExplorer.register((app) => {
     canvas.height = Math.max(1, Math.round(Math.max(grid.high, 1) * density));
     canvas.style.width = `${width}px`;
     canvas.style.height = `${Math.max(grid.high, 1)}px`;
+    // what is left over lies on both sides
+    grid.left = GAP + Math.floor((width - grid.columns * (grid.wide + GAP) + GAP) / 2);
+    canvas.style.marginInlineStart = `${grid.left - GAP}px`;
     const context = canvas.getContext("2d");
     context.scale(density, density);
     context.imageSmoothingEnabled = grid.wide * density < sheet.wide;
@@ -301,7 +305,7 @@ vizcnnExplorer.register((app) => {
 
   function putCell(cell, index) {
     const { x, y } = cornerOf(index);
-    cell.style.left = `${x + GAP}px`;
+    cell.style.left = `${x + grid.left}px`;
     cell.style.top = `${y + GAP}px`;
     cell.style.width = `${grid.wide}px`;
     cell.style.height = `${grid.tall}px`;

@@ -19,7 +19,8 @@ vizcnnExplorer.register((app) => {
   const rate = make("p", { class: "quiet camera-rate" });
   const sheet = make("canvas", { class: "camera-sheet", role: "img" });
   const tiles = make("ul", { class: "camera-tiles" });
-  const view = make("div", { class: "camera-view", hidden: true }, rate, tiles, sheet);
+  const seen = make("canvas", { class: "camera-seen", role: "img", aria_label: "What the camera sees" });
+  const view = make("div", { class: "camera-view", hidden: true }, seen, rate, tiles, sheet);
   const hasCamera = Boolean(source.frame && navigator.mediaDevices?.getUserMedia);
 
   app.addPane("camera", (pane) => pane.append(
@@ -70,7 +71,7 @@ vizcnnExplorer.register((app) => {
 
   let stream = null;
   let video = null;
-  let frame = null; // the newest that was answered, as a file
+  let frame = null; // the newest that was answered: its file, and the maps of its units
 
   async function beginCamera() {
     told.textContent = "Waiting for the camera …";
@@ -112,8 +113,8 @@ vizcnnExplorer.register((app) => {
       if (superseded) continue;
       if (error) rate.textContent = [error, way_out].filter(Boolean).join(" ");
       else if (net === app.state.net && layer === app.state.layer) {
-        frame = file;
-        showFrame(readMaps(answer));
+        frame = { file, maps: readMaps(answer), layer };
+        showFrame(frame.maps);
         const now = performance.now();
         if (last) rate.textContent = `${app.layer.name}: ${(1000 / (now - last)).toFixed(1)} pictures a second.`;
         last = now;
@@ -123,11 +124,10 @@ vizcnnExplorer.register((app) => {
   }
   function grabFrame() {
     const scale = Math.min(1, FRAME_SIDE / Math.max(video.videoWidth, video.videoHeight));
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(video.videoWidth * scale));
-    canvas.height = Math.max(1, Math.round(video.videoHeight * scale));
-    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+    seen.width = Math.max(1, Math.round(video.videoWidth * scale));
+    seen.height = Math.max(1, Math.round(video.videoHeight * scale));
+    seen.getContext("2d").drawImage(video, 0, 0, seen.width, seen.height);
+    return new Promise((resolve) => seen.toBlob(resolve, "image/jpeg", 0.9));
   }
 
   // The layer's maps in one scale, in the order of the units, and the strongest ones by name.
@@ -160,9 +160,11 @@ vizcnnExplorer.register((app) => {
 
   async function freezeFrame() {
     if (!frame) return;
-    const file = new File([frame], "camera.jpg", { type: "image/jpeg" });
+    const { file, maps, layer } = frame;
     endCamera();
-    await take([file]);
+    await take([new File([file], "camera.jpg", { type: "image/jpeg" })]);
+    // a unit that is silent on it has nothing to show
+    if (layer === app.state.layer && !maps.values[app.state.unit]) app.set({ unit: maps.values.indexOf(Math.max(...maps.values)) });
     app.say(told.textContent);
   }
   app.addKey("f", "freeze the camera's picture", () => { if (!stream) return false; freezeFrame(); return true; });

@@ -3,7 +3,7 @@
 // Left: the photo as the net sees it. Hovering draws the receptive field at the chosen layer, a click
 // or the arrow keys choose the place.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, placeAt, pointOf, describeBox, clamp } = vizcnnExplorer;
+  const { make, boxOf, placeAt, pointOf, describeBox, keepCrisp, clamp } = vizcnnExplorer;
 
   const canvas = make("canvas", { class: "seen", role: "img" });
   const chosen = make("div", { class: "box", hidden: true });
@@ -89,7 +89,7 @@ vizcnnExplorer.register((app) => {
     if (error) return;
     canvas.setAttribute("aria-label", `${name}, as the net sees it`);
     await app.drawPicture(canvas, app.read(answer, image, "bytes"));
-    canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < 48);
+    keepCrisp(canvas);
   }
 
   function showBox() {
@@ -101,25 +101,34 @@ vizcnnExplorer.register((app) => {
     tell(place);
   }
 
-  // small pictures of the photos, drawn one after another once the page has what it was opened for
-  let drawn = new Set();
+  // small pictures of the photos that are in sight, drawn one after another once the page has what it
+  // was opened for
+  const inSight = new Set(); // numbers of photos whose pictures are wanted
+  const drawn = new Set();
+  const watcher = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) inSight[isIntersecting ? "add" : "delete"](Number(target.dataset.photo));
+    app.idle("thumbs", fillStrip);
+  });
   function buildStrip() {
-    drawn = new Set();
+    watcher.disconnect();
+    inSight.clear();
+    drawn.clear();
     strip.hidden = app.start.photos.length < 2;
-    strip.replaceChildren(...app.start.photos.map((photo, index) => make("li", {},
+    strip.replaceChildren(...app.start.photos.map((photo, index) => make("li", { data: { photo: index } },
       make("button", { type: "button", class: "thumb stage", title: photo.name, aria_label: `Photo ${photo.name}`, on: { click: () => app.set({ photo: index }) } },
         make("canvas")))));
+    for (const item of strip.children) watcher.observe(item);
   }
   async function fillStrip() {
     const mine = app.current("thumbs");
     const { net } = app.state;
-    for (const [index, item] of [...strip.children].entries()) {
+    for (const index of [...inSight].sort((a, b) => a - b)) {
       if (drawn.has(index)) continue;
       const answer = await app.ask({ ask: "photo", net, photo: index }, "thumbs");
       if (!mine()) return;
       if (answer.fields.error) continue;
       drawn.add(index);
-      await app.drawPicture(item.querySelector("canvas"), app.read(answer, answer.fields.image, "bytes"));
+      await app.drawPicture(strip.children[index].querySelector("canvas"), app.read(answer, answer.fields.image, "bytes"));
     }
   }
   function markStrip() {
@@ -135,11 +144,10 @@ vizcnnExplorer.register((app) => {
     if (changed.has("net") || changed.has("photo")) {
       showPhoto();
       markStrip();
-      app.idle("thumbs", fillStrip);
     }
     showHover(null);
     showBox();
   });
   app.onMaps(showBox); // where a unit is strongest, its maps tell
-  app.refreshPhotos = () => { buildStrip(); markStrip(); app.idle("thumbs", fillStrip); }; // after an upload
+  app.refreshPhotos = () => { buildStrip(); markStrip(); }; // after an upload
 });

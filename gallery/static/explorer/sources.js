@@ -8,9 +8,20 @@
 (() => {
   const waiting = new Map(); // key -> what to call with the answer
 
-  function receive(key, fields, text) {
-    waiting.get(key)?.({ fields, bytes: decodeBase64(text) });
+  async function receive(key, text) {
+    const finish = waiting.get(key);
     waiting.delete(key);
+    if (!finish) return;
+    try {
+      finish(vizcnnExplorer.unpack(await inflate(decodeBase64(text))));
+    } catch {
+      finish(refuseDamaged(key));
+    }
+  }
+
+  function inflate(bytes) {
+    const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(plain).arrayBuffer();
   }
 
   function decodeBase64(text) {
@@ -22,6 +33,7 @@
   }
 
   const refuse = (error, way_out = "") => ({ fields: { error, way_out }, bytes: new Uint8Array() });
+  const refuseDamaged = (key) => refuse(`data/${key}.js is missing or damaged.`, "Copy the folder again, or make it again.");
 
   // The same name in Python: the question's name, then numbers of net, photo and layer, then the method
   // and the number of the part.
@@ -29,7 +41,7 @@
     return [ask, net, photo, layer, method, part].filter((part) => part !== undefined).join("-");
   }
 
-  const SERVE = "vizcnn explore --serve answers it for any photo, place and unit";
+  const SERVE = "vizcnn explore --serve answers it for any photo, place and unit.";
 
   function makeStaticSource(folder = "data/") {
     let asks = null; // names of questions that were answered ahead
@@ -46,7 +58,7 @@
         waiting.set(key, finish);
         script.src = `${folder}${key}.js`;
         // a script that ran has been received; one that is cut off ends in no answer
-        const fail = () => { if (waiting.delete(key)) finish(refuse(`${script.getAttribute("src")} is missing or damaged.`, "Copy the folder again, or make it again.")); };
+        const fail = () => { if (waiting.delete(key)) finish(refuseDamaged(key)); };
         script.addEventListener("error", fail);
         script.addEventListener("load", fail);
         document.head.append(script);

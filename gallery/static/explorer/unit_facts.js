@@ -194,7 +194,7 @@ vizcnnExplorer.register((app) => {
         const canvas = make("canvas", { class: "crisp" });
         if (app.maps && !app.maps.error) drawMap(canvas, app.maps, number);
         const words = `shares ${shared[rank]} of its ${own} strongest photos`;
-        return make("li", {}, make("button", { type: "button", class: "pick", title: words, aria_label: `Unit ${number}, ${words}`, on: { click: () => app.set({ unit: number }) } },
+        return make("li", {}, make("button", { type: "button", class: "pick", title: words, aria_label: `${number}: ${shared[rank]}. Unit ${number} ${words}`, on: { click: () => app.set({ unit: number }) } },
           make("span", { class: "stage" }, canvas), make("span", { class: "value", text: `${number}: ${shared[rank]}` })));
       }))
       : make("p", { class: "quiet", text: "No other unit has any of its strongest photos." }));

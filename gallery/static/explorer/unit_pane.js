@@ -3,8 +3,7 @@
 // Right: the chosen unit. Its map, what it sees of the photo, and its projection by each method with
 // its own part, side by side.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, isSingle, describeBox, clamp } = vizcnnExplorer;
-  const CRISP_BELOW = 48; // pixels: smaller pictures keep their edges
+  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, isSingle, describeBox, keepCrisp, clamp } = vizcnnExplorer;
 
   const title = make("h3", { class: "unit-title" });
   const step = (text, label, by) => make("button", { type: "button", class: "tool step", text, aria_label: label, on: { click: () => app.stepUnit(by) } });
@@ -72,7 +71,7 @@ vizcnnExplorer.register((app) => {
       : "white is this value, grey zero, black the negative value";
     canvas.setAttribute("aria-label", `${words} of unit ${unit} of ${app.layer.name} by ${method.title}`);
     await app.drawPicture(canvas, entry.bytes);
-    canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < CRISP_BELOW);
+    keepCrisp(canvas);
     // as much of its square as its field has of the largest one
     fitToField(canvas, entry.box);
     canvas.hidden = false;
@@ -120,7 +119,7 @@ vizcnnExplorer.register((app) => {
     bitmap.close();
     fitToField(patch, box);
     patch.hidden = !place && app.layer.rows.length > 0;
-    patch.classList.toggle("crisp", Math.max(patch.width, patch.height) < CRISP_BELOW);
+    keepCrisp(patch);
     patch.setAttribute("aria-label", `What unit ${unit} of ${app.net.layers[layer].name} sees of the photo: ${describeBox(box)}`);
   }
   // The place that the pictures are of: a folder has those of the strongest place alone.
@@ -184,7 +183,9 @@ vizcnnExplorer.register((app) => {
   function showWhere() {
     const [pictured, chosen] = [picturePlace(), app.state.place];
     const elsewhere = Boolean(pictured && chosen) && String(pictured) !== String(chosen);
-    where.hidden = !elsewhere;
+    // it keeps its room, so that choosing a place moves nothing
+    where.hidden = app.source.live;
+    where.classList.toggle("unseen", !elsewhere);
     where.textContent = "This page was made ahead, with each unit at its strongest place; vizcnn explore --serve shows any place.";
     patchCaption.textContent = elsewhere ? `what it sees at ${pictured.join(", ")}` : "what it sees of the photo";
     for (const span of pictures.querySelectorAll(".where")) {

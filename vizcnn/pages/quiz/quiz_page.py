@@ -253,9 +253,9 @@ def list_conditions(strong: Sequence[Gallery]) -> tuple[Condition, ...]:
 
 _HEADS = {"whole": "Their projections", "own": "Their own parts", "common": "Their common parts"}
 _NAMED = {
-    "whole": "what of the frame the unit answers to",
-    "own": "what of the frame it answers to and other active units do not",
-    "common": "what of the frame it answers to as the other active units do",
+    "whole": "what of a photo the unit answers to",
+    "own": "what of a photo the unit answers to and other active units do not",
+    "common": "what of a photo the unit answers to as other active units do",
 }
 
 
@@ -389,6 +389,7 @@ def _write_data(manifest: Manifest[QuizResults]) -> str:
         "quiz": results.quiz,
         "vizcnn": manifest.vizcnn,
         "title": f"{manifest.title}, {', '.join(dict.fromkeys(u.layer for u in results.units))}",
+        "crisp": max(width, height) <= CRISP_BELOW,
         "conditions": [asdict(condition) for condition in results.conditions],
         "units": [
             {
