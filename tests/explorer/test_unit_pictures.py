@@ -129,6 +129,12 @@ def test_all_are_of_the_strongest_that_the_settings_name(explorer):
     assert "3 strongest units" in left["why"]
 
 
+def test_a_unit_without_places_has_none(explorer):
+    units = ask(explorer, 2, "deconvnet").fields["units"]
+    assert any(unit["activation"] > 0 for unit in units)
+    assert all((unit["place"], unit["box"]) == ([], [0, 0, 32, 32]) for unit in units)
+
+
 def test_a_silent_unit_has_no_place_and_a_grey_picture(explorer):
     maps = explorer.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 1})
     silent = np.flatnonzero(read_array(maps, maps.fields["values"], "f4") == 0).tolist()

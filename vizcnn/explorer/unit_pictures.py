@@ -1,7 +1,7 @@
 """Pictures of a layer's units on a photo: each projected back to pixels, cut to what it sees."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
             model,
             projector.project_targets(recording, layer, lot, compare).take_part(way.part),
             wanted,
-            place is None and maps.ndim == 4,
+            lambda activation: place is not None or (maps.ndim == 4 and activation != 0),
         )
     ]
     content = Content()
@@ -115,7 +115,10 @@ class _Picture:
 
 
 def _show(
-    model: ZooModel, projection: Projection, wanted: set[int], silent_are_nowhere: bool
+    model: ZooModel,
+    projection: Projection,
+    wanted: set[int],
+    has_place: Callable[[float], bool],
 ) -> Iterator[_Picture]:
     """Show the projections of wanted units, each in its own contrast, as ``vizcnn deconv`` does."""
     evidence = _list_evidence(projection)
@@ -126,10 +129,9 @@ def _show(
         values = cut.float().cpu().numpy()
         limit = robust_limit(values)
         activation = float(projection.activations[row])
-        nowhere = silent_are_nowhere and activation == 0
         fields = {
             "unit": unit,
-            "place": [] if nowhere else projection.positions[row].tolist(),
+            "place": projection.positions[row].tolist() if has_place(activation) else [],
             "activation": shorten(activation),
             "box": projection.boxes[row].tolist(),
             "limit": shorten(limit),

@@ -73,7 +73,7 @@ vizcnnExplorer.register((app) => {
     const units = strongest.map(({ unit }) => unit);
     const question = app.source.live ? { units, place } : { units: null, place: null };
     const answer = await app.ask({ ask: "pictures", net, photo, layer, method, ...question }, `fires ${name}`);
-    if (!mine() || answer.fields.error) return;
+    if (!mine()) return;
     for (const [index, unit] of units.entries()) {
       const entry = findPicture(answer, unit);
       const canvas = tiles[index].querySelector("canvas");

@@ -4,7 +4,7 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
+    make, makeId, clamp, showNumber, valueAt, strongestPlace, isSilent, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const MOST_CELL = 170; // few maps stay of a size that can be compared with those of other layers
@@ -36,7 +36,11 @@ vizcnnExplorer.register((app) => {
     card.dataset.shows = wanted;
     const maps = await app.mapsOf({ net, photo, layer }, `strip ${layer}`);
     if (card.dataset.shows !== wanted) return;
-    if (maps.error) { delete card.dataset.shows; return; }
+    if (maps.error) {
+      delete card.dataset.shows;
+      card.querySelector("canvas").width = 0; // the former ones are another photo's
+      return;
+    }
     drawStrongest(card.querySelector("canvas"), maps);
   }
   // A card has room for its strongest maps only.
@@ -335,7 +339,7 @@ vizcnnExplorer.register((app) => {
     if (app.layer.rows.length) {
       const { value, exact } = valueAt(maps, unit, app.shownPlace());
       if (app.state.place) words.push(`here ${exact ? "" : "≈ "}${showNumber(value)}`);
-      words.push(`strongest ${showNumber(maps.values[unit])} at row ${row}, column ${column}`);
+      words.push(isSilent(maps, unit) ? "silent on this photo" : `strongest ${showNumber(maps.values[unit])} at row ${row}, column ${column}`);
     } else words.push(showNumber(maps.values[unit]));
     if (selectivities?.has(unit)) words.push(`selectivity ${selectivities.get(unit).toFixed(2)}`);
     return words.join(" · ");
@@ -395,6 +399,7 @@ vizcnnExplorer.register((app) => {
     else if (["unit", "place"].some((name) => changed.has(name))) mark();
     if (changed.has("method") || VIEW.some((name) => changed.has(name))) takeView();
   });
+  app.onValue(mark);
   app.onMaps(() => {
     listOrders();
     takeView();

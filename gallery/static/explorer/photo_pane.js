@@ -63,7 +63,7 @@ vizcnnExplorer.register((app) => {
 
   const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   app.addKey(Object.keys(STEPS), "move the place; in the mosaic, the unit", (event) => {
-    if (!app.layer.rows.length) return false;
+    if (!app.shownPlace()) return false;
     const [row, column] = app.shownPlace();
     const [down, right] = STEPS[event.key];
     const { rows, columns } = app.layer;
@@ -86,6 +86,7 @@ vizcnnExplorer.register((app) => {
     const { error, way_out, image, name } = answer.fields;
     refusal.hidden = !error;
     refusal.textContent = [error, way_out].filter(Boolean).join(" ");
+    canvas.hidden = Boolean(error); // the former one is another photo
     if (error) return;
     canvas.setAttribute("aria-label", `${name}, as the net sees it`);
     await app.drawPicture(canvas, app.read(answer, image, "bytes"));

@@ -3,7 +3,7 @@
 // Right: the chosen unit. Its map, what it sees of the photo, and its projection by each method with
 // its own part, side by side.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, isSingle, describeBox, keepCrisp, clamp } = vizcnnExplorer;
+  const { make, boxOf, valueAt, strongestPlace, isSilent, showNumber, drawMap, layerMost, isSingle, describeBox, keepCrisp, clamp } = vizcnnExplorer;
 
   const title = make("h3", { class: "unit-title" });
   const step = (text, label, by) => make("button", { type: "button", class: "tool step", text, aria_label: label, on: { click: () => app.stepUnit(by) } });
@@ -63,6 +63,7 @@ vizcnnExplorer.register((app) => {
     const question = { net, photo, layer, unit, method: method.key, place: app.source.live ? place : null };
     const entry = await app.askPicture(question, `unit ${method.key}`);
     if (!mine()) return;
+    app.learnValue(entry);
     line.textContent = entry.error ? [entry.error, entry.way_out].filter(Boolean).join(" ") : "";
     if (entry.error) canvas.hidden = true;
     const isChosen = method.key === app.state.method;
@@ -117,7 +118,8 @@ vizcnnExplorer.register((app) => {
     if (!place && app.layer.rows.length) patch.hidden = true;
     const mine = app.current("patch");
     const answer = await app.ask({ ask: "photo", net, photo }, "photo");
-    if (!mine() || answer.fields.error) return;
+    if (!mine()) return;
+    if (answer.fields.error) { patch.hidden = true; return; } // the former one is another photo's
     const bitmap = await createImageBitmap(new Blob([app.read(answer, answer.fields.image, "bytes")]));
     if (!mine()) return;
     const [top, left, bottom, right] = box;
@@ -133,9 +135,8 @@ vizcnnExplorer.register((app) => {
   // The place that the pictures are of: a folder has those of the strongest place alone.
   function picturePlace() {
     if (!app.layer.rows.length) return null;
-    const known = app.maps && !app.maps.error;
-    if (app.state.place && (app.source.live || !known)) return app.state.place;
-    return known ? strongestPlace(app.maps, app.state.unit) : null;
+    if (app.state.place && app.source.live) return app.state.place;
+    return app.maps && !app.maps.error ? strongestPlace(app.maps, app.state.unit) : null;
   }
 
   // ---- map and numbers
@@ -149,6 +150,12 @@ vizcnnExplorer.register((app) => {
   }
   function showMap() {
     const { maps } = app;
+    map.hidden = Boolean(maps?.error); // the former one is another unit's
+    if (map.hidden) {
+      spot.hidden = true;
+      mapCaption.textContent = "";
+      mapStage.setAttribute("aria-label", "No feature map");
+    }
     if (!maps || maps.error) return;
     const { unit } = app.state;
     drawMap(map, maps, unit, isSingle(maps) ? layerMost(maps) : undefined);
@@ -165,13 +172,16 @@ vizcnnExplorer.register((app) => {
     }
     mapCaption.textContent = maps.height > 1 ? `its feature map, ${maps.height} × ${maps.width}` : "its value";
     const [row, column] = strongestPlace(maps, unit);
-    mapStage.setAttribute("aria-label", place ? `Feature map of unit ${unit}; strongest at row ${row}, column ${column}` : `Value of unit ${unit}`);
+    const peak = isSilent(maps, unit) ? "silent on this photo" : `strongest at row ${row}, column ${column}`;
+    mapStage.setAttribute("aria-label", place ? `Feature map of unit ${unit}; ${peak}` : `Value of unit ${unit}`);
   }
   function showNumbers() {
     const { unit } = app.state;
     const name = app.layer.names[unit];
     title.textContent = `${app.layer.name}, unit ${unit}${name ? `: ${name}` : ""}`;
     const { maps } = app;
+    if (maps?.error) numbers.replaceChildren();
+    if (!maps) for (const number of numbers.querySelectorAll("dd")) number.textContent = "…"; // the former ones are another unit's
     if (!maps || maps.error) return;
     const place = app.shownPlace();
     const [row, column] = strongestPlace(maps, unit);
@@ -179,7 +189,7 @@ vizcnnExplorer.register((app) => {
     if (place) {
       const { value, exact } = valueAt(maps, unit, place);
       entries.push([`at row ${place[0]}, column ${place[1]}`, `${exact ? "" : "≈ "}${showNumber(value)}`]);
-      entries.push(["strongest on this photo", `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
+      entries.push(["strongest on this photo", isSilent(maps, unit) ? "silent: 0 everywhere" : `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
       entries.push(["sees", describeBox(boxOf(app.layer, place, app.net.input))]);
     } else {
       entries.push(["activation", showNumber(maps.values[unit])]);
@@ -222,6 +232,7 @@ vizcnnExplorer.register((app) => {
     showPictures();
     legend.textContent = `${app.net.title}, ${app.net.weights}. Each picture in its own contrast: grey is zero, white the value beside it.`;
   });
+  app.onValue(showNumbers);
   app.onMaps(() => {
     showNumbers();
     showMap();
