@@ -20,6 +20,12 @@ LAYERS = ("conv1", "conv2", "conv5", "fc7")
 SETTLED = """const done = arguments[0];
     const wait = () => vizcnnExplorer.app?.maps ? setTimeout(done, 50) : setTimeout(wait, 20);
     wait()"""
+TILE_ELSEWHERE = """const done = arguments[0];
+    const wait = () => {
+      const tile = document.querySelector('.elsewhere-row button.tile');
+      if (tile) { tile.focus(); done() } else setTimeout(wait, 20)
+    };
+    wait()"""
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +215,11 @@ def test_units_are_searched_sorted_and_filtered(page):
     page.press("home")
     values = ask(page, "[...app.maps.values]")
     assert ask(page, "app.state.unit") == values.index(max(values))
+    follow(page, "tiny%2Fnet%401%262/conv1/0@photo1&sort=use+1")
+    page.press("home")
+    use = ask(page, "[...app.maps.use.slice(app.maps.units, 2 * app.maps.units)]")
+    assert ask(page, "app.state.unit") == use.index(max(use))
+    assert len(set(use)) > 1
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
     here = ask(
         page,
@@ -218,6 +229,32 @@ def test_units_are_searched_sorted_and_filtered(page):
     active = sum(value > 0 for value in here)
     assert active < len(here)  # else more than these may be
     assert show(page, ".count") == f"{active} of 12 units"
+
+
+def test_focus_stays_with_a_tile_that_a_key_chooses(page):
+    follow(page, "tiny%2Fnet%401%262/conv5/0@photo1")
+    focused = "return { ...document.activeElement.dataset }"
+    page.run("document.querySelectorAll('.pane-fires .tile')[1].focus()")
+    tile = page.run(focused)
+    page.press("enter")
+    settle(page)
+    assert page.run(focused) == tile
+    assert ask(page, "String(app.state.unit)") == tile["unit"]
+    page.run("document.querySelector('.elsewhere-row').scrollIntoView()")
+    page.execute_async_script(TILE_ELSEWHERE)
+    tile = page.run(focused)
+    page.press("enter")
+    settle(page)
+    assert page.run(focused) == tile
+    assert page.run("return Boolean(document.activeElement.closest('.pane-fires'))")
+    assert ask(page, "[String(app.state.layer), String(app.state.unit)]") == [*tile.values()]
+
+
+def test_keys_work_from_a_box_that_was_ticked(page):
+    follow(page, "other/conv1/3@photo1:4,5")
+    page.run("document.querySelector('.controls [type=checkbox]').focus()")
+    page.press("right")
+    assert link_of(page) == "other/conv1/3@photo1:4,6"
 
 
 def test_no_key_means_two_things(page):

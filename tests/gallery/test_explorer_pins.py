@@ -152,6 +152,34 @@ def test_a_link_with_pins_shows_both_and_their_difference(page, explored):
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "size", "corners", "words"),
+    [
+        # the same window of one photo
+        ([2, 3, 8, 9], [2, 3, 8, 9], (6, 6), [(0, 0), (0, 0)], "cover the same pixels"),
+        # two windows of one photo
+        ([0, 0, 4, 6], [2, 10, 8, 16], (16, 8), [(0, 0), (10, 2)], "where it is in the photo"),
+        # of another photo, cut at an edge: middle on middle
+        ([0, 0, 4, 6], "other", (10, 8), [(2, 2), (0, 0)], "middles of the windows"),
+        # of a net with half the input, which is enlarged
+        ([4, 4, 8, 8], "half", (6, 4), [(0, 0), (2, 0)], "B is enlarged 2 times"),
+    ],
+)
+def test_pictures_are_laid_over_each_other_by_where_they_are(
+    page, one, other, size, corners, words
+):
+    first = {"box": one, "input": [32, 32], "photo": 0}
+    second = {"box": other, "input": [32, 32], "photo": 0}
+    if other == "other":
+        second = {"box": [20, 10, 28, 20], "input": [32, 32], "photo": 1}
+    elif other == "half":
+        second = {"box": [2, 3, 4, 5], "input": [16, 16], "photo": 0}
+    found = page.run(f"return vizcnnExplorer.findFrame({json.dumps(first)}, {json.dumps(second)})")
+    assert (found["width"], found["height"]) == size
+    assert [(at["x"], at["y"]) for at in found["at"]] == corners
+    assert words in found["words"]
+
+
 def test_two_pictures_come_on_one_scale_where_they_have_one(page, explored):
     follow(page, "#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b=tiny/conv2/4@photo1")
     wait_for(page, "document.querySelector('.pin-words').textContent.includes('Cosine')")
@@ -236,6 +264,7 @@ def test_figures_carry_their_caption_and_their_pixels(page, explored):
     for words in ("unit 4", "deconvnet", "photo1", "strongest place", f"Weights: {weights}"):
         assert words in told
     assert "--unit 4 --position max -m deconvnet" in told
+    assert "selectivity" not in told  # its own part is not among those of this page
     activation = float(f"{entry['activation']:.4g}")
     assert f"activation {activation:g}" in told
     images = [
@@ -257,16 +286,29 @@ def test_figures_carry_their_caption_and_their_pixels(page, explored):
     assert abs(middle - picture).max() <= 2
 
 
-def test_what_is_compared_is_saved_as_well(page):
-    follow(page, "#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b=tiny/conv2/4@photo1&show=difference")
+def test_what_is_compared_is_saved_as_well_with_selectivities(page, explored):
+    own = (
+        explored[0]
+        .ask({"ask": "pictures", "net": 0, "photo": 0, "layer": 0, "method": "deconvnet-own"})
+        .fields["units"]
+    )
+    one, other = (entry["unit"] for entry in own)
+    pins = f"a=tiny/conv2/{one}@photo1&b=tiny/conv2/{other}@photo1&show=difference"
+    follow(page, f"#tiny/conv5/3@photo1&{pins}")
     wait_for(page, "document.querySelector('.pin-words').textContent.includes('Cosine')")
+    row = "document.querySelector('.pin-table tbody tr:last-child')"
+    wait_for(page, f"!{row}.textContent.includes('–')")
+    shown = page.run(f"return [...{row}.querySelectorAll('td')].map((one) => one.textContent)")
+    selectivities = [entry["selectivity"] for entry in own]
+    assert [float(text) for text in shown] == pytest.approx(selectivities, rel=0.06)
     page.run(CATCH)
     press_button(page, "pins", "SVG")
     wait_for(page, "caught.length === 1")
     root = ElementTree.fromstring(base64.b64decode(page.run("return caught[0]")).decode())
     told = " ".join(text.text or "" for text in root.iter(f"{SVG}text"))
     assert len(list(root.iter(f"{SVG}image"))) == 3
-    for words in ("A: unit 1", "B: unit 4", "A − B", show(page, ".pin-words")[:30]):
+    about = f"selectivity {selectivities[0]:.2f}"
+    for words in (f"A: unit {one}", f"B: unit {other}", about, show(page, ".pin-words")[:30]):
         assert words in told
     assert told.count("Weights:") == 1
 

@@ -333,11 +333,11 @@ def _read(
         raise LayerError(
             f"a unit or place of {', '.join(map(quote, spots))} does not exist: {error}"
         ) from None
-    found = {layer: some.double().cpu() for layer, some in values.items()}
+    found = {layer: some.cpu().double() for layer, some in values.items()}
     if not isinstance(output, Tensor) or output.ndim != 2:
         return found, None
     check_logits(output, model.name)
-    return found, output.double().cpu().softmax(dim=1)
+    return found, output.cpu().double().softmax(dim=1)
 
 
 def _settle(found: Tensor, whole: Tensor) -> Tensor:

@@ -73,7 +73,8 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
         for picture in sorted(pictures, key=lambda picture: picture.fields["unit"])
     ]
     left = sorted(set(order) - wanted) if question.get("units") is None else []
-    why = f"pictures are of the {len(units)} strongest units of each layer and photo"
+    what = "pictures" if way.part == "whole" else "own parts"
+    why = f"{what} are of the {len(units)} strongest units of each layer and photo"
     left_out = [{"units": left, "why": why}] if left else []
     return Answer({"units": described, "left_out": left_out}, content.join())
 

@@ -36,7 +36,6 @@
     bitmap.close();
     return true;
   }
-  const forgetPicture = (canvas) => latest.delete(canvas);
 
   // Answers that were given lately, at most so many bytes of them.
   function makeMemory(budget) {
@@ -61,5 +60,5 @@
     };
   }
 
-  Object.assign(vizcnnExplorer, { unpack, read, drawPicture, forgetPicture, makeMemory });
+  Object.assign(vizcnnExplorer, { unpack, read, drawPicture, makeMemory });
 })();

@@ -163,7 +163,7 @@
     addTool(button) { this.panes.get("tools").append(button); }
     pressKey(event) {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest?.("input, textarea, select, [contenteditable]") || this.root.querySelector("dialog[open]")) return;
+      if (event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]") || this.root.querySelector("dialog[open]")) return;
       const known = this.keys.find(({ keys }) => keys.includes(event.key));
       // an action gives false where it leaves the key to the browser
       if (known && known.action(event) !== false) event.preventDefault();

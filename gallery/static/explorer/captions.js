@@ -20,6 +20,18 @@
   const ofPicture = (app, { net, photo, layer, unit, place, method }) =>
     ({ net, photo, layer, unit, method, place: app.source.live ? place : null });
 
+  // A unit's entry of `pictures`, with the selectivity that comes with its own part, where this page
+  // has that.
+  async function askEvidence(app, shown, purpose) {
+    const { net, method } = findParts(app, shown);
+    const own = net.methods.find(({ part, python }) => part === "own" && python === method.python);
+    const [entry, other] = await Promise.all([shown.method, own?.key].map((key) =>
+      key ? app.askPicture({ ...shown, method: key }, `${purpose} ${key}`) : { error: "none" }));
+    if (entry.error || other.error) return entry;
+    const { selectivity, compared, active } = other;
+    return { ...entry, selectivity, compared, active };
+  }
+
   function nameUnit(layer, unit) {
     const name = layer.names?.[unit];
     return name ? `unit ${unit} (${name})` : `unit ${unit}`;
@@ -71,5 +83,5 @@
     return { text: fill(net.python, values) };
   }
 
-  Object.assign(vizcnnExplorer, { findParts, ofPicture, nameUnit, titlePicture, describePicture, describeScale, writeCommand, writePython });
+  Object.assign(vizcnnExplorer, { findParts, ofPicture, askEvidence, nameUnit, titlePicture, describePicture, describeScale, writeCommand, writePython });
 })();

@@ -20,7 +20,7 @@ vizcnnExplorer.register((app) => {
       const item = list.children[index];
       item.style.setProperty("--share", share);
       item.dataset.class = number;
-      item.firstChild.textContent = name;
+      item.firstChild.textContent = item.title = name;
       item.lastChild.textContent = other?.has(number) ? `${showShare(probability)} → ${showShare(share)}` : showShare(share);
     });
   }

@@ -16,13 +16,20 @@ vizcnnExplorer.register((app) => {
   app.addPane("fires", (pane) => pane.append(title, note, own));
   app.addPane("elsewhere", (pane) => pane.append(others));
 
+  // A tile that was chosen by a key goes away with its row; the one that stands for it has the focus then.
+  let byKey = false;
+  function takeFocus() {
+    if (byKey) own.querySelector("[aria-pressed=true]")?.focus();
+    byKey = false;
+  }
+
   function makeTile(layer, unit, value) {
     const { name, names } = app.net.layers[layer];
     const picture = make("canvas", { class: "picture" });
     const className = names[unit];
     return make("li", {}, make("button", {
       type: "button", class: "tile", data: { layer, unit },
-      on: { click: () => app.set({ layer, unit, place: placeIn(layer) }) },
+      on: { click: (event) => { byKey = event.detail === 0; app.set({ layer, unit, place: placeIn(layer) }); } },
     }, make("span", { class: "stage" }, picture),
     make("span", { class: "hidden", text: `${name}, unit ` }),
     className ? make("span", { class: "caption" }, make("b", { text: className })) : null,
@@ -52,7 +59,10 @@ vizcnnExplorer.register((app) => {
     const tiles = strongest.map(({ unit, value }) => makeTile(layer, unit, value));
     row.replaceChildren(...tiles, ...makeRoom(tall - tiles.length, names.length));
     row.dataset.silent = tiles.length ? "" : "No unit is active here.";
-    if (layer === app.state.layer) markTile();
+    if (row === own) {
+      markTile();
+      takeFocus();
+    }
     if (!strongest.length) return;
     // the maps at once, the projections when they come
     strongest.forEach(({ unit }, index) => {

@@ -7,6 +7,7 @@ vizcnnExplorer.register((app) => {
     make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
+  const MOST_CELL = 170; // few maps stay of a size that can be compared with those of other layers
   const GAP = 3;
 
   // ---- the strip
@@ -227,6 +228,7 @@ vizcnnExplorer.register((app) => {
   function showMosaic() {
     const { maps } = app;
     title.textContent = app.layer.name;
+    activeLabel.textContent = app.layer.rows.length ? "active here" : "active";
     nothing.hidden = hovered.hidden = true;
     if (!maps || maps.error) {
       if (maps?.error) showNothing([maps.error, maps.way_out].filter(Boolean).join(" "));
@@ -278,8 +280,7 @@ vizcnnExplorer.register((app) => {
     };
     const least = LEAST_CELL * Math.min(1, 1 / ratio);
     const most = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
-    // few maps stay of a size that can be compared with those of other layers
-    let columns = Math.min(most, Math.max(1, Math.ceil(width / (14 * LEAST_CELL))));
+    let columns = Math.min(most, Math.max(1, Math.ceil(width / MOST_CELL)));
     while (columns < most && fitting(columns).high > height) columns++;
     grid = fitting(columns);
     const density = Math.min(devicePixelRatio || 1, 3, 16000 / Math.max(grid.high, 1));

@@ -4,7 +4,7 @@
 // with what a link to each would say, and show= with the way.
 vizcnnExplorer.register((app) => {
   const { make, readLink, writeLink, showNumber, decodePicture, layOver, dim, subtract,
-    findParts, ofPicture, nameUnit, describePicture } = vizcnnExplorer;
+    findParts, ofPicture, askEvidence, nameUnit, describePicture } = vizcnnExplorer;
 
   const WAYS = { side: "Side by side", flicker: "Flicker", difference: "Difference" };
   const TURN = 500; // milliseconds of each picture: once a second, well below what may harm
@@ -138,6 +138,11 @@ vizcnnExplorer.register((app) => {
     fillTable(pins, entries);
     showTools(pins);
     if (shown && wayShown() === "flicker") startFlicker();
+    // selectivities are slow where own parts are computed for them
+    const known = await Promise.all(pins.map((one, index) => one ? askEvidence(app, one, `pin ${index}`) : entries[index]));
+    if (!mine()) return;
+    if (shown) shown.entries = known;
+    fillTable(pins, known);
   }
 
   function compare(pins, entries, pictures) {

@@ -2,7 +2,7 @@
 
 // The unit's picture as a file, and what repeats it as text: link, command, Python.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, decodePicture, encodeFigure, saveFile, nameFile, findParts, ofPicture, titlePicture, describePicture, writeCommand, writePython } = vizcnnExplorer;
+  const { make, boxOf, decodePicture, encodeFigure, saveFile, nameFile, findParts, ofPicture, askEvidence, titlePicture, describePicture, writeCommand, writePython } = vizcnnExplorer;
 
   const told = make("p", { class: "saving-told", role: "status" });
   const shownText = make("textarea", { class: "saving-text", readonly: true, rows: "2", hidden: true, aria_label: "Copied text", spellcheck: "false" });
@@ -39,7 +39,7 @@ vizcnnExplorer.register((app) => {
   const copyPython = () => copy("Python", writePython(app, ofPicture(app, app.state)));
 
   async function makeFigure(shown) {
-    const entry = await app.askPicture(shown, "save");
+    const entry = await askEvidence(app, shown, "save");
     if (entry.error) return entry;
     const { net, photo, layer } = findParts(app, shown);
     const seen = await app.ask({ ask: "photo", net: shown.net, photo: shown.photo }, "save photo");
