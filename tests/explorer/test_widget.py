@@ -383,3 +383,18 @@ def test_a_photo_given_to_one_view_is_seen_in_all_and_in_python(shown):
     shown.rest()
     browser.run(REMOVE_FIRST)
     assert browser.read_errors() == []
+
+
+def test_a_picture_of_the_former_unit_is_marked_until_the_new_one_is_there(shown):
+    browser, widget = shown.browser, shown.widget
+    late = "return document.querySelectorAll('.picture-button .late').length"
+    assert browser.run(late) == 0
+    widget.unit = 3
+    (update,) = widget.comm.take_sent()
+    browser.execute_script("model.receive(...arguments)", update[0], [])
+    browser.wait_for_frame()
+    assert browser.run(TITLE) == "conv2, unit 3"
+    assert browser.run(late) == 2
+    assert "selectivity" not in browser.run("return document.querySelector('.pictures').innerText")
+    shown.rest()
+    assert browser.run(late) == 0

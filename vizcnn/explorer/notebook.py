@@ -65,13 +65,8 @@ def explore(
 
     The page is that of ``vizcnn explore``, in Jupyter, VS Code, Colab and marimo. All that it shows
     is computed in the notebook's own kernel when it is asked for: any place, any unit. No server is
-    started and no port opened. What is chosen there can be read and set in Python::
-
-        explorer = vizcnn.explore(model, ["photo.jpg", "coffee"])
-        explorer  # as a cell's last line: the page
-        explorer.layer, explorer.unit, explorer.place
-        explorer.select(layer="conv5", unit=37)
-        explorer.project().save("unit.png")
+    started and no port opened. As a cell's last line it is the page; what is chosen there can be
+    read and set in Python.
 
     Args:
         model: A net that ``vizcnn.load`` or ``vizcnn.wrap`` gave, the name of one, or several.
@@ -95,6 +90,15 @@ def explore(
         ModelError: If the net is none, or unknown.
         LayerError: If a layer does not exist.
         ImageError: If a photo cannot be read.
+
+    Example:
+        >>> import vizcnn
+        >>> explorer = vizcnn.explore("lenet", ["coffee", "chelsea"])
+        >>> explorer.select(layer="conv1", unit=3, place=(9, 4), photo="chelsea")
+        >>> explorer.photo, explorer.unit, explorer.place
+        ('photo2', 3, (9, 4))
+        >>> explorer.project()
+        Projection of LeNet-5 conv1 by deconvnet: 1 of units 3
     """
     try:
         from vizcnn.explorer.widget import ExplorerWidget

@@ -52,6 +52,11 @@ vizcnnExplorer.register((app) => {
     return make("figure", {}, button, make("figcaption", {}, make("span", { text: words }), caption));
   }
 
+  // Until the new picture is there, the former one is another unit's: it is dimmed, without its numbers.
+  function markLate({ canvas, caption }) {
+    canvas.classList.add("late");
+    caption.textContent = "…";
+  }
   async function showPicture({ canvas, line, caption, button, method, words }) {
     const { net, photo, layer, unit, place } = app.state;
     const mine = app.current(`picture ${method.key}`);
@@ -71,6 +76,8 @@ vizcnnExplorer.register((app) => {
       : "white is this value, grey zero, black the negative value";
     canvas.setAttribute("aria-label", `${words} of unit ${unit} of ${app.layer.name} by ${method.title}`);
     await app.drawPicture(canvas, entry.bytes);
+    if (!mine()) return;
+    canvas.classList.remove("late");
     keepCrisp(canvas);
     // as much of its square as its field has of the largest one
     fitToField(canvas, entry.box);
@@ -86,6 +93,7 @@ vizcnnExplorer.register((app) => {
   // The chosen method comes first. Own parts take the pictures of many other units: a program that
   // computes them is asked last, so that who fires at the place need not wait for them.
   async function showPictures() {
+    for (const figure of figures.values()) markLate(figure);
     const isFirst = ({ method }) => method.key === app.state.method;
     const ordered = [...figures.values()].sort((a, b) => isFirst(b) - isFirst(a));
     const own = ordered.filter((figure) => figure.method.part === "own" && app.source.live && !isFirst(figure));
