@@ -112,6 +112,13 @@ PARTS = (
         (),
         ("--quick", "--rounds", "1", "--only", "units", "--layer", "lenet:conv2"),
     ),
+    Part(
+        "serving",
+        "The served explorer under load",
+        (),
+        ("--rate", "40", "--seconds", "2"),
+        takes=(),
+    ),
 )
 
 

@@ -179,7 +179,7 @@ def send_one(asker: Asker, kind: str, start: dict[str, Any], draw: random.Random
         noise = Image.effect_noise((160, 120), 90).convert("RGB")
         file = io.BytesIO()
         noise.save(file, "JPEG")
-        asker.ask({"ask": "maps", **question}, file.getvalue())
+        asker.ask({"ask": "tiles", **question}, file.getvalue())
     else:
         place = [draw.randrange(extent) for extent in size] or None
         method = draw.choice(net["methods"])["key"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.command_line import run
+from tests.support.command_line import fail, run
 from tests.support.explorer_answers import open_picture, read_script
 from tests.support.small_zoo import paint_photo
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
@@ -40,7 +40,7 @@ def test_command_and_python_give_the_picture_of_the_page(tmp_path):
     start = read_script(Path("out/data/start.js")).fields
     (net,), (seen,) = start["nets"], start["photos"]
     (layer,) = net["layers"]
-    for way in net["methods"]:
+    for way in net["methods"][1:3]:  # the own part of one method, the whole of another
         answer = read_script(Path(f"out/data/pictures-0-0-0-{way['key']}.js"))
         unit = next(unit for unit in answer.fields["units"] if unit["place"])
         row, column = unit["place"]
@@ -61,3 +61,26 @@ def test_command_and_python_give_the_picture_of_the_page(tmp_path):
         assert unit["limit"] == pytest.approx(robust_limit(shown), rel=1e-4)
         drawn_anew = to_bytes(scale_signed(shown, unit["limit"])).astype(int)
         assert np.abs(drawn_anew - drawn).max() <= 1
+
+
+def test_a_gallery_or_an_index_gives_strongest_patches(tmp_path):
+    photos = tmp_path / "photos"
+    for seed in range(6):
+        paint_photo(photos / f"{seed}.png", seed)
+    run("gallery", photos, "--layer", "conv3", "--unit", "0,1", "--out", "made", "--workers", 0)
+    index = ("--index", "made/strongest.safetensors", "--index-data", photos)
+    names = {}
+    for folder, given, words in (
+        ("one", index, "6 photos in '"),
+        ("other", ("--gallery", "made"), "photos that the gallery 'made' keeps"),
+    ):
+        few = ("--layer", "conv3", "--own", 1, "--top", 1, "--out", folder)
+        run("explore", photos / "0.png", *few, *given)
+        top = read_script(Path(f"{folder}/data/facts-0-0.js")).fields["top"]
+        assert (top["parts"], top["exact"]) == (1, folder == "one")
+        names[folder] = read_script(Path(f"{folder}/data/patches-0-0-0.js")).fields["names"]
+        (told,) = json.loads(Path(f"{folder}/manifest.json").read_text())["settings"]["strongest"]
+        assert words in told
+    assert names["one"] == names["other"] and set(names["one"]) <= {f"{k}.png" for k in range(6)}
+    error = fail("explore", photos / "0.png", "--index", "made/strongest.safetensors")
+    assert "give those that it was mined from (--index-data)" in error

@@ -79,6 +79,20 @@ def test_of_several_that_wait_for_one_purpose_the_newest_is_answered(slow, pool)
     assert slow.asked == [0, 3, 4]
 
 
+def test_several_that_wait_for_the_same_get_the_one_answer(slow, pool):
+    with Desk(slow) as desk:
+        working = pool.submit(desk.ask, {"ask": "photo", "n": 0}, "photo")
+        assert slow.begun.acquire(timeout=10)
+        gone = [pool.submit(desk.ask, {"ask": "photo", "n": 1}, "photo", lambda: False)]
+        wait_for_length(desk, 1, [])
+        same = [pool.submit(desk.ask, {"n": 1, "ask": "photo"}, "photo") for _ in range(5)]
+        for _ in range(2):
+            slow.let.release()
+        assert working.result(10).fields == {"n": 0}
+        assert [one.result(10).fields for one in gone + same] == [{"n": 1}] * 6
+    assert slow.asked == [0, 1]
+
+
 def test_what_nobody_waits_for_any_more_is_not_computed(slow, pool):
     with Desk(slow) as desk:
         first = pool.submit(desk.ask, {"ask": "maps", "n": 0})

@@ -1,6 +1,5 @@
 """What the explorer says of units, against computations of its own."""
 
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.explorer_answers import open_picture, read_array
 from tests.support.small_zoo import CONVOLUTIONS, SIZE, make_model
 from tests.support.top_runs import SETTINGS, make, write_photos
 from vizcnn.basics.errors import LayerError
@@ -24,15 +24,7 @@ PHOTOS = [MODEL.read(name) for name in ("coffee", "chelsea", "rocket")]
 
 
 def read(answer, place, kind, *shape):
-    offset, length = place
-    return np.frombuffer(answer.content[offset : offset + length], f"<{kind}").reshape(*shape)
-
-
-def open_picture(answer, place):
-    offset, length = place
-    image = Image.open(BytesIO(answer.content[offset : offset + length]))
-    assert image.format == "WEBP"
-    return np.asarray(image.convert("RGB"))
+    return read_array(answer, place, kind).reshape(*shape)
 
 
 @pytest.fixture(scope="module")

@@ -27,18 +27,20 @@ PASSING = frozenset({"start"})
 """Questions whose answer may be another one the next time."""
 
 LAST = 2
-"""Rank of what belongs to no photo and may take seconds: it waits for all else."""
+"""Rank of what may take seconds, as what belongs to no photo, and all units' pictures: it waits for
+all else."""
 
 
 def rank_question(question: Mapping[str, Any]) -> int:
     """Rank a question: 0 for what answers a click, 1 for what takes many pictures, :data:`LAST`.
 
     Example:
-        >>> own = {"ask": "pictures", "method": "guided-own"}
+        >>> own = {"ask": "pictures", "method": "guided-own", "units": [7]}
         >>> rank_question({"ask": "maps"}), rank_question(own), rank_question({"ask": "facts"})
         (0, 1, 2)
     """
-    if question.get("ask") in ("facts", "patches"):
+    asked = question.get("ask")
+    if asked in ("facts", "patches") or (asked == "pictures" and question.get("units") is None):
         return LAST
     return int(str(question.get("method", "")).endswith("-own"))
 
@@ -106,7 +108,7 @@ class Desk:
         if kept is not None:
             return kept
         work = partial(self._answer, key, question)
-        return self.do(work, wanted_for, is_wanted, rank_question(question))
+        return self.do(work, wanted_for, is_wanted, rank_question(question), key)
 
     def do(
         self,
@@ -114,6 +116,7 @@ class Desk:
         wanted_for: Hashable = None,
         is_wanted: Callable[[], bool] = lambda: True,
         rank: int = 0,
+        name: str | None = None,
     ) -> Answer:
         """Let the desk's thread do something with the nets, and wait for what it answers.
 
@@ -122,14 +125,19 @@ class Desk:
             wanted_for: As of :meth:`ask`.
             is_wanted: As of :meth:`ask`.
             rank: Of what waits the lowest comes first.
+            name: What the work is known by: the same that waits for the same purpose is done once.
         """
-        task = _Task(work, is_wanted, rank)
+        task = _Task(work, is_wanted, rank, name)
         with self._changed:
             if self._ended:
                 return ENDED
             key = task if wanted_for is None else wanted_for
             former = self._waiting.get(key)
-            self._waiting[key] = task  # in the former one's turn, if there was one
+            if former is not None and former.name == name is not None:
+                former.wanted_by.append(is_wanted)
+                task, former = former, None
+            else:
+                self._waiting[key] = task  # in the former one's turn, if there was one
             self._changed.notify()
         if former is not None:
             former.answer.set_result(SUPERSEDED)
@@ -223,10 +231,19 @@ class _Task:
     """Something that waits for the desk's thread."""
 
     def __init__(
-        self, work: Callable[[], Answer], is_wanted: Callable[[], bool], rank: int
+        self,
+        work: Callable[[], Answer],
+        is_wanted: Callable[[], bool],
+        rank: int,
+        name: str | None,
     ) -> None:
-        self.work, self.is_wanted, self.rank = work, is_wanted, rank
+        self.work, self.rank, self.name = work, rank, name
+        self.wanted_by = [is_wanted]
         self.answer: Future[Answer] = Future()
+
+    def is_wanted(self) -> bool:
+        """Tell whether anyone still waits for it."""
+        return any(is_wanted() for is_wanted in self.wanted_by)
 
 
 SUPERSEDED = Answer({"error": "a newer question took its place", "superseded": True})

@@ -208,9 +208,10 @@ class UnitFacts:
         cost = self._class_costs[layer]
         if cost > MOST_MULTIPLICATIONS:
             raise LayerError(
-                f"the gradients of all {len(self._model.classes)} classes at {layer} take "
-                f"{cost / 1e9:,.0f} billion multiplications, and {MOST_MULTIPLICATIONS / 1e9:.0f} "
-                "are made at most; the likeliest classes of each photo are looked at with it"
+                f"of all {len(self._model.classes)} classes it would take {cost / 1e9:,.0f} "
+                f"billion multiplications at {layer}, and at most "
+                f"{MOST_MULTIPLICATIONS / 1e9:.0f} billion are made: only the likeliest classes of "
+                "each photo are told"
             )
         use = self._class_uses[layer].numpy()
         order = np.argsort(-use, axis=1, kind="stable")[:, :CLASSES]

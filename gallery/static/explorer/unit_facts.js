@@ -24,7 +24,9 @@ vizcnnExplorer.register((app) => {
     neighbours: makePart("neighbours", "Units that share its photos", make("ul", { class: "kernels neighbours" }, ...tiles(hasPatches ? 5 : 0))),
   };
   parts.neighbours.section.hidden = !hasPatches; // the first part says why
+  let whole;
   app.addPane("facts", (pane) => {
+    whole = pane;
     pane.classList.add("facts");
     pane.append(...Object.values(parts).map(({ section }) => section));
   });
@@ -104,7 +106,7 @@ vizcnnExplorer.register((app) => {
   // ---- the effective field
 
   const rings = [0.95, 0.5].map((share) => ({ share, element: make("div", { class: `box effective share-${100 * share}`, hidden: true }) }));
-  function showField(answer) {
+  async function showField(answer) {
     const facts = answer?.fields.field;
     showRings(facts);
     if (!facts || !open("field", facts)) return;
@@ -120,9 +122,9 @@ vizcnnExplorer.register((app) => {
       ["holds 50 %", `${side(0.5)} × ${side(0.5)} px`],
       ["95 % in the fewest pixels", `${showShare(area)} of all that is seen`],
     ]) : make("p", { class: "quiet", text: "No pixel counts: the middle of the layer is silent on these photos." })));
-    app.drawPicture(canvas, app.read(answer, facts.image, "bytes"));
     note.textContent = `Gradient of the middle of ${app.layer.name}, all units' sum, mean over ${facts.photos} photo${facts.photos === 1 ? "" : "s"}; ${facts.scaling}. `
       + "On the photo: dashed what holds 95 %, dotted 50 %.";
+    await app.drawPicture(canvas, app.read(answer, facts.image, "bytes"));
   }
   // The squares that hold 95 and 50 % of a unit in the middle, around the place that is shown.
   function showRings(facts) {
@@ -255,21 +257,20 @@ vizcnnExplorer.register((app) => {
       for (const { section } of Object.values(parts)) section.hidden = true;
       open("filters", answer.fields);
       showRings();
+      whole.setAttribute("aria-busy", "false");
       return;
     }
     showFilter(answer, state.unit);
-    showField(answer);
-    showTop(answer, state);
     showNeighbours(answer, state);
-    showClasses(answer, state);
+    await Promise.all([showField(answer), showTop(answer, state), showClasses(answer, state)]);
+    if (mine()) whole.setAttribute("aria-busy", "false");
   }
 
   app.on(({ changed }) => {
-    if (changed.has("net") || changed.has("layer")) {
-      shown = null;
+    if (changed.has("net") || changed.has("layer")) shown = null;
+    if (["net", "layer", "unit", "photo"].some((name) => changed.has(name))) {
+      whole.setAttribute("aria-busy", "true");
       app.idle("facts", show); // what the page was opened for comes first
-    } else if (changed.has("unit") || changed.has("photo")) {
-      app.idle("facts", show);
     }
     showRings(shown?.fields.field);
   });
