@@ -40,7 +40,7 @@ def test_command_and_python_give_the_picture_of_the_page(tmp_path):
     start = read_script(Path("out/data/start.js")).fields
     (net,), (seen,) = start["nets"], start["photos"]
     (layer,) = net["layers"]
-    for way in net["methods"]:
+    for way in net["methods"][1:3]:  # the own part of one method, the whole of another
         answer = read_script(Path(f"out/data/pictures-0-0-0-{way['key']}.js"))
         unit = next(unit for unit in answer.fields["units"] if unit["place"])
         row, column = unit["place"]

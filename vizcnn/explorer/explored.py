@@ -69,13 +69,13 @@ def explore_file(file: PhotoFile, name: str = "") -> ExploredPhoto:
 
 
 def explore_image(image: Image.Image, name: str) -> ExploredPhoto:
-    """Take a picture that is in memory: one that was dropped on the page, or a notebook's.
+    """Take a picture that is in memory, of any mode: it becomes what its file would become.
 
     Example:
         >>> explore_image(Image.new("RGB", (8, 8)), "dropped").read().size
         (8, 8)
     """
-    shown = image.convert("RGB")
+    shown = read_photo(image)
     return ExploredPhoto(name, lambda: shown, hashlib.sha256(shown.tobytes()).hexdigest())
 
 
