@@ -262,6 +262,17 @@ def test_what_is_no_request_gets_nothing(server, client, sent):
     assert client.ask(ask="maps").status == 200
 
 
+def test_from_whom_is_not_known_no_megabytes_are_taken(server, client):
+    header = b"X: " + b"a" * 60_000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.server_port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        with pytest.raises(OSError):
+            for _ in range(90):
+                connection.sendall(header)
+                time.sleep(0.01)
+    assert client.ask(ask="maps").status == 200
+
+
 def test_before_it_is_known_who_asks_nobody_is_told_to_go_on(server):
     sent = request(
         server, body=b"", Content_Length=5, X_Vizcnn_Token="wrong", Expect="100-continue"
@@ -426,16 +437,18 @@ def test_the_newest_of_a_purpose_wins(server, echo):
     assert [replies[number].fields["asked"]["n"] for number in (0, 2)] == [0, 2]
 
 
-def test_many_connections_that_do_nothing_leave_and_let_the_user_in(server):
-    held = [
-        socket.create_connection(("127.0.0.1", server.server_port), 10)
-        for _ in range(MOST_CONNECTIONS + 20)
-    ]
-    try:
-        wait_for(lambda: is_answered(server))
-    finally:
-        for connection in held:
-            connection.close()
+def test_connections_that_do_nothing_do_not_keep_the_user_out(server, client):
+    assert client.ask(ask="maps").status == 200
+    own = client.connection.sock
+    with ExitStack() as stack:
+        for _ in range(2 * MOST_CONNECTIONS):
+            address = ("127.0.0.1", server.server_port)
+            stack.enter_context(socket.create_connection(address, 10))
+        began = time.monotonic()
+        assert is_answered(server)  # a new connection, at once
+        assert time.monotonic() - began < 0.9  # they are left after a second
+        assert client.ask(ask="maps").status == 200
+        assert client.connection.sock is own  # what is known as the user's stays
     assert threading.active_count() < MOST_CONNECTIONS + 40
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -289,6 +290,56 @@ def test_a_missing_answer_is_told_where_it_would_be(page, folder):
         moved.rename(file)
 
 
+@contextmanager
+def without(page: Browser, file: Path):
+    """A folder lacks an answer for a while, and the page has not asked for it yet."""
+    moved = file.rename(file.with_suffix(".away"))
+    try:
+        page.refresh()
+        settle(page)
+        yield
+        page.read_errors()  # the browser's own line of the file
+    finally:
+        moved.rename(file)
+
+
+def test_without_its_maps_no_numbers_of_another_photo_stay(page, folder):
+    follow(page, "other/conv1/3@photo1:4,5")
+    with without(page, folder / "page" / "data" / "maps-1-1-0.js"):
+        assert "at row 4, column 5" in show(page, ".pane-unit .numbers")
+        follow(page, "other/conv1/3@photo2:4,5")
+        assert show(page, ".pane-unit .numbers") == ""
+        assert page.run("return document.querySelector('canvas.map').hidden")
+        follow(page, "other/conv1/3@photo2")
+        page.press("right")
+        assert link_of(page) == "other/conv1/3@photo2"
+        assert [line for line in page.read_errors() if "maps-1-1-0" not in line] == []
+
+
+def test_without_a_photo_no_other_stays(page, folder):
+    follow(page, "other/conv1/3@photo1:4,5")
+    with without(page, folder / "page" / "data" / "photo-1-1.js"):
+        follow(page, "other/conv1/3@photo2:4,5")
+        told = "document.querySelector('.pane-photo .refusal').textContent"
+        assert page.wait_until(f"return {told}.includes('photo-1-1.js is missing')")
+        assert page.run("return document.querySelector('.seen').hidden")
+        assert page.wait_until("return document.querySelector('.patch').hidden")
+        assert "at row 4, column 5" in show(page, ".pane-unit .numbers")
+
+
+def test_a_silent_unit_is_said_to_be(page):
+    follow(page, "tiny%2Fnet%401%262/conv5/0@photo1")
+    silent = ask(page, "app.maps.values.findIndex((value) => value === 0)")
+    assert silent >= 0
+    follow(page, f"tiny%2Fnet%401%262/conv5/{silent}@photo1")
+    line = "document.querySelector('.method .refusal').textContent"
+    wanted = "The unit is silent on this photo: there is nothing to project."
+    assert page.wait_until(f"return {line} === '{wanted}'")
+    assert page.run("return document.querySelector('.method canvas').hidden")
+    assert "silent: 0 everywhere" in show(page, ".pane-unit .numbers")
+    assert show(page, ".pane-net .told") == f"unit {silent} · silent on this photo"
+
+
 def test_a_folder_without_its_answers_says_so(page, folder):
     file = folder / "page" / "data" / "start.js"
     moved = file.rename(file.with_suffix(".away"))
@@ -308,7 +359,8 @@ def test_page_fits_and_nothing_jumps(page, home, width):
     page.visit(f"{home}/page/index.html")
     settle(page)
     assert page.run("return document.documentElement.scrollWidth") == width
-    assert sum(page.run("return window.shifts")) < 0.02
+    shifts = page.run("return window.shifts")
+    assert sum(size for size, *_ in shifts) < 0.02, shifts
 
 
 def test_dark_and_light(page):

@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 
 from vizcnn.basics.errors import VizcnnError, quote
 
+LARGEST_HEAD = 64 * 2**10
+"""Bytes of a request before its body, whoever sends it: http.server alone would take megabytes."""
+
 LARGEST_QUESTION = 256 * 2**10
 """Bytes of a question."""
 
@@ -29,7 +32,7 @@ class RefusedRequestError(VizcnnError):
 
 
 class PunctualReader(io.RawIOBase):
-    """Reads from a socket until a moment that the whole request has to keep.
+    """Reads a request from a socket, with bounds on its time and its bytes.
 
     A limit for each piece alone would let a client send a byte a second for ever.
 
@@ -45,6 +48,11 @@ class PunctualReader(io.RawIOBase):
     def begin(self) -> None:
         """Begin to wait for another request."""
         self._until = time.monotonic() + self._seconds
+        self._bytes_left = LARGEST_HEAD
+
+    def allow(self, count: int) -> None:
+        """Let so many bytes more come: the body of a request that is the user's."""
+        self._bytes_left += count
 
     def readable(self) -> bool:
         """Tell that it can be read from."""
@@ -54,13 +62,15 @@ class PunctualReader(io.RawIOBase):
         """Read what has come.
 
         Raises:
-            TimeoutError: If the time is over.
+            TimeoutError: If the time is over, or there is too much.
         """
         left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request took too long")
+        if left <= 0 or self._bytes_left <= 0:
+            raise TimeoutError("the request is too long")
         self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        count = self._connection.recv_into(buffer)
+        self._bytes_left -= count
+        return count
 
 
 def find_length(headers: Message, largest: int, what: str) -> int:

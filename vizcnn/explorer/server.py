@@ -43,7 +43,8 @@ SECONDS = 20.0
 to be taken."""
 
 MOST_CONNECTIONS = 64
-"""That are open at a time; a browser opens six to a server."""
+"""That are open at a time; a browser opens six to a server. One more takes the place of the oldest
+of those that the user has asked nothing by: others cannot keep the user out by holding them."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -123,7 +124,7 @@ class ExplorerServer(ThreadingHTTPServer):
             "api/photo": _Action(self._take_photo, LARGEST_UPLOAD, "the photo"),
             "api/frame": _Action(self._take_frame, LARGEST_UPLOAD, "the camera's picture"),
         }
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, bool] = {}  # whether it is known as the user's
         self._guard = threading.Lock()
         try:
             super().__init__((LOOPBACK, port), _Handler)
@@ -147,20 +148,31 @@ class ExplorerServer(ThreadingHTTPServer):
         self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin with a connection, if there are not too many."""
+        """Begin with a connection, in the place of another one if there are too many."""
         with self._guard:
+            unknown = (held for held, is_known in self._connections.items() if not is_known)
             full = len(self._connections) >= MOST_CONNECTIONS
-            if not full:
-                self._connections.add(request)
-        if full:
+            left = next(unknown, None) if full else None
+            if left is not None:
+                del self._connections[left]
+                _end(left)
+            if not full or left is not None:
+                self._connections[request] = False
+        if full and left is None:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
 
+    def know(self, connection: socket.socket) -> None:
+        """Note that a connection is the user's."""
+        with self._guard:
+            if connection in self._connections:
+                self._connections[connection] = True
+
     def shutdown_request(self, request: Any) -> None:
         """End a connection."""
         with self._guard:
-            self._connections.discard(request)
+            self._connections.pop(request, None)
         super().shutdown_request(request)
 
     def server_close(self) -> None:
@@ -168,8 +180,7 @@ class ExplorerServer(ThreadingHTTPServer):
         super().server_close()
         with self._guard:
             for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                _end(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Tell in one line of what should not happen; a client that goes away may."""
@@ -192,6 +203,12 @@ class ExplorerServer(ThreadingHTTPServer):
         wanted_for = _take_purpose(question) or "camera"  # frames are never lined up
         work = lambda: self.uploads.answer_frame(question, content)  # noqa: E731
         return self.desk.do(work, wanted_for, is_wanted)
+
+
+def _end(connection: socket.socket) -> None:
+    """Let whoever reads from a connection, or writes to it, find it at its end."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _take_purpose(question: dict[str, Any]) -> str | None:
@@ -245,7 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_nothing()
             return
         try:
-            body = self.rfile.read(find_length(self.headers, action.largest, action.what))
+            length = find_length(self.headers, action.largest, action.what)
+            self._reader.allow(length)
+            body = self.rfile.read(length)
             status, answer = 200, action.take(body, self._is_connected)
         except RefusedRequestError as error:
             status, answer = error.status, Answer({"error": str(error)})
@@ -262,7 +281,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.origins.issuperset(self.headers.get_all("Origin", [])):
             return None  # a page of another site
         token, slash, name = self.path.removeprefix("/").partition("/")
-        return name if self._is_token(token) and slash else None
+        if not (slash and self._is_token(token)):
+            return None
+        self.server.know(self.connection)
+        return name
 
     def _is_token(self, given: str) -> bool:
         # as long for every wrong one: how long a comparison takes would tell what is right of it
@@ -308,9 +330,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Let the client finish: it reads no answer while it sends, and a closed end loses it."""
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
-            left = 4 * LARGEST_UPLOAD
-            while left > 0 and (piece := self.rfile.read1(2**16)):
-                left -= len(piece)
+            self._reader.allow(4 * LARGEST_UPLOAD)
+            while self.rfile.read1(2**16):
+                pass
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write no log: addresses hold the token."""

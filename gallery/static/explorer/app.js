@@ -14,8 +14,6 @@
 //   app.say(text)                   to screen readers, politely
 //   app.maps                        of the chosen layer: see maps.js; null until they come, or { error }
 //   app.onMaps(listener)            called when they have come
-//   app.learnValue(entry)           takes the exact value that a picture of the chosen unit told
-//   app.onValue(listener)           called when one was taken
 //   app.shownPlace()                the place, or the unit's strongest; null while unknown, or without places
 //   app.ask(question, wanted)       an answer of the source, kept for a while; never rejects
 //   app.askPicture(question, wanted) the entry of one `unit` of `pictures`, or { error, way_out }
@@ -31,7 +29,6 @@
       Object.assign(this, { root, source, start, links, read: vizcnnExplorer.read, drawPicture: vizcnnExplorer.drawPicture });
       this.listeners = new Set();
       this.mapListeners = new Set();
-      this.valueListeners = new Set();
       this.maps = null;
       this.keys = [];
       this.panes = new Map(); // name -> container, of the layout
@@ -86,12 +83,6 @@
     }
     tellMaps() { for (const listener of this.mapListeners) listener(this.maps); }
     onMaps(listener) { this.mapListeners.add(listener); }
-    learnValue({ unit, place, activation }) {
-      if (!this.maps || this.maps.error || !place?.length) return;
-      vizcnnExplorer.learnValue(this.maps, unit, place, activation);
-      for (const listener of this.valueListeners) listener();
-    }
-    onValue(listener) { this.valueListeners.add(listener); }
     async mapsOf(question, wanted) {
       const answer = await this.ask({ ask: "maps", ...question }, wanted);
       return answer.fields.error ? { error: answer.fields.error } : readMaps(answer);
@@ -235,9 +226,9 @@
 
   // Why a picture shows nothing, where it does not.
   function tellNothing({ activation, place, limit, image }) {
-    if (!image[1]) return "It sees nothing of the photo there: there is nothing to project.";
+    if (!image[1]) return "The unit sees nothing of the photo there: there is nothing to project.";
     if (activation !== 0 || limit !== 0) return "";
-    return `Silent ${place.length ? "at this place" : "on this photo"}: there is nothing to project.`;
+    return `The unit is silent ${place.length ? "at this place" : "on this photo"}: there is nothing to project.`;
   }
 
   // Shows an explorer in an element. Options: links, whether the state is kept in the address (of a

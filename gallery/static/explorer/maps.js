@@ -24,7 +24,6 @@
         use: fields.use ? read(answer, fields.use, "f4") : null,
         useLeftOut: fields.use_left_out ?? "",
         classes: fields.classes ?? [],
-        told: new Map(), // values that pictures told, by unit and place
       });
     }
     return parsed.get(answer);
@@ -35,18 +34,13 @@
   // Whether a unit's map is zero everywhere: it has no strongest place then.
   const isSilent = (maps, unit) => maps.lows[unit] === 0 && maps.highs[unit] === 0;
 
-  // Takes the exact value of a unit at a place, which came with its picture.
-  function learnValue(maps, unit, [row, column], value) { maps.told.set(`${unit} ${row} ${column}`, value); }
-
-  // A unit's value at a place: exact at its strongest, among the strongest units of a place, where the
-  // unit is silent and where a picture told it; else as near as a byte tells.
+  // A unit's value at a place: exact at its strongest, among the strongest units of a place and
+  // where the unit is silent, else as near as a byte tells.
   function valueAt(maps, unit, place) {
     const [row, column] = place ?? [0, 0];
     const [bestRow, bestColumn] = strongestPlace(maps, unit);
     if (row === bestRow && column === bestColumn) return { value: maps.values[unit], exact: true };
     if (isSilent(maps, unit)) return { value: 0, exact: true };
-    const told = maps.told.get(`${unit} ${row} ${column}`);
-    if (told !== undefined) return { value: told, exact: true };
     const index = row * maps.width + column;
     if (maps.here) {
       const from = index * maps.here.count;
@@ -153,5 +147,5 @@
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  Object.assign(vizcnnExplorer, { readMaps, strongestPlace, isSilent, learnValue, valueAt, strongestAt, drawMap, drawSheet, drawScale, ownMost, layerMost, isSingle });
+  Object.assign(vizcnnExplorer, { readMaps, strongestPlace, isSilent, valueAt, strongestAt, drawMap, drawSheet, drawScale, ownMost, layerMost, isSingle });
 })();

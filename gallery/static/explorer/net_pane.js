@@ -399,7 +399,6 @@ vizcnnExplorer.register((app) => {
     else if (["unit", "place"].some((name) => changed.has(name))) mark();
     if (changed.has("method") || VIEW.some((name) => changed.has(name))) takeView();
   });
-  app.onValue(mark);
   app.onMaps(() => {
     listOrders();
     takeView();

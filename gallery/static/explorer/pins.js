@@ -131,6 +131,7 @@ vizcnnExplorer.register((app) => {
       title.textContent = pins[index] ? `${letter}${name === "b" && !b ? ", shown now" : ""}: ${sayDifferent(pins, index)}` : letter;
       refusal.hidden = Boolean(pictures[index]);
       canvas.hidden = !pictures[index];
+      if (pictures[index]) copyCanvas(pictures[index], canvas, describePicture(app, pins[index], entries[index])[0]);
       refusal.textContent = pictures[index] ? "" : [entries[index].error, entries[index].way_out].filter(Boolean).join(" ");
     });
     if (pictures.every(Boolean)) compare(pins, entries, pictures);
@@ -139,7 +140,7 @@ vizcnnExplorer.register((app) => {
     showTools(pins);
     if (shown && wayShown() === "flicker") startFlicker();
     // selectivities are slow where own parts are computed for them
-    const known = await Promise.all(pins.map((one, index) => one ? askEvidence(app, one, `pin ${index}`) : entries[index]));
+    const known = await Promise.all(pins.map((one, index) => entries[index].error ? entries[index] : askEvidence(app, one, `pin ${index}`)));
     if (!mine()) return;
     if (shown) shown.entries = known;
     fillTable(pins, known);
