@@ -1,13 +1,16 @@
 """The explorer's folder: every answer as the engine gives it, and what becomes of a stopped run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from tests.support.explorer_answers import make_small_explorer, read_script
 from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.explorer.explored import ExploredNet
 from vizcnn.explorer.explorer import Explorer, Kind, name_answer
 from vizcnn.pages.explore import make_explorer
 
@@ -117,3 +120,16 @@ def test_a_method_that_cannot_be_used_ends_the_run(explorer, tmp_path):
     with pytest.raises(VizcnnError, match="it cannot be done"):
         write(explorer, tmp_path / "out", questions={"more": Kind(refuse, ("net",))})
     assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_what_a_method_has_no_rule_for_is_refused_before_any_answer(explorer, tmp_path):
+    """Else a long run of one net ends with the first picture of the next."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3), nn.Flatten())
+    smooth = replace(explorer.nets[0].net, module=net, layers={"low": "0", "deep": "2"})
+    nets = (*explorer.nets, ExploredNet("smooth", smooth, ("low", "deep")))
+    counting = Stopping()
+    more = {"more": Kind(counting, ("net", "photo", "layer"))}
+    asked = Explorer(nets, explorer.photos, explorer.settings)
+    with pytest.raises(VizcnnError, match="no rule for silu"):
+        write(asked, tmp_path / "out", questions=more)
+    assert counting.asked == [] and not (tmp_path / "out" / "index.html").exists()

@@ -79,6 +79,21 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     return Answer({"units": described, "left_out": left_out}, content.join())
 
 
+def check_ways(explorer: "Explorer") -> None:
+    """Project one unit of every layer by every method: what is refused is refused before the rest.
+
+    Raises:
+        VizcnnError: If a net has something that a method has no rule for.
+    """
+    for number, net in enumerate(explorer.nets):
+        recording = explorer.look({"net": number, "photo": 0}).recording
+        for method in explorer.settings.methods:
+            projector = Projector(net.net, method)
+            for at, layer in enumerate(net.layers):
+                maps = explorer.find_maps({"net": number, "photo": 0, "layer": at})
+                projector.project_targets(recording, layer, strongest(maps, 1))
+
+
 def _read_place(question: "Question") -> tuple[int, int] | None:
     place = question.get("place")
     if place is None:

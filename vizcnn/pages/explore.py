@@ -16,6 +16,7 @@ from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
+from vizcnn.explorer.unit_pictures import check_ways
 from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
@@ -110,6 +111,7 @@ def make_explorer(
     told += [(net.command, net.python) for net in nets]
     places = [net.strongest and net.strongest.hash_places() for net in nets]
     causes = describe_causes(models, list(taken), choices, told=told, strongest=places)
+    check_ways(explorer)
     asked = explorer.list_questions()
     keys = [name_answer(question) for question in asked]
     size = 0
