@@ -337,6 +337,7 @@ def test_a_silent_unit_is_said_to_be(page):
     assert page.wait_until(f"return {line} === '{wanted}'")
     assert page.run("return document.querySelector('.method canvas').hidden")
     assert "silent: 0 everywhere" in show(page, ".pane-unit .numbers")
+    assert show(page, ".method .where") == ""
     assert show(page, ".pane-net .told") == f"unit {silent} · silent on this photo"
 
 

@@ -515,7 +515,7 @@ def test_photos_are_dropped_and_pasted(live):
     assert live.run("return live.state.photo") == 2
     # it has no file that a command could be given
     live.run("live.root.querySelectorAll('.saving-tools button')[2].click()")
-    assert "my.png is in this page only" in show(live, ".saving-told")
+    assert "my.png has no file of its own" in show(live, ".saving-told")
 
 
 def test_a_camera_shows_the_units_of_the_layer_and_is_frozen(live):

@@ -70,14 +70,14 @@
   function writeCommand(app, shown) {
     const { net, layer, photo, method } = findParts(app, shown);
     if (!net.command) return { why: "This net has no name that a command could call it by." };
-    if (!photo.typed) return { why: `${photo.name} is in this page only: a command needs a file.` };
+    if (!photo.typed) return { why: `${photo.name} has no file of its own, which a command needs.` };
     const position = shown.place ? shown.place.join(",") : "max";
     return { text: fill(net.command, { photo: photo.typed, layer: layer.typed, unit: shown.unit, position, method: method.typed }) };
   }
   function writePython(app, shown) {
     const { net, layer, photo, method } = findParts(app, shown);
     if (!net.python) return { why: "This net has no name that Python could load it by." };
-    if (!photo.python) return { why: `${photo.name} is in this page only: Python needs a file.` };
+    if (!photo.python) return { why: `${photo.name} has no file of its own, which Python needs.` };
     const position = shown.place ? `(${shown.place.join(", ")})` : "'max'";
     const values = { photo: photo.python, layer: layer.python, unit: shown.unit, position, method: method.python, compare: method.python_compare, part: method.python_part };
     return { text: fill(net.python, values) };

@@ -136,8 +136,11 @@ vizcnnExplorer.register((app) => {
   function picturePlace() {
     if (!app.layer.rows.length) return null;
     if (app.state.place && app.source.live) return app.state.place;
-    return app.maps && !app.maps.error ? strongestPlace(app.maps, app.state.unit) : null;
+    if (!app.maps || app.maps.error) return null;
+    return isSilentHere() && app.state.place ? app.state.place : strongestPlace(app.maps, app.state.unit);
   }
+
+  const isSilentHere = () => Boolean(app.maps && !app.maps.error) && isSilent(app.maps, app.state.unit);
 
   // ---- map and numbers
 
@@ -217,7 +220,7 @@ vizcnnExplorer.register((app) => {
     where.textContent = "This page was made ahead, with each unit at its strongest place; vizcnn explore --serve shows any place.";
     patchCaption.textContent = elsewhere ? `what it sees at ${pictured.join(", ")}` : "what it sees of the photo";
     for (const span of pictures.querySelectorAll(".where")) {
-      span.textContent = pictured ? `at ${pictured.join(", ")}` : "";
+      span.textContent = pictured && !isSilentHere() ? `at ${pictured.join(", ")}` : "";
       span.classList.toggle("moved", elsewhere);
     }
   }
@@ -240,7 +243,7 @@ vizcnnExplorer.register((app) => {
     showWhere();
     showPatch();
     showPictures();
-    legend.textContent = `${app.net.title}, ${app.net.weights}. Each picture in its own contrast: grey is zero, white the value beside it.`;
+    legend.textContent = `${app.net.title}, ${app.net.weights}. Each picture in its own contrast: grey is zero, white the value beside it. Most are compressed with loss; those of the command are not.`;
   });
   app.onMaps(() => {
     showNumbers();
