@@ -308,8 +308,8 @@ def test_page_fits_and_nothing_jumps(page, home, width):
     page.visit(f"{home}/page/index.html")
     settle(page)
     assert page.run("return document.documentElement.scrollWidth") == width
-    shifts = page.run("return window.shifts")  # each with what moved
-    assert sum(value for value, *_ in shifts) < 0.02, shifts
+    shifts = page.run("return window.shifts")
+    assert sum(size for size, *_ in shifts) < 0.02, shifts
 
 
 def test_dark_and_light(page):
