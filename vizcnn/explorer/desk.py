@@ -40,7 +40,9 @@ def rank_question(question: Mapping[str, Any]) -> int:
         (0, 1, 2)
     """
     asked = question.get("ask")
-    if asked in ("facts", "patches", "use") or (asked == "pictures" and question.get("units") is None):
+    if asked in ("facts", "patches", "use") or (
+        asked == "pictures" and question.get("units") is None
+    ):
         return LAST
     return int(str(question.get("method", "")).endswith("-own"))
 
