@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from docs.tools import rooms
+from docs.tools import recording, rooms
 from docs.tools.blocks import ROOT, list_pages, renew
 from docs.tools.numbers import read_numbers
 from docs.tools.pictures import FOLDER, PICTURES
@@ -179,13 +179,22 @@ def test_other_errors_are_in_the_source():
 
 
 def test_pictures_are_small_and_made_by_the_commands_beside_them():
-    assert {path.stem for path in FOLDER.glob("*.webp")} == set(PICTURES)
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3_000_000
+    files = set(FOLDER.iterdir()) - {recording.TARGET}
+    assert {path.stem for path in files if path.suffix == ".webp"} == set(PICTURES)
+    assert sum(path.stat().st_size for path in files) < 3_000_000
     for name, (command, _) in PICTURES.items():
         assert (FOLDER / f"{name}.webp").stat().st_size < 200_000
         showing = [page for page in PAGES if f"pictures/{name}.webp" in page.read_text("utf-8")]
         assert showing
         assert any(command in page.read_text("utf-8") for page in showing), f"{name}: {command}"
+
+
+def test_the_explorer_is_seen_in_use_on_its_page():
+    page = (ROOT / "docs" / "commands" / "explore.md").read_text("utf-8")
+    assert f"../pictures/{recording.TARGET.name}" in page and recording.COMMAND in page
+    assert recording.TARGET.stat().st_size < recording.LARGEST
+    with Image.open(recording.TARGET) as opened:
+        assert getattr(opened, "n_frames", 1) > 10  # has it where a file has several
 
 
 def test_the_bundled_weights_are_those_of_the_page_and_small():

@@ -63,6 +63,25 @@ def test_it_asks_its_own_server_alone_and_the_policy_stops_nothing_that_it_needs
     assert server.token not in window.run("return document.documentElement.outerHTML")
 
 
+def test_a_value_that_the_maps_have_to_a_byte_is_told_exactly_by_its_picture(page, explorer):
+    window, _ = page
+    net = explorer.nets[0].net
+    found = []
+    module = dict(net.module.named_modules())[net.layers["conv2"]]
+    hook = module.register_forward_hook(lambda _, __, output: found.append(output[0].clone()))
+    net.logits(net.read(explorer.photos[0].read()))
+    hook.remove()
+    (maps,) = found
+    # the eleventh of a place: the answer to "maps" has the exact values of ten
+    eleventh = maps.sort(dim=0, descending=True).values[10]
+    row, column = divmod(int(eleventh.argmax()), maps.shape[2])
+    unit = int(maps[:, row, column].sort(descending=True, stable=True).indices[10])
+    window.run(f"vizcnnExplorer.app.set({{ layer: 1, unit: {unit}, place: [{row}, {column}] }})")
+    told = "return document.querySelector('.numbers dd').textContent"
+    window.wait_until(f"{told}.startsWith('≈') === false")
+    assert float(window.run(told)) == pytest.approx(float(maps[unit, row, column]), rel=1e-3)
+
+
 def is_told_of_violation(window):
     for _ in range(100):  # a console may be slower than the page
         if "violates" in " ".join(window.read_errors()):

@@ -1,6 +1,7 @@
 """What the explorer's page says below a unit, in a real browser."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from vizcnn.receptive.fields import find_box, measure_fields
 
 MODEL = make_model()
 NET: Any = MODEL.module
+NEIGHBOURS = ".neighbours .pick"
 LAYERS = ("conv1", "conv3", "conv4", "fc6")
 WAIT = """const [until, done] = [new Function(`return ${arguments[0]}`), arguments[1]];
     const wait = () => until() ? setTimeout(done, 50) : setTimeout(wait, 20);
@@ -185,15 +187,19 @@ def test_what_is_missing_is_told_in_its_place(page):
     assert "does not hold conv4" in list_texts(page, ".fact-top .refusal")[0]
 
 
+def list_neighbours(page: Browser) -> dict[int, int]:
+    """Give how many photos each neighbour shares."""
+    found = [re.search(r"Unit (\d+) shares (\d+) of", n) for n in list_names(page, NEIGHBOURS)]
+    return {int(one[1]): int(one[2]) for one in found if one}
+
+
 def test_neighbours_lead_to_each_other(page):
     for unit in range(10):
         follow(page, f"tiny/conv3/{unit}@photo1")
-        if names := list_names(page, ".neighbours .pick"):
+        if shared := list_neighbours(page):
             break
-    words = names[0].split()
-    page.run("document.querySelector('.neighbours .pick').click()")
+    other = next(iter(shared))
+    page.run(f"document.querySelector('{NEIGHBOURS}').click()")
     settle(page)
-    other = int(words[1].rstrip(","))
     assert page.current_url.endswith(f"#tiny/conv3/{other}@photo1")
-    back = [name for name in list_names(page, ".neighbours .pick") if f"Unit {unit}," in name]
-    assert back and back[0].split()[3] == words[3]
+    assert list_neighbours(page)[unit] == shared[other]

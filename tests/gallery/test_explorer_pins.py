@@ -105,6 +105,24 @@ def find_picture(explorer: Explorer, layer: int, unit: int, method="deconvnet", 
     return entry, np.asarray(image, dtype=np.int64)
 
 
+def find_pair(explorer: Explorer) -> tuple[int, int]:
+    """Two units of conv5 whose windows on the first photo differ, and overlap."""
+    question = {"ask": "pictures", "net": 0, "photo": 0, "layer": 1, "method": "deconvnet"}
+    boxes = {
+        entry["unit"]: np.array(entry["box"])
+        for entry in explorer.ask(question).fields["units"]
+        if entry["place"]
+    }
+    return next(
+        (one, other)
+        for one, box in boxes.items()
+        for other, beside in boxes.items()
+        if one < other
+        and (box != beside).any()
+        and (np.maximum(box[:2], beside[:2]) < np.minimum(box[2:], beside[2:])).all()
+    )
+
+
 def frame_pictures(entries, images):
     """Put pictures where they are in the photo, around both mid grey."""
     boxes = np.array([entry["box"] for entry in entries])
@@ -123,9 +141,11 @@ def to_values(image):
 
 
 def test_a_link_with_pins_shows_both_and_their_difference(page, explored):
-    follow(page, "#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b=tiny/conv2/4@photo1&show=difference")
+    first, second = find_pair(explored[0])
+    pins = f"a=tiny/conv5/{first}@photo1&b=tiny/conv5/{second}@photo1&show=difference"
+    follow(page, f"#tiny/conv2/3@photo1&{pins}")
     wait_for(page, "document.querySelector('.pin-words').textContent.includes('Cosine')")
-    pictures = [find_picture(explored[0], 0, unit) for unit in (1, 4)]
+    pictures = [find_picture(explored[0], 1, unit) for unit in (first, second)]
     entries, images = zip(*pictures, strict=True)
     framed = frame_pictures(entries, images)
     for number, slot in enumerate("ab"):
@@ -144,8 +164,8 @@ def test_a_link_with_pins_shows_both_and_their_difference(page, explored):
         """return [...document.querySelectorAll('.pin-table tbody tr')].map(
             (row) => [...row.children].map((cell) => cell.textContent).concat(row.className))"""
     )
-    assert ["Unit", "unit 1", "unit 4", "differs"] in table
-    assert ["Layer", "conv2", "conv2", ""] in table
+    assert ["Unit", f"unit {first}", f"unit {second}", "differs"] in table
+    assert ["Layer", "conv5", "conv5", ""] in table
     (activations,) = [row for row in table if row[0] == "Activation"]
     assert [float(cell) for cell in activations[1:3]] == pytest.approx(
         [entry["activation"] for entry in entries], rel=1e-3
@@ -158,7 +178,9 @@ def test_a_link_with_pins_shows_both_and_their_difference(page, explored):
         # the same window of one photo
         ([2, 3, 8, 9], [2, 3, 8, 9], (6, 6), [(0, 0), (0, 0)], "cover the same pixels"),
         # two windows of one photo
-        ([0, 0, 4, 6], [2, 10, 8, 16], (16, 8), [(0, 0), (10, 2)], "where it is in the photo"),
+        ([0, 0, 4, 6], [2, 3, 8, 9], (9, 8), [(0, 0), (3, 2)], "where it is in the photo"),
+        # two that have nothing in common: middle on middle
+        ([0, 0, 4, 6], [2, 10, 8, 16], (6, 6), [(0, 1), (0, 0)], "The windows lie apart"),
         # of another photo, cut at an edge: middle on middle
         ([0, 0, 4, 6], "other", (10, 8), [(2, 2), (0, 0)], "middles of the windows"),
         # of a net with half the input, which is enlarged
@@ -181,17 +203,20 @@ def test_pictures_are_laid_over_each_other_by_where_they_are(
 
 
 def test_two_pictures_come_on_one_scale_where_they_have_one(page, explored):
-    follow(page, "#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b=tiny/conv2/4@photo1")
+    pair = find_pair(explored[0])
+    pins = "&".join(f"{n}=tiny/conv5/{unit}@photo1" for n, unit in zip("ab", pair, strict=True))
+    follow(page, f"#tiny/conv2/3@photo1&{pins}")
     wait_for(page, "document.querySelector('.pin-words').textContent.includes('Cosine')")
     press_button(page, "pins", "One scale")
     wait_for(page, "document.querySelector('.pin-words').textContent.includes('one scale')")
-    entries, images = zip(*[find_picture(explored[0], 0, unit) for unit in (1, 4)], strict=True)
+    entries, images = zip(*[find_picture(explored[0], 1, unit) for unit in pair], strict=True)
     framed = frame_pictures(entries, images)
     limits = np.array([entry["limit"] for entry in entries])
     for number, slot in enumerate("ab"):
         wanted = 127.5 + 127.5 * to_values(framed[number]) * limits[number] / limits.max()
         assert abs(read_canvas(page, f'[data-slot="{slot}"] canvas') - wanted).max() <= 2
-    follow(page, "#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b=tiny/conv2/1@photo1%26method%3Down")
+    own = "tiny/conv2/1@photo1%26method%3Down"
+    follow(page, f"#tiny/conv5/3@photo1&a=tiny/conv2/1@photo1&b={own}")
     wait_for(page, "document.querySelector('.pin-table').textContent.includes('own part')")
     assert page.run(
         """return [...document.querySelectorAll('.pane-pins button')].find(
@@ -246,6 +271,21 @@ def test_a_pin_that_this_page_does_not_have_is_told(page, pin):
     wait_for(page, "document.querySelector('[data-slot=a] .refusal').textContent")
     assert "does not have what was pinned" in show(page, '[data-slot="a"] .refusal')
     assert page.run("return !document.querySelector('[data-slot=b] canvas').hidden")
+
+
+def test_a_unit_that_is_silent_is_told_beside_the_one_that_is_not(page, explored):
+    question = {"ask": "pictures", "net": 0, "photo": 0, "layer": 1, "method": "deconvnet"}
+    entries = explored[0].ask(question).fields["units"]
+    active, silent = (
+        next(entry["unit"] for entry in entries if bool(entry["place"]) is wanted)
+        for wanted in (True, False)
+    )
+    pins = f"a=tiny/conv5/{active}@photo1&b=tiny/conv5/{silent}@photo1"
+    follow(page, f"#tiny/conv2/1@photo1&{pins}")
+    wait_for(page, "document.querySelector('[data-slot=b] .refusal').textContent")
+    assert "silent on this photo" in show(page, '[data-slot="b"] .refusal')
+    _, picture = find_picture(explored[0], 1, active)
+    assert abs(read_canvas(page, '[data-slot="a"] canvas') - picture).max() <= 2
 
 
 def test_figures_carry_their_caption_and_their_pixels(page, explored):

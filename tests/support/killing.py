@@ -26,11 +26,12 @@ from tests.support.training_data import fingerprint, make_data
 from vizcnn.training.checkpoint import read_checkpoint
 
 LENET = ["--model", "lenet", "--weights", "bundled"]
+TWO = ["--layer", "conv1,conv2"]
 PHOTOS, CLASSES, PHOTO = "../photos", "../classes", "../photos/part 0/photo 3.png"
 COMMANDS = {
-    "gallery": ["gallery", *LENET, PHOTOS, "--poster", "--part", "own", "--out", "out"],
+    "gallery": ["gallery", *LENET, *TWO, PHOTOS, "--poster", "--part", "own", "--out", "out"],
     "mine": ["mine", *LENET, PHOTOS, "--out", "out.safetensors"],
-    "deconv": ["deconv", *LENET, PHOTO, "--part", "own", "--out", "out"],
+    "deconv": ["deconv", *LENET, *TWO, PHOTO, "--top", "4", "--part", "own", "--out", "out"],
     "explore": ["explore", *LENET, PHOTO, "--own", "2", "--out", "out"],
     "train": "train --model lenet --epochs 3 --batch 4 --out out --threads 1".split(),
     "filters": ["filters", *LENET, "--out", "out"],

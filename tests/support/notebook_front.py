@@ -62,7 +62,7 @@ class Front:
 
     def carry(self) -> int:
         """Carry messages both ways, and say how many."""
-        sent = self.browser.run("return model.sent.splice(0)")
+        sent = self.browser.run("return window.model?.sent.splice(0) ?? []")
         for message in sent:
             buffers = [base64.b64decode(text) for text in message["buffers"]]
             self.widget.comm.receive(message["data"], buffers)

@@ -21,7 +21,7 @@ UNTIL = """const done = arguments[0];
     };
     look()"""
 CENTRE = """const part = document.querySelector(%r);
-    part.scrollIntoView({block: 'center', inline: 'nearest', behavior: 'instant'});
+    part.scrollIntoView({block: 'nearest', inline: 'nearest', behavior: 'instant'});
     const box = part.getBoundingClientRect();
     return [Math.floor(box.x + box.width / 2), Math.floor(box.y + box.height / 2)]"""
 

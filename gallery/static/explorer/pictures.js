@@ -22,14 +22,16 @@
 
   // Where two pictures lie over each other, in pixels of the larger of the two inputs.
   //   picture = { box: [top, left, bottom, right], input: [height, width], photo: key }
-  // On one photo each stays where it is; of different photos the middles of the fields come together.
+  // On one photo each stays where it is; of different photos, and where the windows have nothing in
+  // common, the middles come together.
   function findFrame(a, b) {
     const side = Math.max(...a.input, ...b.input);
     const pair = [a, b].map(({ box, input }) => {
       const scale = side / Math.max(...input);
       return { scale, box: box.map((edge) => edge * scale) };
     });
-    const together = a.photo === b.photo;
+    const overlap = [0, 1].every((axis) => pair[0].box[axis] < pair[1].box[axis + 2] && pair[1].box[axis] < pair[0].box[axis + 2]);
+    const together = a.photo === b.photo && overlap;
     if (!together) {
       for (const one of pair) {
         const [top, left, bottom, right] = one.box;
@@ -39,11 +41,11 @@
     const edge = (index, choose) => choose(...pair.map(({ box }) => box[index]));
     const [top, left] = [Math.floor(edge(0, Math.min)), Math.floor(edge(1, Math.min))];
     const [bottom, right] = [Math.ceil(edge(2, Math.max)), Math.ceil(edge(3, Math.max))];
-    const same = pair.every(({ box }) => box.every((value, index) => value === pair[0].box[index]));
+    const same = together && pair.every(({ box }) => box.every((value, index) => value === pair[0].box[index]));
     const words = [
       same ? "Both windows cover the same pixels."
         : together ? "Each window lies where it is in the photo; around it is mid grey."
-          : "The middles of the windows lie over each other; around them is mid grey.",
+          : `${a.photo === b.photo ? "The windows lie apart in the photo; here their middles" : "The middles of the windows"} lie over each other, and around them is mid grey.`,
       ...pair.map(({ scale }, index) => scale === 1 ? "" : `${"AB"[index]} is enlarged ${Number(scale.toFixed(2))} times, to the larger input.`),
     ].filter(Boolean);
     return {

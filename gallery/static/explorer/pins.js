@@ -114,6 +114,13 @@ vizcnnExplorer.register((app) => {
     result.hidden = !a;
   }
 
+  // A unit without a place, where its layer has places, is silent: its picture would be of nothing.
+  async function askShown(pin, purpose) {
+    const entry = await app.askPicture(pin, purpose);
+    const silent = !entry.error && !entry.place.length && findParts(app, pin).layer.rows.length;
+    return silent ? { error: "The unit is silent on this photo: there is nothing to project." } : entry;
+  }
+
   async function render() {
     const mine = app.current("pins");
     const { a, b } = app.state;
@@ -122,7 +129,7 @@ vizcnnExplorer.register((app) => {
     if (!a) { showTools(); return; }
     const pins = [readPin(a), b ? readPin(b) : ofPicture(app, app.state)];
     showTools(pins);
-    const entries = await Promise.all(pins.map((one, index) => one ? app.askPicture(one, `pin ${index}`) : { error: "This page does not have what was pinned." }));
+    const entries = await Promise.all(pins.map((one, index) => one ? askShown(one, `pin ${index}`) : { error: "This page does not have what was pinned." }));
     const pictures = await Promise.all(entries.map((entry) => entry.error ? null : decodePicture(entry.bytes)));
     if (!mine()) return;
     ["a", "b"].forEach((name, index) => {
@@ -131,6 +138,7 @@ vizcnnExplorer.register((app) => {
       title.textContent = pins[index] ? `${letter}${name === "b" && !b ? ", shown now" : ""}: ${sayDifferent(pins, index)}` : letter;
       refusal.hidden = Boolean(pictures[index]);
       canvas.hidden = !pictures[index];
+      if (pictures[index]) copyCanvas(pictures[index], canvas, describePicture(app, pins[index], entries[index])[0]);
       refusal.textContent = pictures[index] ? "" : [entries[index].error, entries[index].way_out].filter(Boolean).join(" ");
     });
     if (pictures.every(Boolean)) compare(pins, entries, pictures);
@@ -139,7 +147,7 @@ vizcnnExplorer.register((app) => {
     showTools(pins);
     if (shown && wayShown() === "flicker") startFlicker();
     // selectivities are slow where own parts are computed for them
-    const known = await Promise.all(pins.map((one, index) => one ? askEvidence(app, one, `pin ${index}`) : entries[index]));
+    const known = await Promise.all(pins.map((one, index) => entries[index].error ? entries[index] : askEvidence(app, one, `pin ${index}`)));
     if (!mine()) return;
     if (shown) shown.entries = known;
     fillTable(pins, known);

@@ -63,6 +63,7 @@ vizcnnExplorer.register((app) => {
     const question = { net, photo, layer, unit, method: method.key, place: app.source.live ? place : null };
     const entry = await app.askPicture(question, `unit ${method.key}`);
     if (!mine()) return;
+    takeValue(entry);
     line.textContent = entry.error ? [entry.error, entry.way_out].filter(Boolean).join(" ") : "";
     if (entry.error) canvas.hidden = true;
     const isChosen = method.key === app.state.method;
@@ -167,6 +168,16 @@ vizcnnExplorer.register((app) => {
     const [row, column] = strongestPlace(maps, unit);
     mapStage.setAttribute("aria-label", place ? `Feature map of unit ${unit}; strongest at row ${row}, column ${column}` : `Value of unit ${unit}`);
   }
+  // A picture tells the exact value at its place, where the maps have it to a byte.
+  let told = {};
+  const nameOf = (place) => JSON.stringify([app.state.net, app.state.photo, app.state.layer, app.state.unit, place]);
+  function takeValue({ place, activation }) {
+    if (activation === undefined || told.of === nameOf(place)) return;
+    told = { of: nameOf(place), value: activation };
+    showNumbers();
+  }
+  const valueThere = (maps, unit, place) => told.of === nameOf(place) ? { value: told.value, exact: true } : valueAt(maps, unit, place);
+
   function showNumbers() {
     const { unit } = app.state;
     const name = app.layer.names[unit];
@@ -177,7 +188,7 @@ vizcnnExplorer.register((app) => {
     const [row, column] = strongestPlace(maps, unit);
     const entries = [];
     if (place) {
-      const { value, exact } = valueAt(maps, unit, place);
+      const { value, exact } = valueThere(maps, unit, place);
       entries.push([`at row ${place[0]}, column ${place[1]}`, `${exact ? "" : "≈ "}${showNumber(value)}`]);
       entries.push(["strongest on this photo", `${showNumber(maps.values[unit])} at ${row}, ${column}`]);
       entries.push(["sees", describeBox(boxOf(app.layer, place, app.net.input))]);
