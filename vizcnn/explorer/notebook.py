@@ -51,8 +51,8 @@ Method = str | Rule | ProjectionMethod
 StrPath = str | Path
 
 OWN = 16
-"""Of how many of a layer's units a list of all has own parts: of all it would take a kernel minutes.
-Any unit has its own when it is chosen."""
+"""Of how many of a layer's units a list of all has own parts, as all would take a kernel minutes;
+any unit has its own when it is chosen."""
 
 
 def explore(
