@@ -91,6 +91,17 @@ def test_methods_and_their_own_parts_can_be_chosen(model):
     assert [method["key"] for method in explorer._start["nets"][0]["methods"]] == ["guided"]
 
 
+def test_own_parts_of_a_layer_are_of_its_strongest_units_and_of_any_that_is_chosen(model):
+    explorer = vizcnn.explore(model, "coffee", "conv3", compare=2)._explorer
+    about = {"ask": "pictures", "net": 0, "photo": 0, "layer": 0, "method": "deconvnet-own"}
+    listed = explorer.ask(about).fields
+    assert len(listed["units"]) == 16
+    (left,) = listed["left_out"]
+    assert len(left["units"]) == 120 - 16
+    (chosen,) = explorer.ask({**about, "units": left["units"][:1]}).fields["units"]
+    assert chosen["unit"] == left["units"][0]
+
+
 @pytest.mark.parametrize("key", ["guided", "guided-own"])
 @pytest.mark.parametrize("by_name", [True, False])
 def test_the_lines_of_python_repeat_the_picture(model, by_name, key):

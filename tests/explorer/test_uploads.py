@@ -152,3 +152,13 @@ def test_a_camera_s_picture_is_answered_as_a_photo_and_not_kept(client, explorer
     assert other.content != frame.content
     assert "error" in client.send_file("frame", {"ask": "maps", "net": 9}, content).fields
     assert len(explorer.photos) == 2
+
+
+def test_a_photo_that_comes_meanwhile_is_not_taken_for_the_camera_s(explorer):
+    held, content = make_pictures(3)[1:], write_file(make_pictures(1)[0])
+    uploads = Uploads(explorer)
+    explorer.breathe = lambda: explorer.add_photo(explore_image(held[0], "came meanwhile"))
+    use = uploads.answer_frame({"ask": "use", "net": 0, "layer": 1}, content)
+    assert [photo.name for photo in explorer.photos] == ["first"]
+    assert use == explorer.answer({"ask": "use", "net": 0, "photo": 0, "layer": 1})
+    assert len(explorer.photos) > 1  # it breathes again

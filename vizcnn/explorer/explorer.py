@@ -155,9 +155,18 @@ class Explorer:
         self._sights.drop(self.photos[number])
         self.photos[number] = photo
 
-    def remove_photo(self) -> None:
-        """Remove the photo that was added last, with all that is kept of it."""
-        self._sights.drop(self.photos.pop())
+    def answer_about(self, photo: ExploredPhoto, question: Question) -> Answer:
+        """Answer a question about a photo that is not kept, in one breath.
+
+        Others may add photos in an answer's breaths, and numbers would be another photo's.
+        """
+        breathe, self.breathe = self.breathe, lambda: None
+        number = self.add_photo(photo)
+        try:
+            return self.answer({**question, "photo": number})
+        finally:
+            self._sights.drop(self.photos.pop())
+            self.breathe = breathe
 
     def answer(self, question: Question) -> Answer:
         """Answer a question; one that cannot be answered gets a line that says why."""

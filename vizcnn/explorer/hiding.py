@@ -65,7 +65,9 @@ def answer_hide(explorer: "Explorer", question: "Question") -> Answer:
         raise VizcnnError(f"watch has to be a list of {MOST_WATCHED} units at most")
     spots: dict[str, Spots] = {}
     for one in watched:
-        about = {**question, **(one if isinstance(one, dict) else {})}
+        entry = one if isinstance(one, dict) else {}
+        # of the question's net and photo, whatever else it says
+        about = {**question, **{name: entry.get(name) for name in ("layer", "unit", "place")}}
         layer, maps = explorer.find_layer(about), explorer.find_maps(about)
         unit = read_number(about, "unit", maps.shape[1])
         target = units_at(maps, [unit], read_place(about) or "max")

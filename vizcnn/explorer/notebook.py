@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 Method = str | Rule | ProjectionMethod
 StrPath = str | Path
 
+OWN = 16
+"""Of how many of a layer's units a list of all has own parts, as all would take a kernel minutes;
+any unit has its own when it is chosen."""
+
 
 def explore(
     model: ZooModel | str | Sequence[ZooModel | str],
@@ -110,6 +114,7 @@ def explore(
     settings = ExplorerSettings(
         methods=tuple(find_method(method) for method in _list_some("methods", methods)),
         compare=None if compare is None else check_compare(compare),
+        own=OWN,
     )
     paths = _find("an index", indexes), _find("photos", data), _find("a gallery", galleries)
     nets = [_explore_net(net, layers) for net in _list_some("nets", model)]

@@ -58,22 +58,19 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     recording, layer = explorer.look(question).recording, explorer.find_layer(question)
     compare = explorer.settings.compare if way.part == "own" else None
     wanted = set(units)
-    pictures = [
-        picture
-        for lot in lots
-        for picture in _show(
-            model,
-            projector.project_targets(recording, layer, lot, compare).take_part(way.part),
-            wanted,
-            place is None and maps.ndim == 4,
-        )
-    ]
+    are_all = question.get("units") is None
+    pictures: list[_Picture] = []
+    for lot in lots:
+        projection = projector.project_targets(recording, layer, lot, compare).take_part(way.part)
+        pictures += _show(model, projection, wanted, place is None and maps.ndim == 4)
+        if are_all:  # which takes seconds
+            explorer.breathe()
     content = Content()
     described = [
         {**picture.fields, "image": content.add(picture.image)}
         for picture in sorted(pictures, key=lambda picture: picture.fields["unit"])
     ]
-    left = sorted(set(order) - wanted) if question.get("units") is None else []
+    left = sorted(set(order) - wanted) if are_all else []
     what = "pictures" if way.part == "whole" else "own parts"
     why = f"{what} are of the {len(units)} strongest units of each layer and photo"
     left_out = [{"units": left, "why": why}] if left else []

@@ -63,11 +63,7 @@ class Uploads:
         Raises:
             ImageError: As of :meth:`take_photo`.
         """
-        number = self._explorer.add_photo(_read("camera", content))
-        try:
-            return self._explorer.answer({**question, "photo": number})
-        finally:
-            self._explorer.remove_photo()
+        return self._explorer.answer_about(_read("camera", content), question)
 
 
 def _read(name: str, content: bytes) -> ExploredPhoto:

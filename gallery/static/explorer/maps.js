@@ -21,9 +21,6 @@
         highs: read(answer, fields.highs, "f4"),
         places: read(answer, fields.places, "u2"),
         values: read(answer, fields.values, "f4"),
-        use: fields.use ? read(answer, fields.use, "f4") : null,
-        useLeftOut: fields.use_left_out ?? "",
-        classes: fields.classes ?? [],
       });
     }
     return parsed.get(answer);

@@ -179,11 +179,11 @@ vizcnnExplorer.register((app) => {
     const orders = [["unit", "number"], ["here", app.layer.rows.length ? "activation here" : "activation"]];
     if (app.layer.rows.length) orders.push(["peak", "strongest activation"]);
     orders.push(["selectivity", "selectivity"]);
-    if (app.maps?.use) for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
+    for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
     sort.replaceChildren(...orders.map(([value, text]) => make("option", { value, text })));
     chooseOrder();
   }
-  let uses = []; // the classes of which the maps tell the use
+  let uses = []; // the classes of which the use can be asked
   async function takeUses() {
     const { net, photo } = app.state;
     const mine = app.current("uses");
@@ -205,12 +205,22 @@ vizcnnExplorer.register((app) => {
     for (const { unit, selectivity } of answer.fields.units ?? []) if (selectivity !== null) selectivities.set(unit, selectivity);
     showMosaic();
   }
+  let used = null; // what these classes use of the layer's units, once it is asked: { values }
+  async function takeUse() {
+    const { net, photo, layer } = app.state;
+    const mine = app.current("use");
+    used = {};
+    const found = await app.useOf({ net, photo, layer }, "use");
+    if (!mine()) return;
+    used = found ?? {};
+    showMosaic();
+  }
   function valueOf(order, unit) {
     const { maps } = app;
     if (order === "here") return valueAt(maps, unit, app.shownPlace()).value;
     if (order === "peak") return maps.values[unit];
     if (order === "selectivity") return selectivities?.get(unit) ?? -Infinity;
-    return maps.use[Number(order.slice(4)) * maps.units + unit];
+    return used?.values?.[Number(order.slice(4)) * maps.units + unit] ?? -Infinity;
   }
 
   // ---- drawing
@@ -222,6 +232,7 @@ vizcnnExplorer.register((app) => {
   function refresh() {
     if (!app.maps || app.maps.error) return;
     if (sort.value === "selectivity" && !selectivities) takeSelectivities();
+    if (sort.value.startsWith("use") && !used) takeUse();
     showMosaic();
   }
 
@@ -249,6 +260,7 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity of ${selectivities.size}` : ", selectivity of none yet";
+    if (order.startsWith("use") && !used?.values) count.textContent += ", use of none yet";
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
     const common = alike.checked || isSingle(maps);
     alike.parentElement.hidden = isSingle(maps);
@@ -388,6 +400,7 @@ vizcnnExplorer.register((app) => {
     else if (changed.has("photo")) redrawStrip();
     if (["net", "layer"].some((name) => changed.has(name))) markStrip(true);
     if (["net", "photo", "layer", "method"].some((name) => changed.has(name))) selectivities = null;
+    if (["net", "photo", "layer"].some((name) => changed.has(name))) used = null;
     if (["net", "photo"].some((name) => changed.has(name))) takeUses();
     if (["net", "photo", "layer"].some((name) => changed.has(name))) return; // when their maps come
     const follows = sort.value === "here" || activeHere.checked;

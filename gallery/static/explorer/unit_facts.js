@@ -211,17 +211,16 @@ vizcnnExplorer.register((app) => {
     }));
   };
 
-  async function showClasses(answer, { net, photo, unit }) {
+  async function showClasses(answer, { net, photo, layer, unit }) {
     const facts = answer.fields.classes;
     const mine = app.current("class facts");
     const seen = await app.ask({ ask: "photo", net, photo }, "photo");
+    const used = await app.useOf({ net, photo, layer }, "class use");
     if (!mine()) return;
     const { body, note } = parts.classes;
     const named = new Map((seen.fields.class_use ?? []).map(({ number, name }) => [number, name]));
-    const { maps } = app;
-    const here = maps && !maps.error && maps.use
-      ? Array.from(maps.classes, (number, index) => ({ name: named.get(number) ?? `class ${number}`, value: maps.use[index * maps.units + unit] }))
-      : null;
+    const { units } = app.start.nets[net].layers[layer];
+    const here = used?.classes.map((number, index) => ({ name: named.get(number) ?? `class ${number}`, value: used.values[index * units + unit] }));
     const everywhere = facts.error ? [] : listServed(answer, facts, unit);
     open("classes", facts.error && !here ? facts : {});
     body.replaceChildren(
@@ -273,9 +272,6 @@ vizcnnExplorer.register((app) => {
   });
   app.onMaps(() => {
     showRings(shown?.fields.field);
-    if (shown) {
-      showNeighbours(shown, app.state);
-      showClasses(shown, app.state);
-    }
+    if (shown) showNeighbours(shown, app.state);
   });
 });
