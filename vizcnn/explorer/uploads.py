@@ -76,7 +76,6 @@ def _read(name: str, content: bytes) -> ExploredPhoto:
 
 def _let_go(photo: ExploredPhoto) -> ExploredPhoto:
     """Make the entry of a photo whose file is not kept any more: numbers of others stay."""
-
     name = photo.name  # the photo itself holds its file
 
     def read() -> NoReturn:
