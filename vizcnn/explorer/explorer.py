@@ -26,7 +26,6 @@ Question = Mapping[str, Any]
 MEMBERS = ("net", "photo", "layer", "method", "part")
 """What a question may be about, in the order in which it is named in an answer's key."""
 
-
 MEASURED = 8
 """Photos that effective fields and the classes of units are measured over: the first."""
 
@@ -108,11 +107,10 @@ class Explorer:
         nets: The nets.
         photos: The photos; more may come (:meth:`add_photo`).
         settings: What is shown.
-        questions: Further kinds of questions by name, beside those of
-            :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
 
     Attributes:
+        questions: The kinds of questions that it answers, by name.
         breathe: Called now and then by answers that take seconds, between two steps: a server
             answers other questions in it.
 
@@ -125,7 +123,6 @@ class Explorer:
         nets: Sequence[ExploredNet],
         photos: Sequence[ExploredPhoto],
         settings: ExplorerSettings | None = None,
-        questions: Mapping[str, Kind] | None = None,
         sights: Sights | None = None,
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
@@ -140,9 +137,8 @@ class Explorer:
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
         is_mined = any(net.strongest for net in self.nets)
-        known = {**QUESTIONS, **(questions or {})}
         self.questions = {
-            name: kind for name, kind in known.items() if is_mined or not kind.needs_strongest
+            name: kind for name, kind in QUESTIONS.items() if is_mined or not kind.needs_strongest
         }
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()

@@ -237,7 +237,7 @@
     root.classList.add("vizcnn-explorer");
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
-      root.replaceChildren(make("p", { class: "refusal", role: "alert", text: [start.fields.error, start.fields.way_out].filter(Boolean).join(" ") }));
+      root.replaceChildren(make("p", { class: "refusal", role: "alert", text: vizcnnExplorer.sayRefusal(start.fields) }));
       root.classList.remove("opening");
       return null;
     }

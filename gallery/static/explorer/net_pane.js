@@ -4,7 +4,7 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
+    make, makeId, clamp, showNumber, sayRefusal, valueAt, strongestUnits, strongestUnit, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt, findOwn,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const MOST_CELL = 170; // few maps stay of a size that can be compared with those of other layers
@@ -42,7 +42,7 @@ vizcnnExplorer.register((app) => {
   // A card has room for its strongest maps only.
   const CARD = { maps: 24, width: 384 }; // in pixels of the finest screens
   function drawStrongest(card, maps) {
-    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, CARD.maps);
+    const units = strongestUnits(maps, CARD.maps);
     const columns = Math.ceil(Math.sqrt(1.5 * units.length));
     const rows = Math.ceil(units.length / columns);
     const side = Math.floor(CARD.width / columns);
@@ -84,7 +84,7 @@ vizcnnExplorer.register((app) => {
     const point = place && app.shownPoint();
     const there = point ? placeAt(app.net.layers[layer], point, app.net.input) : null;
     let unit = 0;
-    if (!maps.error) unit = (there && maps.here) ? maps.here.units[(there[0] * maps.width + there[1]) * maps.here.count] : maps.values.indexOf(Math.max(...maps.values));
+    if (!maps.error) unit = (there && maps.here) ? maps.here.units[(there[0] * maps.width + there[1]) * maps.here.count] : strongestUnit(maps);
     app.set({ layer, unit, ...(point ? { place: there } : {}) });
     app.say(`${app.layer.name}, unit ${unit}`);
   }
@@ -195,12 +195,12 @@ vizcnnExplorer.register((app) => {
     refresh();
   }
   async function takeSelectivities() {
-    const { net, photo, layer, method } = app.state;
-    const key = app.net.methods.find((one) => one.key === method)?.part === "own" ? method : `${method}-own`;
+    const { net, photo, layer } = app.state;
+    const own = findOwn(app.net, app.method);
     selectivities = new Map();
-    if (!app.net.methods.some((one) => one.key === key)) return;
+    if (!own) return;
     const mine = app.current("selectivities");
-    const answer = await app.ask({ ask: "pictures", net, photo, layer, method: key, units: null, place: null }, "selectivities");
+    const answer = await app.ask({ ask: "pictures", net, photo, layer, method: own.key, units: null, place: null }, "selectivities");
     if (!mine()) return;
     for (const { unit, selectivity } of answer.fields.units ?? []) if (selectivity !== null) selectivities.set(unit, selectivity);
     showMosaic();
@@ -242,7 +242,7 @@ vizcnnExplorer.register((app) => {
     activeLabel.textContent = app.layer.rows.length ? "active here" : "active";
     nothing.hidden = hovered.hidden = true;
     if (!maps || maps.error) {
-      if (maps?.error) showNothing([maps.error, maps.way_out].filter(Boolean).join(" "));
+      if (maps?.error) showNothing(sayRefusal(maps));
       return;
     }
     const text = search.value.trim().toLowerCase();

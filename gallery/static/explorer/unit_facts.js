@@ -3,7 +3,7 @@
 // Right, below the unit: what it is, whatever the photo. Its filter, how much of its field counts, the
 // classes that it serves, its strongest patches in many photos, and the units that share these photos.
 vizcnnExplorer.register((app) => {
-  const { make, read, showNumber, showShare, drawMap, pointOf } = vizcnnExplorer;
+  const { make, read, showNumber, showShare, sayRefusal, drawMap, pointOf, frameBox } = vizcnnExplorer;
   const NONE = 65535; // no unit, no photo, no place
 
   const hasPatches = app.start.asks.includes("patches");
@@ -38,7 +38,7 @@ vizcnnExplorer.register((app) => {
     section.hidden = false;
     refusal.hidden = !error;
     body.hidden = note.hidden = Boolean(error);
-    refusal.textContent = error ? [sentence(error), way_out && sentence(way_out)].filter(Boolean).join(" ") : "";
+    refusal.textContent = error ? sayRefusal({ error: sentence(error), way_out: way_out && sentence(way_out) }) : "";
     return !error;
   }
   // Errors of a command line begin small and end bare.
@@ -138,10 +138,7 @@ vizcnnExplorer.register((app) => {
       if (element.hidden) continue;
       const cut = (at, length) => [Math.max(at - side / 2, 0), Math.min(at + side / 2, length)];
       const [[top, bottom], [left, right]] = [cut(middle[0], height), cut(middle[1], width)];
-      element.style.top = `${100 * top / height}%`;
-      element.style.left = `${100 * left / width}%`;
-      element.style.height = `${100 * (bottom - top) / height}%`;
-      element.style.width = `${100 * (right - left) / width}%`;
+      frameBox(element, [top, left, bottom, right], [height, width]);
     }
   }
 
