@@ -217,8 +217,13 @@ def test_units_are_searched_sorted_and_filtered(page):
     values = ask(page, "[...app.maps.values]")
     assert ask(page, "app.state.unit") == values.index(max(values))
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1&sort=use+1")
+    assert page.wait_until("return !document.querySelector('.count').textContent.includes('yet')")
     page.press("home")
-    use = ask(page, "[...app.maps.use.slice(app.maps.units, 2 * app.maps.units)]")
+    use = page.run_until_done(
+        """const done = arguments[0], { app } = vizcnnExplorer, { net, photo, layer } = app.state;
+        app.useOf({ net, photo, layer }, "test").then(({ values }) =>
+            done([...values.slice(app.maps.units, 2 * app.maps.units)]))"""
+    )
     assert ask(page, "app.state.unit") == use.index(max(use))
     assert len(set(use)) > 1
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1:3,4&active=here")
