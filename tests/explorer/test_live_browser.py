@@ -1,9 +1,11 @@
 """The served page in a browser: it asks its own server alone, takes photos, and tells of an end."""
 
+import copy
 import time
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 
 import vizcnn
 from tests.support.explorer_clients import make_pictures
@@ -67,10 +69,11 @@ def test_a_value_that_the_maps_have_to_a_byte_is_told_exactly_by_its_picture(pag
     window, _ = page
     net = explorer.nets[0].net
     found = []
-    module = dict(net.module.named_modules())[net.layers["conv2"]]
-    hook = module.register_forward_hook(lambda _, __, output: found.append(output[0].clone()))
-    net.logits(net.read(explorer.photos[0].read()))
-    hook.remove()
+    copied = copy.deepcopy(net.module)  # the net itself is run by the server's thread, too
+    module = dict(copied.named_modules())[net.layers["conv2"]]
+    module.register_forward_hook(lambda _, __, output: found.append(output[0].clone()))
+    with torch.no_grad():
+        copied(net.preprocessing.normalise(net.read(explorer.photos[0].read())))
     (maps,) = found
     # the eleventh of a place: the answer to "maps" has the exact values of ten
     eleventh = maps.sort(dim=0, descending=True).values[10]
