@@ -1,7 +1,9 @@
 """Photos that the page sends: read safely, answered as files are, and let go in time."""
 
+import gc
 import io
 import json
+import weakref
 import zlib
 
 import pytest
@@ -132,6 +134,10 @@ def test_the_oldest_photos_are_let_go_and_say_so(explorer):
     uploads = Uploads(explorer, bytes_kept=sum(map(len, pictures[1:])))
     for number, content in enumerate(pictures, 1):
         assert uploads.take_photo({"name": f"p{number}"}, content).fields["number"] == number
+        if number == 1:
+            first = weakref.ref(explorer.photos[1])
+    gc.collect()
+    assert first() is None  # nothing holds its file
     gone = explorer.answer({**MAPS, "photo": 1})
     assert gone.fields["error"] == "p1 was let go, as newer photos took its place: drop it again"
     for number in (0, 2, 3, 4):

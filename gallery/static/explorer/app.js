@@ -18,7 +18,7 @@
 //   app.ask(question, wanted)       an answer of the source, kept for a while; never rejects
 //   app.askPicture(question, wanted) the entry of one `unit` of `pictures`, or { error, way_out }
 //   app.mapsOf(question, wanted)    maps as app.maps, of any net, photo and layer
-//   app.useOf(question, wanted)     what classes use of each unit: { classes, values }, or null
+//   app.useOf(question, wanted)     what classes use of each unit: { classes, values }, or { left_out }
 //   app.current(name)               a test that turns false once the name is taken again: for late answers
 //   app.idle(name, action)          what can wait until the browser has nothing else to do
 //   app.read, app.drawPicture, app.writeLink(); app.links: whether the page has an address of its own
@@ -94,11 +94,11 @@
       return answer.fields.error ? { error: answer.fields.error } : readMaps(answer);
     }
 
-    // What the photo's classes use of a layer's units: { classes, values }, or null where that is not told.
+    // What the photo's classes use of a layer's units: { classes, values }, or { left_out }, a line.
     async useOf(question, wanted) {
       const answer = await this.ask({ ask: "use", ...question }, wanted);
-      const { classes, use } = answer.fields;
-      return use ? { classes, values: vizcnnExplorer.read(answer, use, "f4") } : null;
+      const { classes, use, left_out, error } = answer.fields;
+      return use ? { classes, values: vizcnnExplorer.read(answer, use, "f4") } : { left_out: left_out ?? error };
     }
 
     // The place that is shown: the chosen one, or the strongest of the unit; null while that is not

@@ -205,14 +205,14 @@ vizcnnExplorer.register((app) => {
     for (const { unit, selectivity } of answer.fields.units ?? []) if (selectivity !== null) selectivities.set(unit, selectivity);
     showMosaic();
   }
-  let used = null; // what these classes use of the layer's units, once it is asked: { values }
+  let used = null; // what these classes use of the layer's units, once it is asked; {} until it comes
   async function takeUse() {
     const { net, photo, layer } = app.state;
     const mine = app.current("use");
     used = {};
     const found = await app.useOf({ net, photo, layer }, "use");
     if (!mine()) return;
-    used = found ?? {};
+    used = found;
     showMosaic();
   }
   function valueOf(order, unit) {
@@ -260,7 +260,7 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity of ${selectivities.size}` : ", selectivity of none yet";
-    if (order.startsWith("use") && !used?.values) count.textContent += ", use of none yet";
+    if (order.startsWith("use") && !used?.values) count.textContent += used?.left_out ? `; ${used.left_out}` : ", use of none yet";
     if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
     const common = alike.checked || isSingle(maps);
     alike.parentElement.hidden = isSingle(maps);

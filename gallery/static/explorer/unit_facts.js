@@ -220,7 +220,7 @@ vizcnnExplorer.register((app) => {
     const { body, note } = parts.classes;
     const named = new Map((seen.fields.class_use ?? []).map(({ number, name }) => [number, name]));
     const { units } = app.start.nets[net].layers[layer];
-    const here = used?.classes.map((number, index) => ({ name: named.get(number) ?? `class ${number}`, value: used.values[index * units + unit] }));
+    const here = used.classes?.map((number, index) => ({ name: named.get(number) ?? `class ${number}`, value: used.values[index * units + unit] }));
     const everywhere = facts.error ? [] : listServed(answer, facts, unit);
     open("classes", facts.error && !here ? facts : {});
     body.replaceChildren(
