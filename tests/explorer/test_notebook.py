@@ -74,7 +74,7 @@ def test_folders_and_lists_of_photos_are_taken_and_the_samples_where_none_is_giv
 def test_nets_of_one_name_are_told_apart(model):
     other = vizcnn.load("lenet", weights=None)
     explorer = vizcnn.explore([model, other], "coffee", ["conv1", "conv2"])
-    assert [net["key"] for net in explorer._start["nets"]] == ["lenet", "lenet-2"]
+    assert explorer.net == "lenet"
     explorer.select(unit=3, place=(2, 2))
     first = explorer.project().activations
     explorer.net = "lenet-2"

@@ -146,7 +146,7 @@ def test_a_silent_unit_has_no_place_and_a_grey_picture(explorer):
         ({"units": [12]}, "got [12] as units; needed: numbers 0..9"),
         ({"units": []}, "got [] as units"),
         ({"units": "3"}, "got '3' as units"),
-        ({"place": [1]}, "got [1] as place; needed: a row and a column"),
+        ({"place": [1]}, "got [1] as place; needed: row and column"),
         ({"place": [16, 0]}, "is not in the 16 x 16 feature map"),
         ({"place": [0, 0.5]}, "got [0, 0.5] as place"),
     ],

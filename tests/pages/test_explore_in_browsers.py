@@ -101,10 +101,9 @@ def homes(explorer: SmallExplorer, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def open_page(window: Window, url: str, link: str = "") -> None:
-    window.open_afresh(url)
-    window.requested_urls()
-    window.visit("about:blank")
-    window.visit(url + link)
+    window.load("about:blank")
+    window.requested_urls()  # those of the test before
+    window.open_afresh(url + link)
     assert window.wait_until(READY)
 
 

@@ -286,6 +286,41 @@ def read_number(question: Question, name: str, count: int) -> int:
     return number
 
 
+def read_numbers(given: object, name: str, needed: str, count: int | None = None) -> list[int]:
+    """Read whole numbers from a question.
+
+    Args:
+        given: What was given.
+        name: What it was given as.
+        needed: What they are, for the error.
+        count: How many they have to be; any number of them when None.
+
+    Raises:
+        VizcnnError: If they are none.
+
+    Example:
+        >>> read_numbers([5, 2], "place", "row and column", 2)
+        [5, 2]
+    """
+    numbers = [as_number(one) for one in given] if isinstance(given, list | tuple) else [None]
+    if None in numbers or (count is not None and len(numbers) != count):
+        raise VizcnnError(f"got {quote(given)} as {name}; needed: {needed}")
+    return [number for number in numbers if number is not None]
+
+
+def read_place(question: Question) -> tuple[int, int] | None:
+    """Read the place that a question is about: row and column; None for each unit's strongest.
+
+    Raises:
+        VizcnnError: If it is none.
+    """
+    place = question.get("place")
+    if place is None:
+        return None
+    row, column = read_numbers(place, "place", "row and column", 2)
+    return row, column
+
+
 def name_answer(question: Question) -> str:
     """Name the answer to a question that was asked ahead: its key in the page, and its file.
 

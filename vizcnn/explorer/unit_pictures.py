@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizcnn.basics.errors import VizcnnError, as_number, quote
+from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.explorer.answers import Answer, Content, shorten
+from vizcnn.explorer.explorer import read_numbers, read_place
 from vizcnn.explorer.webp import encode_picture
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
@@ -43,7 +44,7 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     """
     way = explorer.find_way(question)
     maps = explorer.find_maps(question)
-    place = _read_place(question)
+    place = read_place(question)
     ranked = strongest(maps, maps.shape[1])
     order = ranked.units.tolist()
     most = explorer.settings.top if way.part == "whole" else explorer.settings.own
@@ -76,25 +77,16 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     return Answer({"units": described, "left_out": left_out}, content.join())
 
 
-def _read_place(question: "Question") -> tuple[int, int] | None:
-    place = question.get("place")
-    if place is None:
-        return None
-    numbers = [as_number(value) for value in place] if isinstance(place, list | tuple) else []
-    if len(numbers) != 2 or None in numbers:
-        raise VizcnnError(f"got {quote(place)} as place; needed: a row and a column")
-    return numbers[0], numbers[1]  # type: ignore[return-value]  # none of them is None
-
-
 def _read_units(question: "Question", count: int) -> list[int]:
     """Read which units are asked for, each once; none where all are."""
     units = question.get("units")
     if units is None:
         return []
-    numbers = [as_number(unit) for unit in units] if isinstance(units, list | tuple) else []
-    if not numbers or any(number is None or not 0 <= number < count for number in numbers):
-        raise VizcnnError(f"got {quote(units)} as units; needed: numbers 0..{count - 1}")
-    return list(dict.fromkeys(number for number in numbers if number is not None))
+    needed = f"numbers 0..{count - 1}"
+    numbers = read_numbers(units, "units", needed)
+    if not numbers or not all(0 <= number < count for number in numbers):
+        raise VizcnnError(f"got {quote(units)} as units; needed: {needed}")
+    return list(dict.fromkeys(numbers))
 
 
 def _choose_lots(ranked: Targets, units: Sequence[int], size: int) -> Iterator[Targets]:
