@@ -146,7 +146,7 @@ vizcnnExplorer.register((app) => {
     }
     const seen = rings.filter(({ element }) => !element.hidden).map(({ share }) => `${100 * share} %`);
     ringsNote.classList.toggle("unseen", !seen.length); // it keeps its room
-    if (seen.length) ringsNote.textContent = `Inner frame${seen.length > 1 ? "s" : ""}: ${seen.join(" and ")} of the effective field.`;
+    if (seen.length) ringsNote.textContent = `Inside: ${seen.join(" and ")} of the effective field.`;
   }
 
   // ---- where it is strongest
