@@ -1,7 +1,5 @@
 """``vizcnn explore``: photos and nets -> a page to look around in what they see."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +114,7 @@ def explore(
 
     The page has all maps and projections of every photo; it opens from disk.
     """
-    from vizcnn.explorer.explored import ExploredNet
+    from vizcnn.explorer.explored import ExploredNet, make_keys
     from vizcnn.explorer.explorer import ExplorerSettings
     from vizcnn.explorer.strongest_sources import open_strongest
     from vizcnn.pages.check import name_nets
@@ -138,6 +136,7 @@ def explore(
     loaded = page.load()
     loaded = name_nets(loaded, len(loaded))
     strongest = open_strongest(loaded, indexes, data, galleries)
+    keys = make_keys(map(slug_net, page.models))
     nets = [
         ExploredNet(
             key,
@@ -146,7 +145,7 @@ def explore(
             *write_templates(page, number, deconv, settled),
             strongest[number],
         )
-        for number, (key, net) in enumerate(zip(_name_nets(page.models), loaded, strict=True))
+        for number, (key, net) in enumerate(zip(keys, loaded, strict=True))
     ]
     if serve:
         serve_until_stopped(page, nets, files, settings, port or 0, opens=not no_open)
@@ -173,12 +172,3 @@ def _check_serving(context: click.Context) -> None:
     if wrong:
         reason = "--serve writes no folder" if serves else "it goes with --serve"
         raise click.UsageError(f"{wrong[0]}: {reason}", context)
-
-
-def _name_nets(models: Sequence[str]) -> list[str]:
-    """Name nets as links do: no two alike, and with nothing that a link would take apart."""
-    slugs = [re.sub(r"[^\w.-]+", "-", slug_net(model)) for model in models]
-    return [
-        slug if slugs.count(slug) == 1 else f"{slug}-{slugs[: number + 1].count(slug)}"
-        for number, slug in enumerate(slugs)
-    ]

@@ -444,9 +444,12 @@ start_option = click.option(
 )
 
 
+PARTS = ("whole", "own", "common")
+"""Those of :mod:`vizcnn.projection.parts`, which is not loaded for the sake of a help text."""
+
 part_option = click.option(
     "--part",
-    type=click.Choice(["whole", "own", "common"], case_sensitive=False),
+    type=click.Choice(PARTS, case_sensitive=False),
     default="whole",
     show_default=True,
     help="Which part of each projection to show: all of it, what it does not share with the other "

@@ -7,8 +7,10 @@ import click
 from click.core import ParameterSource
 
 from vizcnn.cli.options import (
+    PARTS,
     WholeNumber,
     fitting_options,
+    make_methods_option,
     make_seed_option,
     settle_way_back,
     way_back_options,
@@ -17,15 +19,12 @@ from vizcnn.cli.options import (
 from vizcnn.cli.page_command import Page, page_command
 from vizcnn.cli.photo_arguments import HOLDERS, find_given, photos_argument
 from vizcnn.cli.reporting import bar, lay_out, telling_to_continue
-from vizcnn.projection.methods import METHODS
 
 if TYPE_CHECKING:
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.measures.quiz_scores import Score
     from vizcnn.pages.quiz.merged_answers import QuizScores
     from vizcnn.pages.quiz.quiz_page import QuizResults
-
-PARTS = ("whole", "own", "common")
 
 SCORE_HEADS = ("shown", "right", "share", "95% interval")
 
@@ -76,16 +75,7 @@ def _find_galleries(names: tuple[str, ...]) -> list[Path]:
     show_default=True,
     help="How many units are asked about: a question for each.",
 )
-@click.option(
-    "--method",
-    "methods",
-    type=click.Choice(list(METHODS), case_sensitive=False),
-    multiple=True,
-    default=("deconvnet",),
-    show_default=True,
-    callback=lambda context, parameter, names: tuple(dict.fromkeys(names)),
-    help="How projections are made; may be repeated, and each is shown in some of the questions.",
-)
+@make_methods_option("and each is shown in some of the questions")
 @click.option(
     "--part",
     "parts",

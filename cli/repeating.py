@@ -132,6 +132,8 @@ def write_templates(
         A command, with ``{photo}``, ``{layer}``, ``{unit}``, ``{position}`` and ``{method}``; and
         lines of Python, with ``{compare}`` and ``{part}``, too. What is filled in is to be quoted.
     """
+    from vizcnn.explorer.explored import write_python
+
     holes = {name: f"{{{name}}}" for name in ("photo", "layer", "unit", "position", "method")}
     given = page.context.params
     chosen = {str(parameter.name) for parameter in deconv.params} & set(given) - {"top", "out"}
@@ -145,14 +147,8 @@ def write_templates(
     for hole in holes.values():
         command = command.replace(f"'{hole}'", hole)  # the shell's quotes
     changed = "".join(f", {name}={value!r}" for name, value in _choose_ways(page, ways).items())
-    lines = (
-        "import vizcnn",
-        f"model = {_write_load(page, page.loaded[number][0])}",
-        f"projector = vizcnn.Projector(model, {{method}}{changed})",
-        "seen = projector.project({photo}, {layer}, unit={unit}, position={position}{compare})"
-        "{part}",
-    )
-    return command, "\n".join(lines)
+    load = f"model = {_write_load(page, page.loaded[number][0])}"
+    return command, write_python(load, changed)
 
 
 def _write_load(page: "Page", net: "ZooModel") -> str:

@@ -194,7 +194,7 @@ def test_the_explorer_is_seen_in_use_on_its_page():
     assert f"../pictures/{recording.TARGET.name}" in page and recording.COMMAND in page
     assert recording.TARGET.stat().st_size < recording.LARGEST
     with Image.open(recording.TARGET) as opened:
-        assert opened.n_frames > 10
+        assert getattr(opened, "n_frames", 1) > 10  # has it where a file has several
 
 
 def test_the_bundled_weights_are_those_of_the_page_and_small():

@@ -28,7 +28,7 @@ def test_several_nets_are_one_page_and_told_apart(tmp_path):
     told = run("explore", photo, *QUICK, "--model", "zfnet", "--model", "zfnet", "--top", 3)
     assert "1 photo(s), 0." in told.stdout and "gallery: out/index.html" in told.stdout
     start = read_script(Path("out/data/start.js")).fields
-    assert [net["key"] for net in start["nets"]] == ["zfnet-1", "zfnet-2"]
+    assert [net["key"] for net in start["nets"]] == ["zfnet", "zfnet-2"]
     assert len({net["title"] for net in start["nets"]}) == 2
     pictures = read_script(Path("out/data/pictures-1-0-0-deconvnet.js")).fields
     assert len(pictures["units"]) == 3 and len(pictures["left_out"][0]["units"]) == 7

@@ -189,6 +189,24 @@ def test_when_it_closes_the_work_is_finished_and_the_rest_told(slow, pool):
     assert slow.asked == [0]
 
 
+def test_when_it_closes_long_work_is_left_at_its_next_breath(pool):
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Breathing:
+        def answer(self, question):
+            begun.set()
+            assert go_on.wait(10)
+            desk.breathe()
+            raise AssertionError("it went on")
+
+    desk = Desk(Breathing())
+    with desk:
+        working = pool.submit(desk.ask, {"ask": "facts"})
+        assert begun.wait(10)
+        threading.Timer(0.1, go_on.set).start()
+    assert working.result(10) == ENDED
+
+
 def test_it_computes_by_what_was_chosen_where_it_was_made():
     class Choosing:
         def answer(self, question):

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.support.explorer_answers import make_small_explorer, open_picture
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.explorer.explored import explore_image
-from vizcnn.explorer.explorer import Explorer, Kind, name_answer
+from vizcnn.explorer.explorer import Explorer, name_answer
 from vizcnn.receptive.fields import find_box, measure_fields
 
 
@@ -93,15 +93,6 @@ def test_a_photo_that_comes_later_is_one_like_the_others(explorer):
     answer = explorer.ask({"ask": "photo", "net": 0, "photo": number})
     assert answer.fields["name"] == "dropped"
     explorer.photos.pop()
-
-
-def test_a_further_kind_of_question_is_asked_of_what_it_says(explorer):
-    def answer(asked, question):
-        return explorer.ask({"ask": "start"})
-
-    more = Explorer(explorer.nets, explorer.photos, questions={"depth": Kind(answer, ("net",))})
-    assert {"ask": "depth", "net": 0} in more.list_questions()
-    assert "depth" in more.ask({"ask": "start"}).fields["asks"]
 
 
 def test_photos_in_their_own_sizes_are_refused(explorer):

@@ -66,7 +66,7 @@ def test_the_strongest_of_each_place_are_those_of_a_sort(explorer, layer):
 
 @pytest.mark.parametrize("layer", range(len(LAYERS)))
 def test_class_use_is_gradient_times_activation_of_the_rest_of_the_net(explorer, layer):
-    answer = explorer.ask({"ask": "maps", "net": 0, "photo": 0, "layer": layer})
+    answer = explorer.ask({"ask": "use", "net": 0, "photo": 0, "layer": layer})
     maps, rest = run_to(explorer, 0, layer)
     use = read_array(answer, answer.fields["use"], "f4").reshape(-1, len(maps))
     assert len(use) == len(answer.fields["classes"]) == 4
@@ -89,9 +89,24 @@ def test_a_net_whose_logits_lead_nowhere_says_why_there_is_no_class_use(explorer
     net = explorer.nets[0]
     detached = replace(net.net, module=Detached(*net.net.module).eval())
     more = Explorer([replace(net, net=detached)], explorer.photos)
-    fields = more.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 0}).fields
-    assert fields["use_left_out"] == "Tiny $net puts out no logits, (N, classes)"
-    assert "use" not in fields
+    fields = more.ask({"ask": "use", "net": 0, "photo": 0, "layer": 0}).fields
+    assert fields == {"left_out": "Tiny $net puts out no logits, (N, classes)"}
+
+
+def test_others_are_answered_between_the_classes_whose_use_is_measured(tmp_path):
+    explorer = make_small_explorer(tmp_path)
+    told = []
+
+    def breathe():
+        told.append(explorer.answer({"ask": "maps", "net": 0, "photo": 1, "layer": 0}).fields)
+
+    explorer.breathe = breathe
+    use = explorer.ask({"ask": "use", "net": 0, "photo": 0, "layer": 1})
+    assert len(told) == 4  # the net's classes
+    assert not any("error" in one for one in told)
+    explorer.breathe = lambda: None
+    alone = make_small_explorer(tmp_path).ask({"ask": "use", "net": 0, "photo": 0, "layer": 1})
+    assert use == alone
 
 
 def test_maps_that_are_not_finite_are_refused(explorer):

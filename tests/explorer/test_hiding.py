@@ -268,3 +268,10 @@ def test_tiles_of_a_camera_are_the_maps(explorer, layer):
     maps = explorer.answer({"ask": "maps", **about})
     assert tiles.content == maps.content[: len(tiles.content)]
     assert tiles.fields.items() <= maps.fields.items()
+
+
+def test_units_are_watched_in_the_net_and_the_photo_that_the_question_is_about(explorer):
+    question = {"ask": "hide", "net": 0, "photo": 0, "square": [4, 4, 8]}
+    plain = explorer.ask({**question, "watch": [{"layer": 1, "unit": 2}]})
+    odd = {"layer": 1, "unit": 2, "net": 1, "photo": 7, "square": [0, 0, 1]}
+    assert explorer.ask({**question, "watch": [odd]}) == plain

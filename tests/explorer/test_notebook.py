@@ -74,7 +74,7 @@ def test_folders_and_lists_of_photos_are_taken_and_the_samples_where_none_is_giv
 def test_nets_of_one_name_are_told_apart(model):
     other = vizcnn.load("lenet", weights=None)
     explorer = vizcnn.explore([model, other], "coffee", ["conv1", "conv2"])
-    assert [net["key"] for net in explorer._start["nets"]] == ["lenet", "lenet-2"]
+    assert explorer.net == "lenet"
     explorer.select(unit=3, place=(2, 2))
     first = explorer.project().activations
     explorer.net = "lenet-2"
@@ -89,6 +89,17 @@ def test_methods_and_their_own_parts_can_be_chosen(model):
     assert methods == ["guided", "guided-own", "gradient", "gradient-own"]
     explorer = vizcnn.explore(model, "coffee", "conv1", "guided", compare=None)
     assert [method["key"] for method in explorer._start["nets"][0]["methods"]] == ["guided"]
+
+
+def test_own_parts_of_a_layer_are_of_its_strongest_units_and_of_any_that_is_chosen(model):
+    explorer = vizcnn.explore(model, "coffee", "conv3", compare=2)._explorer
+    about = {"ask": "pictures", "net": 0, "photo": 0, "layer": 0, "method": "deconvnet-own"}
+    listed = explorer.ask(about).fields
+    assert len(listed["units"]) == 16
+    (left,) = listed["left_out"]
+    assert len(left["units"]) == 120 - 16
+    (chosen,) = explorer.ask({**about, "units": left["units"][:1]}).fields["units"]
+    assert chosen["unit"] == left["units"][0]
 
 
 @pytest.mark.parametrize("key", ["guided", "guided-own"])

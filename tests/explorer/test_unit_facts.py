@@ -276,3 +276,11 @@ def test_large_patches_are_whole_photos_made_smaller(mined, mined_facts, monkeyp
             )
             # of noise the codec loses some; another photo gives about 0
             assert np.corrcoef(small, shown)[0, 1] > 0.9
+
+
+def test_others_are_answered_between_photos():
+    breaths = []
+    facts = UnitFacts(MODEL, FIELDS, PHOTOS, None, lambda: breaths.append(0))
+    facts.answer("fc6")
+    # after each photo of the field and of the classes, and after each of five parts
+    assert len(breaths) == 2 * len(PHOTOS) + 5

@@ -146,7 +146,7 @@ def test_a_silent_unit_has_no_place_and_a_grey_picture(explorer):
         ({"units": [12]}, "got [12] as units; needed: numbers 0..9"),
         ({"units": []}, "got [] as units"),
         ({"units": "3"}, "got '3' as units"),
-        ({"place": [1]}, "got [1] as place; needed: a row and a column"),
+        ({"place": [1]}, "got [1] as place; needed: row and column"),
         ({"place": [16, 0]}, "is not in the 16 x 16 feature map"),
         ({"place": [0, 0.5]}, "got [0, 0.5] as place"),
     ],
@@ -154,3 +154,16 @@ def test_a_silent_unit_has_no_place_and_a_grey_picture(explorer):
 def test_what_there_is_no_picture_of_is_told_in_a_line(explorer, words, told):
     about = {"net": 0, "photo": 0, "layer": 1, "method": "deconvnet"}
     assert told in explorer.answer({"ask": "pictures", **about, **words}).fields["error"]
+
+
+def test_others_are_answered_between_the_pictures_of_a_whole_layer(explorer):
+    told = []
+    explorer.breathe = lambda: told.append(ask(explorer, 0, "deconvnet", [1]).fields)
+    try:
+        own = ask(explorer, 1, "deconvnet-own")
+        assert len(told) == 3  # units that have own parts
+        ask(explorer, 1, "deconvnet-own", [2])
+        assert len(told) == 3  # a click is answered in one breath
+    finally:
+        explorer.breathe = lambda: None
+    assert own == ask(explorer, 1, "deconvnet-own")

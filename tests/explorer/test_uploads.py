@@ -1,7 +1,9 @@
 """Photos that the page sends: read safely, answered as files are, and let go in time."""
 
+import gc
 import io
 import json
+import weakref
 import zlib
 
 import pytest
@@ -132,6 +134,10 @@ def test_the_oldest_photos_are_let_go_and_say_so(explorer):
     uploads = Uploads(explorer, bytes_kept=sum(map(len, pictures[1:])))
     for number, content in enumerate(pictures, 1):
         assert uploads.take_photo({"name": f"p{number}"}, content).fields["number"] == number
+        if number == 1:
+            first = weakref.ref(explorer.photos[1])
+    gc.collect()
+    assert first() is None  # nothing holds its file
     gone = explorer.answer({**MAPS, "photo": 1})
     assert gone.fields["error"] == "p1 was let go, as newer photos took its place: drop it again"
     for number in (0, 2, 3, 4):
@@ -152,3 +158,13 @@ def test_a_camera_s_picture_is_answered_as_a_photo_and_not_kept(client, explorer
     assert other.content != frame.content
     assert "error" in client.send_file("frame", {"ask": "maps", "net": 9}, content).fields
     assert len(explorer.photos) == 2
+
+
+def test_a_photo_that_comes_meanwhile_is_not_taken_for_the_camera_s(explorer):
+    held, content = make_pictures(3)[1:], write_file(make_pictures(1)[0])
+    uploads = Uploads(explorer)
+    explorer.breathe = lambda: explorer.add_photo(explore_image(held[0], "came meanwhile"))
+    use = uploads.answer_frame({"ask": "use", "net": 0, "layer": 1}, content)
+    assert [photo.name for photo in explorer.photos] == ["first"]
+    assert use == explorer.answer({"ask": "use", "net": 0, "photo": 0, "layer": 1})
+    assert len(explorer.photos) > 1  # it breathes again

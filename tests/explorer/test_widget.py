@@ -65,8 +65,9 @@ def explorer():
     net = ExploredNet("lenet", vizcnn.load("lenet"), LAYERS)
     noise = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
     photos = [explore_image(Image.fromarray(noise[k]), name) for k, name in enumerate(NAMES)]
-    questions = {"refused": Kind(refuse), "fault": Kind(fail), "large": Kind(exceed)}
-    return Explorer([net], photos, ExplorerSettings(compare=4), questions)
+    explorer = Explorer([net], photos, ExplorerSettings(compare=4))
+    explorer.questions |= {"refused": Kind(refuse), "fault": Kind(fail), "large": Kind(exceed)}
+    return explorer
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import vizcnn
 from tests.support.small_zoo import SIZE, make_model
-from vizcnn.basics.errors import LayerError, VizcnnError
+from vizcnn.basics.errors import LayerError, ModelError, VizcnnError
 from vizcnn.measures.effective_field import (
     AT_ONCE,
     SHARES,
@@ -206,6 +206,13 @@ def test_a_silent_middle_is_told():
     (field,) = measure_effective_fields(make_net(module), draw_photos(3), ["1"], "photo")
     assert (field.silent, field.photos, field.peak) == (3, 3, 0)
     assert field.held == () and field.ratio is None and field.gaussian is None
+
+
+def test_a_damaged_net_is_refused():
+    model = make_model()
+    next(model.module.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ModelError, match="not finite"):
+        measure_effective_fields(model, torch.rand(1, 3, SIZE, SIZE), ["conv1"])
 
 
 def test_some_silent_photos_count_as_zero():

@@ -101,10 +101,9 @@ def homes(explorer: SmallExplorer, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def open_page(window: Window, url: str, link: str = "") -> None:
-    window.open_afresh(url)
-    window.requested_urls()
-    window.visit("about:blank")
-    window.visit(url + link)
+    window.load("about:blank")
+    window.requested_urls()  # those of the test before
+    window.open_afresh(url + link)
     assert window.wait_until(READY)
 
 
@@ -204,7 +203,9 @@ def test_a_place_and_a_unit_are_chosen_by_mouse_and_by_keys(
         assert any("/explorer/app.js" in url for url in urls)
     assert window.read_errors() == []
     if window.browser_name == "chromium":
-        assert window.run("return shifts") == []
+        shifts = window.run("return shifts")
+        # a number at the right edge that gets a digit more moves by itself, and nothing else does
+        assert sum(value for value, *_ in shifts) < 0.001, shifts
 
 
 def test_numbers_and_fields_are_those_of_torch_at_fifty_random_places(

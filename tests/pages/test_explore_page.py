@@ -8,7 +8,7 @@ import pytest
 from tests.support.explorer_answers import make_small_explorer, read_script
 from tests.support.small_zoo import list_files
 from vizcnn.basics.errors import VizcnnError
-from vizcnn.explorer.explorer import Explorer, Kind, name_answer
+from vizcnn.explorer.explorer import Explorer, name_answer
 from vizcnn.pages.explore import make_explorer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,53 +67,47 @@ def test_photos_that_cannot_be_read_are_left_out_and_numbers_are_those_of_the_re
 
 
 class Stopping:
-    """A kind of question that stops a run at one of its answers, once."""
+    """Progress that stops a run before one of its answers, and counts those that are computed."""
 
     def __init__(self, at=None):
-        self.at, self.asked = at, []
+        self.at, self.counted = at, 0
 
-    def __call__(self, explorer, question):
-        self.asked.append(question["layer"])
-        if len(self.asked) == self.at:
-            raise KeyboardInterrupt
-        return explorer.ask({**question, "ask": "maps"})
+    def __call__(self, items, *, label, **more):
+        for item in items:
+            if label == "explore":
+                if self.counted == self.at:
+                    raise KeyboardInterrupt
+                self.counted += 1
+            yield item
 
 
 def test_a_stopped_run_goes_on_with_the_answers_that_it_had(explorer, tmp_path):
-    def run(folder, stopping):
-        kind = Kind(stopping, ("net", "photo", "layer"))
-        return write(explorer, folder, questions={"more": kind})
-
-    run(tmp_path / "whole", Stopping())
-    stopping, going_on = Stopping(at=3), Stopping()
+    whole, stopping, going_on = Stopping(), Stopping(at=5), Stopping()
+    write(explorer, tmp_path / "whole", progress=whole)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "out", stopping)
+        write(explorer, tmp_path / "out", progress=stopping)
     assert not (tmp_path / "out" / "index.html").exists()
-    run(tmp_path / "out", going_on)
-    assert len(stopping.asked[:-1]) + len(going_on.asked) == 4
+    write(explorer, tmp_path / "out", progress=going_on)
+    assert whole.counted == len(explorer.list_questions()) == 5 + going_on.counted
     assert list_files(tmp_path / "out") == list_files(tmp_path / "whole")
 
 
 def test_answers_of_other_layers_are_not_taken_up(explorer, tmp_path):
-    stopping = Stopping(at=2)
+    stopping, anew = Stopping(at=5), Stopping()
     with pytest.raises(KeyboardInterrupt):
-        write(
-            explorer,
-            tmp_path / "out",
-            questions={"more": Kind(stopping, ("net", "photo", "layer"))},
-        )
+        write(explorer, tmp_path / "out", progress=stopping)
     other = make_small_explorer(tmp_path / "photos", ("conv3", "conv1"), own=2)
     again = Explorer(other.nets, explorer.photos, explorer.settings)
-    write(again, tmp_path / "out")
+    write(again, tmp_path / "out", progress=anew)
+    assert anew.counted == len(again.list_questions())
     read = read_script(tmp_path / "out" / "data" / "maps-0-0-0.js")
     given = again.ask({"ask": "maps", "net": 0, "photo": 0, "layer": 0})
     assert read.fields["size"] == given.fields["size"] == [16, 16]
 
 
-def test_a_method_that_cannot_be_used_ends_the_run(explorer, tmp_path):
-    def refuse(asked, question):
-        raise VizcnnError("it cannot be done")
-
-    with pytest.raises(VizcnnError, match="it cannot be done"):
-        write(explorer, tmp_path / "out", questions={"more": Kind(refuse, ("net",))})
+def test_a_net_that_cannot_be_used_ends_the_run(tmp_path):
+    damaged = make_small_explorer(tmp_path / "photos", ("conv1",))
+    next(damaged.nets[0].net.module.parameters()).data.fill_(float("nan"))
+    with pytest.raises(VizcnnError, match="not finite"):
+        write(damaged, tmp_path / "out")
     assert not (tmp_path / "out" / "index.html").exists()

@@ -9,7 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -84,6 +84,12 @@ class Browser(Window, Chrome):
             {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
         ]
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+
+    def forget(self, url: str) -> None:
+        place = urlsplit(url)
+        origin = f"{place.scheme}://{place.netloc}"
+        what = {"origin": origin, "storageTypes": "local_storage"}
+        self.execute_cdp_cmd("Storage.clearDataForOrigin", what)
 
     def take_picture(self) -> bytes:
         return self.get_screenshot_as_png()

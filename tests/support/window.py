@@ -88,11 +88,15 @@ class Window:
         """Open a page as for the first time: no theme chosen, nothing in its fragment."""
         self.resize(1280, 900)
         self.prefer()
-        self.visit(url)
-        self.run("localStorage.clear()")
-        self.visit("about:blank")  # a fragment alone would not load the page again
+        self.forget(url)
+        self.load("about:blank")  # a fragment alone would not load the page again
         self.read_errors()
         self.visit(url)
+
+    def forget(self, url: str) -> None:
+        """Forget what pages have stored where a page lies; one of them may be shown for it."""
+        self.visit(url)
+        self.run("localStorage.clear()")
 
     def wait_for_frame(self) -> None:
         self.run_until_done(NEXT_FRAME)

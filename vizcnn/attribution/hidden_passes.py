@@ -18,7 +18,7 @@ from vizcnn.photos.pixels import Box
 from vizcnn.projection.cone import find_budget
 from vizcnn.projection.windows import Windows, cut
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.watch import AllRecorded, evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
@@ -217,10 +217,10 @@ class HiddenPasses:
 
     def _pass(self, inputs: Tensor) -> Reading:
         seen: list[tuple[Tensor, Tensor]] = []
-        call = parse_reference(self._path or "")
+        call = parse_call(self._path or "")
 
         def see(calls: LayerReference, args: object, output: object) -> None:
-            if calls == LayerReference(call.path, call.call or 1) and isinstance(output, Tensor):
+            if calls == call and isinstance(output, Tensor):
                 seen[:] = [self._read(output)]
 
         logits: Tensor | None = None

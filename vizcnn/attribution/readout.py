@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from vizcnn.basics.errors import LayerError, quote
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.watch import AllRecorded, evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
@@ -48,7 +48,6 @@ def read_layers(model: ZooModel, pixels: Tensor, layers: Sequence[str]) -> dict[
         LayerError: If a layer does not exist, was not called, or puts out no feature maps.
     """
     paths = {layer: find_layer(model, layer) for layer in layers}
-    wanted = {layer: parse_reference(path) for layer, path in paths.items()}
     found: dict[LayerReference, Readout] = {}
 
     def see(call: LayerReference, args: object, output: object) -> None:
@@ -70,10 +69,7 @@ def read_layers(model: ZooModel, pixels: Tensor, layers: Sequence[str]) -> dict[
         suppress(AllRecorded),
     ):
         model.module(inputs)
-    calls = {
-        layer: LayerReference(reference.path, reference.call or 1)
-        for layer, reference in wanted.items()
-    }
+    calls = {layer: parse_call(path) for layer, path in paths.items()}
     for layer, call in calls.items():
         if call not in found or found[call].maps.ndim not in (2, 4):
             raise LayerError(f"layer {quote(layer)} puts out no feature maps in this net's pass")
@@ -134,8 +130,7 @@ def read_spots(
     paths = {layer: find_layer(model, layer) for layer in spots}
     calls: dict[LayerReference, list[str]] = {}
     for layer, path in paths.items():
-        asked = parse_reference(path)
-        calls.setdefault(LayerReference(asked.path, asked.call or 1), []).append(layer)
+        calls.setdefault(parse_call(path), []).append(layer)
     found: dict[str, Tensor] = {}
 
     def see(call: LayerReference, args: object, output: object) -> None:

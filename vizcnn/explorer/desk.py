@@ -40,7 +40,9 @@ def rank_question(question: Mapping[str, Any]) -> int:
         (0, 1, 2)
     """
     asked = question.get("ask")
-    if asked in ("facts", "patches") or (asked == "pictures" and question.get("units") is None):
+    if asked in ("facts", "patches", "use") or (
+        asked == "pictures" and question.get("units") is None
+    ):
         return LAST
     return int(str(question.get("method", "")).endswith("-own"))
 
@@ -60,8 +62,8 @@ class Desk:
     for the same takes its place, and it is answered by :data:`SUPERSEDED`. One that is being
     answered is answered to its end.
 
-    A context: on leaving, the question at work is finished, those that wait are answered by
-    :data:`ENDED`, and the thread ends.
+    A context: on leaving, the question at work is finished, or left where it breathes, those that
+    wait are answered by :data:`ENDED`, and the thread ends.
 
     Args:
         explorer: Answers questions, in the desk's thread alone.
@@ -170,11 +172,17 @@ class Desk:
             self._finish(task)
 
     def breathe(self) -> None:
-        """Answer what waits and is not of rank :data:`LAST`, in the midst of what is."""
+        """Answer what waits and is not of rank :data:`LAST`, in the midst of what is.
+
+        Raises:
+            _LeftError: If the desk is being closed: nobody waits for seconds of work.
+        """
         if threading.current_thread() is not self._thread:
             return
         while True:
             with self._changed:
+                if self._ended:
+                    raise _LeftError
                 task = self._take_next(LAST - 1)
             if task is None:
                 return
@@ -193,6 +201,8 @@ class Desk:
     def _do_safely(self, work: Callable[[], Answer]) -> Answer:
         try:
             return work()
+        except _LeftError:
+            return ENDED
         except VizcnnError as error:
             return Answer({"error": str(error)})
         except Exception as error:
@@ -225,6 +235,10 @@ class Desk:
             task.answer.set_result(ENDED)
         # else Python would end while torch computes, and that ends by a crash
         self._thread.join()
+
+
+class _LeftError(Exception):
+    """Ends an answer in its midst."""
 
 
 class _Task:

@@ -1,8 +1,10 @@
 """What an explorer is of: nets with the layers that are shown, and photos by short keys."""
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from PIL import Image
@@ -53,6 +55,45 @@ class ExploredPhoto:
     read: Callable[[], Image.Image | Tensor]
     sha256: str
     word: str | None = None
+
+
+def make_keys(names: Iterable[str]) -> list[str]:
+    """Name nets as links call them: no two alike, and with nothing that a link would take apart.
+
+    Example:
+        >>> make_keys(["lenet", "nets.py:make", "lenet"])
+        ['lenet', 'nets.py-make', 'lenet-2']
+    """
+    keys: list[str] = []
+    for name in names:
+        key = re.sub(r"[^\w.-]+", "-", name)
+        spelled = (f"{key}-{number}" if number > 1 else key for number in count(1))
+        keys.append(next(one for one in spelled if one not in keys))
+    return keys
+
+
+def write_python(load: str, choices: str = "") -> str:
+    """Write lines of Python that repeat any picture of a net, with names in braces to fill in.
+
+    Args:
+        load: The line that has the net in ``model``.
+        choices: Further arguments of the projector, each after a comma.
+
+    Example:
+        >>> print(write_python("model = vizcnn.load('lenet')"))
+        import vizcnn
+        model = vizcnn.load('lenet')
+        projector = vizcnn.Projector(model, {method})
+        seen = projector.project({photo}, {layer}, unit={unit}, position={position}{compare}){part}
+    """
+    lines = (
+        "import vizcnn",
+        load,
+        f"projector = vizcnn.Projector(model, {{method}}{choices})",
+        "seen = projector.project({photo}, {layer}, unit={unit}, position={position}{compare})"
+        "{part}",
+    )
+    return "\n".join(lines)
 
 
 def explore_file(file: PhotoFile, name: str = "") -> ExploredPhoto:

@@ -26,7 +26,6 @@ Question = Mapping[str, Any]
 MEMBERS = ("net", "photo", "layer", "method", "part")
 """What a question may be about, in the order in which it is named in an answer's key."""
 
-
 MEASURED = 8
 """Photos that effective fields and the classes of units are measured over: the first."""
 
@@ -108,11 +107,10 @@ class Explorer:
         nets: The nets.
         photos: The photos; more may come (:meth:`add_photo`).
         settings: What is shown.
-        questions: Further kinds of questions by name, beside those of
-            :data:`vizcnn.explorer.questions.QUESTIONS`, such as those that need a file.
         sights: Keeps recorded passes.
 
     Attributes:
+        questions: The kinds of questions that it answers, by name.
         breathe: Called now and then by answers that take seconds, between two steps: a server
             answers other questions in it.
 
@@ -125,7 +123,6 @@ class Explorer:
         nets: Sequence[ExploredNet],
         photos: Sequence[ExploredPhoto],
         settings: ExplorerSettings | None = None,
-        questions: Mapping[str, Kind] | None = None,
         sights: Sights | None = None,
     ) -> None:
         from vizcnn.explorer.questions import QUESTIONS  # whose functions are given an explorer
@@ -140,9 +137,8 @@ class Explorer:
         self.photos = list(photos)
         self.settings = settings or ExplorerSettings()
         is_mined = any(net.strongest for net in self.nets)
-        known = {**QUESTIONS, **(questions or {})}
         self.questions = {
-            name: kind for name, kind in known.items() if is_mined or not kind.needs_strongest
+            name: kind for name, kind in QUESTIONS.items() if is_mined or not kind.needs_strongest
         }
         self.ways = self.settings.list_ways()
         self._sights = sights or Sights()
@@ -159,9 +155,18 @@ class Explorer:
         self._sights.drop(self.photos[number])
         self.photos[number] = photo
 
-    def remove_photo(self) -> None:
-        """Remove the photo that was added last, with all that is kept of it."""
-        self._sights.drop(self.photos.pop())
+    def answer_about(self, photo: ExploredPhoto, question: Question) -> Answer:
+        """Answer a question about a photo that is not kept, in one breath.
+
+        Others may add photos in an answer's breaths, and numbers would be another photo's.
+        """
+        breathe, self.breathe = self.breathe, lambda: None
+        number = self.add_photo(photo)
+        try:
+            return self.answer({**question, "photo": number})
+        finally:
+            self._sights.drop(self.photos.pop())
+            self.breathe = breathe
 
     def answer(self, question: Question) -> Answer:
         """Answer a question; one that cannot be answered gets a line that says why."""
@@ -279,6 +284,41 @@ def read_number(question: Question, name: str, count: int) -> int:
     if number is None or not 0 <= number < count:
         raise VizcnnError(f"got {quote(given)} as {name}; needed: a number 0..{count - 1}")
     return number
+
+
+def read_numbers(given: object, name: str, needed: str, count: int | None = None) -> list[int]:
+    """Read whole numbers from a question.
+
+    Args:
+        given: What was given.
+        name: What it was given as.
+        needed: What they are, for the error.
+        count: How many they have to be; any number of them when None.
+
+    Raises:
+        VizcnnError: If they are none.
+
+    Example:
+        >>> read_numbers([5, 2], "place", "row and column", 2)
+        [5, 2]
+    """
+    numbers = [as_number(one) for one in given] if isinstance(given, list | tuple) else [None]
+    if None in numbers or (count is not None and len(numbers) != count):
+        raise VizcnnError(f"got {quote(given)} as {name}; needed: {needed}")
+    return [number for number in numbers if number is not None]
+
+
+def read_place(question: Question) -> tuple[int, int] | None:
+    """Read the place that a question is about: row and column; None for each unit's strongest.
+
+    Raises:
+        VizcnnError: If it is none.
+    """
+    place = question.get("place")
+    if place is None:
+        return None
+    row, column = read_numbers(place, "place", "row and column", 2)
+    return row, column
 
 
 def name_answer(question: Question) -> str:

@@ -1,4 +1,4 @@
-"""The feature maps of a layer on a photo: as bytes to look at, and exact where numbers are told."""
+"""The feature maps of a layer on a photo, and what classes use of them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,31 @@ def answer_maps(explorer: "Explorer", question: "Question") -> Answer:
     - ``places`` (u2, units * 2): row and column of each unit's first maximum; ``values`` (f4) there
     - ``here``: ``count`` strongest units of each place, ``units`` (u2, h * w * count) and
       ``values`` (f4), the strongest first, of equal ones the lower
-    - ``use`` (f4, classes * units): what each of the ``classes`` (numbers, the photo's most
-      probable) uses of each unit (:func:`~vizcnn.measures.class_use.measure_class_use`); in their
-      place ``use_left_out``, a line, where the net puts out no logits
     """
     content = Content()
     maps = explorer.find_maps(question).detach()[0]
-    fields = {**_describe(maps, content), **_give_use(explorer, question, content)}
+    return Answer(_describe(maps, content), content.join())
+
+
+def answer_use(explorer: "Explorer", question: "Question") -> Answer:
+    """Tell what a photo's classes use of the units of a layer (``net``, ``photo``, ``layer``).
+
+    It is apart from the maps, which are there long before it.
+
+    Fields: ``use`` (f4, classes * units): what each of the ``classes`` (numbers, the photo's most
+    probable) uses of each unit (:func:`~vizcnn.measures.class_use.measure_class_use`); in their
+    place ``left_out``, a line, where the net puts out no logits.
+    """
+    layer, sight = explorer.find_layer(question), explorer.look(question)
+    try:
+        use = sight.find_class_use(explorer.breathe)[layer]
+    except (LayerError, ModelError) as error:  # a net may put out something else than logits
+        return Answer({"left_out": str(error)})
+    content = Content()
+    fields = {
+        "use": content.add_array(use.numpy(), "f4"),
+        "classes": sight.used_classes.tolist(),
+    }
     return Answer(fields, content.join())
 
 
@@ -42,7 +60,7 @@ def answer_tiles(explorer: "Explorer", question: "Question") -> Answer:
     """Give the maps of a layer (``net``, ``photo``, ``layer``) as soon as they can be had.
 
     The net is run up to the layer and nothing is recorded: a camera's pictures come five times a
-    second. Fields are those of :func:`answer_maps` but for ``use``.
+    second. Fields are those of :func:`answer_maps`.
     """
     model, layer = explorer.find_net(question).net, explorer.find_layer(question)
     with torch.no_grad():
@@ -86,16 +104,4 @@ def _describe(maps: Tensor, content: Content) -> dict[str, Any]:
             "units": content.add_array(order.indices[:, :count].numpy(), "u2"),
             "values": content.add_array(order.values[:, :count].numpy(), "f4"),
         },
-    }
-
-
-def _give_use(explorer: "Explorer", question: "Question", content: Content) -> dict[str, Any]:
-    sight = explorer.look(question)
-    try:
-        use = sight.class_use[explorer.find_layer(question)]
-    except (LayerError, ModelError) as error:  # a net may put out something else than logits
-        return {"use_left_out": str(error)}
-    return {
-        "use": content.add_array(use.numpy(), "f4"),
-        "classes": sight.used_classes.tolist(),
     }

@@ -15,12 +15,11 @@ from vizcnn.attribution.hidden_passes import Squares
 from vizcnn.attribution.occlusion import drop_rounding, list_starts
 from vizcnn.attribution.patchwork import paste
 from vizcnn.attribution.readout import read_spots
-from vizcnn.basics.errors import ImageError, LayerError, VizcnnError, as_number, quote
-from vizcnn.basics.progress import Progress, silent
+from vizcnn.basics.errors import ImageError, LayerError, VizcnnError, quote
 from vizcnn.explorer.answers import Answer, Content
-from vizcnn.explorer.explorer import read_number
+from vizcnn.explorer.explorer import read_number, read_numbers, read_place
 from vizcnn.measures.occlusion_maps import SIDES
-from vizcnn.projection.targets import Position, strongest, units_at
+from vizcnn.projection.targets import strongest, units_at
 from vizcnn.zoo.classification import check_logits
 from vizcnn.zoo.model import ZooModel
 
@@ -59,22 +58,19 @@ def answer_hide(explorer: "Explorer", question: "Question") -> Answer:
     ``layer``, ``unit`` and ``place`` (row and column; the unit's strongest when null); ``classes``
     numbers of classes, the most probable when empty. For the fields see :func:`hide_square`.
     """
-    square = _read_numbers(question.get("square"), "square", 3, "row, column and side")
-    classes = _read_numbers(question.get("classes") or [], "classes", None, "numbers of classes")
+    square = read_numbers(question.get("square"), "square", "row, column and side", 3)
+    classes = read_numbers(question.get("classes") or [], "classes", "numbers of classes")
     watched = question.get("watch") or []
     if not isinstance(watched, list) or len(watched) > MOST_WATCHED:
         raise VizcnnError(f"watch has to be a list of {MOST_WATCHED} units at most")
     spots: dict[str, Spots] = {}
     for one in watched:
-        about = {**question, **(one if isinstance(one, dict) else {})}
+        entry = one if isinstance(one, dict) else {}
+        # of the question's net and photo, whatever else it says
+        about = {**question, **{name: entry.get(name) for name in ("layer", "unit", "place")}}
         layer, maps = explorer.find_layer(about), explorer.find_maps(about)
         unit = read_number(about, "unit", maps.shape[1])
-        place = about.get("place")
-        position: Position = "max"
-        if place is not None:
-            row, column = _read_numbers(place, "place", 2, "row and column")
-            position = row, column
-        target = units_at(maps, [unit], position)
+        target = units_at(maps, [unit], read_place(about) or "max")
         former = spots.get(layer, Spots(target.units[:0], target.positions[:0]))
         spots[layer] = Spots(
             torch.cat([former.units, target.units]), torch.cat([former.places, target.positions])
@@ -98,13 +94,6 @@ def answer_hidden(explorer: "Explorer", question: "Question") -> Answer:
         order = targets.units.argsort()
         spots[layer] = Spots(targets.units[order], targets.positions[order])
     return hide_grid(net.net, explorer.look(question).pixels, spots)
-
-
-def _read_numbers(given: object, name: str, count: int | None, what: str) -> list[int]:
-    numbers = [as_number(one) for one in given] if isinstance(given, list | tuple) else [None]
-    if None in numbers or (count is not None and len(numbers) != count):
-        raise VizcnnError(f"got {quote(given)} as {name}; needed: {what}")
-    return [number for number in numbers if number is not None]
 
 
 def find_side(height: int, width: int) -> int:
@@ -211,8 +200,6 @@ def hide_grid(
     model: ZooModel,
     pixels: Tensor,
     spots: Mapping[str, Spots],
-    classes: Sequence[int] = (),
-    progress: Progress = silent,
 ) -> Answer:
     """Make one square of a photo grey after the other, and read units and classes.
 
@@ -222,8 +209,6 @@ def hide_grid(
         model: A net of the zoo.
         pixels: The photo as the net sees it, (1, 3, H, W), RGB 0..1.
         spots: By layer the units to read.
-        classes: Numbers of the classes to read; the :data:`CLASSES` most probable when empty.
-        progress: Shows how far it is.
 
     Returns:
         ``side``, ``tops``, ``lefts`` (of the K squares), ``filling`` (in words); ``classes`` (a
@@ -251,16 +236,11 @@ def hide_grid(
     tops, lefts = (list_starts(extent, side, max(side // STEPS, 1)) for extent in (height, width))
     corners = [(top, left) for top in tops for left in lefts]
     whole, before = _read(model, pixels, spots)
-    numbers = [] if before is None else _choose_classes(before[0], classes)
+    numbers = [] if before is None else _choose_classes(before[0])
     values: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in spots}
     probabilities: list[NDArray[np.float64]] = []
     best: list[int] = []
-    for squares in progress(
-        _split(side, corners),
-        label="hide squares",
-        total=-(-len(corners) // AT_ONCE),
-        unit="batch",
-    ):
+    for squares in _split(side, corners):
         found, after = _read(model, _hide(model, pixels, squares), spots)
         for layer in spots:
             changes = _settle(found[layer], whole[layer]) - whole[layer]
@@ -345,7 +325,7 @@ def _settle(found: Tensor, whole: Tensor) -> Tensor:
     return whole - drop_rounding(whole - found, whole)
 
 
-def _choose_classes(probabilities: Tensor, asked: Sequence[int]) -> list[int]:
+def _choose_classes(probabilities: Tensor, asked: Sequence[int] = ()) -> list[int]:
     count = len(probabilities)
     wrong = [number for number in asked if not 0 <= number < count]
     if wrong:

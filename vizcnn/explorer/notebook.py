@@ -1,10 +1,8 @@
 """``vizcnn.explore``: the explorer in a notebook, of nets and photos that a program holds."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,8 @@ from vizcnn.explorer.explored import (
     explore_file,
     explore_image,
     explore_pixels,
+    make_keys,
+    write_python,
 )
 from vizcnn.explorer.explorer import Explorer, ExplorerSettings
 from vizcnn.explorer.sights import keep_what_fits
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
 Method = str | Rule | ProjectionMethod
 StrPath = str | Path
+
+OWN = 16
+"""Of how many of a layer's units a list of all has own parts, as all would take a kernel minutes;
+any unit has its own when it is chosen."""
 
 
 def explore(
@@ -110,13 +114,18 @@ def explore(
     settings = ExplorerSettings(
         methods=tuple(find_method(method) for method in _list_some("methods", methods)),
         compare=None if compare is None else check_compare(compare),
+        own=OWN,
     )
     paths = _find("an index", indexes), _find("photos", data), _find("a gallery", galleries)
-    nets = _name_apart([_explore_net(net, layers) for net in _list_some("nets", model)])
+    nets = [_explore_net(net, layers) for net in _list_some("nets", model)]
     if not all(isinstance(method, str) for method in _list(methods)):
         nets = [replace(net, python="") for net in nets]  # names alone would not repeat the picture
     mined = open_strongest([net.net for net in nets], *paths)
-    nets = [replace(net, strongest=one) for net, one in zip(nets, mined, strict=True)]
+    keys = make_keys(net.key for net in nets)
+    nets = [
+        replace(net, key=key, strongest=one)
+        for net, key, one in zip(nets, keys, mined, strict=True)
+    ]
     taken = [*_take_photos(list(SAMPLES) if photos is None else photos)]
     return ExplorerWidget(Explorer(nets, taken, settings, sights=keep_what_fits()))
 
@@ -149,25 +158,8 @@ def _explore_net(given: Any, layers: str | Sequence[str] | None) -> ExploredNet:
             needed = "its name, or a range of names"
             raise LayerError(f"got {quote(name)} as a layer; needed: {needed}")
     is_named = isinstance(given, str)
-    lines = (
-        "import vizcnn",
-        f"model = vizcnn.load({given!r})" if is_named else "# model is the net that was given",
-        "projector = vizcnn.Projector(model, {method})",
-        "seen = projector.project({photo}, {layer}, unit={unit}, position={position}{compare})"
-        "{part}",
-    )
-    key = re.sub(r"[^\w.-]+", "-", net.name)  # nothing that a link would take apart
-    return ExploredNet(key, net, select_layers(net, names), python="\n".join(lines))
-
-
-def _name_apart(nets: Sequence[ExploredNet]) -> list[ExploredNet]:
-    """Number nets of one name, such as two states of a training: ``lenet``, ``lenet-2``."""
-    apart: dict[str, ExploredNet] = {}
-    for net in nets:
-        names = (f"{net.key}-{number}" if number > 1 else net.key for number in count(1))
-        key = next(name for name in names if name not in apart)
-        apart[key] = replace(net, key=key)
-    return list(apart.values())
+    line = f"model = vizcnn.load({given!r})" if is_named else "# model is the net that was given"
+    return ExploredNet(net.name, net, select_layers(net, names), python=write_python(line))
 
 
 def _take_photos(photos: Any) -> Iterator[ExploredPhoto]:

@@ -2,7 +2,7 @@
 
 from vizcnn.explorer.contents import answer_start
 from vizcnn.explorer.explorer import Kind
-from vizcnn.explorer.feature_maps import answer_maps, answer_tiles
+from vizcnn.explorer.feature_maps import answer_maps, answer_tiles, answer_use
 from vizcnn.explorer.hiding import answer_hidden, answer_hide
 from vizcnn.explorer.seen_photos import answer_photo
 from vizcnn.explorer.unit_facts import answer_facts, answer_patches, count_patch_parts
@@ -12,6 +12,7 @@ QUESTIONS: dict[str, Kind] = {
     "start": Kind(answer_start, ()),
     "photo": Kind(answer_photo, ("net", "photo")),
     "maps": Kind(answer_maps, ("net", "photo", "layer")),
+    "use": Kind(answer_use, ("net", "photo", "layer")),
     "pictures": Kind(answer_pictures, ("net", "photo", "layer", "method")),
     "facts": Kind(answer_facts, ("net", "layer")),
     "patches": Kind(answer_patches, ("net", "layer"), count_patch_parts, needs_strongest=True),

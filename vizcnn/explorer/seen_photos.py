@@ -19,7 +19,7 @@ def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
     Fields: ``name``, ``sha256``, ``used`` (what of it, in words), ``size`` (height and width in
     pixels of what the net sees), ``image`` (where a WebP of that lies, lossless), ``classes`` (the
     most probable: ``number``, ``name``, ``probability``) and ``class_use`` (``number`` and ``name``
-    of those whose use of units the maps have).
+    of those whose use of units is told, as :func:`~vizcnn.explorer.feature_maps.answer_use` does).
     """
     photo, sight = explorer.find_photo(question), explorer.look(question)
     model, probabilities = sight.model, sight.probabilities

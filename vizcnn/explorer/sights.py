@@ -1,8 +1,10 @@
 """What nets make of photos: recorded passes, of which the last ones are kept."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -40,6 +42,7 @@ class Sight:
     used: str
     recording: Recording
     paths: dict[str, str]
+    _class_use: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def find_maps(self, layer: str) -> Tensor:
         """Give the maps of a layer, (1, C, h, w), or units (1, C), with their graph.
@@ -72,16 +75,23 @@ class Sight:
         count = min(USED_CLASSES, len(self.probabilities))
         return self.probabilities.sort(descending=True, stable=True).indices[:count]
 
-    @cached_property
-    def class_use(self) -> dict[str, Tensor]:
-        """By layer the use that these classes make of each unit, (classes, C).
+    def find_class_use(self, breathe: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
+        """Give by layer the use that these classes make of each unit, (classes, C).
+
+        Args:
+            breathe: Called after each class.
 
         Raises:
             ModelError: If the net puts out no logits that depend on the photo.
         """
-        classes = self.used_classes.tolist()
-        found = measure_class_use(self.model, self.pixels, list(self.paths), classes)
-        return {layer: use[0].T.contiguous() for layer, use in found.items()}
+        if not self._class_use:
+            layers, parts = list(self.paths), []
+            for number in self.used_classes.tolist():
+                parts.append(measure_class_use(self.model, self.pixels, layers, [number]))
+                breathe()
+            for layer in layers:
+                self._class_use[layer] = torch.cat([part[layer][0].T for part in parts])
+        return self._class_use
 
 
 class Sights:

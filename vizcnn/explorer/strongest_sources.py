@@ -13,7 +13,7 @@ from vizcnn.basics.errors import DataError, ImageError, quote
 from vizcnn.basics.files import read_plain_file
 from vizcnn.gallery.manifest import FILE_NAME
 from vizcnn.mining.index import INDEX_NAME, read_index
-from vizcnn.mining.mined_photos import MinedPhotos, find_nets_of
+from vizcnn.mining.mined_photos import MinedPhotos, check_pair, find_nets_of
 from vizcnn.mining.photo_sets import open_photos
 from vizcnn.photos.images import read_photo
 from vizcnn.zoo.model import ZooModel
@@ -40,14 +40,7 @@ def open_strongest(
         DataError: If there are photos without an index or the other way round, or something is of
             none of the nets, damaged, or of a net that has one already.
     """
-    if data and not indexes:
-        raise DataError(
-            "photos of an index are given (--index-data), but no index: give that too (--index)"
-        )
-    if indexes and not data:
-        raise DataError(
-            "an index holds no photos: give those that it was mined from (--index-data)"
-        )
+    check_pair(indexes, data)
     found: list[MinedPhotos | None] = [None] * len(models)
     for source in (*indexes, *galleries):
         is_gallery = source in galleries

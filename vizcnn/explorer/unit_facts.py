@@ -18,7 +18,7 @@ from vizcnn.explorer.explorer import read_number
 from vizcnn.explorer.patch_sheets import PatchSheets
 from vizcnn.explorer.webp import encode_photo
 from vizcnn.measures.class_use import count_multiplications, measure_class_use
-from vizcnn.measures.effective_field import measure_effective_fields
+from vizcnn.measures.effective_field import describe_fields, find_middles, sum_gradients
 from vizcnn.measures.filter_layers import FilterLayer, read_filters
 from vizcnn.measures.filter_numbers import number_filters
 from vizcnn.measures.filters import DEAD_SHARE
@@ -35,8 +35,8 @@ KERNELS = 12
 """Kernels of a deeper unit that are shown."""
 CLASSES = 5
 """Classes of a unit that are named."""
-AT_ONCE = 6
-"""Classes that are looked at between two breaths."""
+AT_ONCE = 256
+"""Classes that are looked at between two breaths: of fewer, the passes forward would take most."""
 NEIGHBOURS = 5
 """Units like a unit that are named."""
 MOST_MULTIPLICATIONS = 2 * 10**10
@@ -159,7 +159,13 @@ class UnitFacts:
         return fields | {"reads": reads} | _describe_kernels(read, content)
 
     def _describe_field(self, layer: str, content: Content) -> Fields:
-        (field,) = measure_effective_fields(self._model, self._pixels, [layer])
+        size = self._pixels.shape[2], self._pixels.shape[3]
+        sums = []
+        for photo in self._pixels.split(1):
+            sums.append(sum_gradients(self._model, photo, [layer]))
+            self._breathe()
+        middles = find_middles(self._model, [layer], size)
+        (field,) = describe_fields(middles, sums, len(self._pixels))
         top, left, bottom, right = field.box
         shown = scale_map(field.map[top:bottom, left:right])
         picture = colormaps[COLOUR_MAP](shown)[:, :, :3]
@@ -190,13 +196,17 @@ class UnitFacts:
         logits: object = self._model.logits(self._pixels[:1])
         # something else is refused when it is measured
         count = logits.shape[1] if isinstance(logits, Tensor) and logits.ndim == 2 else 1
-        uses: dict[str, list[Tensor]] = {name: [] for name in layers}
-        for classes in torch.arange(count).split(AT_ONCE):
-            found = measure_class_use(self._model, self._pixels, layers, classes.tolist())
-            for name, use in found.items():
-                uses[name].append(use.mean(dim=0))
-            self._breathe()
-        return {name: torch.cat(parts, dim=1) for name, parts in uses.items()}
+        lots = [lot.tolist() for lot in torch.arange(count).split(AT_ONCE)]
+        sums: dict[str, Tensor] = {}
+        for photo in self._pixels.split(1):
+            parts = []
+            for classes in lots:
+                parts.append(measure_class_use(self._model, photo, layers, classes))
+                self._breathe()
+            for name in layers:
+                use = torch.cat([part[name][0] for part in parts], dim=1)
+                sums[name] = sums[name] + use if name in sums else use
+        return {name: total / len(self._pixels) for name, total in sums.items()}
 
     @cached_property
     def _class_costs(self) -> dict[str, int]:

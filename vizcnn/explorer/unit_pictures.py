@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizcnn.basics.errors import VizcnnError, as_number, quote
+from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
 from vizcnn.explorer.answers import Answer, Content, shorten
+from vizcnn.explorer.explorer import read_numbers, read_place
 from vizcnn.explorer.webp import encode_picture
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
@@ -43,7 +44,7 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     """
     way = explorer.find_way(question)
     maps = explorer.find_maps(question)
-    place = _read_place(question)
+    place = read_place(question)
     ranked = strongest(maps, maps.shape[1])
     order = ranked.units.tolist()
     most = explorer.settings.top if way.part == "whole" else explorer.settings.own
@@ -57,36 +58,23 @@ def answer_pictures(explorer: "Explorer", question: "Question") -> Answer:
     recording, layer = explorer.look(question).recording, explorer.find_layer(question)
     compare = explorer.settings.compare if way.part == "own" else None
     wanted = set(units)
-    pictures = [
-        picture
-        for lot in lots
-        for picture in _show(
-            model,
-            projector.project_targets(recording, layer, lot, compare).take_part(way.part),
-            wanted,
-            place is None and maps.ndim == 4,
-        )
-    ]
+    are_all = question.get("units") is None
+    pictures: list[_Picture] = []
+    for lot in lots:
+        projection = projector.project_targets(recording, layer, lot, compare).take_part(way.part)
+        pictures += _show(model, projection, wanted, place is None and maps.ndim == 4)
+        if are_all:  # which takes seconds
+            explorer.breathe()
     content = Content()
     described = [
         {**picture.fields, "image": content.add(picture.image)}
         for picture in sorted(pictures, key=lambda picture: picture.fields["unit"])
     ]
-    left = sorted(set(order) - wanted) if question.get("units") is None else []
+    left = sorted(set(order) - wanted) if are_all else []
     what = "pictures" if way.part == "whole" else "own parts"
     why = f"{what} are of the {len(units)} strongest units of each layer and photo"
     left_out = [{"units": left, "why": why}] if left else []
     return Answer({"units": described, "left_out": left_out}, content.join())
-
-
-def _read_place(question: "Question") -> tuple[int, int] | None:
-    place = question.get("place")
-    if place is None:
-        return None
-    numbers = [as_number(value) for value in place] if isinstance(place, list | tuple) else []
-    if len(numbers) != 2 or None in numbers:
-        raise VizcnnError(f"got {quote(place)} as place; needed: a row and a column")
-    return numbers[0], numbers[1]  # type: ignore[return-value]  # none of them is None
 
 
 def _read_units(question: "Question", count: int) -> list[int]:
@@ -94,10 +82,11 @@ def _read_units(question: "Question", count: int) -> list[int]:
     units = question.get("units")
     if units is None:
         return []
-    numbers = [as_number(unit) for unit in units] if isinstance(units, list | tuple) else []
-    if not numbers or any(number is None or not 0 <= number < count for number in numbers):
-        raise VizcnnError(f"got {quote(units)} as units; needed: numbers 0..{count - 1}")
-    return list(dict.fromkeys(number for number in numbers if number is not None))
+    needed = f"numbers 0..{count - 1}"
+    numbers = read_numbers(units, "units", needed)
+    if not numbers or not all(0 <= number < count for number in numbers):
+        raise VizcnnError(f"got {quote(units)} as units; needed: {needed}")
+    return list(dict.fromkeys(numbers))
 
 
 def _choose_lots(ranked: Targets, units: Sequence[int], size: int) -> Iterator[Targets]:

@@ -63,11 +63,7 @@ class Uploads:
         Raises:
             ImageError: As of :meth:`take_photo`.
         """
-        number = self._explorer.add_photo(_read("camera", content))
-        try:
-            return self._explorer.answer({**question, "photo": number})
-        finally:
-            self._explorer.remove_photo()
+        return self._explorer.answer_about(_read("camera", content), question)
 
 
 def _read(name: str, content: bytes) -> ExploredPhoto:
@@ -80,8 +76,9 @@ def _read(name: str, content: bytes) -> ExploredPhoto:
 
 def _let_go(photo: ExploredPhoto) -> ExploredPhoto:
     """Make the entry of a photo whose file is not kept any more: numbers of others stay."""
+    name = photo.name  # the photo itself holds its file
 
     def read() -> NoReturn:
-        raise ImageError(f"{photo.name} was let go, as newer photos took its place: drop it again")
+        raise ImageError(f"{name} was let go, as newer photos took its place: drop it again")
 
-    return ExploredPhoto(photo.name, read, photo.sha256)
+    return ExploredPhoto(name, read, photo.sha256)

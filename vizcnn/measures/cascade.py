@@ -37,7 +37,7 @@ from vizcnn.photos.pixels import LUMINANCE, Array
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.projection.projection import Projection
 from vizcnn.projection.targets import Targets
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, parse_call
 from vizcnn.recording.recording import Recording
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
@@ -87,7 +87,8 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         ['conv3', 'conv2', 'conv1']
     """
     path = Projector(model, "gradient").find_path(top)
-    ends = {_settle(layer): name for name, layer in model.layers.items()} | {_settle(path): top}
+    ends = {parse_call(layer): name for name, layer in model.layers.items()}
+    ends[parse_call(path)] = top
     names = {id(parameter): name for name, parameter in model.module.named_parameters()}
     waiting: list[str] = []
     found: list[ShuffledLayer] = []
@@ -103,7 +104,7 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         if call in ends and waiting:
             found.append(ShuffledLayer(ends[call], tuple(waiting)))
             waiting.clear()
-        over = call == _settle(path)
+        over = call == parse_call(path)
 
     functions = [end.path for end in ends if end.is_function]
     parts = [*(name for name, _ in model.module.named_modules()), *functions]
@@ -120,11 +121,6 @@ def list_cascade(model: ZooModel, top: str) -> tuple[ShuffledLayer, ...]:
         if parameters:
             layers.append(ShuffledLayer(layer.name, parameters))
     return tuple(layers)
-
-
-def _settle(layer: str) -> LayerReference:
-    reference = parse_reference(layer)
-    return LayerReference(reference.path, reference.call or 1)
 
 
 def shuffle(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from vizcnn.basics.errors import LayerError, ModelError, quote
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
@@ -44,7 +44,7 @@ def measure_class_use(
         >>> {name: tuple(use.shape) for name, use in found.items()}
         {'conv3': (1, 120, 2), 'fc4': (1, 84, 2)}
     """
-    calls = {layer: _find_call(model, layer) for layer in layers}
+    calls = {layer: parse_call(find_layer(model, layer)) for layer in layers}
     seen: dict[LayerReference, tuple[Tensor, GradientEdge | None]] = {}
 
     def see(call: LayerReference, args: Any, output: Any) -> None:
@@ -113,7 +113,7 @@ def count_multiplications(model: ZooModel, pixels: Tensor, layers: Sequence[str]
         >>> count_multiplications(model, model.read("coffee"), ["fc4"])
         {'fc4': 840}
     """
-    calls = {layer: _find_call(model, layer) for layer in layers}
+    calls = {layer: parse_call(find_layer(model, layer)) for layer in layers}
     weighted: Mapping[str, Tensor] = {
         path: part.weight
         for path, part in model.module.named_modules()
@@ -133,8 +133,3 @@ def count_multiplications(model: ZooModel, pixels: Tensor, layers: Sequence[str]
     with watch(model.module, {*weighted, *(call.path for call in calls.values())}, see):
         model.logits(pixels)
     return {layer: total - before.get(call, 0) for layer, call in calls.items()}
-
-
-def _find_call(model: ZooModel, layer: str) -> LayerReference:
-    reference = parse_reference(find_layer(model, layer))
-    return LayerReference(reference.path, reference.call or 1)

@@ -274,6 +274,7 @@ def sum_gradients(
 
     Raises:
         LayerError: If a layer has no feature maps, or is cut off from the pixels.
+        ModelError: If a gradient is not finite.
     """
     like = next(model.module.parameters())
     maps, silent = [], []
@@ -290,6 +291,11 @@ def sum_gradients(
                 _take_middle(output).sum(), shown, retain_graph=place + 1 < len(layers)
             )
             each = gradient.detach().abs().sum(dim=1).double().cpu()
+            if not each.isfinite().all():
+                raise ModelError(
+                    f"the gradient of layer {quote(layer)} is not finite: the net's weights are "
+                    "damaged, or too large for its precision"
+                )
             totals = each.sum(dim=(1, 2), keepdim=True)
             if normalise == "photo":
                 each = each / torch.where(totals > 0, totals, 1)

@@ -17,7 +17,7 @@ from vizcnn.photos.images import read_photo
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.receptive import find_boxes
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.recording import Recording, record
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
@@ -353,8 +353,7 @@ def _run(
     with evaluating(net), watch(net, layers, keep), chosen_arithmetic():
         outputs = [net(some) for some in batches]
     scores = [out.cpu() for out in outputs if isinstance(out, Tensor) and out.ndim == 2]
-    wanted = [parse_reference(layer) for layer in layers]
-    return [torch.cat(maps[LayerReference(one.path, one.call or 1)]) for one in wanted], (
+    return [torch.cat(maps[parse_call(layer)]) for layer in layers], (
         torch.cat(scores) if len(scores) == len(outputs) else None
     )
 

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from vizcnn.measures.filter_layers import FilterLayer
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
@@ -103,8 +103,8 @@ def trace_numbers(
         >>> trace_numbers(model, find_convolution(model, "conv2"), "conv2", ["conv1"], photo)
         Numbering(above=True, below='conv1')
     """
-    names = {_find_call(find_layer(model, name)): name for name in [*candidates[::-1], layer]}
-    own, target = _find_call(path), _find_call(find_layer(model, layer))
+    names = {parse_call(find_layer(model, name)): name for name in [*candidates[::-1], layer]}
+    own, target = parse_call(path), parse_call(find_layer(model, layer))
     seen: dict[LayerReference, tuple[Tensor, GradientEdge]] = {}
     inputs: list[Tensor] = []
     before: list[LayerReference] = []
@@ -168,8 +168,3 @@ def keeps_numbers(result: Tensor, maps: Tensor, edge: GradientEdge) -> bool:
         if not scale > 0 or (found * wanted).sum() / scale < KEPT:
             return False
     return True
-
-
-def _find_call(path: str) -> LayerReference:
-    reference = parse_reference(path)
-    return LayerReference(reference.path, reference.call or 1)

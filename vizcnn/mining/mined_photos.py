@@ -93,13 +93,26 @@ def open_mined_photos(model: ZooModel, index: Path, data: Sequence[Path]) -> Min
         DataError: If there are no photos, or the index is of other weights, or ranks photos by
             anything but activation.
     """
-    if not data:
-        raise DataError(
-            "an index holds no photos: give those that it was mined from (--index-data)"
-        )
+    check_pair([index], data)
     found = read_index(index)
     find_nets_of([model], found, index.name)
     return MinedPhotos(found, open_photos(data, model.preprocessing))
+
+
+def check_pair(indexes: Sequence[Path], data: Sequence[Path]) -> None:
+    """Make sure that indexes come with the photos that they were mined from, or neither.
+
+    Raises:
+        DataError: If one is given without the other.
+    """
+    if data and not indexes:
+        raise DataError(
+            "photos of an index are given (--index-data), but no index: give that too (--index)"
+        )
+    if indexes and not data:
+        raise DataError(
+            "an index holds no photos: give those that it was mined from (--index-data)"
+        )
 
 
 def find_nets_of(models: Sequence[ZooModel], index: StrongestIndex, name: str) -> list[int]:

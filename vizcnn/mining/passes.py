@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizcnn.basics.errors import LayerError
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, parse_call
 from vizcnn.recording.recording import record
 from vizcnn.recording.watch import AllRecorded, evaluating, watch
 
@@ -129,8 +129,7 @@ def watch_layers(module: nn.Module, layers: Mapping[str, str]) -> Iterator[Forwa
     """
     names: dict[LayerReference, list[str]] = {}
     for name, layer in layers.items():
-        reference = parse_reference(layer)
-        names.setdefault(LayerReference(reference.path, reference.call or 1), []).append(name)
+        names.setdefault(parse_call(layer), []).append(name)
     seen: set[str] = set()
     show: See = _see_nothing
 

@@ -16,7 +16,7 @@ from vizcnn.basics.errors import DataError, LayerError, ModelError, quote
 from vizcnn.mining.passes import AlignRows, Forward, has_odd_columns, has_odd_rows
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, parse_call
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel, find_true_class
 
@@ -100,8 +100,7 @@ def watch_relevance(
     """
     names: dict[LayerReference, list[str]] = {}
     for name, layer in layers.items():
-        reference = parse_reference(layer)
-        names.setdefault(LayerReference(reference.path, reference.call or 1), []).append(name)
+        names.setdefault(parse_call(layer), []).append(name)
     seen: dict[LayerReference, tuple[Tensor, GradientEdge | None]] = {}
 
     def look(call: LayerReference, args: Any, output: Tensor) -> None:

@@ -1,6 +1,6 @@
 """``vizcnn explore``: a page that asks a folder of answers, prepared ahead."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from vizcnn.basics.kept_parts import keep_parts
 from vizcnn.basics.output import write_folder
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.explorer.explored import ExploredNet, ExploredPhoto, explore_file
-from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind, Question, name_answer
+from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Question, name_answer
 from vizcnn.gallery.explorer_files import list_page_files
 from vizcnn.gallery.manifest import Failure, Manifest, Results
 from vizcnn.pages.page import describe_causes, describe_photo, describe_run, use_photos, write_page
@@ -72,7 +72,6 @@ def make_explorer(
     settings: ExplorerSettings,
     command: str = "",
     progress: Progress = silent,
-    questions: Mapping[str, Kind] | None = None,
 ) -> Manifest[ExploreResults]:
     """Answer everything that the page may ask, and write it as a folder that opens from disk.
 
@@ -85,7 +84,6 @@ def make_explorer(
         settings: What is shown.
         command: The command that repeats the run.
         progress: Shows how far it is.
-        questions: Further kinds of questions by name.
 
     Returns:
         What was written, as in manifest.json.
@@ -96,7 +94,7 @@ def make_explorer(
     failures: list[Failure] = []
     taken = take_photos(photos, failures, progress)
     settings = replace(settings, notes=(*settings.notes, *_tell_limits(settings)))
-    explorer = Explorer(nets, list(taken.values()), settings, questions)
+    explorer = Explorer(nets, list(taken.values()), settings)
     choices = ExploreChoices(
         layers={net.key: net.layers for net in nets},
         methods={method.name: describe_method(method) for method in settings.methods},

@@ -1,13 +1,13 @@
 """``vizcnn explore --serve``: the explorer's page, asked of this program while it runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
 from vizcnn.explorer.explored import ExploredNet
-from vizcnn.explorer.explorer import Explorer, ExplorerSettings, Kind
+from vizcnn.explorer.explorer import Explorer, ExplorerSettings
 from vizcnn.explorer.server import ExplorerServer, Files, ServedFile, serve
 from vizcnn.explorer.sights import keep_what_fits
 from vizcnn.gallery.explorer_files import list_page_files
@@ -25,7 +25,6 @@ def serve_explorer(
     failures: list[Failure],
     port: int = 0,
     progress: Progress = silent,
-    questions: Mapping[str, Kind] | None = None,
 ) -> Iterator[ExplorerServer]:
     """Serve the explorer of nets and photos to this machine's user, while the block runs.
 
@@ -36,7 +35,6 @@ def serve_explorer(
         failures: Gets the photos that cannot be read.
         port: Where it listens; 0 takes a port that is free.
         progress: Shows how far it is with reading.
-        questions: Further kinds of questions by name.
 
     Yields:
         The server, which says where the page is.
@@ -45,8 +43,7 @@ def serve_explorer(
         VizcnnError: If no photo can be read, or the port cannot be had.
     """
     taken = take_photos(photos, failures, progress)
-    sights = keep_what_fits()
-    explorer = Explorer(nets, list(taken.values()), settings, questions, sights)
+    explorer = Explorer(nets, list(taken.values()), settings, keep_what_fits())
     title = f"Explorer: {', '.join(net.net.title for net in nets)}"
     with serve(explorer, list_files(title), port) as server:
         yield server

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vizcnn.basics.errors import DataError
-from vizcnn.mining.mined_photos import MinedPhotos, open_mined_photos
+from vizcnn.mining.mined_photos import MinedPhotos, check_pair, open_mined_photos
 from vizcnn.zoo.model import ZooModel
 
 
@@ -94,9 +94,6 @@ def open_other_photos(
             or ranks photos by anything but activation.
     """
     if index is None:
-        if data:
-            raise DataError(
-                "photos of an index are given (--index-data), but no index: give that too (--index)"
-            )
+        check_pair([], data)
         return None
     return OtherPhotos(model, open_mined_photos(model, index, data))

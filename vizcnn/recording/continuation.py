@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from vizcnn.basics.errors import LayerError, quote
 from vizcnn.basics.memory import find_shortage
 from vizcnn.recording.arithmetic import chosen_arithmetic
-from vizcnn.recording.layers import LayerReference, find_layer, parse_reference
+from vizcnn.recording.layers import LayerReference, find_layer, parse_call
 from vizcnn.recording.watch import evaluating, watch
 from vizcnn.zoo.model import ZooModel
 
@@ -85,8 +85,7 @@ class Continuation:
 
     def __init__(self, model: ZooModel, layer: str, pixels: Tensor) -> None:
         self._model, self._layer = model, layer
-        path = parse_reference(find_layer(model, layer))
-        self._target = LayerReference(path.path, path.call or 1)
+        self._target = parse_call(find_layer(model, layer))
         with self._prepare(pixels) as inputs:
             maps, logits, _ = self._record(inputs, {})
             self._plan = self._find_plan(inputs, maps, logits)

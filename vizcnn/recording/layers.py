@@ -57,6 +57,20 @@ def parse_reference(text: str) -> LayerReference:
     return LayerReference(path, int(number))
 
 
+def parse_call(text: str) -> LayerReference:
+    """Read a layer's path as the one call that it stands for: the first where it names none.
+
+    Raises:
+        LayerError: As of :func:`parse_reference`.
+
+    Example:
+        >>> parse_call("features.3"), parse_call("layer1.0.relu#2").call
+        (LayerReference(path='features.3', call=1), 2)
+    """
+    reference = parse_reference(text)
+    return LayerReference(reference.path, reference.call or 1)
+
+
 Layer = str | int | nn.Module
 """What a layer may be given as: a name, its number in a :class:`~torch.nn.Sequential`, itself."""
 

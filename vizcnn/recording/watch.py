@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from vizcnn.basics.sharing import keep_over_fork
-from vizcnn.recording.layers import LayerReference, parse_reference
+from vizcnn.recording.layers import LayerReference, parse_call
 from vizcnn.zoo.functions import FunctionCalls, PlacedCalls
 from vizcnn.zoo.naming import evaluating_for_a_pass
 
@@ -58,8 +58,8 @@ def watch(
         ...     _ = net(torch.zeros(5, 3))
         1#1 (5, 2)
     """
-    references = [parse_reference(layer) for layer in layers]
-    awaited = {LayerReference(layer.path, layer.call or 1) for layer in references}
+    references = [parse_call(layer) for layer in layers]
+    awaited = set(references)
     calls: Counter[str] = Counter()
     missing = set(awaited)
     ours = threading.get_ident()

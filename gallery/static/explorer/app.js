@@ -18,6 +18,7 @@
 //   app.ask(question, wanted)       an answer of the source, kept for a while; never rejects
 //   app.askPicture(question, wanted) the entry of one `unit` of `pictures`, or { error, way_out }
 //   app.mapsOf(question, wanted)    maps as app.maps, of any net, photo and layer
+//   app.useOf(question, wanted)     what classes use of each unit: { classes, values }, or { left_out }
 //   app.current(name)               a test that turns false once the name is taken again: for late answers
 //   app.read, app.drawPicture, app.writeLink()
 (() => {
@@ -86,6 +87,13 @@
     async mapsOf(question, wanted) {
       const answer = await this.ask({ ask: "maps", ...question }, wanted);
       return answer.fields.error ? { error: answer.fields.error } : readMaps(answer);
+    }
+
+    // What the photo's classes use of a layer's units: { classes, values }, or { left_out }, a line.
+    async useOf(question, wanted) {
+      const answer = await this.ask({ ask: "use", ...question }, wanted);
+      const { classes, use, left_out, error } = answer.fields;
+      return use ? { classes, values: vizcnnExplorer.read(answer, use, "f4") } : { left_out: left_out ?? error };
     }
 
     // The place that is shown: the chosen one, or the strongest of the unit; null while that is not
@@ -230,7 +238,7 @@
     root.classList.add("vizcnn-explorer");
     const start = await source.ask({ ask: "start" });
     if (start.fields.error) {
-      root.replaceChildren(make("p", { class: "refusal", role: "alert", text: [start.fields.error, start.fields.way_out].filter(Boolean).join(" ") }));
+      root.replaceChildren(make("p", { class: "refusal", role: "alert", text: vizcnnExplorer.sayRefusal(start.fields) }));
       root.classList.remove("opening");
       return null;
     }

@@ -11,7 +11,7 @@
       state.layer = last < 0 ? layers.length - 1 : last;
     }
     const maps = await app.mapsOf({ net: state.net, photo: state.photo, layer: state.layer }, "maps");
-    if (state.unit === undefined && !maps.error) state.unit = maps.values.indexOf(Math.max(...maps.values));
+    if (state.unit === undefined && !maps.error) state.unit = vizcnnExplorer.strongestUnit(maps);
     return { unit: 0, place: null, ...state };
   }
 

@@ -16,6 +16,9 @@
     };
   }
 
+  // A method's entry for the units' own parts; undefined where this page has none.
+  const findOwn = (net, method) => net.methods.find(({ part, python }) => part === "own" && python === method.python);
+
   // What a state has a picture of: a folder has each unit's strongest place alone.
   const ofPicture = (app, { net, photo, layer, unit, place, method }) =>
     ({ net, photo, layer, unit, method, place: app.source.live ? place : null });
@@ -24,7 +27,7 @@
   // has that.
   async function askEvidence(app, shown, purpose) {
     const { net, method } = findParts(app, shown);
-    const own = net.methods.find(({ part, python }) => part === "own" && python === method.python);
+    const own = findOwn(net, method);
     const [entry, other] = await Promise.all([shown.method, own?.key].map((key) =>
       key ? app.askPicture({ ...shown, method: key }, `${purpose} ${key}`) : { error: "none" }));
     if (entry.error || other.error) return entry;
@@ -83,5 +86,5 @@
     return { text: fill(net.python, values) };
   }
 
-  Object.assign(vizcnnExplorer, { findParts, ofPicture, askEvidence, nameUnit, titlePicture, describePicture, describeScale, writeCommand, writePython });
+  Object.assign(vizcnnExplorer, { findParts, findOwn, ofPicture, askEvidence, nameUnit, titlePicture, describePicture, writeCommand, writePython });
 })();

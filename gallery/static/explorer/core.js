@@ -42,10 +42,12 @@ const vizcnnExplorer = {
     return (size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)))).replace("-", "−");
   }
   const showShare = (share) => `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %`;
+  // Why there is nothing to show, in a line: of an answer's fields.
+  const sayRefusal = ({ error, way_out }) => [error, way_out].filter(Boolean).join(" ");
   // Small pictures keep their pixels' edges.
   const CRISP_BELOW = 48;
   const keepCrisp = (canvas) => canvas.classList.toggle("crisp", Math.max(canvas.width, canvas.height) < CRISP_BELOW);
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-  Object.assign(vizcnnExplorer, { make, makeId, showNumber, showShare, keepCrisp, clamp });
+  Object.assign(vizcnnExplorer, { make, makeId, showNumber, showShare, sayRefusal, keepCrisp, clamp });
 })();

@@ -136,5 +136,5 @@
   // What file systems take everywhere.
   const nameFile = (parts, kind) => `${parts.map((part) => String(part).replace(/[^\w.-]+/g, "-").replace(/^-+|-+$/g, "")).join("_").slice(0, 120)}.${kind}`;
 
-  Object.assign(vizcnnExplorer, { drawFigure, writeSvg, encodeFigure, saveFile, nameFile });
+  Object.assign(vizcnnExplorer, { encodeFigure, saveFile, nameFile });
 })();

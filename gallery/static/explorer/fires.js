@@ -3,7 +3,7 @@
 // "Who fires here": the strongest units of each layer at the place, as tiles; the chosen layer's below
 // the photo, the others' below the maps.
 vizcnnExplorer.register((app) => {
-  const { make, placeAt, strongestAt, strongestPlace, showNumber, keepCrisp, drawMap, findPicture } = vizcnnExplorer;
+  const { make, placeAt, strongestAt, showNumber, keepCrisp, drawMap, findPicture } = vizcnnExplorer;
   const MOST = 10;
   const MOST_ELSEWHERE = 5;
   const LAYERS_ELSEWHERE = 24; // of nets with more, those around the chosen one

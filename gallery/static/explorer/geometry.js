@@ -52,8 +52,16 @@
     return [rows[place[0]], columns[place[1]]];
   }
 
+  // Lays an element over a box of pixels of what it lies on, whatever size that is shown at.
+  function frameBox(element, [top, left, bottom, right], [height, width]) {
+    element.style.top = `${100 * top / height}%`;
+    element.style.left = `${100 * left / width}%`;
+    element.style.width = `${100 * (right - left) / width}%`;
+    element.style.height = `${100 * (bottom - top) / height}%`;
+  }
+
   const describeBox = ([top, left, bottom, right]) =>
     `${bottom - top} × ${right - left} px: rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`;
 
-  Object.assign(vizcnnExplorer, { boxOf, placeAt, pointOf, describeBox });
+  Object.assign(vizcnnExplorer, { boxOf, placeAt, pointOf, frameBox, describeBox });
 })();

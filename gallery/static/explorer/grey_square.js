@@ -3,7 +3,7 @@
 // A grey square on the photo, dragged by mouse, finger or keys; the bars say what classes and the unit
 // are left with. A program at work computes each place; a folder has a grid of places measured ahead.
 vizcnnExplorer.register((app) => {
-  const { make, showNumber, showShare, clamp, boxOf, nameUnit } = vizcnnExplorer;
+  const { make, showNumber, showShare, sayRefusal, clamp, boxOf, frameBox, nameUnit } = vizcnnExplorer;
   const { asks } = app.start;
   const live = app.source.live && asks.includes("hide");
   if (!live && !asks.includes("hidden")) return;
@@ -105,7 +105,7 @@ vizcnnExplorer.register((app) => {
     if (handle.parentNode !== app.photoStage) app.photoStage.append(handle);
     const [top, left, side] = square;
     const [height, width] = input();
-    Object.assign(handle.style, { top: `${100 * top / height}%`, left: `${100 * left / width}%`, width: `${100 * side / width}%`, height: `${100 * side / height}%` });
+    frameBox(handle, [top, left, top + side, left + side], [height, width]);
     // a slider has one number: how far along the rows of places it is
     handle.setAttribute("aria-valuemax", String(height * width));
     handle.setAttribute("aria-valuenow", String(top * width + left));
@@ -172,9 +172,9 @@ vizcnnExplorer.register((app) => {
     if (found.fields.error) { refuse(found.fields); return; }
     grid = { ...found.fields, answer: found };
   }
-  function refuse({ error, way_out }) {
+  function refuse(fields) {
     refusal.hidden = false;
-    refusal.textContent = [error, way_out].filter(Boolean).join(" ");
+    refusal.textContent = sayRefusal(fields);
     showNothing();
     told.textContent = "";
   }

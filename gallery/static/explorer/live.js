@@ -9,8 +9,7 @@
 //   frame(question, file)       a question without `photo`, of a camera's picture that nobody keeps
 //   watch(listener)             listener(lost) when the program is gone, or answers again
 (() => {
-  const { make, refuse, register } = vizcnnExplorer;
-  const LARGEST_UPLOAD = 16 * 2 ** 20;
+  const { make, refuse, refuseSize, register } = vizcnnExplorer;
   const PAUSES = [0, 300, 1000]; // milliseconds before each try
   const ENDED = "The program that answers this page does not answer any more.";
   const AGAIN = "Start vizcnn explore --serve again and open the address that it prints; this page's link, from # on, works there too.";
@@ -46,8 +45,7 @@
     const ask = (question, purpose) => send("ask", JSON.stringify(name(question, purpose)));
 
     async function upload(file) {
-      if (file.size > LARGEST_UPLOAD) return refuseSize(file);
-      return send("photo", pack({ name: file.name ?? "photo" }, file));
+      return refuseSize(file) ?? send("photo", pack({ name: file.name || "photo" }, file));
     }
     const frame = (question, file) => send("frame", pack(name(question, "camera"), file));
 
@@ -57,9 +55,6 @@
     }
     return { live: true, ask, upload, frame, watch };
   }
-
-  const refuseSize = (file) => refuse(
-    `${file.name ?? "The photo"} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most 16 MB are taken.`, "Make it smaller first.");
 
   // As replies are: a length in four bytes, little end first, JSON, and what it speaks of.
   function pack(fields, file) {

@@ -21,14 +21,15 @@
         highs: read(answer, fields.highs, "f4"),
         places: read(answer, fields.places, "u2"),
         values: read(answer, fields.values, "f4"),
-        use: fields.use ? read(answer, fields.use, "f4") : null,
-        useLeftOut: fields.use_left_out ?? "",
-        classes: fields.classes ?? [],
       });
     }
     return parsed.get(answer);
   }
 
+  // Units by their largest value on the photo, the strongest first, of equal ones the lower.
+  const strongestUnits = (maps, count) =>
+    [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, count);
+  const strongestUnit = (maps) => maps.values.indexOf(Math.max(...maps.values));
   const strongestPlace = (maps, unit) => [maps.places[2 * unit], maps.places[2 * unit + 1]];
 
   // A unit's value at a place: exact at its strongest and among the strongest units of a place, else
@@ -143,5 +144,5 @@
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  Object.assign(vizcnnExplorer, { readMaps, strongestPlace, valueAt, strongestAt, drawMap, drawSheet, drawScale, ownMost, layerMost, isSingle });
+  Object.assign(vizcnnExplorer, { readMaps, strongestUnits, strongestUnit, strongestPlace, valueAt, strongestAt, drawMap, drawSheet, drawScale, layerMost, isSingle });
 })();

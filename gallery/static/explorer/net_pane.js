@@ -4,7 +4,7 @@
 // large: searched, sorted, filtered; a click or the arrow keys choose a unit.
 vizcnnExplorer.register((app) => {
   const {
-    make, makeId, clamp, showNumber, valueAt, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt,
+    make, makeId, clamp, showNumber, sayRefusal, valueAt, strongestUnits, strongestUnit, strongestPlace, drawSheet, drawMap, drawScale, layerMost, isSingle, placeAt, findOwn,
   } = vizcnnExplorer;
   const LEAST_CELL = 24; // CSS pixels of a map's longer side
   const MOST_CELL = 170; // few maps stay of a size that can be compared with those of other layers
@@ -42,7 +42,7 @@ vizcnnExplorer.register((app) => {
   // A card has room for its strongest maps only.
   const CARD = { maps: 24, width: 384 }; // in pixels of the finest screens
   function drawStrongest(card, maps) {
-    const units = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, CARD.maps);
+    const units = strongestUnits(maps, CARD.maps);
     const columns = Math.ceil(Math.sqrt(1.5 * units.length));
     const rows = Math.ceil(units.length / columns);
     const side = Math.floor(CARD.width / columns);
@@ -84,7 +84,7 @@ vizcnnExplorer.register((app) => {
     const point = place && app.shownPoint();
     const there = point ? placeAt(app.net.layers[layer], point, app.net.input) : null;
     let unit = 0;
-    if (!maps.error) unit = (there && maps.here) ? maps.here.units[(there[0] * maps.width + there[1]) * maps.here.count] : maps.values.indexOf(Math.max(...maps.values));
+    if (!maps.error) unit = (there && maps.here) ? maps.here.units[(there[0] * maps.width + there[1]) * maps.here.count] : strongestUnit(maps);
     app.set({ layer, unit, ...(point ? { place: there } : {}) });
     app.say(`${app.layer.name}, unit ${unit}`);
   }
@@ -179,11 +179,11 @@ vizcnnExplorer.register((app) => {
     const orders = [["unit", "number"], ["here", app.layer.rows.length ? "activation here" : "activation"]];
     if (app.layer.rows.length) orders.push(["peak", "strongest activation"]);
     orders.push(["selectivity", "selectivity"]);
-    if (app.maps?.use) for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
+    for (const [index, { name }] of uses.entries()) orders.push([`use ${index}`, `use for ${name}`]);
     sort.replaceChildren(...orders.map(([value, text]) => make("option", { value, text })));
     chooseOrder();
   }
-  let uses = []; // the classes of which the maps tell the use
+  let uses = []; // the classes of which the use can be asked
   async function takeUses() {
     const { net, photo } = app.state;
     const mine = app.current("uses");
@@ -195,14 +195,24 @@ vizcnnExplorer.register((app) => {
     refresh();
   }
   async function takeSelectivities() {
-    const { net, photo, layer, method } = app.state;
-    const key = app.net.methods.find((one) => one.key === method)?.part === "own" ? method : `${method}-own`;
+    const { net, photo, layer } = app.state;
+    const own = findOwn(app.net, app.method);
     selectivities = new Map();
-    if (!app.net.methods.some((one) => one.key === key)) return;
+    if (!own) return;
     const mine = app.current("selectivities");
-    const answer = await app.ask({ ask: "pictures", net, photo, layer, method: key, units: null, place: null }, "selectivities");
+    const answer = await app.ask({ ask: "pictures", net, photo, layer, method: own.key, units: null, place: null }, "selectivities");
     if (!mine()) return;
     for (const { unit, selectivity } of answer.fields.units ?? []) if (selectivity !== null) selectivities.set(unit, selectivity);
+    showMosaic();
+  }
+  let used = null; // what these classes use of the layer's units, once it is asked; {} until it comes
+  async function takeUse() {
+    const { net, photo, layer } = app.state;
+    const mine = app.current("use");
+    used = {};
+    const found = await app.useOf({ net, photo, layer }, "use");
+    if (!mine()) return;
+    used = found;
     showMosaic();
   }
   function valueOf(order, unit) {
@@ -210,7 +220,7 @@ vizcnnExplorer.register((app) => {
     if (order === "here") return valueAt(maps, unit, app.shownPlace()).value;
     if (order === "peak") return maps.values[unit];
     if (order === "selectivity") return selectivities?.get(unit) ?? -Infinity;
-    return maps.use[Number(order.slice(4)) * maps.units + unit];
+    return used?.values?.[Number(order.slice(4)) * maps.units + unit] ?? -Infinity;
   }
 
   // ---- drawing
@@ -222,6 +232,7 @@ vizcnnExplorer.register((app) => {
   function refresh() {
     if (!app.maps || app.maps.error) return;
     if (sort.value === "selectivity" && !selectivities) takeSelectivities();
+    if (sort.value.startsWith("use") && !used) takeUse();
     showMosaic();
   }
 
@@ -231,7 +242,7 @@ vizcnnExplorer.register((app) => {
     activeLabel.textContent = app.layer.rows.length ? "active here" : "active";
     nothing.hidden = hovered.hidden = true;
     if (!maps || maps.error) {
-      if (maps?.error) showNothing([maps.error, maps.way_out].filter(Boolean).join(" "));
+      if (maps?.error) showNothing(sayRefusal(maps));
       return;
     }
     const text = search.value.trim().toLowerCase();
@@ -249,6 +260,7 @@ vizcnnExplorer.register((app) => {
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
     if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity known for ${selectivities.size}` : ", selectivity not known yet";
+    if (order.startsWith("use") && !used?.values) count.textContent += used?.left_out ? `; ${used.left_out}` : ", use not known yet";
     if (!shown.length) showNothing(text ? "No unit matches." : "No unit is active here.");
     const common = alike.checked || isSingle(maps);
     alike.parentElement.hidden = isSingle(maps);
@@ -388,6 +400,7 @@ vizcnnExplorer.register((app) => {
     else if (changed.has("photo")) redrawStrip();
     if (["net", "layer"].some((name) => changed.has(name))) markStrip(true);
     if (["net", "photo", "layer", "method"].some((name) => changed.has(name))) selectivities = null;
+    if (["net", "photo", "layer"].some((name) => changed.has(name))) used = null;
     if (["net", "photo"].some((name) => changed.has(name))) takeUses();
     if (["net", "photo", "layer"].some((name) => changed.has(name))) return; // when their maps come
     const follows = sort.value === "here" || activeHere.checked;

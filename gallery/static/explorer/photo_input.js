@@ -3,7 +3,7 @@
 // Any photo, of a program at work: dropped on the page, pasted, or chosen from disk; and what a camera
 // sees, as tiles of the chosen layer's units. A page from disk takes none and says so.
 vizcnnExplorer.register((app) => {
-  const { make, readMaps, drawMap, drawSheet, layerMost, showNumber, nameUnit } = vizcnnExplorer;
+  const { make, readMaps, drawMap, drawSheet, layerMost, strongestUnits, strongestUnit, showNumber, sayRefusal, nameUnit } = vizcnnExplorer;
   const { source } = app;
   if (!source.upload) return;
 
@@ -33,7 +33,7 @@ vizcnnExplorer.register((app) => {
     if (!file) { told.textContent = "There was no photo in that: drop a file, or copy the picture itself."; return; }
     told.textContent = `Reading ${file.name || "the photo"} …`;
     const { fields } = await source.upload(file);
-    if (fields.error) { told.textContent = [fields.error, fields.way_out].filter(Boolean).join(" "); return; }
+    if (fields.error) { told.textContent = sayRefusal(fields); return; }
     const more = files.length > 1 ? " One photo at a time is taken." : "";
     told.textContent = `${fields.name} is ${fields.key}; it is kept while the program runs.${more}`;
     addPhoto(fields);
@@ -109,9 +109,9 @@ vizcnnExplorer.register((app) => {
       const file = await grabFrame();
       const answer = await source.frame({ ask: "tiles", net, layer }, file);
       if (stream !== mine) return;
-      const { error, way_out, superseded } = answer.fields;
+      const { error, superseded } = answer.fields;
       if (superseded) continue;
-      if (error) rate.textContent = [error, way_out].filter(Boolean).join(" ");
+      if (error) rate.textContent = sayRefusal(answer.fields);
       else if (net === app.state.net && layer === app.state.layer) {
         frame = { file, maps: readMaps(answer), layer };
         showFrame(frame.maps);
@@ -137,7 +137,7 @@ vizcnnExplorer.register((app) => {
     Object.assign(sheet, { width: canvas.width, height: canvas.height });
     sheet.getContext("2d").drawImage(canvas, 0, 0);
     sheet.setAttribute("aria-label", `${maps.units} feature maps of ${app.layer.name}; the brightest value is ${showNumber(most)}`);
-    const order = [...maps.values.keys()].sort((a, b) => maps.values[b] - maps.values[a] || a - b).slice(0, MOST_TILES);
+    const order = strongestUnits(maps, MOST_TILES);
     while (tiles.children.length < order.length) tiles.append(makeTile());
     while (tiles.children.length > order.length) tiles.lastChild.remove();
     order.forEach((unit, index) => fillTile(tiles.children[index], maps, unit, most));
@@ -164,7 +164,7 @@ vizcnnExplorer.register((app) => {
     endCamera();
     await take([new File([file], "camera.jpg", { type: "image/jpeg" })]);
     // a unit that is silent on it has nothing to show
-    if (layer === app.state.layer && !maps.values[app.state.unit]) app.set({ unit: maps.values.indexOf(Math.max(...maps.values)) });
+    if (layer === app.state.layer && !maps.values[app.state.unit]) app.set({ unit: strongestUnit(maps) });
     app.say(told.textContent);
   }
   app.addKey("f", "freeze the camera's picture", () => { if (!stream) return false; freezeFrame(); return true; });

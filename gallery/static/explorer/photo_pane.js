@@ -3,7 +3,7 @@
 // Left: the photo as the net sees it. Hovering draws the receptive field at the chosen layer, a click
 // or the arrow keys choose the place.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, placeAt, pointOf, describeBox, keepCrisp, clamp } = vizcnnExplorer;
+  const { make, boxOf, placeAt, frameBox, describeBox, sayRefusal, keepCrisp, clamp } = vizcnnExplorer;
 
   const canvas = make("canvas", { class: "seen", role: "img" });
   const chosen = make("div", { class: "box", hidden: true });
@@ -21,13 +21,6 @@ vizcnnExplorer.register((app) => {
     pane.append(stage, refusal, told, strip);
   });
 
-  function frame(box, [top, left, bottom, right], [height, width]) {
-    box.style.top = `${100 * top / height}%`;
-    box.style.left = `${100 * left / width}%`;
-    box.style.width = `${100 * (right - left) / width}%`;
-    box.style.height = `${100 * (bottom - top) / height}%`;
-  }
-
   function pointUnder(event) {
     const area = canvas.getBoundingClientRect();
     const [height, width] = app.net.input;
@@ -41,7 +34,7 @@ vizcnnExplorer.register((app) => {
   }
   function showHover(place) {
     hovered.hidden = !place;
-    if (place) frame(hovered, boxOf(app.layer, place, app.net.input), app.net.input);
+    if (place) frameBox(hovered, boxOf(app.layer, place, app.net.input), app.net.input);
     tell(place ?? app.shownPlace());
   }
   function choose(event) {
@@ -83,9 +76,9 @@ vizcnnExplorer.register((app) => {
     const mine = app.current("photo");
     const answer = await app.ask({ ask: "photo", net, photo }, "photo");
     if (!mine()) return;
-    const { error, way_out, image, name } = answer.fields;
+    const { error, image, name } = answer.fields;
     refusal.hidden = !error;
-    refusal.textContent = [error, way_out].filter(Boolean).join(" ");
+    refusal.textContent = sayRefusal(answer.fields);
     if (error) return;
     canvas.setAttribute("aria-label", `${name}, as the net sees it`);
     await app.drawPicture(canvas, app.read(answer, image, "bytes"));
@@ -95,7 +88,7 @@ vizcnnExplorer.register((app) => {
   function showBox() {
     const place = app.shownPlace();
     chosen.hidden = !place && app.layer.rows.length > 0;
-    if (!chosen.hidden) frame(chosen, boxOf(app.layer, place, app.net.input), app.net.input);
+    if (!chosen.hidden) frameBox(chosen, boxOf(app.layer, place, app.net.input), app.net.input);
     chosen.classList.toggle("of-strongest", !app.state.place);
     stage.setAttribute("aria-label", `Photo ${app.photo.name}. Arrow keys move the place of ${app.layer.name}.`);
     tell(place);

@@ -3,7 +3,7 @@
 // Below: two pinned states side by side, flickering, or subtracted. Links hold the pins, as a= and b=
 // with what a link to each would say, and show= with the way.
 vizcnnExplorer.register((app) => {
-  const { make, readLink, writeLink, showNumber, decodePicture, layOver, dim, subtract,
+  const { make, readLink, writeLink, showNumber, sayRefusal, decodePicture, layOver, dim, subtract,
     findParts, ofPicture, askEvidence, nameUnit, describePicture } = vizcnnExplorer;
 
   const WAYS = { side: "Side by side", flicker: "Flicker", difference: "Difference" };
@@ -132,7 +132,7 @@ vizcnnExplorer.register((app) => {
       refusal.hidden = Boolean(pictures[index]);
       canvas.hidden = !pictures[index];
       if (pictures[index]) copyCanvas(pictures[index], canvas, describePicture(app, pins[index], entries[index])[0]);
-      refusal.textContent = pictures[index] ? "" : [entries[index].error, entries[index].way_out].filter(Boolean).join(" ");
+      refusal.textContent = pictures[index] ? "" : sayRefusal(entries[index]);
     });
     if (pictures.every(Boolean)) compare(pins, entries, pictures);
     else { slots.result.figure.hidden = true; slots.a.figure.hidden = slots.b.figure.hidden = false; words.textContent = ""; }

@@ -2,7 +2,7 @@
 
 // The unit's picture as a file, and what repeats it as text: link, command, Python.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, decodePicture, encodeFigure, saveFile, nameFile, findParts, ofPicture, askEvidence, titlePicture, describePicture, writeCommand, writePython } = vizcnnExplorer;
+  const { make, boxOf, sayRefusal, decodePicture, encodeFigure, saveFile, nameFile, findParts, ofPicture, askEvidence, titlePicture, describePicture, writeCommand, writePython } = vizcnnExplorer;
 
   const told = make("p", { class: "saving-told", role: "status" });
   const shownText = make("textarea", { class: "saving-text", readonly: true, rows: "2", hidden: true, aria_label: "Copied text", spellcheck: "false" });
@@ -56,7 +56,7 @@ vizcnnExplorer.register((app) => {
   // Used for the pins as well: figure, or { error }, and the words of the file's name.
   async function save(kind, making, words) {
     const figure = await making;
-    if (figure.error) { tell([figure.error, figure.way_out].filter(Boolean).join(" ")); return; }
+    if (figure.error) { tell(sayRefusal(figure)); return; }
     const name = nameFile(words, kind);
     saveFile(app.root, await encodeFigure(figure, kind), name);
     tell(`Saved as ${name}.`);

@@ -35,6 +35,11 @@
   const refuse = (error, way_out = "") => ({ fields: { error, way_out }, bytes: new Uint8Array() });
   const refuseDamaged = (key) => refuse(`data/${key}.js is missing or damaged.`, "Copy the folder again, or make it again.");
 
+  // A photo's file that is too large to be sent; null of others. The program has the same bound.
+  const LARGEST_UPLOAD = 16 * 2 ** 20;
+  const refuseSize = (file) => file.size <= LARGEST_UPLOAD ? null : refuse(
+    `${file.name || "The photo"} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most 16 MB are taken.`, "Make it smaller first.");
+
   // The same name in Python: the question's name, then numbers of net, photo and layer, then the method
   // and the number of the part.
   function keyOf({ ask, net, photo, layer, method, part }) {
@@ -75,5 +80,5 @@
     return { live: false, ask, key: (question) => keyOf(question) + (question.place ? `@${question.place}` : "") };
   }
 
-  Object.assign(vizcnnExplorer, { receive, keyOf, makeStaticSource, refuse });
+  Object.assign(vizcnnExplorer, { receive, keyOf, makeStaticSource, refuse, refuseSize });
 })();

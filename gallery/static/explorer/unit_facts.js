@@ -3,7 +3,7 @@
 // Right, below the unit: what it is, whatever the photo. Its filter, how much of its field counts, the
 // classes that it serves, its strongest patches in many photos, and the units that share these photos.
 vizcnnExplorer.register((app) => {
-  const { make, read, showNumber, showShare, drawMap, pointOf } = vizcnnExplorer;
+  const { make, read, showNumber, showShare, sayRefusal, drawMap, pointOf, frameBox } = vizcnnExplorer;
   const NONE = 65535; // no unit, no photo, no place
 
   const hasPatches = app.start.asks.includes("patches");
@@ -38,7 +38,7 @@ vizcnnExplorer.register((app) => {
     section.hidden = false;
     refusal.hidden = !error;
     body.hidden = note.hidden = Boolean(error);
-    refusal.textContent = error ? [sentence(error), way_out && sentence(way_out)].filter(Boolean).join(" ") : "";
+    refusal.textContent = error ? sayRefusal({ error: sentence(error), way_out: way_out && sentence(way_out) }) : "";
     return !error;
   }
   // Errors of a command line begin small and end bare.
@@ -139,10 +139,7 @@ vizcnnExplorer.register((app) => {
       if (element.hidden) continue;
       const cut = (at, length) => [Math.max(at - side / 2, 0), Math.min(at + side / 2, length)];
       const [[top, bottom], [left, right]] = [cut(middle[0], height), cut(middle[1], width)];
-      element.style.top = `${100 * top / height}%`;
-      element.style.left = `${100 * left / width}%`;
-      element.style.height = `${100 * (bottom - top) / height}%`;
-      element.style.width = `${100 * (right - left) / width}%`;
+      frameBox(element, [top, left, bottom, right], [height, width]);
     }
     const seen = rings.filter(({ element }) => !element.hidden).map(({ share }) => `${100 * share} %`);
     ringsNote.classList.toggle("unseen", !seen.length); // it keeps its room
@@ -218,17 +215,16 @@ vizcnnExplorer.register((app) => {
     }));
   };
 
-  async function showClasses(answer, { net, photo, unit }) {
+  async function showClasses(answer, { net, photo, layer, unit }) {
     const facts = answer.fields.classes;
     const mine = app.current("class facts");
     const seen = await app.ask({ ask: "photo", net, photo }, "photo");
+    const used = await app.useOf({ net, photo, layer }, "class use");
     if (!mine()) return;
     const { body, note } = parts.classes;
     const named = new Map((seen.fields.class_use ?? []).map(({ number, name }) => [number, name]));
-    const { maps } = app;
-    const here = maps && !maps.error && maps.use
-      ? Array.from(maps.classes, (number, index) => ({ name: named.get(number) ?? `class ${number}`, value: maps.use[index * maps.units + unit] }))
-      : null;
+    const { units } = app.start.nets[net].layers[layer];
+    const here = used.classes?.map((number, index) => ({ name: named.get(number) ?? `class ${number}`, value: used.values[index * units + unit] }));
     const everywhere = facts.error ? [] : listServed(answer, facts, unit);
     open("classes", facts.error && !here ? facts : {});
     body.replaceChildren(
@@ -280,9 +276,6 @@ vizcnnExplorer.register((app) => {
   });
   app.onMaps(() => {
     showRings(shown?.fields.field);
-    if (shown) {
-      showNeighbours(shown, app.state);
-      showClasses(shown, app.state);
-    }
+    if (shown) showNeighbours(shown, app.state);
   });
 });

@@ -3,7 +3,7 @@
 // Right: the chosen unit. Its map, what it sees of the photo, and its projection by each method with
 // its own part, side by side.
 vizcnnExplorer.register((app) => {
-  const { make, boxOf, valueAt, strongestPlace, showNumber, drawMap, layerMost, isSingle, describeBox, keepCrisp, clamp } = vizcnnExplorer;
+  const { make, boxOf, valueAt, strongestPlace, showNumber, sayRefusal, drawMap, layerMost, isSingle, describeBox, keepCrisp, clamp, findOwn } = vizcnnExplorer;
 
   const title = make("h3", { class: "unit-title" });
   const step = (text, label, by) => make("button", { type: "button", class: "tool step", text, aria_label: label, on: { click: () => app.stepUnit(by) } });
@@ -34,7 +34,7 @@ vizcnnExplorer.register((app) => {
     figures.clear();
     const whole = app.net.methods.filter(({ part }) => part !== "own");
     pictures.replaceChildren(...whole.map((method) => {
-      const own = app.net.methods.find(({ key }) => key === `${method.key}-own`);
+      const own = findOwn(app.net, method);
       return make("div", { class: "method" }, make("h4", { title: method.source }, `${method.title} `, make("span", { class: "where" })),
         makeFigure(method, "projection", method.title), own ? makeFigure(own, "own part", method.title) : null);
     }));
@@ -66,7 +66,7 @@ vizcnnExplorer.register((app) => {
     if (entry.error && !question.place) entry = { ...entry, ...await tellSilent(question) };
     if (!mine()) return;
     takeValue(entry);
-    line.textContent = entry.error ? [entry.error, entry.way_out].filter(Boolean).join(" ") : "";
+    line.textContent = sayRefusal(entry);
     if (entry.error) canvas.hidden = true;
     const isChosen = method.key === app.state.method;
     button.setAttribute("aria-label", `${by}: ${words} of unit ${unit}${isChosen ? ", chosen" : ""}`);

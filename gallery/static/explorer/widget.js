@@ -4,8 +4,7 @@
 // Jupyter, VS Code, Colab and marimo have alike. The other files joined before it, it ends the module
 // (explorer_files.py).
 const vizcnnWidget = (() => {
-  const { make, mount, refuse } = vizcnnExplorer;
-  const LARGEST_FILE = 16 * 2 ** 20;
+  const { make, mount, refuse, refuseSize } = vizcnnExplorer;
   const PATIENCE = 3000; // milliseconds
   const BUSY = "The notebook's kernel has not answered yet. It may be running another cell; if it was restarted, run this cell again.";
 
@@ -44,10 +43,7 @@ const vizcnnWidget = (() => {
       });
     }
     async function sendFile(message, purpose, file) {
-      if (file.size > LARGEST_FILE) {
-        return refuse(`${file.name || "The photo"} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most 16 MB are taken.`, "Make it smaller first.");
-      }
-      return send(message, purpose, [await file.arrayBuffer()]);
+      return refuseSize(file) ?? send(message, purpose, [await file.arrayBuffer()]);
     }
     model.on("msg:custom", receive);
     return {
