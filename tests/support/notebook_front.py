@@ -19,7 +19,7 @@ from comm.base_comm import BaseComm
 from tests.support.browser import Browser, publish
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Notebook</title>
+<html lang="en"><head><meta charset="utf-8"><title>Notebook</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="widget.css"></head>
 <body><main></main><script type="module" src="front.js"></script></body></html>
 """

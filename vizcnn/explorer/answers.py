@@ -91,11 +91,11 @@ class Content:
         return b"".join(self._parts)
 
 
-def shorten(value: float) -> float:
+def shorten_number(value: float) -> float:
     """Give the shortest number that is the same in single precision: JSON has fewer digits of it.
 
     Example:
-        >>> shorten(float(np.float32(1.1)))
+        >>> shorten_number(float(np.float32(1.1)))
         1.1
     """
     return float(str(np.float32(value)))

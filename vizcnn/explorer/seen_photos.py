@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from vizcnn.drawing.tiles import to_bytes
-from vizcnn.explorer.answers import Answer, Content, shorten
+from vizcnn.explorer.answers import Answer, Content, shorten_number
 from vizcnn.explorer.webp import encode_photo
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answer_photo(explorer: "Explorer", question: "Question") -> Answer:
             {
                 "number": number,
                 "name": model.classes[number],
-                "probability": shorten(float(probabilities[number])),
+                "probability": shorten_number(float(probabilities[number])),
             }
             for number in most
         ],

@@ -9,7 +9,7 @@ import torch
 
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.drawing.tiles import robust_limit, scale_signed, to_bytes
-from vizcnn.explorer.answers import Answer, Content, shorten
+from vizcnn.explorer.answers import Answer, Content, shorten_number
 from vizcnn.explorer.explorer import read_numbers, read_place
 from vizcnn.explorer.webp import encode_picture
 from vizcnn.projection.deconvnet import Projector
@@ -140,9 +140,9 @@ def _show(
         fields = {
             "unit": unit,
             "place": projection.positions[row].tolist() if has_place(activation) else [],
-            "activation": shorten(activation),
+            "activation": shorten_number(activation),
             "box": projection.boxes[row].tolist(),
-            "limit": shorten(limit),
+            "limit": shorten_number(limit),
             **evidence[row],
         }
         yield _Picture(fields, encode_picture(to_bytes(scale_signed(values, limit))))
@@ -154,7 +154,7 @@ def _list_evidence(projection: Projection) -> list[dict[str, Any]]:
         return [{}] * len(projection)
     return [
         {
-            "selectivity": None if math.isnan(selectivity) else shorten(selectivity),
+            "selectivity": None if math.isnan(selectivity) else shorten_number(selectivity),
             "compared": compared,
             "active": active,
         }

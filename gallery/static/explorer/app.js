@@ -7,7 +7,7 @@
 //                                   (each unit's strongest), method: key, ...what parts keep in links }
 //   app.net, app.layer, app.photo   the entries of `start` that the state names
 //   app.set(changes)                changes the state, writes the link, tells listeners
-//   app.on(listener)                listener({ changed: Set of names, state, before, app }); gives what ends it
+//   app.on(listener)                called after each change with { changed }, a Set of the state's names
 //   app.addPane(name, build)        build(container, app) fills a pane of the layout, once
 //   app.addKey(keys, label, action) one key or a list of keys, as KeyboardEvent.key names them
 //   app.addTool(button)             a button of the bar
@@ -20,7 +20,12 @@
 //   app.mapsOf(question, wanted)    maps as app.maps, of any net, photo and layer
 //   app.useOf(question, wanted)     what classes use of each unit: { classes, values }, or { left_out }
 //   app.current(name)               a test that turns false once the name is taken again: for late answers
-//   app.read, app.drawPicture, app.writeLink()
+//   app.idle(name, action)          what can wait until the browser has nothing else to do
+//   app.read, app.drawPicture, app.writeLink(); app.links: whether the page has an address of its own
+//
+// and what other parts have added: app.photoStage and app.refreshPhotos() (photo_pane.js),
+// app.goToLayer(layer) and app.stepUnit(by) (net_pane.js), app.showProbabilities(numbers) (classes.js),
+// app.saveFigure(kind, figure, words) (saving.js).
 (() => {
   const { make, makeMemory, readMaps, strongestPlace, readLink, writeLink, placeAt, pointOf, clamp } = vizcnnExplorer;
   const ANSWERS_KEPT = 256 * 2 ** 20;
@@ -56,7 +61,7 @@
       this.keepLink();
       const otherMaps = ["net", "photo", "layer"].some((name) => changed.has(name));
       if (otherMaps) this.takeMaps();
-      for (const listener of this.listeners) listener({ changed, state: this.state, before, app: this });
+      for (const listener of this.listeners) listener({ changed });
       if (otherMaps && this.maps) this.tellMaps();
     }
 
@@ -145,14 +150,11 @@
     // Asks everything that is shown anew, as if all had changed: after answers that did not come.
     renew() {
       this.takeMaps();
-      for (const listener of this.listeners) listener({ changed: new Set(Object.keys(this.state)), state: this.state, before: this.state, app: this });
+      for (const listener of this.listeners) listener({ changed: new Set(Object.keys(this.state)) });
       if (this.maps) this.tellMaps();
     }
 
-    on(listener) {
-      this.listeners.add(listener);
-      return () => this.listeners.delete(listener);
-    }
+    on(listener) { this.listeners.add(listener); }
     writeLink() { return writeLink(this.state, this.start); }
     // What a link does not say is as if it had never been chosen.
     followLink(fragment) {
@@ -225,18 +227,11 @@
     const { error, way_out, units, left_out } = answer.fields;
     if (error) return { error, way_out };
     const entry = units.find((one) => one.unit === unit);
-    const nothing = entry && tellNothing(entry);
-    if (nothing) return { ...entry, error: nothing, way_out: "" };
+    if (entry && !entry.image[1]) return { ...entry, error: "It sees no pixel of the photo here." };
+    if (entry && entry.activation === 0 && entry.limit === 0) return { ...entry, error: `Silent ${entry.place.length ? "here" : "on this photo"}: there is nothing to project.` };
     if (entry) return { ...entry, bytes: vizcnnExplorer.read(answer, entry.image, "bytes") };
     const why = left_out?.find((group) => group.units.includes(unit))?.why ?? "this page has no picture of this unit";
     return { error: `${why[0].toUpperCase()}${why.slice(1)}.`, way_out: "vizcnn explore --serve shows any unit." };
-  }
-
-  // Why a picture shows nothing, where it does not.
-  function tellNothing({ activation, place, limit, image }) {
-    if (!image[1]) return "The unit sees nothing of the photo there: there is nothing to project.";
-    if (activation !== 0 || limit !== 0) return "";
-    return `The unit is silent ${place.length ? "at this place" : "on this photo"}: there is nothing to project.`;
   }
 
   // Shows an explorer in an element. Options: links, whether the state is kept in the address (of a

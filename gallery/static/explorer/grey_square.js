@@ -260,7 +260,8 @@ vizcnnExplorer.register((app) => {
     told.textContent = [now, note, missing].filter(Boolean).join(" ");
   }
 
-  app.on(({ changed, state }) => {
+  app.on(({ changed }) => {
+    const { state } = app;
     if (["net", "photo", "layer", "unit", "place"].some((name) => changed.has(name))) largest = 0;
     if (changed.has("square") && state.square !== square?.join()) {
       const wanted = /^\d+,\d+,\d+$/.test(state.square ?? "") ? state.square.split(",").map(Number) : null;

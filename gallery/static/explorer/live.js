@@ -38,7 +38,7 @@
         } catch { /* the connection ended: perhaps only this one */ }
       }
       tell(true);
-      return refuse(ENDED, AGAIN);
+      return refuse(ENDED, watching.size ? "" : AGAIN); // else the notice says it, once for the page
     }
 
     const name = (question, purpose) => ({ ...question, ...(purpose && { for: `${self} ${purpose}` }) });
@@ -49,10 +49,7 @@
     }
     const frame = (question, file) => send("frame", pack(name(question, "camera"), file));
 
-    function watch(listener) {
-      watching.add(listener);
-      return () => watching.delete(listener);
-    }
+    const watch = (listener) => { watching.add(listener); };
     return { live: true, ask, upload, frame, watch };
   }
 

@@ -92,8 +92,8 @@ vizcnnExplorer.register((app) => {
 
   function showTools(pins) {
     const { a, b } = app.state;
-    tools.a.textContent = a ? "Pin A anew" : "Pin A";
-    tools.b.textContent = b ? "Pin B anew" : "Pin B";
+    tools.a.textContent = a ? "Replace A" : "Pin A";
+    tools.b.textContent = b ? "Replace B" : "Pin B";
     tools.swap.disabled = tools.clear.disabled = !a && !b;
     for (const one of ways) {
       one.setAttribute("aria-pressed", String(one.dataset.way === wayShown()));
