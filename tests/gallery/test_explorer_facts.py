@@ -165,7 +165,10 @@ def test_classes_are_named_with_what_the_unit_adds(page):
     values = page.run("return [...vizcnnExplorer.app.maps.values]")
     unit = int(np.argmax(values))
     follow(page, f"tiny/fc6/{unit}@photo1")
-    classes = page.run("return [...vizcnnExplorer.app.maps.classes]")
+    classes = page.run_until_done(
+        """const { app } = vizcnnExplorer, { net, photo, layer } = app.state;
+        app.useOf({ net, photo, layer }).then(({ classes }) => arguments[0]([...classes]))"""
+    )
     added = [values[unit] * NET[14].weight[number, unit].item() for number in classes]
     first = ".fact-classes .predictions:first-of-type"
     assert list_texts(page, f"{first} .name") == [MODEL.classes[number] for number in classes]
