@@ -4,6 +4,7 @@
 committed, so that building the manual takes no minutes of computing.
 """
 
+import io
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+
+from tests.support.browser import open_browser
 
 FOLDER = Path(__file__).parents[1] / "pictures"
 WIDTH = 1400
@@ -60,8 +63,23 @@ PICTURES = {
     "lecture": ("vizcnn lecture --only zfnet-architecture", "figures/zfnet-architecture.png"),
     "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
+    "quiz": ("vizcnn quiz", "index.html"),
 }
-"""By name: the command without its --out, and the file of its folder that is shown."""
+"""By name: the command without its --out, and the file of its folder that is shown; of a quiz, the
+first question that has projections."""
+
+
+def photograph_question(page: Path) -> Image.Image:
+    """Give what a quiz's first question with projections looks like in a browser."""
+    with tempfile.TemporaryDirectory() as profile, open_browser(Path(profile)) as browser:
+        browser.resize(1100, 700)
+        browser.visit(f"{page.absolute().as_uri()}#player=1")
+        browser.click("#start")
+        while "with projections" not in browser.run(
+            "return document.querySelector('#told').textContent"
+        ):
+            browser.press("left")
+        return Image.open(io.BytesIO(browser.take_picture()))
 
 
 def make_picture(command: str, file: str, target: Path, cache: Path) -> None:
@@ -70,7 +88,11 @@ def make_picture(command: str, file: str, target: Path, cache: Path) -> None:
     out = cache / "-".join(words).replace("/", "-")
     if not out.exists():
         subprocess.run([sys.executable, "-m", "vizcnn", *words, "--out", str(out)], check=True)
-    with Image.open(out / file) as opened:
+    with (
+        photograph_question(out / file)
+        if file.endswith("html")
+        else Image.open(out / file) as opened
+    ):
         image = Image.new("RGB", opened.size, "white")
         image.paste(opened, mask=opened.getchannel("A") if opened.mode == "RGBA" else None)
     width = NARROW.get(target.stem, WIDTH)

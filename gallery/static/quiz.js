@@ -259,7 +259,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (former?.answers?.length) {
     find("#resume").hidden = false;
     find("#resume").textContent = former.answers.length < quiz.units.length ? `Go on with question ${former.answers.length + 1}` : "See my answers";
-    find("#start").textContent = "Start anew";
+    find("#start").textContent = "Start again";
   }
   const actions = {
     start: () => begin(null),

@@ -136,6 +136,9 @@ def test_a_server_that_has_ended_is_told_and_one_that_is_back_too(window: Window
     told = window.run("return document.querySelector('.ended').textContent")
     assert "does not answer any more" in told
     assert "vizcnn explore --serve" in told
+    refused = "document.querySelector('.picture-button .refusal').textContent"
+    assert window.wait_until(f"return {refused}")
+    assert "--serve" not in window.run(f"return {refused}")  # the way out is told once
     assert window.run("return document.querySelector('.ended').getAttribute('role')") == "alert"
     assert window.run(top) == bar  # nothing on the page makes room for it
     assert "photo2:1,1" in window.run("return location.hash")

@@ -10,7 +10,12 @@ import pytest
 
 from tests.support.explorer_clients import FILES, Client, Echo, send_bytes
 from vizcnn.basics.errors import VizcnnError
-from vizcnn.explorer.request_limits import LARGEST_QUESTION, LARGEST_UPLOAD
+from vizcnn.explorer.request_limits import (
+    LARGEST_QUESTION,
+    LARGEST_UPLOAD,
+    SLOWEST,
+    PunctualReader,
+)
 from vizcnn.explorer.server import MOST_CONNECTIONS, serve
 
 NOTHING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -382,6 +387,18 @@ def test_a_body_that_does_not_come_is_not_waited_for(server, client):
         assert read_until_closed(connection) == b""
         assert time.monotonic() - began < 5
     assert client.ask(ask="maps").status == 200
+
+
+def test_a_photo_of_the_user_s_may_come_on_a_slow_line():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        hurried, patient = PunctualReader(ours, 0.1), PunctualReader(ours, 0.1)
+        patient.allow(10 * SLOWEST)
+        time.sleep(0.2)
+        theirs.sendall(b"photo")
+        with pytest.raises(TimeoutError):
+            hurried.read(5)
+        assert patient.read(5) == b"photo"
 
 
 def test_who_does_not_take_the_answer_does_not_stop_the_others(server, client):

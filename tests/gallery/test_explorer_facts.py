@@ -149,10 +149,13 @@ def test_squares_on_the_photo_hold_what_counts(page):
     area = measure(page, ".photo-stage")
     terms, texts = (list_texts(page, f".fact-field {name}") for name in ("dt", "dd"))
     told = dict(zip(terms, texts, strict=True))
-    sides = {share: int(told[f"holds {share} %"].partition(" ")[0]) for share in (95, 50)}
+    sides = {
+        share: int(told[f"square that holds {share} %"].partition(" ")[0]) for share in (95, 50)
+    }
     assert sides[50] < 12 <= sides[95]  # what a unit sees is 12 pixels wide
     # four units are in the middle of the map: what 95 % need is more than one of them sees
     assert measure(page, ".box.share-95")["width"] == 0
+    assert list_texts(page, ".rings") == ["Inside: 50 % of the effective field."]
     box = measure(page, ".box.share-50")
     assert box["width"] / area["width"] * SIZE == pytest.approx(sides[50], abs=0.1)
     # row 7 of 16, each of 2 pixels, has its middle between the pixels 14 and 15
@@ -166,8 +169,8 @@ def test_classes_are_named_with_what_the_unit_adds(page):
     unit = int(np.argmax(values))
     follow(page, f"tiny/fc6/{unit}@photo1")
     classes = page.run_until_done(
-        """const { app } = vizcnnExplorer, { net, photo, layer } = app.state;
-        app.useOf({ net, photo, layer }).then(({ classes }) => arguments[0]([...classes]))"""
+        """const done = arguments[0], { app } = vizcnnExplorer, { net, photo, layer } = app.state;
+        app.useOf({ net, photo, layer }, "test").then(({ classes }) => done(classes))"""
     )
     added = [values[unit] * NET[14].weight[number, unit].item() for number in classes]
     first = ".fact-classes .predictions:first-of-type"

@@ -210,6 +210,12 @@ def test_units_are_searched_sorted_and_filtered(page):
     assert ask(page, "app.state.unit") == 1
     page.press("escape")
     assert show(page, ".count") == "12 units"
+    page.press("/", "zzz")
+    assert show(page, ".nothing") == "No unit matches."
+    frame = "getComputedStyle(document.querySelector('.cell.chosen')).clipPath"
+    assert page.run(f"return {frame}") == "inset(50%)"  # the chosen unit's frame is not to be seen
+    page.press("escape")
+    assert page.run(f"return {frame}") == "none"
     follow(page, "tiny%2Fnet%401%262/conv1/0@photo1&sort=peak")
     page.run("document.querySelector('.mosaic').focus()")
     page.press("home")
@@ -315,6 +321,19 @@ def test_page_fits_and_nothing_jumps(page, home, width):
     assert page.run("return document.documentElement.scrollWidth") == width
     shifts = page.run("return window.shifts")
     assert sum(size for size, *_ in shifts) < 0.02, shifts
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (1280, 720)])
+def test_a_low_window_keeps_the_photo_in_shape_and_the_choices_in_one_line(page, width, height):
+    page.resize(width, height)
+    measure = "const { width, height } = document.querySelector('.photo-stage canvas')"
+    ratio = page.run(f"{measure}.getBoundingClientRect(); return width / height")
+    assert ratio == pytest.approx(1, abs=0.01)  # as what the net sees
+    tops = page.run("""return [...document.querySelectorAll('.bar h1, .bar select, .bar .tool')]
+        .filter(one => one.offsetParent).map(one => one.getBoundingClientRect())
+        .map(({ top, height }) => top + height / 2)""")
+    assert width < 1080 or max(tops) - min(tops) < 8
+    page.resize(1280, 900)
 
 
 def test_dark_and_light(page):

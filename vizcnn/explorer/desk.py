@@ -32,7 +32,7 @@ all else."""
 
 
 def rank_question(question: Mapping[str, Any]) -> int:
-    """Rank a question: 0 for what answers a click, 1 for what takes many pictures, :data:`LAST`.
+    """Rank a question: 0 for what answers a click, 1 for what takes many passes, :data:`LAST`.
 
     Example:
         >>> own = {"ask": "pictures", "method": "guided-own", "units": [7]}
@@ -40,11 +40,9 @@ def rank_question(question: Mapping[str, Any]) -> int:
         (0, 1, 2)
     """
     asked = question.get("ask")
-    if asked in ("facts", "patches", "use") or (
-        asked == "pictures" and question.get("units") is None
-    ):
+    if asked in ("facts", "patches") or (asked == "pictures" and question.get("units") is None):
         return LAST
-    return int(str(question.get("method", "")).endswith("-own"))
+    return int(asked == "use" or str(question.get("method", "")).endswith("-own"))
 
 
 class Answering(Protocol):

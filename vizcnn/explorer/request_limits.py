@@ -19,6 +19,10 @@ LARGEST_UPLOAD = 16 * 2**20
 """Bytes of a photo's file that is sent by the page."""
 
 
+SLOWEST = 128 * 2**10
+"""Bytes a second in which the user's photos may come, as through ssh from far away."""
+
+
 class RefusedRequestError(VizcnnError):
     """A request that is not taken, with the reason for the page.
 
@@ -51,8 +55,9 @@ class PunctualReader(io.RawIOBase):
         self._bytes_left = LARGEST_HEAD
 
     def allow(self, count: int) -> None:
-        """Let so many bytes more come: the body of a request that is the user's."""
+        """Let so many bytes more come, and on a slow line: a body that the user sends."""
         self._bytes_left += count
+        self._until += count / SLOWEST
 
     def readable(self) -> bool:
         """Tell that it can be read from."""

@@ -40,7 +40,7 @@ TOKEN_HEADER = "X-Vizcnn-Token"
 
 SECONDS = 20.0
 """In which a request has to be there, the next one of a connection has to begin, and an answer has
-to be taken."""
+to be taken; large bodies of the user's have more."""
 
 MOST_CONNECTIONS = 64
 """That are open at a time; a browser opens six to a server. One more takes the place of the oldest

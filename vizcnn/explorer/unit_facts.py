@@ -218,10 +218,9 @@ class UnitFacts:
         cost = self._class_costs[layer]
         if cost > MOST_MULTIPLICATIONS:
             raise LayerError(
-                f"of all {len(self._model.classes)} classes it would take {cost / 1e9:,.0f} "
-                f"billion multiplications at {layer}, and at most "
-                f"{MOST_MULTIPLICATIONS / 1e9:.0f} billion are made: only the likeliest classes of "
-                "each photo are told"
+                f"all {len(self._model.classes)} classes are left out: at {layer} they would take "
+                f"{cost / 1e9:,.0f} billion multiplications, and the limit is "
+                f"{MOST_MULTIPLICATIONS / 1e9:.0f} billion"
             )
         use = self._class_uses[layer].numpy()
         order = np.argsort(-use, axis=1, kind="stable")[:, :CLASSES]
@@ -256,8 +255,8 @@ class UnitFacts:
 
 _NO_INDEX: Fields = {
     "error": "No index of strongest places was given.",
-    "way_out": "Mine photos and give both: vizcnn explore --index INDEX --index-data PHOTOS, or "
-    "--gallery with the folder of vizcnn gallery.",
+    "way_out": "Give the folder of a gallery (--gallery; in Python galleries=), or an index that "
+    "vizcnn mine made with its photos (--index and --index-data; in Python indexes= and data=).",
 }
 
 

@@ -227,7 +227,8 @@
     const { error, way_out, units, left_out } = answer.fields;
     if (error) return { error, way_out };
     const entry = units.find((one) => one.unit === unit);
-    if (entry && !entry.image[1]) return { ...entry, error: "Silent: there is nothing to project.", way_out: "" };
+    if (entry && !entry.image[1]) return { ...entry, error: "It sees no pixel of the photo here." };
+    if (entry && entry.activation === 0 && entry.limit === 0) return { ...entry, error: `Silent ${entry.place.length ? "here" : "on this photo"}: there is nothing to project.` };
     if (entry) return { ...entry, bytes: vizcnnExplorer.read(answer, entry.image, "bytes") };
     const why = left_out?.find((group) => group.units.includes(unit))?.why ?? "this page has no picture of this unit";
     return { error: `${why[0].toUpperCase()}${why.slice(1)}.`, way_out: "vizcnn explore --serve shows any unit." };

@@ -57,7 +57,7 @@
     const numbers = [`activation ${showNumber(entry.activation)}`];
     if (entry.selectivity !== null && entry.selectivity !== undefined) {
       const about = entry.compared < entry.active ? "about " : "";
-      numbers.push(`selectivity ${about}${entry.selectivity.toFixed(2)} (compared with ${entry.compared} of ${entry.active} units that are active there)`);
+      numbers.push(`selectivity ${about}${entry.selectivity.toFixed(2)} (among ${entry.compared} of the ${entry.active} units that are active there)`);
     }
     return [
       `${net.title} ${layer.name}, ${nameUnit(layer, shown.unit)}${where ? ` at ${where}` : ""}${shown.place || !where ? "" : ", its strongest place"}: ${numbers.join(", ")}.`,

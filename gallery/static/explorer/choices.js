@@ -17,7 +17,7 @@ vizcnnExplorer.register((app) => {
     if (changed.has("net")) {
       heading.textContent = `What ${app.net.title} sees`;
       methods.replaceChildren(...app.net.methods.map(({ key, title }) => make("option", { value: key, text: title })));
-      weights.textContent = app.net.weights;
+      weights.textContent = weights.title = app.net.weights;
       nets.value = app.state.net;
       if (app.links) document.title = `${heading.textContent} – vizcnn`;
     }

@@ -117,7 +117,8 @@ vizcnnExplorer.register((app) => {
     const follows = alone && !app.state.place; // another unit has another strongest place
     if (names.some((name) => changed.has(name)) || follows) {
       title.textContent = app.layer.rows.length ? `Who fires here, in ${app.layer.name}` : `Who fires, in ${app.layer.name}`;
-      note.textContent = app.source.live ? "" : "Values here; pictures at each unit's strongest place.";
+      const some = app.net.methods.find(({ key }) => key === app.state.method).part === "own" ? ", or its map where there is none" : "";
+      note.textContent = app.source.live ? "" : `Values here; pictures at each unit's strongest place${some}.`;
       note.hidden = app.source.live;
       fillRow(own, app.state.layer, MOST, "own");
       if (changed.has("net") || changed.has("layer")) buildElsewhere();

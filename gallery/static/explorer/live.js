@@ -38,7 +38,7 @@
         } catch { /* the connection ended: perhaps only this one */ }
       }
       tell(true);
-      return refuse(ENDED, AGAIN);
+      return refuse(ENDED, watching.size ? "" : AGAIN); // else the notice says it, once for the page
     }
 
     const name = (question, purpose) => ({ ...question, ...(purpose && { for: `${self} ${purpose}` }) });

@@ -124,7 +124,7 @@ vizcnnExplorer.register((app) => {
     make("div", { class: "mosaic-frame" }, box, nothing), told,
     make("div", { class: "scale" }, low, scale, high, scaleSaid)));
 
-  app.addKey("/", "search a unit of the layer", () => search.select());
+  app.addKey("/", "search for a unit of the layer", () => search.select());
   app.addKey("s", "sort by the next order", () => {
     sort.selectedIndex = (sort.selectedIndex + 1) % sort.options.length;
     keepView();
@@ -259,9 +259,9 @@ vizcnnExplorer.register((app) => {
       shown.sort((a, b) => values.get(b) - values.get(a) || a - b);
     }
     count.textContent = shown.length === maps.units ? `${maps.units} units` : `${shown.length} of ${maps.units} units`;
-    if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity of ${selectivities.size}` : ", selectivity of none yet";
-    if (order.startsWith("use") && !used?.values) count.textContent += used?.left_out ? `; ${used.left_out}` : ", use of none yet";
-    if (!shown.length) showNothing(text ? "No unit is called so." : "No unit is active here.");
+    if (order === "selectivity") count.textContent += selectivities?.size ? `, selectivity known for ${selectivities.size}` : ", selectivity not known yet";
+    if (order.startsWith("use") && !used?.values) count.textContent += used?.left_out ? `; ${used.left_out}` : ", use not known yet";
+    if (!shown.length) showNothing(text ? "No unit matches." : "No unit is active here.");
     const common = alike.checked || isSingle(maps);
     alike.parentElement.hidden = isSingle(maps);
     sheet ??= drawSheet(maps, common ? layerMost(maps) : null);

@@ -30,7 +30,7 @@ vizcnnExplorer.register((app) => {
 
   async function take(files) {
     const file = [...files].find(({ type }) => !type || type.startsWith("image/")) ?? files[0];
-    if (!file) { told.textContent = "No photo was among that: drop a file, or copy a picture itself."; return; }
+    if (!file) { told.textContent = "There was no photo in that: drop a file, or copy the picture itself."; return; }
     told.textContent = `Reading ${file.name || "the photo"} …`;
     const { fields } = await source.upload(file);
     if (fields.error) { told.textContent = sayRefusal(fields); return; }

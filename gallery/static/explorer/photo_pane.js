@@ -69,7 +69,7 @@ vizcnnExplorer.register((app) => {
     sayPlace();
   });
   const stepPhoto = (step) => app.set({ photo: (app.state.photo + step + app.start.photos.length) % app.start.photos.length, place: app.state.place });
-  app.addKey(["p", "P"], "next photo, or the one before", (event) => stepPhoto(event.key === "p" ? 1 : -1));
+  app.addKey(["p", "P"], "the next photo, the one before", (event) => stepPhoto(event.key === "p" ? 1 : -1));
 
   async function showPhoto() {
     const { net, photo } = app.state;
@@ -131,7 +131,7 @@ vizcnnExplorer.register((app) => {
   app.on(({ changed }) => {
     const [height, width] = app.net.input;
     if (changed.has("net")) {
-      stage.style.aspectRatio = `${width} / ${height}`;
+      stage.style.setProperty("--ratio", width / height);
       buildStrip();
     }
     if (changed.has("net") || changed.has("photo")) {

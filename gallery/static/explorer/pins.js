@@ -92,8 +92,8 @@ vizcnnExplorer.register((app) => {
 
   function showTools(pins) {
     const { a, b } = app.state;
-    tools.a.textContent = a ? "Pin A anew" : "Pin A";
-    tools.b.textContent = b ? "Pin B anew" : "Pin B";
+    tools.a.textContent = a ? "Replace A" : "Pin A";
+    tools.b.textContent = b ? "Replace B" : "Pin B";
     tools.swap.disabled = tools.clear.disabled = !a && !b;
     for (const one of ways) {
       one.setAttribute("aria-pressed", String(one.dataset.way === wayShown()));
@@ -114,13 +114,6 @@ vizcnnExplorer.register((app) => {
     result.hidden = !a;
   }
 
-  // A unit without a place, where its layer has places, is silent: its picture would be of nothing.
-  async function askShown(pin, purpose) {
-    const entry = await app.askPicture(pin, purpose);
-    const silent = !entry.error && !entry.place.length && findParts(app, pin).layer.rows.length;
-    return silent ? { error: "The unit is silent on this photo: there is nothing to project." } : entry;
-  }
-
   async function render() {
     const mine = app.current("pins");
     const { a, b } = app.state;
@@ -129,7 +122,7 @@ vizcnnExplorer.register((app) => {
     if (!a) { showTools(); return; }
     const pins = [readPin(a), b ? readPin(b) : ofPicture(app, app.state)];
     showTools(pins);
-    const entries = await Promise.all(pins.map((one, index) => one ? askShown(one, `pin ${index}`) : { error: "This page does not have what was pinned." }));
+    const entries = await Promise.all(pins.map((one, index) => one ? app.askPicture(one, `pin ${index}`) : { error: "This page does not have what was pinned." }));
     const pictures = await Promise.all(entries.map((entry) => entry.error ? null : decodePicture(entry.bytes)));
     if (!mine()) return;
     ["a", "b"].forEach((name, index) => {

@@ -106,6 +106,8 @@ vizcnnExplorer.register((app) => {
   // ---- the effective field
 
   const rings = [0.95, 0.5].map((share) => ({ share, element: make("div", { class: `box effective share-${100 * share}`, hidden: true }) }));
+  const ringsNote = make("p", { class: "quiet rings unseen", text: "\u00a0" });
+  app.panes.get("photo").querySelector(".told").after(ringsNote);
   async function showField(answer) {
     const facts = answer?.fields.field;
     showRings(facts);
@@ -117,13 +119,12 @@ vizcnnExplorer.register((app) => {
     canvas.setAttribute("aria-label", `Map of how much each pixel counts, ${height} × ${width} pixels: it falls off from the middle`);
     const area = facts.areas.find(([one]) => one === 0.95)?.[1];
     body.replaceChildren(make("div", { class: "filter" }, make("span", { class: "stage" }, canvas), facts.sides.length ? listNumbers([
-      [facts.places > 1 ? `the middle ${facts.places} units see` : "the middle unit sees", `${height} × ${width} px${facts.exact ? "" : ", at most"}`],
-      ["holds 95 %", `${side(0.95)} × ${side(0.95)} px`],
-      ["holds 50 %", `${side(0.5)} × ${side(0.5)} px`],
-      ["95 % in the fewest pixels", `${showShare(area)} of all that is seen`],
+      [facts.places > 1 ? `the ${facts.places} places in the middle see` : "the place in the middle sees", `${height} × ${width} px${facts.exact ? "" : ", at most"}`],
+      ["square that holds 95 %", `${side(0.95)} × ${side(0.95)} px`],
+      ["square that holds 50 %", `${side(0.5)} × ${side(0.5)} px`],
+      ["fewest pixels that hold 95 %", `${showShare(area)} of what it sees`],
     ]) : make("p", { class: "quiet", text: "No pixel counts: the middle of the layer is silent on these photos." })));
-    note.textContent = `Gradient of the middle of ${app.layer.name}, all units' sum, mean over ${facts.photos} photo${facts.photos === 1 ? "" : "s"}; ${facts.scaling}. `
-      + "On the photo: dashed what holds 95 %, dotted 50 %.";
+    note.textContent = `Gradient of the middle of ${app.layer.name}, all units' sum, mean over ${facts.photos} photo${facts.photos === 1 ? "" : "s"}; ${facts.scaling}.`;
     await app.drawPicture(canvas, app.read(answer, facts.image, "bytes"));
   }
   // The squares that hold 95 and 50 % of a unit in the middle, around the place that is shown.
@@ -140,6 +141,9 @@ vizcnnExplorer.register((app) => {
       const [[top, bottom], [left, right]] = [cut(middle[0], height), cut(middle[1], width)];
       frameBox(element, [top, left, bottom, right], [height, width]);
     }
+    const seen = rings.filter(({ element }) => !element.hidden).map(({ share }) => `${100 * share} %`);
+    ringsNote.classList.toggle("unseen", !seen.length); // it keeps its room
+    if (seen.length) ringsNote.textContent = `Inside: ${seen.join(" and ")} of the effective field.`;
   }
 
   // ---- where it is strongest

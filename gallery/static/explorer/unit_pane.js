@@ -35,12 +35,13 @@ vizcnnExplorer.register((app) => {
     const whole = app.net.methods.filter(({ part }) => part !== "own");
     pictures.replaceChildren(...whole.map((method) => {
       const own = findOwn(app.net, method);
-      return make("div", { class: "method" }, make("h4", { title: method.source }, method.title, make("span", { class: "where" })), makeFigure(method, "projection"), own ? makeFigure(own, "own part") : null);
+      return make("div", { class: "method" }, make("h4", { title: method.source }, `${method.title} `, make("span", { class: "where" })),
+        makeFigure(method, "projection", method.title), own ? makeFigure(own, "own part", method.title) : null);
     }));
     pictures.style.setProperty("--methods", Math.min(whole.length, 3));
     pictures.classList.toggle("alone", whole.length === 1);
   }
-  function makeFigure(method, words) {
+  function makeFigure(method, words, by) {
     const canvas = make("canvas", { role: "img", hidden: true });
     const line = make("span", { class: "refusal", role: "status" });
     const caption = make("span", { class: "value" });
@@ -48,7 +49,7 @@ vizcnnExplorer.register((app) => {
       type: "button", class: "picture-button", title: `Show tiles by ${method.title}`,
       on: { click: () => app.set({ method: method.key }) },
     }, make("span", { class: "stage" }, canvas, line));
-    figures.set(method.key, { canvas, line, caption, button, method, words });
+    figures.set(method.key, { canvas, line, caption, button, method, words, by });
     return make("figure", {}, button, make("figcaption", {}, make("span", { text: words }), caption));
   }
 
@@ -57,25 +58,26 @@ vizcnnExplorer.register((app) => {
     canvas.classList.add("late");
     caption.textContent = "…";
   }
-  async function showPicture({ canvas, line, caption, button, method, words }) {
+  async function showPicture({ canvas, line, caption, button, method, words, by }) {
     const { net, photo, layer, unit, place } = app.state;
     const mine = app.current(`picture ${method.key}`);
     const question = { net, photo, layer, unit, method: method.key, place: app.source.live ? place : null };
-    const entry = await app.askPicture(question, `unit ${method.key}`);
+    let entry = await app.askPicture(question, `unit ${method.key}`);
+    if (entry.error && !question.place) entry = { ...entry, ...await tellSilent(question) };
     if (!mine()) return;
     takeValue(entry);
     line.textContent = sayRefusal(entry);
     if (entry.error) canvas.hidden = true;
     const isChosen = method.key === app.state.method;
-    button.setAttribute("aria-label", `${method.title}, ${words}, of unit ${unit}${isChosen ? ", chosen" : ""}`);
+    button.setAttribute("aria-label", `${by}: ${words} of unit ${unit}${isChosen ? ", chosen" : ""}`);
     if (entry.error) { caption.textContent = ""; return; }
     const same = words === "own part" && entry.selectivity !== null && entry.selectivity !== undefined;
     const about = same && entry.compared < entry.active ? "≈ " : "";
     caption.textContent = same ? `selectivity ${about}${entry.selectivity.toFixed(2)}` : `±${showNumber(entry.limit)}`;
     caption.title = same
-      ? `compared with ${entry.compared} of ${entry.active} units that are active at its place; white is ${showNumber(entry.limit)}`
+      ? `found among ${entry.compared} of the ${entry.active} units that are active at its place, itself included; white is ${showNumber(entry.limit)}`
       : "white is this value, grey zero, black the negative value";
-    canvas.setAttribute("aria-label", `${words} of unit ${unit} of ${app.layer.name} by ${method.title}`);
+    canvas.setAttribute("aria-label", `${words} of unit ${unit} of ${app.layer.name} by ${by}`);
     await app.drawPicture(canvas, entry.bytes);
     if (!mine()) return;
     canvas.classList.remove("late");
@@ -83,6 +85,12 @@ vizcnnExplorer.register((app) => {
     // as much of its square as its field has of the largest one
     fitToField(canvas, entry.box);
     canvas.hidden = false;
+  }
+
+  // Of a unit that is silent everywhere no page and no program has a picture.
+  async function tellSilent({ net, photo, layer, unit }) {
+    const maps = await app.mapsOf({ net, photo, layer }, "maps");
+    return maps.error || maps.values[unit] ? {} : { error: "Silent on this photo: there is nothing to project.", way_out: "" };
   }
 
   function fitToField(canvas, [top, left, bottom, right]) {
