@@ -32,7 +32,7 @@ LARGEST = 1_500_000
 """Bytes; else the page takes long to load."""
 ARROW = [(0, 0), (0, 17), (4, 13), (7, 19), (10, 18), (7, 12), (12, 12)]
 SETTLED = """return vizcnnExplorer.app.maps && !vizcnnExplorer.app.asked.size
-    && !document.querySelector('.pane-unit .late:not([hidden])')"""
+    && !document.querySelector('.pane-unit .late')"""
 
 
 @dataclass

@@ -307,10 +307,11 @@ def test_python_reads_what_is_chosen_on_the_page(shown):
 
 
 def test_pictures_on_the_page_are_the_answers(shown, explorer):
-    shown.widget.select(layer="conv2", unit=3, place=(4, 4))
+    shown.widget.select(layer="conv2", unit=8, place=(4, 4))
     shown.rest()
-    question = {**PICTURE, "photo": 0, "place": [4, 4]}
+    question = {**PICTURE, "photo": 0, "units": [8], "place": [4, 4]}
     answer = explorer.answer(question)
+    assert answer.fields["units"][0]["activation"] > 0  # else there is no picture
     offset, length = answer.fields["units"][0]["image"]
     with Image.open(BytesIO(answer.content[offset : offset + length])) as picture:
         expected = np.asarray(picture.convert("RGB"))

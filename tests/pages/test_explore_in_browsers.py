@@ -295,7 +295,7 @@ def test_nothing_keeps_people_from_it_and_nothing_is_wider_than_it(browser: Brow
 
 def test_a_program_that_has_ended_is_told_in_the_page(window: Window, explorer: SmallExplorer):
     with explorer.serve() as address:
-        open_page(window, f"{address}/", "#lenet/conv2/3@photo1")
+        open_page(window, f"{address}/", "#lenet/conv2/8@photo1")
         shown = window.run("return document.querySelector('.unit-title').textContent")
     window.press("right")
     told = window.wait_until(

@@ -20,7 +20,7 @@ from tests.support.browser import Browser, publish
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Notebook</title><link rel="icon" href="data:,">
-<link rel="stylesheet" href="widget.css"></head>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="widget.css"></head>
 <body><main></main><script type="module" src="front.js"></script></body></html>
 """
 

@@ -119,7 +119,7 @@ vizcnnExplorer.register((app) => {
       title.textContent = app.layer.rows.length ? `Who fires here, in ${app.layer.name}` : `Who fires, in ${app.layer.name}`;
       const some = app.net.methods.find(({ key }) => key === app.state.method).part === "own" ? ", or its map where there is none" : "";
       note.textContent = app.source.live ? "" : `Values here; pictures at each unit's strongest place${some}.`;
-      note.hidden = app.source.live;
+      note.hidden = app.source.live || !app.layer.rows.length;
       fillRow(own, app.state.layer, MOST, "own");
       if (changed.has("net") || changed.has("layer")) buildElsewhere();
       else refreshElsewhere();

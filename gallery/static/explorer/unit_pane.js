@@ -67,7 +67,7 @@ vizcnnExplorer.register((app) => {
     if (!mine()) return;
     takeValue(entry);
     line.textContent = sayRefusal(entry);
-    if (entry.error) canvas.hidden = true;
+    if (entry.error) { canvas.hidden = true; canvas.classList.remove("late"); }
     const isChosen = method.key === app.state.method;
     button.setAttribute("aria-label", `${by}: ${words} of unit ${unit}${isChosen ? ", chosen" : ""}`);
     if (entry.error) { caption.textContent = ""; return; }
