@@ -1,6 +1,5 @@
 """Pictures of a layer's units on a photo: each projected back to pixels, cut to what it sees."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -149,19 +148,9 @@ def _show(
 
 
 def _list_evidence(projection: Projection) -> list[dict[str, Any]]:
-    comparison = projection.comparison
-    if comparison is None:
+    if projection.comparison is None:
         return [{}] * len(projection)
     return [
-        {
-            "selectivity": None if math.isnan(selectivity) else shorten_number(selectivity),
-            "compared": compared,
-            "active": active,
-        }
-        for selectivity, compared, active in zip(
-            comparison.selectivity.tolist(),
-            comparison.compared.tolist(),
-            comparison.active.tolist(),
-            strict=True,
-        )
+        {**row, "selectivity": row["selectivity"] and shorten_number(row["selectivity"])}
+        for row in projection.comparison.list_evidence()
     ]

@@ -1,6 +1,5 @@
 """What each picture says of itself: how much of it is the unit's own."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,19 +60,6 @@ class Evidence:
 
 def list_evidence(projection: Projection) -> list[dict[str, Any]]:
     """Give the fields of each row's :class:`Evidence`, without the activation."""
-    comparison = projection.comparison
-    if comparison is None:
+    if projection.comparison is None:
         return [{} for _ in range(len(projection))]
-    return [
-        {
-            "selectivity": None if math.isnan(selectivity) else selectivity,
-            "compared": compared,
-            "active": active,
-        }
-        for selectivity, compared, active in zip(
-            comparison.selectivity.tolist(),
-            comparison.compared.tolist(),
-            comparison.active.tolist(),
-            strict=True,
-        )
-    ]
+    return projection.comparison.list_evidence()

@@ -5,7 +5,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -63,6 +63,22 @@ class Comparison:
     def selectivity(self) -> Tensor:
         """1 - cos²(P, C), (R,): 0 is the common picture, 1 has nothing of it; nan if not known."""
         return measure_selectivity(self.cosines)
+
+    def list_evidence(self) -> list[dict[str, Any]]:
+        """List of each projection, as plain values, what it was compared with and what came of it.
+
+        Returns:
+            ``selectivity`` (None if it is not known), ``compared`` and ``active`` of each.
+        """
+        values = (self.selectivity.tolist(), self.compared.tolist(), self.active.tolist())
+        return [
+            {
+                "selectivity": None if math.isnan(selectivity) else selectivity,
+                "compared": compared,
+                "active": active,
+            }
+            for selectivity, compared, active in zip(*values, strict=True)
+        ]
 
     def take(self, rows: Tensor) -> "Comparison":
         """Give that of some of the projections, by the numbers of their rows."""
