@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from vizcnn.cli.deconv_command import deconv
 from vizcnn.cli.live_explorer import serve_until_stopped
@@ -13,7 +12,9 @@ from vizcnn.cli.options import (
     WholeNumber,
     compare_option,
     fitting_options,
+    index_data_option,
     layers_option,
+    list_given,
     make_methods_option,
     models_option,
     settle_way_back,
@@ -66,13 +67,7 @@ if TYPE_CHECKING:
     help="Index that `vizcnn mine` or a gallery made (strongest.safetensors): the page shows each "
     "unit's strongest patches, and the units that share their photos; once for each net.",
 )
-@click.option(
-    "--index-data",
-    "data",
-    multiple=True,
-    type=GivenPath(),
-    help="Photos that the index was mined from: folder, archive or table; may be repeated.",
-)
+@index_data_option
 @click.option(
     "--gallery",
     "galleries",
@@ -162,11 +157,7 @@ def _check_serving(context: click.Context) -> None:
     Raises:
         click.UsageError: If some are given.
     """
-    given = {
-        parameter.opts[0]
-        for parameter in context.command.params
-        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    }
+    given = {parameter.opts[0] for parameter in list_given(context)}
     serves = "--serve" in given
     wrong = sorted(given & ({"--out", "--force", "--open"} if serves else {"--port", "--no-open"}))
     if wrong:

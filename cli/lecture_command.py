@@ -4,10 +4,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     FORMATS,
+    list_given,
     make_format_option,
     make_seed_option,
     part_option,
@@ -130,12 +130,8 @@ def lecture(
 
 def _refuse_idle_options(context: click.Context, flag: str) -> None:
     """Refuse options that what is printed does not depend on, rather than pass them over."""
-    idle = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.opts[0] not in ("--only", "--json", flag)
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
+    heeded = ("--only", "--json", flag)
+    idle = [item.opts[0] for item in list_given(context) if item.opts[0] not in heeded]
     if idle:
         raise click.UsageError(f"{flag} only prints: leave {', '.join(idle)} out", context)
 

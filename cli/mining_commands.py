@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.cli.options import (
@@ -20,6 +19,7 @@ from vizcnn.cli.options import (
     fitting_options,
     json_option,
     layers_option,
+    list_given,
     load_model,
     model_option,
     net_options,
@@ -209,10 +209,9 @@ def _write_next(context: click.Context, out: Path, part: str) -> str:
     if part != "1/1":
         return join_command("merge", [str(out), "OTHER-PARTS..."], ["--out", "all.safetensors"])
     options: list[str] = []
-    for parameter in context.command.params:
+    for parameter in list_given(context):
         name = str(parameter.name)
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not given or name not in context.params:  # such as photos that an option names
+        if name not in context.params:  # such as photos that an option names
             continue
         if name in (*UNTOLD, "photos", "out", "part", "workers"):
             continue

@@ -10,6 +10,7 @@ from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
     fitting_options,
+    index_data_option,
     models_option,
     several_weights_option,
 )
@@ -93,13 +94,7 @@ class Filling(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     help="Index that `vizcnn mine` or a gallery made (strongest.safetensors): the unit is "
     "projected in its other strongest photos as well.",
 )
-@click.option(
-    "--index-data",
-    "data",
-    multiple=True,
-    type=GivenPath(),
-    help="Photos that the index was mined from: folder, archive or table; may be repeated.",
-)
+@index_data_option
 @click.option(
     "--others",
     type=WholeNumber(0, 8),

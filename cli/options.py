@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from vizcnn.basics.errors import MissingWeightsError, VizcnnError, quote
@@ -545,6 +546,17 @@ strict_option = click.option(
     help="End with status 2 if anything was left out, such as a photo that cannot be read.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+
+
+def list_given(context: click.Context) -> list[click.Parameter]:
+    """List the parameters that were given on the command line, in the command's order."""
+    return [
+        parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+
+
 open_option = click.option(
     "--open", "opens", is_flag=True, help="Open the page in a browser when it is written."
 )
@@ -582,6 +594,15 @@ class GivenPath(click.Path):
         if not os.fspath(value):
             self.fail(f"it is empty: give a {self.needed}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+index_data_option = click.option(
+    "--index-data",
+    "data",
+    multiple=True,
+    type=GivenPath(),
+    help="Photos that the index was mined from: folder, archive or table; may be repeated.",
+)
 
 
 class OutFolder(GivenPath):

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     PARTS,
     WholeNumber,
     fitting_options,
+    list_given,
     make_methods_option,
     make_seed_option,
     settle_way_back,
@@ -174,12 +174,7 @@ def _quote(page: Page, meant: tuple[str, ...]) -> str:
 
 def _refuse_idle(context: click.Context, heeded: tuple[str, ...], where: str) -> None:
     """Refuse options that the page does not depend on, rather than pass them over."""
-    idle = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name not in heeded
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
+    idle = [item.opts[0] for item in list_given(context) if item.name not in heeded]
     if idle:
         raise click.UsageError(f"{', '.join(idle)} means nothing {where}: leave it out", context)
 

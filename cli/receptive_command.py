@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vizcnn.cli.options import (
     LARGEST_SEED,
     WholeNumber,
     fitting_options,
+    list_given,
     models_option,
     save_arrays_option,
 )
@@ -224,12 +224,7 @@ def receptive(
 
 def _refuse_idle(context: click.Context, idle: tuple[str, ...], effective: bool) -> None:
     """Refuse options that the page does not depend on, rather than pass them over."""
-    given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in idle
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
+    given = [item.opts[0] for item in list_given(context) if item.name in idle]
     if given:
         flags = ", ".join(given)
         raise click.UsageError(
