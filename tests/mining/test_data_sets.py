@@ -13,6 +13,7 @@ from PIL import Image
 from tests.support.mining_runs import mine_bytes
 from tests.support.small_zoo import draw_noise, make_model, paint_photo
 from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
+from vizcnn.mining import lots
 from vizcnn.mining.dataset_photos import DatasetPhotos
 from vizcnn.mining.index import read_index
 from vizcnn.mining.lots import read_lots
@@ -243,7 +244,8 @@ def test_rows_of_a_table_are_mined_by_workers(tmp_path):
     assert find_source(table, 8) == "a.parquet: a/0000008"
 
 
-def test_a_set_that_cannot_be_sent_to_workers_is_refused_with_the_way_out():
+def test_a_set_that_cannot_be_sent_to_workers_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(lots, "can_fork", lambda: False)  # as on Windows and macOS
     former = multiprocessing.get_start_method()
     multiprocessing.set_start_method("spawn", force=True)
     try:

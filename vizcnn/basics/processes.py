@@ -7,9 +7,12 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from vizcnn.basics.errors import VizcnnError
 
@@ -69,3 +72,30 @@ def link_errors(errors: Sequence[Exception]) -> Exception | None:
     for error, cause in pairwise(errors):
         error.__cause__ = cause
     return errors[0] if errors else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of an item of work in another process.
+
+    Attributes:
+        result: What the work gave; None if it raised.
+        errors: What it raised, and what that came of (:func:`list_errors`).
+        warnings: Categories and texts of the warnings that were given meanwhile.
+    """
+
+    result: Any
+    errors: list[Exception]
+    warnings: list[tuple[type[Warning], str]]
+
+
+def answer(work: Callable[[Any], Any], item: Any) -> Answer:
+    """Do some work for an item, for another process to know what became of it."""
+    result, failures = None, list[Exception]()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            result = work(item)
+        except Exception as error:
+            failures = list_errors(error)
+    return Answer(result, failures, [(word.category, str(word.message)) for word in caught])

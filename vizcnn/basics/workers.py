@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ import torch
 from vizcnn.basics.errors import VizcnnError
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
 from vizcnn.basics.memory import find_free_memory
-from vizcnn.basics.processes import PATIENCE, can_fork, end_with, link_errors, list_errors
+from vizcnn.basics.processes import PATIENCE, answer, can_fork, end_with, link_errors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,15 +102,6 @@ def _explain_death(what: str) -> Iterator[None]:
         ) from end_of_pipe
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What became of an item."""
-
-    result: Any
-    errors: list[Exception]
-    warnings: list[tuple[type[Warning], str]]
-
-
 def _give_next(end: Connection, rest: Any) -> bool:
     number = next(rest, None)
     end.send(number)  # None: there is no more
@@ -169,15 +159,4 @@ def _serve(
     torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         while (number := end.recv()) is not None:
-            end.send(_answer(work, items[number]))
-
-
-def _answer(work: Callable[[Any], Any], item: Any) -> _Answer:
-    result, failures = None, list[Exception]()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        try:
-            result = work(item)
-        except Exception as error:
-            failures = list_errors(error)
-    return _Answer(result, failures, [(word.category, str(word.message)) for word in caught])
+            end.send(answer(work, items[number]))

@@ -1,21 +1,29 @@
 """Photos on their way into a net: read by workers, in order, in lots of one size."""
 
 import pickle
+import signal
 import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import Pipe, Process
+from multiprocessing import Pipe, Process, get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, ImageError, PhotoWarning
+from vizcnn.basics.errors import DataError, ImageError, PhotoWarning, quote
 from vizcnn.basics.interrupts import hold_interrupts, leave_signals_to_the_parent
-from vizcnn.basics.processes import MOST_WORKERS, PATIENCE, count_cores, make_sendable
+from vizcnn.basics.processes import (
+    MOST_WORKERS,
+    PATIENCE,
+    can_fork,
+    count_cores,
+    make_sendable,
+)
 from vizcnn.mining.index import DIGEST_BYTES, hash_pixels
 from vizcnn.mining.photo_sets import PhotoSet
 
@@ -77,14 +85,17 @@ class _Lots:
     def __len__(self) -> int:
         return -(-(self.last - self.first) // LOT)
 
-    def read(self, index: int) -> tuple[_Facts, Tensor]:
-        """Read a lot."""
+    def read(
+        self, index: int, tell: Callable[[int], None] = lambda number: None
+    ) -> tuple[_Facts, Tensor]:
+        """Read a lot; the number of each photo is told before it is read."""
         first = self.first + index * LOT
         pixels = torch.zeros(LOT, 3, self.size, self.size, dtype=torch.uint8)
         digests, failures = b"", []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PhotoWarning)
             for number in range(first, min(first + LOT, self.last)):
+                tell(number)
                 try:
                     photo = self._read(number)
                 except ImageError as error:
@@ -191,6 +202,8 @@ class _Workers:
         self._lots, self._count, self._pin = lots, count, pin
         self._ends: list[Connection] = []
         self._processes: list[Process] = []
+        self._reading: dict[int, int] = {}
+        """The photo that each worker is reading, or has read as the last."""
         try:
             with hold_interrupts():  # held until they know that a Ctrl-C is not theirs
                 self._start()
@@ -199,13 +212,15 @@ class _Workers:
             raise
 
     def _start(self) -> None:
+        # a fork has all it needs; a process that begins anew takes seconds to import torch
+        context: Any = get_context("fork" if can_fork() else None)
         try:
             for number in range(self._count):
                 receiving, sending = Pipe(duplex=False)
                 self._ends.append(receiving)
                 with closing(sending):  # this process's: a worker that dies then ends its pipe
                     others = tuple(self._ends)
-                    process = Process(
+                    process = context.Process(
                         target=_work,
                         args=(self._lots, number, self._count, sending, others),
                         daemon=True,
@@ -239,25 +254,41 @@ class _Workers:
                         yield item
                 except _WorkerDiedError as error:
                     time.sleep(PATIENCE)
-                    raise DataError(
-                        "a process that reads photos was ended from outside, perhaps for want of "
-                        "memory: run again with fewer --workers"
-                    ) from error
+                    raise self._explain_death(error.worker) from error
                 finally:
                     self._end()  # first, so that nothing waits for them
         finally:
             self.close()
 
+    def _explain_death(self, worker: int) -> "ReaderDiedError":
+        self._processes[worker].join(PATIENCE)
+        code = self._processes[worker].exitcode
+        number = self._reading.get(worker)
+        name = "" if number is None else self._lots.photos.names[number]
+        while_it = f" while it read {quote(name)}" if name else ""
+        if code is not None and code in _CRASHES:
+            return ReaderDiedError(
+                f"a process that reads photos crashed{while_it} ({signal.Signals(-code).name}): "
+                "the library that decodes it does not bear this photo; take it out, or save it "
+                "anew with another program"
+            )
+        return ReaderDiedError(
+            f"a process that reads photos was ended from outside{while_it}, perhaps for want of "
+            "memory: run again with fewer --workers"
+        )
+
     def _receive(self, index: int) -> tuple[_Facts, Tensor]:
-        end = self._ends[index % self._count]
+        worker = index % self._count
+        end = self._ends[worker]
         size = self._lots.size
         pixels = torch.empty(LOT, 3, size, size, dtype=torch.uint8, pin_memory=self._pin)
         try:
-            found = end.recv()
+            while isinstance(found := end.recv(), int):
+                self._reading[worker] = found
             if isinstance(found, _Facts):
                 end.recv_bytes_into(pixels.numpy().data.cast("B"))
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise _WorkerDiedError from error
+            raise _WorkerDiedError(worker) from error
         if not isinstance(found, _Facts):
             raise found
         return found, pixels
@@ -277,8 +308,24 @@ class _Workers:
             process.close()
 
 
+class ReaderDiedError(DataError):
+    """A process that reads photos has ended before its photos."""
+
+
 class _WorkerDiedError(Exception):
     """A worker's pipe has ended before the worker."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__(worker)
+        self.worker = worker
+
+
+_CRASHES = tuple(
+    -getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
+    if hasattr(signal, name)
+)
+"""How a process ends that a library takes down, as multiprocessing tells it."""
 
 
 def _work(
@@ -292,7 +339,7 @@ def _work(
     try:
         for index in range(first, len(lots), step):
             try:
-                facts, pixels = lots.read(index)
+                facts, pixels = lots.read(index, sending.send)
             except Exception as error:
                 sending.send(make_sendable(error))
                 return

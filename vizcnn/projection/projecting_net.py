@@ -79,6 +79,7 @@ def _give_nets(make: Callable[Arguments, ZooModel]) -> Callable[Arguments, Net]:
     def give(*given: Arguments.args, **named: Arguments.kwargs) -> Net:
         return Net.extend(make(*given, **named))
 
+    give.__module__ = __name__  # where pickle finds it: other processes are told what to load
     return give
 
 

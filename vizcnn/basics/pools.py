@@ -1,0 +1,192 @@
+"""Pools: processes of this machine or of many, which somebody else starts, at work item by item."""
+
+import hashlib
+import pickle
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import nullcontext
+from typing import Any, Protocol, TypeVar
+
+from vizcnn.basics.errors import VizcnnError, quote
+from vizcnn.basics.processes import Answer, answer, link_errors
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Work = Callable[[Item], Result]
+
+ASKED_EVERY = 0.2
+"""Seconds after which futures are asked again that nothing can wait for, such as submitit's."""
+
+
+class Pool(Protocol):
+    """Processes that do some work for items, on this machine or on others."""
+
+    def work_through(
+        self,
+        begin: Callable[[], Work[Item, Result]],
+        items: Sequence[Item],
+        name: Callable[[Item], str],
+    ) -> Generator[tuple[Item, Result], None, None]:
+        """Do some work for each item.
+
+        Args:
+            begin: Gives the work; called once in each process (or thread) that takes part, such as
+                to load a net, and held there until other work begins. It is pickled.
+            items: What to do it for; each is pickled, and so are the results.
+            name: Names an item in messages: ``"part 3/8"``.
+
+        Yields:
+            The items and their results, as they come.
+
+        Raises:
+            VizcnnError: What the work raised; or that a process ended, with the item's name.
+        """
+        ...
+
+
+class _Executor(Protocol):
+    """Whatever has a ``submit``."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any: ...
+
+
+class ExecutorPool:
+    """A pool of whatever has ``submit``, as ``concurrent.futures`` has.
+
+    Process pools, Dask's ``client.get_executor()``, submitit's executors and mpi4py's are such. It
+    stays open, and is the caller's: how often work is tried again whose process has died is its
+    own matter. With submitit all items are one job array.
+
+    Args:
+        executor: The executor.
+
+    Raises:
+        VizcnnError: If it has no ``submit``.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from functools import partial
+        >>> with ThreadPoolExecutor(2) as threads:
+        ...     pool = ExecutorPool(threads)
+        ...     sorted(pool.work_through(partial(partial, pow, 2), [3, 4], str))
+        [(3, 8), (4, 16)]
+    """
+
+    def __init__(self, executor: _Executor) -> None:
+        if not callable(getattr(executor, "submit", None)):
+            raise VizcnnError(
+                f"got {type(executor).__name__} as an executor; needed: something with submit, "
+                "such as concurrent.futures.ProcessPoolExecutor() or Dask's client.get_executor()"
+            )
+        self._executor = executor
+
+    def work_through(
+        self,
+        begin: Callable[[], Work[Item, Result]],
+        items: Sequence[Item],
+        name: Callable[[Item], str],
+    ) -> Generator[tuple[Item, Result], None, None]:
+        """Do some work for each item; see :meth:`Pool.work_through`."""
+        packed = pack(begin)
+        futures: dict[Any, Item] = {}
+        told: set[tuple[type[Warning], str]] = set()
+        # submitit makes one array of all that is submitted in such a block
+        batch = getattr(self._executor, "batch", nullcontext)
+        try:
+            with batch():
+                for item in items:
+                    futures[self._executor.submit(do_packed, packed, pack(item))] = item
+            for future in _wait(list(futures)):
+                item = futures.pop(future)
+                yield item, unpack_answer(_receive(future, name(item)), told)
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _wait(futures: Sequence[Any]) -> Iterator[Any]:
+    """Give futures as they are done."""
+    if all(isinstance(future, Future) for future in futures):
+        yield from as_completed(futures)
+        return
+    waiting = list(futures)
+    while waiting:
+        done = [future for future in waiting if future.done()]
+        yield from done
+        waiting = [future for future in waiting if future not in done]
+        if not done:
+            time.sleep(ASKED_EVERY)
+
+
+def _receive(future: Any, name: str) -> bytes:
+    try:
+        received: bytes = future.result()
+    except Exception as error:  # of any executor: what it says when a process is gone
+        raise explain_lost(name, error) from error
+    return received
+
+
+def explain_lost(name: str, error: Exception) -> VizcnnError:
+    """Say what it means that no answer came for an item."""
+    reason = " ".join(str(error).split())
+    return VizcnnError(
+        f"no answer came for {name} ({type(error).__name__}: {quote(reason, 200)}): its process "
+        "was ended from outside, perhaps for want of memory, or cannot import vizcnn; what is done "
+        "is kept, and the same call goes on from there"
+    )
+
+
+def pack(value: Any) -> bytes:
+    """Pickle what another process gets.
+
+    Raises:
+        VizcnnError: If it cannot be pickled.
+    """
+    try:
+        return pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise VizcnnError(
+            f"{type(value).__name__} cannot be sent to other processes ({reason:.200}): define "
+            "what loads the net, and the data set, in a module that those can import"
+        ) from None
+
+
+_HELD = threading.local()
+"""The work that this thread has begun, and the checksum of what began it."""
+
+
+def do_packed(begin: bytes, item: bytes) -> bytes:
+    """Do some work for an item, in another process; gives a packed :class:`Answer`."""
+    return pickle.dumps(answer(lambda packed: _find_work(begin)(pickle.loads(packed)), item))
+
+
+def _find_work(begin: bytes) -> Work[Any, Any]:
+    key = hashlib.sha256(begin).digest()
+    if getattr(_HELD, "key", None) != key:
+        _HELD.key = _HELD.work = None  # what was held goes first: two nets may be too much
+        _HELD.work = pickle.loads(begin)()
+        _HELD.key = key
+    work: Work[Any, Any] = _HELD.work
+    return work
+
+
+def unpack_answer(packed: bytes, told: set[tuple[type[Warning], str]]) -> Any:
+    """Give what an answer says, or raise it.
+
+    Args:
+        packed: From :func:`do_packed`.
+        told: Warnings that were given before; this answer's are added.
+    """
+    found: Answer = pickle.loads(packed)
+    for word in found.warnings:
+        if word not in told:
+            warnings.warn(word[1], word[0], stacklevel=3)
+        told.add(word)
+    if (error := link_errors(found.errors)) is not None:
+        raise error
+    return found.result
