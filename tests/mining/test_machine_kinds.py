@@ -89,6 +89,16 @@ def test_the_kind_of_this_machine_names_all_that_decides():
         torch.set_num_threads(before)
 
 
+def test_variables_that_choose_the_instructions_are_part_of_the_kind(monkeypatch):
+    kind = describe_kind("cpu")
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "A\tVX2\x1b" + "X" * 1000)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # says nothing of a CPU
+    told = describe_kind("cpu")
+    assert told.startswith(f"{kind}, MKL_CBWR=COMPATIBLE, ONEDNN_MAX_CPU_ISA=A VX2XX")
+    assert told.isprintable() and len(told) == LONGEST_KIND
+
+
 @pytest.mark.parametrize("hip", [None, "6.4"])
 def test_the_kind_of_a_gpu(monkeypatch, hip):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card\n{device.index}")
@@ -96,10 +106,12 @@ def test_the_kind_of_a_gpu(monkeypatch, hip):
     monkeypatch.setattr(torch.version, "cuda", None if hip else "12.8")
     monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: None if hip else 91002)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
     toolkit = "HIP 6.4" if hip else "CUDA 12.8, cuDNN 91002"
     assert describe_kind("cuda:1") == (
         f"Card 1, compute capability 9.0, torch {torch.__version__}, {toolkit}, "
-        f"Pillow {PIL.__version__}"
+        f"Pillow {PIL.__version__}, NVIDIA_TF32_OVERRIDE=1"
     )
 
 

@@ -2,10 +2,12 @@
 
 Two machines of a kind give the same bytes. Of two kinds the last digits may differ: other
 processors and cards add up in another order, other versions of torch choose other algorithms, and
-another Pillow may decode a photo otherwise. The number of threads is no part of a kind: by
-measurement it changes nothing.
+another Pillow may decode a photo otherwise. So do variables of the environment that choose a
+processor's instructions. The number of threads is no part of a kind: by measurement it changes
+nothing.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import PIL
@@ -20,6 +22,16 @@ UNKNOWN = "unknown"
 LONGEST_KIND = 400
 """Characters of a kind, at most."""
 
+_ON_CPU: tuple[str, ...] = (
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+)
+"""Variables that choose how oneDNN and MKL compute; what torch itself uses it tells."""
+_ON_CARD: tuple[str, ...] = ("NVIDIA_TF32_OVERRIDE",)
+
 NAMED_KINDS = 5
 """Kinds that a line names; more are counted."""
 
@@ -31,7 +43,8 @@ def describe_kind(device: torch.device | str) -> str:
         device: What computes.
 
     Returns:
-        The processor or GPU with what it can do, and the versions of torch and Pillow.
+        The processor or GPU with what it can do, the versions of torch and Pillow, and those
+        variables of the environment that are set and change how it computes.
 
     Example:
         >>> kind = describe_kind("cpu")
@@ -40,10 +53,11 @@ def describe_kind(device: torch.device | str) -> str:
     """
     device = torch.device(device)
     if device.type == "cuda":
-        chip, libraries = _describe_card(device)
+        (chip, libraries), variables = _describe_card(device), _ON_CARD
     else:
-        chip, libraries = _describe_processor(device), ()
-    parts = (chip, f"torch {torch.__version__}", *libraries, f"Pillow {PIL.__version__}")
+        chip, libraries, variables = _describe_processor(device), (), _ON_CPU
+    chosen = [f"{name}={os.environ[name]}" for name in variables if os.environ.get(name)]
+    parts = (chip, f"torch {torch.__version__}", *libraries, f"Pillow {PIL.__version__}", *chosen)
     line = " ".join(", ".join(parts).split())
     return "".join(letter for letter in line if letter.isprintable())[:LONGEST_KIND]
 
