@@ -326,7 +326,9 @@ def _unite_photos(indexes: Sequence[StrongestIndex], called: Sequence[str]) -> d
             if photo in homes:
                 raise DataError(
                     f"the photo {photo!r} is both in {homes[photo]} and in {name}: indexes of "
-                    "disjoint photos are needed, named relative to one folder"
+                    "disjoint photos are needed, named relative to one folder, as --part K/N "
+                    "(PartOfPhotos) gives them; a DistributedSampler repeats photos to even out "
+                    "its shares"
                 )
             homes[photo], sizes[photo] = name, size
     return sizes
