@@ -5,14 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import DataError
+from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.files import hash_file
 from vizcnn.basics.output import write_folder
+from vizcnn.basics.pools import Pool
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
+from vizcnn.mining.cluster import Load, mine_with
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import INDEX_NAME, Identity, StrongestIndex, read_index, refuse_unreadable
 from vizcnn.mining.maxima import Maxima
@@ -22,6 +24,7 @@ from vizcnn.pages.layers.description import UnitCommand, UnitPython, describe_ga
 from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import NOWHERE, cut_portions
+from vizcnn.pages.layers.pooled_units import Crew, make_units
 from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
 from vizcnn.pages.layers.site_pages import LayersResults
@@ -43,11 +46,18 @@ def make_top_gallery(
     progress: Progress = silent,
     notice: Notice = lambda line: None,
     room: Room = ROOM,
+    pool: Pool | None = None,
+    load: Load | None = None,
+    parts: int | None = None,
 ) -> Manifest[LayersResults]:
     """Find each unit's strongest places in photos, project them back and write a site.
 
     A run that was killed or interrupted goes on when it is called again with the same arguments,
     and ends with the same bytes as an unbroken one.
+
+    With a pool the photos are mined in parts, in a folder that its processes and this one share
+    (:func:`~vizcnn.mining.cluster.mine_with`), and then each unit is projected and drawn in one of
+    them, and written here. Its bytes are those of a run that has no room in the spool.
 
     Args:
         model: A net of the zoo.
@@ -61,6 +71,10 @@ def make_top_gallery(
         progress: Shows how far it is.
         notice: Is told what of a former run cannot be used.
         room: How much it may take at a time.
+        pool: Processes, of this machine or others, that mine, project and draw; this one and copies
+            of it when None.
+        load: Loads the net in each of them, such as ``functools.partial(vizcnn.load, "zfnet")``.
+        parts: Into how many parts they mine the photos; chosen by their number when None.
 
     Returns:
         What was written, as in manifest.json.
@@ -71,7 +85,8 @@ def make_top_gallery(
             a folder of a class.
         LayerError: If a layer or unit does not exist.
         UnsupportedOperationError: If the method has no rule for an operation of the net.
-        VizcnnError: If the folder is not vizcnn's own, or the disk is full.
+        VizcnnError: If the folder is not vizcnn's own, the disk is full, or a process of the pool
+            ended.
 
     Example:
         >>> import tempfile
@@ -86,16 +101,19 @@ def make_top_gallery(
         >>> (site / "conv1" / "unit-0003.html").is_file()
         True
     """
+    crew = _gather_crew(pool, load, parts)
+    if crew is not None:
+        room = replace(room, spool=0)  # each unit is a portion
     projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder, notice) as work:
-        file, found = find_strongest(model, photos, settings, work, index, progress, notice)
+        file, found = find_strongest(model, photos, settings, work, index, progress, notice, crew)
         causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room)}
         begin = partial(work.begin, causes, notice)
         job = settle_job(
             projector, model, photos, found, settings, layers, work, begin, notice, room
         )
-        _draw(job, progress)
+        _draw(job, progress, crew)
         manifest = describe_gallery(job, command, unit_command, unit_python)
         with write_folder(folder, held=True) as staging:
             work.copy_site(job.ledger, staging)
@@ -112,6 +130,7 @@ def find_strongest(
     file: Path | None,
     progress: Progress,
     notice: Notice = lambda line: None,
+    crew: Crew | None = None,
 ) -> tuple[Path, StrongestIndex]:
     """Mine the photos, go on with it, or read what was mined before.
 
@@ -121,7 +140,9 @@ def find_strongest(
     former = _read_former(work, notice)
     if former:
         _refuse_other_run(model, photos, settings, work, file, former)
-    elif file is None and work.has_begun:
+    if former is None or not former.complete:
+        _refuse_other_way(work, file, former, crew)
+    if former is None and file is None and work.has_begun:
         notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
         index = read_index(file)
@@ -137,7 +158,22 @@ def find_strongest(
         ranges=settings.ranges,
         seed=settings.seed,
     )
-    index = mine(model, photos, work.index, mining, progress)
+    if crew is None or (former and former.complete):
+        index = mine(model, photos, work.index, mining, progress)
+    else:
+        identity = _describe_wanted(model, settings)
+        mining = replace(mining, precision=identity.precision)
+        index = mine_with(
+            crew.pool,
+            crew.load,
+            identity,
+            photos,
+            work.index,
+            mining,
+            crew.parts,
+            progress,
+            notice,
+        )
     try:
         refuse_unreadable(index)
     except DataError:
@@ -214,6 +250,27 @@ def _refuse_other_run(
         )
 
 
+def _refuse_other_way(
+    work: WorkFolder, file: Path | None, former: StrongestIndex | None, crew: Crew | None
+) -> None:
+    """Spare what was begun in parts, or in one run, and cannot be gone on with otherwise.
+
+    Raises:
+        DataError: If there is such a thing.
+    """
+    if work.has_parts and (crew is None or file is not None):
+        held, wanted = "what many machines have mined in parts", "this run does not"
+    elif former and crew is not None:
+        held = f"what one machine has mined, {former.done} of {len(former.photos)} photos"
+        wanted = "this run mines in parts"
+    else:
+        return
+    raise DataError(
+        f"{str(work.path)!r} holds {held}, and {wanted}: end that run by the command that began "
+        "it, remove the folder, or choose another --out"
+    )
+
+
 def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
     """Make sure that an index holds what a gallery asks for.
 
@@ -256,8 +313,28 @@ def _list_causes(
     }
 
 
-def _draw(job: Job, progress: Progress) -> None:
-    """Project and draw, portion by portion, from where a former run has come to."""
+def _gather_crew(pool: Pool | None, load: Load | None, parts: int | None) -> Crew | None:
+    if pool is not None and load is not None:
+        return Crew(pool, load, parts)
+    if pool is None and load is None and parts is None:
+        return None
+    raise VizcnnError(
+        "a pool needs what loads the net in its processes, and parts need a pool: give pool and "
+        "load, or none of the three"
+    )
+
+
+def _draw(job: Job, progress: Progress, crew: Crew | None) -> None:
+    """Project and draw from where a former run has come to."""
+    if crew is not None:
+        make_units(job, crew, progress)
+    else:
+        _draw_portions(job, progress)
+    keep_photos(job)
+    write_posters(job, progress)
+
+
+def _draw_portions(job: Job, progress: Progress) -> None:
     sizes = [
         (len(layer.units), BYTES_PER_PIXEL * job.settings.slots * layer.window[0] * layer.window[1])
         for layer in job.layers
@@ -270,5 +347,3 @@ def _draw(job: Job, progress: Progress) -> None:
             write_sheets(job, portion, progress)
             job.work.clear_spool()
             job.ledger.forget(LOT_KIND)
-    keep_photos(job)
-    write_posters(job, progress)
