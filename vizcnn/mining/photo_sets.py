@@ -6,11 +6,9 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -148,29 +146,8 @@ class FolderPhotos:
     def locate(self, number: int) -> PhotoFile:
         """Say where a photo lies."""
         place = self._numbers[number]
-        store = self._find_store(place)
+        store = bisect_right(self._firsts, place) - 1
         return self._stores[store].locate(place - self._firsts[store])
-
-    def _find_store(self, place: int) -> int:
-        """Find the store that a photo lies in, by its number among those of all stores."""
-        return bisect_right(self._firsts, place) - 1
-
-    def pick(self, numbers: Sequence[int]) -> Self:
-        """Give some of the photos as a set that holds no others, to be sent to another process.
-
-        Args:
-            numbers: The photos' numbers, ascending.
-        """
-        picked = copy(self)
-        names = tuple(self.names[number] for number in numbers)
-        sizes = tuple(self.sizes[number] for number in numbers)
-        places = tuple(self.locate(number) for number in numbers)
-        stores = [self._find_store(self._numbers[number]) for number in numbers]
-        picked._paths = tuple(dict.fromkeys(self._stores[store].path for store in stores))
-        picked._stores = [_PickedPhotos(picked._paths[0], names, sizes, places)]
-        picked._numbers, picked._firsts = array("q", range(len(names))), [0, len(names)]
-        picked.names, picked.sizes, picked.left_out = names, sizes, ()
-        return picked
 
     def frame(self, number: int) -> Framing:
         """Tell where a photo lies in the net's input.
@@ -209,23 +186,6 @@ class FolderPhotos:
         return (
             f"{len(self.names)} photos in {', '.join(shown)}{_FITTED[self._preprocessing.fitting]}"
         )
-
-
-@dataclass(frozen=True)
-class _PickedPhotos:
-    """Some photos of several stores, as one store."""
-
-    path: Path
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    places: tuple[PhotoFile, ...]
-    left_out: tuple[str, ...] = ()
-
-    def locate(self, number: int) -> PhotoFile:
-        return self.places[number]
-
-    def explain_none(self) -> str:
-        return ""
 
 
 _FITTED = {"crop": "", "pad": "; padded to squares", "squash": "; squashed to squares"}

@@ -108,7 +108,7 @@ def make_top_gallery(
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder, notice) as work:
         file, found = find_strongest(model, photos, settings, work, index, progress, notice, crew)
-        causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room)}
+        causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room, pool)}
         begin = partial(work.begin, causes, notice)
         job = settle_job(
             projector, model, photos, found, settings, layers, work, begin, notice, room
@@ -298,7 +298,7 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
 
 
 def _list_causes(
-    model: ZooModel, photos: PhotoSet, settings: TopSettings, room: Room
+    model: ZooModel, photos: PhotoSet, settings: TopSettings, room: Room, pool: Pool | None
 ) -> dict[str, Any]:
     """List all that the files depend on, beside the index."""
     return {
@@ -306,7 +306,8 @@ def _list_causes(
         "room": asdict(room),  # it decides on the projections' company, so on their last digits
         "photos": photos.describe(),
         "weights": model.provenance.describe(),
-        "device": next(model.module.parameters()).device.type,
+        # a pool may compute on GPUs where this machine has none
+        "device": getattr(pool, "device", next(model.module.parameters()).device.type),
         "figures": find_style().describe(),
         "vizcnn": __version__,
         **list_versions(),

@@ -1,7 +1,8 @@
 """Units projected and drawn one by one in the processes of a pool, on whatever machines."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ from vizcnn.pages.layers.work_folder import WorkFolder
 from vizcnn.projection.deconvnet import Projector
 from vizcnn.recording.arithmetic import Precision, use_precision
 from vizcnn.zoo.model import ZooModel
+
+LARGEST_SENT = 1 << 16
+"""Bytes that tell where a photo lies, at most: a set that needs more holds others, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +231,7 @@ def _read_finished(work: WorkFolder, piece: Piece) -> Finished:
 
 @dataclass(frozen=True)
 class _SentPixels:
-    """Photos of a set that cannot be picked out of it: their pixels are sent."""
+    """Photos of a set of which some cannot be sent without the others: their pixels are."""
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -243,6 +247,7 @@ class _SentPixels:
 def _list_tasks(job: Job) -> list[UnitTask]:
     """List the units that are missing; a photo is wanted from the first that shows it."""
     numbers = {name: number for number, name in enumerate(job.photos.names)}
+    take = _choose_taking(job.photos)
     wanted = {
         photo: number
         for number, photo in enumerate(job.shown)
@@ -259,7 +264,7 @@ def _list_tasks(job: Job) -> list[UnitTask]:
                 unit=plan.units[row],
                 name=f"{plan.name} unit {plan.units[row]}",
                 places=places.take(row, shown),
-                photos=_pick(job.photos, [numbers[job.index.photos[photo]] for photo in shown]),
+                photos=take([numbers[job.index.photos[photo]] for photo in shown]),
                 digests=job.index.digests[shown],
                 wanted={n: wanted.pop(photo) for n, photo in enumerate(shown) if photo in wanted},
                 is_posted=plan.units[row] in posted,
@@ -268,12 +273,17 @@ def _list_tasks(job: Job) -> list[UnitTask]:
     return tasks
 
 
-def _pick(photos: PhotoSet, numbers: Sequence[int]) -> PhotoSet:
-    """Take some photos of a set, to be sent to another process."""
-    pick = getattr(photos, "pick", None)
-    if pick:
-        picked: PhotoSet = pick(numbers)
-        return picked
+def _choose_taking(photos: PhotoSet) -> Callable[[Sequence[int]], PhotoSet]:
+    """Choose how some photos are taken out of a set: to be read elsewhere, or as pixels."""
+    take = getattr(photos, "take", None)
+    if take:
+        with suppress(Exception):  # of anybody's data set, which may not be fit to be pickled
+            if len(pickle.dumps(take([0]))) <= LARGEST_SENT:
+                return take  # type: ignore[no-any-return]  # a method of the set
+    return partial(_take_pixels, photos)
+
+
+def _take_pixels(photos: PhotoSet, numbers: Sequence[int]) -> PhotoSet:
     try:
         pixels = torch.stack([photos.read(number) for number in numbers])
     except ImageError as error:

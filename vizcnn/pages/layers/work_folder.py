@@ -12,7 +12,7 @@ from typing import Any
 from vizcnn.basics.errors import describe_changes, quote
 from vizcnn.basics.files import flush_file
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
+from vizcnn.basics.output import explain_refused_folder, name_lock, open_folder, refuse_links
 from vizcnn.mining.cluster import name_parts_folder
 from vizcnn.mining.index import INDEX_NAME
 from vizcnn.mining.maxima import name_maxima
@@ -179,6 +179,7 @@ def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[Work
 
 def _remove_unknown(work: Path, notice: Notice) -> None:
     """Remove what is in the place of a file or folder, and what an older version left."""
+    name_lock(work / INDEX_NAME).unlink(missing_ok=True)  # of a run that was killed as it mined
     files = (INDEX_NAME, name_maxima(Path(INDEX_NAME)).name, LIST_NAME)
     folders = ("site", "spool", "blocks", name_parts_folder(Path(INDEX_NAME)).name)
     unknown = sorted(
