@@ -96,11 +96,12 @@ def mine_parts(
     """
     settings = settings or MiningSettings()
     pool = ExecutorPool(executor)
-    identity = _identify(load(), settings)
+    identity = identify_run(load(), settings)
     return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice)
 
 
-def _identify(model: ZooModel, settings: MiningSettings) -> Identity:
+def identify_run(model: ZooModel, settings: MiningSettings) -> Identity:
+    """Describe what the index of a run knows of its net and settings; see :func:`mine_with`."""
     return describe_identity(
         model,
         settings.layers,
@@ -286,7 +287,7 @@ class _Miner:
 
     def __call__(self) -> Work[PartTask, PartReport]:
         model = self.load()
-        differences = list_differences(_identify(model, self.settings), self.identity)
+        differences = list_differences(identify_run(model, self.settings), self.identity)
         if differences:
             raise DataError(
                 f"a process that mines has another net than the run ({'; '.join(differences)}): "
