@@ -1,6 +1,6 @@
 """Options that spread a command over many machines, and what they are turned into."""
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
+
+OPTIONS = ("engine", "address", "parts", "actors")
+"""Names of what :func:`cluster_options` adds to a command's parameters."""
 
 LARGEST_POOL = 100_000
 """Actors that can be asked for."""
@@ -78,8 +81,8 @@ def take_cluster(context: click.Context, given: dict[str, Any]) -> Cluster | Non
     Raises:
         click.UsageError: If something was said of an engine, and there is none.
     """
-    engine = given.pop("engine", None)
-    said = {name: given.pop(name, None) for name in ("address", "parts", "actors")}
+    engine, *values = (given.pop(name, None) for name in OPTIONS)
+    said = dict(zip(OPTIONS[1:], values, strict=True))
     if engine:
         return Cluster(**said)
     for name, value in said.items():
@@ -88,8 +91,10 @@ def take_cluster(context: click.Context, given: dict[str, Any]) -> Cluster | Non
     return None
 
 
-def open_pool(cluster: Cluster, device: str) -> "AbstractContextManager[RayPool]":
-    """Start or join what was asked for: a pool, whose ``device`` the nets' loaders need.
+def open_pool(cluster: Cluster, device: str) -> "RayPool":
+    """Give what was asked for: a pool that starts or joins Ray when it is entered.
+
+    From then on it has the ``device`` that a :class:`NetLoader` needs.
 
     Args:
         cluster: What was said of it.

@@ -368,9 +368,10 @@ def _explain_death(
     open_ones = {number: times for number, times in begun.items() if number in waiting}
     most = max(open_ones.values(), default=0)
     suspects = [name(waiting[number]) for number, times in open_ones.items() if times == most]
-    what = " or ".join(suspects[:3]) + (" or others" if suspects[3:] else "")
-    if not what:
-        what = f"{len(waiting)} of the items"
-    elif most > 1:
-        what += f" in {most} attempts"
-    return explain_lost(what, error)
+    named = " or ".join(suspects[:3]) + (" or others" if suspects[3:] else "")
+    if most < ATTEMPTS:  # not by what was done: a machine is gone, or has no vizcnn
+        return explain_lost(named or f"{len(waiting)} of the items", error)
+    return VizcnnError(
+        f"{named} ended its process {most} times: what it needs takes more memory than there is, "
+        "or crashes there; what is done is kept, and the same call goes on from there"
+    )
