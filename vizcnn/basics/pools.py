@@ -132,7 +132,7 @@ def _receive(future: Any, name: str) -> bytes:
 
 def explain_lost(name: str, error: Exception) -> VizcnnError:
     """Say what it means that no answer came for an item."""
-    reason = " ".join(str(error).split())
+    reason = next(filter(None, map(str.strip, str(error).splitlines())), "")
     return VizcnnError(
         f"no answer came for {name} ({type(error).__name__}: {quote(reason, 200)}): its process "
         "was ended from outside, perhaps for want of memory, or cannot import vizcnn; what is done "
