@@ -141,7 +141,7 @@ def find_strongest(
     if former:
         _refuse_other_run(model, photos, settings, work, file, former)
     if former is None or not former.complete:
-        _refuse_other_way(work, file, former, crew)
+        _refuse_parts(work, file, crew)
     if former is None and file is None and work.has_begun:
         notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
@@ -158,7 +158,7 @@ def find_strongest(
         ranges=settings.ranges,
         seed=settings.seed,
     )
-    if crew is None or (former and former.complete):
+    if crew is None:
         index = mine(model, photos, work.index, mining, progress)
     else:
         identity = _describe_wanted(model, settings)
@@ -250,25 +250,18 @@ def _refuse_other_run(
         )
 
 
-def _refuse_other_way(
-    work: WorkFolder, file: Path | None, former: StrongestIndex | None, crew: Crew | None
-) -> None:
-    """Spare what was begun in parts, or in one run, and cannot be gone on with otherwise.
+def _refuse_parts(work: WorkFolder, file: Path | None, crew: Crew | None) -> None:
+    """Spare what many machines have mined and this run would not go on with.
 
     Raises:
         DataError: If there is such a thing.
     """
     if work.has_parts and (crew is None or file is not None):
-        held, wanted = "what many machines have mined in parts", "this run does not"
-    elif former and crew is not None:
-        held = f"what one machine has mined, {former.done} of {len(former.photos)} photos"
-        wanted = "this run mines in parts"
-    else:
-        return
-    raise DataError(
-        f"{str(work.path)!r} holds {held}, and {wanted}: end that run by the command that began "
-        "it, remove the folder, or choose another --out"
-    )
+        raise DataError(
+            f"{str(work.path)!r} holds parts that many machines have mined, and this run does not "
+            "go on with them: end that run by the command that began it, remove the folder, or "
+            "choose another --out"
+        )
 
 
 def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
