@@ -226,9 +226,7 @@ def test_parts_are_gone_on_with_by_such_a_run_only(photos, pool, tmp_path):
         make(photos, tmp_path, UNITS, progress=stop, **{**options, "pool": ExecutorPool(thread)})
     held = list_files(tmp_path)
     assert any(".parts/" in name for name in held)
-    with pytest.raises(
-        DataError, match="parts that many machines have mined, and this run"
-    ):
+    with pytest.raises(DataError, match="parts that many machines have mined, and this run"):
         make(photos, tmp_path, UNITS)
     with pytest.raises(DataError, match=r"holds parts of 3, and 2 are asked for"):
         make(photos, tmp_path, UNITS, **{**options, "parts": 2})
