@@ -38,7 +38,7 @@ from vizcnn.cli.options import (
     range_option,
     rank_option,
     seed_option,
-    strict_option,
+    strict_index_option,
     take_words,
     weights_option,
     workers_option,
@@ -50,6 +50,7 @@ from vizcnn.cli.reporting import (
     count_others,
     describe_left_out,
     end_with_failures,
+    is_strict,
     say,
     telling_to_continue,
 )
@@ -102,7 +103,7 @@ if TYPE_CHECKING:
 @device_option
 @precision_option
 @seed_option
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def mine(
@@ -164,10 +165,12 @@ def mine(
     photo_set = choose_part(open_photos(paths, net.preprocessing), part)
     if cluster and pool:
         load = partial(NetLoader, model, words, seed=seed, precision=precision, fit=fit, size=size)
-        index, rate = _mine_over(pool, load, net, photo_set, out, settings, cluster.parts)
+        index, rate = _mine_over(
+            pool, load, net, photo_set, out, settings, cluster.parts, is_strict(context)
+        )
     else:
         context.with_resource(hold_output(out))
-        run = MiningRun(net, photo_set, out, settings)
+        run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
         rate = _run_or_save(run)
         index = run.index
         if cluster:
@@ -193,6 +196,7 @@ def _mine_over(
     out: Path,
     settings: "MiningSettings",
     parts: int | None,
+    strict: bool,
 ) -> "tuple[StrongestIndex, float | None]":
     """Mine in parts, in a pool; gives the index, and photos per second if no part was there."""
     from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder
@@ -212,6 +216,7 @@ def _mine_over(
             parts,
             bar,
             lambda line: say(line, err=True),
+            strict,
         )
         rate = len(photos.names) / (time.monotonic() - began)
     return index, rate if is_new else None
@@ -231,7 +236,7 @@ def _mine_over(
     type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
@@ -243,7 +248,7 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     from vizcnn.mining.merging import merge_files
 
     context.with_resource(hold_output(out))
-    index = merge_files(files, out)
+    index = merge_files(files, out, is_strict(context))
     report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
@@ -320,6 +325,8 @@ def report_index(
         rate: Photos per second, if some were mined.
         left_out: What was found beside the photos and is not read.
     """
+    from vizcnn.mining.machine_kinds import describe_kinds
+
     units = {name: layer.units for name, layer in index.layers.items()}
     if as_json:
         facts = {
@@ -329,6 +336,7 @@ def report_index(
             "precision": index.identity.precision,
             "rank": index.identity.rank,
             "ranges": index.identity.ranges,
+            "machines": list(index.machines),
             "photos_without_class": index.unclassed,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
@@ -345,6 +353,7 @@ def report_index(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
+    say(describe_kinds(index.machines))
     if index.identity.rank != "activation":
         say(f"ranked: {describe_order(index.identity.rank, index.identity.seed)}")
     if index.unclassed:

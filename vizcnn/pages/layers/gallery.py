@@ -17,6 +17,7 @@ from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.cluster import Load, mine_with
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import INDEX_NAME, Identity, StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import Maxima
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
@@ -49,6 +50,7 @@ def make_top_gallery(
     pool: Pool | None = None,
     load: Load | None = None,
     parts: int | None = None,
+    strict: bool = False,
 ) -> Manifest[LayersResults]:
     """Find each unit's strongest places in photos, project them back and write a site.
 
@@ -75,6 +77,7 @@ def make_top_gallery(
             of it when None.
         load: Loads the net in each of them, such as ``functools.partial(vizcnn.load, "zfnet")``.
         parts: Into how many parts they mine the photos; chosen by their number when None.
+        strict: Whether to refuse an index that machines of several kinds computed.
 
     Returns:
         What was written, as in manifest.json.
@@ -107,7 +110,9 @@ def make_top_gallery(
     projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder, notice) as work:
-        file, found = find_strongest(model, photos, settings, work, index, progress, notice, crew)
+        file, found = find_strongest(
+            model, photos, settings, work, index, progress, notice, strict, crew
+        )
         causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room, pool)}
         begin = partial(work.begin, causes, notice)
         job = settle_job(
@@ -130,6 +135,7 @@ def find_strongest(
     file: Path | None,
     progress: Progress,
     notice: Notice = lambda line: None,
+    strict: bool = False,
     crew: Crew | None = None,
 ) -> tuple[Path, StrongestIndex]:
     """Mine the photos, go on with it, or read what was mined before.
@@ -146,7 +152,7 @@ def find_strongest(
         notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
         index = read_index(file)
-        check_index(index, file, model, settings)
+        check_index(index, file, model, settings, strict)
         refuse_unreadable(index)
         return file, index
     mining = MiningSettings(
@@ -159,7 +165,7 @@ def find_strongest(
         seed=settings.seed,
     )
     if crew is None:
-        index = mine(model, photos, work.index, mining, progress)
+        index = mine(model, photos, work.index, mining, progress, strict)
     else:
         identity = _describe_wanted(model, settings)
         mining = replace(mining, precision=identity.precision)
@@ -173,6 +179,7 @@ def find_strongest(
             crew.parts,
             progress,
             notice,
+            strict,
         )
     try:
         refuse_unreadable(index)
@@ -264,13 +271,20 @@ def _refuse_parts(work: WorkFolder, file: Path | None, crew: Crew | None) -> Non
         )
 
 
-def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
+def check_index(
+    index: StrongestIndex,
+    file: Path,
+    model: ZooModel,
+    settings: TopSettings,
+    strict: bool = False,
+) -> None:
     """Make sure that an index holds what a gallery asks for.
 
     It may hold more layers and places, and ranges.
 
     Raises:
-        DataError: If it does not, or is not complete.
+        DataError: If it does not, is not complete, or is of several kinds of machines where that
+            is refused.
     """
     name = f"the index {str(file)!r}"
     if not index.complete:
@@ -288,6 +302,9 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
     differences = list_differences(held, wanted)
     if differences:
         raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
+    if strict:
+        kinds = dict.fromkeys(index.machines, "")
+        refuse_mixed(name, kinds, "mine anew on one kind of machine, or leave --strict out")
 
 
 def _list_causes(
