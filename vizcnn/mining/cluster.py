@@ -16,7 +16,7 @@ from vizcnn.mining.identity import describe_identity, list_differences
 from vizcnn.mining.index import Identity, StrongestIndex, read_index
 from vizcnn.mining.lots import ReaderDiedError
 from vizcnn.mining.maxima import name_maxima
-from vizcnn.mining.merging import merge_files
+from vizcnn.mining.merging import FAN, merge_files
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
 from vizcnn.mining.run import MiningRun, MiningSettings
 from vizcnn.zoo.model import ZooModel
@@ -26,9 +26,6 @@ LEAST_OF_A_PART = 256
 USUAL_PARTS = 512
 """Parts that many photos are cut into: 2,500 of ImageNet's in each."""
 MOST_PARTS = 100_000
-
-FAN = 16
-"""Files that are merged at a time."""
 
 ATTEMPTS = 3
 """How often a part is gone on with after the process died that reads its photos."""
