@@ -3,14 +3,17 @@
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import DataError, quote
+from vizcnn.basics.locks import BusyError
 from vizcnn.basics.output import hold_output
-from vizcnn.basics.pools import ExecutorPool, Pool, Work
+from vizcnn.basics.pools import ASKED_EVERY, ExecutorPool, Pool, Work
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.identity import describe_identity, list_differences
 from vizcnn.mining.index import Identity, StrongestIndex, read_index
@@ -29,6 +32,10 @@ MOST_PARTS = 100_000
 
 ATTEMPTS = 3
 """How often a part is gone on with after the process died that reads its photos."""
+
+PATIENCE = 300.0
+"""Seconds that a part is waited for which another run writes: a process of one that was killed goes
+on with its part."""
 
 Load = Callable[[], ZooModel]
 """Loads the net; it is pickled, and called once in each process."""
@@ -293,7 +300,7 @@ class _Miner:
 
     def _mine(self, model: ZooModel, task: PartTask) -> PartReport:
         notices = []
-        with hold_output(task.file):
+        with hold_part(task.file):
             if _is_damaged(task.file):
                 notices.append(f"{quote(task.file)} is damaged: {task} is mined anew")
                 task.file.unlink()
@@ -317,6 +324,30 @@ class _Miner:
         if multiprocessing.current_process().daemon:  # which may have no processes of its own
             workers = 0
         return replace(self.settings, workers=1 if workers is None else workers)
+
+
+@contextmanager
+def hold_part(file: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep a part's file for this process alone; one that another writes is waited for.
+
+    Args:
+        file: The file.
+        patience: Seconds to wait, at most.
+
+    Raises:
+        VizcnnError: As :func:`~vizcnn.basics.output.hold_output`.
+    """
+    last = time.monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold_output(file))
+                break
+            except BusyError:
+                if time.monotonic() > last:
+                    raise
+            time.sleep(ASKED_EVERY)
+        yield
 
 
 def _is_damaged(file: Path) -> bool:
