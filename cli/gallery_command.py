@@ -21,13 +21,14 @@ from vizcnn.cli.options import (
     rank_option,
     settle_way_back,
     several_weights_option,
+    strict_index_option,
     way_back_options,
     workers_option,
 )
 from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import quote_python
-from vizcnn.cli.reporting import bar, count_others, say
+from vizcnn.cli.reporting import bar, count_others, is_strict, say
 from vizcnn.cli.unit_option import choose_units, units_option
 from vizcnn.mining.ranks import describe_order
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
     figures=make_figure_options(formats=None),
+    strict=strict_index_option,
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @photo_set_argument()
@@ -177,6 +179,7 @@ def gallery(
             unit_python=write_python,
             progress=bar,
             notice=lambda line: say(line, err=True),
+            strict=is_strict(page.context),
         )
 
     manifest = page.make_each(make, methods, resumed=True)
@@ -192,6 +195,8 @@ def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
     if not isinstance(results, LayersResults):
         return f"{len(results.runs)} runs side by side\n{seconds:.0f} s"
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    if results.data.machines:
+        lines.append(results.data.computed)
     if results.data.left_out:
         lines.append(f"{count_others(results.data.left_out)} left out")
     if results.rank != "activation":

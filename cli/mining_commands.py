@@ -28,14 +28,21 @@ from vizcnn.cli.options import (
     range_option,
     rank_option,
     seed_option,
-    strict_option,
+    strict_index_option,
     take_words,
     weights_option,
     workers_option,
 )
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import UNTOLD, join_command
-from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
+from vizcnn.cli.reporting import (
+    bar,
+    count_others,
+    describe_left_out,
+    end_with_failures,
+    is_strict,
+    say,
+)
 from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
@@ -81,7 +88,7 @@ if TYPE_CHECKING:
 @device_option
 @precision_option
 @seed_option
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def mine(
@@ -130,7 +137,7 @@ def mine(
     )
     photo_set = choose_part(open_photos(paths, net.preprocessing), part)
     context.with_resource(hold_output(out))
-    run = MiningRun(net, photo_set, out, settings)
+    run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
     before, began = run.index.done, time.monotonic()
     _run_or_save(run)
     if part == "1/1":  # a part of which nothing can be read is one of the whole's
@@ -156,7 +163,7 @@ def mine(
     type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
@@ -168,7 +175,7 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     from vizcnn.mining.merging import merge_files
 
     context.with_resource(hold_output(out))
-    index = merge_files(files, out)
+    index = merge_files(files, out, is_strict(context))
     report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
@@ -242,6 +249,8 @@ def report_index(
         rate: Photos per second, if some were mined.
         left_out: What was found beside the photos and is not read.
     """
+    from vizcnn.mining.machine_kinds import describe_kinds
+
     units = {name: layer.units for name, layer in index.layers.items()}
     if as_json:
         facts = {
@@ -251,6 +260,7 @@ def report_index(
             "precision": index.identity.precision,
             "rank": index.identity.rank,
             "ranges": index.identity.ranges,
+            "machines": list(index.machines),
             "photos_without_class": index.unclassed,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
@@ -267,6 +277,7 @@ def report_index(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
+    say(describe_kinds(index.machines))
     if index.identity.rank != "activation":
         say(f"ranked: {describe_order(index.identity.rank, index.identity.seed)}")
     if index.unclassed:

@@ -120,6 +120,8 @@ def make_index(looks, chosen, ranked_by, top, per_photo):
         digests=torch.tensor(digests, dtype=torch.uint8),
         failures=failures,
         layers=layers,
+        # each photo by the machine of its last digit
+        machines=tuple(sorted({f"machine {int(name[-1]) % 3}" for name in names})),
     )
 
 

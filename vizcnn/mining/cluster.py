@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.identity import describe_identity, list_differences
 from vizcnn.mining.index import Identity, StrongestIndex, read_index
 from vizcnn.mining.lots import ReaderDiedError
+from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import name_maxima
 from vizcnn.mining.merging import FAN, merge_files
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
@@ -53,6 +54,7 @@ def mine_parts(
     parts: int | None = None,
     progress: Progress = silent,
     notice: Notice = lambda line: None,
+    strict: bool = False,
 ) -> StrongestIndex:
     """Find the strongest places over a set of photos, in parts, with whatever has ``submit``.
 
@@ -73,6 +75,8 @@ def mine_parts(
         parts: In how many parts; by default one for every 256 photos, 512 at most.
         progress: Shows how far it is.
         notice: Is told what is mined anew.
+        strict: Whether to refuse parts of several kinds of machines, as soon as there are; the
+            parts stay.
 
     Returns:
         The complete index.
@@ -101,7 +105,7 @@ def mine_parts(
     settings = settings or MiningSettings()
     pool = ExecutorPool(executor)
     identity = _identify(load(), settings)
-    return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice)
+    return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice, strict)
 
 
 def _identify(model: ZooModel, settings: MiningSettings) -> Identity:
@@ -127,6 +131,7 @@ def mine_with(
     parts: int | None = None,
     progress: Progress = silent,
     notice: Notice = lambda line: None,
+    strict: bool = False,
 ) -> StrongestIndex:
     """Find the strongest places over a set of photos, in parts, in the processes of a pool.
 
@@ -140,6 +145,8 @@ def mine_with(
         parts: In how many parts; by default one for every 256 photos, 512 at most.
         progress: Shows how far it is.
         notice: Is told what is mined anew.
+        strict: Whether to refuse parts of several kinds of machines, as soon as there are; the
+            parts stay.
 
     Returns:
         The complete index.
@@ -150,14 +157,15 @@ def mine_with(
     tasks = plan_parts(photos, out, parts)
     with hold_output(out):
         _check_folder(tasks)
-        mined = _mine_all(pool, _Miner(load, identity, settings), tasks, notice)
+        kinds = _Kinds(out, tasks[0].file.parent) if strict else None
+        mined = _mine_all(pool, _Miner(load, identity, settings, strict), tasks, notice, kinds)
         total = len(photos.names)
         for _ in progress(mined, label="mine", total=total, unit="photo"):
             pass
         files = [task.file for task in tasks]
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
             files = _merge_groups(pool, files, progress)
-        index = merge_files(files, out)
+        index = merge_files(files, out, strict)
         _remove_parts(tasks)
     return index
 
@@ -188,10 +196,12 @@ class PartReport:
 
     Attributes:
         photos: How many photos it has.
+        machines: The kinds of machines that mined it.
         notices: Lines for the user.
     """
 
     photos: int
+    machines: tuple[str, ...]
     notices: tuple[str, ...] = ()
 
 
@@ -269,15 +279,49 @@ def _check_folder(tasks: Sequence[PartTask]) -> None:
 
 
 def _mine_all(
-    pool: Pool, begin: "_Miner", tasks: Sequence[PartTask], notice: Notice
+    pool: Pool,
+    begin: "_Miner",
+    tasks: Sequence[PartTask],
+    notice: Notice,
+    kinds: "_Kinds | None",
 ) -> Generator[int, None, None]:
     """Mine all parts; gives a number for each photo that is done."""
     # those come first of which there is something: how far a former run was is soon seen
     ordered = sorted(tasks, key=lambda task: not task.file.exists())
-    for _, report in pool.work_through(begin, ordered, str):
-        for line in report.notices:
-            notice(line)
-        yield from range(report.photos)
+    with closing(pool.work_through(begin, ordered, str)) as reports:
+        for task, report in reports:
+            for line in report.notices:
+                notice(line)
+            if kinds is not None:
+                kinds.add(task, report)
+            yield from range(report.photos)
+
+
+class _Kinds:
+    """The kinds of machines that mine: a second one is told at once, not at the end.
+
+    Args:
+        out: The index of all parts.
+        folder: The parts' folder.
+    """
+
+    def __init__(self, out: Path, folder: Path) -> None:
+        self._out, self._folder = out, folder
+        self._homes: dict[str, str] = {}
+
+    def add(self, task: PartTask, report: PartReport) -> None:
+        """Take note of a part.
+
+        Raises:
+            DataError: If it is of another kind than those before it, or itself of several.
+        """
+        for kind in report.machines:
+            self._homes.setdefault(kind, str(task))
+        way_out = (
+            "mine all parts on one kind of machine (remove those of another from "
+            f"{quote(self._folder)}), or leave --strict out"
+        )
+        refuse_mixed(quote(self._out), self._homes, way_out)
 
 
 @dataclass(frozen=True)
@@ -287,6 +331,7 @@ class _Miner:
     load: Load
     identity: Identity
     settings: MiningSettings
+    strict: bool
 
     def __call__(self) -> Work[PartTask, PartReport]:
         model = self.load()
@@ -307,7 +352,8 @@ class _Miner:
                 name_maxima(task.file).unlink(missing_ok=True)
             for attempt in range(1, ATTEMPTS + 1):
                 # all that is there is compared with the photos, but a part that is complete
-                run = MiningRun(model, task.photos, task.file, self._settle())
+                settings = self._settle()
+                run = MiningRun(model, task.photos, task.file, settings, strict=self.strict)
                 if run.index.complete:
                     break
                 try:
@@ -316,7 +362,7 @@ class _Miner:
                 except ReaderDiedError as error:
                     if attempt == ATTEMPTS:
                         raise type(error)(f"{task}, {ATTEMPTS} times: {error}") from error
-        return PartReport(len(task.photos.names), tuple(notices))
+        return PartReport(len(task.photos.names), run.index.machines, tuple(notices))
 
     def _settle(self) -> MiningSettings:
         """Give the settings with as many readers as suit a process that is one of many."""

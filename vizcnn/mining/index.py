@@ -21,11 +21,13 @@ from torch import Tensor
 from vizcnn.basics.codec import ManifestError, decode
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import read_plain_file, replacing
+from vizcnn.mining.machine_kinds import LONGEST_KIND, UNKNOWN
 from vizcnn.mining.ranks import PERCENTILES, Rank
 from vizcnn.recording.arithmetic import Precision
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+MachineKind = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KIND)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 INDEX_NAME = "strongest.safetensors"
@@ -189,6 +191,9 @@ class StrongestIndex:
         ranges: By name, where they are kept; none until all photos have been looked at.
         unclassed: How many photos that could be read were left out as their folder names no class
             of the net, where places are ranked by relevance.
+        machines: The kinds of machines that looked at the photos
+            (:func:`~vizcnn.mining.machine_kinds.describe_kind`), sorted, each once; more than one
+            where a run went on elsewhere, or parts were merged.
     """
 
     identity: Identity
@@ -200,6 +205,7 @@ class StrongestIndex:
     layers: dict[str, LayerRanking] = field(default_factory=dict)
     ranges: dict[str, LayerRange] = field(default_factory=dict)
     unclassed: int = 0
+    machines: tuple[str, ...] = (UNKNOWN,)
 
     @property
     def complete(self) -> bool:
@@ -232,12 +238,15 @@ def compare_digests(former: Tensor, found: Tensor) -> list[int]:
     return (former != found).any(dim=1).nonzero().flatten().tolist()
 
 
-FORMAT_KEY, FORMAT, RANKED_FORMAT = "vizcnn.strongest", "2", "3"
+FORMAT_KEY, FORMAT, FORMER_FORMATS = "vizcnn.strongest", "4", ("2", "3")
 """The only entry of the file's metadata: with several, their order would change from run to run.
 
 The number also stands for all that decides what is found, such as how many photos go through the
-net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums. Layout 3 is that of other
-ranks than activation, and of ranges, which former versions do not know.
+net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums. Layouts 2 and 3 (that of
+other ranks than activation, and of ranges) are read: what they hold is what layout 4 holds, but for
+the kinds of machines that computed it, of which they tell nothing. That is then said to be unknown,
+and not guessed: nobody recorded where they were mined. A former version refuses layout 4 by its
+number, as it would drop the kinds when it goes on or merges.
 """
 
 LARGEST_INDEX = 4 << 30
@@ -266,6 +275,7 @@ class Record:
     failures: tuple[tuple[str, str], ...]
     map_sizes: tuple[tuple[Side, Side] | None, ...]
     unclassed: Count = 0
+    machines: tuple[MachineKind, ...] = (UNKNOWN,)
 
 
 def refuse_unreadable(index: StrongestIndex) -> None:
@@ -304,16 +314,11 @@ def write_index(index: StrongestIndex, file: Path) -> None:
     del record  # of a million photos 50 MB, as each copy of it is
     tensors[_CHECKSUM] = _hash_tensors(tensors)
     with replacing(file, DataError) as temporary:
-        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: _choose_format(index.identity)}))
+        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: FORMAT}))
 
 
 def _list_parts(identity: Identity) -> dict[str, torch.dtype]:
     return _TENSORS if identity.rank == "activation" else {**_TENSORS, **_ACTIVATIONS}
-
-
-def _choose_format(identity: Identity) -> str:
-    is_former = identity.rank == "activation" and not identity.ranges
-    return FORMAT if is_former else RANKED_FORMAT
 
 
 def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
@@ -348,6 +353,7 @@ def _describe(index: StrongestIndex) -> dict[str, Any]:
         "sizes": index.sizes,
         "done": index.done,
         "failures": index.failures,
+        "machines": index.machines,
         "map_sizes": [layer.map_size for layer in index.layers.values()],
     }
 
@@ -385,7 +391,7 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
     """Take a file's content apart, which was read at once: a run may replace it at any time."""
     try:
         found = _read_metadata(content).get(FORMAT_KEY)
-        if found in (FORMAT, RANKED_FORMAT):
+        if found in (FORMAT, *FORMER_FORMATS):
             return load(content)
     except (SafetensorError, ValueError, RecursionError, KeyError, OverflowError) as error:
         reason = quote((str(error).splitlines() or [type(error).__name__])[0], 120)
@@ -395,10 +401,10 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
         ) from None
     if found is None:
         raise DataError(f"{name} is no index; needed: a file that vizcnn mine wrote")
+    known = ", ".join(repr(layout) for layout in FORMER_FORMATS)
     raise DataError(
         f"{name} is the index of another version of vizcnn (layout {quote(found, 20)}, not "
-        f"{FORMAT!r} or {RANKED_FORMAT!r}): delete it or give another name, and mine the photos "
-        "anew"
+        f"{known} or {FORMAT!r}): delete it or give another name, and mine the photos anew"
     )
 
 
@@ -457,6 +463,7 @@ def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
             if has_ranges
         },
         unclassed=record.unclassed,
+        machines=record.machines,
     )
     for layer in index.layers.values():
         _check_layer(layer, index.identity, index.done)
@@ -491,6 +498,10 @@ def _read_record(stored: Tensor | None) -> Record:
         ),
         "failures: not in order, or of photos that have not been looked at",
     )
+    machines = record.machines
+    _require(list(machines) == sorted(set(machines)), "machines: not in order, or not each once")
+    _require(bool(machines) or not record.done, "machines: none that looked at the photos")
+    _require(all(map(str.isprintable, machines)), "machines: more than a line")
     return record
 
 

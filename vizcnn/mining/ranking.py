@@ -14,6 +14,7 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError
 from vizcnn.mining.identity import list_differences, list_shape_differences
 from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.mining.machine_kinds import unite_kinds
 from vizcnn.mining.ranks import Rank
 
 AT_ONCE = 1 << 22
@@ -309,6 +310,7 @@ def join_indexes(
             for layer in indexes[0].layers
         },
         unclassed=sum(index.unclassed for index in indexes),
+        machines=unite_kinds(*(index.machines for index in indexes)),
     )
 
 

@@ -15,6 +15,7 @@ from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import INDEX_NAME, Identity, StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import Maxima
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
@@ -43,6 +44,7 @@ def make_top_gallery(
     progress: Progress = silent,
     notice: Notice = lambda line: None,
     room: Room = ROOM,
+    strict: bool = False,
 ) -> Manifest[LayersResults]:
     """Find each unit's strongest places in photos, project them back and write a site.
 
@@ -61,6 +63,7 @@ def make_top_gallery(
         progress: Shows how far it is.
         notice: Is told what of a former run cannot be used.
         room: How much it may take at a time.
+        strict: Whether to refuse an index that machines of several kinds computed.
 
     Returns:
         What was written, as in manifest.json.
@@ -89,7 +92,7 @@ def make_top_gallery(
     projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder, notice) as work:
-        file, found = find_strongest(model, photos, settings, work, index, progress, notice)
+        file, found = find_strongest(model, photos, settings, work, index, progress, notice, strict)
         causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room)}
         begin = partial(work.begin, causes, notice)
         job = settle_job(
@@ -112,6 +115,7 @@ def find_strongest(
     file: Path | None,
     progress: Progress,
     notice: Notice = lambda line: None,
+    strict: bool = False,
 ) -> tuple[Path, StrongestIndex]:
     """Mine the photos, go on with it, or read what was mined before.
 
@@ -125,7 +129,7 @@ def find_strongest(
         notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
         index = read_index(file)
-        check_index(index, file, model, settings)
+        check_index(index, file, model, settings, strict)
         refuse_unreadable(index)
         return file, index
     mining = MiningSettings(
@@ -137,7 +141,7 @@ def find_strongest(
         ranges=settings.ranges,
         seed=settings.seed,
     )
-    index = mine(model, photos, work.index, mining, progress)
+    index = mine(model, photos, work.index, mining, progress, strict)
     try:
         refuse_unreadable(index)
     except DataError:
@@ -214,13 +218,20 @@ def _refuse_other_run(
         )
 
 
-def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
+def check_index(
+    index: StrongestIndex,
+    file: Path,
+    model: ZooModel,
+    settings: TopSettings,
+    strict: bool = False,
+) -> None:
     """Make sure that an index holds what a gallery asks for.
 
     It may hold more layers and places, and ranges.
 
     Raises:
-        DataError: If it does not, or is not complete.
+        DataError: If it does not, is not complete, or is of several kinds of machines where that
+            is refused.
     """
     name = f"the index {str(file)!r}"
     if not index.complete:
@@ -238,6 +249,9 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
     differences = list_differences(held, wanted)
     if differences:
         raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
+    if strict:
+        kinds = dict.fromkeys(index.machines, "")
+        refuse_mixed(name, kinds, "mine anew on one kind of machine, or leave --strict out")
 
 
 def _list_causes(
