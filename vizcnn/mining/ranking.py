@@ -350,7 +350,9 @@ def _unite_photos(
             one, other = (find_home(home, photos[number]) for home in homes)
             raise DataError(
                 f"the photo {photos[number]!r} is both in {one} and in {other}: indexes of "
-                "disjoint photos are needed, named relative to one folder"
+                "disjoint photos are needed, named relative to one folder, as --part K/N "
+                "(PartOfPhotos) gives them; a DistributedSampler repeats photos to even out its "
+                "shares"
             )
     return photos, torch.frombuffer(order, dtype=torch.int64)
 
