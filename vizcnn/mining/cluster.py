@@ -164,7 +164,7 @@ def mine_with(
             pass
         files = [task.file for task in tasks]
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
-            files = _merge_groups(pool, files, progress)
+            files = merge_groups(pool, files, progress)
         index = merge_files(files, out, strict)
         _remove_parts(tasks)
     return index
@@ -406,8 +406,20 @@ def _is_damaged(file: Path) -> bool:
     return False
 
 
-def _merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
-    """Merge files, so many at a time, until few are left."""
+def merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
+    """Merge index files in groups of :data:`FAN`, until no more than that are left.
+
+    Args:
+        pool: Where they are merged.
+        files: Complete indexes of disjoint photos, without maxima.
+        progress: Shows how far it is.
+
+    Returns:
+        The files that are left, beside the others.
+
+    Raises:
+        DataError: As :func:`~vizcnn.mining.merging.merge_files`.
+    """
     level = 0
     while len(files) > FAN:
         level += 1
