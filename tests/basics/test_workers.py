@@ -73,7 +73,7 @@ def test_what_is_written_into_a_mapped_file_is_seen(tmp_path):
 
 
 class OddError(Exception):
-    """An error that cannot be pickled, not even after Dask was imported, which teaches errors that."""
+    """An error that cannot be pickled, not even once Dask was imported, which teaches errors so."""
 
     def __init__(self, one, other):
         super().__init__("odd")
