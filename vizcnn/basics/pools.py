@@ -151,7 +151,7 @@ def _explain_refused(error: Exception) -> VizcnnError:
 
 def explain_lost(name: str, error: Exception) -> VizcnnError:
     """Say what it means that no answer came for an item."""
-    reason = " ".join(str(error).split())
+    reason = next(filter(None, map(str.strip, str(error).splitlines())), "")
     if isinstance(error, BrokenExecutor):  # which says the same of all that it was at
         name += ", or another one that was at work"
     return VizcnnError(
