@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, as_completed
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -115,7 +115,8 @@ class ExecutorPool:
                 yield item, unpack_answer(_receive(future, name(item)), told)
         finally:
             for future in futures:
-                future.cancel()
+                with suppress(Exception):  # submitit's calls scancel, which fails of what has ended
+                    future.cancel()
 
 
 def _wait(futures: Sequence[Any]) -> Iterator[Any]:
