@@ -41,14 +41,15 @@ class Counting:
         return item * item
 
 
-def list_ray_processes():
-    """List Ray's processes that work, hold memory or files: not those that end by themselves."""
+def list_session(number):
+    """List the processes of a session, but the two of Ray's agents that end by themselves."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            state, _, _, session = (path / "stat").read_text().rpartition(") ")[2].split()[:4]
+            words = (path / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if (words.startswith("ray::") and "Agent" not in words) or "/raylet/raylet" in words:
-            found.append((int(path.parent.name), words))
+        if int(session) == number and state != "Z" and "Agent" not in words:
+            found.append(words)
     return found

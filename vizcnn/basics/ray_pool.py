@@ -1,5 +1,6 @@
 """A pool of Ray's actors, on this machine or on a cluster: items are rows of a Ray Data set."""
 
+import gc
 import logging
 import os
 import re
@@ -127,6 +128,7 @@ class RayPool:
             return
         told: set[tuple[type[Warning], str]] = set()
         waiting = dict(enumerate(items))
+        failure: VizcnnError | None = None
         notes = ray.remote(_Notes).options(num_cpus=0).remote()
         try:
             rows = _map_rows(self._plan, pack(begin), [pack(item) for item in items], notes)
@@ -134,13 +136,15 @@ class RayPool:
                 for number, packed in rows:
                     yield waiting.pop(number), unpack_answer(packed, told)
             except ray.exceptions.RayError as error:
-                begun = _read_notes(notes)
-                raise _explain_death(begun, waiting, name, error) from None
+                failure = _explain_death(_read_notes(notes), waiting, name, error)
             finally:
                 rows.close()
         finally:
             with suppress(ray.exceptions.RayError):
                 ray.kill(notes)
+        if failure:
+            gc.collect()  # Ray's error holds on to an actor, in a circle: with its net, and a core
+            raise failure
 
 
 @dataclass(frozen=True)
