@@ -538,12 +538,22 @@ workers_option = click.option(
 save_arrays_option = click.option(
     "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
 )
-strict_option = click.option(
-    "--strict",
-    is_flag=True,
-    expose_value=False,
-    callback=lambda context, _, is_strict: context.meta.__setitem__(STRICT, is_strict),
-    help="End with status 2 if anything was left out, such as a photo that cannot be read.",
+
+
+def _make_strict_option(more: str = "") -> Callable[[Command], Command]:
+    return click.option(
+        "--strict",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _, is_strict: context.meta.__setitem__(STRICT, is_strict),
+        help="End with status 2 if anything was left out, such as a photo that cannot be read"
+        f"{more}.",
+    )
+
+
+strict_option = _make_strict_option()
+strict_index_option = _make_strict_option(
+    "; and make or show no index that several kinds of machines computed"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 

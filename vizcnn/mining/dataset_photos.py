@@ -1,12 +1,15 @@
 """Photos of a data set in Python: torchvision's Dataset, Hugging Face's datasets, any sequence."""
 
-from collections.abc import Mapping
+import copy
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, Subset
 
 from vizcnn.basics.errors import DataError, ImageError, VizcnnError, quote
 from vizcnn.basics.memory import find_shortage
@@ -42,8 +45,14 @@ class DatasetPhotos:
         names: The numbers of the photos.
         sizes: Zeros: how many bytes a photo has is not known.
 
+    A DataLoader, and a sampler, are refused: they say which photos one of several processes gets,
+    and torch's DistributedSampler repeats photos so that all get as many (pytorch issue 25162). A
+    photo that is there twice would be twice among the strongest. A Subset may repeat none either;
+    the photos of one process are a :class:`~vizcnn.mining.photo_sets.PartOfPhotos`.
+
     Raises:
-        DataError: If it is no data set, or empty, or photos shall keep their own sizes.
+        DataError: If it is no data set, or empty, or repeats photos, or photos shall keep their own
+            sizes.
 
     Example:
         >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
@@ -55,6 +64,7 @@ class DatasetPhotos:
 
     def __init__(self, dataset: Any, preprocessing: Preprocessing, name: str = "") -> None:
         require_one_size(preprocessing)
+        _refuse_shares(dataset)
         if not hasattr(dataset, "__getitem__") or isinstance(dataset, str | bytes | Mapping):
             raise DataError(
                 f"got {type(dataset).__name__} ({quote(dataset)}) as a data set; needed: something "
@@ -70,6 +80,7 @@ class DatasetPhotos:
         if not 0 < count <= MOST_PHOTOS:
             raise DataError(f"the data set has {count:,} photos; needed: 1 to {MOST_PHOTOS:,}")
         self._dataset, self._preprocessing = dataset, preprocessing
+        self._numbers: Sequence[int] = range(count)
         self._name = name or type(dataset).__name__
         digits = len(str(count - 1))
         self.names = tuple(f"{number:0{digits}d}" for number in range(count))
@@ -94,7 +105,7 @@ class DatasetPhotos:
     def _get(self, number: int) -> Image.Image:
         name = self.names[number]
         try:
-            item = self._dataset[number]
+            item = self._dataset[self._numbers[number]]
         except Exception as error:
             if find_shortage(error):
                 raise
@@ -105,9 +116,72 @@ class DatasetPhotos:
         except VizcnnError as error:
             raise ImageError(f"photo {name}: {error}") from None
 
+    def take(self, numbers: Sequence[int]) -> "DatasetPhotos":
+        """Give some of the photos alone; see :func:`~vizcnn.mining.photo_sets.take_photos`.
+
+        Of lists, arrays, and torchvision's folders of images these are the items alone; any other
+        data set stays whole.
+        """
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = (0,) * len(numbers)
+        some._dataset, some._numbers = _take_items(
+            self._dataset, [self._numbers[number] for number in numbers]
+        )
+        return some
+
     def describe(self) -> str:
         """Say in one line what photos they are."""
         return f"{len(self.names)} photos of {self._name}"
+
+
+def _refuse_shares(dataset: Any) -> None:
+    """Refuse what deals photos out to processes, or has one twice.
+
+    Raises:
+        DataError: If it is such.
+    """
+    if isinstance(dataset, DataLoader | Sampler):
+        raise DataError(
+            f"got {type(dataset).__name__} as a data set, which may repeat photos, as torch's "
+            "DistributedSampler does to even out shares: give the data set itself, and mine a part "
+            "of it with PartOfPhotos(photos, part, parts)"
+        )
+    items, owner = None, dataset
+    while isinstance(owner, Subset):  # of a subset, perhaps
+        chosen = [int(number) for number in owner.indices]
+        items = chosen if items is None else [chosen[number] for number in items]
+        owner = owner.dataset
+    if items is None:
+        return
+    if any(number < 0 for number in items):  # counted from the end
+        items = [number % len(owner) for number in items]
+    first: dict[int, int] = {}
+    for place, number in enumerate(items):
+        if number in first:
+            raise DataError(
+                f"the data set has its item {number} twice (as photos {first[number]} and "
+                f"{place}), as shares that torch's DistributedSampler evens out have: give each "
+                "photo once, and mine a part with PartOfPhotos(photos, part, parts)"
+            )
+        first[number] = place
+
+
+def _take_items(dataset: Any, numbers: Sequence[int]) -> tuple[Any, Sequence[int]]:
+    """Give a data set that has some items, and what numbers they have in it."""
+    alone = range(len(numbers))
+    if type(dataset) in (list, tuple):
+        return [dataset[number] for number in numbers], alone
+    if type(dataset) in (np.ndarray, Tensor):
+        return dataset[list(numbers)], alone
+    if type(dataset) is Subset:
+        return _take_items(dataset.dataset, [dataset.indices[number] for number in numbers])
+    if type(dataset).__module__ == "torchvision.datasets.folder":
+        some = copy.copy(dataset)  # not of classes derived from these, which may do anything
+        some.samples = some.imgs = [dataset.samples[number] for number in numbers]
+        some.targets = [target for _, target in some.samples]
+        return some, alone
+    return dataset, array("q", numbers)
 
 
 def _read_item(item: Any) -> Image.Image:
