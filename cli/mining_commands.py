@@ -1,15 +1,25 @@
 """``vizcnn mine`` and ``merge``: photos -> an index of every unit's strongest places."""
 
 import json
+import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.cli.cluster_options import (
+    OPTIONS,
+    NetLoader,
+    cluster_options,
+    open_pool,
+    take_cluster,
+)
 from vizcnn.cli.options import (
     CarefulCommand,
     GivenPath,
@@ -42,16 +52,20 @@ from vizcnn.cli.reporting import (
     end_with_failures,
     is_strict,
     say,
+    telling_to_continue,
 )
 from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
+    from vizcnn.basics.ray_pool import RayPool
     from vizcnn.mining.index import StrongestIndex
     from vizcnn.mining.launchers import Launched
+    from vizcnn.mining.photo_sets import PhotoSet
     from vizcnn.mining.ranks import Rank
-    from vizcnn.mining.run import MiningRun
+    from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
+    from vizcnn.zoo.model import ZooModel
 
 
 @click.command(cls=SharingCommand)
@@ -86,6 +100,7 @@ if TYPE_CHECKING:
     help="Mine only every N-th photo, from the K-th on, as one part per machine; `vizcnn merge` "
     "joins the parts. auto takes K and N from torchrun, srun, a SLURM job array or MPI.",
 )
+@cluster_options
 @workers_option
 @device_option
 @precision_option
@@ -121,17 +136,29 @@ def mine(
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.output import hold_output
+    from vizcnn.mining.cluster import remove_parts
     from vizcnn.mining.launchers import choose_local_device, fill_name, share_readers
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
+    cluster = take_cluster(context, said)
+    if cluster and any(parameter.name == "part" for parameter in list_given(context)):
+        raise click.UsageError(
+            "--part is for machines that are started one by one: with --engine say in how many "
+            "--parts",
+            context,
+        )
     launched = _settle_part(part, out)
     part, template, out = str(launched), out, fill_name(out, launched.part, launched.parts)
     device = choose_local_device(device, launched.local_rank)
     paths = find_given(photos)
     (words,) = take_words(context, [model], said)
-    net = load_model(model, words, device, seed, precision).fit_photos(fit, size)
+    # what is complete is compared with the photos, as ever
+    pool = None if cluster is None or _is_complete(out) else open_pool(cluster, device)
+    net = load_model(
+        model, words, "cpu" if pool else device, seed, "exact" if pool else precision
+    ).fit_photos(fit, size)
     if workers is None and launched.local_size is not None:
         workers = share_readers(choose_device(device), launched.local_size)
     settings = MiningSettings(
@@ -145,17 +172,63 @@ def mine(
         seed=seed,
     )
     photo_set = choose_part(open_photos(paths, net.preprocessing), part)
-    context.with_resource(hold_output(out))
-    run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
-    before, began = run.index.done, time.monotonic()
-    _run_or_save(run)
+    if cluster and pool:
+        load = partial(NetLoader, model, words, seed=seed, precision=precision, fit=fit, size=size)
+        index, rate = _mine_over(
+            pool, load, net, photo_set, out, settings, cluster.parts, is_strict(context)
+        )
+    else:
+        context.with_resource(hold_output(out))
+        run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
+        rate = _run_or_save(run)
+        index = run.index
+        if cluster:
+            remove_parts(out)  # of a run that was killed when it was about to
     if part == "1/1":  # a part of which nothing can be read is one of the whole's
-        _refuse_useless(run.index, out)
-    rate = (run.index.done - before) / (time.monotonic() - began)
-    shown = rate if before < run.index.done else None
+        _refuse_useless(index, out)
     following = _write_next(context, out, template, launched)
-    report_index(run.index, out, as_json, following, shown, list_left_out(photo_set))
-    end_with_failures(context, [why for _, why in run.index.failures])
+    report_index(index, out, as_json, following, rate, list_left_out(photo_set))
+    end_with_failures(context, [why for _, why in index.failures])
+
+
+def _is_complete(file: Path) -> bool:
+    from vizcnn.mining.index import read_index
+
+    return os.path.lexists(file) and read_index(file).complete
+
+
+def _mine_over(
+    pool: "RayPool",
+    load: "Callable[[str], NetLoader]",
+    net: "ZooModel",
+    photos: "PhotoSet",
+    out: Path,
+    settings: "MiningSettings",
+    parts: int | None,
+    strict: bool,
+) -> "tuple[StrongestIndex, float | None]":
+    """Mine in parts, in a pool; gives the index, and photos per second if no part was there."""
+    from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder
+
+    is_new = not name_parts_folder(out).exists()
+    with telling_to_continue(), pool:
+        if settings.workers is None:
+            settings = replace(settings, workers=pool.readers)
+        began = time.monotonic()
+        index = mine_with(
+            pool,
+            load(pool.device),
+            identify_run(net, settings),
+            photos,
+            out,
+            settings,
+            parts,
+            bar,
+            lambda line: say(line, err=True),
+            strict,
+        )
+        rate = len(photos.names) / (time.monotonic() - began)
+    return index, rate if is_new else None
 
 
 @click.command(cls=CarefulCommand)
@@ -189,8 +262,9 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     end_with_failures(context, [why for _, why in index.failures])
 
 
-def _run_or_save(run: "MiningRun") -> None:
-    count = len(run.index.photos)
+def _run_or_save(run: "MiningRun") -> float | None:
+    """Run it to the end; gives how many photos it mined per second, if any."""
+    count, before, began = len(run.index.photos), run.index.done, time.monotonic()
     complete = run.index.complete
     if run.index.done and not complete:
         say(f"continuing at photo {run.index.done + 1} of {count}", err=True)
@@ -206,6 +280,8 @@ def _run_or_save(run: "MiningRun") -> None:
         raise
     if complete:
         say(f"already complete: {count} photos", err=True)
+    rate = (run.index.done - before) / (time.monotonic() - began)
+    return rate if before < run.index.done else None
 
 
 def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
@@ -255,7 +331,7 @@ def _write_next(context: click.Context, out: Path, template: Path, launched: "La
         name = str(parameter.name)
         if name not in context.params:  # such as photos that an option names
             continue
-        if name in (*UNTOLD, "photos", "out", "part", "workers"):
+        if name in (*UNTOLD, *OPTIONS, "photos", "out", "part", "workers"):
             continue
         value = context.params[name]
         if value is True:

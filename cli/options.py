@@ -648,10 +648,18 @@ force_option = click.option(
 )
 
 
-def settle_device(device: str, precision: "Precision") -> str:
+def settle_device(
+    device: str, precision: "Precision", enter: Callable[[Any], Any] | None = None
+) -> str:
     """Choose the device, and let the whole command compute as precisely as asked for.
 
     Every command that looks into a net comes here first, so that its process is set up here, too.
+
+    Args:
+        device: Its name, or ``"auto"``.
+        precision: Of the arithmetic.
+        enter: Enters a context until the process has no need of it; by default the running
+            command's.
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import keep_freed_memory
@@ -660,9 +668,9 @@ def settle_device(device: str, precision: "Precision") -> str:
     keep_freed_memory()
     chosen = choose_device(device)
     check_precision(precision, chosen)
-    context = click.get_current_context()
-    context.with_resource(use_precision(precision))
-    context.with_resource(chosen_arithmetic())  # for plain passes too, as they name classes
+    enter = enter or click.get_current_context().with_resource
+    enter(use_precision(precision))
+    enter(chosen_arithmetic())  # for plain passes too, as they name classes
     return chosen
 
 
@@ -735,6 +743,15 @@ def load_model(
     Raises:
         WeightsError: If the weights are not those of the checksum that was given with them.
     """
+    return load_net(name, words, settle_device(device, precision), seed)
+
+
+def load_net(name: str, words: NetWords, device: str, seed: int) -> "ZooModel":
+    """Load a net as is said, in whatever process.
+
+    Raises:
+        WeightsError: As :func:`load_model`.
+    """
     import vizcnn
     from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
@@ -745,7 +762,7 @@ def load_model(
         variant=words.variant,
         preprocessing=words.preprocessing,
         classes=words.classes,
-        device=settle_device(device, precision),
+        device=device,
         seed=seed,
     )
     try:

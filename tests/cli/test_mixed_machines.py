@@ -10,7 +10,7 @@ from tests.support.small_zoo import paint_photo
 from vizcnn.mining.index import read_index, write_index
 from vizcnn.mining.machine_kinds import describe_kind
 
-pytestmark = pytest.mark.usefixtures("small_net")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_net")]
 CHOSEN = ("--workers", 0, "--layer", "conv2")
 MIXED = "computed by 2 kinds of machines, whose last digits may differ: "
 

@@ -15,7 +15,11 @@ from vizcnn.basics.locks import BusyError
 from vizcnn.basics.output import hold_output
 from vizcnn.basics.pools import ASKED_EVERY, ExecutorPool, Pool, Work
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.mining.identity import describe_identity, list_differences
+from vizcnn.mining.identity import (
+    describe_identity,
+    list_differences,
+    list_photo_differences,
+)
 from vizcnn.mining.index import Identity, StrongestIndex, read_index
 from vizcnn.mining.lots import ReaderDiedError
 from vizcnn.mining.machine_kinds import refuse_mixed
@@ -104,11 +108,12 @@ def mine_parts(
     """
     settings = settings or MiningSettings()
     pool = ExecutorPool(executor)
-    identity = _identify(load(), settings)
+    identity = identify_run(load(), settings)
     return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice, strict)
 
 
-def _identify(model: ZooModel, settings: MiningSettings) -> Identity:
+def identify_run(model: ZooModel, settings: MiningSettings) -> Identity:
+    """Describe what the index of a run knows of its net and settings; see :func:`mine_with`."""
     return describe_identity(
         model,
         settings.layers,
@@ -156,6 +161,12 @@ def mine_with(
     """
     tasks = plan_parts(photos, out, parts)
     with hold_output(out):
+        if (found := find_complete(identity, photos, out)) is not None:
+            if strict:
+                way_out = "mine all of it anew on one kind of machine, or leave --strict out"
+                refuse_mixed(quote(out), dict.fromkeys(found.machines, ""), way_out)
+            remove_parts(out)  # of a run that was killed when it was about to
+            return found
         _check_folder(tasks)
         kinds = _Kinds(out, tasks[0].file.parent) if strict else None
         mined = _mine_all(pool, _Miner(load, identity, settings, strict), tasks, notice, kinds)
@@ -166,7 +177,39 @@ def mine_with(
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
             files = merge_groups(pool, files, progress)
         index = merge_files(files, out, strict)
-        _remove_parts(tasks)
+        remove_parts(out)
+    return index
+
+
+def find_complete(identity: Identity, photos: PhotoSet, out: Path) -> StrongestIndex | None:
+    """Find the index that a run would write, if it is there already and complete.
+
+    Args:
+        identity: Of the run's net and settings.
+        photos: All its photos.
+        out: The index.
+
+    Raises:
+        DataError: If there is another run's, or one that a run in one process has not finished:
+            what they took must not be lost.
+    """
+    if not os.path.lexists(out):
+        return None
+    index = read_index(out)
+    if index.holds_nothing:
+        return None
+    differences = list_differences(index.identity, identity)
+    differences += list_photo_differences(index, tuple(photos.names), tuple(photos.sizes))
+    if differences:
+        raise DataError(
+            f"{quote(out)} is the index of another run ({'; '.join(differences)}): give another "
+            "file, or delete it"
+        )
+    if not index.complete:
+        raise DataError(
+            f"{quote(out)} is the unfinished index of a run that was not in parts: go on without "
+            "an engine, give another file, or delete it"
+        )
     return index
 
 
@@ -335,7 +378,7 @@ class _Miner:
 
     def __call__(self) -> Work[PartTask, PartReport]:
         model = self.load()
-        differences = list_differences(_identify(model, self.settings), self.identity)
+        differences = list_differences(identify_run(model, self.settings), self.identity)
         if differences:
             raise DataError(
                 f"a process that mines has another net than the run ({'; '.join(differences)}): "
@@ -461,9 +504,15 @@ def _merge(task: MergeTask) -> None:
     merge_files(task.files, task.out)
 
 
-def _remove_parts(tasks: Sequence[PartTask]) -> None:
-    """Remove the parts' folder, unless somebody has put something into it."""
-    folder = tasks[0].file.parent
+def remove_parts(out: Path) -> None:
+    """Remove the folder of an index's parts, unless somebody has put something into it.
+
+    Args:
+        out: The index, which is complete.
+    """
+    folder = name_parts_folder(out)
+    if not folder.is_dir():
+        return
     for path in _list_own(folder):
         path.unlink()
     if not any(folder.iterdir()):

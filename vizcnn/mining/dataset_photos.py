@@ -1,6 +1,8 @@
 """Photos of a data set in Python: torchvision's Dataset, Hugging Face's datasets, any sequence."""
 
-from collections.abc import Mapping
+import copy
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ class DatasetPhotos:
         if not 0 < count <= MOST_PHOTOS:
             raise DataError(f"the data set has {count:,} photos; needed: 1 to {MOST_PHOTOS:,}")
         self._dataset, self._preprocessing = dataset, preprocessing
+        self._numbers: Sequence[int] = range(count)
         self._name = name or type(dataset).__name__
         digits = len(str(count - 1))
         self.names = tuple(f"{number:0{digits}d}" for number in range(count))
@@ -102,7 +105,7 @@ class DatasetPhotos:
     def _get(self, number: int) -> Image.Image:
         name = self.names[number]
         try:
-            item = self._dataset[number]
+            item = self._dataset[self._numbers[number]]
         except Exception as error:
             if find_shortage(error):
                 raise
@@ -112,6 +115,20 @@ class DatasetPhotos:
             return _read_item(item)
         except VizcnnError as error:
             raise ImageError(f"photo {name}: {error}") from None
+
+    def take(self, numbers: Sequence[int]) -> "DatasetPhotos":
+        """Give some of the photos alone; see :func:`~vizcnn.mining.photo_sets.take_photos`.
+
+        Of lists, arrays, and torchvision's folders of images these are the items alone; any other
+        data set stays whole.
+        """
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = (0,) * len(numbers)
+        some._dataset, some._numbers = _take_items(
+            self._dataset, [self._numbers[number] for number in numbers]
+        )
+        return some
 
     def describe(self) -> str:
         """Say in one line what photos they are."""
@@ -148,6 +165,23 @@ def _refuse_shares(dataset: Any) -> None:
                 "photo once, and mine a part with PartOfPhotos(photos, part, parts)"
             )
         first[number] = place
+
+
+def _take_items(dataset: Any, numbers: Sequence[int]) -> tuple[Any, Sequence[int]]:
+    """Give a data set that has some items, and what numbers they have in it."""
+    alone = range(len(numbers))
+    if type(dataset) in (list, tuple):
+        return [dataset[number] for number in numbers], alone
+    if type(dataset) in (np.ndarray, Tensor):
+        return dataset[list(numbers)], alone
+    if type(dataset) is Subset:
+        return _take_items(dataset.dataset, [dataset.indices[number] for number in numbers])
+    if type(dataset).__module__ == "torchvision.datasets.folder":
+        some = copy.copy(dataset)  # not of classes derived from these, which may do anything
+        some.samples = some.imgs = [dataset.samples[number] for number in numbers]
+        some.targets = [target for _, target in some.samples]
+        return some, alone
+    return dataset, array("q", numbers)
 
 
 def _read_item(item: Any) -> Image.Image:

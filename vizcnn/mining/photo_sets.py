@@ -1,14 +1,15 @@
 """Photos to mine: those of files, patches of scikit-image's photos, or a part of either."""
 
+import copy
 import re
 import warnings
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -178,6 +179,24 @@ class FolderPhotos:
                 stacklevel=3,
             )
 
+    def take(self, numbers: Sequence[int]) -> "FolderPhotos":
+        """Give some of the photos alone; see :func:`take_photos`."""
+        places = sorted((self._numbers[number], new) for new, number in enumerate(numbers))
+        held: dict[int, list[int]] = {}
+        for place, _ in places:
+            store = bisect_right(self._firsts, place) - 1
+            held.setdefault(store, []).append(place - self._firsts[store])
+        some = copy.copy(self)
+        some._stores = [self._stores[store].take(inside) for store, inside in held.items()]
+        some._firsts = [0, *accumulate(len(inside) for inside in held.values())]
+        some._numbers = array("q", bytes(8 * len(places)))
+        for place, (_, new) in enumerate(places):
+            some._numbers[new] = place
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = tuple(self.sizes[number] for number in numbers)
+        some.left_out = ()
+        return some
+
     def describe(self) -> str:
         """Say in one line what photos they are."""
         shown = [repr(str(path)) for path in self._paths[:SHOWN_PATHS]]
@@ -272,12 +291,77 @@ class SamplePatches:
         """Give a patch (3, S, S), RGB, uint8."""
         return self._pixels[number]
 
+    def take(self, numbers: Sequence[int]) -> "SamplePatches":
+        """Give some of the patches alone; see :func:`take_photos`."""
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = tuple(self.sizes[number] for number in numbers)
+        some._pixels = self._pixels[list(numbers)]
+        return some
+
     def describe(self) -> str:
         """Say in one line what photos they are."""
         return f"{len(self.names)} patches of scikit-image's sample photos"
 
 
-class PartOfPhotos:
+class ChosenPhotos:
+    """Some photos of a set.
+
+    Pickled, it has only what they need, if the set can give it (:func:`take_photos`): there may be
+    a million photos, and hundreds of processes, each of which gets a part.
+
+    Args:
+        photos: The whole set.
+        numbers: Which of them, in rising order.
+    """
+
+    def __init__(self, photos: PhotoSet, numbers: Sequence[int]) -> None:
+        self._photos, self._numbers, self._whole = photos, numbers, photos.describe()
+        self.names = tuple(photos.names[number] for number in numbers)
+        self.sizes = tuple(photos.sizes[number] for number in numbers)
+        self.left_out = list_left_out(photos)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what goes to another process, which has no use for the names of what is left out."""
+        state = {**vars(self), "left_out": ()}
+        if hasattr(self._photos, "take"):
+            some = take_photos(self._photos, self._numbers)
+            # the same objects, which are pickled once
+            state |= {"names": some.names, "sizes": some.sizes}
+            state |= {"_photos": some, "_numbers": range(len(some.names))}
+        return state
+
+    def read(self, number: int) -> Tensor:
+        """Give a photo (3, S, S), RGB, uint8.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        return self._photos.read(self._numbers[number])
+
+    def locate(self, number: int) -> PhotoFile | None:
+        """Say where a photo lies; None of a set that does not tell."""
+        place = getattr(self._photos, "locate", None)
+        return place(self._numbers[number]) if place else None
+
+    def frame(self, number: int) -> Framing | None:
+        """Tell where a photo lies in the net's input; None of a set that does not know.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        return find_framing(self._photos, self._numbers[number])
+
+    def take(self, numbers: Sequence[int]) -> PhotoSet:
+        """Give some of the photos alone; see :func:`take_photos`."""
+        return take_photos(self._photos, [self._numbers[number] for number in numbers])
+
+    def describe(self) -> str:
+        """Say in one line what photos they are."""
+        return f"{len(self.names)} of {self._whole}"
+
+
+class PartOfPhotos(ChosenPhotos):
     """Every so many-th photo of a set, for machines that share one folder.
 
     Args:
@@ -294,31 +378,37 @@ class PartOfPhotos:
             raise DataError(
                 f"part {part}/{parts} does not exist; needed: 1/{parts}..{parts}/{parts}"
             )
-        self._photos, self.part, self.parts = photos, part, parts
-        self.names = tuple(photos.names[part - 1 :: parts])
-        self.sizes = tuple(photos.sizes[part - 1 :: parts])
-        self.left_out = list_left_out(photos)
+        self.part, self.parts = part, parts
+        super().__init__(photos, range(part - 1, len(photos.names), parts))
         if not self.names:
             raise DataError(
                 f"part {part}/{parts} of {len(photos.names)} photos is empty: use fewer parts"
             )
 
-    def read(self, number: int) -> Tensor:
-        """Give a photo (3, S, S), RGB, uint8.
-
-        Raises:
-            ImageError: If it cannot be read.
-        """
-        return self._photos.read(self.part - 1 + number * self.parts)
-
-    def locate(self, number: int) -> PhotoFile | None:
-        """Say where a photo lies; None of a set that does not tell."""
-        place = getattr(self._photos, "locate", None)
-        return place(self.part - 1 + number * self.parts) if place else None
-
     def describe(self) -> str:
         """Say in one line what photos they are."""
-        return f"part {self.part}/{self.parts} of {self._photos.describe()}"
+        return f"part {self.part}/{self.parts} of {self._whole}"
+
+
+def take_photos(photos: PhotoSet, numbers: Sequence[int]) -> PhotoSet:
+    """Give some photos of a set alone: with their names, and no more than they need.
+
+    Args:
+        photos: The whole set.
+        numbers: Which of them, in rising order.
+
+    Returns:
+        A set that is as small as its photos allow, where the set has a method ``take``; else one
+        that still holds the whole.
+
+    Example:
+        >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
+        >>> patches = SamplePatches(imagenet_preprocessing(8, 8))
+        >>> take_photos(patches, [0, 21]).names
+        ('astronaut/0000,0000', 'chelsea/0000,0000')
+    """
+    take: Callable[[Sequence[int]], PhotoSet] | None = getattr(photos, "take", None)
+    return take(numbers) if take else ChosenPhotos(photos, numbers)
 
 
 def open_photos(paths: Sequence[Path], preprocessing: Preprocessing) -> PhotoSet:

@@ -1,8 +1,11 @@
 """Photos in Parquet and Arrow tables, as Hugging Face writes them: listed, and read row by row."""
 
+import copy
 import os
 import threading
+from array import array
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -64,21 +67,50 @@ class TablePhotos:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._reader = _TableReader(path)
+        total = self._reader.count
+        digits = max(7, len(str(total)))
+        self.names = tuple(f"{path.stem}/{row:0{digits}d}" for row in range(total))
+        self.sizes = (path.stat().st_size,) * total
+        self._rows: Sequence[int] = range(total)
+
+    def locate(self, number: int) -> StoredPhoto:
+        """Give a photo of the table."""
+        name, row = self.names[number], self._rows[number]
+        # a photo that is sent to another process does not take the table's names along
+        return StoredPhoto(self.path, name, partial(self._reader.read, row, name))
+
+    def take(self, numbers: Sequence[int]) -> "TablePhotos":
+        """Give some of the photos alone, as another process needs them."""
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = self.sizes[: len(numbers)]
+        some._rows = array("q", (self._rows[number] for number in numbers))
+        return some
+
+    def explain_none(self) -> str:
+        """Say what there is instead of photos."""
+        return "which has no rows"
+
+
+class _TableReader:
+    """Reads the photos of a table, in any process and thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._local = threading.local()
         try:
             rows = self._open()
             self._column, self._is_struct = _find_column(rows.schema, path)
             self._firsts = [0, *accumulate(rows.counts)]
-            total = self._firsts[-1]
-            if total > MOST_ROWS:
-                raise DataError(f"{quote(path)} has {total:,} rows; needed: at most {MOST_ROWS:,}")
+            if self.count > MOST_ROWS:
+                raise DataError(
+                    f"{quote(path)} has {self.count:,} rows; needed: at most {MOST_ROWS:,}"
+                )
         except VizcnnError:
             raise
         except Exception as error:  # pyarrow raises classes of its own, and Python's
             raise DataError(_explain(path, error)) from None
-        digits = max(7, len(str(total)))
-        self.names = tuple(f"{path.stem}/{row:0{digits}d}" for row in range(total))
-        self.sizes = (path.stat().st_size,) * total
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what goes to another process, which opens the table itself."""
@@ -88,13 +120,28 @@ class TablePhotos:
         """Take what came from another process."""
         vars(self).update(state, _local=threading.local())
 
-    def locate(self, number: int) -> StoredPhoto:
-        """Give a photo of the table."""
-        return StoredPhoto(self.path, self.names[number], partial(self._read, number))
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._firsts[-1]
 
-    def explain_none(self) -> str:
-        """Say what there is instead of photos."""
-        return "which has no rows"
+    def read(self, row: int, name: str) -> bytes:
+        """Read the photo of a row, which is called so in errors."""
+        name = quote(name)
+        group = bisect_right(self._firsts, row) - 1
+        try:
+            value = self._read_group(group)[row - self._firsts[group]]
+            if self._is_struct and value.is_valid:
+                value = value["bytes"]
+            size = value.as_buffer().size if value.is_valid else 0
+            if size > LARGEST_STORED:
+                raise ImageError(f"{name} has {size:,} bytes; needed: at most {LARGEST_STORED:,}")
+            content: bytes = value.as_py() or b""
+        except VizcnnError:
+            raise
+        except Exception as error:
+            raise ImageError(f"{name}: {_explain(self.path, error)}") from None
+        return content
 
     def _open(self) -> _Rows:
         with open_plain_file(self.path, "table", DataError):
@@ -108,23 +155,6 @@ class TablePhotos:
         if self.path.suffix.lower() == PARQUET_SUFFIX:
             return _ParquetRows(self.path)
         return _ArrowRows(self.path)
-
-    def _read(self, number: int) -> bytes:
-        name = quote(self.names[number])
-        group = bisect_right(self._firsts, number) - 1
-        try:
-            value = self._read_group(group)[number - self._firsts[group]]
-            if self._is_struct and value.is_valid:
-                value = value["bytes"]
-            size = value.as_buffer().size if value.is_valid else 0
-            if size > LARGEST_STORED:
-                raise ImageError(f"{name} has {size:,} bytes; needed: at most {LARGEST_STORED:,}")
-            content: bytes = value.as_py() or b""
-        except VizcnnError:
-            raise
-        except Exception as error:
-            raise ImageError(f"{name}: {_explain(self.path, error)}") from None
-        return content
 
     def _read_group(self, group: int) -> Any:
         """Give the photos of a group; the last is kept, for each process and thread of its own."""

@@ -7,7 +7,7 @@ import stat
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import splitext
 
@@ -58,6 +58,12 @@ class FolderListing:
     def locate(self, number: int) -> Path:
         """Give the file of a photo."""
         return self.path / self.names[number]
+
+    def take(self, numbers: Sequence[int]) -> "FolderListing":
+        """Give some of the photos alone, as another process needs them."""
+        names = [self.names[number] for number in numbers]
+        sizes = array("q", (self.sizes[number] for number in numbers))
+        return replace(self, names=names, sizes=sizes, left_out=(), others=())
 
     def explain_none(self) -> str:
         """Say what there is instead of photos."""

@@ -1,5 +1,6 @@
 """Photos where they lie: in folders, lists, tar archives and tables, each listed in one way."""
 
+import copy
 import glob
 import os
 import re
@@ -54,6 +55,10 @@ class PhotoStore(Protocol):
         """Say where a photo lies."""
         ...
 
+    def take(self, numbers: Sequence[int]) -> "PhotoStore":
+        """Give some of the photos alone, in that order: little, so that it can be sent."""
+        ...
+
     def explain_none(self) -> str:
         """Say what there is instead of photos."""
         ...
@@ -85,6 +90,13 @@ class ListedPhotos:
         """Give the file of a photo."""
         return self.path.parent / self.names[number]
 
+    def take(self, numbers: Sequence[int]) -> "ListedPhotos":
+        """Give some of the photos alone, as another process needs them."""
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = array("q", (self.sizes[number] for number in numbers))
+        return some
+
     def explain_none(self) -> str:
         """Say what there is instead of photos."""
         return "which is empty"
@@ -105,6 +117,10 @@ class SinglePhoto:
     def locate(self, number: int) -> Path:
         """Give the file."""
         return self.path
+
+    def take(self, numbers: Sequence[int]) -> "SinglePhoto":
+        """Give the photo itself: there is one."""
+        return self
 
     def explain_none(self) -> str:
         """Say what there is instead of photos: nothing, there is one."""

@@ -1,7 +1,9 @@
 """Photos in tar archives, such as the shards of a WebDataset: listed, and read where they lie."""
 
+import copy
 import tarfile
 from array import array
+from collections.abc import Sequence
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -70,24 +72,23 @@ class TarPhotos:
 
     def locate(self, number: int) -> StoredPhoto:
         """Give a photo of the archive."""
-        return StoredPhoto(self.path, self.names[number], partial(self._read, number))
+        name, offset, size = self.names[number], self._offsets[number], self.sizes[number]
+        # a photo that is sent to another process does not take the archive's list along
+        return StoredPhoto(self.path, name, partial(_read_member, self.path, name, offset, size))
+
+    def take(self, numbers: Sequence[int]) -> "TarPhotos":
+        """Give some of the photos alone, as another process needs them."""
+        some = copy.copy(self)
+        some.names = tuple(self.names[number] for number in numbers)
+        some.sizes = array("q", (self.sizes[number] for number in numbers))
+        some._offsets = array("q", (self._offsets[number] for number in numbers))
+        some.left_out, some._others, some._others_count = (), [], 0
+        return some
 
     def explain_none(self) -> str:
         """Say what there is instead of photos."""
         count = len(self.left_out) + self._others_count
         return describe_others([*self.left_out, *self._others], count)
-
-    def _read(self, number: int) -> bytes:
-        """Read a member; the archive is opened anew, so that no process has to share a handle."""
-        name, size = quote(self.names[number]), self.sizes[number]
-        if size > LARGEST_STORED:
-            raise ImageError(f"{name} has {size:,} bytes; needed: at most {LARGEST_STORED:,}")
-        with open_plain_file(self.path, "archive", ImageError) as file:
-            file.seek(self._offsets[number])
-            content = file.read(size)
-        if len(content) != size:
-            raise ImageError(f"{name} is cut off in {quote(self.path)}: copy the archive again")
-        return content
 
     def _list(self, file: BufferedReader) -> None:
         names: list[str] = []
@@ -117,6 +118,18 @@ class TarPhotos:
             names = [name.removeprefix(home) for name in names]
             left_out = [name.removeprefix(home) for name in left_out]
         self.names, self.left_out = tuple(names), tuple(sorted(left_out))
+
+
+def _read_member(path: Path, name: str, offset: int, size: int) -> bytes:
+    """Read a member; the archive is opened anew, so that no process has to share a handle."""
+    if size > LARGEST_STORED:
+        raise ImageError(f"{quote(name)} has {size:,} bytes; needed: at most {LARGEST_STORED:,}")
+    with open_plain_file(path, "archive", ImageError) as file:
+        file.seek(offset)
+        content = file.read(size)
+    if len(content) != size:
+        raise ImageError(f"{quote(name)} is cut off in {quote(path)}: copy the archive again")
+    return content
 
 
 def strip_suffix(path: Path) -> str:
