@@ -111,7 +111,7 @@ def test_efficiency_is_told_by_the_run_with_the_fewest_workers():
     runs = [simulate(count, [10] * 6, Costs(forward=1)) for count in (4, 1, 2)]
     assert [cluster.find_efficiency(runs, run) for run in runs] == pytest.approx([0.75, 1, 1])
     told = cluster.report_runs("title", runs, 60)
-    assert "| 4 | 0.00556 | 3.00 | 75% | forward 75% | last parts 25% |" in told
+    assert "| 4 | 20.0 s | 3.00 | 75% | forward 75% | last parts 25% |" in told
 
 
 def test_parts_are_as_large_as_those_of_photos():

@@ -330,6 +330,41 @@ def find_done(folder):
     return [file for file in folder.glob("*-of-*.safetensors") if read_index(file).complete]
 
 
+def test_an_index_that_is_there_is_given_and_what_a_killed_run_left_of_parts_goes(tmp_path):
+    mine_in_parts(tmp_path)
+    before = (tmp_path / OUT).stat()
+    task = plan_parts(PHOTOS, tmp_path / OUT, 3)[1]
+    mine(make_model(), task.photos, task.file, SETTINGS)
+    RECORDING[:] = [RecordingPhotos(LOOKS)]
+    assert mine_in_parts(tmp_path, photos=RECORDING[0]).complete
+    assert RECORDING[0].read_ones == []
+    assert (tmp_path / OUT).stat().st_mtime_ns == before.st_mtime_ns
+    assert list_names(tmp_path) == [OUT]
+
+
+def test_an_index_of_another_run_or_of_one_that_was_not_in_parts_is_not_written_over(tmp_path):
+    out = tmp_path / OUT
+    mine(make_model(), make_photos(3), out, SETTINGS)
+    before = out.read_bytes()
+    with pytest.raises(DataError, match=r"index of another run \(24 photo\(s\) new"):
+        mine_in_parts(tmp_path)
+    assert out.read_bytes() == before
+    out.unlink()
+    photos = make_photos(40)
+    run = MiningRun(make_model(), photos, out, SETTINGS)
+
+    def break_off(items, **options):
+        next(items)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run(break_off)
+    assert not read_index(out).complete
+    with pytest.raises(DataError, match="unfinished index of a run that was not in parts"):
+        mine_in_parts(tmp_path, photos=photos)
+    assert list_names(tmp_path) == [OUT]
+
+
 # what goes wrong
 
 
