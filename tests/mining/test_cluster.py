@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -296,6 +297,7 @@ with ProcessPoolExecutor(2) as executor:
 def test_a_killed_driver_starts_again_and_mines_no_done_part_anew(tmp_path):
     out, folder = tmp_path / OUT, name_parts_folder(tmp_path / OUT)
     root = str(Path(__file__).parents[2])
+    photos = make_photos(40)
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(out)],
         env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
@@ -307,19 +309,22 @@ def test_a_killed_driver_starts_again_and_mines_no_done_part_anew(tmp_path):
                 assert driver.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+            driver.kill()  # only it: what its processes are at is another run's from now on
+            driver.wait()
+            done = {file: file.stat().st_mtime_ns for file in find_done(folder)}
+            assert len(done) >= 2
+            assert not out.exists()
+            kept = {}
+
+            def look(items, **options):
+                items = list(items)
+                kept.update({file: file.stat().st_mtime_ns for file in done})
+                return iter(items)
+
+            mine_in_parts(tmp_path, photos=photos, parts=8, progress=look)
         finally:
-            os.killpg(driver.pid, signal.SIGKILL)
-    done = {file: file.stat().st_mtime_ns for file in find_done(folder)}
-    assert len(done) >= 2
-    assert not out.exists()
-    kept = {}
-
-    def look(items, **options):
-        kept.update({file: file.stat().st_mtime_ns for file in done if file.exists()})
-        return iter(list(items))
-
-    photos = make_photos(40)
-    mine_in_parts(tmp_path, photos=photos, parts=8, progress=look)
+            with suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)
     assert kept == done
     assert read_both(out) == mine_plainly(tmp_path, photos=photos)
     assert list_names(tmp_path) == ["plain", OUT]
