@@ -107,7 +107,7 @@ def test_a_pool_makes_the_bytes_of_a_run_in_one_process(photos, whole, pool, tmp
     "settings",
     [
         replace(
-            UNITS, layers=("fc6",), rank="lowest", ranges=True, poster=True, poster_units=2, top=2
+            UNITS, layers=("fc6",), rank="lowest", ranges=True, poster=True, poster_units=1, top=2
         ),
         replace(UNITS, layers=("conv2",), part="own", compare=2, scaling="shared"),
     ],
