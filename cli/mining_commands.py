@@ -59,6 +59,7 @@ from vizcnn.mining.ranks import describe_order
 if TYPE_CHECKING:
     from vizcnn.basics.ray_pool import RayPool
     from vizcnn.mining.index import StrongestIndex
+    from vizcnn.mining.launchers import Launched
     from vizcnn.mining.photo_sets import PhotoSet
     from vizcnn.mining.ranks import Rank
     from vizcnn.mining.run import MiningRun, MiningSettings
@@ -77,7 +78,8 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=GivenPath(dir_okay=False),
-    help="Index file to write, such as strongest.safetensors; an unfinished one is continued.",
+    help="Index file to write, such as strongest.safetensors; an unfinished one is continued. "
+    "{part} and {parts} in it stand for the numbers of --part.",
 )
 @layers_option
 @click.option(
@@ -96,7 +98,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="K/N",
     help="Mine only every N-th photo, from the K-th on, as one part per machine; `vizcnn merge` "
-    "joins the parts.",
+    "joins the parts. auto takes K and N from torchrun, srun, a SLURM job array or MPI.",
 )
 @cluster_options
 @workers_option
@@ -132,8 +134,10 @@ def mine(
     This takes one pass over any number of photos. After an interruption, run the same command
     again to continue; the index becomes the same to the last byte.
     """
+    from vizcnn.basics.devices import choose_device
     from vizcnn.basics.output import hold_output
     from vizcnn.mining.cluster import remove_parts
+    from vizcnn.mining.launchers import choose_local_device, fill_name, share_readers
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
@@ -145,6 +149,9 @@ def mine(
             "--parts",
             context,
         )
+    launched = _settle_part(part, out)
+    part, template, out = str(launched), out, fill_name(out, launched.part, launched.parts)
+    device = choose_local_device(device, launched.local_rank)
     paths = find_given(photos)
     (words,) = take_words(context, [model], said)
     # what is complete is compared with the photos, as ever
@@ -152,6 +159,8 @@ def mine(
     net = load_model(
         model, words, "cpu" if pool else device, seed, "exact" if pool else precision
     ).fit_photos(fit, size)
+    if workers is None and launched.local_size is not None:
+        workers = share_readers(choose_device(device), launched.local_size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,
@@ -177,7 +186,7 @@ def mine(
             remove_parts(out)  # of a run that was killed when it was about to
     if part == "1/1":  # a part of which nothing can be read is one of the whole's
         _refuse_useless(index, out)
-    following = _write_next(context, out, part)
+    following = _write_next(context, out, template, launched)
     report_index(index, out, as_json, following, rate, list_left_out(photo_set))
     end_with_failures(context, [why for _, why in index.failures])
 
@@ -287,10 +296,36 @@ def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
         raise
 
 
-def _write_next(context: click.Context, out: Path, part: str) -> str:
+def _settle_part(text: str, out: Path) -> "Launched":
+    """Find out which part is to be mined, and say so where a launcher has told it.
+
+    Raises:
+        DataError: If none is named, or all would be written to one file.
+    """
+    from vizcnn.mining.launchers import AUTO, Launched, find_part, require_own_name
+    from vizcnn.mining.photo_sets import read_part
+
+    if text.strip() != AUTO:
+        return Launched(*read_part(text), told_by="--part")
+    launched = find_part()
+    require_own_name(out, launched.parts)
+    say(f"part {launched} ({launched.told_by})", err=True)
+    return launched
+
+
+def _write_next(context: click.Context, out: Path, template: Path, launched: "Launched") -> str:
     """Write the command that goes on from an index: a gallery of it, with the same choices."""
-    if part != "1/1":
-        return join_command("merge", [str(out), "OTHER-PARTS..."], ["--out", "all.safetensors"])
+    from vizcnn.mining.launchers import list_part_words
+
+    if launched.parts > 1:
+        files, joint = list_part_words(template, launched.parts), ["--out", "all.safetensors"]
+        if files:
+            # a shell's range may not be quoted, which join_command would do
+            words = [*files, *joint]
+            if str(template).startswith("-"):
+                words = [*joint, "--", *files]
+            return " ".join(["vizcnn merge", *words])
+        return join_command("merge", [str(out), "OTHER-PARTS..."], joint)
     options: list[str] = []
     for parameter in list_given(context):
         name = str(parameter.name)

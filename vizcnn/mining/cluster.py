@@ -3,15 +3,17 @@
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import DataError, quote
+from vizcnn.basics.locks import BusyError
 from vizcnn.basics.output import hold_output
-from vizcnn.basics.pools import ExecutorPool, Pool, Work
+from vizcnn.basics.pools import ASKED_EVERY, ExecutorPool, Pool, Work
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.identity import (
     describe_identity,
@@ -22,7 +24,7 @@ from vizcnn.mining.index import Identity, StrongestIndex, read_index
 from vizcnn.mining.lots import ReaderDiedError
 from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import name_maxima
-from vizcnn.mining.merging import merge_files
+from vizcnn.mining.merging import FAN, merge_files
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
 from vizcnn.mining.run import MiningRun, MiningSettings
 from vizcnn.zoo.model import ZooModel
@@ -33,11 +35,12 @@ USUAL_PARTS = 512
 """Parts that many photos are cut into: 2,500 of ImageNet's in each."""
 MOST_PARTS = 100_000
 
-FAN = 16
-"""Files that are merged at a time."""
-
 ATTEMPTS = 3
 """How often a part is gone on with after the process died that reads its photos."""
+
+PATIENCE = 300.0
+"""Seconds that a part is waited for which another run writes: a process of one that was killed goes
+on with its part."""
 
 Load = Callable[[], ZooModel]
 """Loads the net; it is pickled, and called once in each process."""
@@ -172,7 +175,7 @@ def mine_with(
             pass
         files = [task.file for task in tasks]
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
-            files = _merge_groups(pool, files, progress)
+            files = merge_groups(pool, files, progress)
         index = merge_files(files, out, strict)
         remove_parts(out)
     return index
@@ -385,7 +388,7 @@ class _Miner:
 
     def _mine(self, model: ZooModel, task: PartTask) -> PartReport:
         notices = []
-        with hold_output(task.file):
+        with hold_part(task.file):
             if _is_damaged(task.file):
                 notices.append(f"{quote(task.file)} is damaged: {task} is mined anew")
                 task.file.unlink()
@@ -412,6 +415,30 @@ class _Miner:
         return replace(self.settings, workers=1 if workers is None else workers)
 
 
+@contextmanager
+def hold_part(file: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep a part's file for this process alone; one that another writes is waited for.
+
+    Args:
+        file: The file.
+        patience: Seconds to wait, at most.
+
+    Raises:
+        VizcnnError: As :func:`~vizcnn.basics.output.hold_output`.
+    """
+    last = time.monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold_output(file))
+                break
+            except BusyError:
+                if time.monotonic() > last:
+                    raise
+            time.sleep(ASKED_EVERY)
+        yield
+
+
 def _is_damaged(file: Path) -> bool:
     if not os.path.lexists(file):
         return False
@@ -422,8 +449,20 @@ def _is_damaged(file: Path) -> bool:
     return False
 
 
-def _merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
-    """Merge files, so many at a time, until few are left."""
+def merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
+    """Merge index files in groups of :data:`FAN`, until no more than that are left.
+
+    Args:
+        pool: Where they are merged.
+        files: Complete indexes of disjoint photos, without maxima.
+        progress: Shows how far it is.
+
+    Returns:
+        The files that are left, beside the others.
+
+    Raises:
+        DataError: As :func:`~vizcnn.mining.merging.merge_files`.
+    """
     level = 0
     while len(files) > FAN:
         level += 1
