@@ -123,18 +123,23 @@ class ExecutorPool:
                     future.cancel()
 
 
-def _wait(futures: Sequence[Any]) -> Iterator[Any]:
-    """Give futures as they are done."""
+def _wait(futures: list[Any]) -> Iterator[Any]:
+    """Give futures as they are done, and hold none that was given: its result may be large.
+
+    Args:
+        futures: All of them; none is left in it.
+    """
     if all(isinstance(future, Future) for future in futures):
-        yield from as_completed(futures)
+        yield from as_completed(futures.pop(0) for _ in range(len(futures)))
         return
-    waiting = list(futures)
+    waiting = [futures.pop(0) for _ in range(len(futures))]
     while waiting:
         done = [future for future in waiting if future.done()]
-        yield from done
         waiting = [future for future in waiting if future not in done]
         if not done:
             time.sleep(ASKED_EVERY)
+        while done:
+            yield done.pop(0)
 
 
 def _receive(future: Any, name: str) -> bytes:
