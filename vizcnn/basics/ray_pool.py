@@ -235,7 +235,12 @@ def _begin_ray(ray: Any, address: str | None, actors: int | None) -> None:
         what = "started here" if own else f"joined at {quote(address)}"
         raise VizcnnError(
             f"Ray cannot be {what} ({type(error).__name__}: {quote(reason, 200)}): "
-            + ("free some memory and disk" if own else "see that its address is right (--address)")
+            + (
+                "free some memory and disk"
+                if own
+                else "see that its address is right (--address), and where the cluster asks for a "
+                "token, set RAY_AUTH_MODE=token"
+            )
         ) from None
     finally:
         with suppress(ValueError):  # outside the main thread none were set
