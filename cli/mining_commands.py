@@ -208,8 +208,9 @@ def _mine_over(
     strict: bool,
 ) -> "tuple[StrongestIndex, float | None]":
     """Mine in parts, in a pool; gives the index, and photos per second if no part was there."""
-    from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder
+    from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder, plan_parts
 
+    plan_parts(photos, out, parts)  # refuses a wrong number of them before Ray is started
     is_new = not name_parts_folder(out).exists()
     with telling_to_continue(), pool:
         if settings.workers is None:

@@ -79,6 +79,18 @@ def test_an_address_that_leads_nowhere_is_refused(address, told):
 
 
 @pytest.mark.slow
+def test_a_folder_for_temporary_files_that_is_too_deep_for_ray_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("ray.data")
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(deep))
+    with pytest.raises(VizcnnError, match="set RAY_TMPDIR to a folder of a shorter"), RayPool():
+        pass
+
+
+@pytest.mark.slow
 def test_items_are_worked_through_in_silence_though_an_actor_dies(pool, tmp_path, capfd):
     with pytest.warns(PhotoWarning, match="item 0 is odd") as told:
         found = work_through(pool, Counting(tmp_path, deadly=2, deaths=1))

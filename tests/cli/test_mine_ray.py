@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_what_does_not_go_together_is_refused_before_any_work(folder, given, tol
     before = sorted(folder.iterdir())
     assert told in fail("mine", *LENET, "photos", "--out", "none", *given)
     assert sorted(folder.iterdir()) == before
+
+
+def test_more_parts_than_photos_are_refused_before_ray_is_started(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    given = ("--engine", "ray", "--parts", "99999")
+    assert "99999 parts of " in fail("mine", *LENET, "photos", "--out", "none", *given)
 
 
 @pytest.mark.slow

@@ -233,14 +233,17 @@ def _begin_ray(ray: Any, address: str | None, actors: int | None) -> None:
     except Exception as error:  # of any kind: sockets, versions, what a machine lacks
         reason = " ".join(str(error).split())
         what = "started here" if own else f"joined at {quote(address)}"
-        raise VizcnnError(
-            f"Ray cannot be {what} ({type(error).__name__}: {quote(reason, 200)}): "
-            + (
-                "free some memory and disk"
-                if own
-                else "see that its address is right (--address), and where the cluster asks for a "
+        if not own:
+            way_out = (
+                "see that its address is right (--address), and where the cluster asks for a "
                 "token, set RAY_AUTH_MODE=token"
             )
+        elif "path length" in reason:  # of its sockets, in a deep TMPDIR
+            way_out = "set RAY_TMPDIR to a folder of a shorter path, such as /tmp"
+        else:
+            way_out = "free some memory and disk"
+        raise VizcnnError(
+            f"Ray cannot be {what} ({type(error).__name__}: {quote(reason, 200)}): {way_out}"
         ) from None
     finally:
         with suppress(ValueError):  # outside the main thread none were set
