@@ -70,13 +70,13 @@ def main() -> None:
 
 def _find_photos(options: argparse.Namespace, folder: Path, model: ZooModel) -> PhotoSet:
     if options.data is None:
-        _write_photos(folder, options.limit, options.side)
+        write_photos(folder, options.limit, options.side)
     photos = FolderPhotos([options.data or folder], model.preprocessing)
     parts = math.ceil(len(photos.names) / options.limit)
     return PartOfPhotos(photos, 1, parts)
 
 
-def _write_photos(folder: Path, count: int, side: int) -> None:
+def write_photos(folder: Path, count: int, side: int) -> None:
     """Write JPEG photos of 4 to 3 whose noise has all scales, as natural photos do."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def _time_all(
         file.unlink(missing_ok=True)
         mine(model, photos, file, settings)
 
-    forward = _make_forward(model, photos, settings, lots)
+    forward = make_forward(model, photos, settings, lots)
     jobs = {"decoding alone": decode, "forward alone": forward, "end to end": mine_all}
     best: dict[str, float] = {}
     for _ in range(rounds):
@@ -125,7 +125,7 @@ def _time_all(
     return best
 
 
-def _make_forward(
+def make_forward(
     model: ZooModel, photos: PhotoSet, settings: MiningSettings, lots: int
 ) -> Callable[[], None]:
     """Give a function that passes so many lots through the net and looks at nothing."""

@@ -1,12 +1,20 @@
 """``vizcnn gallery``: a net and a folder of photos -> a site of whole layers."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.basics.texts import name_files
+from vizcnn.cli.cluster_options import (
+    OPTIONS,
+    NetLoader,
+    cluster_options,
+    open_pool,
+    take_cluster,
+)
 from vizcnn.cli.options import (
     GivenPath,
     WholeNumber,
@@ -21,23 +29,26 @@ from vizcnn.cli.options import (
     rank_option,
     settle_way_back,
     several_weights_option,
+    strict_index_option,
     way_back_options,
     workers_option,
 )
 from vizcnn.cli.page_command import OneRun, Page, make_figure_options, page_command
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import quote_python
-from vizcnn.cli.reporting import bar, count_others, say
+from vizcnn.cli.reporting import bar, count_others, is_strict, say
 from vizcnn.cli.unit_option import choose_units, units_option
 from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
+    from vizcnn.basics.ray_pool import RayPool
     from vizcnn.cli.unit_option import Unit
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.mining.ranks import Rank
     from vizcnn.pages.layers.site_pages import LayersResults
     from vizcnn.projection.active_units import Compare
     from vizcnn.projection.parts import Part
+    from vizcnn.zoo.model import ZooModel
 
 
 @page_command(
@@ -45,6 +56,7 @@ if TYPE_CHECKING:
     nets=models_option(("zfnet",)),
     weights=several_weights_option,
     figures=make_figure_options(formats=None),
+    strict=strict_index_option,
     short_help="Show what excites every unit of whole layers, over folders of photos.",
 )
 @photo_set_argument()
@@ -93,6 +105,7 @@ if TYPE_CHECKING:
     type=WholeNumber(1),
     help="How many units on a slide.  [default: 20, or 48 with small receptive fields]",
 )
+@cluster_options
 @workers_option
 def gallery(
     page: Page,
@@ -112,7 +125,7 @@ def gallery(
     poster: bool,
     poster_units: int | None,
     workers: int | None,
-    **way_back: str,
+    **said: Any,
 ) -> None:
     """Show what excites every unit of whole layers, over folders of photos.
 
@@ -125,9 +138,17 @@ def gallery(
     from vizcnn.pages.layers.gallery import make_top_gallery
     from vizcnn.pages.layers.job import TopSettings
 
+    cluster = take_cluster(page.context, said)
+    if cluster and cluster.parts and index:
+        raise click.UsageError("--parts is for mining, which --index spares", page.context)
     paths = find_given(photos)
     started = time.monotonic()
     mined: dict[int, Path] = {}
+    pool = None
+    if cluster:
+        pool = page.context.with_resource(open_pool(cluster, page.device))
+        workers = pool.readers if workers is None else workers
+        page = _leave_to(pool, page)
 
     def make(run: OneRun) -> "Manifest[LayersResults]":
         chosen = choose_units(run.net, layers, units)
@@ -140,7 +161,7 @@ def gallery(
             part=part,
             compare=compare,
             scaling=scaling,  # type: ignore[arg-type]  # click has checked these two
-            **settle_way_back(**way_back),
+            **settle_way_back(**said),
             poster=poster,
             poster_units=poster_units,
             seed=page.seed,
@@ -155,7 +176,9 @@ def gallery(
         def repeat_unit(layer: str, unit: int) -> str:
             name = f"{run.folder.name}-{name_files([layer])[0]}-{unit}"
             alone = {"out": run.folder.with_name(name), "index": mined[id(run.net)]}
-            return run.quote(layers=(layer,), units=(unit,), poster=False, **alone)
+            # one unit has the same bytes without an engine
+            here = dict.fromkeys(OPTIONS)
+            return run.quote(layers=(layer,), units=(unit,), poster=False, **here, **alone)
 
         def write_python(
             layer: str, unit: int, photo: str, position: tuple[int, int] | None
@@ -178,11 +201,36 @@ def gallery(
             unit_python=write_python,
             progress=bar,
             notice=lambda line: say(line, err=True),
+            pool=pool,
+            load=_make_loader(page, run.net) if pool else None,
+            parts=cluster.parts if cluster else None,
+            strict=is_strict(page.context),
         )
 
     manifest = page.make_each(make, methods, resumed=True)
     summary = summarise(manifest, time.monotonic() - started)
     page.report(manifest, summary)
+
+
+def _leave_to(pool: "RayPool", page: Page) -> Page:
+    """Let a page's nets be computed in a pool: here they are only looked at."""
+    # TF32 cannot be chosen for a device that has none
+    device = "cpu" if page.precision == "exact" else page.device
+    return replace(page, device=device, pool_device=pool.device)
+
+
+def _make_loader(page: Page, net: "ZooModel") -> NetLoader:
+    """Make what loads one of a page's nets in the processes of a pool."""
+    number = [loaded is net for loaded, _ in page.loaded].index(True)
+    return NetLoader(
+        page.models[number],
+        page.words[number],
+        page.pool_device,
+        page.seed,
+        page.precision,
+        page.fit,
+        page.size,
+    )
 
 
 def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
@@ -193,6 +241,8 @@ def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
     if not isinstance(results, LayersResults):
         return f"{len(results.runs)} runs side by side\n{seconds:.0f} s"
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
+    if results.data.machines:
+        lines.append(results.data.computed)
     if results.data.left_out:
         lines.append(f"{count_others(results.data.left_out)} left out")
     if results.rank != "activation":

@@ -73,6 +73,7 @@ def index(
     of the feature map from 0.
     """
     from vizcnn.mining.index import read_index
+    from vizcnn.mining.machine_kinds import describe_kinds
     from vizcnn.mining.ranked_places import list_ranges, list_ranked_places
 
     found = read_index(file)
@@ -94,6 +95,8 @@ def index(
             say("percentiles of the maxima of all photos")
         elif found.identity.rank != "activation":
             say(f"ranked: {describe_order(found.identity.rank, found.identity.seed)}")
+        if found.machines:
+            say(describe_kinds(found.machines))
         shown = [head for head in heads if head != RANKED]
         rows = [tuple(_write_cell(place, head) for head in shown) for place in places]
         say(*lay_out([tuple(shown), *rows], left=("layer", "photo")))
@@ -118,6 +121,7 @@ def _describe(index: "StrongestIndex", places: "Places", heads: Sequence[str]) -
         "ranked_by": index.identity.rank,
         "photos": len(index.photos),
         "photos_without_class": index.unclassed,
+        "machines": list(index.machines),
         "done": index.done,
         "places": [
             {name: value for name, value in asdict(place).items() if name in heads}

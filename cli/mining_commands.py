@@ -1,15 +1,25 @@
 """``vizcnn mine`` and ``merge``: photos -> an index of every unit's strongest places."""
 
 import json
+import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.cli.cluster_options import (
+    OPTIONS,
+    NetLoader,
+    cluster_options,
+    open_pool,
+    take_cluster,
+)
 from vizcnn.cli.options import (
     CarefulCommand,
     GivenPath,
@@ -28,22 +38,34 @@ from vizcnn.cli.options import (
     range_option,
     rank_option,
     seed_option,
-    strict_option,
+    strict_index_option,
     take_words,
     weights_option,
     workers_option,
 )
 from vizcnn.cli.photo_arguments import find_given, photo_set_argument
 from vizcnn.cli.repeating import UNTOLD, join_command
-from vizcnn.cli.reporting import bar, count_others, describe_left_out, end_with_failures, say
+from vizcnn.cli.reporting import (
+    bar,
+    count_others,
+    describe_left_out,
+    end_with_failures,
+    is_strict,
+    say,
+    telling_to_continue,
+)
 from vizcnn.mining.ranks import describe_order
 
 if TYPE_CHECKING:
+    from vizcnn.basics.ray_pool import RayPool
     from vizcnn.mining.index import StrongestIndex
+    from vizcnn.mining.launchers import Launched
+    from vizcnn.mining.photo_sets import PhotoSet
     from vizcnn.mining.ranks import Rank
-    from vizcnn.mining.run import MiningRun
+    from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
+    from vizcnn.zoo.model import ZooModel
 
 
 @click.command(cls=SharingCommand)
@@ -56,7 +78,8 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=GivenPath(dir_okay=False),
-    help="Index file to write, such as strongest.safetensors; an unfinished one is continued.",
+    help="Index file to write, such as strongest.safetensors; an unfinished one is continued. "
+    "{part} and {parts} in it stand for the numbers of --part.",
 )
 @layers_option
 @click.option(
@@ -75,13 +98,14 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="K/N",
     help="Mine only every N-th photo, from the K-th on, as one part per machine; `vizcnn merge` "
-    "joins the parts.",
+    "joins the parts. auto takes K and N from torchrun, srun, a SLURM job array or MPI.",
 )
+@cluster_options
 @workers_option
 @device_option
 @precision_option
 @seed_option
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def mine(
@@ -110,14 +134,33 @@ def mine(
     This takes one pass over any number of photos. After an interruption, run the same command
     again to continue; the index becomes the same to the last byte.
     """
+    from vizcnn.basics.devices import choose_device
     from vizcnn.basics.output import hold_output
+    from vizcnn.mining.cluster import remove_parts
+    from vizcnn.mining.launchers import choose_local_device, fill_name, share_readers
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
     from vizcnn.recording.layers import list_stages, select_layers
 
+    cluster = take_cluster(context, said)
+    if cluster and any(parameter.name == "part" for parameter in list_given(context)):
+        raise click.UsageError(
+            "--part is for machines that are started one by one: with --engine say in how many "
+            "--parts",
+            context,
+        )
+    launched = _settle_part(part, out)
+    part, template, out = str(launched), out, fill_name(out, launched.part, launched.parts)
+    device = choose_local_device(device, launched.local_rank)
     paths = find_given(photos)
     (words,) = take_words(context, [model], said)
-    net = load_model(model, words, device, seed, precision).fit_photos(fit, size)
+    # what is complete is compared with the photos, as ever
+    pool = None if cluster is None or _is_complete(out) else open_pool(cluster, device)
+    net = load_model(
+        model, words, "cpu" if pool else device, seed, "exact" if pool else precision
+    ).fit_photos(fit, size)
+    if workers is None and launched.local_size is not None:
+        workers = share_readers(choose_device(device), launched.local_size)
     settings = MiningSettings(
         layers=select_layers(net, layers or (list_stages(net),)),
         top=top,
@@ -129,17 +172,63 @@ def mine(
         seed=seed,
     )
     photo_set = choose_part(open_photos(paths, net.preprocessing), part)
-    context.with_resource(hold_output(out))
-    run = MiningRun(net, photo_set, out, settings)
-    before, began = run.index.done, time.monotonic()
-    _run_or_save(run)
+    if cluster and pool:
+        load = partial(NetLoader, model, words, seed=seed, precision=precision, fit=fit, size=size)
+        index, rate = _mine_over(
+            pool, load, net, photo_set, out, settings, cluster.parts, is_strict(context)
+        )
+    else:
+        context.with_resource(hold_output(out))
+        run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
+        rate = _run_or_save(run)
+        index = run.index
+        if cluster:
+            remove_parts(out)  # of a run that was killed when it was about to
     if part == "1/1":  # a part of which nothing can be read is one of the whole's
-        _refuse_useless(run.index, out)
-    rate = (run.index.done - before) / (time.monotonic() - began)
-    shown = rate if before < run.index.done else None
-    following = _write_next(context, out, part)
-    report_index(run.index, out, as_json, following, shown, list_left_out(photo_set))
-    end_with_failures(context, [why for _, why in run.index.failures])
+        _refuse_useless(index, out)
+    following = _write_next(context, out, template, launched)
+    report_index(index, out, as_json, following, rate, list_left_out(photo_set))
+    end_with_failures(context, [why for _, why in index.failures])
+
+
+def _is_complete(file: Path) -> bool:
+    from vizcnn.mining.index import read_index
+
+    return os.path.lexists(file) and read_index(file).complete
+
+
+def _mine_over(
+    pool: "RayPool",
+    load: "Callable[[str], NetLoader]",
+    net: "ZooModel",
+    photos: "PhotoSet",
+    out: Path,
+    settings: "MiningSettings",
+    parts: int | None,
+    strict: bool,
+) -> "tuple[StrongestIndex, float | None]":
+    """Mine in parts, in a pool; gives the index, and photos per second if no part was there."""
+    from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder
+
+    is_new = not name_parts_folder(out).exists()
+    with telling_to_continue(), pool:
+        if settings.workers is None:
+            settings = replace(settings, workers=pool.readers)
+        began = time.monotonic()
+        index = mine_with(
+            pool,
+            load(pool.device),
+            identify_run(net, settings),
+            photos,
+            out,
+            settings,
+            parts,
+            bar,
+            lambda line: say(line, err=True),
+            strict,
+        )
+        rate = len(photos.names) / (time.monotonic() - began)
+    return index, rate if is_new else None
 
 
 @click.command(cls=CarefulCommand)
@@ -156,7 +245,7 @@ def mine(
     type=GivenPath(dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
-@strict_option
+@strict_index_option
 @json_option
 @click.pass_context
 def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
@@ -168,13 +257,14 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     from vizcnn.mining.merging import merge_files
 
     context.with_resource(hold_output(out))
-    index = merge_files(files, out)
+    index = merge_files(files, out, is_strict(context))
     report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
 
-def _run_or_save(run: "MiningRun") -> None:
-    count = len(run.index.photos)
+def _run_or_save(run: "MiningRun") -> float | None:
+    """Run it to the end; gives how many photos it mined per second, if any."""
+    count, before, began = len(run.index.photos), run.index.done, time.monotonic()
     complete = run.index.complete
     if run.index.done and not complete:
         say(f"continuing at photo {run.index.done + 1} of {count}", err=True)
@@ -190,6 +280,8 @@ def _run_or_save(run: "MiningRun") -> None:
         raise
     if complete:
         say(f"already complete: {count} photos", err=True)
+    rate = (run.index.done - before) / (time.monotonic() - began)
+    return rate if before < run.index.done else None
 
 
 def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
@@ -204,16 +296,42 @@ def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
         raise
 
 
-def _write_next(context: click.Context, out: Path, part: str) -> str:
+def _settle_part(text: str, out: Path) -> "Launched":
+    """Find out which part is to be mined, and say so where a launcher has told it.
+
+    Raises:
+        DataError: If none is named, or all would be written to one file.
+    """
+    from vizcnn.mining.launchers import AUTO, Launched, find_part, require_own_name
+    from vizcnn.mining.photo_sets import read_part
+
+    if text.strip() != AUTO:
+        return Launched(*read_part(text), told_by="--part")
+    launched = find_part()
+    require_own_name(out, launched.parts)
+    say(f"part {launched} ({launched.told_by})", err=True)
+    return launched
+
+
+def _write_next(context: click.Context, out: Path, template: Path, launched: "Launched") -> str:
     """Write the command that goes on from an index: a gallery of it, with the same choices."""
-    if part != "1/1":
-        return join_command("merge", [str(out), "OTHER-PARTS..."], ["--out", "all.safetensors"])
+    from vizcnn.mining.launchers import list_part_words
+
+    if launched.parts > 1:
+        files, joint = list_part_words(template, launched.parts), ["--out", "all.safetensors"]
+        if files:
+            # a shell's range may not be quoted, which join_command would do
+            words = [*files, *joint]
+            if str(template).startswith("-"):
+                words = [*joint, "--", *files]
+            return " ".join(["vizcnn merge", *words])
+        return join_command("merge", [str(out), "OTHER-PARTS..."], joint)
     options: list[str] = []
     for parameter in list_given(context):
         name = str(parameter.name)
         if name not in context.params:  # such as photos that an option names
             continue
-        if name in (*UNTOLD, "photos", "out", "part", "workers"):
+        if name in (*UNTOLD, *OPTIONS, "photos", "out", "part", "workers"):
             continue
         value = context.params[name]
         if value is True:
@@ -242,6 +360,8 @@ def report_index(
         rate: Photos per second, if some were mined.
         left_out: What was found beside the photos and is not read.
     """
+    from vizcnn.mining.machine_kinds import describe_kinds
+
     units = {name: layer.units for name, layer in index.layers.items()}
     if as_json:
         facts = {
@@ -251,6 +371,7 @@ def report_index(
             "precision": index.identity.precision,
             "rank": index.identity.rank,
             "ranges": index.identity.ranges,
+            "machines": list(index.machines),
             "photos_without_class": index.unclassed,
             "photos_per_second": rate,
             "failures": [{"photo": name, "error": why} for name, why in index.failures],
@@ -267,6 +388,7 @@ def report_index(
         f"{len(index.photos) - len(index.failures)} photo(s), {sum(units.values())} units of "
         f"{len(units)} layer(s){speed}"
     )
+    say(describe_kinds(index.machines))
     if index.identity.rank != "activation":
         say(f"ranked: {describe_order(index.identity.rank, index.identity.seed)}")
     if index.unclassed:

@@ -538,12 +538,22 @@ workers_option = click.option(
 save_arrays_option = click.option(
     "--save-arrays", is_flag=True, help="Also save the raw values (arrays.npz)."
 )
-strict_option = click.option(
-    "--strict",
-    is_flag=True,
-    expose_value=False,
-    callback=lambda context, _, is_strict: context.meta.__setitem__(STRICT, is_strict),
-    help="End with status 2 if anything was left out, such as a photo that cannot be read.",
+
+
+def _make_strict_option(more: str = "") -> Callable[[Command], Command]:
+    return click.option(
+        "--strict",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _, is_strict: context.meta.__setitem__(STRICT, is_strict),
+        help="End with status 2 if anything was left out, such as a photo that cannot be read"
+        f"{more}.",
+    )
+
+
+strict_option = _make_strict_option()
+strict_index_option = _make_strict_option(
+    "; and make or show no index that several kinds of machines computed"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 
@@ -655,10 +665,18 @@ force_option = click.option(
 )
 
 
-def settle_device(device: str, precision: "Precision") -> str:
+def settle_device(
+    device: str, precision: "Precision", enter: Callable[[Any], Any] | None = None
+) -> str:
     """Choose the device, and let the whole command compute as precisely as asked for.
 
     Every command that looks into a net comes here first, so that its process is set up here, too.
+
+    Args:
+        device: Its name, or ``"auto"``.
+        precision: Of the arithmetic.
+        enter: Enters a context until the process has no need of it; by default the running
+            command's.
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import keep_freed_memory
@@ -667,9 +685,9 @@ def settle_device(device: str, precision: "Precision") -> str:
     keep_freed_memory()
     chosen = choose_device(device)
     check_precision(precision, chosen)
-    context = click.get_current_context()
-    context.with_resource(use_precision(precision))
-    context.with_resource(chosen_arithmetic())  # for plain passes too, as they name classes
+    enter = enter or click.get_current_context().with_resource
+    enter(use_precision(precision))
+    enter(chosen_arithmetic())  # for plain passes too, as they name classes
     return chosen
 
 
@@ -742,6 +760,15 @@ def load_model(
     Raises:
         WeightsError: If the weights are not those of the checksum that was given with them.
     """
+    return load_net(name, words, settle_device(device, precision), seed)
+
+
+def load_net(name: str, words: NetWords, device: str, seed: int) -> "ZooModel":
+    """Load a net as is said, in whatever process.
+
+    Raises:
+        WeightsError: As :func:`load_model`.
+    """
     import vizcnn
     from vizcnn.zoo.pinned_weights import check_pin, split_pin
 
@@ -752,7 +779,7 @@ def load_model(
         variant=words.variant,
         preprocessing=words.preprocessing,
         classes=words.classes,
-        device=settle_device(device, precision),
+        device=device,
         seed=seed,
     )
     try:

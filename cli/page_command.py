@@ -100,6 +100,7 @@ class Page:
         opens: Whether to open the page in a browser.
         fit: How photos are brought to the nets' input; as is usual for each when None.
         size: Side of the nets' input in pixels; each net's own when None.
+        pool_device: What computes, where other processes do so; else empty.
     """
 
     context: click.Context
@@ -116,6 +117,7 @@ class Page:
     opens: bool
     fit: "Fit | None" = None
     size: int | None = None
+    pool_device: str = ""
     loaded: "list[tuple[ZooModel, str]]" = field(default_factory=list)
 
     def load(self) -> "list[ZooModel]":
@@ -154,7 +156,7 @@ class Page:
 
             pinned = [pin_weights(net, source) for net, source in self.loaded]
             values["weights"] = pinned if len(set(pinned)) > 1 else pinned[:1]
-            values["device"] = next(self.loaded[0][0].module.parameters()).device
+            values["device"] = self._name_device(self.loaded[0][0])
         return quote_command(self.context, {**values, **settled})
 
     def make_each(
@@ -210,6 +212,9 @@ class Page:
         }
         return quote_command(self.context, {**self.context.params, **alone, **settled})
 
+    def _name_device(self, net: "ZooModel") -> str:
+        return self.pool_device or str(next(net.module.parameters()).device)
+
     def name_net(self, number: int) -> dict[str, Any]:
         """Give the values of the options that name one of the loaded nets, alone, and its device.
 
@@ -228,7 +233,7 @@ class Page:
             **said,
             "models": self.models[number],
             "weights": pin_weights(net, source),
-            "device": next(net.module.parameters()).device,
+            "device": self._name_device(net),
         }
 
     def report(

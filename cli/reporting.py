@@ -25,6 +25,12 @@ SOME_FAILED = 2
 STRICT = f"{__name__}.strict"
 """Under what a command's context holds whether it is strict; one without a choice is."""
 
+
+def is_strict(context: click.Context) -> bool:
+    """Tell whether a command is strict, as ``--strict`` says; one without a choice is."""
+    return bool(context.meta.get(STRICT, True))
+
+
 NAMED_FAILURES = 3
 """Unusable photos that a summary names."""
 
@@ -277,6 +283,6 @@ def end_with_failures(
         return
     if not told:
         list_failures(failures, what)
-    if context.meta.get(STRICT, True):
+    if is_strict(context):
         context.exit(SOME_FAILED)
     say(f"warning: {len(failures)} {what}, named above; the rest is done", err=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from contextlib import closing
@@ -72,10 +73,11 @@ def test_what_is_written_into_a_mapped_file_is_seen(tmp_path):
 
 
 class OddError(Exception):
-    """An error that cannot be pickled."""
+    """An error that cannot be pickled, not even once Dask was imported, which teaches errors so."""
 
     def __init__(self, one, other):
         super().__init__("odd")
+        self.lock = threading.Lock()
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,10 @@ def test_every_place_is_a_row_as_the_file_has_it(index):
 def test_a_table_for_people(index):
     told = run("index", index, "--layer", "fc6", "--unit", 3).stdout.splitlines()
     assert told[0].startswith("tiny, random weights")
-    assert told[1].split() == HEADS
-    assert [line.split()[:3] for line in told[2:]] == [["fc6", "3", "1"], ["fc6", "3", "2"]]
-    assert all(line.split()[-3:-1] == ["-", "-"] for line in told[2:])
+    assert told[1].startswith("computed by ")
+    assert told[2].split() == HEADS
+    assert [line.split()[:3] for line in told[3:]] == [["fc6", "3", "1"], ["fc6", "3", "2"]]
+    assert all(line.split()[-3:-1] == ["-", "-"] for line in told[3:])
 
 
 def test_layers_and_units_are_chosen(index):
@@ -107,7 +108,7 @@ def ranked(tmp_path):
 def test_another_rank_is_told_and_has_columns_of_its_own(ranked):
     told = run("index", ranked, "--unit", 3).stdout.splitlines()
     assert told[1] == "ranked: by activation × gradient of the true class's logit"
-    assert told[2].split() == [*HEADS, "relevance"]
+    assert told[3].split() == [*HEADS, "relevance"]
     rows = read_csv(ranked, "--csv", "--unit", 3)
     assert rows[0] == [*HEADS, "relevance", "ranked_by"]
     assert {row[-1] for row in rows[1:]} == {"relevance"}

@@ -1,5 +1,6 @@
 """What the explorer says of units, against computations of its own."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.support.explorer_answers import open_picture, read_array
 from tests.support.small_zoo import CONVOLUTIONS, SIZE, make_model
 from tests.support.top_runs import SETTINGS, make, write_photos
 from vizcnn.basics.errors import LayerError
+from vizcnn.explorer.patch_sheets import PatchSheets
 from vizcnn.explorer.strongest_sources import open_strongest
 from vizcnn.explorer.unit_facts import KERNELS, NONE, UnitFacts
 from vizcnn.mining.mined_photos import open_mined_photos
@@ -236,11 +238,21 @@ def test_layers_that_the_index_has_not_are_told(mined_facts):
         mined_facts.answer_patches("conv3", 7)
 
 
+def test_an_index_of_two_kinds_of_machines_is_told(mined):
+    gallery, _ = mined
+    (source,) = open_strongest([MODEL], galleries=[gallery])
+    assert source
+    mixed = replace(source, index=replace(source.index, machines=("A100", "H100")))
+    told = PatchSheets(MODEL, FIELDS, mixed).describe("conv3")["mixed"]
+    assert told == "computed by 2 kinds of machines, whose last digits may differ: A100; H100"
+
+
 def test_a_gallery_gives_its_own_photos(mined, mined_facts):
     gallery, _ = mined
     (source,) = open_strongest([MODEL], galleries=[gallery])
     facts = UnitFacts(MODEL, FIELDS, PHOTOS, source)
-    assert facts.answer("conv3").fields["top"]["exact"] is False
+    top = facts.answer("conv3").fields["top"]
+    assert (top["exact"], top["mixed"]) == (False, "")
     one, other = (some.answer_patches("conv3", 0) for some in (facts, mined_facts))
     alike = ("names", "units")
     assert [one.fields[name] for name in alike] == [other.fields[name] for name in alike]

@@ -253,7 +253,7 @@ def test_everything_is_escaped(tmp_path, name):
     texts = dict.fromkeys(("name", "path", "scaling", "computed"), name)
     nasty = change_layer(manifest, units=(unit,), notes=(name,), **texts)
     nasty = change_weights(nasty, note=name, data=name)
-    data = replace(manifest.results.data, describe=name)
+    data = replace(manifest.results.data, describe=name, machines=(name,))
     nasty = replace(
         change_results(nasty, method=name, method_source=name, data=data),
         **dict.fromkeys(("title", "command"), name),

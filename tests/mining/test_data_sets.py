@@ -4,11 +4,15 @@ import multiprocessing
 import shutil
 import subprocess
 import tarfile
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Subset
+from torch.utils.data.distributed import DistributedSampler
 
 from tests.support.mining_runs import mine_bytes
 from tests.support.small_zoo import draw_noise, make_model, paint_photo
@@ -222,6 +226,38 @@ def test_what_is_no_data_set_is_refused():
     ):
         with pytest.raises(DataError, match=told):
             DatasetPhotos(wrong, MODEL.preprocessing)
+
+
+def test_shares_that_repeat_photos_are_refused_with_the_reason():
+    """DistributedSampler deals 10 photos out to 4 processes as 12, two of them twice."""
+    photos: Any = Rows([Image.new("RGB", (9, 9))] * 10)
+    shares: list[list[int]] = [
+        list(DistributedSampler(photos, 4, rank, shuffle=False)) for rank in range(4)
+    ]
+    assert sorted(chain.from_iterable(shares)) == [
+        0,
+        0,
+        1,
+        1,
+        *range(2, 10),
+    ]  # what is refused, and why
+    sampler: Any = DistributedSampler(photos, 4, 0)
+    wrongs: list[Any] = [sampler, DataLoader(photos, sampler=sampler), DataLoader(photos)]
+    for wrong in wrongs:
+        with pytest.raises(DataError, match=r"may repeat photos.*DistributedSampler.*PartOfPhotos"):
+            DatasetPhotos(wrong, MODEL.preprocessing)
+    told = r"item 0 twice \(as photos 0 and 8\).*DistributedSampler"
+    joint: Any = Subset(photos, shares[0] + shares[1] + shares[2])
+    with pytest.raises(DataError, match=told):
+        DatasetPhotos(joint, MODEL.preprocessing)
+    with pytest.raises(DataError, match=r"item 0 twice \(as photos 1 and 2\)"):
+        DatasetPhotos(Subset(joint, [3, 0, 8]), MODEL.preprocessing)
+    with pytest.raises(DataError, match=r"item 9 twice \(as photos 0 and 1\)"):
+        DatasetPhotos(Subset(photos, [-1, 9]), MODEL.preprocessing)
+    kinds: list[Any] = [[3, 0, 7], torch.tensor([3, 0, 7]), np.array([3, 0, 7])]
+    for indices in kinds:
+        assert len(DatasetPhotos(Subset(photos, indices), MODEL.preprocessing).names) == 3
+    assert len(DatasetPhotos(Subset(joint, [3, 0]), MODEL.preprocessing).names) == 2
 
 
 def test_rows_of_a_table_are_mined_by_workers(tmp_path):

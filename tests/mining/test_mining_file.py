@@ -14,6 +14,7 @@ from tests.support.mining_runs import LAYERS, NoisePhotos, make_photos, to_lists
 from tests.support.small_zoo import make_model
 from vizcnn.basics.errors import DataError
 from vizcnn.mining.index import FORMAT, FORMAT_KEY, hash_pixels, read_index, write_index
+from vizcnn.mining.machine_kinds import describe_kind
 from vizcnn.mining.run import MiningRun, MiningSettings, mine
 from vizcnn.zoo.provenance import Provenance
 
@@ -61,10 +62,12 @@ def test_what_the_index_knows_of_its_net(index):
     assert (identity.top, identity.per_photo) == (3, 1)
 
 
-def test_the_file_tells_nothing_of_the_machine(index, file):
+def test_the_file_tells_nothing_of_the_machine_but_its_kind(index, file):
     tensors = load_file(file)
     record = json.loads(tensors.pop("record").numpy().tobytes())
-    assert sorted(record) == ["done", "failures", "identity", "map_sizes", "photos", "sizes"]
+    known = {"done", "failures", "identity", "machines", "map_sizes", "photos", "sizes"}
+    assert set(record) == known
+    assert record["machines"] == [describe_kind("cpu")]
     assert str(file.parent).encode() not in file.read_bytes()
     assert len(tensors) == 3 * len(LAYERS) + len({"digests", "checksum"})
 
@@ -275,6 +278,13 @@ DAMAGES = {
         change_record(failures=[["photo 999", "gone"]]),
         "failures: not in order",
     ),
+    "no machines": (change_record(machines=[]), "machines: none that looked at"),
+    "machines out of order": (change_record(machines=["b", "a"]), "machines: not in order"),
+    "machines twice": (change_record(machines=["a", "a"]), "machines: not in order"),
+    "machines of two lines": (change_record(machines=["a\nb"]), "machines: more than a line"),
+    "machines that are numbers": (change_record(machines=[1]), r"machines\[0\]"),
+    "a machine of megabytes": (change_record(machines=["x" * (8 << 20)]), r"machines\[0\]"),
+    "a machine without a name": (change_record(machines=[""]), r"machines\[0\]"),
     "map sizes of another form": (change_record(map_sizes=[3] * 5), r"map_sizes\[0\]"),
     "map sizes of zero": (change_record(map_sizes=[[0, -1]] * 5), r"map_sizes\[0\]"),
     "too few map sizes": (change_record(map_sizes=[None]), "map_sizes: not one for each"),

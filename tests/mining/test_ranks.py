@@ -414,9 +414,9 @@ def test_a_net_without_such_logits_is_refused(head, told):
         back(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64), lambda *seen: None)
 
 
-def test_default_indexes_are_as_they_were_before_there_was_a_choice(tmp_path):
-    """Byte for byte but for the numbers: neither names nor layout know of other ranks."""
+def test_default_indexes_hold_nothing_of_other_ranks(tmp_path):
+    """A choice that was not made is not written: former indexes of it have the same record."""
     content = mine_bytes(MODEL, NoisePhotos({"a": 1}), tmp_path / "index", top=1)
-    assert b'"vizcnn.strongest":"2"' in content
+    assert b'"vizcnn.strongest":"4"' in content
     for word in (b"rank", b"ranges", b"seed", b"unclassed", b"activations"):
         assert word not in content

@@ -20,6 +20,12 @@ if sys.platform != "win32":
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Neither a link is followed, nor a pipe waited for."""
 _IS_LINK = (errno.ELOOP, errno.EMLINK)
+
+
+class BusyError(VizcnnError):
+    """Another run is at work there."""
+
+
 _held: set[int] = set()
 """Open files that hold a lock in this process."""
 
@@ -47,7 +53,7 @@ def hold_folder(folder: Path) -> Iterator[bool]:
         Whether it is held: False where there are no locks.
 
     Raises:
-        VizcnnError: If another run holds it.
+        BusyError: If another run holds it.
         OSError: If it is missing, or cannot be opened.
 
     Example:
@@ -56,7 +62,7 @@ def hold_folder(folder: Path) -> Iterator[bool]:
         >>> with hold_folder(folder), hold_folder(folder):
         ...     pass
         Traceback (most recent call last):
-        vizcnn.basics.errors.VizcnnError: another vizcnn is at work in '...': wait for it, or ...
+        vizcnn.basics.locks.BusyError: another vizcnn is at work in '...': wait for it, or ...
     """
     if sys.platform == "win32":
         yield False
@@ -65,7 +71,7 @@ def hold_folder(folder: Path) -> Iterator[bool]:
     try:
         held = _lock(file)
         if held is None:
-            raise VizcnnError(
+            raise BusyError(
                 f"another vizcnn is at work in {str(folder)!r}: wait for it, or choose another "
                 "--out"
             )
@@ -88,7 +94,7 @@ def create_file(path: Path) -> Iterator[int]:
         The open file, empty, to read and write.
 
     Raises:
-        VizcnnError: If another run has made it and is still at work.
+        BusyError: If another run has made it and is still at work.
         OSError: If it cannot be made.
     """
     file = _create(path)
@@ -113,7 +119,7 @@ def continue_file(path: Path) -> Iterator[int]:
         The open file, to read and write; at its beginning.
 
     Raises:
-        VizcnnError: If another run is writing it.
+        BusyError: If another run is writing it.
         OSError: If it cannot be opened.
     """
     file = _open_anew(path)
@@ -145,8 +151,8 @@ def _is_plain(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
-def _tell_busy(path: Path) -> VizcnnError:
-    return VizcnnError(f"another vizcnn is writing {str(path)!r}: wait until it has ended")
+def _tell_busy(path: Path) -> BusyError:
+    return BusyError(f"another vizcnn is writing {str(path)!r}: wait until it has ended")
 
 
 def is_same(path: Path, file: int) -> bool:

@@ -3,6 +3,8 @@
 import ctypes
 import platform
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -20,6 +22,51 @@ def describe_device(device: str) -> str:
     if torch.device(device).type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def find_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the processor's model.
+
+    Args:
+        cpuinfo: Where Linux tells.
+
+    Returns:
+        Its name with the numbers of family and model, as many virtual machines give only a name
+        such as "Intel(R) Xeon(R) Processor"; or what Python's ``platform`` knows of it.
+
+    Example:
+        >>> bool(find_processor())
+        True
+    """
+    try:
+        with cpuinfo.open(errors="replace") as lines:
+            facts = _read_first_processor(lines)
+    except OSError:
+        facts = {}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    # those of ARM have a number for the maker and one for the core in place of a name
+    numbers = [
+        f"{word} {facts[key]}"
+        for word, key in (
+            ("family", "cpu family"),
+            ("model", "model"),
+            ("implementer", "CPU implementer"),
+            ("part", "CPU part"),
+        )
+        if facts.get(key)
+    ]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
+
+
+def _read_first_processor(lines: Iterable[str]) -> dict[str, str]:
+    """Read what ``/proc/cpuinfo`` says of the first processor: lines until an empty one."""
+    facts: dict[str, str] = {}
+    for line in lines:
+        if not line.strip():
+            break
+        key, _, value = line.partition(":")
+        facts[key.strip()] = value.strip()
+    return facts
 
 
 def keep_freed_memory() -> bool:

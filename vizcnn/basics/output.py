@@ -115,13 +115,17 @@ def hold_output(file: Path) -> Iterator[None]:
     try:
         with explain_refused_folder(file.parent), ExitStack() as stack:
             made += _make_folders(file.parent)
-            lock = file.with_name(f"{PREFIX}{file.name}.lock{SUFFIX}")
-            stack.enter_context(create_file(lock))
+            stack.enter_context(create_file(name_lock(file)))
             rest = stack.pop_all()
         with rest:
             yield
     finally:
         _remove_empty(made)
+
+
+def name_lock(file: Path) -> Path:
+    """Name what stands beside a file while a run holds it, and still there if that was killed."""
+    return file.with_name(f"{PREFIX}{file.name}.lock{SUFFIX}")
 
 
 def _hold(folder: Path, made: list[Path], stack: ExitStack) -> bool:

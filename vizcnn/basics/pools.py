@@ -1,14 +1,17 @@
 """Pools: processes of this machine or of many, which somebody else starts, at work item by item."""
 
 import hashlib
+import multiprocessing
+import os
 import pickle
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import BrokenExecutor, Future, as_completed
 from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from vizcnn.basics.errors import VizcnnError, quote
 from vizcnn.basics.processes import Answer, answer, link_errors
@@ -91,15 +94,22 @@ class ExecutorPool:
         name: Callable[[Item], str],
     ) -> Generator[tuple[Item, Result], None, None]:
         """Do some work for each item; see :meth:`Pool.work_through`."""
-        packed = pack(begin)
+        packed, call = pack(begin), uuid4().hex
         futures: dict[Any, Item] = {}
         told: set[tuple[type[Warning], str]] = set()
         # submitit makes one array of all that is submitted in such a block
         batch = getattr(self._executor, "batch", nullcontext)
         try:
-            with batch():
-                for item in items:
-                    futures[self._executor.submit(do_packed, packed, pack(item))] = item
+            try:
+                with batch():
+                    for item in items:
+                        packed_item = pack(item)
+                        future = self._executor.submit(do_packed, packed, packed_item, call)
+                        futures[future] = item
+            except VizcnnError:
+                raise
+            except Exception as error:  # of any executor: one that is broken, closed, or full
+                raise _explain_refused(error) from error
             for future in _wait(list(futures)):
                 item = futures.pop(future)
                 yield item, unpack_answer(_receive(future, name(item)), told)
@@ -130,9 +140,19 @@ def _receive(future: Any, name: str) -> bytes:
     return received
 
 
+def _explain_refused(error: Exception) -> VizcnnError:
+    reason = " ".join(str(error).split())
+    return VizcnnError(
+        f"the executor takes no work ({type(error).__name__}: {quote(reason, 200)}): make a new "
+        "one; what is done is kept, and the same call goes on from there"
+    )
+
+
 def explain_lost(name: str, error: Exception) -> VizcnnError:
     """Say what it means that no answer came for an item."""
-    reason = " ".join(str(error).split())
+    reason = next(filter(None, map(str.strip, str(error).splitlines())), "")
+    if isinstance(error, BrokenExecutor):  # which says the same of all that it was at
+        name += ", or another one that was at work"
     return VizcnnError(
         f"no answer came for {name} ({type(error).__name__}: {quote(reason, 200)}): its process "
         "was ended from outside, perhaps for want of memory, or cannot import vizcnn; what is done "
@@ -160,9 +180,40 @@ _HELD = threading.local()
 """The work that this thread has begun, and the checksum of what began it."""
 
 
-def do_packed(begin: bytes, item: bytes) -> bytes:
-    """Do some work for an item, in another process; gives a packed :class:`Answer`."""
+def do_packed(begin: bytes, item: bytes, call: str = "") -> bytes:
+    """Do some work for an item, in another process; gives a packed :class:`Answer`.
+
+    Args:
+        begin: What gives the work, packed.
+        item: What to do it for, packed.
+        call: Another word for each call of :meth:`Pool.work_through`. Dask takes two tasks of equal
+            arguments for one, and as long as anybody holds its future, such as a notebook that
+            has shown an error, it answers with what became of the former one.
+    """
+    _end_with_parent()
     return pickle.dumps(answer(lambda packed: _find_work(begin)(pickle.loads(packed)), item))
+
+
+_WATCHERS = set[int]()
+"""Processes that end with their parents; a fork of one has another number."""
+
+
+def _end_with_parent() -> None:
+    """Let this process end with the one that started it, if that was by ``multiprocessing``.
+
+    A worker of ``concurrent.futures`` whose parent was killed waits for work forever, and holds a
+    net and the lock of a part's file meanwhile.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getpid() in _WATCHERS:
+        return
+    _WATCHERS.add(os.getpid())
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="ends with its parent", daemon=True).start()
 
 
 def _find_work(begin: bytes) -> Work[Any, Any]:

@@ -12,6 +12,7 @@ from vizcnn.basics.errors import LayerError
 from vizcnn.explorer.answers import Answer, Content, Place
 from vizcnn.explorer.webp import encode_patches
 from vizcnn.mining.index import LayerRanking, drop_silent
+from vizcnn.mining.machine_kinds import describe_kinds
 from vizcnn.mining.mined_photos import MinedPhotos
 from vizcnn.receptive.fields import ReceptiveField, Span
 from vizcnn.zoo.model import ZooModel
@@ -68,6 +69,7 @@ class PatchSheets:
             "photos": len(index.photos) - len(index.failures),
             "source": self._mined.photos.describe(),
             "exact": self._mined.are_exact,
+            "mixed": describe_kinds(index.machines) if len(index.machines) > 1 else "",
         }
 
     def count_parts(self, layer: str) -> int:

@@ -3,20 +3,28 @@
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vizcnn.basics.errors import DataError, quote
+from vizcnn.basics.locks import BusyError
 from vizcnn.basics.output import hold_output
-from vizcnn.basics.pools import ExecutorPool, Pool, Work
+from vizcnn.basics.pools import ASKED_EVERY, ExecutorPool, Pool, Work
 from vizcnn.basics.progress import Progress, silent
-from vizcnn.mining.identity import describe_identity, list_differences
+from vizcnn.mining.identity import (
+    describe_identity,
+    list_differences,
+    list_photo_differences,
+)
 from vizcnn.mining.index import Identity, StrongestIndex, read_index
 from vizcnn.mining.lots import ReaderDiedError
+from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import name_maxima
-from vizcnn.mining.merging import merge_files
+from vizcnn.mining.merging import FAN, merge_files
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
 from vizcnn.mining.run import MiningRun, MiningSettings
 from vizcnn.zoo.model import ZooModel
@@ -27,11 +35,12 @@ USUAL_PARTS = 512
 """Parts that many photos are cut into: 2,500 of ImageNet's in each."""
 MOST_PARTS = 100_000
 
-FAN = 16
-"""Files that are merged at a time."""
-
 ATTEMPTS = 3
 """How often a part is gone on with after the process died that reads its photos."""
+
+PATIENCE = 300.0
+"""Seconds that a part is waited for which another run writes: a process of one that was killed goes
+on with its part."""
 
 Load = Callable[[], ZooModel]
 """Loads the net; it is pickled, and called once in each process."""
@@ -49,6 +58,7 @@ def mine_parts(
     parts: int | None = None,
     progress: Progress = silent,
     notice: Notice = lambda line: None,
+    strict: bool = False,
 ) -> StrongestIndex:
     """Find the strongest places over a set of photos, in parts, with whatever has ``submit``.
 
@@ -69,6 +79,8 @@ def mine_parts(
         parts: In how many parts; by default one for every 256 photos, 512 at most.
         progress: Shows how far it is.
         notice: Is told what is mined anew.
+        strict: Whether to refuse parts of several kinds of machines, as soon as there are; the
+            parts stay.
 
     Returns:
         The complete index.
@@ -96,11 +108,12 @@ def mine_parts(
     """
     settings = settings or MiningSettings()
     pool = ExecutorPool(executor)
-    identity = _identify(load(), settings)
-    return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice)
+    identity = identify_run(load(), settings)
+    return mine_with(pool, load, identity, photos, out, settings, parts, progress, notice, strict)
 
 
-def _identify(model: ZooModel, settings: MiningSettings) -> Identity:
+def identify_run(model: ZooModel, settings: MiningSettings) -> Identity:
+    """Describe what the index of a run knows of its net and settings; see :func:`mine_with`."""
     return describe_identity(
         model,
         settings.layers,
@@ -123,6 +136,7 @@ def mine_with(
     parts: int | None = None,
     progress: Progress = silent,
     notice: Notice = lambda line: None,
+    strict: bool = False,
 ) -> StrongestIndex:
     """Find the strongest places over a set of photos, in parts, in the processes of a pool.
 
@@ -136,6 +150,8 @@ def mine_with(
         parts: In how many parts; by default one for every 256 photos, 512 at most.
         progress: Shows how far it is.
         notice: Is told what is mined anew.
+        strict: Whether to refuse parts of several kinds of machines, as soon as there are; the
+            parts stay.
 
     Returns:
         The complete index.
@@ -145,16 +161,55 @@ def mine_with(
     """
     tasks = plan_parts(photos, out, parts)
     with hold_output(out):
+        if (found := find_complete(identity, photos, out)) is not None:
+            if strict:
+                way_out = "mine all of it anew on one kind of machine, or leave --strict out"
+                refuse_mixed(quote(out), dict.fromkeys(found.machines, ""), way_out)
+            remove_parts(out)  # of a run that was killed when it was about to
+            return found
         _check_folder(tasks)
-        mined = _mine_all(pool, _Miner(load, identity, settings), tasks, notice)
+        kinds = _Kinds(out, tasks[0].file.parent) if strict else None
+        mined = _mine_all(pool, _Miner(load, identity, settings, strict), tasks, notice, kinds)
         total = len(photos.names)
         for _ in progress(mined, label="mine", total=total, unit="photo"):
             pass
         files = [task.file for task in tasks]
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
-            files = _merge_groups(pool, files, progress)
-        index = merge_files(files, out)
-        _remove_parts(tasks)
+            files = merge_groups(pool, files, progress)
+        index = merge_files(files, out, strict)
+        remove_parts(out)
+    return index
+
+
+def find_complete(identity: Identity, photos: PhotoSet, out: Path) -> StrongestIndex | None:
+    """Find the index that a run would write, if it is there already and complete.
+
+    Args:
+        identity: Of the run's net and settings.
+        photos: All its photos.
+        out: The index.
+
+    Raises:
+        DataError: If there is another run's, or one that a run in one process has not finished:
+            what they took must not be lost.
+    """
+    if not os.path.lexists(out):
+        return None
+    index = read_index(out)
+    if index.holds_nothing:
+        return None
+    differences = list_differences(index.identity, identity)
+    differences += list_photo_differences(index, tuple(photos.names), tuple(photos.sizes))
+    if differences:
+        raise DataError(
+            f"{quote(out)} is the index of another run ({'; '.join(differences)}): give another "
+            "file, or delete it"
+        )
+    if not index.complete:
+        raise DataError(
+            f"{quote(out)} is the unfinished index of a run that was not in parts: go on without "
+            "an engine, give another file, or delete it"
+        )
     return index
 
 
@@ -184,10 +239,12 @@ class PartReport:
 
     Attributes:
         photos: How many photos it has.
+        machines: The kinds of machines that mined it.
         notices: Lines for the user.
     """
 
     photos: int
+    machines: tuple[str, ...]
     notices: tuple[str, ...] = ()
 
 
@@ -265,15 +322,49 @@ def _check_folder(tasks: Sequence[PartTask]) -> None:
 
 
 def _mine_all(
-    pool: Pool, begin: "_Miner", tasks: Sequence[PartTask], notice: Notice
+    pool: Pool,
+    begin: "_Miner",
+    tasks: Sequence[PartTask],
+    notice: Notice,
+    kinds: "_Kinds | None",
 ) -> Generator[int, None, None]:
     """Mine all parts; gives a number for each photo that is done."""
     # those come first of which there is something: how far a former run was is soon seen
     ordered = sorted(tasks, key=lambda task: not task.file.exists())
-    for _, report in pool.work_through(begin, ordered, str):
-        for line in report.notices:
-            notice(line)
-        yield from range(report.photos)
+    with closing(pool.work_through(begin, ordered, str)) as reports:
+        for task, report in reports:
+            for line in report.notices:
+                notice(line)
+            if kinds is not None:
+                kinds.add(task, report)
+            yield from range(report.photos)
+
+
+class _Kinds:
+    """The kinds of machines that mine: a second one is told at once, not at the end.
+
+    Args:
+        out: The index of all parts.
+        folder: The parts' folder.
+    """
+
+    def __init__(self, out: Path, folder: Path) -> None:
+        self._out, self._folder = out, folder
+        self._homes: dict[str, str] = {}
+
+    def add(self, task: PartTask, report: PartReport) -> None:
+        """Take note of a part.
+
+        Raises:
+            DataError: If it is of another kind than those before it, or itself of several.
+        """
+        for kind in report.machines:
+            self._homes.setdefault(kind, str(task))
+        way_out = (
+            "mine all parts on one kind of machine (remove those of another from "
+            f"{quote(self._folder)}), or leave --strict out"
+        )
+        refuse_mixed(quote(self._out), self._homes, way_out)
 
 
 @dataclass(frozen=True)
@@ -283,10 +374,11 @@ class _Miner:
     load: Load
     identity: Identity
     settings: MiningSettings
+    strict: bool
 
     def __call__(self) -> Work[PartTask, PartReport]:
         model = self.load()
-        differences = list_differences(_identify(model, self.settings), self.identity)
+        differences = list_differences(identify_run(model, self.settings), self.identity)
         if differences:
             raise DataError(
                 f"a process that mines has another net than the run ({'; '.join(differences)}): "
@@ -296,14 +388,15 @@ class _Miner:
 
     def _mine(self, model: ZooModel, task: PartTask) -> PartReport:
         notices = []
-        with hold_output(task.file):
+        with hold_part(task.file):
             if _is_damaged(task.file):
                 notices.append(f"{quote(task.file)} is damaged: {task} is mined anew")
                 task.file.unlink()
                 name_maxima(task.file).unlink(missing_ok=True)
             for attempt in range(1, ATTEMPTS + 1):
                 # all that is there is compared with the photos, but a part that is complete
-                run = MiningRun(model, task.photos, task.file, self._settle())
+                settings = self._settle()
+                run = MiningRun(model, task.photos, task.file, settings, strict=self.strict)
                 if run.index.complete:
                     break
                 try:
@@ -312,7 +405,7 @@ class _Miner:
                 except ReaderDiedError as error:
                     if attempt == ATTEMPTS:
                         raise type(error)(f"{task}, {ATTEMPTS} times: {error}") from error
-        return PartReport(len(task.photos.names), tuple(notices))
+        return PartReport(len(task.photos.names), run.index.machines, tuple(notices))
 
     def _settle(self) -> MiningSettings:
         """Give the settings with as many readers as suit a process that is one of many."""
@@ -320,6 +413,30 @@ class _Miner:
         if multiprocessing.current_process().daemon:  # which may have no processes of its own
             workers = 0
         return replace(self.settings, workers=1 if workers is None else workers)
+
+
+@contextmanager
+def hold_part(file: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep a part's file for this process alone; one that another writes is waited for.
+
+    Args:
+        file: The file.
+        patience: Seconds to wait, at most.
+
+    Raises:
+        VizcnnError: As :func:`~vizcnn.basics.output.hold_output`.
+    """
+    last = time.monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold_output(file))
+                break
+            except BusyError:
+                if time.monotonic() > last:
+                    raise
+            time.sleep(ASKED_EVERY)
+        yield
 
 
 def _is_damaged(file: Path) -> bool:
@@ -332,8 +449,20 @@ def _is_damaged(file: Path) -> bool:
     return False
 
 
-def _merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
-    """Merge files, so many at a time, until few are left."""
+def merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
+    """Merge index files in groups of :data:`FAN`, until no more than that are left.
+
+    Args:
+        pool: Where they are merged.
+        files: Complete indexes of disjoint photos, without maxima.
+        progress: Shows how far it is.
+
+    Returns:
+        The files that are left, beside the others.
+
+    Raises:
+        DataError: As :func:`~vizcnn.mining.merging.merge_files`.
+    """
     level = 0
     while len(files) > FAN:
         level += 1
@@ -375,9 +504,15 @@ def _merge(task: MergeTask) -> None:
     merge_files(task.files, task.out)
 
 
-def _remove_parts(tasks: Sequence[PartTask]) -> None:
-    """Remove the parts' folder, unless somebody has put something into it."""
-    folder = tasks[0].file.parent
+def remove_parts(out: Path) -> None:
+    """Remove the folder of an index's parts, unless somebody has put something into it.
+
+    Args:
+        out: The index, which is complete.
+    """
+    folder = name_parts_folder(out)
+    if not folder.is_dir():
+        return
     for path in _list_own(folder):
         path.unlink()
     if not any(folder.iterdir()):

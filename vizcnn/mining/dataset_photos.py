@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Sampler, Subset
 
 from vizcnn.basics.errors import DataError, ImageError, VizcnnError, quote
 from vizcnn.basics.memory import find_shortage
@@ -45,8 +45,14 @@ class DatasetPhotos:
         names: The numbers of the photos.
         sizes: Zeros: how many bytes a photo has is not known.
 
+    A DataLoader, and a sampler, are refused: they say which photos one of several processes gets,
+    and torch's DistributedSampler repeats photos so that all get as many (pytorch issue 25162). A
+    photo that is there twice would be twice among the strongest. A Subset may repeat none either;
+    the photos of one process are a :class:`~vizcnn.mining.photo_sets.PartOfPhotos`.
+
     Raises:
-        DataError: If it is no data set, or empty, or photos shall keep their own sizes.
+        DataError: If it is no data set, or empty, or repeats photos, or photos shall keep their own
+            sizes.
 
     Example:
         >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
@@ -58,6 +64,7 @@ class DatasetPhotos:
 
     def __init__(self, dataset: Any, preprocessing: Preprocessing, name: str = "") -> None:
         require_one_size(preprocessing)
+        _refuse_shares(dataset)
         if not hasattr(dataset, "__getitem__") or isinstance(dataset, str | bytes | Mapping):
             raise DataError(
                 f"got {type(dataset).__name__} ({quote(dataset)}) as a data set; needed: something "
@@ -126,6 +133,38 @@ class DatasetPhotos:
     def describe(self) -> str:
         """Say in one line what photos they are."""
         return f"{len(self.names)} photos of {self._name}"
+
+
+def _refuse_shares(dataset: Any) -> None:
+    """Refuse what deals photos out to processes, or has one twice.
+
+    Raises:
+        DataError: If it is such.
+    """
+    if isinstance(dataset, DataLoader | Sampler):
+        raise DataError(
+            f"got {type(dataset).__name__} as a data set, which may repeat photos, as torch's "
+            "DistributedSampler does to even out shares: give the data set itself, and mine a part "
+            "of it with PartOfPhotos(photos, part, parts)"
+        )
+    items, owner = None, dataset
+    while isinstance(owner, Subset):  # of a subset, perhaps
+        chosen = [int(number) for number in owner.indices]
+        items = chosen if items is None else [chosen[number] for number in items]
+        owner = owner.dataset
+    if items is None:
+        return
+    if any(number < 0 for number in items):  # counted from the end
+        items = [number % len(owner) for number in items]
+    first: dict[int, int] = {}
+    for place, number in enumerate(items):
+        if number in first:
+            raise DataError(
+                f"the data set has its item {number} twice (as photos {first[number]} and "
+                f"{place}), as shares that torch's DistributedSampler evens out have: give each "
+                "photo once, and mine a part with PartOfPhotos(photos, part, parts)"
+            )
+        first[number] = place
 
 
 def _take_items(dataset: Any, numbers: Sequence[int]) -> tuple[Any, Sequence[int]]:

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
+from operator import lt
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +21,13 @@ from torch import Tensor
 from vizcnn.basics.codec import ManifestError, decode
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import read_plain_file, replacing
+from vizcnn.mining.machine_kinds import LONGEST_KIND, UNKNOWN
 from vizcnn.mining.ranks import PERCENTILES, Rank
 from vizcnn.recording.arithmetic import Precision
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+MachineKind = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KIND)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 INDEX_NAME = "strongest.safetensors"
@@ -185,6 +191,9 @@ class StrongestIndex:
         ranges: By name, where they are kept; none until all photos have been looked at.
         unclassed: How many photos that could be read were left out as their folder names no class
             of the net, where places are ranked by relevance.
+        machines: The kinds of machines that looked at the photos
+            (:func:`~vizcnn.mining.machine_kinds.describe_kind`), sorted, each once; more than one
+            where a run went on elsewhere, or parts were merged.
     """
 
     identity: Identity
@@ -196,6 +205,7 @@ class StrongestIndex:
     layers: dict[str, LayerRanking] = field(default_factory=dict)
     ranges: dict[str, LayerRange] = field(default_factory=dict)
     unclassed: int = 0
+    machines: tuple[str, ...] = (UNKNOWN,)
 
     @property
     def complete(self) -> bool:
@@ -228,12 +238,15 @@ def compare_digests(former: Tensor, found: Tensor) -> list[int]:
     return (former != found).any(dim=1).nonzero().flatten().tolist()
 
 
-FORMAT_KEY, FORMAT, RANKED_FORMAT = "vizcnn.strongest", "2", "3"
+FORMAT_KEY, FORMAT, FORMER_FORMATS = "vizcnn.strongest", "4", ("2", "3")
 """The only entry of the file's metadata: with several, their order would change from run to run.
 
 The number also stands for all that decides what is found, such as how many photos go through the
-net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums. Layout 3 is that of other
-ranks than activation, and of ranges, which former versions do not know.
+net at a time (:data:`vizcnn.mining.lots.LOT`). Layout 1 had no checksums. Layouts 2 and 3 (that of
+other ranks than activation, and of ranges) are read: what they hold is what layout 4 holds, but for
+the kinds of machines that computed it, of which they tell nothing. That is then said to be unknown,
+and not guessed: nobody recorded where they were mined. A former version refuses layout 4 by its
+number, as it would drop the kinds when it goes on or merges.
 """
 
 LARGEST_INDEX = 4 << 30
@@ -262,6 +275,7 @@ class Record:
     failures: tuple[tuple[str, str], ...]
     map_sizes: tuple[tuple[Side, Side] | None, ...]
     unclassed: Count = 0
+    machines: tuple[MachineKind, ...] = (UNKNOWN,)
 
 
 def refuse_unreadable(index: StrongestIndex) -> None:
@@ -295,20 +309,16 @@ def write_index(index: StrongestIndex, file: Path) -> None:
             held = getattr(index.ranges[name], part)
             tensors[_name_tensor(number, f"range-{part}")] = held.contiguous()
     tensors[_DIGESTS] = index.digests
-    record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True)
-    tensors[_RECORD] = torch.frombuffer(bytearray(record.encode("ascii")), dtype=torch.uint8)
+    record = json.dumps(_describe(index), separators=(",", ":"), sort_keys=True).encode("ascii")
+    tensors[_RECORD] = torch.frombuffer(bytearray(record), dtype=torch.uint8)
+    del record  # of a million photos 50 MB, as each copy of it is
     tensors[_CHECKSUM] = _hash_tensors(tensors)
     with replacing(file, DataError) as temporary:
-        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: _choose_format(index.identity)}))
+        temporary.write_bytes(save(tensors, metadata={FORMAT_KEY: FORMAT}))
 
 
 def _list_parts(identity: Identity) -> dict[str, torch.dtype]:
     return _TENSORS if identity.rank == "activation" else {**_TENSORS, **_ACTIVATIONS}
-
-
-def _choose_format(identity: Identity) -> str:
-    is_former = identity.rank == "activation" and not identity.ranges
-    return FORMAT if is_former else RANKED_FORMAT
 
 
 def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
@@ -316,7 +326,7 @@ def _hash_tensors(tensors: dict[str, Tensor]) -> Tensor:
     sha256 = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         sha256.update(f"{name} {tuple(tensor.shape)}\n".encode())
-        sha256.update(tensor.numpy().tobytes())
+        sha256.update(np.ascontiguousarray(tensor.numpy()).data)
     return torch.frombuffer(bytearray(sha256.digest()), dtype=torch.uint8)
 
 
@@ -343,6 +353,7 @@ def _describe(index: StrongestIndex) -> dict[str, Any]:
         "sizes": index.sizes,
         "done": index.done,
         "failures": index.failures,
+        "machines": index.machines,
         "map_sizes": [layer.map_size for layer in index.layers.values()],
     }
 
@@ -362,9 +373,8 @@ def read_index(file: Path) -> StrongestIndex:
         Traceback (most recent call last):
         vizcnn.basics.errors.DataError: no index 'missing.safetensors': check the path
     """
-    content = read_plain_file(file, "index", DataError, largest=LARGEST_INDEX)
     name = quote(file)
-    tensors = _read_tensors(content, name)
+    tensors = _read_tensors(read_plain_file(file, "index", DataError, largest=LARGEST_INDEX), name)
     try:
         checksum = tensors.pop(_CHECKSUM, None)
         index = _rebuild(dict(tensors))
@@ -381,7 +391,7 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
     """Take a file's content apart, which was read at once: a run may replace it at any time."""
     try:
         found = _read_metadata(content).get(FORMAT_KEY)
-        if found in (FORMAT, RANKED_FORMAT):
+        if found in (FORMAT, *FORMER_FORMATS):
             return load(content)
     except (SafetensorError, ValueError, RecursionError, KeyError, OverflowError) as error:
         reason = quote((str(error).splitlines() or [type(error).__name__])[0], 120)
@@ -391,10 +401,10 @@ def _read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
         ) from None
     if found is None:
         raise DataError(f"{name} is no index; needed: a file that vizcnn mine wrote")
+    known = ", ".join(repr(layout) for layout in FORMER_FORMATS)
     raise DataError(
         f"{name} is the index of another version of vizcnn (layout {quote(found, 20)}, not "
-        f"{FORMAT!r} or {RANKED_FORMAT!r}): delete it or give another name, and mine the photos "
-        "anew"
+        f"{known} or {FORMAT!r}): delete it or give another name, and mine the photos anew"
     )
 
 
@@ -453,6 +463,7 @@ def _rebuild(tensors: dict[str, Tensor]) -> StrongestIndex:
             if has_ranges
         },
         unclassed=record.unclassed,
+        machines=record.machines,
     )
     for layer in index.layers.values():
         _check_layer(layer, index.identity, index.done)
@@ -476,14 +487,27 @@ def _read_record(stored: Tensor | None) -> Record:
     _require(identity.per_photo <= identity.top, "identity.per_photo: more than identity.top")
     _require(len(record.sizes) == len(photos) > 0, "sizes: not one for each photo")
     _require(record.done <= len(photos), "done: more than there are photos")
-    _require(list(photos) == sorted(set(photos)), "photos: not in order, or not each once")
+    _require(_is_rising(photos), "photos: not in order, or not each once")
     failed = [name for name, _ in record.failures]
-    known = set(photos[: record.done])
+    places = [bisect_left(photos, name, hi=record.done) for name in failed]
     _require(
-        failed == sorted(set(failed)) and known.issuperset(failed),
+        _is_rising(failed)
+        and all(
+            place < record.done and photos[place] == name
+            for place, name in zip(places, failed, strict=True)
+        ),
         "failures: not in order, or of photos that have not been looked at",
     )
+    machines = record.machines
+    _require(list(machines) == sorted(set(machines)), "machines: not in order, or not each once")
+    _require(bool(machines) or not record.done, "machines: none that looked at the photos")
+    _require(all(map(str.isprintable, machines)), "machines: more than a line")
     return record
+
+
+def _is_rising(names: Sequence[str]) -> bool:
+    """Tell whether names are in order, each once; without a set, which a million make large."""
+    return all(map(lt, names, islice(names, 1, None)))
 
 
 def _check_layer(layer: LayerRanking, identity: Identity, done: int) -> None:

@@ -424,6 +424,20 @@ def open_photos(paths: Sequence[PurePath], preprocessing: Preprocessing) -> Phot
     return FolderPhotos(paths, preprocessing) if paths else SamplePatches(preprocessing)
 
 
+def read_part(text: str) -> tuple[int, int]:
+    """Read which part of how many a text names: ``"2/4"``.
+
+    Raises:
+        DataError: If it is of another form.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
+    if not found:
+        raise DataError(
+            f"part {quote(text)} is not known; needed: for example 2/4, the 2nd of 4 parts"
+        )
+    return int(found[1]), int(found[2])
+
+
 def choose_part(photos: PhotoSet, text: str) -> PhotoSet:
     """Take the part of a set that a text names.
 
@@ -434,10 +448,5 @@ def choose_part(photos: PhotoSet, text: str) -> PhotoSet:
     Raises:
         DataError: If the text is of another form, or there is no such part.
     """
-    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
-    if not found:
-        raise DataError(
-            f"part {quote(text)} is not known; needed: for example 2/4, the 2nd of 4 parts"
-        )
-    part, parts = int(found[1]), int(found[2])
+    part, parts = read_part(text)
     return photos if (part, parts) == (1, 1) else PartOfPhotos(photos, part, parts)

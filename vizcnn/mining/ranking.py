@@ -1,7 +1,11 @@
 """Rankings of places: kept up to date lot by lot, and joined."""
 
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from operator import eq
 from typing import Any
 
 import torch
@@ -10,6 +14,7 @@ from torch import Tensor
 from vizcnn.basics.errors import DataError
 from vizcnn.mining.identity import list_differences, list_shape_differences
 from vizcnn.mining.index import LayerRanking, StrongestIndex
+from vizcnn.mining.machine_kinds import unite_kinds
 from vizcnn.mining.ranks import Rank
 
 AT_ONCE = 1 << 22
@@ -265,36 +270,47 @@ def merge_indexes(
     return join_indexes(indexes, called)
 
 
-def join_indexes(indexes: Sequence[StrongestIndex], called: Sequence[str]) -> StrongestIndex:
+def join_indexes(
+    indexes: Sequence[StrongestIndex],
+    called: Sequence[str],
+    find_home: Callable[[int, str], str] | None = None,
+) -> StrongestIndex:
     """Join indexes of disjoint photos, without what follows from the maxima of all of them.
 
     Args:
         indexes: One or more.
         called: What to call them in messages.
+        find_home: What to call the place of a photo, by the index's number and its name, where
+            those were joined before.
 
     Raises:
         DataError: As :func:`merge_indexes`.
     """
     for name, index in zip(called, indexes, strict=True):
         _require_mergeable(name, index, called[0], indexes[0])
-    sizes = _unite_photos(indexes, called)
-    photos = tuple(sorted(sizes))
-    numbers = {photo: number for number, photo in enumerate(photos)}
-    order = torch.tensor([numbers[photo] for index in indexes for photo in index.photos]).argsort()
+    photos, order = _unite_photos(indexes, find_home or (lambda number, photo: called[number]))
+    numbers = torch.empty_like(order)
+    numbers[order] = torch.arange(len(order))
+    of_each = numbers.split([len(index.photos) for index in indexes])
+    sizes = [size for index in indexes for size in index.sizes]
     return StrongestIndex(
         identity=indexes[0].identity,
         photos=photos,
-        sizes=tuple(sizes[photo] for photo in photos),
+        sizes=tuple(map(sizes.__getitem__, order.numpy())),
         done=len(photos),
         digests=torch.cat([index.digests for index in indexes])[order],
         failures=tuple(sorted(failure for index in indexes for failure in index.failures)),
         layers={
             layer: join_rankings(
-                [_renumber(index.layers[layer], index.photos, numbers) for index in indexes]
+                [
+                    _renumber(index.layers[layer], own)
+                    for index, own in zip(indexes, of_each, strict=True)
+                ]
             )
             for layer in indexes[0].layers
         },
         unclassed=sum(index.unclassed for index in indexes),
+        machines=unite_kinds(*(index.machines for index in indexes)),
     )
 
 
@@ -315,22 +331,33 @@ def _require_mergeable(
         )
 
 
-def _unite_photos(indexes: Sequence[StrongestIndex], called: Sequence[str]) -> dict[str, int]:
-    """Give the size of every photo by name."""
-    sizes: dict[str, int] = {}
-    homes: dict[str, str] = {}
-    for name, index in zip(called, indexes, strict=True):
-        for photo, size in zip(index.photos, index.sizes, strict=True):
-            if photo in homes:
-                raise DataError(
-                    f"the photo {photo!r} is both in {homes[photo]} and in {name}: indexes of "
-                    "disjoint photos are needed, named relative to one folder"
-                )
-            homes[photo], sizes[photo] = name, size
-    return sizes
+def _unite_photos(
+    indexes: Sequence[StrongestIndex], find_home: Callable[[int, str], str]
+) -> tuple[tuple[str, ...], Tensor]:
+    """Give all photos in order, and of each the number that it has where indexes follow each other.
+
+    Names are sorted by their numbers, and no table by name is made: of a million photos one takes
+    more memory than all else that is known of them.
+    """
+    names = [photo for index in indexes for photo in index.photos]
+    # of equal names the first goes first
+    order = array("q", sorted(range(len(names)), key=names.__getitem__))
+    photos = tuple(map(names.__getitem__, order))
+    for number, is_twice in enumerate(map(eq, photos, islice(photos, 1, None))):
+        if is_twice:
+            ends = list(accumulate(len(index.photos) for index in indexes))
+            homes = (bisect_right(ends, order[number + k]) for k in (0, 1))
+            one, other = (find_home(home, photos[number]) for home in homes)
+            raise DataError(
+                f"the photo {photos[number]!r} is both in {one} and in {other}: indexes of "
+                "disjoint photos are needed, named relative to one folder, as --part K/N "
+                "(PartOfPhotos) gives them; a DistributedSampler repeats photos to even out its "
+                "shares"
+            )
+    return photos, torch.frombuffer(order, dtype=torch.int64)
 
 
-def _renumber(layer: LayerRanking, photos: Sequence[str], numbers: dict[str, int]) -> LayerRanking:
+def _renumber(layer: LayerRanking, numbers: Tensor) -> LayerRanking:
     """Give a ranking whose photos have the numbers of the joint list."""
-    new = torch.tensor([*(numbers[photo] for photo in photos), -1])  # -1, an empty slot, stays
+    new = torch.cat([numbers, torch.tensor([-1])])  # -1, an empty slot, stays
     return replace(layer, photos=new[layer.photos])

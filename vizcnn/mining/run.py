@@ -40,6 +40,7 @@ from vizcnn.mining.lots import (
     choose_workers,
     read_lots,
 )
+from vizcnn.mining.machine_kinds import describe_kind, refuse_mixed, unite_kinds
 from vizcnn.mining.maxima import LayerMaxima, Maxima, name_maxima
 from vizcnn.mining.passes import measure_layers
 from vizcnn.mining.photo_sets import PhotoSet
@@ -126,15 +127,17 @@ def mine(
     file: Path,
     settings: MiningSettings,
     progress: Progress = silent,
+    strict: bool = False,
 ) -> StrongestIndex:
     """Find the strongest places of every unit of some layers over a set of photos.
 
     The index in ``file`` is the same to the last byte whether the run went through or was broken
     off and gone on with, whatever the number of workers, and whether the photos were mined in one
-    run or in parts that were merged; provided that the machines compute alike (see
-    :data:`~vizcnn.mining.lots.LOT`). Memory does not grow with the number of photos, their names
-    and the list of unreadable ones aside. Ranges and rank ``"median"`` need the maxima of all
-    photos: they are kept in a file beside the index (:mod:`vizcnn.mining.maxima`).
+    run or in parts that were merged; provided that the machines are of one kind, which the index
+    records (:mod:`vizcnn.mining.machine_kinds`, :data:`~vizcnn.mining.lots.LOT`). Memory does not
+    grow with the number of photos, their names and the list of unreadable ones aside. Ranges and
+    rank ``"median"`` need the maxima of all photos: they are kept in a file beside the index
+    (:mod:`vizcnn.mining.maxima`).
 
     Args:
         model: A net of the zoo, on the device to compute on.
@@ -143,6 +146,7 @@ def mine(
             with.
         settings: What to keep, and how to work.
         progress: Shows how far it is.
+        strict: Whether to refuse an index that machines of several kinds compute.
 
     Returns:
         The complete index.
@@ -164,7 +168,7 @@ def mine(
         >>> index.complete, index.layers["conv1"].values.shape
         (True, torch.Size([6, 3]))
     """
-    return MiningRun(model, photos, file, settings).run(progress)
+    return MiningRun(model, photos, file, settings, strict=strict).run(progress)
 
 
 class MiningRun:
@@ -176,6 +180,7 @@ class MiningRun:
         file: The index; gone on with if it is there.
         settings: What to keep, and how to work.
         saving_share: Saving may take one part in so many of the time, however short the interval.
+        strict: Whether to refuse an index that machines of several kinds compute.
 
     Attributes:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
@@ -184,7 +189,8 @@ class MiningRun:
         precision: Of the net's arithmetic.
 
     Raises:
-        DataError: If the file is of another run or damaged, or the photos are none or not in order.
+        DataError: If the file is of another run or damaged, the photos are none or not in order, or
+            the run is strict and the file is, or would be, of several kinds of machines.
         LayerError: If a layer does not exist or cannot be mined.
         ModelError: If the net's device cannot compute so.
     """
@@ -196,6 +202,7 @@ class MiningRun:
         file: Path,
         settings: MiningSettings,
         saving_share: float = SAVING_SHARE,
+        strict: bool = False,
     ) -> None:
         self.model, self.photos, self.file, self.settings = model, photos, file, settings
         self.device = next(model.module.parameters()).device
@@ -228,6 +235,10 @@ class MiningRun:
             else:
                 self.index = self._go_on(former, described)
                 self._saved = self._former = former.done
+        here = describe_kind(self.device)
+        if strict:
+            self._refuse_mixed(here)
+        self._machines = unite_kinds(self.index.machines, [here])
         self._latest = self.index
         if settings.rank == "random":
             self._draws = {
@@ -248,6 +259,16 @@ class MiningRun:
             )
         return _move(index, self.device)
 
+    def _refuse_mixed(self, here: str) -> None:
+        kinds = dict.fromkeys(self.index.machines, "so far")
+        if not self.index.complete:
+            kinds.setdefault(here, "here")
+        refuse_mixed(
+            quote(self.file),
+            kinds,
+            "go on with it on the former kind, give another file, or leave --strict out",
+        )
+
     def _begin(self, described: Future[Identity]) -> StrongestIndex:
         layers = {name: find_layer(self.model, name) for name in self.settings.layers}
         shapes = measure_layers(self.model.module, make_black(self.model), layers)
@@ -257,6 +278,7 @@ class MiningRun:
             photos=tuple(self.photos.names),
             sizes=tuple(self.photos.sizes),
             done=0,
+            machines=(),
             digests=torch.zeros(len(self.photos.names), DIGEST_BYTES, dtype=torch.uint8),
             layers={
                 name: make_ranking(
@@ -396,6 +418,7 @@ class MiningRun:
             failures=index.failures + failures,
             layers=layers,
             unclassed=unclassed,
+            machines=self._machines,
         )
 
     def _draw_keys(self, names: tuple[str, ...]) -> dict[str, Tensor] | None:

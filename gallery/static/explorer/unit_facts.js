@@ -159,7 +159,7 @@ vizcnnExplorer.register((app) => {
     const { units: [first], names, images } = patches.fields;
     const row = unit - first;
     const { count, columns, tile: [height, width] } = facts;
-    note.textContent = `Strongest places in ${facts.photos.toLocaleString("en")} photos, of each what the unit sees${facts.exact ? "" : " (as the gallery keeps it)"}.`;
+    note.textContent = `Strongest places in ${facts.photos.toLocaleString("en")} photos, of each what the unit sees${facts.exact ? "" : " (as the gallery keeps it)"}${facts.mixed ? `; ${facts.mixed}` : ""}.`;
     if (!images[row]) {
       body.replaceChildren(make("p", { class: "quiet", text: "It is above zero in none of them." }));
       return;

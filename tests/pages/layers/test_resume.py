@@ -20,10 +20,12 @@ from tests.support.top_runs import (
 )
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.output import LIST_NAME
-from vizcnn.mining.index import INDEX_NAME, write_index
+from vizcnn.basics.progress import silent
+from vizcnn.mining.index import INDEX_NAME, read_index, write_index
 from vizcnn.mining.photo_sets import FolderPhotos
 from vizcnn.mining.run import MiningSettings, mine
-from vizcnn.pages.layers.work_folder import WORK_NAME
+from vizcnn.pages.layers.gallery import find_strongest
+from vizcnn.pages.layers.work_folder import WORK_NAME, open_work
 
 pytestmark = pytest.mark.slow
 
@@ -243,6 +245,29 @@ def test_an_index_of_something_else_is_refused(whole, tmp_path):
     with pytest.raises(DataError, match="no index 'nothing'"):
         make(photos, tmp_path / "out", index=type(index)("nothing"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_strict_run_does_not_go_on_with_what_another_kind_of_machine_mined(whole, tmp_path):
+    photos, _ = whole
+    pictures = FolderPhotos([photos], MODEL.preprocessing)
+    settings = MiningSettings(layers=SETTINGS.layers, top=4, workers=0)
+
+    def find(strict):
+        with open_work(tmp_path / "out") as work:
+            return find_strongest(MODEL, pictures, SETTINGS, work, None, silent, strict=strict)[1]
+
+    with pytest.raises(KeyboardInterrupt), open_work(tmp_path / "out") as work:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt = stop_at("mine", 32, KeyboardInterrupt)
+            mine(MODEL, pictures, work.index, settings, interrupt)
+        index = read_index(work.index)
+        write_index(replace(index, machines=("elsewhere",)), work.index)
+        raise KeyboardInterrupt
+    before = work.index.read_bytes()
+    with pytest.raises(DataError, match=r"mixes 2 kinds of machines.*'elsewhere' .so far."):
+        find(strict=True)
+    assert work.index.read_bytes() == before
+    assert "elsewhere" in find(strict=False).machines
 
 
 HOLD = """

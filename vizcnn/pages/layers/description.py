@@ -73,6 +73,7 @@ def describe_gallery(
             left_out=len(left_out),
             left_out_names=left_out[:SHOWN_NAMES],
             unclassed=index.unclassed,
+            machines=index.machines,
         ),
         layers=tuple(
             _describe_layer(job, number, unit_command, unit_python, framings)

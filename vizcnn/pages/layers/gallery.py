@@ -5,16 +5,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vizcnn.basics.errors import DataError
+from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.files import hash_file
 from vizcnn.basics.output import write_folder
+from vizcnn.basics.pools import Pool
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.basics.version import __version__
 from vizcnn.drawing.style import find_style
 from vizcnn.gallery.manifest import Manifest
 from vizcnn.gallery.site import write_gallery
+from vizcnn.mining.cluster import Load, mine_with
 from vizcnn.mining.identity import describe_identity, list_differences, list_photo_differences
 from vizcnn.mining.index import INDEX_NAME, Identity, StrongestIndex, read_index, refuse_unreadable
+from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import Maxima
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.mining.run import MiningSettings, mine
@@ -22,6 +25,7 @@ from vizcnn.pages.layers.description import UnitCommand, UnitPython, describe_ga
 from vizcnn.pages.layers.job import ROOM, Job, Room, TopSettings, settle_job
 from vizcnn.pages.layers.layer_plans import plan_layers
 from vizcnn.pages.layers.places import NOWHERE, cut_portions
+from vizcnn.pages.layers.pooled_units import Crew, make_units
 from vizcnn.pages.layers.projecting import LOT_KIND, keep_photos, list_missing, project_portion
 from vizcnn.pages.layers.sheet_files import write_posters, write_sheets
 from vizcnn.pages.layers.site_pages import LayersResults
@@ -43,11 +47,19 @@ def make_top_gallery(
     progress: Progress = silent,
     notice: Notice = lambda line: None,
     room: Room = ROOM,
+    pool: Pool | None = None,
+    load: Load | None = None,
+    parts: int | None = None,
+    strict: bool = False,
 ) -> Manifest[LayersResults]:
     """Find each unit's strongest places in photos, project them back and write a site.
 
     A run that was killed or interrupted goes on when it is called again with the same arguments,
     and ends with the same bytes as an unbroken one.
+
+    With a pool the photos are mined in parts, in a folder that its processes and this one share
+    (:func:`~vizcnn.mining.cluster.mine_with`), and then each unit is projected and drawn in one of
+    them, and written here. Its bytes are those of a run that has no room in the spool.
 
     Args:
         model: A net of the zoo.
@@ -61,6 +73,11 @@ def make_top_gallery(
         progress: Shows how far it is.
         notice: Is told what of a former run cannot be used.
         room: How much it may take at a time.
+        pool: Processes, of this machine or others, that mine, project and draw; this one and copies
+            of it when None.
+        load: Loads the net in each of them, such as ``functools.partial(vizcnn.load, "zfnet")``.
+        parts: Into how many parts they mine the photos; chosen by their number when None.
+        strict: Whether to refuse an index that machines of several kinds computed.
 
     Returns:
         What was written, as in manifest.json.
@@ -71,7 +88,8 @@ def make_top_gallery(
             a folder of a class.
         LayerError: If a layer or unit does not exist.
         UnsupportedOperationError: If the method has no rule for an operation of the net.
-        VizcnnError: If the folder is not vizcnn's own, or the disk is full.
+        VizcnnError: If the folder is not vizcnn's own, the disk is full, or a process of the pool
+            ended.
 
     Example:
         >>> import tempfile
@@ -86,16 +104,21 @@ def make_top_gallery(
         >>> (site / "conv1" / "unit-0003.html").is_file()
         True
     """
+    crew = _gather_crew(pool, load, parts)
+    if crew is not None:
+        room = replace(room, spool=0)  # each unit is a portion
     projector = settings.attach(model)
     layers = plan_layers(projector, model, settings.layers, settings.units)
     with open_work(folder, notice) as work:
-        file, found = find_strongest(model, photos, settings, work, index, progress, notice)
-        causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room)}
+        file, found = find_strongest(
+            model, photos, settings, work, index, progress, notice, strict, crew
+        )
+        causes = {"index": hash_file(file), **_list_causes(model, photos, settings, room, pool)}
         begin = partial(work.begin, causes, notice)
         job = settle_job(
             projector, model, photos, found, settings, layers, work, begin, notice, room
         )
-        _draw(job, progress)
+        _draw(job, progress, crew)
         manifest = describe_gallery(job, command, unit_command, unit_python)
         with write_folder(folder, held=True) as staging:
             work.copy_site(job.ledger, staging)
@@ -112,6 +135,8 @@ def find_strongest(
     file: Path | None,
     progress: Progress,
     notice: Notice = lambda line: None,
+    strict: bool = False,
+    crew: Crew | None = None,
 ) -> tuple[Path, StrongestIndex]:
     """Mine the photos, go on with it, or read what was mined before.
 
@@ -121,11 +146,13 @@ def find_strongest(
     former = _read_former(work, notice)
     if former:
         _refuse_other_run(model, photos, settings, work, file, former)
-    elif file is None and work.has_begun:
+    if former is None or not former.complete:
+        _refuse_parts(work, file, crew)
+    if former is None and file is None and work.has_begun:
         notice(f"{str(work.index)!r} is missing: the photos are mined anew")
     if file is not None:
         index = read_index(file)
-        check_index(index, file, model, settings)
+        check_index(index, file, model, settings, strict)
         refuse_unreadable(index)
         return file, index
     mining = MiningSettings(
@@ -137,7 +164,23 @@ def find_strongest(
         ranges=settings.ranges,
         seed=settings.seed,
     )
-    index = mine(model, photos, work.index, mining, progress)
+    if crew is None:
+        index = mine(model, photos, work.index, mining, progress, strict)
+    else:
+        identity = _describe_wanted(model, settings)
+        mining = replace(mining, precision=identity.precision)
+        index = mine_with(
+            crew.pool,
+            crew.load,
+            identity,
+            photos,
+            work.index,
+            mining,
+            crew.parts,
+            progress,
+            notice,
+            strict,
+        )
     try:
         refuse_unreadable(index)
     except DataError:
@@ -214,13 +257,34 @@ def _refuse_other_run(
         )
 
 
-def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: TopSettings) -> None:
+def _refuse_parts(work: WorkFolder, file: Path | None, crew: Crew | None) -> None:
+    """Spare what many machines have mined and this run would not go on with.
+
+    Raises:
+        DataError: If there is such a thing.
+    """
+    if work.has_parts and (crew is None or file is not None):
+        raise DataError(
+            f"{str(work.path)!r} holds parts that many machines have mined, and this run does not "
+            "go on with them: end that run by the command that began it, remove the folder, or "
+            "choose another --out"
+        )
+
+
+def check_index(
+    index: StrongestIndex,
+    file: Path,
+    model: ZooModel,
+    settings: TopSettings,
+    strict: bool = False,
+) -> None:
     """Make sure that an index holds what a gallery asks for.
 
     It may hold more layers and places, and ranges.
 
     Raises:
-        DataError: If it does not, or is not complete.
+        DataError: If it does not, is not complete, or is of several kinds of machines where that
+            is refused.
     """
     name = f"the index {str(file)!r}"
     if not index.complete:
@@ -238,10 +302,13 @@ def check_index(index: StrongestIndex, file: Path, model: ZooModel, settings: To
     differences = list_differences(held, wanted)
     if differences:
         raise DataError(f"{name} is of another run ({'; '.join(differences)}): mine anew")
+    if strict:
+        kinds = dict.fromkeys(index.machines, "")
+        refuse_mixed(name, kinds, "mine anew on one kind of machine, or leave --strict out")
 
 
 def _list_causes(
-    model: ZooModel, photos: PhotoSet, settings: TopSettings, room: Room
+    model: ZooModel, photos: PhotoSet, settings: TopSettings, room: Room, pool: Pool | None
 ) -> dict[str, Any]:
     """List all that the files depend on, beside the index."""
     return {
@@ -249,15 +316,36 @@ def _list_causes(
         "room": asdict(room),  # it decides on the projections' company, so on their last digits
         "photos": photos.describe(),
         "weights": model.provenance.describe(),
-        "device": next(model.module.parameters()).device.type,
+        # a pool may compute on GPUs where this machine has none
+        "device": getattr(pool, "device", next(model.module.parameters()).device.type),
         "figures": find_style().describe(),
         "vizcnn": __version__,
         **list_versions(),
     }
 
 
-def _draw(job: Job, progress: Progress) -> None:
-    """Project and draw, portion by portion, from where a former run has come to."""
+def _gather_crew(pool: Pool | None, load: Load | None, parts: int | None) -> Crew | None:
+    if pool is not None and load is not None:
+        return Crew(pool, load, parts)
+    if pool is None and load is None and parts is None:
+        return None
+    raise VizcnnError(
+        "a pool needs what loads the net in its processes, and parts need a pool: give pool and "
+        "load, or none of the three"
+    )
+
+
+def _draw(job: Job, progress: Progress, crew: Crew | None) -> None:
+    """Project and draw from where a former run has come to."""
+    if crew is not None:
+        make_units(job, crew, progress)
+    else:
+        _draw_portions(job, progress)
+    keep_photos(job)
+    write_posters(job, progress)
+
+
+def _draw_portions(job: Job, progress: Progress) -> None:
     sizes = [
         (len(layer.units), BYTES_PER_PIXEL * job.settings.slots * layer.window[0] * layer.window[1])
         for layer in job.layers
@@ -270,5 +358,3 @@ def _draw(job: Job, progress: Progress) -> None:
             write_sheets(job, portion, progress)
             job.work.clear_spool()
             job.ledger.forget(LOT_KIND)
-    keep_photos(job)
-    write_posters(job, progress)

@@ -1,7 +1,8 @@
 """Which places of which units are shown, and in what portions they are projected."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class LayerPlaces:
         silent: The same of slots whose photos leave the unit at zero, so that there is nothing to
             project.
         top: How many slots are those of the sheets.
+        largest: The largest size of an activation, of all the layer's chosen units.
         relevances: What places are ranked by, (units, top), float32; None with another rank.
     """
 
@@ -35,6 +37,7 @@ class LayerPlaces:
     positions: NDArray[np.int64]
     silent: NDArray[np.int64]
     top: int
+    largest: float
     relevances: NDArray[np.float32] | None = None
 
     def find(self, row: int, slot: int) -> int:
@@ -49,6 +52,27 @@ class LayerPlaces:
     def count(self, row: int) -> int:
         """Count a unit's places in the sheets: they come first in its row."""
         return sum(slot < self.top for slot in self.list_slots(row))
+
+    def take(self, row: int, shown: Sequence[int]) -> Self:
+        """Take the places of one unit, of a set of photos that holds those alone.
+
+        Args:
+            row: The unit's row.
+            shown: Numbers of the photos that it shows, sorted, in the order of that set.
+        """
+        one = slice(row, row + 1)
+        return replace(
+            self,
+            activations=self.activations[one],
+            photos=_renumber(self.photos[one], shown),
+            positions=self.positions[one],
+            silent=_renumber(self.silent[one], shown),
+            relevances=None if self.relevances is None else self.relevances[one],
+        )
+
+
+def _renumber(photos: NDArray[np.int64], shown: Sequence[int]) -> NDArray[np.int64]:
+    return np.where(photos == NOWHERE, NOWHERE, np.searchsorted(shown, photos))
 
 
 @dataclass(frozen=True)
@@ -110,7 +134,8 @@ def choose_places(
         silent = np.concatenate([silent, without], axis=1)
         positions = np.concatenate([positions, held.positions[units].numpy()], axis=1)
     relevances = values if rank == "relevance" else None
-    return LayerPlaces(activations, photos, positions, silent, top, relevances)
+    largest = float(np.abs(activations[np.isfinite(activations)]).max(initial=0))
+    return LayerPlaces(activations, photos, positions, silent, top, largest, relevances)
 
 
 def _part_silent(

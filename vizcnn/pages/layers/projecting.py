@@ -309,11 +309,10 @@ def _check_activations(
     job: Job, part: Part, projection: Projection, photos: Sequence[int], slots: Numbers
 ) -> None:
     """Compare with what was mined: another photo under the same name has other activations."""
-    mined = job.places[part.layer].activations
-    wanted = mined[slots[:, 1], slots[:, 2]]
+    places = job.places[part.layer]
+    wanted = places.activations[slots[:, 1], slots[:, 2]]
     got = projection.activations.detach().float().cpu().numpy()
-    rounding = ROUNDING * np.abs(mined[np.isfinite(mined)]).max()
-    wrong = np.abs(got - wanted) > TOLERANCE * np.abs(wanted) + rounding
+    wrong = np.abs(got - wanted) > TOLERANCE * np.abs(wanted) + ROUNDING * places.largest
     if wrong.any():
         names = (job.index.photos[photos[photo]] for photo in slots[wrong, 0].tolist())
         refuse_changed(list(dict.fromkeys(names)))

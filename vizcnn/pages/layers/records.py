@@ -11,6 +11,7 @@ from vizcnn.drawing.words import (
     describe_selectivity,
     write_selectivity,
 )
+from vizcnn.mining.machine_kinds import describe_kinds
 from vizcnn.pages.evidence import Evidence
 
 
@@ -288,6 +289,7 @@ class PhotoData:
         left_out_names: The first of these.
         unclassed: How many photos were left out as their folders name no class of the net, where
             places are ranked by relevance to the true class.
+        machines: The kinds of machines that looked through them.
     """
 
     describe: str
@@ -295,6 +297,12 @@ class PhotoData:
     left_out: int = 0
     left_out_names: tuple[str, ...] = ()
     unclassed: int = if_given(0)
+    machines: tuple[str, ...] = if_given(())
+
+    @property
+    def computed(self) -> str:
+        """By what their places were computed, in words; empty where that is not told."""
+        return describe_kinds(self.machines)
 
 
 TAKEN = ("photos", "posters")

@@ -12,7 +12,8 @@ from typing import Any
 from vizcnn.basics.errors import describe_changes, quote
 from vizcnn.basics.files import flush_file
 from vizcnn.basics.interrupts import hold_interrupts
-from vizcnn.basics.output import explain_refused_folder, open_folder, refuse_links
+from vizcnn.basics.output import explain_refused_folder, name_lock, open_folder, refuse_links
+from vizcnn.mining.cluster import name_parts_folder
 from vizcnn.mining.index import INDEX_NAME
 from vizcnn.mining.maxima import name_maxima
 from vizcnn.pages.layers.pieces import LIST_NAME, Ledger
@@ -43,6 +44,12 @@ class WorkFolder:
     def maxima(self) -> Path:
         """The maxima that go with the index, where they are kept."""
         return name_maxima(self.index)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a former run has begun to mine in parts, and their index is not there yet."""
+        parts = name_parts_folder(self.index)
+        return parts.is_dir() and any(parts.iterdir())
 
     @property
     def site(self) -> Path:
@@ -172,8 +179,9 @@ def open_work(folder: Path, notice: Notice = lambda line: None) -> Iterator[Work
 
 def _remove_unknown(work: Path, notice: Notice) -> None:
     """Remove what is in the place of a file or folder, and what an older version left."""
+    name_lock(work / INDEX_NAME).unlink(missing_ok=True)  # of a run that was killed as it mined
     files = (INDEX_NAME, name_maxima(Path(INDEX_NAME)).name, LIST_NAME)
-    folders = ("site", "spool", "blocks")
+    folders = ("site", "spool", "blocks", name_parts_folder(Path(INDEX_NAME)).name)
     unknown = sorted(
         path
         for path in work.iterdir()

@@ -1,0 +1,180 @@
+"""Pools of the executors that there are: dead workers, broken pools, lost drivers."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from tests.support.command_line import ROOT, start
+from tests.support.pool_work import Squares
+from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.pools import ExecutorPool
+
+ITEMS = [1, 2, 3, 4]
+SQUARES = {1: 1, 2: 4, 3: 9, 4: 16}
+
+
+def name(item):
+    return f"number {item}"
+
+
+def square(executor, work):
+    return dict(ExecutorPool(executor).work_through(work, ITEMS, name))
+
+
+def make_pool(workers=2):
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_processes_and_threads_begin_once_and_do_each_item_once(tmp_path):
+    work = Squares(tmp_path)
+    with make_pool(1) as processes, ThreadPoolExecutor(1) as threads:
+        for number, executor in enumerate((processes, threads), 1):
+            assert square(executor, work) == SQUARES
+            assert (work.count("begun"), work.count("done")) == (number, 4 * number)
+        assert square(threads, work) == SQUARES  # which has held it
+        assert work.count("begun") == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_pool_whose_process_died_says_so_once_and_takes_no_more(tmp_path):
+    work = Squares(tmp_path, deaths=1)
+    with make_pool() as broken:
+        with pytest.raises(VizcnnError, match=r"no answer came for number .*, or another one"):
+            square(broken, work)
+        with pytest.raises(VizcnnError, match=r"takes no work \(BrokenProcessPool: .*a new one"):
+            square(broken, work)
+    with make_pool() as another:
+        assert square(another, work) == SQUARES
+
+
+def test_an_executor_that_is_closed_is_one_line(tmp_path):
+    threads = ThreadPoolExecutor(1)
+    threads.shutdown()
+    with pytest.raises(VizcnnError, match="takes no work") as caught:
+        square(threads, Squares(tmp_path))
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(VizcnnError, match="cannot be sent to other processes"):
+        square(threads, lambda: None)  # which is no fault of the executor
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_workers_end_with_a_driver_that_is_killed(tmp_path):
+    """They would wait for work forever, each with a net, and the lock of its part."""
+    script = (
+        "import multiprocessing, pathlib, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from vizcnn.basics.pools import ExecutorPool\n"
+        "from tests.support.pool_work import Squares\n"
+        f"work = Squares(pathlib.Path({str(tmp_path)!r}))\n"
+        "executor = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('fork'))\n"
+        "for item in ExecutorPool(executor).work_through(work, [1, 2], str): pass\n"
+        "print(*executor._processes, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    driver = start("-c", script)
+    assert driver.stdout
+    workers = [int(word) for word in driver.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(is_running, workers))
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    end = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(is_running, workers))
+
+
+def is_running(process):
+    """Tell whether a process runs; one that has ended may stay in the list of a container."""
+    try:
+        with open(f"/proc/{process}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Forgetful:
+    """An executor like Dask: equal calls are one, as long as somebody holds its future."""
+
+    def __init__(self):
+        self.held = {}
+
+    def submit(self, function, *arguments):
+        if arguments not in self.held:
+            future = self.held[arguments] = Future()
+            future.set_result(function(*arguments))
+        return self.held[arguments]
+
+
+def test_no_call_is_answered_with_what_became_of_a_former_one(tmp_path):
+    work, executor = Squares(tmp_path, errors=1), Forgetful()
+    with pytest.raises(ValueError, match="not now"):
+        square(executor, work)
+    assert square(executor, work) == SQUARES
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
+    import dask
+
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,  # a dead worker costs a second
+        "distributed.worker.profile.enabled": False,
+    }
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+def test_dask_begins_anew_where_a_worker_died_and_gives_up_at_last(dask_client, tmp_path):
+    """Its own matter: it restarts the worker, and tries an item again that was at work."""
+    work = Squares(tmp_path, deaths=1)
+    assert square(dask_client.get_executor(), work) == SQUARES
+    assert work.count("died") == 1
+    (tmp_path / "other").mkdir()
+    fatal = Squares(tmp_path / "other", deaths=99)
+    with pytest.raises(VizcnnError, match=r"no answer came for number 3 \(KilledWorker") as caught:
+        # alone: Dask blames all tasks that the worker had, be they at work or waiting
+        dict(ExecutorPool(dask_client.get_executor()).work_through(fatal, [3], name))
+    assert len(str(caught.value).splitlines()) == 1
+    assert fatal.count("died") == 2  # as is allowed, and no more
+
+
+@pytest.mark.slow
+def test_dask_does_not_answer_with_a_former_failure(dask_client, tmp_path):
+    """A notebook holds the futures of a call that failed: the next one is tried all the same."""
+    work = Squares(tmp_path, errors=1)
+    with pytest.raises(ValueError, match="not now") as held:
+        square(dask_client.get_executor(), work)
+    assert square(dask_client.get_executor(), work) == SQUARES
+    assert held.traceback
+
+
+@pytest.mark.slow
+def test_submitit_names_the_item_whose_process_died(tmp_path, monkeypatch):
+    submitit = pytest.importorskip("submitit", reason="needs submitit")
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    # seconds that it waits for a file, lest the file system be slow
+    monkeypatch.setattr(submitit.LocalJob, "_results_timeout_s", 0.1)
+    executor = submitit.LocalExecutor(folder=tmp_path / "logs")
+    work = Squares(tmp_path, deaths=1)
+    with pytest.raises(VizcnnError, match=r"no answer came for number 3 \(Uncompleted") as caught:
+        dict(ExecutorPool(executor).work_through(work, [3], name))
+    assert len(str(caught.value).splitlines()) == 1
+    found = ExecutorPool(executor).work_through(work, [3], name)
+    assert dict(found) == {3: 9}
