@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from common import ROOT, describe_machine, run_python, write_number, write_table
+from common import MINUTES, ROOT, describe_machine, run_python, write_number, write_table
 from mining import make_forward, write_photos
 
 import vizcnn
@@ -67,7 +67,7 @@ PARTS_TIMED = 5
 """Equal parts that are mined, to see how far their times spread."""
 LISTED = 20_000
 """Made files that are listed, at most."""
-HOUR = 3600.0
+TIMES = (("h", 3600.0), ("min", MINUTES), ("s", 1.0))
 
 Found = TypeVar("Found")
 
@@ -443,11 +443,11 @@ def report_costs(costs: Costs, spread: Sequence[float], merged: Mapping[str, Any
 
 def report_runs(title: str, outcomes: Sequence[Outcome], photos: int) -> str:
     """Write simulated runs as a table."""
-    heads = ("workers", "hours", "photos/s", "efficiency", "binds", "then", "then")
+    heads = ("workers", "time", "photos/s", "efficiency", "binds", "then", "then")
     rows = [
         (
             run.workers,
-            run.seconds / HOUR,
+            tell_time(run.seconds),
             photos / run.seconds,
             f"{find_efficiency(outcomes, run):.0%}",
             *run.rank_shares()[:3],
@@ -455,6 +455,17 @@ def report_runs(title: str, outcomes: Sequence[Outcome], photos: int) -> str:
         for run in outcomes
     ]
     return "\n\n".join([title, write_table(heads, rows)])
+
+
+def tell_time(seconds: float) -> str:
+    """Tell a time in hours, minutes or seconds.
+
+    Example:
+        >>> tell_time(5400), tell_time(90), tell_time(9.876)
+        ('1.50 h', '1.50 min', '9.88 s')
+    """
+    name, length = next(unit for unit in TIMES if seconds >= unit[1] or unit[1] == 1)
+    return f"{write_number(seconds / length)} {name}"
 
 
 def find_efficiency(outcomes: Sequence[Outcome], run: Outcome) -> float:
@@ -469,37 +480,41 @@ def draw(curves: Mapping[str, Sequence[Outcome]], file: Path) -> None:
 
     from vizcnn.drawing.saving import save_figure
 
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for title, outcomes in curves.items():
+    for number, (title, outcomes) in enumerate(curves.items()):
         workers = [run.workers for run in outcomes]
-        (line,) = left.loglog(
-            workers, [run.seconds / HOUR for run in outcomes], marker="o", label=title
-        )
-        ideal = outcomes[0].seconds * workers[0] / HOUR
-        left.loglog(
-            workers, [ideal / count for count in workers], "--", color=line.get_color(), lw=0.8
-        )
+        (line,) = left.loglog(workers, [run.seconds for run in outcomes], marker="o", label=title)
+        colour = line.get_color()
+        ideal = outcomes[0].seconds * workers[0]
+        left.loglog(workers, [ideal / count for count in workers], "--", color=colour, lw=0.8)
         shares = [100 * find_efficiency(outcomes, run) for run in outcomes]
-        right.semilogx(workers, shares, marker="o", label=title, color=line.get_color())
+        right.semilogx(workers, shares, marker="o", color=colour)
         former = ""
         for run, share in zip(outcomes, shares, strict=True):
             binds = run.rank_shares()[0].rpartition(" ")[0]
             if binds != former:
+                place = (4, 6) if number == 0 else (-4, -16)  # of two curves above and below
                 right.annotate(
-                    binds, (run.workers, share), (4, 5), textcoords="offset points", fontsize=9
+                    binds, (run.workers, share), place, textcoords="offset points", color=colour
                 )
             former = binds
-    names = ("hours (dashed: divided by the workers)", "efficiency in %")
+    seconds = [run.seconds for outcomes in curves.values() for run in outcomes]
+    ticks = [1, 10, 60, 600, 3600, 36_000, 360_000]
+    left.set_yticks(ticks, ["1 s", "10 s", "1 min", "10 min", "1 h", "10 h", "100 h"])
+    left.set_ylim(min(seconds) / 4, max(seconds) * 2)
+    right.set_ylim(0, 112)
+    names = (
+        "time (dashed: divided by the workers)",
+        "efficiency in %; what binds from here on",
+    )
     for axes, name in zip((left, right), names, strict=True):
         axes.set_xlabel("workers")
-        axes.set_ylabel(name)
+        axes.set_title(name, fontsize=11)
         axes.set_xticks(workers, [str(count) for count in workers])
         axes.minorticks_off()
         axes.grid(visible=True, alpha=0.3)
-    right.set_ylim(0, 112)
-    right.set_title("where another thing binds, it is named", fontsize=10)
-    left.legend()
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, file)
 
@@ -517,13 +532,13 @@ def main() -> None:
         costs, spread, merged = measure(options, Path(made))
     print(f"{describe_machine(options.device)}; {options.model}")
     print("\n" + report_costs(costs, spread, merged))
-    scenes = {"as measured": costs}
+    scenes = {"a worker as measured": costs}
     if options.forward_rate or options.decode_rate:
         decode = 1 / options.decode_rate if options.decode_rate else costs.decode
         forward = 1 / options.forward_rate if options.forward_rate else costs.forward
         title = (
-            f"{write_number(1 / forward)} forward, {write_number(1 / decode)} decoded photos/s "
-            f"by {options.readers} reader(s)"
+            f"a worker that passes {write_number(1 / forward)} photos/s through the net, and "
+            f"{options.readers or 'no'} reader(s) of {write_number(1 / decode)} photos/s each"
         )
         rest = 0.0 if options.forward_rate else costs.rest  # which is of this processor
         scenes[title] = replace(

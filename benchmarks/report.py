@@ -107,6 +107,16 @@ PARTS = (
         ("--model", "lenet", "--layer", "conv1", "--limit", "20", "--rounds", "1"),
     ),
     Part(
+        "cluster",
+        "Mining a million photos by many workers, simulated",
+        ("--forward-rate", "40425", "--decode-rate", "240", "--readers", "16"),
+        (
+            *("--model", "lenet", "--photos", "600", "--parts", "18", "--limit", "32"),
+            *("--side", "60", "--rounds", "1"),
+        ),
+        takes=("--device",),
+    ),
+    Part(
         "growth",
         "Cost as the work grows",
         (),

@@ -243,6 +243,8 @@ def summarise(manifest: "Manifest[Any]", seconds: float) -> str:
     lines = [f"{results.data.count} photos mined: {results.data.describe}"]
     if results.data.machines:
         lines.append(results.data.computed)
+    if results.machines:
+        lines.append(f"projections: {results.computed}")
     if results.data.left_out:
         lines.append(f"{count_others(results.data.left_out)} left out")
     if results.rank != "activation":

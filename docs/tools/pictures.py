@@ -64,6 +64,10 @@ PICTURES = {
     "attached": ("vizcnn lecture --only zfnet-attached", "figures/zfnet-attached.png"),
     "train": ("vizcnn filters --model lenet", "filters.png"),
     "quiz": ("vizcnn quiz", "index.html"),
+    "cluster": (
+        "python benchmarks/cluster.py --forward-rate 40425 --decode-rate 240 --readers 16",
+        "cluster.png",
+    ),
 }
 """By name: the command without its --out, and the file of its folder that is shown; of a quiz, the
 first question that has projections."""
@@ -84,10 +88,11 @@ def photograph_question(page: Path) -> Image.Image:
 
 def make_picture(command: str, file: str, target: Path, cache: Path) -> None:
     """Run a command, unless its folder is there already, and keep one of its pictures as WebP."""
-    words = shlex.split(command)[1:]
+    program, *words = shlex.split(command)
     out = cache / "-".join(words).replace("/", "-")
     if not out.exists():
-        subprocess.run([sys.executable, "-m", "vizcnn", *words, "--out", str(out)], check=True)
+        module = ["-m", "vizcnn"] if program == "vizcnn" else []  # else it is a script
+        subprocess.run([sys.executable, *module, *words, "--out", str(out)], check=True)
     with (
         photograph_question(out / file)
         if file.endswith("html")

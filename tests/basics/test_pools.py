@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+import weakref
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -118,6 +119,38 @@ def test_no_call_is_answered_with_what_became_of_a_former_one(tmp_path):
     assert square(executor, work) == SQUARES
 
 
+class Told:
+    """A future of a kind of its own, as submitit's."""
+
+    def __init__(self, result):
+        self.result = lambda: result
+
+    def done(self):
+        return True
+
+    def cancel(self):
+        """Do nothing: it is done."""
+
+
+@pytest.mark.parametrize("make_future", [Told, None])
+def test_results_that_were_given_are_not_held(tmp_path, make_future):
+    alive = []
+
+    class Executor:
+        def submit(self, function, *arguments):
+            result = function(*arguments)
+            future = make_future(result) if make_future else Future()
+            if not make_future:
+                future.set_result(result)
+            alive.append(weakref.ref(future))
+            return future
+
+    held = []
+    for _ in ExecutorPool(Executor()).work_through(Squares(tmp_path), ITEMS, name):
+        held.append(sum(future() is not None for future in alive))
+    assert held == [4, 3, 2, 1]
+
+
 @pytest.fixture(scope="module")
 def dask_client():
     distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
@@ -132,7 +165,7 @@ def dask_client():
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,

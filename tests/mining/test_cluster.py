@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -296,6 +297,7 @@ with ProcessPoolExecutor(2) as executor:
 def test_a_killed_driver_starts_again_and_mines_no_done_part_anew(tmp_path):
     out, folder = tmp_path / OUT, name_parts_folder(tmp_path / OUT)
     root = str(Path(__file__).parents[2])
+    photos = make_photos(40)
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(out)],
         env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
@@ -307,19 +309,22 @@ def test_a_killed_driver_starts_again_and_mines_no_done_part_anew(tmp_path):
                 assert driver.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+            driver.kill()  # only it: what its processes are at is another run's from now on
+            driver.wait()
+            done = {file: file.stat().st_mtime_ns for file in find_done(folder)}
+            assert len(done) >= 2
+            assert not out.exists()
+            kept = {}
+
+            def look(items, **options):
+                items = list(items)
+                kept.update({file: file.stat().st_mtime_ns for file in done})
+                return iter(items)
+
+            mine_in_parts(tmp_path, photos=photos, parts=8, progress=look)
         finally:
-            os.killpg(driver.pid, signal.SIGKILL)
-    done = {file: file.stat().st_mtime_ns for file in find_done(folder)}
-    assert len(done) >= 2
-    assert not out.exists()
-    kept = {}
-
-    def look(items, **options):
-        kept.update({file: file.stat().st_mtime_ns for file in done if file.exists()})
-        return iter(list(items))
-
-    photos = make_photos(40)
-    mine_in_parts(tmp_path, photos=photos, parts=8, progress=look)
+            with suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)
     assert kept == done
     assert read_both(out) == mine_plainly(tmp_path, photos=photos)
     assert list_names(tmp_path) == ["plain", OUT]
@@ -328,6 +333,41 @@ def test_a_killed_driver_starts_again_and_mines_no_done_part_anew(tmp_path):
 def find_done(folder):
     """The parts that are complete; their files are moved into place whole."""
     return [file for file in folder.glob("*-of-*.safetensors") if read_index(file).complete]
+
+
+def test_an_index_that_is_there_is_given_and_what_a_killed_run_left_of_parts_goes(tmp_path):
+    mine_in_parts(tmp_path)
+    before = (tmp_path / OUT).stat()
+    task = plan_parts(PHOTOS, tmp_path / OUT, 3)[1]
+    mine(make_model(), task.photos, task.file, SETTINGS)
+    RECORDING[:] = [RecordingPhotos(LOOKS)]
+    assert mine_in_parts(tmp_path, photos=RECORDING[0]).complete
+    assert RECORDING[0].read_ones == []
+    assert (tmp_path / OUT).stat().st_mtime_ns == before.st_mtime_ns
+    assert list_names(tmp_path) == [OUT]
+
+
+def test_an_index_of_another_run_or_of_one_that_was_not_in_parts_is_not_written_over(tmp_path):
+    out = tmp_path / OUT
+    mine(make_model(), make_photos(3), out, SETTINGS)
+    before = out.read_bytes()
+    with pytest.raises(DataError, match=r"index of another run \(24 photo\(s\) new"):
+        mine_in_parts(tmp_path)
+    assert out.read_bytes() == before
+    out.unlink()
+    photos = make_photos(40)
+    run = MiningRun(make_model(), photos, out, SETTINGS)
+
+    def break_off(items, **options):
+        next(items)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run(break_off)
+    assert not read_index(out).complete
+    with pytest.raises(DataError, match="unfinished index of a run that was not in parts"):
+        mine_in_parts(tmp_path, photos=photos)
+    assert list_names(tmp_path) == [OUT]
 
 
 # what goes wrong

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support.mining_runs import make_photos, to_lists
 from tests.support.small_zoo import make_model
-from vizcnn.basics.errors import DataError
+from vizcnn.basics.errors import DataError, VizcnnWarning
 from vizcnn.mining.cluster import mine_parts, plan_parts
 from vizcnn.mining.index import read_index, write_index
 from vizcnn.mining.machine_kinds import (
@@ -129,7 +130,8 @@ def test_a_run_that_goes_on_elsewhere_has_both_kinds(tmp_path, index, elsewhere)
     with elsewhere() as former:
         mine_some(tmp_path / "index", 32)
     assert read_index(tmp_path / "index").machines == (former,)
-    found = mine(make_model(), PHOTOS, tmp_path / "index", SETTINGS)
+    with pytest.warns(VizcnnWarning, match="goes on on another kind of machine than before"):
+        found = mine(make_model(), PHOTOS, tmp_path / "index", SETTINGS)
     assert found.machines == tuple(sorted((former, describe_kind("cpu"))))
     assert find_places(found) == find_places(index)
     with elsewhere("VSX"):  # where nothing is computed any more
@@ -260,7 +262,10 @@ def test_a_strict_run_in_parts_keeps_the_parts_of_two_kinds(tmp_path, index, els
         assert repr(str(first.file.parent)) in told and len(told.splitlines()) == 1
         assert not out.exists()
         assert read_index(first.file).complete and read_index(second.file).complete
-        found = mine_parts(executor, make_model, PHOTOS, out, SETTINGS, 2)
+        notices: list[str] = []
+        found = mine_parts(executor, make_model, PHOTOS, out, SETTINGS, 2, notice=notices.append)
+    words = r"part (1/2 .* of part 2|2/2 .* of part 1)/2: .*torch"
+    assert len(notices) == 1 and re.match(words, notices[0])
     assert found.machines == tuple(sorted((former, describe_kind("cpu"))))
     assert read_index(out).machines == found.machines
     assert find_places(found) == find_places(index)

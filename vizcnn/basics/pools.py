@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, as_completed
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -115,21 +115,27 @@ class ExecutorPool:
                 yield item, unpack_answer(_receive(future, name(item)), told)
         finally:
             for future in futures:
-                future.cancel()
+                with suppress(Exception):  # submitit's calls scancel, which fails of what has ended
+                    future.cancel()
 
 
-def _wait(futures: Sequence[Any]) -> Iterator[Any]:
-    """Give futures as they are done."""
+def _wait(futures: list[Any]) -> Iterator[Any]:
+    """Give futures as they are done, and hold none that was given: its result may be large.
+
+    Args:
+        futures: All of them; none is left in it.
+    """
     if all(isinstance(future, Future) for future in futures):
-        yield from as_completed(futures)
+        yield from as_completed(futures.pop(0) for _ in range(len(futures)))
         return
-    waiting = list(futures)
+    waiting = [futures.pop(0) for _ in range(len(futures))]
     while waiting:
         done = [future for future in waiting if future.done()]
-        yield from done
         waiting = [future for future in waiting if future not in done]
         if not done:
             time.sleep(ASKED_EVERY)
+        while done:
+            yield done.pop(0)
 
 
 def _receive(future: Any, name: str) -> bytes:

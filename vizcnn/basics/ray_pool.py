@@ -1,14 +1,16 @@
 """A pool of Ray's actors, on this machine or on a cluster: items are rows of a Ray Data set."""
 
+import gc
 import logging
 import os
+import re
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,6 +70,7 @@ class RayPool:
             is needed.
 
     Example:
+        >>> from functools import partial
         >>> with RayPool(actors=1) as pool:  # doctest: +SKIP
         ...     sorted(pool.work_through(partial(partial, pow, 2), [3, 4], str))
         [(3, 8), (4, 16)]
@@ -90,6 +93,7 @@ class RayPool:
     def __enter__(self) -> Self:
         """Start or join Ray."""
         with ExitStack() as stack:
+            stack.enter_context(_ignored_warnings())
             ray = _import_ray()
             stack.enter_context(_muted())
             if not ray.is_initialized():
@@ -124,6 +128,7 @@ class RayPool:
             return
         told: set[tuple[type[Warning], str]] = set()
         waiting = dict(enumerate(items))
+        failure: VizcnnError | None = None
         notes = ray.remote(_Notes).options(num_cpus=0).remote()
         try:
             rows = _map_rows(self._plan, pack(begin), [pack(item) for item in items], notes)
@@ -131,13 +136,15 @@ class RayPool:
                 for number, packed in rows:
                     yield waiting.pop(number), unpack_answer(packed, told)
             except ray.exceptions.RayError as error:
-                begun = _read_notes(notes)
-                raise _explain_death(begun, waiting, name, error) from None
+                failure = _explain_death(_read_notes(notes), waiting, name, error)
             finally:
                 rows.close()
         finally:
             with suppress(ray.exceptions.RayError):
                 ray.kill(notes)
+        if failure:
+            gc.collect()  # Ray's error holds on to an actor, in a circle: with its net, and a core
+            raise failure
 
 
 @dataclass(frozen=True)
@@ -215,6 +222,7 @@ def _import_ray() -> Any:
 def _begin_ray(ray: Any, address: str | None, actors: int | None) -> None:
     """Join a cluster, or start Ray here."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _try_address(address)
     own: dict[str, Any] = {}
     if address == "local":
         own = {"num_cpus": max(count_cores(), actors or 1), "include_dashboard": False}
@@ -233,6 +241,29 @@ def _begin_ray(ray: Any, address: str | None, actors: int | None) -> None:
         with suppress(ValueError):  # outside the main thread none were set
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def _try_address(address: str) -> None:
+    """Refuse an address where nobody answers: Ray would wait for minutes, deaf to Ctrl-C.
+
+    Raises:
+        VizcnnError: If it is one.
+    """
+    if "://" in address:
+        raise VizcnnError(
+            f"the address {quote(address)} is for clients outside of a cluster: run vizcnn on one "
+            "of its machines (ray job submit), with HOST:PORT or auto as address"
+        )
+    host, colon, port = address.rpartition(":")
+    if not (colon and re.fullmatch("[0-9]{1,5}", port)):
+        return  # a word of Ray's, or none, which it says at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise VizcnnError(
+            f"no cluster of Ray answers at {quote(address)} ({error}): give the address that "
+            "`ray start --head` told (--address)"
+        ) from None
 
 
 @contextmanager
@@ -254,6 +285,14 @@ def _silent_errors() -> Iterator[None]:
 def _shut_down(ray: Any) -> None:
     with hold_interrupts():
         ray.shutdown()
+
+
+@contextmanager
+def _ignored_warnings() -> Iterator[None]:
+    """Ignore what Ray warns of: its own future. What others warn of is heard."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"ray(\.|\Z)")
+        yield
 
 
 @contextmanager
@@ -323,9 +362,10 @@ def _map_rows(
     """Let actors answer items; gives numbers and packed answers as they come."""
     import ray.data
 
+    rows = [{"number": number, "item": item} for number, item in enumerate(items)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Ray's own future
-        rows = [{"number": number, "item": item} for number, item in enumerate(items)]
+        # by names, which Ray has announced to take away, as it has those two; see pyproject.toml
+        warnings.simplefilter("ignore", DeprecationWarning)
         # a block for each row: an actor gets one at a time, and whoever is free takes the next
         mapped = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Worker,
@@ -338,14 +378,13 @@ def _map_rows(
             num_cpus=plan.cpus,
             num_gpus=plan.gpus,
             # what bounds is how often an item is tried; a long run outlives many actors
-            ray_remote_args_fn=partial(
-                dict, max_restarts=ATTEMPTS * len(rows), max_task_retries=ATTEMPTS - 1
-            ),
+            max_restarts=ATTEMPTS * len(rows),
+            max_task_retries=ATTEMPTS - 1,
         )
-        batches = mapped.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        for batch in batches:
-            columns = (batch[name].to_pylist() for name in ("number", "answer"))
-            yield from zip(*columns, strict=True)
+    batches = mapped.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    for batch in batches:
+        columns = (batch[name].to_pylist() for name in ("number", "answer"))
+        yield from zip(*columns, strict=True)
 
 
 def _read_notes(notes: Any) -> dict[int, int]:

@@ -181,7 +181,7 @@ def mine_with(
             remove_parts(out)  # of a run that was killed when it was about to
             return found
         _check_folder(tasks)
-        kinds = _Kinds(out, name_parts_folder(out)) if strict else None
+        kinds = _Kinds(out, strict, notice)
         mined = _mine_all(pool, _Miner(load, identity, settings, strict), tasks, notice, kinds)
         total = len(photos.names)
         for _ in progress(mined, label="mine", total=total, unit="photo"):
@@ -339,7 +339,7 @@ def _mine_all(
     begin: "_Miner",
     tasks: Sequence[PartTask[IndexPlace]],
     notice: Notice,
-    kinds: "_Kinds | None",
+    kinds: "_Kinds",
 ) -> Generator[int, None, None]:
     """Mine all parts; gives a number for each photo that is done."""
     # those come first of which there is something: how far a former run was is soon seen
@@ -349,8 +349,7 @@ def _mine_all(
         for task, report in reports:
             for line in report.notices:
                 notice(line)
-            if kinds is not None:
-                kinds.add(task, report)
+            kinds.add(task, report)
             yield from range(report.photos)
 
 
@@ -359,26 +358,34 @@ class _Kinds:
 
     Args:
         out: The index of all parts.
-        folder: The parts' folder.
+        strict: Whether to refuse it.
+        notice: Is told of it, if not.
     """
 
-    def __init__(self, out: IndexPlace, folder: IndexPlace) -> None:
-        self._out, self._folder = out, folder
+    def __init__(self, out: IndexPlace, strict: bool, notice: Notice) -> None:
+        self._out, self._strict, self._notice = out, strict, notice
         self._homes: dict[str, str] = {}
 
     def add(self, task: PartTask[IndexPlace], report: PartReport) -> None:
         """Take note of a part.
 
         Raises:
-            DataError: If it is of another kind than those before it, or itself of several.
+            DataError: If it is of another kind than those before it, or itself of several, and
+                that is refused.
         """
         for kind in report.machines:
+            if self._homes and kind not in self._homes and not self._strict:
+                self._notice(
+                    f"{task} was computed by another kind of machine, whose last digits may differ "
+                    f"from those of {next(iter(self._homes.values()))}: {kind}"
+                )
             self._homes.setdefault(kind, str(task))
-        way_out = (
-            "mine all parts on one kind of machine (remove those of another from "
-            f"{quote(self._folder)}), or leave --strict out"
-        )
-        refuse_mixed(quote(self._out), self._homes, way_out)
+        if self._strict:
+            way_out = (
+                "mine all parts on one kind of machine (remove those of another from "
+                f"{quote(name_parts_folder(self._out))}), or leave --strict out"
+            )
+            refuse_mixed(quote(self._out), self._homes, way_out)
 
 
 @dataclass(frozen=True)

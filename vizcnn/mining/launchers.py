@@ -96,11 +96,9 @@ def find_part(environment: Mapping[str, str] | None = None) -> Launched:
     variables = os.environ if environment is None else environment
     process, task = _find_process(variables), _find_array_task(variables)
     if process is None and task is None:
-        pairs = dict.fromkeys(f"{one.rank} and {one.size} of {one.name}" for one in _LAUNCHERS)
         raise DataError(
-            "part auto cannot be told: none of these variables is set: "
-            f"{', '.join(pairs)}, {_ARRAY}ID of a job array; start it with one of these, or give "
-            "the part, such as --part 2/4"
+            f"part auto cannot be told: none of these variables is set: {_list_looked_for()}; "
+            "start it with one of these launchers, or give the part, such as --part 2/4"
         )
     if process is None or task is None:
         found = process or task
@@ -113,6 +111,14 @@ def find_part(environment: Mapping[str, str] | None = None) -> Launched:
         process.local_rank,
         process.local_size,
     )
+
+
+def _list_looked_for() -> str:
+    sizes: dict[tuple[str, str], list[str]] = {}
+    for one in _LAUNCHERS:
+        sizes.setdefault((one.name, one.rank), []).append(one.size)
+    told = [f"{rank} and {' or '.join(some)} of {name}" for (name, rank), some in sizes.items()]
+    return ", ".join([*told, f"{_ARRAY}ID of a job array"])
 
 
 def _find_process(variables: Mapping[str, str]) -> Launched | None:

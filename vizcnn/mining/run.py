@@ -1,6 +1,7 @@
 """One pass over a set of photos, saved at intervals and gone on with after a break."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, LayerError, quote
+from vizcnn.basics.errors import DataError, LayerError, VizcnnWarning, quote
 from vizcnn.basics.memory import format_bytes, require_memory
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.draws import Draw
@@ -236,8 +237,7 @@ class MiningRun:
                 self.index = self._go_on(former, described)
                 self._saved = self._former = former.done
         here = describe_kind(self.device)
-        if strict:
-            self._refuse_mixed(here)
+        self._tell_mixed(here, strict)
         self._machines = unite_kinds(self.index.machines, [here])
         self._latest = self.index
         if settings.rank == "random":
@@ -259,15 +259,25 @@ class MiningRun:
             )
         return _move(index, self.device)
 
-    def _refuse_mixed(self, here: str) -> None:
+    def _tell_mixed(self, here: str, strict: bool) -> None:
+        """Warn of going on on another kind of machine than before, or refuse that."""
         kinds = dict.fromkeys(self.index.machines, "so far")
-        if not self.index.complete:
-            kinds.setdefault(here, "here")
-        refuse_mixed(
-            quote(self.file),
-            kinds,
-            "go on with it on the former kind, give another file, or leave --strict out",
-        )
+        is_new = bool(kinds) and here not in kinds and not self.index.complete
+        if is_new:
+            kinds[here] = "here"
+        if strict:
+            refuse_mixed(
+                quote(self.file),
+                kinds,
+                "go on with it on the former kind, give another file, or leave --strict out",
+            )
+        elif is_new:
+            warnings.warn(
+                f"{quote(self.file)} goes on on another kind of machine than before, whose last "
+                f"digits may differ: {here}",
+                VizcnnWarning,
+                stacklevel=3,
+            )
 
     def _begin(self, described: Future[Identity]) -> StrongestIndex:
         layers = {name: find_layer(self.model, name) for name in self.settings.layers}

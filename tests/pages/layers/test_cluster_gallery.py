@@ -19,6 +19,7 @@ from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.pools import ExecutorPool, pack
 from vizcnn.basics.processes import can_fork
 from vizcnn.gallery.manifest import read_manifest
+from vizcnn.mining.machine_kinds import describe_kind
 from vizcnn.pages.layers.gallery import make_top_gallery
 from vizcnn.pages.layers.pieces import LIST_NAME
 from vizcnn.pages.layers.site_pages import LayersResults
@@ -107,7 +108,7 @@ def test_a_pool_makes_the_bytes_of_a_run_in_one_process(photos, whole, pool, tmp
     "settings",
     [
         replace(
-            UNITS, layers=("fc6",), rank="lowest", ranges=True, poster=True, poster_units=2, top=2
+            UNITS, layers=("fc6",), rank="lowest", ranges=True, poster=True, poster_units=1, top=2
         ),
         replace(UNITS, layers=("conv2",), part="own", compare=2, scaling="shared"),
     ],
@@ -244,6 +245,35 @@ def test_what_one_process_has_mined_is_not_mined_anew_in_parts(photos, pool, tmp
 def test_another_net_in_a_process_is_refused(photos, whole, pool, tmp_path):
     with pytest.raises(DataError, match="a process that projects has another net than the run"):
         make(photos, tmp_path, UNITS, index=whole / INDEX, pool=pool, load=load_other)
+
+
+@dataclass
+class Mixed:
+    """A pool of which every other answer is of a kind of machine that is not this one's."""
+
+    pool: ExecutorPool
+
+    def work_through(self, begin, items, name):
+        with closing(self.pool.work_through(begin, items, name)) as done:
+            for number, (item, result) in enumerate(done):
+                yield item, replace(result, machine="A <100>") if number % 2 else result
+
+
+def test_kinds_of_machines_that_projected_are_told_or_refused(photos, whole, pool, tmp_path):
+    here = describe_kind("cpu")
+    options = {"index": whole / INDEX, "pool": Mixed(pool), "load": make_model}
+    told = rf"2 kinds of machines, whose last digits may differ: 'A <100>', '{re.escape(here)}'; "
+    with pytest.raises(DataError, match=told + r".* leave --strict out"):
+        make(photos, tmp_path, UNITS, strict=True, **options)
+    assert list_files(tmp_path).keys() >= {f"{WORK_NAME}/{LIST_NAME}"}
+    watched = Watched(pool)  # of one kind, as what was done before
+    make(photos, tmp_path, UNITS, strict=True, **{**options, "pool": watched})
+    assert len(watched.came) == 5
+    assert list_files(tmp_path) == list_files(whole)
+    manifest = make(photos, tmp_path / "mixed", UNITS, **options)
+    assert manifest.results.machines == ("A <100>", here)
+    page = (tmp_path / "mixed" / "index.html").read_text(encoding="utf-8")
+    assert "2 kinds of machines, whose last digits may differ: A &lt;100&gt;; " in page
 
 
 def test_a_photo_that_changed_since_mining_is_named(whole, pool, tmp_path):

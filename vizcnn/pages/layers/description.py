@@ -11,6 +11,7 @@ from vizcnn.gallery.manifest import Failure, Manifest, Photo
 from vizcnn.mining.photo_sets import find_framing, find_source, list_left_out
 from vizcnn.mining.ranks import PERCENTILES
 from vizcnn.pages.layers.job import Job
+from vizcnn.pages.layers.pooled_units import list_kinds
 from vizcnn.pages.layers.projecting import name_photo, name_photo_file
 from vizcnn.pages.layers.records import (
     LayerEvidence,
@@ -61,6 +62,7 @@ def describe_gallery(
     method, index = job.projector.method, job.index
     left_out = list_left_out(job.photos)
     framings = _frame_padded(job)
+    kinds = list_kinds(job)
     results = LayersResults(
         method=method.name,
         part=job.settings.part,
@@ -75,6 +77,7 @@ def describe_gallery(
             unclassed=index.unclassed,
             machines=index.machines,
         ),
+        machines=kinds if len(kinds) > 1 else (),
         layers=tuple(
             _describe_layer(job, number, unit_command, unit_python, framings)
             for number in range(len(job.layers))

@@ -77,7 +77,8 @@ def make_top_gallery(
             of it when None.
         load: Loads the net in each of them, such as ``functools.partial(vizcnn.load, "zfnet")``.
         parts: Into how many parts they mine the photos; chosen by their number when None.
-        strict: Whether to refuse an index that machines of several kinds computed.
+        strict: Whether to refuse an index that machines of several kinds computed, and a pool of
+            such.
 
     Returns:
         What was written, as in manifest.json.
@@ -118,7 +119,7 @@ def make_top_gallery(
         job = settle_job(
             projector, model, photos, found, settings, layers, work, begin, notice, room
         )
-        _draw(job, progress, crew)
+        _draw(job, progress, crew, strict)
         manifest = describe_gallery(job, command, unit_command, unit_python)
         with write_folder(folder, held=True) as staging:
             work.copy_site(job.ledger, staging)
@@ -335,10 +336,10 @@ def _gather_crew(pool: Pool | None, load: Load | None, parts: int | None) -> Cre
     )
 
 
-def _draw(job: Job, progress: Progress, crew: Crew | None) -> None:
+def _draw(job: Job, progress: Progress, crew: Crew | None, strict: bool) -> None:
     """Project and draw from where a former run has come to."""
     if crew is not None:
-        make_units(job, crew, progress)
+        make_units(job, crew, progress, strict)
     else:
         _draw_portions(job, progress)
     keep_photos(job)

@@ -33,6 +33,7 @@ class Piece:
         corners: Top and left of their windows.
         evidence: What their projections are compared with, as
             :data:`~vizcnn.pages.layers.spool.EVIDENCE` names it; None where there is none.
+        machine: Kind of the machine that made it, where a pool did; else empty.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Piece:
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     corners: tuple[tuple[int, int], ...] = ()
     evidence: tuple[tuple[float | None, ...], ...] = ()
+    machine: str = ""
 
     def read_evidence(self, rank: int) -> dict[str, Any]:
         """Give what is said of a place's projection as the fields of a record."""

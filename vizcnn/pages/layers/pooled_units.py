@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from vizcnn.basics.errors import DataError, ImageError
+from vizcnn.basics.errors import DataError, ImageError, quote
 from vizcnn.basics.files import replacing
 from vizcnn.basics.pools import Pool, Work
 from vizcnn.basics.progress import Progress, silent
 from vizcnn.mining.cluster import Load
 from vizcnn.mining.identity import hash_module
 from vizcnn.mining.index import Identity, StrongestIndex
+from vizcnn.mining.machine_kinds import describe_kind, refuse_mixed, unite_kinds
 from vizcnn.mining.photo_sets import PhotoSet
 from vizcnn.pages.layers.job import Job, Room, TopSettings
 from vizcnn.pages.layers.layer_plans import LayerPlan
@@ -56,7 +57,7 @@ class Crew:
     parts: int | None = None
 
 
-def make_units(job: Job, crew: Crew, progress: Progress) -> None:
+def make_units(job: Job, crew: Crew, progress: Progress, strict: bool = False) -> None:
     """Project and draw the units that are missing, each by itself, in the processes of a pool.
 
     A unit is a portion of its own, as with no room in the spool (:class:`Room`): its bytes do not
@@ -67,12 +68,17 @@ def make_units(job: Job, crew: Crew, progress: Progress) -> None:
         job: The gallery.
         crew: Who projects and draws.
         progress: Shows how far it is.
+        strict: Whether to refuse machines of several kinds, as soon as there are; what is done
+            stays.
 
     Raises:
-        DataError: If a photo is gone, cannot be read any more, or is another than was mined; or a
-            process has another net.
+        DataError: If a photo is gone, cannot be read any more, or is another than was mined; a
+            process has another net; or machines are of several kinds and that is refused.
         VizcnnError: If a process ended, with the unit that it was at.
     """
+    kinds = list_kinds(job)
+    if strict:
+        _refuse_mixed(job, kinds)
     tasks = _list_tasks(job)
     if not tasks:
         return
@@ -91,8 +97,28 @@ def make_units(job: Job, crew: Crew, progress: Progress) -> None:
         for task, files in progress(made, label="units", total=count, unit="unit", initial=initial):
             for number, photo in files.photos.items():
                 _keep_photo(job, number, photo)
-            piece = replace(files.unit.piece, name=name_unit(task.layer, task.unit))
+            piece = replace(
+                files.unit.piece, name=name_unit(task.layer, task.unit), machine=files.machine
+            )
+            if strict:
+                kinds = unite_kinds(kinds, [files.machine])
+                _refuse_mixed(job, kinds)
             _keep(job, piece, files.unit.contents)
+
+
+def list_kinds(job: Job) -> tuple[str, ...]:
+    """List the kinds of machines of a pool that have made units."""
+    pieces = [
+        job.ledger.find(name_unit(layer, unit))
+        for layer, plan in enumerate(job.layers)
+        for unit in plan.units
+    ]
+    return unite_kinds(piece.machine for piece in pieces if piece and piece.machine)
+
+
+def _refuse_mixed(job: Job, kinds: Sequence[str]) -> None:
+    way_out = "give the pool machines of the former kind only, or leave --strict out"
+    refuse_mixed(quote(job.work.path), dict.fromkeys(kinds, ""), way_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +171,12 @@ class UnitFiles:
     Attributes:
         photos: Photos that were kept, by their numbers among all that the gallery shows.
         unit: The unit's sheets.
+        machine: Kind of the machine that made them.
     """
 
     photos: dict[int, Finished]
     unit: Finished
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -189,7 +217,8 @@ class _Artist:
                 shown: _read_finished(work, job.ledger.need(name_photo(number)))
                 for number, shown in task.wanted.items()
             }
-            return UnitFiles(photos, _read_finished(work, job.ledger.need(name_unit(0, task.unit))))
+            unit = _read_finished(work, job.ledger.need(name_unit(0, task.unit)))
+            return UnitFiles(photos, unit, describe_kind(next(model.module.parameters()).device))
 
     def _settle(
         self, model: ZooModel, projector: Projector, task: UnitTask, work: WorkFolder

@@ -8,6 +8,7 @@ from jinja2 import Environment
 
 from vizcnn.basics.codec import ManifestError, if_given
 from vizcnn.gallery.manifest import Manifest, Results, View
+from vizcnn.mining.machine_kinds import describe_kinds
 from vizcnn.mining.ranks import Rank
 from vizcnn.pages.layers.records import LayerSheets, PhotoData, UnitSheets
 from vizcnn.pages.layers.wording import RankWords, name_pictures, speak_of
@@ -32,6 +33,7 @@ class LayersResults(Results):
         layers: One per layer, in the net's order.
         rank: By what places are ranked.
         seed: Of the draw of photos at random; 0 with another rank.
+        machines: Kinds of the machines that projected, if a pool had several.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -43,6 +45,12 @@ class LayersResults(Results):
     layers: tuple[LayerSheets, ...]
     rank: Rank = if_given("activation")
     seed: int = if_given(0)
+    machines: tuple[str, ...] = if_given(())
+
+    @property
+    def computed(self) -> str:
+        """By what projections were computed, in words; empty where that is one kind of machine."""
+        return describe_kinds(self.machines)
 
     @property
     def words(self) -> RankWords:
