@@ -66,6 +66,8 @@ def test_parts_in_a_store_give_the_bytes_of_one_run(there, tmp_path, ranges, par
     assert index.complete and read(there) == mine_plainly(tmp_path, settings)
     assert list_names(name_parts_folder(there)) == []
     wanted = ["all.safetensors", "all.safetensors.maxima"][: 1 + ranges]
+    store, name = fsspec.url_to_fs(str(name_parts_folder(there)))
+    assert not store.exists(name)
     assert list_names(there.parent) == wanted
     assert mine_there(there, settings, parts, load=LoadOnce()).complete  # it is there already
 
@@ -174,6 +176,8 @@ def test_only_what_changed_is_sent(there, monkeypatch):
 def test_a_store_that_cannot_be_reached_is_told_in_a_line():
     with pytest.raises(StoreError, match="of no kind of store that fsspec knows"):
         mine_there(read_place("nosuchstore://bucket/all"))
+    with pytest.raises(DataError, match="'memory://bucket' is a bucket; needed: an index in it"):
+        mine_there(read_place("memory://bucket"))
 
 
 @pytest.mark.usefixtures("small_net")

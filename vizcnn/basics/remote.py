@@ -199,7 +199,7 @@ def _open_store(place: RemotePath) -> tuple[Any, str]:
 def explain_store(place: PurePath, error: Exception) -> StoreError:
     """Say in one line what a store refused, without what opens it."""
     way_out = "check the network, then run again"
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
         way_out = "check what the store lets you do, and that you are known to it"
     reason = f"{type(error).__name__}: {clean_words(error)}"
     return StoreError(f"{quote(place)} cannot be reached ({reason}): {way_out}")
@@ -250,8 +250,11 @@ def send_object(file: Path, place: RemotePath) -> None:
     """
 
     def send(store: Any, name: str) -> None:
-        store.makedirs(store._parent(name), exist_ok=True)  # which object stores need not
-        store.put_file(str(file), name)
+        try:
+            store.put_file(str(file), name)
+        except FileNotFoundError:  # of a kind that has folders, as object stores have not
+            store.makedirs(store._parent(name), exist_ok=True)
+            store.put_file(str(file), name)
 
     ask_store(place, send)
 

@@ -32,6 +32,7 @@ from vizcnn.mining.working_copies import (
     Place,
     list_names,
     read_copies,
+    remove_empty_folder,
     remove_place,
     work_on,
 )
@@ -547,5 +548,4 @@ def remove_parts(out: IndexPlace) -> None:
     for name in list_names(folder):
         if _PART_FILE.fullmatch(name) or _MERGED_FILE.fullmatch(name):
             remove_place(folder / name)
-    if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    remove_empty_folder(folder)

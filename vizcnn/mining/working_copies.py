@@ -2,13 +2,15 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import DataError, VizcnnError, quote
 from vizcnn.basics.remote import (
     RemotePath,
+    StoreError,
+    ask_store,
     fetch_object,
     list_objects,
     remove_object,
@@ -20,6 +22,9 @@ IndexPlace = Path | RemotePath
 """Where an index lies."""
 
 Place = TypeVar("Place", bound=PurePath)
+
+LEAST_PARTS = 3
+"""Of the place of an index: protocol, bucket and name."""
 
 _Look = tuple[int, int] | None
 
@@ -39,11 +44,12 @@ def work_on(place: IndexPlace) -> Iterator[Path]:
         The file, which need not exist.
 
     Raises:
-        StoreError: If the store cannot be reached.
+        DataError: If it is a bucket, or the store cannot be reached.
     """
     if isinstance(place, Path):
         yield place
         return
+    _require_name(place)
     with tempfile.TemporaryDirectory(prefix="vizcnn-") as folder:
         copy = Path(folder) / place.name
         # the maxima first and last in: an index never tells of more than they hold
@@ -69,7 +75,7 @@ def read_copies(places: Sequence[IndexPlace]) -> Iterator[list[Path]]:
     """Give files of indexes that are only read; those in object stores are fetched.
 
     Raises:
-        StoreError: If a store cannot be reached.
+        DataError: If one is a bucket, or a store cannot be reached.
     """
     with ExitStack() as stack:
         files, copies = [], {}
@@ -77,6 +83,7 @@ def read_copies(places: Sequence[IndexPlace]) -> Iterator[list[Path]]:
             if isinstance(place, Path):
                 files.append(place)
                 continue
+            _require_name(place)
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vizcnn-"))
             copy = Path(folder) / place.name
             if fetch_object(place, copy):
@@ -85,6 +92,11 @@ def read_copies(places: Sequence[IndexPlace]) -> Iterator[list[Path]]:
             copies[copy] = place
         with _name_as(copies):
             yield files
+
+
+def _require_name(place: RemotePath) -> None:
+    if len(place.parts) < LEAST_PARTS:
+        raise DataError(f"{quote(place)} is a bucket; needed: an index in it, as {place}/NAME")
 
 
 def _look(file: Path) -> _Look:
@@ -123,6 +135,21 @@ def list_names(folder: IndexPlace) -> list[str]:
     if isinstance(folder, RemotePath):
         return list_objects(folder)
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def remove_empty_folder(folder: IndexPlace) -> None:
+    """Remove a folder in which nothing is left; one in a store, if the store will."""
+    if isinstance(folder, Path):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        return
+
+    def remove(store: Any, name: str) -> None:
+        if store.isdir(name) and not store.ls(name, detail=False):
+            store.rmdir(name)
+
+    with suppress(StoreError, FileNotFoundError):  # it harms nobody
+        ask_store(folder, remove)
 
 
 def remove_place(place: IndexPlace) -> None:
