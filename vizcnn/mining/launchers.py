@@ -218,6 +218,7 @@ def fill_name(out: Place, part: int, parts: int) -> Place:
     """Put numbers into the name of an index in the places of ``{part}`` and ``{parts}``.
 
     Example:
+        >>> from pathlib import Path
         >>> fill_name(Path("{part}-of-{parts}.safetensors"), 2, 4).name
         '2-of-4.safetensors'
     """
@@ -249,6 +250,7 @@ def list_part_words(out: PurePath, parts: int) -> Sequence[str]:
         parts: How many.
 
     Example:
+        >>> from pathlib import Path
         >>> list_part_words(Path("a b/{part}"), 2), list_part_words(Path("a b/{part}"), 512)
         (["'a b/1'", "'a b/2'"], ["'a b/'{1..512}"])
     """
