@@ -494,9 +494,17 @@ def draw(curves: Mapping[str, Sequence[Outcome]], file: Path) -> None:
         for run, share in zip(outcomes, shares, strict=True):
             binds = run.rank_shares()[0].rpartition(" ")[0]
             if binds != former:
-                place = (4, 6) if number == 0 else (-4, -16)  # of two curves above and below
+                # of two curves above and below; the curves fall to the right
+                place, side = ((4, 6), "left") if number == 0 else ((-4, -15), "right")
+                if run is outcomes[0]:
+                    side = "left"
                 right.annotate(
-                    binds, (run.workers, share), place, textcoords="offset points", color=colour
+                    binds,
+                    (run.workers, share),
+                    place,
+                    textcoords="offset points",
+                    ha=side,
+                    color=colour,
                 )
             former = binds
     seconds = [run.seconds for outcomes in curves.values() for run in outcomes]

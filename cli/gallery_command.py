@@ -144,14 +144,15 @@ def gallery(
     paths = find_given(photos)
     started = time.monotonic()
     mined: dict[int, Path] = {}
-    pool = None
     if cluster:
-        pool = page.context.with_resource(open_pool(cluster, page.device))
-        workers = pool.readers if workers is None else workers
-        page = _leave_to(pool, page)
+        page = _leave_to(open_pool(cluster, page.device), page)
+    pool = page.pool
 
     def make(run: OneRun) -> "Manifest[LayersResults]":
         chosen = choose_units(run.net, layers, units)
+        photo_set = open_photos(paths, run.net.preprocessing)
+        if pool and not mined:  # started once, and not for a command that cannot be done
+            page.context.with_resource(pool)
         settings = TopSettings(
             layers=chosen.layers,
             units=chosen.units or None,
@@ -165,7 +166,7 @@ def gallery(
             poster=poster,
             poster_units=poster_units,
             seed=page.seed,
-            workers=workers,
+            workers=pool.readers if pool and workers is None else workers,
             rank=rank or "activation",
             ranges=ranges,
         )
@@ -192,7 +193,7 @@ def gallery(
 
         return make_top_gallery(
             run.net,
-            open_photos(paths, run.net.preprocessing),
+            photo_set,
             settings,
             run.folder,
             index=file,
@@ -202,7 +203,7 @@ def gallery(
             progress=bar,
             notice=lambda line: say(line, err=True),
             pool=pool,
-            load=_make_loader(page, run.net) if pool else None,
+            load=_make_loader(page, run.net, pool.device) if pool else None,
             parts=cluster.parts if cluster else None,
             strict=is_strict(page.context),
         )
@@ -215,17 +216,16 @@ def gallery(
 def _leave_to(pool: "RayPool", page: Page) -> Page:
     """Let a page's nets be computed in a pool: here they are only looked at."""
     # TF32 cannot be chosen for a device that has none
-    device = "cpu" if page.precision == "exact" else page.device
-    return replace(page, device=device, pool_device=pool.device)
+    return replace(page, device="cpu" if page.precision == "exact" else page.device, pool=pool)
 
 
-def _make_loader(page: Page, net: "ZooModel") -> NetLoader:
+def _make_loader(page: Page, net: "ZooModel", device: str) -> NetLoader:
     """Make what loads one of a page's nets in the processes of a pool."""
     number = [loaded is net for loaded, _ in page.loaded].index(True)
     return NetLoader(
         page.models[number],
         page.words[number],
-        page.pool_device,
+        device,
         page.seed,
         page.precision,
         page.fit,

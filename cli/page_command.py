@@ -44,6 +44,7 @@ from vizcnn.zoo.specs import slug_net
 
 if TYPE_CHECKING:
     from vizcnn.basics.output import FigureFormat
+    from vizcnn.basics.ray_pool import RayPool
     from vizcnn.drawing.style import Theme
     from vizcnn.gallery.manifest import Manifest
     from vizcnn.photos.framing import Fit
@@ -100,7 +101,7 @@ class Page:
         opens: Whether to open the page in a browser.
         fit: How photos are brought to the nets' input; as is usual for each when None.
         size: Side of the nets' input in pixels; each net's own when None.
-        pool_device: What computes, where other processes do so; else empty.
+        pool: The processes that compute, if those are others than this one.
     """
 
     context: click.Context
@@ -117,7 +118,7 @@ class Page:
     opens: bool
     fit: "Fit | None" = None
     size: int | None = None
-    pool_device: str = ""
+    pool: "RayPool | None" = None
     loaded: "list[tuple[ZooModel, str]]" = field(default_factory=list)
 
     def load(self) -> "list[ZooModel]":
@@ -213,7 +214,7 @@ class Page:
         return quote_command(self.context, {**self.context.params, **alone, **settled})
 
     def _name_device(self, net: "ZooModel") -> str:
-        return self.pool_device or str(next(net.module.parameters()).device)
+        return self.pool.device if self.pool else str(next(net.module.parameters()).device)
 
     def name_net(self, number: int) -> dict[str, Any]:
         """Give the values of the options that name one of the loaded nets, alone, and its device.

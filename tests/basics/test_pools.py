@@ -74,7 +74,8 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
         "from tests.support.pool_work import Squares\n"
         f"work = Squares(pathlib.Path({str(tmp_path)!r}))\n"
         "executor = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('fork'))\n"
-        "for item in ExecutorPool(executor).work_through(work, [1, 2], str): pass\n"
+        "while work.count('begun') < 2:\n"
+        "    for item in ExecutorPool(executor).work_through(work, [1, 2], str): pass\n"
         "print(*executor._processes, flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -83,11 +84,12 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
     workers = [int(word) for word in driver.stdout.readline().split()]
     assert len(workers) == 2 and all(map(is_running, workers))
     driver.send_signal(signal.SIGKILL)
-    driver.communicate()
+    driver.wait()
     end = time.monotonic() + 20
     while any(map(is_running, workers)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(is_running, workers))
+    driver.communicate()
 
 
 def is_running(process):

@@ -25,6 +25,10 @@ ASKED_EVERY = 0.2
 """Seconds after which futures are asked again that nothing can wait for, such as submitit's."""
 
 
+WATCHED_EVERY = 1.0
+"""Seconds after which a worker looks whether the process is there that started it."""
+
+
 class Pool(Protocol):
     """Processes that do some work for items, on this machine or on others."""
 
@@ -208,15 +212,18 @@ def _end_with_parent() -> None:
     """Let this process end with the one that started it, if that was by ``multiprocessing``.
 
     A worker of ``concurrent.futures`` whose parent was killed waits for work forever, and holds a
-    net and the lock of a part's file meanwhile.
+    net and the lock of a part's file meanwhile. One that never had work holds nothing, and stays.
     """
     parent = multiprocessing.parent_process()
     if parent is None or os.getpid() in _WATCHERS:
         return
     _WATCHERS.add(os.getpid())
+    first = os.getppid()
 
     def wait() -> None:
-        parent.join()
+        # its pipe may be held open by forks of the parent, which are workers too
+        while parent.is_alive() and os.getppid() == first:
+            parent.join(WATCHED_EVERY)
         os._exit(1)
 
     threading.Thread(target=wait, name="ends with its parent", daemon=True).start()

@@ -417,8 +417,14 @@ class _Miner:
                 name_maxima(file).unlink(missing_ok=True)
             for attempt in range(1, ATTEMPTS + 1):
                 # all that is there is compared with the photos, but a part that is complete
-                settings = self._settle()
-                run = MiningRun(model, task.photos, file, settings, strict=self.strict)
+                run = MiningRun(
+                    model,
+                    task.photos,
+                    file,
+                    self._settle(),
+                    strict=self.strict,
+                    identity=self.identity,
+                )
                 if run.index.complete:
                     break
                 try:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -182,6 +183,8 @@ class MiningRun:
         settings: What to keep, and how to work.
         saving_share: Saving may take one part in so many of the time, however short the interval.
         strict: Whether to refuse an index that machines of several kinds compute.
+        identity: Of the net and settings, where it is known: the net's checksum takes as long as
+            many photos on a GPU.
 
     Attributes:
         index: What was found so far; :attr:`StrongestIndex.done` says how far the run is.
@@ -204,6 +207,7 @@ class MiningRun:
         settings: MiningSettings,
         saving_share: float = SAVING_SHARE,
         strict: bool = False,
+        identity: Identity | None = None,
     ) -> None:
         self.model, self.photos, self.file, self.settings = model, photos, file, settings
         self.device = next(model.module.parameters()).device
@@ -220,7 +224,8 @@ class MiningRun:
             self._classes = list_true_classes(model, photos)
         with ThreadPoolExecutor(1) as beside:  # the net's checksum, while all else begins
             described = beside.submit(
-                describe_identity,
+                _describe_unless_known,
+                identity,
                 model,
                 settings.layers,
                 settings.top,
@@ -471,6 +476,10 @@ class MiningRun:
                 self._maxima.flush()  # an index never names rows that are not there
             self.writer.save(self.index, self.file)
             self._saved = self.index.done
+
+
+def _describe_unless_known(identity: Identity | None, *asked: Any) -> Identity:
+    return identity or describe_identity(*asked)
 
 
 def _take_rows(

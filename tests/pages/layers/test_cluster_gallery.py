@@ -128,9 +128,20 @@ def test_little_is_sent_and_a_photo_comes_back_once(photos, whole, pool, tmp_pat
     make(photos, tmp_path, settings, pool=watched, load=make_model, parts=1)
     units = [(name, result) for name, result in watched.came if "unit" in name]
     assert len({name for name, _ in units}) == len(units) == 12 + 10
-    kept = [number for _, result in units for number in result.photos]
+    kept = [number for _, (files,) in units for number in files.photos]
     assert sorted(kept) == list(range(len(list((tmp_path / "photos").iterdir()))))
     assert max(begin + item for begin, item in watched.sent) < 50_000
+
+
+def test_an_item_may_be_several_units(photos, whole, pool, tmp_path):
+    watched, room = Watched(pool), replace(ROOM, items=4)
+    options = {"index": whole / INDEX, "pool": watched, "load": make_model}
+    make(photos, tmp_path, UNITS, room=room, **options)
+    names = {name for name, _ in watched.came}
+    first, second, third = sorted(names)
+    assert (first, second) == ("conv1 unit 0 to conv1 unit 2", "conv1 unit 5 to conv3 unit 0")
+    assert third == "conv3 unit 2 to conv3 unit 5"
+    assert list_files(tmp_path) == list_files(whole)
 
 
 @pytest.mark.parametrize("label", ["mine", "units"])
@@ -255,8 +266,8 @@ class Mixed:
 
     def work_through(self, begin, items, name):
         with closing(self.pool.work_through(begin, items, name)) as done:
-            for number, (item, result) in enumerate(done):
-                yield item, replace(result, machine="A <100>") if number % 2 else result
+            for number, (item, (files,)) in enumerate(done):
+                yield item, [replace(files, machine="A <100>") if number % 2 else files]
 
 
 def test_kinds_of_machines_that_projected_are_told_or_refused(photos, whole, pool, tmp_path):

@@ -100,12 +100,15 @@ class Room:
         lot: Bytes of the layers' outputs of the photos that go through the net together.
         photos: How many photos these are, at most: their places are projected together, and twice
             as many take less than twice the time.
+        items: How many items a pool gets, at most: an array of jobs has a thousand tasks by
+            default, and each may have to load the net.
     """
 
     spool: int = 4 << 30
     call: int = 64 << 20
     lot: int = 512 << 20
     photos: int = 64
+    items: int = 512
 
 
 ROOM = Room()

@@ -1,7 +1,7 @@
 """Units projected and drawn one by one in the processes of a pool, on whatever machines."""
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -93,7 +93,7 @@ def make_units(job: Job, crew: Crew, progress: Progress, strict: bool = False) -
     )
     count = sum(len(layer.units) for layer in job.layers)
     initial = count - len(tasks)
-    with closing(crew.pool.work_through(begin, tasks, str)) as made:
+    with closing(_make_each(crew.pool, begin, tasks, job.room.items)) as made:
         for task, files in progress(made, label="units", total=count, unit="unit", initial=initial):
             for number, photo in files.photos.items():
                 _keep_photo(job, number, photo)
@@ -146,9 +146,9 @@ class UnitTask:
     wanted: dict[int, int]
     is_posted: bool
 
-    def __str__(self) -> str:
-        """Name it, for messages."""
-        return self.name
+
+Batch = Sequence[UnitTask]
+"""Units that are one item of a pool."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,21 @@ class UnitFiles:
     machine: str
 
 
+def _make_each(
+    pool: Pool, begin: Callable[[], Work[Batch, list[UnitFiles]]], tasks: Batch, items: int
+) -> Generator[tuple[UnitTask, UnitFiles], None, None]:
+    """Make units, so many in an item that there are not too many items."""
+    size = -(-len(tasks) // items)
+    batches = [tasks[first : first + size] for first in range(0, len(tasks), size)]
+    with closing(pool.work_through(begin, batches, _name_batch)) as made:
+        for batch, files in made:
+            yield from zip(batch, files, strict=True)
+
+
+def _name_batch(batch: Batch) -> str:
+    return " to ".join(dict.fromkeys([batch[0].name, batch[-1].name]))
+
+
 @dataclass(frozen=True)
 class _Artist:
     """Begins the work of a process: it loads the net, and then makes unit after unit."""
@@ -191,7 +206,7 @@ class _Artist:
     lot: int
     precision: Precision
 
-    def __call__(self) -> Work[UnitTask, UnitFiles]:
+    def __call__(self) -> Work[Batch, list[UnitFiles]]:
         model = self.load()
         if hash_module(model.module) != self.identity.sha256:
             raise DataError(
@@ -200,7 +215,7 @@ class _Artist:
             )
         with use_precision(self.precision):
             projector = self.settings.attach(model)
-        return partial(self._make, model, projector)
+        return lambda batch: [self._make(model, projector, task) for task in batch]
 
     def _make(self, model: ZooModel, projector: Projector, task: UnitTask) -> UnitFiles:
         with TemporaryDirectory(prefix="vizcnn-") as folder:
