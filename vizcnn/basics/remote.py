@@ -51,6 +51,8 @@ class RemotePath(PurePosixPath):
 
     def __str__(self) -> str:
         """Write it as a URL."""
+        if not self.parts:  # what is above the protocol
+            return "."
         slashes = "///" if self.protocol in _ROOTED else "//"
         return f"{self.protocol}:{slashes}{'/'.join(self.parts[1:])}"
 
