@@ -278,7 +278,7 @@ def merge_made(photos: int, parts: int, folder: Path) -> dict[str, Any]:
     began = time.process_time()
     with ThreadPoolExecutor(1) as executor:
         pool = TimedPool(executor)
-        files = merge_groups(pool, files, lambda items, **options: iter(items))
+        joined = merge_groups(pool, files, lambda items, **options: iter(items))
     level: list[int] = sizes
     taken = iter(pool.seconds)
     while len(level) > FAN:
@@ -286,7 +286,7 @@ def merge_made(photos: int, parts: int, folder: Path) -> dict[str, Any]:
         merges += [(group, next(taken)) for group in groups]
         level = [sum(group) for group in groups]
     last = time.process_time()
-    merge_files(files, folder / "strongest.safetensors")
+    merge_files(joined, folder / "strongest.safetensors")
     merges.append((level, time.process_time() - last))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return {"merges": merges, "seconds": time.process_time() - began, "memory": memory}

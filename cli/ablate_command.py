@@ -181,8 +181,8 @@ def _refuse(page: Page, names: tuple[str, ...], reason: str) -> None:
 
 
 def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -> None:
-    from pathlib import Path
 
+    from vizcnn.basics.remote import read_local_place
     from vizcnn.pages.ablate import AblateSettings, make_ablate_gallery
 
     if len(page.models) > 1:
@@ -203,9 +203,10 @@ def _ablate_layers(page: Page, photos: tuple[str, ...], given: dict[str, Any]) -
         variant=page.words[0].variant,
         figure_format=page.figure_format,
     )
+    folder = read_local_place(photos[0], "folder of photos")
     with telling_to_continue():
         manifest = make_ablate_gallery(
-            *(page.models[0], Path(photos[0]), page.folder, settings),
+            *(page.models[0], folder, page.folder, settings),
             page.quote(**dict.fromkeys(OF_UNITS)),
             device=settle_device(page.device, page.precision),
             progress=bar,

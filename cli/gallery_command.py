@@ -184,9 +184,10 @@ def gallery(
         def write_python(
             layer: str, unit: int, photo: str, position: tuple[int, int] | None
         ) -> str:
-            files = [path if path.name == photo else path / photo for path in paths]
+            here = [path for path in paths if isinstance(path, Path)]
+            files = [path if path.name == photo else path / photo for path in here]
             file = next((str(file) for file in files if file.is_file()), "")
-            if not file:  # in an archive or a table
+            if not file:  # in an archive, a table or an object store
                 return ""
             return quote_python(page, run.net, settings, file, layer, unit, position or "max")
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +14,7 @@ from vizcnn.mining.ranks import describe_order
 if TYPE_CHECKING:
     from vizcnn.mining.index import StrongestIndex
     from vizcnn.mining.ranked_places import RangePlace, RankedPlace
+    from vizcnn.mining.working_copies import IndexPlace
 
     Places = Sequence[RankedPlace] | Sequence[RangePlace]
 
@@ -29,7 +29,7 @@ RANKED = "ranked_by"
 @click.command(
     cls=CarefulCommand, short_help="Print an index of strongest places as a table or CSV."
 )
-@click.argument("file", metavar="INDEX", type=GivenPath(dir_okay=False))
+@click.argument("file", metavar="INDEX", type=GivenPath(remote=True, dir_okay=False))
 @click.option(
     "--layer",
     "layers",
@@ -58,7 +58,7 @@ RANKED = "ranked_by"
 @click.option("--csv", "as_csv", is_flag=True, help="Short for --format csv.")
 @json_option
 def index(
-    file: Path,
+    file: "IndexPlace",
     layers: tuple[str, ...],
     units: tuple[Unit, ...],
     form: str,
@@ -75,8 +75,10 @@ def index(
     from vizcnn.mining.index import read_index
     from vizcnn.mining.machine_kinds import describe_kinds
     from vizcnn.mining.ranked_places import list_ranges, list_ranked_places
+    from vizcnn.mining.working_copies import read_copies
 
-    found = read_index(file)
+    with read_copies([file]) as (here,):
+        found = read_index(here)
     names = [name.strip() for text in layers for name in text.split(",")]
     numbers = require_numbers(units)
     places: Places = (

@@ -14,7 +14,7 @@ from vizcnn.cli.options import (
     settle_device,
 )
 from vizcnn.cli.page_command import Page, make_figure_options, page_command
-from vizcnn.cli.photo_arguments import find_given, one_photo_argument
+from vizcnn.cli.photo_arguments import find_local, one_photo_argument
 from vizcnn.cli.reporting import bar, say
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def lecture(
     from vizcnn.lecture.studio import TRAINED, Studio
     from vizcnn.zoo.pinned_weights import pin_weights
 
-    (photo,) = find_given((photos,))
+    (photo,) = find_local((photos,))
     if len(sources) not in (1, len(TRAINED)):
         raise click.UsageError(f"{len(sources)} --weights for {len(TRAINED)} nets", page.context)
     given = dict(zip(TRAINED, sources * len(TRAINED), strict=False))

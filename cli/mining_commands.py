@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from vizcnn.mining.photo_sets import PhotoSet
     from vizcnn.mining.ranks import Rank
     from vizcnn.mining.run import MiningRun, MiningSettings
+    from vizcnn.mining.working_copies import IndexPlace
     from vizcnn.photos.framing import Fit
     from vizcnn.recording.arithmetic import Precision
     from vizcnn.zoo.model import ZooModel
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     required=True,
-    type=GivenPath(dir_okay=False),
+    type=GivenPath(remote=True, dir_okay=False),
     help="Index file to write, such as strongest.safetensors; an unfinished one is continued. "
     "{part} and {parts} in it stand for the numbers of --part.",
 )
@@ -140,6 +141,7 @@ def mine(
     from vizcnn.mining.launchers import choose_local_device, fill_name, share_readers
     from vizcnn.mining.photo_sets import choose_part, list_left_out, open_photos
     from vizcnn.mining.run import MiningRun, MiningSettings
+    from vizcnn.mining.working_copies import work_on
     from vizcnn.recording.layers import list_stages, select_layers
 
     cluster = take_cluster(context, said)
@@ -178,10 +180,12 @@ def mine(
             pool, load, net, photo_set, out, settings, cluster.parts, is_strict(context)
         )
     else:
-        context.with_resource(hold_output(out))
-        run = MiningRun(net, photo_set, out, settings, strict=is_strict(context))
-        rate = _run_or_save(run)
-        index = run.index
+        if isinstance(out, Path):
+            context.with_resource(hold_output(out))
+        with work_on(out) as file:
+            run = MiningRun(net, photo_set, file, settings, strict=is_strict(context))
+            rate = _run_or_save(run, out)
+            index = run.index
         if cluster:
             remove_parts(out)  # of a run that was killed when it was about to
     if part == "1/1":  # a part of which nothing can be read is one of the whole's
@@ -191,10 +195,12 @@ def mine(
     end_with_failures(context, [why for _, why in index.failures])
 
 
-def _is_complete(file: Path) -> bool:
+def _is_complete(out: "IndexPlace") -> bool:
     from vizcnn.mining.index import read_index
+    from vizcnn.mining.working_copies import read_copies
 
-    return os.path.lexists(file) and read_index(file).complete
+    with read_copies([out]) as (file,):
+        return os.path.lexists(file) and read_index(file).complete
 
 
 def _mine_over(
@@ -202,16 +208,17 @@ def _mine_over(
     load: "Callable[[str], NetLoader]",
     net: "ZooModel",
     photos: "PhotoSet",
-    out: Path,
+    out: "IndexPlace",
     settings: "MiningSettings",
     parts: int | None,
     strict: bool,
 ) -> "tuple[StrongestIndex, float | None]":
     """Mine in parts, in a pool; gives the index, and photos per second if no part was there."""
     from vizcnn.mining.cluster import identify_run, mine_with, name_parts_folder, plan_parts
+    from vizcnn.mining.working_copies import list_names
 
     plan_parts(photos, out, parts)  # refuses a wrong number of them before Ray is started
-    is_new = not name_parts_folder(out).exists()
+    is_new = not list_names(name_parts_folder(out))
     with telling_to_continue(), pool:
         if settings.workers is None:
             settings = replace(settings, workers=pool.readers)
@@ -238,18 +245,24 @@ def _mine_over(
     nargs=-1,
     required=True,
     metavar="INDEX...",
-    type=GivenPath(),
+    type=GivenPath(remote=True),
 )
 @click.option(
     "--out",
     required=True,
-    type=GivenPath(dir_okay=False),
+    type=GivenPath(remote=True, dir_okay=False),
     help="Index file to write; an index that is there already is replaced.",
 )
 @strict_index_option
 @json_option
 @click.pass_context
-def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def merge(
+    context: click.Context,
+    /,
+    files: "tuple[IndexPlace, ...]",
+    out: "IndexPlace",
+    as_json: bool,
+) -> None:
     """Join indexes that several machines mined of different photos.
 
     The joint index is the same, to the last byte, as that of one run over all the photos.
@@ -257,13 +270,14 @@ def merge(context: click.Context, /, files: tuple[Path, ...], out: Path, as_json
     from vizcnn.basics.output import hold_output
     from vizcnn.mining.merging import merge_files
 
-    context.with_resource(hold_output(out))
+    if isinstance(out, Path):
+        context.with_resource(hold_output(out))
     index = merge_files(files, out, is_strict(context))
     report_index(index, out, as_json, join_command("index", [str(out)]))
     end_with_failures(context, [why for _, why in index.failures])
 
 
-def _run_or_save(run: "MiningRun") -> float | None:
+def _run_or_save(run: "MiningRun", out: "IndexPlace") -> float | None:
     """Run it to the end; gives how many photos it mined per second, if any."""
     count, before, began = len(run.index.photos), run.index.done, time.monotonic()
     complete = run.index.complete
@@ -274,7 +288,7 @@ def _run_or_save(run: "MiningRun") -> float | None:
     except KeyboardInterrupt:
         say(
             f"stopped at photo {run.index.done} of {count}; saved in "
-            f"{shlex.quote(click.format_filename(run.file))}: run the same command again to "
+            f"{shlex.quote(_name(out))}: run the same command again to "
             "continue",
             err=True,
         )
@@ -285,19 +299,31 @@ def _run_or_save(run: "MiningRun") -> float | None:
     return rate if before < run.index.done else None
 
 
-def _refuse_useless(index: "StrongestIndex", file: Path) -> None:
+def _refuse_useless(index: "StrongestIndex", out: "IndexPlace") -> None:
     from vizcnn.mining.index import refuse_unreadable
-    from vizcnn.mining.maxima import name_maxima
+    from vizcnn.mining.working_copies import remove_place
 
     try:
         refuse_unreadable(index)
     except VizcnnError:
-        file.unlink()  # nothing of it is of use when the photos can be read
-        name_maxima(file).unlink(missing_ok=True)
+        remove_place(out)  # nothing of it is of use when the photos can be read
+        remove_place(_name_maxima(out))
         raise
 
 
-def _settle_part(text: str, out: Path) -> "Launched":
+def _name(place: PurePath) -> str:
+    """Write a place for a message."""
+    return click.format_filename(place) if isinstance(place, Path) else str(place)
+
+
+def _name_maxima(place: "IndexPlace") -> "IndexPlace":
+    from vizcnn.mining.maxima import name_maxima
+    from vizcnn.mining.working_copies import name_place_of_maxima
+
+    return name_maxima(place) if isinstance(place, Path) else name_place_of_maxima(place)
+
+
+def _settle_part(text: str, out: PurePath) -> "Launched":
     """Find out which part is to be mined, and say so where a launcher has told it.
 
     Raises:
@@ -314,7 +340,9 @@ def _settle_part(text: str, out: Path) -> "Launched":
     return launched
 
 
-def _write_next(context: click.Context, out: Path, template: Path, launched: "Launched") -> str:
+def _write_next(
+    context: click.Context, out: PurePath, template: PurePath, launched: "Launched"
+) -> str:
     """Write the command that goes on from an index: a gallery of it, with the same choices."""
     from vizcnn.mining.launchers import list_part_words
 
@@ -327,6 +355,8 @@ def _write_next(context: click.Context, out: Path, template: Path, launched: "La
                 words = [*joint, "--", *files]
             return " ".join(["vizcnn merge", *words])
         return join_command("merge", [str(out), "OTHER-PARTS..."], joint)
+    if not isinstance(out, Path):  # which a gallery does not read
+        return join_command("index", [str(out)])
     options: list[str] = []
     for parameter in list_given(context):
         name = str(parameter.name)
@@ -345,7 +375,7 @@ def _write_next(context: click.Context, out: Path, template: Path, launched: "La
 
 def report_index(
     index: "StrongestIndex",
-    file: Path,
+    file: "IndexPlace",
     as_json: bool,
     following: str,
     rate: float | None = None,
@@ -398,9 +428,7 @@ def report_index(
         say("with the range of each unit: vizcnn index --range")
     if left_out:
         say(f"{count_others(len(left_out))} left out")
-    say(f"index: {click.format_filename(file)}")
+    say(f"index: {_name(file)}")
     if index.identity.keeps_maxima:
-        from vizcnn.mining.maxima import name_maxima
-
-        say(f"maxima, for merging: {click.format_filename(name_maxima(file))}")
+        say(f"maxima, for merging: {_name(_name_maxima(file))}")
     say(f"next: {following}")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -592,8 +592,10 @@ class GivenPath(click.Path):
     needed = "path"
     """What is asked for, for the error."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, remote: bool = False, **settings: Any) -> None:
         super().__init__(path_type=Path, **settings)
+        self.remote = remote
+        """Whether it may be a place in an object store."""
 
     def convert(
         self,
@@ -603,14 +605,29 @@ class GivenPath(click.Path):
     ) -> Any:
         if not os.fspath(value):
             self.fail(f"it is empty: give a {self.needed}", param, ctx)
+        if isinstance(value, str) and "://" in value:
+            place = self._read_url(value, param, ctx)
+            if not isinstance(place, Path):
+                return place
+            value = place
         return super().convert(value, param, ctx)
+
+    def _read_url(
+        self, text: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> PurePath:
+        from vizcnn.basics.remote import read_local_place, read_place
+
+        try:
+            return read_place(text) if self.remote else read_local_place(text, self.needed)
+        except VizcnnError as error:
+            self.fail(str(error), param, ctx)
 
 
 index_data_option = click.option(
     "--index-data",
     "data",
     multiple=True,
-    type=GivenPath(),
+    type=GivenPath(remote=True),
     help="Photos that the index was mined from: folder, archive or table; may be repeated.",
 )
 
@@ -626,7 +643,7 @@ class OutFolder(GivenPath):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        if os.fspath(value) and Path(value).is_file():
+        if os.fspath(value) and "://" not in os.fspath(value) and Path(value).is_file():
             self.fail(f"{str(value)!r} is a file; needed: a folder for the results", param, ctx)
         return super().convert(value, param, ctx)
 

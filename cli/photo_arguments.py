@@ -1,7 +1,7 @@
 """Photos on a command line: words without an option, ``--photos``, and the names it had before."""
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
@@ -171,14 +171,35 @@ def photo_set_argument(keep: Callable[..., Any] = keep_named) -> Callable[[Comma
     )
 
 
-def find_given(names: tuple[str, ...]) -> list[Path]:
+def find_given(names: tuple[str, ...]) -> list[PurePath]:
     """Find what photos were named: files, folders and whatever else holds photos, and samples.
 
     Every command that takes photos comes here with what it was given.
 
+    Returns:
+        Paths, and places in object stores (:class:`~vizcnn.basics.remote.RemotePath`).
+
     Raises:
         ImageError: If a name is nearly a sample's, or scikit-image is not installed.
+        DataError: If a URL is of a kind that is not taken.
     """
+    from vizcnn.basics.remote import is_url, read_place
     from vizcnn.photos.samples import find_file
 
-    return [Path(find_file(name)) for name in names]
+    return [read_place(name) if is_url(name) else Path(find_file(name)) for name in names]
+
+
+def find_local(names: tuple[str, ...]) -> list[Path]:
+    """Find named photos that have to be on this machine.
+
+    Raises:
+        ImageError: As for :func:`find_given`.
+        DataError: If a URL is given that is not of this machine.
+    """
+    from vizcnn.basics.remote import RemotePath, read_local_place
+
+    found = find_given(names)
+    return [
+        read_local_place(str(path), "path") if isinstance(path, RemotePath) else Path(path)
+        for path in found
+    ]

@@ -186,6 +186,7 @@ def train(
     """
     from vizcnn.basics.devices import choose_device
     from vizcnn.basics.machine import prepare_cpu
+    from vizcnn.basics.remote import read_local_place
     from vizcnn.training.digits import find_photos
     from vizcnn.training.export import export_run
     from vizcnn.training.loop import TrainingRun
@@ -195,7 +196,7 @@ def train(
     prepare_cpu(threads)
     recipe = usual_recipe(**settings)
     with open_run(out, recipe.model, keep):
-        data, source = find_photos(Path(photos), out)
+        data, source = find_photos(read_local_place(photos, "folder of photos"), out)
         training, validation = open_photos(data, recipe.resize)
         path = out / CHECKPOINT_NAME
         recipe, begin = _find_start(start, recipe, training.classes, path)

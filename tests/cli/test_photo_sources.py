@@ -161,3 +161,38 @@ def test_every_command_that_takes_photos_takes_a_list(shards):
         assert manifest["nets"][0]["fit"] == command[-1]
     run("receptive", "photos/0/0.png", "--fit", "squash", "--out", "fields")
     assert "squashed to" in (shards / "fields" / "index.html").read_text()
+
+
+def test_photos_are_taken_out_of_object_stores(shards):
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra remote")
+    store = fsspec.filesystem("memory")
+    store.put(f"{shards}/", "/urls", recursive=True)
+    run("mine", "photos", "--out", "a", "--workers", 0, "--layer", "conv2")
+    for out, source in (("b", "photos/"), ("c", "s-{0..1}.tar")):
+        run("mine", f"memory://urls/{source}", "--out", out, "--workers", 1, "--layer", "conv2")
+        assert (shards / out).read_bytes() == (shards / "a").read_bytes()
+    run("mine", f"file://{shards}/photos", "--out", f"file://{shards}/d", "--layer", "conv2")
+    assert (shards / "d").read_bytes() == (shards / "a").read_bytes()
+    (shards / "here").mkdir()
+    deconv("memory://urls/photos/1/3.png", "--out", "here/out", "--compare", "none")
+    (photo,) = read_manifest(shards / "here" / "out")["photos"]
+    assert photo["source"] == "memory://urls/photos/1/3.png"
+    assert photo["sha256"] == hashlib.sha256((shards / "photos/1/3.png").read_bytes()).hexdigest()
+    store.rm("/urls", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("mine", "s3://me:secret@b/x", "--out", "a"), "with a password is not taken"),
+        (("deconv", "s3://b/a.png?sig=secret"), "with a query"),
+        (("train", "s3://b/photos"), "on this machine"),
+        (("index", "s3://b/strongest.safetensors"), "on this machine"),
+        (("gallery", "--index", "s3://b/strongest.safetensors"), "on this machine"),
+        (("deconv", "--out", "s3://b/out"), "on this machine"),
+        (("deconv", "https://b/a.png"), "is of the web"),
+    ],
+)
+def test_urls_that_are_not_taken_are_refused_by_name(words, told):
+    error = fail(*words)
+    assert told in error and "secret" not in error

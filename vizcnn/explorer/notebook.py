@@ -19,6 +19,7 @@ from vizcnn.basics.errors import (
     check_kind,
     quote,
 )
+from vizcnn.basics.remote import RemotePath, is_url, read_place
 from vizcnn.explorer.explored import (
     ExploredNet,
     ExploredPhoto,
@@ -180,7 +181,8 @@ def _take_photos(photos: Any) -> Iterator[ExploredPhoto]:
 def _spread(photo: Any) -> Iterable[PhotoFile | Image.Image | Tensor]:
     """List the photos of a folder, or of a batch."""
     if isinstance(photo, str | Path) and photo != "":
-        return find_photos([Path(find_file(photo))])
+        place = read_place(photo) if isinstance(photo, str) and is_url(photo) else find_file(photo)
+        return find_photos([place if isinstance(place, RemotePath) else Path(place)])
     if isinstance(photo, np.ndarray | Tensor):
         return read_values(photo)
     if isinstance(photo, StoredPhoto | Image.Image):

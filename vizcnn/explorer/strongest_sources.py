@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from vizcnn.zoo.model import ZooModel
 def open_strongest(
     models: Sequence[ZooModel],
     indexes: Sequence[Path] = (),
-    data: Sequence[Path] = (),
+    data: Sequence[PurePath] = (),
     galleries: Sequence[Path] = (),
 ) -> list[MinedPhotos | None]:
     """Open what there is of each net's strongest places.

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from vizcnn.basics.codec import RelativeFile
@@ -49,7 +49,7 @@ class Paper:
 
     net: ZooModel
     former: ZooModel | None = None
-    photos: tuple[Path, ...] = ()
+    photos: tuple[PurePath, ...] = ()
     train: Path | None = None
     epochs: int | None = None
     seeds: int = 1

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -88,7 +88,7 @@ def make_zeiler_fergus_gallery(
     folder: Path,
     settings: PaperSettings | None = None,
     command: str = "",
-    photos: Sequence[Path] = (),
+    photos: Sequence[PurePath] = (),
     train: Path | None = None,
     quote: Callable[[str], str] = lambda name: "",
     progress: Progress = silent,

@@ -5,10 +5,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.locks import BusyError
@@ -27,6 +27,15 @@ from vizcnn.mining.maxima import name_maxima
 from vizcnn.mining.merging import FAN, merge_files
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
 from vizcnn.mining.run import MiningRun, MiningSettings
+from vizcnn.mining.working_copies import (
+    IndexPlace,
+    Place,
+    list_names,
+    read_copies,
+    remove_empty_folder,
+    remove_place,
+    work_on,
+)
 from vizcnn.zoo.model import ZooModel
 
 LEAST_OF_A_PART = 256
@@ -53,7 +62,7 @@ def mine_parts(
     executor: Any,
     load: Load,
     photos: PhotoSet,
-    out: Path,
+    out: IndexPlace,
     settings: MiningSettings | None = None,
     parts: int | None = None,
     progress: Progress = silent,
@@ -67,6 +76,11 @@ def mine_parts(
     photos. The files are merged, and the index in ``out`` has the bytes of one run
     (:func:`~vizcnn.mining.run.mine`). What was mined stays when a process dies, or the caller: the
     same call goes on from there. The folder is removed when all is done.
+
+    ``out`` may be in an object store (:func:`~vizcnn.basics.remote.read_place`). Then the folder is
+    there, too, and the processes need no disk in common: each part is mined in a temporary file,
+    and sent as a whole when it is mined or an error ends it; of a process that is killed, its part
+    is lost.
 
     Args:
         executor: A process pool, Dask's ``client.get_executor()``, submitit's executor, mpi4py's
@@ -131,7 +145,7 @@ def mine_with(
     load: Load,
     identity: Identity,
     photos: PhotoSet,
-    out: Path,
+    out: IndexPlace,
     settings: MiningSettings,
     parts: int | None = None,
     progress: Progress = silent,
@@ -160,7 +174,7 @@ def mine_with(
         DataError, VizcnnError: As :func:`mine_parts`.
     """
     tasks = plan_parts(photos, out, parts)
-    with hold_output(out):
+    with hold_output(out) if isinstance(out, Path) else nullcontext():
         if (found := find_complete(identity, photos, out)) is not None:
             if strict:
                 way_out = "mine all of it anew on one kind of machine, or leave --strict out"
@@ -173,7 +187,7 @@ def mine_with(
         total = len(photos.names)
         for _ in progress(mined, label="mine", total=total, unit="photo"):
             pass
-        files = [task.file for task in tasks]
+        files: Sequence[IndexPlace] = [task.file for task in tasks]
         if not identity.keeps_maxima:  # whose files of maxima are larger than all else, many times
             files = merge_groups(pool, files, progress)
         index = merge_files(files, out, strict)
@@ -181,7 +195,7 @@ def mine_with(
     return index
 
 
-def find_complete(identity: Identity, photos: PhotoSet, out: Path) -> StrongestIndex | None:
+def find_complete(identity: Identity, photos: PhotoSet, out: IndexPlace) -> StrongestIndex | None:
     """Find the index that a run would write, if it is there already and complete.
 
     Args:
@@ -193,9 +207,10 @@ def find_complete(identity: Identity, photos: PhotoSet, out: Path) -> StrongestI
         DataError: If there is another run's, or one that a run in one process has not finished:
             what they took must not be lost.
     """
-    if not os.path.lexists(out):
-        return None
-    index = read_index(out)
+    with read_copies([out]) as (file,):
+        if not os.path.lexists(file):
+            return None
+        index = read_index(file)
     if index.holds_nothing:
         return None
     differences = list_differences(index.identity, identity)
@@ -214,7 +229,7 @@ def find_complete(identity: Identity, photos: PhotoSet, out: Path) -> StrongestI
 
 
 @dataclass(frozen=True)
-class PartTask:
+class PartTask(Generic[Place]):
     """A part to be mined.
 
     Attributes:
@@ -227,7 +242,7 @@ class PartTask:
     part: int
     parts: int
     photos: PhotoSet
-    file: Path
+    file: Place
 
     def __str__(self) -> str:
         return f"part {self.part}/{self.parts}"
@@ -258,7 +273,7 @@ def choose_parts(photos: int) -> int:
     return max(min(photos // LEAST_OF_A_PART, USUAL_PARTS), 1)
 
 
-def plan_parts(photos: PhotoSet, out: Path, parts: int | None = None) -> list[PartTask]:
+def plan_parts(photos: PhotoSet, out: Place, parts: int | None = None) -> list[PartTask[Place]]:
     """Cut photos into parts, each with a file of its own.
 
     Args:
@@ -290,7 +305,7 @@ def plan_parts(photos: PhotoSet, out: Path, parts: int | None = None) -> list[Pa
     ]
 
 
-def name_parts_folder(out: Path) -> Path:
+def name_parts_folder(out: Place) -> Place:
     """Name the folder of the parts of an index.
 
     Example:
@@ -301,19 +316,18 @@ def name_parts_folder(out: Path) -> Path:
 
 
 _PART_FILE = re.compile(r"[0-9]{6}-of-([0-9]{6})\.safetensors(\.maxima)?")
+_MERGED_FILE = re.compile(r"merged-[0-9]+-[0-9]{6}\.safetensors")
 
 
-def _check_folder(tasks: Sequence[PartTask]) -> None:
+def _check_folder(tasks: Sequence[PartTask[IndexPlace]]) -> None:
     """Refuse a folder with parts of another division: they may have taken days.
 
     Raises:
         DataError: If it is one.
     """
     folder = tasks[0].file.parent
-    if not os.path.lexists(folder):
-        return
-    for path in sorted(folder.iterdir()):
-        found = _PART_FILE.fullmatch(path.name)
+    for name in list_names(folder):
+        found = _PART_FILE.fullmatch(name)
         if found and int(found[1]) != len(tasks):
             raise DataError(
                 f"{quote(folder)} holds parts of {int(found[1])}, and {len(tasks)} are asked for: "
@@ -324,13 +338,14 @@ def _check_folder(tasks: Sequence[PartTask]) -> None:
 def _mine_all(
     pool: Pool,
     begin: "_Miner",
-    tasks: Sequence[PartTask],
+    tasks: Sequence[PartTask[IndexPlace]],
     notice: Notice,
     kinds: "_Kinds",
 ) -> Generator[int, None, None]:
     """Mine all parts; gives a number for each photo that is done."""
     # those come first of which there is something: how far a former run was is soon seen
-    ordered = sorted(tasks, key=lambda task: not task.file.exists())
+    begun = set(list_names(tasks[0].file.parent))
+    ordered = sorted(tasks, key=lambda task: task.file.name not in begun)
     with closing(pool.work_through(begin, ordered, str)) as reports:
         for task, report in reports:
             for line in report.notices:
@@ -348,11 +363,11 @@ class _Kinds:
         notice: Is told of it, if not.
     """
 
-    def __init__(self, out: Path, strict: bool, notice: Notice) -> None:
+    def __init__(self, out: IndexPlace, strict: bool, notice: Notice) -> None:
         self._out, self._strict, self._notice = out, strict, notice
         self._homes: dict[str, str] = {}
 
-    def add(self, task: PartTask, report: PartReport) -> None:
+    def add(self, task: PartTask[IndexPlace], report: PartReport) -> None:
         """Take note of a part.
 
         Raises:
@@ -383,7 +398,7 @@ class _Miner:
     settings: MiningSettings
     strict: bool
 
-    def __call__(self) -> Work[PartTask, PartReport]:
+    def __call__(self) -> Work[PartTask[IndexPlace], PartReport]:
         model = self.load()
         differences = list_differences(identify_run(model, self.settings), self.identity)
         if differences:
@@ -393,19 +408,19 @@ class _Miner:
             )
         return lambda task: self._mine(model, task)
 
-    def _mine(self, model: ZooModel, task: PartTask) -> PartReport:
+    def _mine(self, model: ZooModel, task: PartTask[IndexPlace]) -> PartReport:
         notices = []
-        with hold_part(task.file):
-            if _is_damaged(task.file):
+        with _open_part(task.file) as file:
+            if _is_damaged(file):
                 notices.append(f"{quote(task.file)} is damaged: {task} is mined anew")
-                task.file.unlink()
-                name_maxima(task.file).unlink(missing_ok=True)
+                file.unlink()
+                name_maxima(file).unlink(missing_ok=True)
             for attempt in range(1, ATTEMPTS + 1):
                 # all that is there is compared with the photos, but a part that is complete
                 run = MiningRun(
                     model,
                     task.photos,
-                    task.file,
+                    file,
                     self._settle(),
                     strict=self.strict,
                     identity=self.identity,
@@ -426,6 +441,16 @@ class _Miner:
         if multiprocessing.current_process().daemon:  # which may have no processes of its own
             workers = 0
         return replace(self.settings, workers=1 if workers is None else workers)
+
+
+@contextmanager
+def _open_part(place: IndexPlace) -> Iterator[Path]:
+    if isinstance(place, Path):
+        with hold_part(place):
+            yield place
+    else:
+        with work_on(place) as file:
+            yield file
 
 
 @contextmanager
@@ -462,7 +487,9 @@ def _is_damaged(file: Path) -> bool:
     return False
 
 
-def merge_groups(pool: Pool, files: list[Path], progress: Progress) -> list[Path]:
+def merge_groups(
+    pool: Pool, files: Sequence[IndexPlace], progress: Progress
+) -> Sequence[IndexPlace]:
     """Merge index files in groups of :data:`FAN`, until no more than that are left.
 
     Args:
@@ -498,8 +525,8 @@ class MergeTask:
 
     number: int
     count: int
-    files: tuple[Path, ...]
-    out: Path
+    files: tuple[IndexPlace, ...]
+    out: IndexPlace
 
     def __str__(self) -> str:
         return f"merge {self.number}/{self.count}"
@@ -513,27 +540,18 @@ class _Merger:
 
 
 def _merge(task: MergeTask) -> None:
-    task.out.unlink(missing_ok=True)  # of a run that was killed; whatever it is, it is made anew
+    remove_place(task.out)  # of a run that was killed; whatever it is, it is made anew
     merge_files(task.files, task.out)
 
 
-def remove_parts(out: Path) -> None:
+def remove_parts(out: IndexPlace) -> None:
     """Remove the folder of an index's parts, unless somebody has put something into it.
 
     Args:
         out: The index, which is complete.
     """
     folder = name_parts_folder(out)
-    if not folder.is_dir():
-        return
-    for path in _list_own(folder):
-        path.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _list_own(folder: Path) -> Iterator[Path]:
-    merged = re.compile(r"merged-[0-9]+-[0-9]{6}\.safetensors")
-    for path in sorted(folder.iterdir()):
-        if _PART_FILE.fullmatch(path.name) or merged.fullmatch(path.name):
-            yield path
+    for name in list_names(folder):
+        if _PART_FILE.fullmatch(name) or _MERGED_FILE.fullmatch(name):
+            remove_place(folder / name)
+    remove_empty_folder(folder)

@@ -5,10 +5,13 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
+from typing import TypeVar
 
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.processes import count_cores
+
+Place = TypeVar("Place", bound=PurePath)
 
 AUTO = "auto"
 """In the place of a part: the one that a launcher's variables tell."""
@@ -211,17 +214,18 @@ def share_readers(device: str, local_size: int) -> int:
     return choose_workers(device, max(count_cores() // max(local_size, 1), 1))
 
 
-def fill_name(out: Path, part: int, parts: int) -> Path:
+def fill_name(out: Place, part: int, parts: int) -> Place:
     """Put numbers into the name of an index in the places of ``{part}`` and ``{parts}``.
 
     Example:
+        >>> from pathlib import Path
         >>> fill_name(Path("{part}-of-{parts}.safetensors"), 2, 4).name
         '2-of-4.safetensors'
     """
-    return Path(str(out).replace(PART, str(part)).replace(PARTS, str(parts)))
+    return type(out)(str(out).replace(PART, str(part)).replace(PARTS, str(parts)))
 
 
-def require_own_name(out: Path, parts: int) -> None:
+def require_own_name(out: PurePath, parts: int) -> None:
     """Make sure that processes that were started with the same words write files of their own.
 
     Raises:
@@ -238,7 +242,7 @@ NAMED_FILES = 16
 """Parts that are named one by one; more are written as a shell's range."""
 
 
-def list_part_words(out: Path, parts: int) -> Sequence[str]:
+def list_part_words(out: PurePath, parts: int) -> Sequence[str]:
     """Write the files of all parts as words for a shell; none if the name does not tell them.
 
     Args:
@@ -246,6 +250,7 @@ def list_part_words(out: Path, parts: int) -> Sequence[str]:
         parts: How many.
 
     Example:
+        >>> from pathlib import Path
         >>> list_part_words(Path("a b/{part}"), 2), list_part_words(Path("a b/{part}"), 512)
         (["'a b/1'", "'a b/2'"], ["'a b/'{1..512}"])
     """

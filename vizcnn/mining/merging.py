@@ -10,18 +10,22 @@ from vizcnn.mining.machine_kinds import refuse_mixed
 from vizcnn.mining.maxima import Maxima, name_maxima
 from vizcnn.mining.ranges import finish_index
 from vizcnn.mining.ranking import join_indexes
+from vizcnn.mining.working_copies import IndexPlace, read_copies, work_on
 
 FAN = 16
 """Files that are merged at a time."""
 
 
-def merge_files(files: Sequence[Path], out: Path, strict: bool = False) -> StrongestIndex:
+def merge_files(
+    files: Sequence[IndexPlace], out: IndexPlace, strict: bool = False
+) -> StrongestIndex:
     """Join indexes of disjoint photos, and write the whole: the same bytes as of one run over all.
 
     Args:
         files: Complete indexes of one identity; those of ranges or of rank ``"median"`` need the
             files of maxima that were mined with them.
         out: Where the joint index goes, and beside it the joint maxima; it may be one of these.
+            All of them may be in object stores.
         strict: Whether to refuse indexes that machines of several kinds computed.
 
     Returns:
@@ -34,6 +38,11 @@ def merge_files(files: Sequence[Path], out: Path, strict: bool = False) -> Stron
     """
     if not files:
         raise DataError("no index to merge was given")
+    with read_copies(files) as here, work_on(out) as target:
+        return _merge_here(here, target, strict)
+
+
+def _merge_here(files: Sequence[Path], out: Path, strict: bool) -> StrongestIndex:
     joint, homes = _read_joined(files)
     if strict:
         way_out = "mine all of it on one kind of machine, or leave --strict out"

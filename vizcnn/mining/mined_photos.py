@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from torch import Tensor
 
@@ -81,7 +81,7 @@ class MinedPhotos:
         return pixels
 
 
-def open_mined_photos(model: ZooModel, index: Path, data: Sequence[Path]) -> MinedPhotos:
+def open_mined_photos(model: ZooModel, index: Path, data: Sequence[PurePath]) -> MinedPhotos:
     """Open an index of a net's strongest places, and the photos that it was mined from.
 
     Args:
@@ -99,7 +99,7 @@ def open_mined_photos(model: ZooModel, index: Path, data: Sequence[Path]) -> Min
     return MinedPhotos(found, open_photos(data, model.preprocessing))
 
 
-def check_pair(indexes: Sequence[Path], data: Sequence[Path]) -> None:
+def check_pair(indexes: Sequence[Path], data: Sequence[PurePath]) -> None:
     """Make sure that indexes come with the photos that they were mined from, or neither.
 
     Raises:

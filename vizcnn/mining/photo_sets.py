@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +20,7 @@ from vizcnn.photos.folders import warn_left_out
 from vizcnn.photos.framing import LEAST_USED, Framing
 from vizcnn.photos.images import PhotoReader, measure_photo, read_photo
 from vizcnn.photos.patches import cut_patches, find_samples, list_squares
+from vizcnn.photos.remote_photos import RemotePhoto
 from vizcnn.photos.samples import name_photo
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
 from vizcnn.photos.stores import PhotoStore, open_stores
@@ -72,7 +73,9 @@ def find_source(photos: PhotoSet, number: int) -> str:
     """
     place = getattr(photos, "locate", None)
     found = place(number) if place else None
-    return f"{found.container.name}: {found.member}" if isinstance(found, StoredPhoto) else ""
+    if not isinstance(found, StoredPhoto) or isinstance(found, RemotePhoto):
+        return ""
+    return f"{found.container.name}: {found.member}"
 
 
 def find_framing(photos: PhotoSet, number: int) -> Framing | None:
@@ -110,13 +113,14 @@ class FolderPhotos:
         ImageError: If a folder may not be read.
 
     Example:
+        >>> from pathlib import Path
         >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
         >>> FolderPhotos([Path("missing")], imagenet_preprocessing(224, 256))
         Traceback (most recent call last):
         vizcnn.basics.errors.DataError: no folder 'missing': check the path
     """
 
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
+    def __init__(self, paths: Sequence[PurePath], preprocessing: Preprocessing) -> None:
         require_one_size(preprocessing)
         self._paths, self._preprocessing = tuple(paths), preprocessing
         self._reader, self._told = PhotoReader(), False
@@ -239,7 +243,7 @@ def _name_photos(stores: Sequence[PhotoStore]) -> list[str]:
     ]
 
 
-def _name_archives(paths: Sequence[Path]) -> dict[Path, str]:
+def _name_archives(paths: Sequence[PurePath]) -> dict[PurePath, str]:
     """Name archives without their endings, those of one name with the folders that differ."""
     labels = {path: strip_suffix(path) for path in paths}
     for length in range(1, max(len(path.parts) for path in paths)):
@@ -252,7 +256,7 @@ def _name_archives(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _explain_clash(name: str, one: PhotoFile, other: PhotoFile) -> str:
-    if one == other and isinstance(one, StoredPhoto):
+    if one == other and isinstance(one, StoredPhoto) and not isinstance(one, RemotePhoto):
         return f"{str(one)!r} is there twice: give each archive once, with each photo once"
     if one == other:
         return f"{str(one)!r} is given twice: give it once"
@@ -404,14 +408,14 @@ def take_photos(photos: PhotoSet, numbers: Sequence[int]) -> PhotoSet:
     Example:
         >>> from vizcnn.zoo.preprocessing import imagenet_preprocessing
         >>> patches = SamplePatches(imagenet_preprocessing(8, 8))
-        >>> take_photos(patches, [0, 21]).names
-        ('astronaut/0000,0000', 'chelsea/0000,0000')
+        >>> take_photos(patches, [0, 3]).names
+        ('astronaut/0000,0000', 'astronaut/0128,0000')
     """
     take: Callable[[Sequence[int]], PhotoSet] | None = getattr(photos, "take", None)
     return take(numbers) if take else ChosenPhotos(photos, numbers)
 
 
-def open_photos(paths: Sequence[Path], preprocessing: Preprocessing) -> PhotoSet:
+def open_photos(paths: Sequence[PurePath], preprocessing: Preprocessing) -> PhotoSet:
     """Open the photos of files (:class:`FolderPhotos`), or without any :class:`SamplePatches`.
 
     Raises:

@@ -15,6 +15,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from vizcnn.basics.errors import DataError, LayerError, ModelError, quote
 from vizcnn.mining.passes import AlignRows, Forward, has_odd_columns, has_odd_rows
 from vizcnn.mining.photo_sets import PartOfPhotos, PhotoSet
+from vizcnn.photos.remote_photos import RemotePhoto
 from vizcnn.recording.arithmetic import chosen_arithmetic
 from vizcnn.recording.layers import LayerReference, parse_call
 from vizcnn.recording.watch import evaluating, watch
@@ -44,8 +45,10 @@ def find_classes(model: ZooModel, photos: PhotoSet) -> Callable[[int], int]:
 
     def find_of(number: int) -> int:
         path = PurePath(photos.names[number])
-        if len(path.parts) < 2 and places and isinstance(place := places(number), PurePath):
-            path = place
+        if len(path.parts) < 2 and places:
+            place = places(number)
+            place = place.path if isinstance(place, RemotePhoto) else place
+            path = place if isinstance(place, PurePath) else path
         found = find(path.parent)
         return UNCLASSED if found is None else found
 

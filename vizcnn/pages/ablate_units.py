@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 import numpy as np
@@ -179,7 +179,7 @@ class AblateUnitsResults(Results):
 
 def make_ablate_units_gallery(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PurePath],
     folder: Path,
     settings: AblateUnitsSettings | None = None,
     command: str = "",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 import torch
@@ -83,7 +83,7 @@ class CheckResults(Results):
 def make_check_page(
     models: Sequence[ZooModel],
     folder: Path,
-    data: Sequence[Path] = (),
+    data: Sequence[PurePath] = (),
     settings: CheckSettings | None = None,
     command: str = "",
     progress: Progress = silent,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 from vizcnn.basics.codec import RelativeFile
@@ -126,7 +126,7 @@ class EffectiveResults(Results):
 
 def make_effective_gallery(
     models: ZooModel | Sequence[ZooModel],
-    photos: Sequence[Path],
+    photos: Sequence[PurePath],
     folder: Path,
     settings: EffectiveSettings | None = None,
     command: str = "",

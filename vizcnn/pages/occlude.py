@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -218,7 +218,7 @@ def make_occlude_gallery(
     settings: OccludeSettings | None = None,
     command: str = "",
     index: Path | None = None,
-    data: Sequence[Path] = (),
+    data: Sequence[PurePath] = (),
     progress: Progress = silent,
 ) -> Manifest[OccludeResults]:
     """Move a square over photos and write pictures, index.html and manifest.json.

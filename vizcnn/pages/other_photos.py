@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ class OtherPhotos:
 
 
 def open_other_photos(
-    model: ZooModel, index: Path | None, data: Sequence[Path]
+    model: ZooModel, index: Path | None, data: Sequence[PurePath]
 ) -> OtherPhotos | None:
     """Open an index and the photos that it was mined from; None without an index.
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 from matplotlib.figure import Figure
@@ -102,11 +102,11 @@ class ProbeResults(Results):
 
 def make_probe_gallery(
     model: ZooModel,
-    photos: Sequence[Path],
+    photos: Sequence[PurePath],
     folder: Path,
     settings: ProbeSettings | None = None,
     command: str = "",
-    training: Sequence[Path] = (),
+    training: Sequence[PurePath] = (),
     progress: Progress = silent,
 ) -> Manifest[ProbeResults]:
     """Probe a net's layers and write figures, index.html and manifest.json.

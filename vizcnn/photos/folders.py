@@ -8,7 +8,7 @@ import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from posixpath import splitext
 
 from vizcnn.basics.errors import ImageError, PhotoWarning, VizcnnError, quote
@@ -43,7 +43,7 @@ class FolderListing:
         others: Names of all other files.
     """
 
-    path: Path
+    path: PurePath
     names: Sequence[str]
     sizes: Sequence[int]
     left_out: tuple[str, ...]
@@ -53,11 +53,11 @@ class FolderListing:
     def photos(self) -> tuple[Path, ...]:
         """Files that count as photos, sorted by path."""
         by_path = sorted(self.names, key=lambda name: name.split("/"))
-        return tuple(self.path / name for name in by_path)
+        return tuple(Path(self.path, name) for name in by_path)
 
     def locate(self, number: int) -> Path:
         """Give the file of a photo."""
-        return self.path / self.names[number]
+        return Path(self.path, self.names[number])
 
     def take(self, numbers: Sequence[int]) -> "FolderListing":
         """Give some of the photos alone, as another process needs them."""
@@ -144,7 +144,7 @@ def _looks_like_photo(path: Path) -> bool:
         return False
 
 
-def warn_left_out(folder: Path, names: Sequence[str]) -> None:
+def warn_left_out(folder: PurePath, names: Sequence[str]) -> None:
     """Warn of files that look like photos but are not read: their number and the first names."""
     if names:
         warnings.warn(

@@ -16,6 +16,7 @@ from torch import Tensor
 from vizcnn.basics.errors import ImageError, PhotoWarning, is_of_the_process, quote
 from vizcnn.basics.files import hash_file
 from vizcnn.basics.memory import find_shortage
+from vizcnn.basics.remote import RemotePath, StoreError, is_url, read_place
 from vizcnn.basics.sharing import ProcessContext
 from vizcnn.photos.folders import survey_folder
 from vizcnn.photos.formats import (
@@ -26,6 +27,7 @@ from vizcnn.photos.formats import (
     recognise_photo,
 )
 from vizcnn.photos.grey import scale_to_8_bits
+from vizcnn.photos.remote_photos import RemotePhoto, locate_object
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
 
 
@@ -160,7 +162,10 @@ def decode_photo(
     if isinstance(photo, Image.Image):
         called = repr(str(getattr(photo, "filename", ""))) if _has_file(photo) else "the image"
     elif isinstance(photo, Path | StoredPhoto) or (isinstance(photo, str) and photo):
-        called = quote(Path(str(photo)))
+        if isinstance(photo, str) and is_url(photo):
+            place = read_place(photo)
+            photo = locate_object(place) if isinstance(place, RemotePath) else place
+        called = _quote_place(photo)
     else:
         raise ImageError(
             f"got {type(photo).__name__} ({quote(photo)}); needed: the path of a photo, or a PIL "
@@ -178,7 +183,7 @@ def decode_photo(
             _require_file(source, name)
         with _silence, _open(source, name) as image:
             return _convert(image, name, largest)
-    except ImageError:
+    except (ImageError, StoreError):
         raise
     except UnidentifiedImageError:
         raise ImageError(
@@ -193,6 +198,10 @@ def decode_photo(
             f"{name} is cut off, damaged or of a rare kind ({_one_line(error)}): "
             "copy it again, or save it anew as PNG"
         ) from error
+
+
+def _quote_place(photo: PhotoFile | str) -> str:
+    return quote(str(photo), 200) if isinstance(photo, RemotePhoto) else quote(Path(str(photo)))
 
 
 def _has_file(image: Image.Image) -> bool:
@@ -323,13 +332,13 @@ def measure_photo(photo: PhotoFile) -> tuple[int, int]:
     Raises:
         ImageError: If it cannot be read.
     """
-    name = quote(Path(str(photo)))
+    name = _quote_place(photo)
     try:
         source = _take_out(photo, name) if isinstance(photo, StoredPhoto) else photo
         with _silence, _open(source, name) as image:
             turned = _find_turn(image) in _SIDEWAYS
             return image.size[::-1] if turned else image.size
-    except ImageError:
+    except (ImageError, StoreError):
         raise
     except Exception as error:  # as of decoders
         if find_shortage(error) or is_of_the_process(error):

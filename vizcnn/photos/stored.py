@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 LARGEST_STORED = 1 << 30
 """Bytes of the largest photo that is taken out of an archive or a table."""
@@ -23,7 +23,7 @@ class StoredPhoto:
         ('1.jpg', 'train-000.tar: cats/1.jpg')
     """
 
-    container: Path
+    container: PurePath
     member: str
     read: Callable[[], bytes] = field(compare=False, repr=False)
 

@@ -8,14 +8,23 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from vizcnn.basics.errors import DataError, quote
 from vizcnn.basics.files import open_plain_file, read_plain_file
+from vizcnn.basics.remote import RemotePath, is_url, measure_object
 from vizcnn.photos.arrow_tables import TABLE_SUFFIXES, TablePhotos
 from vizcnn.photos.folders import FolderListing, survey_folder, warn_left_out
 from vizcnn.photos.formats import SIGNATURE, recognise_photo
+from vizcnn.photos.remote_photos import (
+    find_object,
+    list_object,
+    locate_object,
+    match_objects,
+    refuse_kind,
+    survey_store,
+)
 from vizcnn.photos.stored import PhotoFile
 from vizcnn.photos.tars import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarPhotos, refuse_compressed
 
@@ -32,7 +41,7 @@ class PhotoStore(Protocol):
     """Photos that lie together, by number."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> PurePath:
         """Where they lie."""
         ...
 
@@ -84,6 +93,12 @@ class ListedPhotos:
         lines = content.decode("utf-8-sig", errors="surrogateescape").split("\n")
         named = (line.rstrip("\r").removeprefix("./") for line in lines)
         self.names = tuple(dict.fromkeys(name for name in named if name.strip()))
+        if urls := list(filter(is_url, self.names)):
+            # not repeated: it may have a password
+            raise DataError(
+                f"{quote(path)} names {len(urls)} URLs; needed: paths. Give URLs of folders, or "
+                "patterns of them, in place of the list"
+            )
         self.sizes = array("q", (_measure(path.parent / name) for name in self.names))
 
     def locate(self, number: int) -> Path:
@@ -135,13 +150,14 @@ def _measure(file: Path) -> int:
         return 0
 
 
-def open_stores(path: Path) -> list[PhotoStore]:
+def open_stores(path: PurePath) -> list[PhotoStore]:
     """Open what a path stands for.
 
     Args:
         path: A folder of photos; a folder of archives or tables, if it holds no photos; a list
             (``.txt``); a tar archive; a table (``.parquet``, ``.arrow``); a pattern of such names,
-            with ``{000..012}``, ``{a,b}``, ``*`` and ``?``; or a photo.
+            with ``{000..012}``, ``{a,b}``, ``*`` and ``?``; or a photo. In an object store
+            (:class:`~vizcnn.basics.remote.RemotePath`), all of these but lists and tables.
 
     Raises:
         DataError: If there is no such file, or it is damaged.
@@ -150,14 +166,11 @@ def open_stores(path: Path) -> list[PhotoStore]:
     return [store for file in _expand(path) for store in _open(file)]
 
 
-def _open(path: Path) -> list[PhotoStore]:
+def _open(path: Path | RemotePath) -> list[PhotoStore]:
+    if isinstance(path, RemotePath):
+        return _open_remote(path)
     if path.is_dir():
-        held = survey_folder(path)
-        inside = [name for name in held.others if name.lower().endswith(_CONTAINERS)]
-        if not held.names:
-            return [store for name in inside for store in _open(path / name)] or [held]
-        beside = (f"{name} (beside photos: give it by itself)" for name in inside)
-        return [replace(held, left_out=tuple(sorted([*held.left_out, *beside])))]
+        return _open_folder(path, survey_folder(path))
     name = path.name.lower()
     if name.endswith(COMPRESSED_SUFFIXES):
         refuse_compressed(path)
@@ -170,26 +183,53 @@ def _open(path: Path) -> list[PhotoStore]:
     return [SinglePhoto(path)]
 
 
+def _open_folder(path: Path | RemotePath, held: FolderListing) -> list[PhotoStore]:
+    inside = [name for name in held.others if name.lower().endswith(_CONTAINERS)]
+    if not held.names:
+        return [store for name in inside for store in _open(path / name)] or [held]
+    beside = (f"{name} (beside photos: give it by itself)" for name in inside)
+    return [replace(held, left_out=tuple(sorted([*held.left_out, *beside])))]
+
+
+def _open_remote(path: RemotePath) -> list[PhotoStore]:
+    try:
+        size = measure_object(path)
+    except FileNotFoundError:
+        raise DataError(f"no file {quote(path)}: check the path") from None
+    if size is None:
+        return _open_folder(path, survey_store(path))
+    name = path.name.lower()
+    if name.endswith(COMPRESSED_SUFFIXES):
+        refuse_compressed(path)
+    if name.endswith(TAR_SUFFIX):
+        return [TarPhotos(path)]
+    if name.endswith((*TABLE_SUFFIXES, LIST_SUFFIX)):
+        raise refuse_kind(path, "list" if name.endswith(LIST_SUFFIX) else "table")
+    return [list_object(path, size)]
+
+
 def _is_photo(path: Path) -> bool:
     with open_plain_file(path, "list of photos", DataError) as file:
         return recognise_photo(file.read(SIGNATURE)) is not None
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(given: PurePath) -> list[Path | RemotePath]:
     """List the files that a path stands for, in order."""
+    path = given if isinstance(given, RemotePath) else Path(given)
     if _exists(path):
         return [path]
     text = str(path)
     if not _is_pattern(text):
         raise DataError(f"no folder {quote(path)}: check the path")
-    found: list[Path] = []
-    for name in expand_braces(text):
-        if re.search("[*?]", name):
-            found += _match(name)
-        elif _exists(Path(name)):
-            found.append(Path(name))
+    found: list[Path | RemotePath] = []
+    for written in expand_braces(text):
+        name = RemotePath(written) if isinstance(path, RemotePath) else Path(written)
+        if re.search("[*?]", str(name)):
+            found += match_objects(name) if isinstance(name, RemotePath) else _match(str(name))
+        elif _exists(name):
+            found.append(name)
         else:
-            raise DataError(f"no file {quote(Path(name))}, for which {quote(text)} stands as well")
+            raise DataError(f"no file {quote(name)}, for which {quote(text)} stands as well")
     if not found:
         raise DataError(f"no file has a name like {quote(text)}: check the pattern")
     return found
@@ -201,8 +241,10 @@ def _match(pattern: str) -> list[Path]:
     return [Path(name) for name in sorted(found)]
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: Path | RemotePath) -> bool:
     """Tell whether there is something; not of a name that is too long, or may not be looked at."""
+    if isinstance(path, RemotePath):
+        return find_object(path)
     return os.path.exists(path)  # noqa: PTH110  # which raises nothing
 
 
@@ -243,7 +285,7 @@ def _list_choices(part: str) -> list[str]:
     return [part]
 
 
-def find_photos(paths: Iterable[Path]) -> list[PhotoFile]:
+def find_photos(paths: Iterable[PurePath]) -> list[PhotoFile]:
     """List the photos that paths stand for.
 
     A photo stands for itself, whatever its name, and so does a path that does not exist or a
@@ -268,16 +310,21 @@ def find_photos(paths: Iterable[Path]) -> list[PhotoFile]:
     return list(dict.fromkeys(photo for path in paths for photo in _find_photos(path)))
 
 
-def _find_photos(path: Path) -> Iterator[PhotoFile]:
+def _find_photos(given: PurePath) -> Iterator[PhotoFile]:
+    path = given if isinstance(given, RemotePath) else Path(given)
     if not _exists(path) and not _is_pattern(str(path)):
-        yield path
+        yield _locate(path)
         return
     for store in open_stores(path):
         if not store.names:
-            yield store.path
+            yield _locate(store.path)
             continue
         warn_left_out(store.path, store.left_out)
         if isinstance(store, FolderListing):
             yield from store.photos
         else:
             yield from map(store.locate, range(len(store.names)))
+
+
+def _locate(path: PurePath) -> PhotoFile:
+    return locate_object(path) if isinstance(path, RemotePath) else Path(path)

@@ -5,12 +5,13 @@ import tarfile
 from array import array
 from collections.abc import Sequence
 from functools import partial
-from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePath
 from posixpath import splitext
+from typing import IO
 
 from vizcnn.basics.errors import DataError, ImageError, quote
 from vizcnn.basics.files import open_plain_file
+from vizcnn.basics.remote import RemotePath, ask_store, explain_store
 from vizcnn.photos.folders import SHOWN_NAMES, describe_others
 from vizcnn.photos.formats import OTHER_SUFFIXES, PHOTO_SUFFIXES, SIGNATURE, recognise_photo
 from vizcnn.photos.stored import LARGEST_STORED, StoredPhoto
@@ -49,7 +50,7 @@ class TarPhotos:
         DataError: If it is no such archive, or cut off or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemotePath) -> None:
         self.path = path
         self.names: tuple[str, ...] = ()
         self.sizes, self._offsets = array("q"), array("q")
@@ -58,12 +59,14 @@ class TarPhotos:
         self._others_count = 0
         refuse_compressed(path)
         try:
-            with open_plain_file(path, "archive", DataError) as file:
+            with _open_archive(path) as file:
                 if file.read(_BLOCK).startswith(_COMPRESSED):
                     raise _refuse_compressed(path)
                 file.seek(0)
                 self._list(file)
         except (tarfile.TarError, OSError, ValueError) as error:
+            if isinstance(path, RemotePath) and isinstance(error, OSError):
+                raise explain_store(path, error) from None
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 f"{quote(path)} is no tar archive, or is cut off or damaged ({reason:.200}): make "
@@ -90,7 +93,7 @@ class TarPhotos:
         count = len(self.left_out) + self._others_count
         return describe_others([*self.left_out, *self._others], count)
 
-    def _list(self, file: BufferedReader) -> None:
+    def _list(self, file: IO[bytes]) -> None:
         names: list[str] = []
         left_out: list[str] = []
         archive = tarfile.TarFile(fileobj=_Headers(file))  # type: ignore[arg-type]
@@ -120,19 +123,45 @@ class TarPhotos:
         self.names, self.left_out = tuple(names), tuple(sorted(left_out))
 
 
-def _read_member(path: Path, name: str, offset: int, size: int) -> bytes:
+def _open_archive(path: Path | RemotePath) -> IO[bytes]:
+    if not isinstance(path, RemotePath):
+        return open_plain_file(path, "archive", DataError)
+    try:
+        file: IO[bytes] = ask_store(path, lambda store, name: store.open(name, "rb"))
+    except FileNotFoundError:
+        raise DataError(f"no archive {quote(path)}: check the path") from None
+    return file
+
+
+def _read_member(path: Path | RemotePath, name: str, offset: int, size: int) -> bytes:
     """Read a member; the archive is opened anew, so that no process has to share a handle."""
     if size > LARGEST_STORED:
         raise ImageError(f"{quote(name)} has {size:,} bytes; needed: at most {LARGEST_STORED:,}")
-    with open_plain_file(path, "archive", ImageError) as file:
-        file.seek(offset)
-        content = file.read(size)
+    if isinstance(path, RemotePath):
+        content = _read_stored(path, offset, size)
+    else:
+        with open_plain_file(path, "archive", ImageError) as file:
+            file.seek(offset)
+            content = file.read(size)
     if len(content) != size:
         raise ImageError(f"{quote(name)} is cut off in {quote(path)}: copy the archive again")
     return content
 
 
-def strip_suffix(path: Path) -> str:
+def _read_stored(path: RemotePath, offset: int, size: int) -> bytes:
+    """Read a member of an archive in an object store, and nothing else of it."""
+    try:
+        return ask_store(
+            path,
+            lambda store, place: (
+                bytes(store.cat_file(place, start=offset, end=offset + size)) if size else b""
+            ),
+        )
+    except FileNotFoundError:
+        raise ImageError(f"no archive {quote(path)}: check the path") from None
+
+
+def strip_suffix(path: PurePath) -> str:
     """Name an archive without its ending.
 
     Example:
@@ -145,7 +174,7 @@ def strip_suffix(path: Path) -> str:
 class _Headers:
     """A file of which no more is read at a time than a header may have."""
 
-    def __init__(self, file: BufferedReader) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
 
@@ -161,14 +190,14 @@ def _name_kind(member: tarfile.TarInfo) -> str:
     return "a file with holes" if member.isreg() else "no plain file"
 
 
-def _looks_like_photo(member: tarfile.TarInfo, file: BufferedReader) -> bool:
+def _looks_like_photo(member: tarfile.TarInfo, file: IO[bytes]) -> bool:
     if not member.size:
         return False
     file.seek(member.offset_data)
     return recognise_photo(file.read(min(SIGNATURE, member.size))) is not None
 
 
-def _require_end(file: BufferedReader, offset: int) -> None:
+def _require_end(file: IO[bytes], offset: int) -> None:
     """Make sure that an archive ends where tarfile does: it takes rubbish for the end.
 
     Raises:
@@ -180,7 +209,7 @@ def _require_end(file: BufferedReader, offset: int) -> None:
         raise ValueError(f"no header at byte {offset:,}")
 
 
-def refuse_compressed(path: Path) -> None:
+def refuse_compressed(path: PurePath) -> None:
     """Refuse an archive that is compressed, by its name.
 
     Raises:
@@ -190,7 +219,7 @@ def refuse_compressed(path: Path) -> None:
         raise _refuse_compressed(path)
 
 
-def _refuse_compressed(path: Path) -> DataError:
+def _refuse_compressed(path: PurePath) -> DataError:
     return DataError(
         f"{quote(path)} is compressed, so that no photo of it can be found by itself: unpack it, "
         "or make a plain .tar of it"

@@ -25,6 +25,7 @@ from vizcnn.basics.memory import find_shortage
 from vizcnn.photos.arrays import Photo, list_photos, name_photos, read_values, to_photo
 from vizcnn.photos.framing import Fit
 from vizcnn.photos.images import check_images, read_photo
+from vizcnn.photos.remote_photos import RemotePhoto
 from vizcnn.photos.samples import find_file
 from vizcnn.photos.stored import PhotoFile, StoredPhoto
 from vizcnn.zoo.classification import Classification, check_logits, read_class_folder
@@ -390,7 +391,8 @@ def find_true_class(model: ZooModel, photo: PhotoFile | str) -> int | None:
         >>> find_true_class(model, "digits/test/7/12.png"), find_true_class(model, "holiday/7.png")
         (7, None)
     """
-    folder = PurePath(photo.member if isinstance(photo, StoredPhoto) else photo).parent.name
+    place = photo.path if isinstance(photo, RemotePhoto) else photo
+    folder = PurePath(place.member if isinstance(place, StoredPhoto) else place).parent.name
     names = {name.casefold() for name in (folder, folder.replace("_", " "))}
     names.add(read_class_folder(folder).casefold())
     found = [number for number, name in enumerate(model.classes) if name.casefold() in names]
