@@ -5,15 +5,18 @@ import multiprocessing
 import os
 import signal
 import time
+import warnings
 import weakref
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
 from tests.support.command_line import ROOT, start
 from tests.support.pool_work import Squares
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.errors import PhotoWarning, VizcnnError
 from vizcnn.basics.pools import ExecutorPool
+from vizcnn.basics.processes import answer
 
 ITEMS = [1, 2, 3, 4]
 SQUARES = {1: 1, 2: 4, 3: 9, 4: 16}
@@ -52,6 +55,33 @@ def test_a_pool_whose_process_died_says_so_once_and_takes_no_more(tmp_path):
             square(broken, work)
     with make_pool() as another:
         assert square(another, work) == SQUARES
+
+
+def test_threads_lose_no_warning_of_each_other_or_of_what_they_are_at_work_for():
+    """Python's own record takes those of all threads, and may stay in place."""
+    meet = Barrier(3, timeout=10)
+
+    def warn(item):
+        meet.wait()
+        warnings.warn(f"{item} is odd", PhotoWarning, stacklevel=1)
+        meet.wait()
+        return item
+
+    def answer_there(item):
+        found = answer(warn, item)
+        meet.wait()
+        return found
+
+    with ThreadPoolExecutor(2) as threads, warnings.catch_warnings(record=True) as here:
+        answers = [threads.submit(answer_there, item) for item in ("one", "two")]
+        meet.wait()
+        warnings.warn("this thread", PhotoWarning, stacklevel=1)
+        meet.wait()
+        meet.wait()
+        warnings.warn("afterwards", PhotoWarning, stacklevel=1)
+    told = [future.result().warnings for future in answers]
+    assert told == [[(PhotoWarning, f"{item} is odd")] for item in ("one", "two")]
+    assert [str(word.message) for word in here] == ["this thread", "afterwards"]
 
 
 def test_an_executor_that_is_closed_is_one_line(tmp_path):
