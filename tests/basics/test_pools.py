@@ -5,15 +5,20 @@ import multiprocessing
 import os
 import signal
 import time
+import warnings
 import weakref
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
 
 import pytest
 
 from tests.support.command_line import ROOT, start
 from tests.support.pool_work import Squares
-from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics import pools
+from vizcnn.basics.errors import PhotoWarning, VizcnnError
 from vizcnn.basics.pools import ExecutorPool
+from vizcnn.basics.processes import answer
 
 ITEMS = [1, 2, 3, 4]
 SQUARES = {1: 1, 2: 4, 3: 9, 4: 16}
@@ -52,6 +57,33 @@ def test_a_pool_whose_process_died_says_so_once_and_takes_no_more(tmp_path):
             square(broken, work)
     with make_pool() as another:
         assert square(another, work) == SQUARES
+
+
+def test_threads_lose_no_warning_of_each_other_or_of_what_they_are_at_work_for():
+    """Python's own record takes those of all threads, and may stay in place."""
+    meet = Barrier(3, timeout=10)
+
+    def warn(item):
+        meet.wait()
+        warnings.warn(f"{item} is odd", PhotoWarning, stacklevel=1)
+        meet.wait()
+        return item
+
+    def answer_there(item):
+        found = answer(warn, item)
+        meet.wait()
+        return found
+
+    with ThreadPoolExecutor(2) as threads, warnings.catch_warnings(record=True) as here:
+        answers = [threads.submit(answer_there, item) for item in ("one", "two")]
+        meet.wait()
+        warnings.warn("this thread", PhotoWarning, stacklevel=1)
+        meet.wait()
+        meet.wait()
+        warnings.warn("afterwards", PhotoWarning, stacklevel=1)
+    told = [future.result().warnings for future in answers]
+    assert told == [[(PhotoWarning, f"{item} is odd")] for item in ("one", "two")]
+    assert [str(word.message) for word in here] == ["this thread", "afterwards"]
 
 
 def test_an_executor_that_is_closed_is_one_line(tmp_path):
@@ -99,6 +131,91 @@ def is_running(process):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+class Later:
+    """An executor whose futures are done when they are asked twice, in a batch if in that block."""
+
+    def __init__(self, cluster):
+        self.cluster, self.open, self.most, self.batches = cluster, 0, 0, 0
+
+    @contextmanager
+    def batch(self):
+        self.batches += 1
+        yield
+
+    def submit(self, function, *arguments):
+        self.open += 1
+        self.most = max(self.most, self.open)
+        return SlowlyDone(self, function(*arguments))
+
+
+class SlowlyDone:
+    """A future of a kind of its own, as submitit's."""
+
+    def __init__(self, executor, found):
+        self.executor, self.found, self.asked = executor, found, 0
+
+    def done(self):
+        self.asked += 1
+        return self.asked > 1
+
+    def result(self):
+        self.executor.open -= 1
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("cluster", "at_once", "most", "batches"),
+    [("slurm", None, 4, 1), ("slurm", 3, 3, 0), ("local", None, 2, 0), ("local", 1, 1, 0)],
+)
+def test_an_executor_has_so_many_items_at_once(
+    tmp_path, monkeypatch, cluster, at_once, most, batches
+):
+    """An array of SLURM's is submitted whole; what stands in for SLURM starts all that it gets."""
+    monkeypatch.setattr(pools, "ASKED_EVERY", 0)
+    monkeypatch.setattr(pools, "count_cores", lambda: 2)
+    executor = Later(cluster)
+    found = ExecutorPool(executor, at_once).work_through(Squares(tmp_path), ITEMS, name)
+    assert dict(found) == SQUARES
+    assert (executor.most, executor.batches) == (most, batches)
+    with ThreadPoolExecutor(4) as threads:
+        pool = ExecutorPool(threads, at_once)
+        assert dict(pool.work_through(Squares(tmp_path), ITEMS, name)) == SQUARES
+
+
+def test_the_stand_in_of_submitit_is_known():
+    submitit = pytest.importorskip("submitit", reason="needs submitit")
+    automatic = submitit.AutoExecutor(folder="none", cluster="local")
+    assert pools.starts_all_at_once(automatic) and pools.starts_all_at_once(
+        submitit.LocalExecutor("none")
+    )
+    with pytest.raises(VizcnnError, match="got 0 items at once for an executor"):
+        ExecutorPool(automatic, 0)
+
+
+class Unknown:
+    """What another process does not know."""
+
+    def __reduce__(self):
+        return _forget, ()
+
+
+def _forget():
+    raise AttributeError("Can't get attribute 'NewName' on <module 'vizcnn.mining.cluster'>")
+
+
+@pytest.mark.parametrize("begin", [Unknown(), None])
+def test_a_process_of_another_version_is_one_line(tmp_path, begin):
+    """Whether it is the work that it does not know, or the item."""
+    with ThreadPoolExecutor(1) as threads, pytest.raises(VizcnnError) as caught:
+        pool, items = ExecutorPool(threads), [Unknown()]
+        dict(pool.work_through(begin or Squares(tmp_path), items, str))
+    assert str(caught.value) == (
+        "a process of the pool does not know what another one sent (AttributeError: \"Can't get "
+        "attribute 'NewName' on <module 'vizcnn.mining.cluster'>\"): give all machines the same "
+        "version of vizcnn, and the modules of your net and data set"
+    )
 
 
 class Forgetful:

@@ -7,14 +7,16 @@ import pickle
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, as_completed
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from vizcnn.basics.errors import VizcnnError, quote
-from vizcnn.basics.processes import Answer, answer, link_errors
+from vizcnn.basics.processes import Answer, answer, count_cores, link_errors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,13 +68,16 @@ class ExecutorPool:
 
     Process pools, Dask's ``client.get_executor()``, submitit's executors and mpi4py's are such. It
     stays open, and is the caller's: how often work is tried again whose process has died is its
-    own matter. With submitit all items are one job array.
+    own matter. With submitit all items are one job array, unless they are bounded.
 
     Args:
         executor: The executor.
+        at_once: How many items it has at a time, at most; the next ones are sent as answers come.
+            When None all; but with submitit's stand-in for a cluster as many as there are cores, as
+            it starts whatever it gets, each in a process of its own.
 
     Raises:
-        VizcnnError: If it has no ``submit``.
+        VizcnnError: If it has no ``submit``, or would have no item.
 
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
@@ -83,13 +88,19 @@ class ExecutorPool:
         [(3, 8), (4, 16)]
     """
 
-    def __init__(self, executor: _Executor) -> None:
+    def __init__(self, executor: _Executor, at_once: int | None = None) -> None:
         if not callable(getattr(executor, "submit", None)):
             raise VizcnnError(
                 f"got {type(executor).__name__} as an executor; needed: something with submit, "
                 "such as concurrent.futures.ProcessPoolExecutor() or Dask's client.get_executor()"
             )
-        self._executor = executor
+        if at_once is not None and at_once < 1:
+            raise VizcnnError(
+                f"got {quote(at_once)} items at once for an executor; needed: 1 or more"
+            )
+        self._executor, self._at_once = executor, at_once
+        if at_once is None and starts_all_at_once(executor):
+            self._at_once = count_cores()
 
     def work_through(
         self,
@@ -99,43 +110,55 @@ class ExecutorPool:
     ) -> Generator[tuple[Item, Result], None, None]:
         """Do some work for each item; see :meth:`Pool.work_through`."""
         packed, call = pack(begin), uuid4().hex
+        rest = iter(items)
         futures: dict[Any, Item] = {}
+        ended: SimpleQueue[Any] = SimpleQueue()
         told: set[tuple[type[Warning], str]] = set()
+
+        def submit(count: int | None) -> None:
+            for item in islice(rest, count):
+                future = self._executor.submit(do_packed, packed, pack(item), call)
+                futures[future] = item
+                if isinstance(future, Future):
+                    future.add_done_callback(ended.put)
+
         # submitit makes one array of all that is submitted in such a block
-        batch = getattr(self._executor, "batch", nullcontext)
+        batch = getattr(self._executor, "batch", nullcontext) if not self._at_once else nullcontext
         try:
-            try:
-                with batch():
-                    for item in items:
-                        packed_item = pack(item)
-                        future = self._executor.submit(do_packed, packed, packed_item, call)
-                        futures[future] = item
-            except VizcnnError:
-                raise
-            except Exception as error:  # of any executor: one that is broken, closed, or full
-                raise _explain_refused(error) from error
-            for future in _wait(list(futures)):
+            with _explained_refusal(), batch():
+                submit(self._at_once)
+            for future in _wait(futures, ended):
                 item = futures.pop(future)
                 yield item, unpack_answer(_receive(future, name(item)), told)
+                with _explained_refusal():
+                    submit(1)
         finally:
             for future in futures:
                 with suppress(Exception):  # submitit's calls scancel, which fails of what has ended
                     future.cancel()
 
 
-def _wait(futures: list[Any]) -> Iterator[Any]:
+def starts_all_at_once(executor: Any) -> bool:
+    """Tell whether an executor starts a process for each item, however many there are.
+
+    So does submitit's local one, and its automatic one where there is no cluster.
+    """
+    kind = getattr(executor, "cluster", type(executor).__name__)
+    return hasattr(executor, "batch") and kind in ("local", "LocalExecutor")
+
+
+def _wait(futures: Mapping[Any, object], ended: "SimpleQueue[Any]") -> Iterator[Any]:
     """Give futures as they are done, and hold none that was given: its result may be large.
 
     Args:
-        futures: All of them; none is left in it.
+        futures: Those that were not given; whoever takes one takes it out, and may add others.
+        ended: Gives those of ``concurrent.futures`` as they are done.
     """
-    if all(isinstance(future, Future) for future in futures):
-        yield from as_completed(futures.pop(0) for _ in range(len(futures)))
-        return
-    waiting = [futures.pop(0) for _ in range(len(futures))]
-    while waiting:
-        done = [future for future in waiting if future.done()]
-        waiting = [future for future in waiting if future not in done]
+    while futures:
+        if isinstance(next(iter(futures)), Future):
+            yield ended.get()
+            continue
+        done = [future for future in futures if future.done()]
         if not done:
             time.sleep(ASKED_EVERY)
         while done:
@@ -150,12 +173,18 @@ def _receive(future: Any, name: str) -> bytes:
     return received
 
 
-def _explain_refused(error: Exception) -> VizcnnError:
-    reason = " ".join(str(error).split())
-    return VizcnnError(
-        f"the executor takes no work ({type(error).__name__}: {quote(reason, 200)}): make a new "
-        "one; what is done is kept, and the same call goes on from there"
-    )
+@contextmanager
+def _explained_refusal() -> Iterator[None]:
+    try:
+        yield
+    except VizcnnError:
+        raise
+    except Exception as error:  # of any executor: one that is broken, closed, or full
+        reason = " ".join(str(error).split())
+        raise VizcnnError(
+            f"the executor takes no work ({type(error).__name__}: {quote(reason, 200)}): make a "
+            "new one; what is done is kept, and the same call goes on from there"
+        ) from error
 
 
 def explain_lost(name: str, error: Exception) -> VizcnnError:
@@ -186,6 +215,23 @@ def pack(value: Any) -> bytes:
         ) from None
 
 
+def _unpack(packed: bytes) -> Any:
+    """Give what another process has packed.
+
+    Raises:
+        VizcnnError: If this one does not know what it is.
+    """
+    try:
+        return pickle.loads(packed)
+    except (AttributeError, ImportError, TypeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())
+        raise VizcnnError(
+            f"a process of the pool does not know what another one sent ({type(error).__name__}: "
+            f"{quote(reason, 200)}): give all machines the same version of vizcnn, and the modules "
+            "of your net and data set"
+        ) from None
+
+
 _HELD = threading.local()
 """The work that this thread has begun, and the checksum of what began it."""
 
@@ -201,7 +247,7 @@ def do_packed(begin: bytes, item: bytes, call: str = "") -> bytes:
             has shown an error, it answers with what became of the former one.
     """
     _end_with_parent()
-    return pickle.dumps(answer(lambda packed: _find_work(begin)(pickle.loads(packed)), item))
+    return pickle.dumps(answer(lambda packed: _find_work(begin)(_unpack(packed)), item))
 
 
 _WATCHERS = set[int]()
@@ -233,7 +279,7 @@ def _find_work(begin: bytes) -> Work[Any, Any]:
     key = hashlib.sha256(begin).digest()
     if getattr(_HELD, "key", None) != key:
         _HELD.key = _HELD.work = None  # what was held goes first: two nets may be too much
-        _HELD.work = pickle.loads(begin)()
+        _HELD.work = _unpack(begin)()
         _HELD.key = key
     work: Work[Any, Any] = _HELD.work
     return work
@@ -246,7 +292,7 @@ def unpack_answer(packed: bytes, told: set[tuple[type[Warning], str]]) -> Any:
         packed: From :func:`do_packed`.
         told: Warnings that were given before; this answer's are added.
     """
-    found: Answer = pickle.loads(packed)
+    found: Answer = _unpack(packed)
     for word in found.warnings:
         if word not in told:
             warnings.warn(word[1], word[0], stacklevel=3)

@@ -7,7 +7,6 @@ import pickle
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from vizcnn.basics.errors import VizcnnError
+from vizcnn.basics.sharing import hear_warnings
 
 MOST_WORKERS = 16
 """Processes beside this one that read or draw, at most, if nobody asks for more."""
@@ -92,10 +92,9 @@ class Answer:
 def answer(work: Callable[[Any], Any], item: Any) -> Answer:
     """Do some work for an item, for another process to know what became of it."""
     result, failures = None, list[Exception]()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+    with hear_warnings() as heard:
         try:
             result = work(item)
         except Exception as error:
             failures = list_errors(error)
-    return Answer(result, failures, [(word.category, str(word.message)) for word in caught])
+    return Answer(result, failures, list(heard))

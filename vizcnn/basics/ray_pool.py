@@ -291,6 +291,7 @@ def _silent_errors() -> Iterator[None]:
 
 
 def _shut_down(ray: Any) -> None:
+    # which ends with SIGTERM given back to the system, whoever had it: here it is put back
     with hold_interrupts():
         ray.shutdown()
 

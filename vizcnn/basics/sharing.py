@@ -2,9 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from vizcnn.basics.errors import PhotoWarning
 
 
 class _Lock(Protocol):
@@ -81,3 +84,58 @@ def keep_over_fork(lock: _Lock, forget_others: Callable[[], None]) -> None:
         os.register_at_fork(
             before=lock.acquire, after_in_parent=lock.release, after_in_child=begin_child
         )
+
+
+Heard = dict[tuple[type[Warning], str], None]
+"""Categories and texts of warnings, each once, in their order."""
+
+_HEARD: dict[int, list[Heard]] = {}
+"""What threads hear, the innermost block last."""
+
+
+@contextmanager
+def _hear() -> Iterator[None]:
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if blocks := _HEARD.get(threading.get_ident()):
+                blocks[-1].setdefault((category, str(message)))
+            else:
+                show(message, category, *place, **more)
+
+        warnings.simplefilter("default")
+        warnings.simplefilter("always", PhotoWarning)
+        warnings.showwarning = keep
+        yield
+
+
+_HEARING = ProcessContext(_hear)
+
+
+@contextmanager
+def hear_warnings() -> Iterator[Heard]:
+    """Keep the warnings that this thread gives; those of others go where they went before.
+
+    ``warnings.catch_warnings(record=True)`` takes those of all threads, and the last to leave it
+    may leave it in place.
+
+    Yields:
+        What is filled with them.
+
+    Example:
+        >>> with hear_warnings() as heard:
+        ...     warnings.warn("odd", stacklevel=1)
+        >>> [text for _, text in heard]
+        ['odd']
+    """
+    heard: Heard = {}
+    with _HEARING:
+        blocks = _HEARD.setdefault(threading.get_ident(), [])
+        blocks.append(heard)
+        try:
+            yield heard
+        finally:
+            blocks.pop()
+            if not blocks:
+                del _HEARD[threading.get_ident()]

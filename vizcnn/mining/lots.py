@@ -24,6 +24,7 @@ from vizcnn.basics.processes import (
     count_cores,
     make_sendable,
 )
+from vizcnn.basics.sharing import hear_warnings
 from vizcnn.mining.index import DIGEST_BYTES, hash_pixels
 from vizcnn.mining.photo_sets import PhotoSet
 
@@ -92,8 +93,7 @@ class _Lots:
         first = self.first + index * LOT
         pixels = torch.zeros(LOT, 3, self.size, self.size, dtype=torch.uint8)
         digests, failures = b"", []
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PhotoWarning)
+        with hear_warnings() as heard:
             for number in range(first, min(first + LOT, self.last)):
                 tell(number)
                 try:
@@ -104,7 +104,7 @@ class _Lots:
                     continue
                 pixels[number - first] = photo
                 digests += hash_pixels(photo)
-        told = (str(word.message) for word in caught if issubclass(word.category, PhotoWarning))
+        told = (text for category, text in heard if issubclass(category, PhotoWarning))
         return _Facts(digests, tuple(failures), tuple(told)), pixels
 
     def read_all(self) -> Generator[tuple[_Facts, Tensor], None, None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from vizcnn.mining.cluster import Load
 from vizcnn.mining.identity import hash_module
 from vizcnn.mining.index import Identity, StrongestIndex
 from vizcnn.mining.machine_kinds import describe_kind, refuse_mixed, unite_kinds
-from vizcnn.mining.photo_sets import PhotoSet
+from vizcnn.mining.photo_sets import ChosenPhotos, PhotoSet
 from vizcnn.pages.layers.job import Job, Room, TopSettings
 from vizcnn.pages.layers.layer_plans import LayerPlan
 from vizcnn.pages.layers.pieces import Piece
@@ -273,9 +274,23 @@ def _read_finished(work: WorkFolder, piece: Piece) -> Finished:
     return Finished(piece, {name: (work.path / name).read_bytes() for name in piece.files})
 
 
+class _ReadWhenSent(ChosenPhotos):
+    """Photos of a set of which some cannot be sent without the others: their pixels are.
+
+    They are read when they are packed: those of all units together may be gigabytes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        try:
+            pixels = torch.stack([self.read(number) for number in range(len(self.names))])
+        except ImageError as error:
+            raise DataError(f"{error}; when it was mined it could be read") from None
+        return _SentPixels, (self.names, self.sizes, pixels)
+
+
 @dataclass(frozen=True)
 class _SentPixels:
-    """Photos of a set of which some cannot be sent without the others: their pixels are."""
+    """What comes of :class:`_ReadWhenSent` in another process."""
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -324,16 +339,7 @@ def _choose_taking(photos: PhotoSet) -> Callable[[Sequence[int]], PhotoSet]:
         with suppress(Exception):  # of anybody's data set, which may not be fit to be pickled
             if len(pickle.dumps(take([0]))) <= LARGEST_SENT:
                 return take  # type: ignore[no-any-return]  # a method of the set
-    return partial(_take_pixels, photos)
-
-
-def _take_pixels(photos: PhotoSet, numbers: Sequence[int]) -> PhotoSet:
-    try:
-        pixels = torch.stack([photos.read(number) for number in numbers])
-    except ImageError as error:
-        raise DataError(f"{error}; when it was mined it could be read") from None
-    names = tuple(photos.names[number] for number in numbers)
-    return _SentPixels(names, tuple(photos.sizes[number] for number in numbers), pixels)
+    return partial(_ReadWhenSent, photos)
 
 
 def _keep_photo(job: Job, number: int, photo: Finished) -> None:
