@@ -158,9 +158,10 @@ def mine(
     (words,) = take_words(context, [model], said)
     # what is complete is compared with the photos, as ever
     pool = None if cluster is None or _is_complete(out) else open_pool(cluster, device)
-    net = load_model(
-        model, words, "cpu" if pool else device, seed, "exact" if pool else precision
-    ).fit_photos(fit, size)
+    here, arithmetic = device, precision
+    if cluster and (pool or precision == "exact"):  # the GPUs are the cluster's
+        here, arithmetic = "cpu", "exact"
+    net = load_model(model, words, here, seed, arithmetic).fit_photos(fit, size)
     if workers is None and launched.local_size is not None:
         workers = share_readers(choose_device(device), launched.local_size)
     settings = MiningSettings(
