@@ -201,3 +201,22 @@ def test_commands_write_and_read_indexes_in_a_store(tmp_path):
         told = fail(*words, "memory://cli/gone")
         assert told == "error: no index 'memory://cli/gone': check the path\n"
     fsspec.filesystem("memory").rm("/cli", recursive=True)
+
+
+def test_no_bucket_is_made_by_the_way(monkeypatch, tmp_path):
+    """A name that is mistyped would make one: s3fs' makedirs does."""
+    made = []
+
+    class Store:
+        async_impl = True
+
+        def put_file(self, file, name):
+            raise FileNotFoundError("The specified bucket does not exist")
+
+        def makedirs(self, name, exist_ok):
+            made.append(name)
+
+    monkeypatch.setattr(remote, "_open_store", lambda place: (Store(), "buket/index"))
+    with pytest.raises(StoreError, match="'s3://buket/index' cannot be written: .* no such bucket"):
+        remote.send_object(tmp_path, RemotePath("s3://buket/index"))
+    assert made == []

@@ -254,7 +254,12 @@ def send_object(file: Path, place: RemotePath) -> None:
     def send(store: Any, name: str) -> None:
         try:
             store.put_file(str(file), name)
-        except FileNotFoundError:  # of a kind that has folders, as object stores have not
+        except FileNotFoundError:  # of a kind that has folders
+            if getattr(store, "async_impl", False):  # of a network: that would make a bucket
+                raise StoreError(
+                    f"{quote(place)} cannot be written: there is no such bucket; check its name, "
+                    "or make it first"
+                ) from None
             store.makedirs(store._parent(name), exist_ok=True)
             store.put_file(str(file), name)
 
