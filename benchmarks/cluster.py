@@ -26,7 +26,6 @@ import heapq
 import json
 import math
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -38,7 +37,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from common import MINUTES, ROOT, describe_machine, run_python, write_number, write_table
+from common import (
+    MINUTES,
+    ROOT,
+    describe_machine,
+    measure_peak_memory,
+    run_python,
+    write_number,
+    write_table,
+)
 from mining import make_forward, write_photos
 
 import vizcnn
@@ -288,7 +295,7 @@ def merge_made(photos: int, parts: int, folder: Path) -> dict[str, Any]:
     last = time.process_time()
     merge_files(joined, folder / "strongest.safetensors")
     merges.append((level, time.process_time() - last))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    memory = measure_peak_memory() / 1e6
     return {"merges": merges, "seconds": time.process_time() - began, "memory": memory}
 
 

@@ -4,6 +4,8 @@ import importlib.metadata
 import math
 import os
 import platform
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -93,6 +95,20 @@ def find_processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def measure_peak_memory() -> int:
+    """Give the most memory that this process has had, in bytes.
+
+    Linux counts in ``ru_maxrss`` also what the process had that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def unpack_revision(revision: str, folder: Path, root: Path = ROOT) -> Path:

@@ -13,7 +13,6 @@ the memory is that of the whole process.
 import argparse
 import json
 import math
-import resource
 import statistics
 import tempfile
 import time
@@ -25,6 +24,7 @@ from common import (
     ROOT,
     CannotRunError,
     describe_machine,
+    measure_peak_memory,
     run_python,
     write_number,
     write_row,
@@ -112,7 +112,7 @@ def measure(kind: str, size: int, options: argparse.Namespace) -> tuple[float, f
         taken = time.perf_counter() - began
     if torch.device(options.device).type == "cuda":
         return taken, torch.cuda.max_memory_allocated(options.device) / 1e6
-    return taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return taken, measure_peak_memory() / 1e6
 
 
 def prepare_mining(photos: int, folder: Path, options: argparse.Namespace) -> Callable[[], object]:

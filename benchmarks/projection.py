@@ -16,7 +16,6 @@ of the places that some of the photos hold.
 """
 
 import argparse
-import resource
 import time
 import warnings
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 
 import torch
 from captum.attr import NeuronDeconvolution
-from common import describe_machine
+from common import describe_machine, measure_peak_memory
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -265,7 +264,7 @@ def _synchronise(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return measure_peak_memory() / 2**20
 
 
 def _parse() -> argparse.Namespace:

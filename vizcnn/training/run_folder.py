@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vizcnn.basics.errors import DataError, VizcnnError
 from vizcnn.basics.files import PREFIX, write_text
+from vizcnn.basics.locks import BusyError
 from vizcnn.basics.output import open_folder, read_list
 from vizcnn.training.checkpoint import read_checkpoint
 from vizcnn.zoo.snapshots import SNAPSHOTS_SUFFIX
@@ -76,7 +77,7 @@ def open_run(folder: Path, model: str, keep: Iterable[int] = ()) -> Iterator[Non
                 if [path.name for path in folder.iterdir()] == [file.name]:
                     file.unlink()
     except VizcnnError as error:
-        if type(error) is not VizcnnError:
+        if type(error) not in (VizcnnError, BusyError):
             raise
         raise DataError(str(error)) from None
 

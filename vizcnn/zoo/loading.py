@@ -74,6 +74,7 @@ def load(
         WeightsError: If the weights are missing, damaged, unsafe or another net's.
 
     Example:
+        >>> import torch
         >>> model = load("zfnet", weights=None, hidden=8, classes=10)
         >>> model.logits(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 10])

@@ -59,6 +59,7 @@ def wrap(
             or what is said of it does not fit it.
 
     Example:
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 2))
         >>> model = wrap(net, input_size=32, classes=["cat", "dog"], name="mine")
         >>> model.layers
